@@ -1,0 +1,74 @@
+import type { DenialReason } from "./decision.ts";
+import type { Unit } from "./limit.ts";
+import type { Subject } from "./subject.ts";
+import type { Usage } from "./usage.ts";
+
+/** One balance: what one budget allows one subject in one window of one unit. */
+export interface CounterRef {
+  /** Unique over all; built from the other fields. */
+  readonly key: string;
+  readonly budget: string;
+  /** `user=ann`; empty for a budget with a single balance. */
+  readonly subject: string;
+  readonly unit: Unit;
+  /** `month@Europe/Berlin`, `lifetime`. */
+  readonly window: string;
+  readonly startsAt: number;
+  readonly resetsAt: number | undefined;
+}
+
+/** What an entry changes on one counter. A balance is the sum of its postings, to the unit. */
+export interface Posting {
+  readonly counter: CounterRef;
+  readonly held: number;
+  readonly spent: number;
+}
+
+/** How sure a charge is: measured by the provider, counted by us, or charged at the estimate because the end is unknown. */
+export type Certainty = "confirmed" | "estimated" | "unconfirmed";
+
+/** What a call was charged for. Amounts that are unknown are left out. */
+export interface Charge {
+  readonly usage: Usage;
+  /** In nano-dollars; unknown for a model without a price. */
+  readonly cost: number | undefined;
+  readonly certainty: Certainty;
+}
+
+/** What is known about a call when it is admitted; carried to every entry about it. */
+export interface CallDetail {
+  readonly subject: Subject;
+  /** The most tokens the call can have, held for it. */
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** The most it can cost, in nano-dollars; unknown for a model without a price. */
+  readonly cost: number | undefined;
+  /** Whether `inputTokens` was counted or is a bound by size. */
+  readonly counted: boolean;
+  /** The rate card's source, for whoever asks why it cost so much. */
+  readonly price: string | undefined;
+  /** Names of budgets in `observe` mode that would have refused the call. */
+  readonly wouldRefuse?: readonly string[];
+}
+
+interface EntryBase {
+  /** Ascending without gaps within one store. */
+  readonly seq: number;
+  /** Epoch milliseconds by the store's clock. */
+  readonly at: number;
+  readonly reservation: string;
+  readonly postings: readonly Posting[];
+}
+
+/** One line of the ledger. Append-only: a mistake is corrected by another entry. */
+export type Entry = EntryBase &
+  (
+    | { readonly kind: "reserved"; readonly expiresAt: number; readonly detail: CallDetail }
+    | { readonly kind: "extended"; readonly expiresAt: number }
+    | { readonly kind: "settled" | "overrun" | "expired" | "corrected"; readonly detail: CallDetail; readonly charge: Charge }
+    | { readonly kind: "released"; readonly why: string; readonly detail: CallDetail }
+    | { readonly kind: "denied"; readonly detail: CallDetail; readonly reason: DenialReason; readonly message: string }
+    | { readonly kind: "adjusted"; readonly why: string }
+  );
+
+export type EntryKind = Entry["kind"];

@@ -1,0 +1,17 @@
+import type { RateCard, ServiceTier } from "./price.ts";
+
+/** An amount held on every limit while a call is in flight. It ends exactly once: settled, released or expired. */
+export interface Reservation {
+  readonly id: string;
+  /** The output cap to send to the provider: what was asked, or less where only less fits. */
+  readonly outputTokens: number;
+  /** The most input tokens the call can have, as held. */
+  readonly inputTokens: number;
+  /** Epoch milliseconds. The hold is charged at its estimate if it has not ended by then. */
+  readonly expiresAt: number;
+  /** How the call will be priced; nothing where the model has no price and no budget limits money. */
+  readonly card: RateCard | undefined;
+  readonly service: ServiceTier;
+  /** Whether a free allowance pays for the call. */
+  readonly free: boolean;
+}

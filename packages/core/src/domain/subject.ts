@@ -1,0 +1,64 @@
+/** The attributes that a call is charged to. Anything else is a tag. */
+export const ATTRIBUTES = [
+  "org",
+  "team",
+  "product",
+  "feature",
+  "user",
+  "tier",
+  "session",
+  "task",
+  "key",
+  "provider",
+  "model",
+  "endpoint",
+] as const;
+
+export type Attribute = (typeof ATTRIBUTES)[number];
+
+/** Who and what a call is charged to. Tags are any further pairs: `{ customer: "acme" }`. */
+export type Subject = { readonly [attribute in Attribute]?: string } & { readonly tags?: Readonly<Record<string, string>> };
+
+/** Names one value of a subject: an attribute, or `tag.NAME`. */
+export type SubjectPath = Attribute | `tag.${string}`;
+
+/** The value of a subject at a path, if it has one. */
+export function subjectValue(subject: Subject, path: SubjectPath): string | undefined {
+  return path.startsWith("tag.") ? subject.tags?.[path.slice(4)] : subject[path as Attribute];
+}
+
+export function isSubjectPath(text: string): text is SubjectPath {
+  return (ATTRIBUTES as readonly string[]).includes(text) || (text.startsWith("tag.") && text.length > 4);
+}
+
+/**
+ * Which calls a budget is for: every named value must match. A value is a text in which `*` stands for anything,
+ * or a list of such texts. `*` alone asks only that the value is there.
+ */
+export type Selector = { readonly [path in SubjectPath]?: string | readonly string[] };
+
+/** A selector compiled once, asked for every call. */
+export function compileSelector(selector: Selector): (subject: Subject) => boolean {
+  const tests = Object.entries(selector).map(([path, wanted]) => {
+    const patterns = (typeof wanted === "string" ? [wanted] : (wanted ?? [])).map(compilePattern);
+    return { path: path as SubjectPath, patterns };
+  });
+  return (subject) =>
+    tests.every(({ path, patterns }) => {
+      const value = subjectValue(subject, path);
+      return value !== undefined && patterns.some((matches) => matches(value));
+    });
+}
+
+/** A text in which `*` stands for any run of characters, as a test. Model lists and selectors use the same rule. */
+export function compilePattern(pattern: string): (value: string) => boolean {
+  if (pattern === "*") return () => true;
+  if (!pattern.includes("*")) return (value) => value === pattern;
+  const source = pattern.split("*").map(escapeRegExp).join(".*");
+  const expression = new RegExp(`^${source}$`, "s");
+  return (value) => expression.test(value);
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}

@@ -1,0 +1,45 @@
+/**
+ * The tokens of one call by kind, named as OpenTelemetry names them. A kind that is not known is `undefined`, never 0.
+ *
+ * `inputTokens` and `outputTokens` are totals: cached input is part of `inputTokens`, reasoning is part of `outputTokens`.
+ */
+export interface Usage {
+  readonly inputTokens?: number;
+  /** Part of `inputTokens` that was read from the provider's prompt cache. */
+  readonly cacheReadInputTokens?: number;
+  /** Part of `inputTokens` that was written to the provider's prompt cache, for 5 minutes and for 1 hour together. */
+  readonly cacheWriteInputTokens?: number;
+  /** Part of `cacheWriteInputTokens` that was written for 1 hour. */
+  readonly cacheWrite1hInputTokens?: number;
+  readonly audioInputTokens?: number;
+  readonly imageInputTokens?: number;
+  readonly outputTokens?: number;
+  /** Part of `outputTokens` that was spent on reasoning. */
+  readonly reasoningOutputTokens?: number;
+  readonly audioOutputTokens?: number;
+  readonly imageOutputTokens?: number;
+  /** How often a tool that the provider charges by the call was used, by the name in the rate card: `{ web_search: 2 }`. */
+  readonly toolCalls?: Readonly<Record<string, number>>;
+}
+
+/** All tokens of a usage, input and output. An unknown side counts as nothing. */
+export function totalTokens(usage: Usage): number {
+  return (usage.inputTokens ?? 0) + (usage.outputTokens ?? 0);
+}
+
+/** Two usages of the same call added up, kind by kind. A kind unknown on both sides stays unknown. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  const sum: Record<string, unknown> = { ...a };
+  for (const [kind, value] of Object.entries(b)) {
+    if (value === undefined) continue;
+    if (kind === "toolCalls") sum.toolCalls = addToolCalls(a.toolCalls ?? {}, b.toolCalls ?? {});
+    else sum[kind] = ((sum[kind] as number | undefined) ?? 0) + (value as number);
+  }
+  return sum as Usage;
+}
+
+function addToolCalls(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) {
+  const sum: Record<string, number> = { ...a };
+  for (const [tool, calls] of Object.entries(b)) sum[tool] = (sum[tool] ?? 0) + calls;
+  return sum;
+}

@@ -1,0 +1,49 @@
+/** Every error code of Purser, once. `docs/reference/errors/` has a page for each; a test holds the two together. */
+export const ERROR_CODES = {
+  // Wrong input to the library or the configuration.
+  amount_invalid: "An amount is not written as a number of dollars or tokens.",
+  amount_too_large: "An amount is too large to be counted exactly.",
+  limit_invalid: "A limit is not written as `amount [unit] [/ window]`.",
+  window_invalid: "A window, time zone or start is not one that exists.",
+  price_invalid: "A price is incomplete or not exact.",
+  config_invalid: "The configuration file has an unknown or wrong field.",
+  config_missing: "The configuration file cannot be read.",
+  // Refusals of a call.
+  budget_exhausted: "A budget has nothing left for this call.",
+  budget_busy: "A budget has room, but calls in flight hold it for the moment.",
+  rate_limited: "A rate or concurrency limit is reached for the moment.",
+  request_too_large: "The call is larger than a budget allows any call to be.",
+  model_not_allowed: "A budget does not allow this model.",
+  model_unpriced: "The model has no price and a budget limits money.",
+  // The gateway.
+  body_invalid: "The request body is not one that the dialect allows.",
+  body_too_large: "The request body is larger than the server accepts.",
+  attribute_forbidden: "A header sets an attribute that the key may not set.",
+  key_missing: "The call has no key.",
+  key_invalid: "The key is not known, or no longer valid.",
+  route_unknown: "The server has no such route, so it cannot meter it.",
+  provider_unknown: "No configured provider serves this model.",
+  provider_key_missing: "The provider needs a key and none is configured.",
+  provider_unreachable: "The provider could not be reached.",
+  provider_timeout: "The provider did not answer in time.",
+  shutting_down: "The server is draining and takes no new calls.",
+  // The store.
+  store_unavailable: "The store cannot record the call at the moment.",
+  store_locked: "Another process owns the data directory.",
+  sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
+  reservation_unknown: "There is no such reservation.",
+  internal: "A rule of the program itself was broken.",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error of Purser: a code that has a page in the reference, and a message that says what to do. */
+export class PurserError extends Error {
+  override readonly name = "PurserError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,24 @@
+export { type Call, LEASE_MS } from "./admission.ts";
+export { type Allowance, Budgets, type BudgetsOptions, type PriceSource } from "./budgets.ts";
+export { type Budget, type BudgetInput, type BudgetMode, DEFAULT_MIN_OUTPUT, defineBudget, type RequestLimits } from "./domain/budget.ts";
+export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
+export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posting } from "./domain/ledger.ts";
+export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
+export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export type { Reservation } from "./domain/reservation.ts";
+export {
+  ATTRIBUTES,
+  type Attribute,
+  compilePattern,
+  isSubjectPath,
+  type Selector,
+  type Subject,
+  type SubjectPath,
+  subjectValue,
+} from "./domain/subject.ts";
+export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
+export { CALENDAR_PERIODS, type CalendarPeriod, type Window, type WindowSpan, windowSpan, windowText } from "./domain/window.ts";
+export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
+export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export type { LedgerQuery, Store } from "./stores/store.ts";

@@ -1,0 +1,45 @@
+import { apply, type Command, type Counter, createState, type Results, type State } from "../domain/engine.ts";
+import type { Entry } from "../domain/ledger.ts";
+import { LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
+
+export interface MemoryStoreOptions {
+  /** Epoch milliseconds; `Date.now` where it is left out. */
+  readonly now?: () => number;
+}
+
+/** Balances and ledger in this process only: for tests, and for programs that need no memory of yesterday. */
+export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): Store {
+  const state: State = createState();
+  const ledger: Entry[] = [];
+
+  const run = <Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Results[Kind] => {
+    const { result, entries } = apply(state, command, now());
+    ledger.push(...entries);
+    return result;
+  };
+
+  return {
+    reserve: async (command) => run({ kind: "reserve", ...command }),
+    extend: async (command) => run({ kind: "extend", ...command }),
+    settle: async (command) => run({ kind: "settle", ...command }),
+    release: async (command) => run({ kind: "release", ...command }),
+    expire: async () => run({ kind: "expire" }),
+    record: async (entry) => run({ kind: "record", entry }),
+    counters: async (filter = {}) => selectCounters(state, filter),
+    entries: async (query) => selectEntries(ledger, query),
+    close: async () => undefined,
+  };
+}
+
+/** Copies of the counters that a filter asks for. */
+export function selectCounters(state: State, { budget }: { readonly budget?: string }): readonly Counter[] {
+  const selected: Counter[] = [];
+  for (const counter of state.counters.values()) if (budget === undefined || counter.ref.budget === budget) selected.push({ ...counter });
+  return selected;
+}
+
+function selectEntries(ledger: readonly Entry[], query: LedgerQuery): readonly Entry[] {
+  const matching = ledger.filter((entry) => matchesQuery(entry, query));
+  const most = query.most ?? LEDGER_PAGE;
+  return query.newest ? matching.slice(-most) : matching.slice(0, most);
+}

@@ -1,0 +1,65 @@
+import type {
+  Counter,
+  ExpireResult,
+  ExtendCommand,
+  ExtendResult,
+  Recordable,
+  ReleaseCommand,
+  ReleaseResult,
+  ReserveCommand,
+  ReserveResult,
+  SettleCommand,
+  SettleResult,
+} from "../domain/engine.ts";
+import type { Entry } from "../domain/ledger.ts";
+
+/**
+ * Where balances live. Each verb is atomic over all limits of a call, and resolves when its effect is durable.
+ * A store that cannot do its work rejects with `store_unavailable`, and the verb then had no effect.
+ * `testing/store-contract.ts` is what a store must pass.
+ */
+export interface Store {
+  /** Holds the asked amounts on every limit, or on none. Repeating an id gives the same answer. */
+  reserve(command: Omit<ReserveCommand, "kind">): Promise<ReserveResult>;
+  /** Renews the lease of a hold. */
+  extend(command: Omit<ExtendCommand, "kind">): Promise<ExtendResult>;
+  /** Replaces a hold by what was used; corrects the charge of a hold that expired. */
+  settle(command: Omit<SettleCommand, "kind">): Promise<SettleResult>;
+  /** Returns a hold whose call was never sent, or cost nothing. */
+  release(command: Omit<ReleaseCommand, "kind">): Promise<ReleaseResult>;
+  /** Charges the holds whose lease has run out. To be called every second or so. */
+  expire(): Promise<ExpireResult>;
+  /** Writes down a refusal or an adjustment. */
+  record(entry: Recordable): Promise<void>;
+  /** All counters, or those of one budget, as they stand now. */
+  counters(filter?: { readonly budget?: string }): Promise<readonly Readonly<Counter>[]>;
+  /** The entries that a query asks for, oldest first. */
+  entries(query: LedgerQuery): Promise<readonly Entry[]>;
+  /** Waits for what is under way, then lets go of files and connections. */
+  close(): Promise<void>;
+}
+
+/** Which entries of the ledger to read. All conditions hold together. */
+export interface LedgerQuery {
+  readonly reservation?: string;
+  readonly kinds?: readonly Entry["kind"][];
+  /** Epoch milliseconds, inclusive. */
+  readonly since?: number;
+  /** Entries after this sequence number. */
+  readonly after?: number;
+  /** At most this many; the newest of them, where `newest` is set. 1,000 where it is left out. */
+  readonly most?: number;
+  readonly newest?: boolean;
+}
+
+export const LEDGER_PAGE = 1_000;
+
+/** Whether an entry is one that a query asks for, its page size aside. */
+export function matchesQuery(entry: Entry, query: LedgerQuery): boolean {
+  return (
+    (query.reservation === undefined || entry.reservation === query.reservation) &&
+    (query.kinds === undefined || query.kinds.includes(entry.kind)) &&
+    (query.since === undefined || entry.at >= query.since) &&
+    (query.after === undefined || entry.seq > query.after)
+  );
+}

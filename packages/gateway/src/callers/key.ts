@@ -1,0 +1,39 @@
+import type { Subject, SubjectPath } from "@purser/core";
+
+/** A key as it is known after it was made: its secret is kept only as a hash. */
+export interface Key {
+  /** `key_7f3a…`; this is the `key` attribute of its calls. */
+  readonly id: string;
+  readonly name: string;
+  /** What every call with this key is charged to. Headers never change these. */
+  readonly attributes: Subject;
+  /** What its holder may add by headers: `["user", "session", "tag.*"]`. */
+  readonly maySet: readonly (SubjectPath | "tag.*")[];
+  /** `admin` may use `/api`; `caller` may only make calls and see its own budgets. */
+  readonly role: "caller" | "admin";
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
+  readonly expiresAt: number | undefined;
+}
+
+export interface NewKey {
+  readonly name: string;
+  readonly attributes?: Subject;
+  readonly maySet?: Key["maySet"];
+  readonly role?: Key["role"];
+  readonly expiresAt?: number;
+}
+
+/** The keys of one gateway. */
+export interface Keys {
+  /** While there is no key and the server listens on loopback only, every caller is the owner. */
+  readonly isEmpty: boolean;
+  /** The key with this secret, if it is valid now. */
+  find(secret: string, now: number): Key | undefined;
+  /** Makes a key. The secret is returned once and never again. */
+  create(key: NewKey): Promise<{ readonly key: Key; readonly secret: string }>;
+  list(): readonly Key[];
+  /** Whether there was such a key. */
+  revoke(id: string): Promise<boolean>;
+  close(): void;
+}
