@@ -36,6 +36,8 @@ export interface RateCard {
   /** The same for a provider's slower tier and for its faster one: 500 is half, 2000 is double. */
   readonly flexPermille?: number;
   readonly priorityPermille?: number;
+  /** What every call costs besides its tokens and tools. */
+  readonly requestFee?: Nanodollars;
   /** What one use of a provider's tool costs: `{ web_search: 10_000_000 }` is one cent. */
   readonly toolFees?: Readonly<Record<string, Nanodollars>>;
   readonly contextTokens?: number;
@@ -56,7 +58,7 @@ export type ServiceTier = "standard" | "batch" | "flex" | "priority";
 export function costOf(card: RateCard, usage: Usage, service: ServiceTier = "standard"): Nanodollars {
   const rates = ratesFor(card, pricedInputTokens(usage));
   const tokens = inputCost(rates, usage) + outputCost(rates, usage);
-  return nanodollars(discounted(card, tokens, service)) + toolFees(card, usage);
+  return nanodollars(discounted(card, tokens, service)) + (card.requestFee ?? 0) + toolFees(card, usage);
 }
 
 /** The rates of the tier that an input of this size falls into. */
