@@ -1,0 +1,241 @@
+import { hash, randomBytes } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isSubjectPath, PurserError } from "@purser/core";
+import type { Key, Keys, NewKey } from "./key.ts";
+
+export interface KeysOptions {
+  /** Told when the keys have changed on disk: made or revoked by the command line, or by hand. */
+  readonly onChange?: () => void;
+  /** Told when the file was changed into something that is no list of keys. The keys that were known stay valid. */
+  readonly onError?: (error: unknown) => void;
+  /** How long a look at the file stays good. A revoked key is refused after at most this long. 100 ms where it is left out. */
+  readonly freshMs?: number;
+}
+
+export const KEYS_FILE = "keys.json";
+
+/**
+ * The keys in a folder, `keys.json`, readable by its owner only. Other processes may make and revoke keys at the same time.
+ * Once the file exists the gateway never treats every caller as its owner again, even when the last key is revoked.
+ */
+export async function openKeys(directory: string, options: KeysOptions = {}): Promise<Keys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return new KeysFile(join(directory, KEYS_FILE), options);
+}
+
+/** What is written for a key: all but its secret, of which only the hash is kept. */
+interface StoredKey extends Key {
+  readonly secretSha256: string;
+}
+
+interface Document {
+  readonly version: 1;
+  readonly keys: readonly StoredKey[];
+}
+
+const FRESH_MS = 100;
+const LOCK_WAIT_MS = 5_000;
+const LOCK_STALE_MS = 10_000;
+
+class KeysFile implements Keys {
+  readonly #file: string;
+  readonly #freshMs: number;
+  readonly #onChange: () => void;
+  readonly #onError: (error: unknown) => void;
+  /** By the hash of the secret: looking a hash up gives away nothing about the secrets, so the look-up needs no constant time. */
+  #keys: ReadonlyMap<string, Key> = new Map();
+  #exists = false;
+  #stamp = "";
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(file: string, { onChange = () => undefined, onError = () => undefined, freshMs = FRESH_MS }: KeysOptions) {
+    this.#file = file;
+    this.#onChange = onChange;
+    this.#onError = onError;
+    this.#freshMs = freshMs;
+    this.#read(stampOf(file));
+  }
+
+  get isEmpty(): boolean {
+    this.#look(!this.#exists);
+    return !this.#exists;
+  }
+
+  find(secret: string, now: number): Key | undefined {
+    const secretSha256 = sha256(secret);
+    this.#look(false);
+    let key = this.#keys.get(secretSha256);
+    if (!key) {
+      // A key that was made a moment ago must work at once.
+      this.#look(true);
+      key = this.#keys.get(secretSha256);
+    }
+    return key && (key.expiresAt === undefined || now < key.expiresAt) ? key : undefined;
+  }
+
+  async create({ name, attributes = {}, maySet = [], role = "caller", expiresAt }: NewKey) {
+    const secret = `pk-${randomBytes(32).toString("base64url")}`;
+    const id = `key_${randomBytes(6).toString("hex")}`;
+    const key: Key = { id, name, attributes, maySet, role, createdAt: Date.now(), expiresAt };
+    await this.#change((stored) => [...stored, { ...key, secretSha256: sha256(secret) }]);
+    return { key, secret };
+  }
+
+  list(): readonly Key[] {
+    this.#look(true);
+    return [...this.#keys.values()];
+  }
+
+  async revoke(id: string): Promise<boolean> {
+    let found = false;
+    await this.#change((stored) => {
+      found = stored.some((key) => key.id === id);
+      return found ? stored.filter((key) => key.id !== id) : undefined;
+    });
+    return found;
+  }
+
+  close(): void {}
+
+  /** Reads the file again where it has changed since the last look. */
+  #look(always: boolean): void {
+    const at = performance.now();
+    if (!always && at - this.#lookedAt < this.#freshMs) return;
+    this.#lookedAt = at;
+    const stamp = stampOf(this.#file);
+    // A file that vanished opens nothing: the keys that were known stay.
+    if (stamp === this.#stamp || stamp === "") return;
+    try {
+      this.#read(stamp);
+    } catch (error) {
+      // An editor may be in the middle of saving. Nobody's key stops working for that.
+      this.#stamp = stamp;
+      this.#onError(error);
+      return;
+    }
+    this.#onChange();
+  }
+
+  #read(stamp: string): void {
+    const stored = readDocument(this.#file)?.keys;
+    this.#stamp = stamp;
+    this.#exists ||= stored !== undefined;
+    if (stored) this.#keys = new Map(stored.map(({ secretSha256, ...key }) => [secretSha256, withExpiry(key)]));
+  }
+
+  /** Changes within this process follow each other; a lock file keeps other processes apart. */
+  #change(change: (stored: readonly StoredKey[]) => readonly StoredKey[] | undefined): Promise<void> {
+    const run = async () => {
+      await locked(`${this.#file}.lock`, async () => {
+        const changed = change(readDocument(this.#file)?.keys ?? []);
+        if (changed) await writeDocument(this.#file, { version: 1, keys: changed });
+      });
+      this.#look(true);
+    };
+    const done = this.#writing.then(run);
+    this.#writing = done.catch(() => undefined);
+    return done;
+  }
+}
+
+function sha256(secret: string): string {
+  return hash("sha256", secret, "hex");
+}
+
+/** JSON has no `undefined`: a key without an end has the field again after reading. */
+function withExpiry(key: Key): Key {
+  return { ...key, expiresAt: key.expiresAt ?? undefined };
+}
+
+/** Changes whenever the file is replaced; empty where there is none. */
+function stampOf(file: string): string {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats ? `${stats.ino} ${stats.size} ${stats.mtimeMs}` : "";
+}
+
+function readDocument(file: string): Document | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new PurserError("config_invalid", `The keys in ${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    const document = JSON.parse(text) as Document;
+    if (document.version !== 1 || !Array.isArray(document.keys) || !document.keys.every(isStoredKey))
+      throw new Error("it has another form");
+    return document;
+  } catch (cause) {
+    const message = `${file} is not a list of keys: ${(cause as Error).message}. Bring back a copy, or delete it and make new keys.`;
+    throw new PurserError("config_invalid", message, { cause });
+  }
+}
+
+function isStoredKey(value: unknown): value is StoredKey {
+  const key = value as Partial<StoredKey> | null;
+  return (
+    typeof key?.id === "string" &&
+    typeof key.secretSha256 === "string" &&
+    /^[0-9a-f]{64}$/.test(key.secretSha256) &&
+    typeof key.attributes === "object" &&
+    Array.isArray(key.maySet) &&
+    key.maySet.every((path) => typeof path === "string" && isSubjectPath(path)) &&
+    (key.role === "caller" || key.role === "admin")
+  );
+}
+
+/** Written beside it, flushed, then renamed: a crash leaves the old list or the new one. */
+async function writeDocument(file: string, document: Document): Promise<void> {
+  const draft = `${file}.${randomBytes(6).toString("hex")}.draft`;
+  const handle = await open(draft, "w", 0o600);
+  try {
+    await handle.writeFile(`${JSON.stringify(document, null, 2)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(draft, file);
+  await syncDirectory(join(file, ".."));
+}
+
+/** Makes the rename itself durable, where the system lets a folder be opened. */
+async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(directory, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function locked(lock: string, work: () => Promise<void>): Promise<void> {
+  const handle = await takeLock(lock);
+  try {
+    await work();
+  } finally {
+    await handle.close();
+    await rm(lock, { force: true });
+  }
+}
+
+async function takeLock(lock: string): Promise<FileHandle> {
+  const until = performance.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      return await open(lock, "wx", 0o600);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+      // Whoever died while writing leaves its lock behind: writing takes milliseconds.
+      const held = await stat(lock).catch(() => undefined);
+      if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
+      else if (performance.now() > until)
+        throw new PurserError("store_locked", `Another process is changing the keys. If none is, delete ${lock}.`, { cause });
+      else await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
