@@ -1,0 +1,75 @@
+// biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
+/** What a pre-tokenizer has to know of a character. The numbers are those of the packed table. */
+export const OTHER = 0;
+export const PUNCTUATION = 1; // symbols too
+export const UPPER = 2; // title case too
+export const LOWER = 3;
+export const LETTER = 4; // letters without case, and modifiers
+export const MARK = 5;
+export const NUMBER = 6;
+export const SPACE = 7; // white space that is no line break
+export const NEWLINE = 8; // only \r and \n
+/** No character: the bytes end here. */
+export const END = 9;
+const SEVERAL_BYTES = 16;
+
+/** The class of each character of Unicode, in two steps: blocks of 128 code points, most of which share their content. */
+export interface Characters {
+  /** By first byte: the class of an ASCII character, or a number of 16 or more. The end mark 0xff is `END`. */
+  readonly byByte: Uint8Array;
+  readonly blockOf: Uint16Array;
+  readonly blocks: Uint8Array;
+}
+
+/** Stands after the last byte of a text, where no UTF-8 can have it, so that loops need not ask for the end. */
+export const END_BYTE = 0xff;
+
+const CODE_POINTS = 0x110000;
+const BLOCK_BITS = 7;
+const BLOCK = 1 << BLOCK_BITS;
+
+/** Reads runs of `class: u8, length: u24` as `scripts/pack-vocabularies.mjs` writes them. */
+export function readCharacters(runs: Uint8Array): Characters {
+  const all = new Uint8Array(CODE_POINTS);
+  let at = 0;
+  for (let i = 0; i < runs.length; i += 4) {
+    const end = at + (runs[i + 1]! | (runs[i + 2]! << 8) | (runs[i + 3]! << 16));
+    all.fill(runs[i]!, at, end);
+    at = end;
+  }
+  const blockOf = new Uint16Array(CODE_POINTS >> BLOCK_BITS);
+  const seen = new Map<string, number>();
+  const kept: Uint8Array[] = [];
+  for (let block = 0; block < blockOf.length; block++) {
+    const content = all.subarray(block << BLOCK_BITS, (block + 1) << BLOCK_BITS);
+    const key = String.fromCharCode(...content);
+    let number = seen.get(key);
+    if (number === undefined) {
+      number = kept.push(content) - 1;
+      seen.set(key, number);
+    }
+    blockOf[block] = number;
+  }
+  const blocks = new Uint8Array(kept.length * BLOCK);
+  for (const [number, content] of kept.entries()) blocks.set(content, number * BLOCK);
+  const byByte = new Uint8Array(256).fill(SEVERAL_BYTES);
+  byByte.set(all.subarray(0, 128));
+  byByte[END_BYTE] = END;
+  return { byByte, blockOf, blocks };
+}
+
+/** The class of the character at `at`, whose first byte is not ASCII and not the end mark. */
+export function classOfSeveral(characters: Characters, bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!;
+  const second = bytes[at + 1]! & 63;
+  let code: number;
+  if (first < 0xe0) code = ((first & 31) << 6) | second;
+  else if (first < 0xf0) code = ((first & 15) << 12) | (second << 6) | (bytes[at + 2]! & 63);
+  else code = ((first & 7) << 18) | (second << 12) | ((bytes[at + 2]! & 63) << 6) | (bytes[at + 3]! & 63);
+  return characters.blocks[(characters.blockOf[code >> BLOCK_BITS]! << BLOCK_BITS) | (code & (BLOCK - 1))]!;
+}
+
+/** How many bytes the character has that begins with this byte. */
+export function widthOf(first: number): number {
+  return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}

@@ -1,0 +1,170 @@
+import type { Encoding } from "./encoding.ts";
+import { loadEncoding } from "./encoding.ts";
+import type { ImageInput } from "./images.ts";
+import { imageTokens, imageTokensMax } from "./images.ts";
+import type { ModelEncoding } from "./models.ts";
+import { encodingOf } from "./models.ts";
+
+/** What of a call has to be counted, in a shape that all dialects share. */
+export interface Countable {
+  /** Every text of every message, system prompt and names included. */
+  readonly texts: readonly string[];
+  /** How many messages there are, for the overhead of each. */
+  readonly messages: number;
+  /** How many messages carry a name. */
+  readonly names?: number;
+  /** The JSON text of each tool's definition. */
+  readonly tools?: readonly string[];
+  readonly images?: readonly ImageInput[];
+  /** A bound for what is not text (audio, files), counted as it is. */
+  readonly opaqueTokens?: number;
+}
+
+/** The framing of a call and of each message, the larger of what is documented and what was measured. */
+const CALL_TOKENS = 3;
+const MESSAGE_TOKENS = 4;
+const NAME_TOKENS = 1;
+/** How long counting may keep the event loop; a chunk takes a millisecond or two more. */
+const TURN_MS = 2;
+
+/**
+ * Tokens that no tokenizer can exceed for so many bytes of UTF-8 text (the JSON of tools among them), with the overheads of
+ * messages, tools and images. Nothing is counted: a token stands for at least one byte.
+ */
+export function boundTokens(
+  model: string,
+  shape: { textBytes: number; messages: number; tools?: number; images?: number | readonly ImageInput[] },
+): number {
+  const rules = encodingOf(model);
+  const { images = 0, tools = 0 } = shape;
+  const imagesTokens =
+    typeof images === "number"
+      ? images * imageTokensMax(rules.image)
+      : images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0);
+  // Every message may carry a name: the shape does not say.
+  const messageTokens = shape.messages * (MESSAGE_TOKENS + NAME_TOKENS);
+  return shape.textBytes * rules.growth + framing(rules, tools) + messageTokens + imagesTokens;
+}
+
+/**
+ * The most input tokens that a call can have at the provider: the count by the model's vocabulary, the overheads, and the model's
+ * margin. Any result above `limit` means "more than limit", and the rest was not read. Lets other work run every few milliseconds.
+ */
+export async function countTokens(model: string, call: Countable, limit: number = Number.POSITIVE_INFINITY): Promise<number> {
+  const rules = encodingOf(model);
+  const { texts, tools = [], images = [] } = call;
+  const fixed =
+    framing(rules, tools.length) +
+    call.messages * MESSAGE_TOKENS +
+    (call.names ?? 0) * NAME_TOKENS +
+    images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0) +
+    (call.opaqueTokens ?? 0);
+  if (fixed > limit) return fixed;
+
+  const encoding = await loadEncoding(rules.encoding);
+  const least = Math.min(rules.marginPermille, rules.marginOtherPermille);
+  // So many tokens of text are too many whatever their script: (raw + 1) with the least margin is above the limit.
+  const rawMax = Math.floor(((limit - fixed) * 1000) / (1000 + least));
+  let raw = 0;
+  let turnStart = performance.now();
+  for (const text of concat(texts, tools)) {
+    const progress = encoding.begin(text);
+    while (progress.at < progress.text.length) {
+      encoding.advance(progress, rawMax - raw);
+      if (raw + progress.tokens > rawMax) return fixed + withMargin(raw + progress.tokens, least);
+      if (performance.now() - turnStart > TURN_MS) {
+        await nextTurn();
+        turnStart = performance.now();
+      }
+    }
+    raw += progress.tokens;
+  }
+  return fixed + withMargin(raw, marginOf(rules, texts));
+}
+
+/** What a provider adds to every call, and to one that has tools. */
+function framing(rules: ModelEncoding, tools: number): number {
+  return CALL_TOKENS + rules.callTokens + (tools > 0 ? rules.toolsTokens + tools * rules.toolTokens : 0);
+}
+
+function withMargin(tokens: number, permille: number): number {
+  return Math.ceil((tokens * (1000 + permille)) / 1000);
+}
+
+/** Between the margins for Latin and for other scripts, by the share of bytes that other scripts have. */
+function marginOf(rules: ModelEncoding, texts: readonly string[]): number {
+  const { marginPermille, marginOtherPermille } = rules;
+  if (marginPermille === marginOtherPermille) return marginPermille;
+  let bytes = 0;
+  let otherBytes = 0;
+  for (const text of texts) {
+    const other = bytesOfOtherScripts(text);
+    bytes += text.length - Math.floor(other / 3) + other;
+    otherBytes += other;
+  }
+  return bytes === 0 ? marginPermille : marginPermille + Math.ceil(((marginOtherPermille - marginPermille) * otherBytes) / bytes);
+}
+
+/** Bytes of UTF-8 in characters that are neither Latin nor its punctuation. */
+function bytesOfOtherScripts(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x250 && (code < 0x2000 || code > 0x206f)) bytes += code < 0x800 ? 2 : 3;
+  }
+  return bytes;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function* concat(...lists: readonly (readonly string[])[]): Generator<string> {
+  for (const list of lists) yield* list;
+}
+
+/** Counts the text of an answer as it streams by. */
+export interface OutputCounter {
+  add(text: string): void;
+  /** Tokens so far, with the margin of a vocabulary that is not the model's own. */
+  tokens(): number;
+}
+
+/** Text after which a count may be cut: the end of a word, where pieces end too. */
+const TAIL_MAX = 512;
+const TAIL_UNBROKEN_MAX = 8_192;
+/** Until the vocabulary is read, which takes a moment once, text waits up to here and is then counted by its bytes. */
+const WAITING_MAX = 65_536;
+const BYTES_PER_TOKEN = 3;
+
+/** Counts the output of a stream whose provider reports no usage, keeping a few words of it. */
+export function createOutputCounter(model: string): OutputCounter {
+  const rules = encodingOf(model);
+  let encoding: Encoding | undefined;
+  let tail = "";
+  let counted = 0;
+  // A vocabulary that cannot be read leaves the estimate by bytes; whoever counts input with it gets the error.
+  loadEncoding(rules.encoding).then(
+    (loaded) => {
+      encoding = loaded;
+    },
+    () => {},
+  );
+
+  const countOf = (text: string) => (encoding ? encoding.count(text) : Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN));
+
+  return {
+    add(text) {
+      tail += text;
+      if (tail.length <= (encoding ? TAIL_MAX : WAITING_MAX)) return;
+      const blank = tail.lastIndexOf(" ");
+      const cut = blank > 0 ? blank : tail.length > TAIL_UNBROKEN_MAX ? tail.length - 1 : 0;
+      counted += countOf(tail.slice(0, cut));
+      tail = tail.slice(cut);
+    },
+    tokens() {
+      const raw = counted + countOf(tail);
+      return rules.exact ? raw : withMargin(raw, rules.marginPermille);
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { brotliDecompress } from "node:zlib";
+import type { Characters } from "./characters.ts";
+import { readCharacters } from "./characters.ts";
+import type { Counter } from "./counter.ts";
+import { createCounter } from "./counter.ts";
+import { createDeepseekSplitter } from "./deepseek-splitter.ts";
+import { createGptSplitter } from "./gpt-splitter.ts";
+import type { Splitter } from "./splitter.ts";
+import { readVocabulary } from "./vocabulary.ts";
+
+/** The vocabularies that Purser counts with exactly. */
+export type EncodingName = "o200k" | "cl100k" | "qwen" | "deepseek" | "tekken";
+
+/** One vocabulary, ready to count. */
+export interface Encoding extends Counter {
+  readonly name: EncodingName;
+}
+
+interface Recipe {
+  readonly file: string;
+  readonly splitter: (characters: Characters) => Splitter;
+  /** The tokenizer brings text into this form of Unicode first. */
+  readonly form?: "NFC";
+}
+
+const RECIPES: Readonly<Record<EncodingName, Recipe>> = {
+  o200k: {
+    file: "o200k_base",
+    splitter: (characters) => createGptSplitter(characters, { casedWords: true, contractions: "suffix", digitsMax: 3, slashes: true }),
+  },
+  cl100k: {
+    file: "cl100k_base",
+    splitter: (characters) => createGptSplitter(characters, { casedWords: false, contractions: "piece", digitsMax: 3, slashes: false }),
+  },
+  qwen: {
+    file: "qwen",
+    splitter: (characters) => createGptSplitter(characters, { casedWords: false, contractions: "piece", digitsMax: 1, slashes: false }),
+    form: "NFC",
+  },
+  deepseek: { file: "deepseek", splitter: createDeepseekSplitter },
+  tekken: {
+    file: "tekken",
+    splitter: (characters) => createGptSplitter(characters, { casedWords: true, contractions: "none", digitsMax: 1, slashes: true }),
+  },
+};
+
+const loading = new Map<EncodingName, Promise<Encoding>>();
+let characters: Promise<Characters> | undefined;
+
+/** The counter of one vocabulary; read from disk at its first use, once, however many ask for it at the same time. */
+export function loadEncoding(name: EncodingName): Promise<Encoding> {
+  let encoding = loading.get(name);
+  if (!encoding) {
+    encoding = readEncoding(name);
+    loading.set(name, encoding);
+    // A failed read is tried again by the next caller; this one gets the error.
+    encoding.catch(() => loading.delete(name));
+  }
+  return encoding;
+}
+
+async function readEncoding(name: EncodingName): Promise<Encoding> {
+  const { file, splitter, form } = RECIPES[name];
+  characters ??= unpack("characters").then(readCharacters);
+  const [packed, classes] = await Promise.all([unpack(file), characters]);
+  return { name, ...createCounter(readVocabulary(packed), splitter(classes), form) };
+}
+
+async function unpack(file: string): Promise<Uint8Array> {
+  const packed = await readFile(new URL(`../../vocabularies/${file}.bin`, import.meta.url));
+  return await promisify(brotliDecompress)(packed);
+}

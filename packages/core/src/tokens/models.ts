@@ -1,0 +1,215 @@
+import type { EncodingName } from "./encoding.ts";
+import type { ImageRule } from "./images.ts";
+
+/** How the tokens of a model are counted. */
+export interface ModelEncoding {
+  readonly encoding: EncodingName;
+  /** Added to the count of text, in thousandths. For an exact encoding it covers the provider's own framing of the call. */
+  readonly marginPermille: number;
+  /** The same for text in other scripts than the Latin one, where an encoding that stands in for another is farther off. */
+  readonly marginOtherPermille: number;
+  /** The encoding is the model's own. */
+  readonly exact: boolean;
+  /** Added once to every call. */
+  readonly callTokens: number;
+  /** Added once to a call that has tools, and for each of them. */
+  readonly toolsTokens: number;
+  readonly toolTokens: number;
+  readonly image: ImageRule;
+  /** The most bytes that one byte of text can become before it is encoded, where the tokenizer changes the text. */
+  readonly growth: number;
+}
+
+interface Row {
+  readonly model: RegExp;
+  readonly encoding: EncodingName;
+  /** Latin and other scripts, in thousandths. */
+  readonly margin: readonly [number, number];
+  readonly exact?: true;
+  readonly call?: number;
+  readonly tools?: readonly [number, number];
+  readonly image?: ImageRule;
+}
+
+const OPENAI_TOOLS = [32, 16] as const;
+/** The longest system prompt that Anthropic adds for tools, over all tool choices of the models in a row. */
+const CLAUDE_TOOLS = (tokens: number) => [tokens, 56] as const;
+/** Claude's vocabulary is not public: a tenth more than o200k for Latin text and code, a third for other scripts; a third on top since 4.7. */
+const CLAUDE_BEFORE_4_7 = [100, 350] as const;
+const CLAUDE_SINCE_4_7 = [485, 823] as const;
+
+/**
+ * Which vocabulary counts for which model; the first row that fits decides. Names may carry a provider, a region or a date.
+ * Llama, Gemma and Gemini have vocabularies that may not be shipped: Llama 3's contains all of cl100k's merges and more, so that
+ * cl100k is a ceiling; Gemini's stays below tekken + 15 % on every kind of text measured. Models nobody knows are counted by the
+ * smallest vocabulary, + 40 %.
+ */
+const ROWS: readonly Row[] = [
+  // OpenAI
+  { model: /gpt-oss/, encoding: "o200k", margin: [10, 10], exact: true, call: 20 },
+  { model: /gpt-4o-mini/, encoding: "o200k", margin: [10, 10], exact: true, call: 8, image: { kind: "tiles", base: 2833, tile: 5667 } },
+  {
+    model: /gpt-4\.1-mini/,
+    encoding: "o200k",
+    margin: [10, 10],
+    exact: true,
+    call: 8,
+    image: { kind: "patches", max: 1536, permille: 1620 },
+  },
+  {
+    model: /gpt-4\.1-nano/,
+    encoding: "o200k",
+    margin: [10, 10],
+    exact: true,
+    call: 8,
+    image: { kind: "patches", max: 1536, permille: 2460 },
+  },
+  { model: /gpt-4o|gpt-4\.[15]/, encoding: "o200k", margin: [10, 10], exact: true, call: 8, image: { kind: "tiles", base: 85, tile: 170 } },
+  {
+    model: /(^|[/:._-])o4-mini/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "patches", max: 1536, permille: 1720 },
+  },
+  {
+    model: /(^|[/:._-])o[134](-|$)/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "tiles", base: 75, tile: 150 },
+  },
+  {
+    model: /gpt-5(\.\d+)?-nano/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "patches", max: 10_000, permille: 2460 },
+  },
+  {
+    model: /gpt-5(\.\d+)?-mini/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "patches", max: 10_000, permille: 1620 },
+  },
+  {
+    model: /gpt-5(-|$|\.[0-3](\D|$))/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "tiles", base: 70, tile: 140 },
+  },
+  {
+    model: /gpt-[5-9]|codex/,
+    encoding: "o200k",
+    margin: [20, 20],
+    exact: true,
+    call: 16,
+    image: { kind: "patches", max: 10_000, permille: 1200 },
+  },
+  { model: /computer-use/, encoding: "o200k", margin: [20, 20], exact: true, call: 16, image: { kind: "tiles", base: 65, tile: 129 } },
+  {
+    model: /gpt-4|gpt-3\.?5|davinci-002|babbage-002/,
+    encoding: "cl100k",
+    margin: [10, 10],
+    exact: true,
+    call: 8,
+    image: { kind: "tiles", base: 85, tile: 170 },
+  },
+  { model: /text-embedding-(3|ada)/, encoding: "cl100k", margin: [0, 0], exact: true },
+  // Anthropic
+  {
+    model: /claude-(3|2|instant)/,
+    encoding: "o200k",
+    margin: CLAUDE_BEFORE_4_7,
+    tools: CLAUDE_TOOLS(530),
+    image: { kind: "claude", max: 1600 },
+  },
+  {
+    model: /claude-(opus|sonnet|haiku)-4(?!\d)(?![-.]([7-9]|\d\d)(\D|$))/,
+    encoding: "o200k",
+    margin: CLAUDE_BEFORE_4_7,
+    tools: CLAUDE_TOOLS(589),
+    image: { kind: "claude", max: 1600 },
+  },
+  { model: /claude/, encoding: "o200k", margin: CLAUDE_SINCE_4_7, tools: CLAUDE_TOOLS(804), image: { kind: "claude", max: 4784 } },
+  // Google
+  { model: /gemini-([01]|2)(\D|$)/, encoding: "tekken", margin: [150, 150], call: 10, image: { kind: "gemini-tiles" } },
+  { model: /gemini|gemma/, encoding: "tekken", margin: [150, 150], call: 10, image: { kind: "fixed", low: 280, high: 1120, most: 2240 } },
+  // Models made of others' vocabularies come before the names of their makers.
+  {
+    model: /distill-llama|llama-?[34]|llama3/,
+    encoding: "cl100k",
+    margin: [30, 30],
+    call: 20,
+    image: { kind: "fixed", low: 6500, high: 6500, most: 6500 },
+  },
+  {
+    model: /(^|\W)(qwen|qwq|qvq)|distill-qwen|dashscope/,
+    encoding: "qwen",
+    margin: [30, 30],
+    exact: true,
+    call: 20,
+    tools: [245, 56],
+    image: { kind: "merged-patches", side: 28, max: 16_386 },
+  },
+  { model: /deepseek/, encoding: "deepseek", margin: [30, 30], exact: true, call: 20, tools: [150, 71] },
+  // Mistral's first models have a vocabulary of 32,000 tokens.
+  {
+    model: /mixtral|open-mistral-7b|mistral-(7b|tiny)|codestral|mistral-large-24|mathstral/,
+    encoding: "cl100k",
+    margin: [400, 400],
+    call: 20,
+    tools: [60, 57],
+  },
+  {
+    model: /mistral|ministral|pixtral|magistral|devstral|voxtral/,
+    encoding: "tekken",
+    margin: [30, 30],
+    exact: true,
+    call: 20,
+    tools: [60, 57],
+    image: { kind: "fixed", low: 4200, high: 4200, most: 4200 },
+  },
+];
+
+const UNKNOWN: Row = { model: /^/, encoding: "cl100k", margin: [400, 400], call: 20, tools: [804, 71] };
+
+/** For models whose images nobody described: more than any known model takes, but for gpt-4o-mini. */
+const ANY_IMAGE: ImageRule = { kind: "fixed", low: 16_386, high: 16_386, most: 16_386 };
+
+const known = new Map<string, ModelEncoding>();
+const KNOWN_MAX = 1_000;
+
+/** Which vocabulary counts for a model, and how far to trust it. */
+export function encodingOf(model: string): ModelEncoding {
+  let found = known.get(model);
+  if (!found) {
+    found = look(model.toLowerCase());
+    if (known.size < KNOWN_MAX) known.set(model, found);
+  }
+  return found;
+}
+
+function look(model: string): ModelEncoding {
+  const row = ROWS.find((candidate) => candidate.model.test(model)) ?? UNKNOWN;
+  const [toolsTokens, toolTokens] = row.tools ?? OPENAI_TOOLS;
+  return {
+    encoding: row.encoding,
+    marginPermille: row.margin[0],
+    marginOtherPermille: row.margin[1],
+    exact: row.exact ?? false,
+    callTokens: row.call ?? 0,
+    toolsTokens,
+    toolTokens,
+    image: row.image ?? ANY_IMAGE,
+    // NFC makes at most three times as many bytes of any character.
+    growth: row.encoding === "qwen" ? 3 : 1,
+  };
+}
