@@ -1,0 +1,185 @@
+import {
+  type CallDetail,
+  type Charge,
+  type Entry,
+  type PriceSource,
+  type Subject,
+  subjectValue,
+  type Unit,
+  type Usage,
+} from "@purser/core";
+import { instantJson } from "./balances.ts";
+import { type ChargeLine, chargeLines } from "./charge-lines.ts";
+
+export type CallOutcome = "in flight" | "settled" | "released" | "expired" | "denied";
+
+/** One call in a list. */
+export interface CallSummary {
+  /** What the answer's `x-purser-request-id` said. */
+  readonly id: string;
+  readonly at: string;
+  readonly outcome: CallOutcome;
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly subject: Subject;
+  readonly usage: Record<string, unknown> | null;
+  readonly cost_nanodollars: number | null;
+  readonly certainty: Charge["certainty"] | null;
+  /** Why it was denied: an error code and a sentence. */
+  readonly reason: string | null;
+  readonly message: string | null;
+}
+
+/** Everything that is known about one call: the decision, the arithmetic, and the ledger rows behind both. */
+export interface CallReport extends CallSummary {
+  /** The most the call could use, held for it while it was in flight. */
+  readonly estimate: {
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+    readonly cost_nanodollars: number | null;
+    /** Whether the input was counted; else it is a bound by its size. */
+    readonly counted: boolean;
+  };
+  /** Where the price comes from. */
+  readonly price: string | null;
+  /** The terms of the cost, where they are known. */
+  readonly arithmetic: readonly ChargeLine[] | null;
+  /** Every balance that the call was held and charged on. */
+  readonly balances: readonly CallBalance[];
+  /** Budgets in `observe` mode that would have refused it. */
+  readonly would_refuse: readonly string[];
+  readonly entries: readonly EntryJson[];
+}
+
+export interface CallBalance {
+  readonly budget: string;
+  readonly subject: string;
+  readonly unit: Unit;
+  readonly window: string;
+  /** What was held when it was admitted. */
+  readonly held: number;
+  /** What it was charged in the end. */
+  readonly spent: number;
+}
+
+export interface EntryJson {
+  readonly seq: number;
+  readonly at: string;
+  readonly kind: Entry["kind"];
+  readonly postings: readonly CallBalance[];
+  readonly why?: string;
+  readonly expires_at?: string;
+}
+
+/** Sums up the entries of one call, which are never none. */
+export function summariseCall(entries: readonly Entry[]): CallSummary {
+  const first = entries[0] as Entry;
+  const detail = detailOf(entries);
+  const charge = chargeOf(entries);
+  const denial = entries.find((entry) => entry.kind === "denied");
+  return {
+    id: first.reservation,
+    at: instantJson(first.at),
+    outcome: outcomeOf(entries),
+    provider: detail?.subject.provider ?? null,
+    model: detail?.subject.model ?? null,
+    subject: detail?.subject ?? {},
+    usage: charge ? usageJson(charge.usage) : null,
+    cost_nanodollars: charge?.cost ?? null,
+    certainty: charge?.certainty ?? null,
+    reason: denial?.reason ?? null,
+    message: denial?.message ?? null,
+  };
+}
+
+/** Everything that explains one call. `prices` lets the cost be taken apart. */
+export function reportCall(entries: readonly Entry[], prices?: PriceSource): CallReport {
+  const detail = detailOf(entries);
+  const charge = chargeOf(entries);
+  return {
+    ...summariseCall(entries),
+    estimate: {
+      input_tokens: detail?.inputTokens ?? 0,
+      output_tokens: detail?.outputTokens ?? 0,
+      cost_nanodollars: detail?.cost ?? null,
+      counted: detail?.counted ?? false,
+    },
+    price: detail?.price ?? null,
+    arithmetic: (detail && charge && arithmeticOf(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    balances: balancesOf(entries),
+    would_refuse: detail?.wouldRefuse ?? [],
+    entries: entries.map(entryJson),
+  };
+}
+
+function outcomeOf(entries: readonly Entry[]): CallOutcome {
+  const has = (kind: Entry["kind"]) => entries.some((entry) => entry.kind === kind);
+  // A correction replaces the charge of an expired hold by what was really used.
+  if (has("settled") || has("corrected")) return "settled";
+  if (has("expired")) return "expired";
+  if (has("released")) return "released";
+  return has("denied") ? "denied" : "in flight";
+}
+
+function detailOf(entries: readonly Entry[]): CallDetail | undefined {
+  for (const entry of entries) if ("detail" in entry) return entry.detail;
+  return undefined;
+}
+
+/** The charge that holds: the latest, because a correction comes after what it corrects. */
+function chargeOf(entries: readonly Entry[]): Charge | undefined {
+  return entries.flatMap((entry) => ("charge" in entry ? [entry.charge] : [])).at(-1);
+}
+
+function arithmeticOf({ subject, price }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
+  const card = prices?.card(subjectValue(subject, "provider") ?? "", subjectValue(subject, "model") ?? "", at);
+  return card && cost !== undefined && card.source === price ? chargeLines(card, usage, cost) : undefined;
+}
+
+function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {
+  const balances = new Map<string, CallBalance>();
+  for (const { postings } of entries) {
+    for (const { counter, held, spent } of postings) {
+      const { budget, subject, unit, window, key } = counter;
+      const known = balances.get(key);
+      balances.set(key, {
+        budget,
+        subject,
+        unit,
+        window: windowName(window),
+        held: Math.max(known?.held ?? 0, held),
+        spent: (known?.spent ?? 0) + spent,
+      });
+    }
+  }
+  return [...balances.values()];
+}
+
+function entryJson(entry: Entry): EntryJson {
+  return {
+    seq: entry.seq,
+    at: instantJson(entry.at),
+    kind: entry.kind,
+    postings: entry.postings.map(({ counter: { budget, subject, unit, window }, held, spent }) => ({
+      budget,
+      subject,
+      unit,
+      window: windowName(window),
+      held,
+      spent,
+    })),
+    ...("why" in entry && { why: entry.why }),
+    ...("expiresAt" in entry && { expires_at: instantJson(entry.expiresAt) }),
+  };
+}
+
+function windowName(window: string): string {
+  return window.split("@", 1)[0] as string;
+}
+
+/** `{ inputTokens: 12 }` as `{ input_tokens: 12 }`. The names of tools stay as the provider writes them. */
+function usageJson(usage: Usage): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(usage).map(([kind, value]) => [kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]),
+  );
+}

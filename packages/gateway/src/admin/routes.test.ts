@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Budgets, createMemoryStore, defineBudget, type RateCard, type Store } from "@purser/core";
+import { openKeys } from "../callers/keys.ts";
+import type { Admin, AdminResponse } from "./admin.ts";
+import { OPENAPI } from "./openapi.ts";
+import { ADMIN_ROUTES, createAdmin } from "./routes.ts";
+
+const NOW = Date.UTC(2026, 10, 20, 12);
+/** $1 and $2 per million tokens. */
+const CARD: RateCard = {
+  provider: "p",
+  model: "m",
+  tiers: [{ aboveInputTokens: 0, rates: { input: 1_000_000, cacheRead: 100_000, output: 2_000_000 } }],
+  source: "test card",
+};
+
+let directory: string;
+let admin: Admin;
+let store: Store;
+let budgets: Budgets;
+
+/** Bodies are read by the tests as any client reads JSON. */
+// biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
+type Json = any;
+
+async function ask(method: string, target: string, body?: unknown): Promise<AdminResponse & { body: Json }> {
+  const url = new URL(target, "http://localhost");
+  return admin({ method, path: url.pathname, query: url.searchParams, body });
+}
+
+async function call(id: string, outputTokens = 100) {
+  return budgets.reserve({
+    id,
+    subject: { user: "ann", provider: "p", model: "m" },
+    input: { most: 1_000 },
+    output: { most: outputTokens },
+  });
+}
+
+async function settledCall(id: string) {
+  const decision = await call(id);
+  assert.equal(decision.outcome, "allowed");
+  if (decision.outcome === "allowed") {
+    await budgets.settle(decision.reservation, { inputTokens: 900, cacheReadInputTokens: 400, outputTokens: 50 });
+  }
+}
+
+describe("the admin API", () => {
+  before(async () => {
+    directory = mkdtempSync(join(tmpdir(), "purser-admin-"));
+    store = createMemoryStore({ now: () => NOW });
+    const prices = { card: () => CARD };
+    budgets = new Budgets({
+      store,
+      prices,
+      now: () => NOW,
+      budgets: [
+        defineBudget({ name: "company", limits: ["$1 / month"] }),
+        defineBudget({ name: "users", per: "user", limits: ["3200 tokens / day", "2 concurrent"] }),
+        defineBudget({ name: "trial", mode: "observe", limits: ["10 tokens / day"] }),
+      ],
+    });
+    admin = createAdmin({ budgets, store, prices, keys: await openKeys(directory), now: () => NOW });
+    await settledCall("req_1");
+    await call("req_2");
+    await call("req_3", 1_900);
+    await settledCall("req_4");
+    await budgets.close();
+  });
+  after(() => rmSync(directory, { recursive: true }));
+
+  test("a balance has exactly the promised fields, and integers for amounts", async () => {
+    const { status, body } = await ask("GET", "/api/budgets?budget=users");
+    assert.equal(status, 200);
+    assert.deepEqual(body, {
+      data: [
+        {
+          budget: "users",
+          subject: "user=ann",
+          unit: "tokens",
+          window: "day",
+          limit: 3_200,
+          spent: 1_900,
+          held: 1_100,
+          left: 200,
+          resets_at: "2026-11-21T00:00:00.000Z",
+        },
+        {
+          budget: "users",
+          subject: "user=ann",
+          unit: "concurrent",
+          window: "lifetime",
+          limit: 2,
+          spent: 0,
+          held: 1,
+          left: 1,
+          resets_at: null,
+        },
+      ],
+    });
+    assert.equal((await ask("GET", "/api/budgets")).body.data.length, 4);
+  });
+
+  test("a charge is explained by terms that add up to it", async () => {
+    const { body } = await ask("GET", "/api/requests/req_1");
+    assert.equal(body.outcome, "settled");
+    assert.deepEqual(body.usage, { input_tokens: 900, cache_read_input_tokens: 400, output_tokens: 50 });
+    assert.deepEqual(body.arithmetic, [
+      { kind: "input", tokens: 500, picodollars_per_token: 1_000_000 },
+      { kind: "input read from cache", tokens: 400, picodollars_per_token: 100_000 },
+      { kind: "output", tokens: 50, picodollars_per_token: 2_000_000 },
+    ]);
+    assert.equal(body.cost_nanodollars, 500_000 + 40_000 + 100_000);
+    assert.deepEqual(body.would_refuse, ["trial"]);
+    assert.deepEqual(
+      body.balances.map(({ budget, held, spent }: Record<string, unknown>) => [budget, held, spent]),
+      [
+        ["company", 1_200_000, 640_000],
+        ["users", 1_100, 950],
+        ["users", 1, 0],
+        ["trial", 1_100, 950],
+      ],
+    );
+    assert.deepEqual(
+      body.entries.map(({ kind }: { kind: string }) => kind),
+      ["reserved", "settled"],
+    );
+  });
+
+  test("a refusal is explained in its own words", async () => {
+    const { body } = await ask("GET", "/api/requests/req_3");
+    assert.equal(body.outcome, "denied");
+    assert.equal(body.reason, "budget_busy");
+    assert.match(body.message, /Budget "users" \(user=ann\)/);
+  });
+
+  test("calls are listed newest first, page by page, without a gap", async () => {
+    const all = await ask("GET", "/api/requests");
+    assert.deepEqual(
+      all.body.data.map(({ id, outcome }: Record<string, unknown>) => [id, outcome]),
+      [
+        ["req_4", "settled"],
+        ["req_3", "denied"],
+        ["req_2", "in flight"],
+        ["req_1", "settled"],
+      ],
+    );
+    assert.equal(all.body.has_more, false);
+    const seen: string[] = [];
+    for (let after = "", more = true; more; ) {
+      const page = (await ask("GET", `/api/requests?limit=1${after}`)).body;
+      seen.push(page.data[0].id);
+      after = `&after_id=${page.last_id}`;
+      more = page.has_more;
+    }
+    assert.deepEqual(seen, ["req_4", "req_3", "req_2", "req_1"]);
+  });
+
+  test("a key's secret is shown once", async () => {
+    const made = await ask("POST", "/api/keys", {
+      name: "chatbot",
+      attributes: { team: "eng" },
+      may_set: ["user", "tag.*"],
+      expires_at: "2027-01-01",
+    });
+    assert.equal(made.status, 201);
+    assert.match(made.body.secret, /^pk-/);
+    const { secret, ...rest } = made.body;
+    assert.deepEqual((await ask("GET", "/api/keys")).body, { data: [rest] });
+    assert.deepEqual((await ask("DELETE", `/api/keys/${rest.id}`)).body, { id: rest.id, revoked: true });
+    assert.equal((await ask("DELETE", `/api/keys/${rest.id}`)).status, 404);
+  });
+
+  test("a wrong key is refused with what to do", async () => {
+    for (const body of [
+      undefined,
+      [],
+      { name: "" },
+      { name: "a", role: "root" },
+      { name: "a", teams: 1 },
+      { name: "a", attributes: { model: "m" } },
+      { name: "a", may_set: ["provider"] },
+      { name: "a", may_set: "user" },
+      { name: "a", expires_at: "2020-01-01" },
+      { name: "a", attributes: { team: "a\nb" } },
+    ]) {
+      const answer = await ask("POST", "/api/keys", body);
+      assert.equal(answer.status, 400, JSON.stringify(body));
+      assert.equal(answer.body.code, "body_invalid");
+    }
+  });
+
+  test("what is not there is a problem with a code", async () => {
+    for (const [method, target, status, code] of [
+      ["GET", "/api/nothing", 404, "route_unknown"],
+      ["POST", "/api/budgets", 405, "route_unknown"],
+      ["GET", "/api/requests/req_0", 404, "reservation_unknown"],
+      ["GET", "/api/requests?after_id=req_0", 404, "reservation_unknown"],
+      ["GET", "/api/requests?limit=0", 400, "body_invalid"],
+      ["GET", "/api/requests/%E0%A4%A", 404, "route_unknown"],
+    ] as const) {
+      const { status: given, body } = await ask(method, target);
+      assert.equal(given, status, target);
+      assert.equal(body.code, code);
+      assert.equal(body.status, status);
+    }
+  });
+
+  test("every route is described, and nothing else", async () => {
+    const described = Object.entries(OPENAPI.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    assert.deepEqual(described.sort(), ADMIN_ROUTES.map(({ method, path }) => `${method} ${path}`).sort());
+    assert.equal((await ask("GET", "/api/openapi.json")).body, OPENAPI);
+  });
+
+  test("every reference within the description leads somewhere", () => {
+    const components: Record<string, object | undefined> = OPENAPI.components;
+    for (const [, kind = "", name = ""] of JSON.stringify(OPENAPI).matchAll(/"#\/components\/(\w+)\/(\w+)"/g)) {
+      assert.ok(name in (components[kind] ?? {}), `${kind}/${name}`);
+    }
+  });
+});

@@ -1,0 +1,154 @@
+import { type Budgets, type Entry, ERROR_CODES, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
+import type { Keys } from "../callers/key.ts";
+import type { Admin, AdminRequest, AdminResponse } from "./admin.ts";
+import { balanceJson } from "./balances.ts";
+import { reportCall, summariseCall } from "./call-report.ts";
+import { keyJson, readNewKey } from "./key-json.ts";
+import { OPENAPI } from "./openapi.ts";
+
+export interface AdminOptions {
+  readonly budgets: Pick<Budgets, "balances">;
+  readonly store: Pick<Store, "entries">;
+  readonly keys: Keys;
+  /** Lets `/api/requests/{id}` take a cost apart. */
+  readonly prices?: PriceSource;
+  /** Epoch milliseconds; `Date.now` where it is left out. */
+  readonly now?: () => number;
+}
+
+/** A route of the admin API. `{id}` in its path stands for one segment. */
+interface Route {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
+}
+
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices">;
+
+/** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
+export const ADMIN_ROUTES: readonly Route[] = [
+  { method: "GET", path: "/api/budgets", run: listBudgets },
+  { method: "GET", path: "/api/requests", run: listRequests },
+  { method: "GET", path: "/api/requests/{id}", run: showRequest },
+  { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
+  { method: "POST", path: "/api/keys", run: createKey },
+  { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
+  { method: "GET", path: "/api/openapi.json", run: async () => ok(OPENAPI) },
+];
+
+/** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
+export function createAdmin({ budgets, store, keys, prices, now = Date.now }: AdminOptions): Admin {
+  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }) };
+  return async (request) => {
+    const matching = ADMIN_ROUTES.flatMap((route) => {
+      const id = matchPath(route.path, request.path);
+      return id === undefined ? [] : [{ route, id }];
+    });
+    const found = matching.find(({ route }) => route.method === request.method);
+    if (!found)
+      return routeUnknown(
+        request,
+        matching.map(({ route }) => route.method),
+      );
+    try {
+      return await found.route.run(parts, request, found.id);
+    } catch (error) {
+      if (error instanceof PurserError) return problem(statusOf(error.code), error.code, error.message);
+      throw error;
+    }
+  };
+}
+
+async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  const budget = query.get("budget");
+  const balances = await budgets.balances(budget === null ? {} : { budget });
+  return ok({ data: balances.map(balanceJson) });
+}
+
+const PAGE = 20;
+const PAGE_MOST = 100;
+
+async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  const limit = Number(query.get("limit") ?? PAGE);
+  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MOST)
+    throw new PurserError("body_invalid", `"limit" is a number from 1 to ${PAGE_MOST}.`);
+  const afterId = query.get("after_id");
+  // One more than is shown tells whether there is another page.
+  const firsts = afterId === null ? await newestCalls(store, limit + 1) : await callsBefore(store, afterId, limit + 1);
+  const shown = firsts.slice(0, limit);
+  const data = await Promise.all(shown.map(async ({ reservation }) => summariseCall(await store.entries({ reservation }))));
+  return ok({ data, has_more: firsts.length > limit, last_id: data.at(-1)?.id ?? null });
+}
+
+/** The entries with which calls begin. */
+const BEGINNINGS = ["reserved", "denied"] as const;
+
+async function newestCalls(store: Parts["store"], most: number): Promise<readonly Entry[]> {
+  return (await store.entries({ kinds: BEGINNINGS, newest: true, most })).toReversed();
+}
+
+/** The calls before a call, newest first. A ledger has no gaps, so older entries lie within a known span; the span grows until it is enough. */
+async function callsBefore(store: Parts["store"], id: string, most: number): Promise<readonly Entry[]> {
+  const [begin] = await store.entries({ reservation: id, kinds: BEGINNINGS, most: 1 });
+  if (!begin) throw unknownRequest(id);
+  for (let span = most * 4; ; span *= 4) {
+    const after = Math.max(0, begin.seq - 1 - span);
+    const entries = await store.entries({ kinds: BEGINNINGS, after, most: span });
+    const older = entries.filter(({ seq }) => seq < begin.seq);
+    if (older.length >= most || after === 0) return older.slice(-most).toReversed();
+  }
+}
+
+async function showRequest({ store, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+  const entries = await store.entries({ reservation: id });
+  if (entries.length === 0) throw unknownRequest(id);
+  return ok(reportCall(entries, prices));
+}
+
+async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<AdminResponse> {
+  const { key, secret } = await keys.create(readNewKey(body, now()));
+  return { status: 201, body: { ...keyJson(key), secret } };
+}
+
+async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+  if (await keys.revoke(id)) return ok({ id, revoked: true });
+  return problem(404, "key_invalid", `There is no key "${id}". \`GET /api/keys\` lists them.`);
+}
+
+/** The value of `{id}`, an empty text for a path without one, or undefined where the path is another. */
+function matchPath(pattern: string, path: string): string | undefined {
+  const [start, end] = pattern.split("{id}") as [string, string?];
+  if (end === undefined) return path === pattern ? "" : undefined;
+  const id = path.startsWith(start) ? path.slice(start.length) : "";
+  if (id === "" || id.includes("/")) return undefined;
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return undefined;
+  }
+}
+
+function routeUnknown({ method, path }: AdminRequest, methods: readonly string[]): AdminResponse {
+  if (methods.length > 0) return problem(405, "route_unknown", `${path} answers ${methods.join(" and ")}, not ${method}.`);
+  return problem(404, "route_unknown", `There is no ${path}. \`GET /api/openapi.json\` lists every route.`);
+}
+
+function ok(body: unknown): AdminResponse {
+  return { status: 200, body };
+}
+
+/** An RFC 9457 problem with our code. */
+function problem(status: number, code: ErrorCode, detail: string): AdminResponse {
+  return { status, body: { type: `urn:purser:error:${code}`, title: ERROR_CODES[code], status, detail, code } };
+}
+
+function statusOf(code: ErrorCode): number {
+  if (code === "reservation_unknown") return 404;
+  if (code === "store_unavailable" || code === "shutting_down") return 503;
+  if (code === "store_locked") return 409;
+  return code === "internal" ? 500 : 400;
+}
+
+function unknownRequest(id: string): PurserError {
+  return new PurserError("reservation_unknown", `There is no call "${id}". The id is in the answer's header x-purser-request-id.`);
+}
