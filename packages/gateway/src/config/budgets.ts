@@ -1,0 +1,123 @@
+import {
+  type Allowance,
+  type Budget,
+  type BudgetInput,
+  compilePattern,
+  defineBudget,
+  formatLimit,
+  PurserError,
+  parseLimit,
+  type Selector,
+} from "@purser/core";
+import type { Provider } from "../providers/provider.ts";
+import type { AllowanceFields, BudgetFields } from "./description.ts";
+import type { Located } from "./field.ts";
+import { suggestion } from "./nearest-name.ts";
+import type { Place } from "./source.ts";
+
+/** Puts the budgets together, and notes where two cannot stand beside each other. */
+export function configuredBudgets(
+  entries: readonly Located<BudgetFields>[],
+  timezone: string,
+  providers: readonly Provider[],
+): readonly Budget[] {
+  const budgets: Budget[] = [];
+  const names = new Set<string>();
+  for (const { value, place } of entries) {
+    const name = value.name ?? "";
+    if (names.has(name))
+      place.field("name").problem(`"${name}" names two budgets. Each needs a name of its own, since it is how spend is kept.`);
+    names.add(name);
+    const budget = name === "" ? undefined : definedBudget(value, place, timezone);
+    if (!budget) continue;
+    warnOfDoubts(budget, place, providers);
+    budgets.push(budget);
+  }
+  return budgets;
+}
+
+function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
+  try {
+    return defineBudget(budgetInput(value, timezone));
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error;
+    const field =
+      error.code === "limit_invalid" || error.code === "amount_too_large"
+        ? "limits"
+        : error.code === "window_invalid"
+          ? "timezone"
+          : undefined;
+    return (field ? place.field(field) : place).problem(error.message);
+  }
+}
+
+function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
+  const request = value.request;
+  return {
+    name: value.name ?? "",
+    timezone: value.timezone ?? timezone,
+    ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
+    ...(value.per && { per: value.per }),
+    ...(value.limits && { limits: value.limits }),
+    ...(value.owner !== undefined && { owner: value.owner }),
+    ...(value.mode && { mode: value.mode }),
+    ...(value.min_output !== undefined && { minOutput: value.min_output }),
+    ...(value.on_store_failure && { onStoreFailure: value.on_store_failure }),
+    ...(request && {
+      request: {
+        ...(request.max_input !== undefined && { maxInput: request.max_input }),
+        ...(request.max_output !== undefined && { maxOutput: request.max_output }),
+        ...(request.max_total !== undefined && { maxTotal: request.max_total }),
+        ...(request.models && { models: request.models }),
+      },
+    }),
+  };
+}
+
+/** What is allowed and is hardly meant. */
+function warnOfDoubts(budget: Budget, place: Place, providers: readonly Provider[]): void {
+  const { limits, per, request, selector } = budget;
+  if (limits.length === 0 && Object.keys(request).length === 0) place.warning(`budget "${budget.name}" limits nothing. Give it limits.`);
+  const ends = per.includes("task") || per.includes("session");
+  for (const limit of limits) {
+    if (limit.window.kind !== "lifetime" || limit.unit === "concurrent" || limit.amount === 0 || ends) continue;
+    place
+      .field("limits")
+      .warning(`${formatLimit(limit)} has no window, so it never resets. Write ${formatLimit(limit)} / month if that is not meant.`);
+  }
+  if (new Set(per).size < per.length) place.field("per").warning("names an attribute twice.");
+  for (const wanted of [selector.provider ?? []].flat()) {
+    if (providers.some(({ name }) => compilePattern(wanted)(name))) continue;
+    place
+      .field("for")
+      .field("provider")
+      .warning(
+        `no provider "${wanted}" is configured, so no call goes there.${suggestion(
+          wanted,
+          providers.map(({ name }) => name),
+        )}`,
+      );
+  }
+}
+
+/** What providers give away, each as a limit that is used up before anything is charged. */
+export function configuredAllowances(entries: readonly Located<AllowanceFields>[], providers: readonly Provider[]): readonly Allowance[] {
+  const names = new Set<string>();
+  return entries.flatMap(({ value, place }) => {
+    const { name, provider, limit, models = ["*"], timezone = "UTC" } = value;
+    if (name === undefined || provider === undefined || limit === undefined) return [];
+    if (names.has(name)) place.field("name").problem(`"${name}" names two allowances. Each needs a name of its own.`);
+    names.add(name);
+    if (!providers.some((candidate) => candidate.name === provider)) {
+      place.field("provider").problem(
+        `no provider "${provider}" is configured.${suggestion(
+          provider,
+          providers.map((candidate) => candidate.name),
+        )}`,
+      );
+    }
+    const patterns = models.map(compilePattern);
+    const applies = (asked: string, model: string) => asked === provider && patterns.some((matches) => matches(model));
+    return [{ name, limit: parseLimit(limit, timezone), applies }];
+  });
+}

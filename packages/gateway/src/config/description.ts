@@ -1,0 +1,392 @@
+import { ATTRIBUTES, isSubjectPath, PurserError, parseLimit, type SubjectPath } from "@purser/core";
+import { PRESETS } from "../providers/presets/index.ts";
+import type { DialectName } from "../providers/provider.ts";
+import {
+  byteSize,
+  choice,
+  count,
+  described,
+  dollars,
+  duration,
+  type Field,
+  flag,
+  list,
+  located,
+  map,
+  mark,
+  object,
+  parsed,
+  secret,
+  share,
+  text,
+  textOrMap,
+  type ValueOf,
+  type Values,
+} from "./field.ts";
+import { nearestName } from "./nearest-name.ts";
+
+/** Everything that can stand in purser.yaml, once: the reader, the JSON Schema and the reference are made from it. */
+
+/** Sizes beyond which a configuration is a mistake rather than a plan. */
+export const MOST = {
+  budgets: 10_000,
+  limits: 32,
+  providers: 200,
+  models: 1_000,
+  routes: 1_000,
+  prices: 5_000,
+  values: 10_000,
+  headers: 50,
+};
+
+const TOKENS_MOST = 1_000_000_000;
+const HOUR_MS = 3_600_000;
+
+export const DEFAULTS = {
+  host: "127.0.0.1",
+  port: 4100,
+  dataDir: ".purser",
+  maxBodyBytes: 32 * 1024 * 1024,
+  drainMs: 30_000,
+  timeoutMs: 600_000,
+  defaultMaxOutput: 4_096,
+} as const;
+
+const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
+const tokens = () => count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" });
+const models = () => list(text(), { most: MOST.models, least: 1, single: true });
+const timezone = () => parsed({}, checkedTimeZone);
+/** Budgets, providers and prices name models and providers; `*` stands for anything. */
+const pattern = () => list(text(), { most: MOST.models, least: 1, single: true });
+
+const SHORT_DIALECTS: Readonly<Record<string, DialectName>> = { openai: "openai-chat", anthropic: "anthropic-messages" };
+const dialect = () => choice<DialectName>(["openai-chat", "anthropic-messages"], SHORT_DIALECTS);
+const baseUrl = () => parsed({ examples: ["http://127.0.0.1:8000/v1"] }, checkedUrl);
+
+const server = object(
+  {
+    host: described("The address to listen on. 127.0.0.1 is reached from this machine only.", parsed({ maxLength: 255 }, checkedHost), {
+      default: DEFAULTS.host,
+    }),
+    port: described("The port to listen on. 0 takes a free one.", count({ least: 0, most: 65_535, what: "a port" }), {
+      default: DEFAULTS.port,
+    }),
+    max_body: described("The largest request body that is accepted.", byteSize({ least: 1024, most: 1024 ** 3 }), { default: "32 MiB" }),
+    drain: described("How long running calls may take to end when the server is told to stop.", duration({ least: 0, most: HOUR_MS }), {
+      default: "30 s",
+    }),
+  },
+  { emptyAllowed: true },
+);
+
+const provider = object(
+  {
+    api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
+    base_url: described(
+      "Where the provider is. Paths are appended: /chat/completions for openai, /v1/messages for anthropic. One URL for each dialect, where there are two.",
+      textOrMap(baseUrl(), object({ openai: baseUrl(), anthropic: baseUrl(), "openai-chat": baseUrl(), "anthropic-messages": baseUrl() })),
+    ),
+    dialect: described("The wire format that the provider speaks: openai or anthropic.", dialect()),
+    auth_header: described(
+      "The header that carries the key. authorization carries it as a bearer token.",
+      choice(["authorization", "x-api-key", "api-key", "x-goog-api-key"]),
+      { default: "authorization" },
+    ),
+    models: described(
+      "Names of the models that this provider serves; * stands for anything. These count before what presets serve.",
+      models(),
+    ),
+    headers: described(
+      "Headers sent with every call.",
+      map(parsed({}, checkedHeaderValue), { most: MOST.headers, key: headerProblem, pattern: "^[A-Za-z0-9-]+$" }),
+    ),
+    timeout: described(
+      "The longest silence of the provider, before and between its bytes.",
+      duration({ least: 1000, most: 24 * HOUR_MS }),
+      { default: "10 m" },
+    ),
+  },
+  { emptyAllowed: true },
+);
+
+const route = object(
+  {
+    model: described("A model, or a pattern in which * stands for anything.", text(), { examples: ["gpt-*"] }),
+    provider: described("The name of a provider of this file.", text()),
+  },
+  { required: ["model", "provider"] },
+);
+
+const selector = map(list(text(), { most: MOST.values, least: 1, single: true }), {
+  most: 32,
+  key: attributeProblem,
+  suggestions: ATTRIBUTES,
+});
+
+const budget = object(
+  {
+    name: described("Names the budget in answers, reports and headers.", name()),
+    for: described("Which calls it is for: attribute and value, or several values. All calls where it is left out.", selector, {
+      examples: [{ team: "engineering" }, { tier: ["free", "trial"], "tag.env": "prod" }],
+    }),
+    per: described("One balance for each value of an attribute, or of several.", list(attribute(), { most: 8, least: 1, single: true }), {
+      examples: ["user", ["team", "model"]],
+    }),
+    limits: described(
+      "What may be used: `amount [unit] [/ window]`. A limit without a window is for the whole life.",
+      list(limit(), { most: MOST.limits, single: true }),
+      { examples: [["$50 / month", "1M tokens / day", "2 concurrent"]] },
+    ),
+    request: described(
+      "What any one call may be.",
+      object({
+        max_input: described("The most input tokens of a call.", tokens()),
+        max_output: described("The most output tokens of a call. Its own cap is lowered to this.", tokens()),
+        max_total: described("The most tokens of a call, input and output.", tokens()),
+        models: described("The models that calls may use; * stands for anything.", models()),
+      }),
+    ),
+    timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
+    owner: described("Who answers for the budget: an address or a name.", text()),
+    mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
+      default: "enforce",
+    }),
+    min_output: described("The output cap of a call is lowered to what fits, but not below this.", tokens(), { default: 256 }),
+    on_store_failure: described("open lets calls pass uncounted while the store is down.", choice(["open", "closed"]), {
+      default: "closed",
+    }),
+  },
+  {
+    required: ["name"],
+    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
+  },
+);
+
+const rates = {
+  input: described("Dollars for a million input tokens.", dollars()),
+  output: described("Dollars for a million output tokens.", dollars()),
+  cache_read: described("Dollars for a million input tokens read from the provider's cache.", dollars()),
+  cache_write: described("Dollars for a million input tokens written to the provider's cache for 5 minutes.", dollars()),
+  cache_write_1h: described("Dollars for a million input tokens written to the provider's cache for an hour.", dollars()),
+  audio_input: described("Dollars for a million tokens of audio input.", dollars()),
+  image_input: described("Dollars for a million tokens of image input.", dollars()),
+  reasoning: described("Dollars for a million tokens of reasoning. What output costs, where it is left out.", dollars()),
+  output_after_reasoning: described("Dollars for a million output tokens once the model has reasoned.", dollars()),
+  audio_output: described("Dollars for a million tokens of audio output.", dollars()),
+  image_output: described("Dollars for a million tokens of image output.", dollars()),
+};
+
+const charges = {
+  ...rates,
+  tiers: described(
+    "Prices for the whole of a call whose input is larger than `above` tokens.",
+    list(object({ above: described("Tokens of input.", tokens()), ...rates }, { required: ["above"] }), { most: 16, least: 1 }),
+  ),
+  of_input: described(
+    "Kinds as a multiple of the input price, where nothing else says what they cost.",
+    object({ cache_read: share(), cache_write: share(), cache_write_1h: share() }),
+  ),
+  batch: described("The share of the price that a batch costs: 0.5 is half.", share()),
+  flex: described("The share of the price that the slower tier costs.", share()),
+  priority: described("The share of the price that the faster tier costs.", share()),
+  request: described("Dollars for every call, besides its tokens.", dollars()),
+  tools: described("Dollars for one use of a provider's tool, by name.", map(dollars(), { most: 100 }), {
+    examples: [{ web_search: 0.01 }],
+  }),
+  free: described("The model costs nothing.", mark()),
+  max_output: described("The most output tokens that the model can write.", tokens()),
+  context: described("The most tokens that the model can read and write together.", tokens()),
+};
+
+const price = object(
+  {
+    model: described("Names of models; * stands for anything.", pattern()),
+    provider: described("The providers it holds for. All of them where it is left out.", pattern()),
+    ...charges,
+    from: described(
+      "The first day on which it holds, in UTC.",
+      parsed({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" }, (value) => value),
+      {
+        examples: ["2026-01-31"],
+      },
+    ),
+  },
+  { required: ["model"] },
+);
+
+const allowance = object(
+  {
+    name: described("Names the allowance in reports.", name()),
+    provider: described("The provider that gives it.", text()),
+    models: described("The models it is for, * for anything. All of the provider's where it is left out.", models()),
+    limit: described("How much is free in each window. A call that fits what is left of it costs nothing.", allowanceLimit(), {
+      examples: ["1M tokens / day"],
+    }),
+    timezone: described("The time zone in which the provider counts its days.", timezone(), { default: "UTC" }),
+  },
+  { required: ["name", "provider", "limit"] },
+);
+
+/** The whole file. */
+export const CONFIGURATION = object(
+  {
+    server: described("The server itself. A change of host or port needs a restart.", server),
+    data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
+      default: DEFAULTS.dataDir,
+    }),
+    providers: described(
+      `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
+      map(located(provider), {
+        most: MOST.providers,
+        key: providerNameProblem,
+        pattern: "^[a-z0-9][a-z0-9._-]*$",
+        suggestions: [...PRESETS.keys()],
+      }),
+    ),
+    routes: described(
+      "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
+      list(located(route), { most: MOST.routes }),
+    ),
+    budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+    timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+    prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
+    default_price: described(
+      "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
+      located(object(charges)),
+      { examples: [{ input: 10, output: 30 }] },
+    ),
+    allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
+    default_max_output: described(
+      "The output cap of a call that names none, to a model whose maximum is unknown.",
+      count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
+      { default: DEFAULTS.defaultMaxOutput },
+    ),
+    on_disconnect: described(
+      "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
+      choice(["abort", "drain"]),
+      { default: "abort" },
+    ),
+    expose: described(
+      "What answers may reveal in headers.",
+      object({
+        cost: described("What the call cost.", flag(), { default: true }),
+        left: described("What is left of the tightest budget.", flag(), { default: true }),
+      }),
+    ),
+  },
+  {
+    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
+  },
+);
+
+function limit(): Field<string> {
+  // Only the form is judged here: the time zone of the budget is known where the budget is put together.
+  return parsed(
+    { type: ["string", "integer"], examples: ["$50 / month", "100k tokens / day", "10 requests / hour", "2 concurrent", "$2"] },
+    (value) => {
+      parseLimit(value, "UTC");
+      return value;
+    },
+  );
+}
+
+function allowanceLimit(): Field<string> {
+  return parsed({ type: "string" }, (value) => {
+    const { unit } = parseLimit(value, "UTC");
+    if (unit === "nanodollars" || unit === "concurrent")
+      throw wrong(`"${value}" cannot be given away. Write tokens or requests, like 1M tokens / day.`);
+    return value;
+  });
+}
+
+function attribute(): Field<SubjectPath> {
+  return parsed({ pattern: `^(${ATTRIBUTES.join("|")}|tag\\..+)$` }, (value) => {
+    if (isSubjectPath(value)) return value;
+    throw wrong(`"${value}" is not an attribute.${attributeHint(value)}`);
+  });
+}
+
+function attributeProblem(key: string): string | undefined {
+  return isSubjectPath(key) ? undefined : `"${key}" is not an attribute of a call, so this would never select any.${attributeHint(key)}`;
+}
+
+function attributeHint(written: string): string {
+  const nearest = nearestName(written, ATTRIBUTES);
+  if (nearest !== undefined) return ` Did you mean "${nearest}"?`;
+  return ` Attributes are ${ATTRIBUTES.join(", ")}; write tag.${written === "" || written === "tag." ? "NAME" : written} for a tag.`;
+}
+
+function providerNameProblem(key: string): string | undefined {
+  // Callers write `name/model`, so a name has no slash; headers and labels carry it, so it is plain.
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(key)
+    ? undefined
+    : `"${key}" cannot name a provider. Use small letters, digits, dots and dashes.`;
+}
+
+const CONNECTION_HEADERS = new Set([
+  "host",
+  "content-length",
+  "content-type",
+  "transfer-encoding",
+  "connection",
+  "upgrade",
+  "te",
+  "trailer",
+  "expect",
+]);
+const KEY_HEADERS = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"]);
+
+function headerProblem(key: string): string | undefined {
+  if (!/^[A-Za-z0-9-]+$/.test(key)) return `"${key}" is not the name of a header.`;
+  if (CONNECTION_HEADERS.has(key.toLowerCase())) return `"${key}" belongs to the connection and is set by Purser.`;
+  if (KEY_HEADERS.has(key.toLowerCase())) return `"${key}" carries the key. Write it as api_key, with auth_header.`;
+  return undefined;
+}
+
+function checkedHeaderValue(value: string): string {
+  if (/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) return value;
+  throw wrong("has characters that a header cannot carry.");
+}
+
+function checkedName(value: string): string {
+  const problem =
+    value.length > 200 ? "is longer than 200 characters" : /\p{Cc}/u.test(value) ? "has a control character in it" : undefined;
+  if (problem) throw wrong(`${problem}. Choose another name.`);
+  return value.trim();
+}
+
+function checkedHost(value: string): string {
+  if (/^[A-Za-z0-9.:_-]{1,255}$/.test(value)) return value;
+  throw wrong(`"${value}" is not an address to listen on. Write one like 127.0.0.1, 0.0.0.0 or ::1.`);
+}
+
+function checkedTimeZone(value: string): string {
+  try {
+    return new Intl.DateTimeFormat("en-US", { timeZone: value }) && value;
+  } catch {
+    throw wrong(`"${value}" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.`);
+  }
+}
+
+function checkedUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw wrong(`"${value}" is not a URL. Write one like https://api.example.com/v1.`);
+  if (url.username || url.password) throw wrong("has a user or password in the URL. Write the key as api_key.");
+  if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
+  const path = url.pathname.replace(/\/+$/, "");
+  const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
+  if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
+  return url.origin + path;
+}
+
+function wrong(message: string): PurserError {
+  return new PurserError("config_invalid", message);
+}
+
+export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
+export type ProviderFields = ValueOf<typeof provider>;
+export type BudgetFields = ValueOf<typeof budget>;
+export type PriceFields = ValueOf<typeof price>;
+export type AllowanceFields = ValueOf<typeof allowance>;
+export type ChargeFields = Values<typeof charges>;

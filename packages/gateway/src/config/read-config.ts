@@ -1,0 +1,167 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { PurserError } from "@purser/core";
+import type { Provider } from "../providers/provider.ts";
+import { configuredAllowances, configuredBudgets } from "./budgets.ts";
+import type { Config, ServerConfig } from "./config.ts";
+import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
+import { suggestion } from "./nearest-name.ts";
+import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
+import { configuredProvider, type Environment, presetProviders } from "./providers.ts";
+import { openSource, type Problem, problemText } from "./source.ts";
+
+/** The file that is read where none is named. */
+export const CONFIG_FILE = "purser.yaml";
+
+export interface ConfigInput {
+  /** The file to read. Without it, `purser.yaml` in the working folder, if there is one. */
+  readonly file?: string | undefined;
+  /** The text of the file, where it is at hand already. */
+  readonly text?: string | undefined;
+  readonly environment: Environment;
+  /** What the command line says. It wins over the environment, which wins over the file. */
+  readonly flags?: ConfigFlags | undefined;
+  /** The working folder; the process's own where it is left out. */
+  readonly cwd?: string | undefined;
+}
+
+export interface ConfigFlags {
+  readonly host?: string | undefined;
+  readonly port?: string | number | undefined;
+  readonly data?: string | undefined;
+}
+
+/** What a reading found: a configuration where there is no problem, and all problems where there is one. */
+export type Reading =
+  | { readonly config: Config; readonly problems: readonly []; readonly warnings: readonly Problem[] }
+  | { readonly config: undefined; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
+
+/** Reads the configuration. Throws `config_invalid` with every problem in it, or `config_missing` where a named file cannot be read. */
+export function readConfig(input: ConfigInput & { readonly onWarning?: (warning: Problem) => void }): Config {
+  const { config, problems, warnings } = examineConfig(input);
+  if (!config) throw new PurserError("config_invalid", problemsText(problems));
+  for (const warning of warnings) input.onWarning?.(warning);
+  return config;
+}
+
+/** All problems of a configuration, one a line under a headline. */
+export function problemsText(problems: readonly Problem[]): string {
+  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  return [`The configuration has ${count}:`, ...problems.map((problem) => `  ${problemText(problem)}`)].join("\n");
+}
+
+/** Reads the configuration and says all that is wrong or doubtful in it. */
+export function examineConfig(input: ConfigInput): Reading {
+  const { environment, cwd = process.cwd() } = input;
+  const { file, text } = configText(input, cwd);
+  const source = openSource({ file, text, environment });
+  const settings = openSettings(environment, input.flags ?? {});
+  // An empty file is a file that asks for nothing.
+  const fields = source.root.node === undefined ? {} : (CONFIGURATION.read(source.root) ?? {});
+
+  const providers = readProviders(fields, environment);
+  const config: Config = {
+    file,
+    server: readServer(fields, settings),
+    dataDir: readDataDir(fields, settings, file, cwd),
+    providers,
+    routes: readRoutes(fields, providers),
+    budgets: configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers),
+    prices: configuredPrices(fields.prices ?? []),
+    defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
+    allowances: configuredAllowances(fields.allowances ?? [], providers),
+    defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
+    onDisconnect: fields.on_disconnect ?? "abort",
+    expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
+  };
+  const problems = [...settings.problems, ...source.problems.toSorted(byPosition)];
+  const warnings = source.warnings.toSorted(byPosition);
+  return problems.length === 0 ? { config, problems: [], warnings } : { config: undefined, problems, warnings };
+}
+
+function configText({ file, text }: ConfigInput, cwd: string): { readonly file: string | undefined; readonly text: string } {
+  if (text !== undefined) return { file, text };
+  if (file === undefined && !existsSync(resolve(cwd, CONFIG_FILE))) return { file: undefined, text: "" };
+  const named = file ?? CONFIG_FILE;
+  try {
+    return { file: named, text: readFileSync(resolve(cwd, named), "utf8") };
+  } catch (cause) {
+    throw new PurserError(
+      "config_missing",
+      `${named} cannot be read (${(cause as NodeJS.ErrnoException).code ?? cause}). Check the path and who may read it.`,
+      { cause },
+    );
+  }
+}
+
+/** What the environment and the flags say about the server, and what is wrong with it. */
+interface Settings {
+  readonly problems: readonly Problem[];
+  /** The flag, or else the variable. An empty variable counts as unset. */
+  value(flag: keyof ConfigFlags, variable: string): { readonly name: string; readonly value: string } | undefined;
+  problem(path: string, message: string): void;
+}
+
+function openSettings(environment: Environment, flags: ConfigFlags): Settings {
+  const problems: Problem[] = [];
+  return {
+    problems,
+    value(flag, variable) {
+      const given = flags[flag];
+      if (given !== undefined) return { name: `--${flag}`, value: String(given) };
+      const value = environment[variable]?.trim();
+      return value ? { name: variable, value } : undefined;
+    },
+    problem: (path, message) => problems.push({ file: undefined, line: undefined, column: undefined, path, message }),
+  };
+}
+
+function readServer({ server }: ConfigurationFields, settings: Settings): ServerConfig {
+  const host = settings.value("host", "PURSER_HOST");
+  const port = settings.value("port", "PURSER_PORT");
+  if (host && !/^[A-Za-z0-9.:_-]{1,255}$/.test(host.value)) {
+    settings.problem(host.name, `"${host.value}" is not an address to listen on. Write one like 127.0.0.1, 0.0.0.0 or ::1.`);
+  }
+  const portNumber = port && (/^\d{1,5}$/.test(port.value) ? Number(port.value) : Number.NaN);
+  if (port && !(Number(portNumber) <= 65_535))
+    settings.problem(port.name, `"${port.value}" is not a port. Write a whole number from 0 to 65,535.`);
+  return {
+    host: host?.value ?? server?.host ?? DEFAULTS.host,
+    port: portNumber ?? server?.port ?? DEFAULTS.port,
+    maxBodyBytes: server?.max_body ?? DEFAULTS.maxBodyBytes,
+    drainMs: server?.drain ?? DEFAULTS.drainMs,
+  };
+}
+
+/** A folder in the file is meant from the file; one on the command line from where the command runs. */
+function readDataDir({ data }: ConfigurationFields, settings: Settings, file: string | undefined, cwd: string): string {
+  const given = settings.value("data", "PURSER_DATA");
+  if (given) return resolve(cwd, given.value);
+  return data === undefined ? resolve(cwd, DEFAULTS.dataDir) : resolve(cwd, dirname(file ?? ""), data);
+}
+
+function readProviders({ providers }: ConfigurationFields, environment: Environment): readonly Provider[] {
+  if (!providers) return presetProviders(environment);
+  return [...providers].map(([name, entry]) => configuredProvider(name, entry, environment));
+}
+
+function readRoutes({ routes }: ConfigurationFields, providers: readonly Provider[]): Config["routes"] {
+  return (routes ?? []).flatMap(({ value: { model, provider }, place }) => {
+    if (model === undefined || provider === undefined) return [];
+    if (!providers.some(({ name }) => name === provider)) {
+      return (
+        place.field("provider").problem(
+          `no provider "${provider}" is configured.${suggestion(
+            provider,
+            providers.map(({ name }) => name),
+          )}`,
+        ) ?? []
+      );
+    }
+    return [{ pattern: model, provider }];
+  });
+}
+
+function byPosition(a: Problem, b: Problem): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+}

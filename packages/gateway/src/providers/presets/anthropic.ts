@@ -1,0 +1,10 @@
+import type { ProviderPreset } from "../provider.ts";
+
+/** Anthropic. */
+export const anthropic: ProviderPreset = {
+  name: "anthropic",
+  baseUrls: { "anthropic-messages": "https://api.anthropic.com" },
+  authHeader: "x-api-key",
+  env: ["ANTHROPIC_API_KEY"],
+  models: ["claude-*"],
+};

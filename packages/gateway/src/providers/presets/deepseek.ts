@@ -1,0 +1,10 @@
+import type { ProviderPreset } from "../provider.ts";
+
+/** DeepSeek. */
+export const deepseek: ProviderPreset = {
+  name: "deepseek",
+  baseUrls: { "openai-chat": "https://api.deepseek.com", "anthropic-messages": "https://api.deepseek.com/anthropic" },
+  authHeader: "authorization",
+  env: ["DEEPSEEK_API_KEY"],
+  models: ["deepseek-*"],
+};

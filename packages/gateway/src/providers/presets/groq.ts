@@ -1,0 +1,10 @@
+import type { ProviderPreset } from "../provider.ts";
+
+/** Groq. Some of its own model names begin with groq/. */
+export const groq: ProviderPreset = {
+  name: "groq",
+  baseUrls: { "openai-chat": "https://api.groq.com/openai/v1" },
+  authHeader: "authorization",
+  env: ["GROQ_API_KEY"],
+  models: ["groq/compound*", "llama-3*", "llama3-*", "gemma2-*"],
+};

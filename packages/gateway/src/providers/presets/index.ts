@@ -1,0 +1,44 @@
+import type { ProviderPreset } from "../provider.ts";
+import { anthropic } from "./anthropic.ts";
+import { cerebras } from "./cerebras.ts";
+import { deepseek } from "./deepseek.ts";
+import { fireworks } from "./fireworks.ts";
+import { google } from "./google.ts";
+import { groq } from "./groq.ts";
+import { mistral } from "./mistral.ts";
+import { moonshot } from "./moonshot.ts";
+import { ollama } from "./ollama.ts";
+import { openai } from "./openai.ts";
+import { openrouter } from "./openrouter.ts";
+import { perplexity } from "./perplexity.ts";
+import { qwen } from "./qwen.ts";
+import { together } from "./together.ts";
+import { vllm } from "./vllm.ts";
+import { xai } from "./xai.ts";
+import { zai } from "./zai.ts";
+
+/**
+ * The providers that need only a key, by name. Their base URLs end where the path of the dialect is appended: `/chat/completions` for
+ * openai-chat, `/v1/messages` for anthropic-messages, as the clients of both makers do it.
+ */
+export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
+  [
+    openai,
+    anthropic,
+    google,
+    qwen,
+    deepseek,
+    mistral,
+    xai,
+    moonshot,
+    zai,
+    perplexity,
+    groq,
+    cerebras,
+    fireworks,
+    together,
+    openrouter,
+    ollama,
+    vllm,
+  ].map((preset) => [preset.name, preset]),
+);
