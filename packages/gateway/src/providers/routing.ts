@@ -1,0 +1,139 @@
+import { compilePattern } from "@purser/core";
+import { PRESETS } from "./presets/index.ts";
+import type { DialectName, Provider } from "./provider.ts";
+
+/** Which provider a call goes to, and what the model is called there. */
+export interface Route {
+  readonly provider: Provider;
+  /** The model as the provider is to be told. */
+  readonly model: string;
+  /** The rule that decided, as a sentence for people. */
+  readonly why: string;
+}
+
+/** No provider serves the model in this dialect: the message says what to do about it. */
+export interface UnknownRoute {
+  readonly unknown: string;
+}
+
+export interface Routing {
+  readonly providers: readonly Provider[];
+  readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
+}
+
+/**
+ * The rule from model to provider, the first that decides:
+ * 1. `routes` of the configuration, in their order;
+ * 2. the name of a provider before the model, `groq/llama-3.3-70b-versatile`, which is then left out;
+ * 3. the models that providers serve: those that the configuration lists before those of presets, providers with a key before those
+ *    without, a longer pattern before a shorter one, and then the order of the configuration;
+ * 4. the only provider that speaks the dialect.
+ * A provider that does not speak the dialect of the call is never chosen.
+ */
+export function routeModel(model: string, dialect: DialectName, { providers, routes }: Routing): Route | UnknownRoute {
+  const speakers = providers.filter((provider) => provider.baseUrls[dialect] !== undefined);
+  return (
+    routeByConfiguration(model, dialect, providers, routes) ??
+    routeByPrefix(model, dialect, providers) ??
+    routeByModels(model, speakers) ??
+    routeToOnlySpeaker(model, dialect, speakers) ?? { unknown: unknownMessage(model, dialect, providers, speakers) }
+  );
+}
+
+type Decided = Route | UnknownRoute | undefined;
+
+function routeByConfiguration(model: string, dialect: DialectName, providers: readonly Provider[], routes: Routing["routes"]): Decided {
+  const route = routes.find(({ pattern }) => matcher(pattern)(model));
+  const provider = route && providers.find(({ name }) => name === route.provider);
+  if (!route || !provider) return undefined;
+  // What is written down is meant: another provider must not step in where this one cannot answer.
+  if (provider.baseUrls[dialect] === undefined)
+    return { unknown: withoutDialect(model, dialect, provider, `the route for ${route.pattern}`) };
+  return { provider, model: withoutPrefix(model, provider), why: `The route for ${route.pattern} sends it to ${provider.name}.` };
+}
+
+function routeByPrefix(model: string, dialect: DialectName, providers: readonly Provider[]): Decided {
+  const slash = model.indexOf("/");
+  const provider = slash > 0 ? providers.find(({ name }) => name === model.slice(0, slash)) : undefined;
+  if (!provider || slash === model.length - 1) return undefined;
+  if (provider.baseUrls[dialect] === undefined) return { unknown: withoutDialect(model, dialect, provider, "its name") };
+  return { provider, model: withoutPrefix(model, provider), why: `The name begins with the provider: ${provider.name}/.` };
+}
+
+function routeByModels(model: string, speakers: readonly Provider[]): Decided {
+  let best: { readonly provider: Provider; readonly pattern: string; readonly rank: readonly number[] } | undefined;
+  for (const provider of speakers) {
+    for (const pattern of provider.models) {
+      if (!matcher(pattern)(model)) continue;
+      const rank = [listsItsModels(provider) ? 1 : 0, needsNoOtherKey(provider) ? 1 : 0, pattern.replaceAll("*", "").length];
+      if (!best || isAbove(rank, best.rank)) best = { provider, pattern, rank };
+    }
+  }
+  return best && { provider: best.provider, model, why: `${best.provider.name} serves ${best.pattern}.` };
+}
+
+function routeToOnlySpeaker(model: string, dialect: DialectName, speakers: readonly Provider[]): Decided {
+  const [provider] = speakers;
+  return provider && speakers.length === 1
+    ? { provider, model, why: `${provider.name} is the only provider that speaks ${dialect}.` }
+    : undefined;
+}
+
+/** Some providers have models whose own names begin with theirs, such as groq/compound: those are sent as they are. */
+function withoutPrefix(model: string, provider: Provider): string {
+  const prefix = `${provider.name}/`;
+  if (!model.startsWith(prefix)) return model;
+  const isOwnName = provider.models.some((pattern) => pattern.startsWith(prefix) && matcher(pattern)(model));
+  return isOwnName ? model : model.slice(prefix.length);
+}
+
+/** Whether the configuration says what the provider serves, rather than the preset of its name. */
+function listsItsModels({ name, models }: Provider): boolean {
+  const preset = PRESETS.get(name)?.models ?? [];
+  return models.length !== preset.length || models.some((pattern, index) => pattern !== preset[index]);
+}
+
+/** Has a key, or is a preset that asks for none. */
+function needsNoOtherKey({ name, apiKey }: Provider): boolean {
+  return apiKey !== undefined || PRESETS.get(name)?.env.length === 0;
+}
+
+function isAbove(rank: readonly number[], other: readonly number[]): boolean {
+  const differing = rank.findIndex((value, index) => value !== other[index]);
+  return differing >= 0 && (rank[differing] ?? 0) > (other[differing] ?? 0);
+}
+
+/** Names come from callers: a message repeats no more of them than a reader needs. */
+function shown(model: string): string {
+  return model.length > 100 ? `${model.slice(0, 100)}…` : model;
+}
+
+function withoutDialect(model: string, dialect: DialectName, provider: Provider, chosenBy: string): string {
+  const spoken = Object.keys(provider.baseUrls).join(" and ") || "nothing";
+  return (
+    `"${shown(model)}" goes to ${provider.name} by ${chosenBy}, and ${provider.name} does not speak ${dialect}, only ${spoken}. ` +
+    `Call it with a client of that kind, or give ${provider.name} a base_url for ${dialect} in purser.yaml.`
+  );
+}
+
+function unknownMessage(model: string, dialect: DialectName, providers: readonly Provider[], speakers: readonly Provider[]): string {
+  const other = routeByModels(model, providers);
+  if (other && "provider" in other) return withoutDialect(model, dialect, other.provider, "what it serves");
+  const names = speakers.map(({ name }) => name).join(", ");
+  if (names === "") return `No provider that speaks ${dialect} is configured. Add one under providers in purser.yaml.`;
+  return `No provider serves "${shown(model)}". Write PROVIDER/${shown(model)} with one of ${names}, or add a route for it to purser.yaml.`;
+}
+
+/** Compiled patterns by their text: all of them come from the configuration and the presets, so there are few. */
+const matchers = new Map<string, (model: string) => boolean>();
+const MATCHERS_KEPT = 10_000;
+
+function matcher(pattern: string): (model: string) => boolean {
+  let matches = matchers.get(pattern);
+  if (!matches) {
+    if (matchers.size >= MATCHERS_KEPT) matchers.clear();
+    matches = compilePattern(pattern);
+    matchers.set(pattern, matches);
+  }
+  return matches;
+}
