@@ -23,6 +23,8 @@ export interface Call {
   readonly output: {
     /** The caller's cap, or the model's own maximum, for one answer. */
     readonly most: number;
+    /** The cap must not be lowered below this, because the call would make no sense or be refused by the provider. */
+    readonly least?: number;
     /** How many answers are asked for. 1 where it is left out. */
     readonly copies?: number;
   };
@@ -129,7 +131,7 @@ export class Admission {
       id,
       limits: allowance ? [...limits, allowance] : limits,
       asks: asksOf(size, allowance ? undefined : card, this.#service()),
-      output: { least: Math.min(cap, minOutput), most: cap },
+      output: { least: Math.min(cap, Math.max(minOutput, output.least ?? 1)), most: cap },
       ...(share !== undefined && { share }),
       leaseMs,
       detail: this.#detail(inputTokens, counted, card, allowance),

@@ -1,0 +1,169 @@
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Budgets, PurserError, type Reservation, type Store } from "@purser/core";
+import { createPriceBook } from "@purser/core/prices";
+import { openSqliteStore } from "@purser/core/stores/sqlite";
+import { createAdmin } from "./admin/routes.ts";
+import { readOrCreateAdminToken } from "./callers/admin-token.ts";
+import { type Identified, identify } from "./callers/identify.ts";
+import type { Keys } from "./callers/key.ts";
+import { openKeys } from "./callers/keys.ts";
+import type { Config } from "./config/config.ts";
+import type { Gateway } from "./pipeline.ts";
+import { createHttpServer } from "./server.ts";
+import { Upstream } from "./upstream.ts";
+
+export interface StartOptions {
+  readonly config: Config;
+  /** Told what an operator should know and no caller waits for. */
+  readonly onNotice?: (notice: string) => void;
+  /** Where balances live; the embedded store in the data folder where it is left out. */
+  readonly store?: Store;
+}
+
+/** A gateway that listens. */
+export interface RunningGateway {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly budgets: Budgets;
+  readonly store: Store;
+  readonly keys: Keys;
+  /** Takes over budgets, providers and prices without a restart. */
+  reload(config: Config): Promise<void>;
+  /** Takes no new calls, lets the running ones end, settles them, and lets go of everything. */
+  close(): Promise<void>;
+}
+
+const EXPIRE_EVERY_MS = 1_000;
+const RENEW_EVERY_MS = 60_000;
+
+/** Starts a gateway: opens the store and the keys, and listens. */
+export async function startGateway({ config, onNotice = () => undefined, store: given }: StartOptions): Promise<RunningGateway> {
+  const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
+  const keys = await openKeys(config.dataDir);
+  const adminToken = await readOrCreateAdminToken(config.dataDir);
+  const upstream = new Upstream();
+  const prices = pricesOf(config);
+  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, onError });
+  await budgets.adopt();
+
+  const inFlight = new Map<string, Reservation>();
+  const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
+  let gateway: Gateway = { config, budgets, prices, upstream, inFlight, identify: identifyCaller, newId, onError };
+  let isDraining = false;
+  const calls = new Set<Promise<void>>();
+  const admin = createAdmin({ budgets, store, keys, now: Date.now });
+  const server = createHttpServer({ gateway: () => gateway, admin, isDraining: () => isDraining, calls });
+  await listen(server, config.server);
+  const timers = [
+    every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
+  ];
+
+  const { port } = server.address() as AddressInfo;
+  const host = config.server.host;
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    host,
+    port,
+    budgets,
+    store,
+    keys,
+    async reload(next) {
+      const nextPrices = pricesOf(next);
+      await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
+      gateway = { ...gateway, config: next, prices: nextPrices };
+    },
+    async close() {
+      isDraining = true;
+      await drain(server, calls, upstream, config.server.drainMs);
+      for (const timer of timers) clearInterval(timer);
+      await budgets.close();
+      keys.close();
+      await store.close();
+    },
+  };
+}
+
+function pricesOf({ prices, defaultPrice }: Config) {
+  return createPriceBook({ overrides: prices, ...(defaultPrice && { fallback: defaultPrice }) });
+}
+
+/** While there is no key and only this machine can reach the server, every caller is the owner. */
+function identifyRequest(request: IncomingMessage, keys: Keys, config: Config, adminToken: string): Identified {
+  const ownerMode = keys.isEmpty && isLoopback(config.server.host);
+  if (ownerMode && !isLoopback(hostName(request.headers.host))) {
+    return {
+      ok: false,
+      code: "key_missing",
+      message: `The host "${request.headers.host ?? ""}" is not this machine's own name. Use 127.0.0.1 or localhost, or make a key: purser keys create.`,
+    };
+  }
+  return identify(request.headers, request.url ?? "/", keys, { ownerMode, now: Date.now(), adminToken });
+}
+
+/** A page in the browser can point a name of its own at this machine; the name in `Host` gives it away. */
+function hostName(host = ""): string {
+  return host.startsWith("[") ? host.slice(1, host.indexOf("]")) : (host.split(":")[0] as string);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function listen(server: Server, { host, port }: Config["server"]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const what =
+        cause.code === "EADDRINUSE"
+          ? `Port ${port} on ${host} is in use. Stop what listens there, or choose another with --port.`
+          : cause.message;
+      reject(new PurserError("config_invalid", what, { cause }));
+    });
+    server.listen(port, host, resolve);
+  });
+}
+
+/** Running calls get `drainMs` to end. What is left then is cut, and settled as any cut call is. */
+async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), drainMs);
+  });
+  const isLate = (await Promise.race([Promise.allSettled(calls), late])) === "late";
+  clearTimeout(timer);
+  if (isLate) {
+    await upstream.destroy();
+    await Promise.allSettled(calls);
+  } else {
+    await upstream.close();
+  }
+  server.closeAllConnections();
+  await closed;
+}
+
+function every(intervalMs: number, work: () => Promise<unknown>, onError: (error: unknown) => void): NodeJS.Timeout {
+  const timer = setInterval(() => work().catch(onError), intervalMs);
+  timer.unref();
+  return timer;
+}
+
+/** A call may be silent for longer than its lease; while this process lives, the hold does too. */
+async function renewLeases(budgets: Budgets, inFlight: ReadonlyMap<string, Reservation>): Promise<void> {
+  const soon = Date.now() + 5 * RENEW_EVERY_MS;
+  for (const reservation of inFlight.values()) if (reservation.expiresAt < soon) await budgets.extend(reservation);
+}
+
+const ID_BYTES = 15;
+
+/** `req_` and 120 random bits. */
+function newId(): string {
+  return `req_${randomBytes(ID_BYTES).toString("base64url")}`;
+}

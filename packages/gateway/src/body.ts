@@ -1,0 +1,35 @@
+import type { IncomingMessage } from "node:http";
+import { PurserError } from "@purser/core";
+
+/** The whole body of a request. Throws `body_too_large` as soon as it is known to be. */
+export function readBytes(request: IncomingMessage, most: number): Promise<Buffer> {
+  const { "content-length": length, "content-encoding": encoding } = request.headers;
+  if (encoding !== undefined && encoding !== "identity") {
+    return Promise.reject(new PurserError("body_invalid", `Bodies in "${encoding}" encoding cannot be read. Send the body uncompressed.`));
+  }
+  if (length !== undefined && Number(length) > most) return Promise.reject(tooLarge(Number(length), most));
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > most) {
+        request.pause();
+        reject(tooLarge(bytes, most));
+      } else {
+        chunks.push(chunk);
+      }
+    });
+    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
+    request.on("error", reject);
+    request.on("close", () => reject(new PurserError("body_invalid", "The request was broken off before its end.")));
+  });
+}
+
+function tooLarge(bytes: number, most: number): PurserError {
+  const text = (value: number) => value.toLocaleString("en-US");
+  return new PurserError(
+    "body_too_large",
+    `The body has ${text(bytes)} bytes or more, and this server takes at most ${text(most)}. Send less, or raise server.max_body.`,
+  );
+}

@@ -1,0 +1,18 @@
+import type { Dialect } from "../dialect.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readPart, readText, readUsage } from "./read-usage.ts";
+import { writeCall } from "./write-call.ts";
+import { writeError } from "./write-error.ts";
+
+/** Anthropic's messages, and all who speak them. */
+export const anthropicMessages: Dialect = {
+  name: "anthropic-messages",
+  path: "/v1/messages",
+  readCall,
+  countable,
+  writeCall,
+  readPart,
+  readUsage,
+  readText,
+  writeError,
+};

@@ -1,0 +1,99 @@
+import { type Countable, type ImageInput, imageSize } from "@purser/core/tokens";
+import {
+  invalid,
+  optionalBoolean,
+  optionalCount,
+  optionalList,
+  optionalObject,
+  refuseForbidden,
+  requiredList,
+  requiredText,
+} from "../body-fields.ts";
+import { collectTexts } from "../content.ts";
+import type { ModelCall } from "../dialect.ts";
+import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
+
+/** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
+const UNSEEN_DOCUMENT_TOKENS = 250_000;
+/** A server tool without `max_uses` may be used as often as the model likes; this many uses are held. */
+const SERVER_TOOL_USES = 5;
+
+export function readCall(body: JsonBody): ModelCall {
+  refuseForbidden(body);
+  const outputCap = optionalCount(body, "max_tokens");
+  if (outputCap === undefined) throw invalid('The field "max_tokens" is required.');
+  const thinking = optionalObject(body, "thinking");
+  const metadata = optionalObject(body, "metadata") ?? {};
+  const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
+  return {
+    body,
+    model: requiredText(body, "model"),
+    stream: optionalBoolean(body, "stream"),
+    outputCap,
+    // The provider refuses a cap that is not above the thinking budget.
+    outputLeast: typeof thinking?.budget_tokens === "number" ? thinking.budget_tokens + 1 : 1,
+    copies: 1,
+    messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
+    tools: optionalList(body, "tools"),
+    ...media,
+    toolCalls: serverTools(body),
+    user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
+    tags: {},
+    wantsUsage: true,
+    service: "standard",
+  };
+}
+
+export function countable(call: ModelCall): Countable {
+  const body = parseBody(call.body);
+  const texts: string[] = [];
+  collectTexts(body.system, texts);
+  collectTexts(body.messages, texts);
+  const tools = list(body.tools).map((tool) => JSON.stringify(tool));
+  return { texts, messages: call.messages, tools, images: call.images, opaqueTokens: call.opaqueTokens };
+}
+
+/** Tools that run at the provider and are charged by use, such as `web_search_20250305`. */
+function serverTools(body: JsonBody): Record<string, number> {
+  if (optionalList(body, "tools") === 0) return {};
+  const uses: Record<string, number> = {};
+  for (const tool of list(memberValue(body, "tools"))) {
+    if (!isRecord(tool) || typeof tool.type !== "string") continue;
+    const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
+    if (kind) uses[kind] = (uses[kind] ?? 0) + (typeof tool.max_uses === "number" ? tool.max_uses : SERVER_TOOL_USES);
+  }
+  return uses;
+}
+
+function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
+  const images: ImageInput[] = [];
+  let opaqueTokens = 0;
+  const pending: unknown[] = [body.messages, body.system];
+  for (let value = pending.pop(); value !== undefined || pending.length > 0; value = pending.pop()) {
+    if (!isRecord(value) && !Array.isArray(value)) continue;
+    if (isRecord(value) && value.type === "image") images.push(readImage(value.source));
+    else if (isRecord(value) && (value.type === "document" || value.type === "container_upload"))
+      opaqueTokens += documentTokens(value.source);
+    else pending.push(...Object.values(value));
+  }
+  return { images, opaqueTokens };
+}
+
+function readImage(source: unknown): ImageInput {
+  const data = isRecord(source) && typeof source.data === "string" ? source.data : undefined;
+  return (data && imageSize(data)) || {};
+}
+
+/** A document inside the body has fewer tokens than the body has bytes of it. */
+function documentTokens(source: unknown): number {
+  const inside = isRecord(source) && (typeof source.data === "string" || source.content !== undefined);
+  return inside ? JSON.stringify(source).length : UNSEEN_DOCUMENT_TOKENS;
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

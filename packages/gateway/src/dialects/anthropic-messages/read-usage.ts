@@ -1,0 +1,78 @@
+import type { Usage } from "@purser/core";
+import type { AnswerPart, RawUsage } from "../dialect.ts";
+
+interface Event {
+  readonly type?: string;
+  readonly message?: { readonly usage?: Record<string, unknown> };
+  readonly usage?: Record<string, unknown>;
+  readonly delta?: Record<string, unknown>;
+  readonly content?: readonly Record<string, unknown>[];
+}
+
+/** `message_start` knows the input, every `message_delta` the output so far. */
+export function readPart(part: unknown): AnswerPart {
+  const { type, message, usage } = (part ?? {}) as Event;
+  const raw = usage ?? message?.usage;
+  return { ...(raw && { usage: raw }), isEnd: type === "message_stop" };
+}
+
+/**
+ * Usage as messages report it: cached tokens stand beside `input_tokens`, not inside
+ * (https://platform.claude.com/docs/en/build-with-claude/prompt-caching), so the total is the sum of the three.
+ */
+export function readUsage(raw: RawUsage): Usage {
+  const read = count(raw.cache_read_input_tokens);
+  const creation = record(raw.cache_creation);
+  const hour = count(creation.ephemeral_1h_input_tokens);
+  const written = count(raw.cache_creation_input_tokens) ?? sum(count(creation.ephemeral_5m_input_tokens), hour);
+  const plain = count(raw.input_tokens);
+  const outputTokens = count(raw.output_tokens);
+  const reasoning = count(record(raw.output_tokens_details).thinking_tokens) ?? count(record(raw.output_tokens_details).reasoning_tokens);
+  const tools = toolCalls(record(raw.server_tool_use));
+  return {
+    ...(plain !== undefined && { inputTokens: plain + (read ?? 0) + (written ?? 0) }),
+    ...(read !== undefined && { cacheReadInputTokens: read }),
+    ...(written !== undefined && { cacheWriteInputTokens: written }),
+    ...(hour !== undefined && { cacheWrite1hInputTokens: hour }),
+    ...(outputTokens !== undefined && { outputTokens }),
+    ...(reasoning && { reasoningOutputTokens: reasoning }),
+    ...(Object.keys(tools).length > 0 && { toolCalls: tools }),
+  };
+}
+
+/** What the model wrote: texts, thinking, and the input of tools. */
+export function readText(part: unknown): string {
+  const { delta, content } = (part ?? {}) as Event;
+  const blocks = content ?? (delta ? [delta] : []);
+  return blocks
+    .flatMap(({ text, thinking, partial_json: json, input }) => [
+      text,
+      thinking,
+      json,
+      input === undefined ? undefined : JSON.stringify(input),
+    ])
+    .filter((part) => typeof part === "string")
+    .join("");
+}
+
+/** `web_search_requests: 2` is two uses of `web_search`. */
+function toolCalls(raw: Record<string, unknown>): Record<string, number> {
+  const calls: Record<string, number> = {};
+  for (const [name, value] of Object.entries(raw)) {
+    const uses = count(value);
+    if (uses) calls[name.replace(/_requests$/, "")] = uses;
+  }
+  return calls;
+}
+
+function sum(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? Math.round(value) : undefined;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}

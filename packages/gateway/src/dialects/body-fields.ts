@@ -1,0 +1,80 @@
+import { PurserError } from "@purser/core";
+import { type JsonBody, memberValue } from "./json-body.ts";
+
+/** Fields that no provider's API has and that other gateways take as "send it there instead". */
+const FORBIDDEN = ["api_base", "base_url", "api_key"];
+
+export function refuseForbidden(body: JsonBody): void {
+  for (const name of FORBIDDEN) {
+    if (body.members.has(name))
+      throw invalid(`The field "${name}" is not allowed: where calls go is configured in the gateway. Remove it.`);
+  }
+}
+
+/** A text that must be there. */
+export function requiredText(body: JsonBody, name: string): string {
+  const value = readMember(body, name);
+  if (typeof value !== "string" || value === "" || value.length > 256)
+    throw invalid(`The field "${name}" must be a text of 1 to 256 characters.`);
+  return value;
+}
+
+export function optionalText(body: JsonBody, name: string): string | undefined {
+  const value = readMember(body, name);
+  if (value !== undefined && typeof value !== "string") throw invalid(`The field "${name}" must be a text.`);
+  return value;
+}
+
+export function optionalBoolean(body: JsonBody, name: string): boolean {
+  const value = readMember(body, name);
+  if (value !== undefined && typeof value !== "boolean") throw invalid(`The field "${name}" must be true or false.`);
+  return value ?? false;
+}
+
+/** A whole number of at least 1, or undefined. */
+export function optionalCount(body: JsonBody, name: string, most = 100_000_000): number | undefined {
+  const value = readMember(body, name);
+  if (value === undefined) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
+    throw invalid(`The field "${name}" must be a whole number from 1 to ${most.toLocaleString("en-US")}.`);
+  }
+  return value;
+}
+
+/** How many elements an array has; it must be one, and must not be empty. */
+export function requiredList(body: JsonBody, name: string): number {
+  const member = body.members.get(name);
+  if (member?.type !== "array" || member.elements === 0) throw invalid(`The field "${name}" must be a list with at least one element.`);
+  return member.elements;
+}
+
+export function optionalList(body: JsonBody, name: string): number {
+  const member = body.members.get(name);
+  if (member === undefined || isNull(body, name)) return 0;
+  if (member.type !== "array") throw invalid(`The field "${name}" must be a list.`);
+  return member.elements;
+}
+
+export function optionalObject(body: JsonBody, name: string): Readonly<Record<string, unknown>> | undefined {
+  const member = body.members.get(name);
+  if (member === undefined || isNull(body, name)) return undefined;
+  if (member.type !== "object") throw invalid(`The field "${name}" must be an object.`);
+  return readMember(body, name) as Record<string, unknown>;
+}
+
+export function invalid(message: string): PurserError {
+  return new PurserError("body_invalid", message);
+}
+
+function isNull(body: JsonBody, name: string): boolean {
+  const member = body.members.get(name);
+  return member?.type === "literal" && body.bytes[member.start] === 0x6e;
+}
+
+function readMember(body: JsonBody, name: string): unknown {
+  try {
+    return memberValue(body, name);
+  } catch {
+    throw invalid(`The field "${name}" is not valid JSON.`);
+  }
+}

@@ -1,0 +1,83 @@
+import type { Denial, ErrorCode, Usage } from "@purser/core";
+import type { Countable, ImageInput } from "@purser/core/tokens";
+import type { DialectName } from "../providers/provider.ts";
+import type { JsonBody } from "./json-body.ts";
+
+/** What a request says that budgets need to know. Everything else passes untouched. */
+export interface ModelCall {
+  readonly body: JsonBody;
+  readonly model: string;
+  readonly stream: boolean;
+  /** The caller's own cap for one answer. */
+  readonly outputCap: number | undefined;
+  /** The cap must not be lowered below this, or the provider would refuse the call. */
+  readonly outputLeast: number;
+  /** How many answers are asked for. */
+  readonly copies: number;
+  readonly messages: number;
+  readonly tools: number;
+  readonly images: readonly ImageInput[];
+  /** A bound in tokens for what is neither text nor image. */
+  readonly opaqueTokens: number;
+  /** The most calls of tools that the provider charges for, by the name in the rate card. */
+  readonly toolCalls: Readonly<Record<string, number>>;
+  /** Attributes that the body itself carries. */
+  readonly user: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  /** Whether the caller asked to see usage in the stream. */
+  readonly wantsUsage: boolean;
+  readonly service: "standard" | "batch";
+}
+
+/** How a call is changed before it is sent. */
+export interface CallChanges {
+  /** The name under which the provider knows the model. */
+  readonly model: string;
+  /** The output cap to send; none leaves the call's own. */
+  readonly outputTokens: number | undefined;
+  readonly outputCapField: "max_tokens" | "max_completion_tokens";
+}
+
+/** Usage as a provider writes it. In streams later events complete and replace what earlier ones said, field by field. */
+export type RawUsage = Readonly<Record<string, unknown>>;
+
+/** What one event of a stream, or a whole answer, says. */
+export interface AnswerPart {
+  readonly usage?: RawUsage;
+  /** Whether this is the end that the dialect promises: without it the stream was cut. */
+  readonly isEnd?: boolean;
+  /** Whether the event has nothing for the client but usage that it did not ask for. */
+  readonly isOnlyUsage?: boolean;
+}
+
+/** A refusal or failure on its way to the client. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly denial?: Denial;
+  readonly requestId: string;
+}
+
+export interface ErrorBody {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** A wire format: how its calls are read and changed, how its usage is read, how its errors are written. */
+export interface Dialect {
+  readonly name: DialectName;
+  /** Appended to the provider's base URL. */
+  readonly path: string;
+  /** Reads a call. Throws `body_invalid` with what to do. */
+  readCall(body: JsonBody): ModelCall;
+  /** The texts of a call, to count it exactly. */
+  countable(call: ModelCall): Countable;
+  /** The bytes to send: the caller's own wherever nothing has to change. */
+  writeCall(call: ModelCall, changes: CallChanges): Buffer;
+  /** Reads the JSON of a whole answer, or of one event of a stream. */
+  readPart(part: unknown): AnswerPart;
+  readUsage(raw: RawUsage): Usage;
+  /** The texts that a model wrote, in a whole answer or in one event: for counting where no usage is reported. */
+  readText(part: unknown): string;
+  writeError(refusal: Refusal, status: number): unknown;
+}

@@ -1,0 +1,285 @@
+import { isUtf8 } from "node:buffer";
+import { PurserError } from "@purser/core";
+
+/** One member at the top of a JSON object, by where its value stands in the bytes. */
+export interface Member {
+  readonly start: number;
+  readonly end: number;
+  readonly type: "string" | "number" | "object" | "array" | "literal";
+  /** For an array: how many elements it has. */
+  readonly elements: number;
+}
+
+/** A JSON object read once as bytes: what passes is never decoded, what matters is found by name. */
+export interface JsonBody {
+  readonly bytes: Buffer;
+  readonly members: ReadonlyMap<string, Member>;
+  /** Where the first member begins, to insert another before it. */
+  readonly firstMember: number;
+  /** A short string somewhere names a kind of content that is not text, or could hide such a name behind an escape. */
+  readonly mayHoldMedia: boolean;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const DEPTH_MOST = 128;
+/** Names of content kinds are shorter than this; longer strings are text. */
+const NAME_LENGTH_MOST = 24;
+const MEDIA = new Set([
+  "image",
+  "image_url",
+  "input_image",
+  "audio",
+  "input_audio",
+  "file",
+  "input_file",
+  "document",
+  "video",
+  "video_url",
+]);
+
+/**
+ * Reads the bytes of a request as one strict JSON object and indexes its top level. Throws `body_invalid` for anything else:
+ * no member twice, no trailing comma, nothing behind the end, at most 128 levels deep, valid UTF-8.
+ * The grammar is RFC 8259's; only the inside of strings is left to the provider.
+ */
+export function readJsonBody(bytes: Buffer): JsonBody {
+  return new Scan(bytes).body();
+}
+
+/** The parsed value of a top-level member, or undefined where it is missing or null. */
+export function memberValue(body: JsonBody, name: string): unknown {
+  const member = body.members.get(name);
+  if (!member) return undefined;
+  return JSON.parse(body.bytes.toString("utf8", member.start, member.end)) ?? undefined;
+}
+
+/** The whole body as a value. Costs what JSON.parse costs; throws `body_invalid` where strings are not valid JSON. */
+export function parseBody({ bytes }: JsonBody): Record<string, unknown> {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch (cause) {
+    throw invalid(`The request body is not valid JSON: ${(cause as Error).message}`);
+  }
+}
+
+/** The bytes with some members replaced, added, or (undefined) removed; all else stays byte for byte. */
+export function editBody(body: JsonBody, changes: ReadonlyMap<string, string>): Buffer {
+  const added: string[] = [];
+  const replaced: { readonly member: Member; readonly text: string }[] = [];
+  for (const [name, text] of changes) {
+    const member = body.members.get(name);
+    if (member) replaced.push({ member, text });
+    else added.push(`${JSON.stringify(name)}:${text}`);
+  }
+  replaced.sort((a, b) => a.member.start - b.member.start);
+  const separator = added.length > 0 && body.members.size > 0 ? "," : "";
+  const pieces: Buffer[] = [body.bytes.subarray(0, body.firstMember), Buffer.from(added.join(",") + separator)];
+  let from = body.firstMember;
+  for (const { member, text } of replaced) {
+    pieces.push(body.bytes.subarray(from, member.start), Buffer.from(text));
+    from = member.end;
+  }
+  pieces.push(body.bytes.subarray(from));
+  return Buffer.concat(pieces);
+}
+
+/** One pass over the bytes. */
+class Scan {
+  readonly #bytes: Buffer;
+  #at = 0;
+  #mayHoldMedia = false;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  body(): JsonBody {
+    const members = new Map<string, Member>();
+    this.#space();
+    if (this.#bytes[this.#at] !== 0x7b) throw invalid("The request body is not a JSON object.");
+    this.#at++;
+    this.#space();
+    const firstMember = this.#at;
+    if (this.#bytes[this.#at] === 0x7d) this.#at++;
+    else this.#members(members);
+    this.#space();
+    if (this.#at !== this.#bytes.length) throw invalid(`Something follows the end of the JSON object, at byte ${this.#at}.`);
+    if (!isUtf8(this.#bytes)) throw invalid("The request body is not valid UTF-8.");
+    return { bytes: this.#bytes, members, firstMember, mayHoldMedia: this.#mayHoldMedia };
+  }
+
+  #members(members: Map<string, Member>): void {
+    for (;;) {
+      const name = this.#name();
+      if (members.has(name)) throw invalid(`The field "${name}" is there twice. Send it once.`);
+      const start = this.#at;
+      const { type, elements } = this.#value();
+      members.set(name, { start, end: this.#at, type, elements });
+      this.#space();
+      const next = this.#bytes[this.#at++];
+      if (next === 0x7d) return;
+      if (next !== 0x2c) throw this.#unexpected(this.#at - 1);
+      this.#space();
+    }
+  }
+
+  /** A member's name up to and with its colon, and the space behind it. */
+  #name(): string {
+    const start = this.#at;
+    this.#string();
+    const raw = this.#bytes.toString("utf8", start, this.#at);
+    let name: string;
+    try {
+      name = JSON.parse(raw);
+    } catch {
+      throw this.#unexpected(start);
+    }
+    this.#colon();
+    return name;
+  }
+
+  #colon(): void {
+    this.#space();
+    if (this.#bytes[this.#at] !== 0x3a) throw this.#unexpected(this.#at);
+    this.#at++;
+    this.#space();
+  }
+
+  /** A value of any kind. Nested arrays and objects are walked with a stack, never by recursion. */
+  #value(): { readonly type: Member["type"]; readonly elements: number } {
+    const first = this.#bytes[this.#at];
+    if (first === QUOTE) {
+      this.#string();
+      return { type: "string", elements: 0 };
+    }
+    if (first === 0x7b) return { type: "object", elements: this.#nested() };
+    if (first === 0x5b) return { type: "array", elements: this.#nested() };
+    return { type: this.#scalar(), elements: 0 };
+  }
+
+  /** From an opening bracket to its closing one. Returns how many elements or members the outermost has. */
+  #nested(): number {
+    const closers: number[] = [];
+    let elements = 0;
+    // After `[`, `{` or a comma a value (or name) must follow, unless the bracket closes at once.
+    let expectsItem = false;
+    let fresh = true;
+    for (;;) {
+      if (expectsItem || fresh) {
+        const byte = this.#bytes[this.#at];
+        const closer = closers[closers.length - 1];
+        if (fresh && closers.length > 0 && byte === closer) {
+          this.#at++;
+          closers.pop();
+        } else {
+          if (closer === 0x7d) {
+            this.#string();
+            this.#colon();
+          }
+          if (closers.length === 1) elements++;
+          const opened = this.#open(closers);
+          if (opened) {
+            fresh = true;
+            expectsItem = false;
+            this.#space();
+            continue;
+          }
+          if (this.#bytes[this.#at] === QUOTE) this.#string();
+          else this.#scalar();
+        }
+        fresh = false;
+        expectsItem = false;
+      }
+      if (closers.length === 0) return elements;
+      this.#space();
+      const byte = this.#bytes[this.#at++];
+      if (byte === 0x2c) {
+        expectsItem = true;
+        this.#space();
+      } else if (byte === closers[closers.length - 1]) {
+        closers.pop();
+      } else {
+        throw this.#unexpected(this.#at - 1);
+      }
+    }
+  }
+
+  #open(closers: number[]): boolean {
+    const byte = this.#bytes[this.#at];
+    if (byte !== 0x7b && byte !== 0x5b) return false;
+    if (closers.length >= DEPTH_MOST) throw invalid(`The request body is nested more than ${DEPTH_MOST} levels deep.`);
+    closers.push(byte + 2);
+    this.#at++;
+    return true;
+  }
+
+  #string(): void {
+    if (this.#bytes[this.#at] !== QUOTE) throw this.#unexpected(this.#at);
+    const start = this.#at + 1;
+    let quote = this.#nextQuote(start);
+    while (isEscaped(this.#bytes, quote, start)) quote = this.#nextQuote(quote + 1);
+    this.#at = quote + 1;
+    if (quote - start <= NAME_LENGTH_MOST && !this.#mayHoldMedia) this.#mayHoldMedia = mayNameMedia(this.#bytes, start, quote);
+  }
+
+  /** Most strings are short: a loop finds their end sooner than a call does. */
+  #nextQuote(from: number): number {
+    const bytes = this.#bytes;
+    const near = Math.min(from + 48, bytes.length);
+    for (let i = from; i < near; i++) if (bytes[i] === QUOTE) return i;
+    const quote = near < bytes.length ? bytes.indexOf(QUOTE, near) : -1;
+    if (quote < 0) throw invalid("The request body ends inside a string.");
+    return quote;
+  }
+
+  #scalar(): "number" | "literal" {
+    const start = this.#at;
+    let end = start;
+    while (end < this.#bytes.length && isScalarByte(this.#bytes[end] as number)) end++;
+    const text = this.#bytes.toString("latin1", start, Math.min(end, start + 400));
+    this.#at = end;
+    if (text === "true" || text === "false" || text === "null") return "literal";
+    if (/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(text)) return "number";
+    throw this.#unexpected(start);
+  }
+
+  #space(): void {
+    for (;;) {
+      const byte = this.#bytes[this.#at];
+      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
+      this.#at++;
+    }
+  }
+
+  #unexpected(at: number): PurserError {
+    return at >= this.#bytes.length
+      ? invalid("The request body ends before its JSON does.")
+      : invalid(`The request body is not valid JSON at byte ${at}.`);
+  }
+}
+
+function isEscaped(bytes: Buffer, quote: number, start: number): boolean {
+  let backslashes = 0;
+  while (quote - 1 - backslashes >= start && bytes[quote - 1 - backslashes] === BACKSLASH) backslashes++;
+  return backslashes % 2 === 1;
+}
+
+function isScalarByte(byte: number): boolean {
+  return (
+    (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x45
+  );
+}
+
+/** Whether a short string is the name of a kind of media, or has an escape that could spell one. */
+function mayNameMedia(bytes: Buffer, start: number, end: number): boolean {
+  const first = bytes[start];
+  for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return bytes[i + 1] === 0x75;
+  // i, a, f, d, v: the letters that the names begin with.
+  if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76) return false;
+  return MEDIA.has(bytes.toString("latin1", start, end));
+}
+
+function invalid(message: string): PurserError {
+  return new PurserError("body_invalid", message);
+}

@@ -1,0 +1,18 @@
+import type { Dialect } from "../dialect.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readPart, readText, readUsage } from "./read-usage.ts";
+import { writeCall } from "./write-call.ts";
+import { writeError } from "./write-error.ts";
+
+/** OpenAI's chat completions, and all who speak them. */
+export const openaiChat: Dialect = {
+  name: "openai-chat",
+  path: "/chat/completions",
+  readCall,
+  countable,
+  writeCall,
+  readPart,
+  readUsage,
+  readText,
+  writeError,
+};

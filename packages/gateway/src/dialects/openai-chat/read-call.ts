@@ -1,0 +1,96 @@
+import { type Countable, type ImageInput, imageSize } from "@purser/core/tokens";
+import {
+  invalid,
+  optionalBoolean,
+  optionalCount,
+  optionalList,
+  optionalObject,
+  optionalText,
+  refuseForbidden,
+  requiredList,
+  requiredText,
+} from "../body-fields.ts";
+import { collectTexts } from "../content.ts";
+import type { ModelCall } from "../dialect.ts";
+import { type JsonBody, parseBody } from "../json-body.ts";
+
+/** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
+const UNSEEN_FILE_TOKENS = 100_000;
+const WEB_SEARCHES_MOST = 1;
+
+export function readCall(body: JsonBody): ModelCall {
+  refuseForbidden(body);
+  const caps = [optionalCount(body, "max_completion_tokens"), optionalCount(body, "max_tokens")];
+  if (caps[0] !== undefined && caps[1] !== undefined) {
+    throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
+  }
+  const streamOptions = optionalObject(body, "stream_options");
+  const metadata = optionalObject(body, "metadata") ?? {};
+  const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
+  return {
+    body,
+    model: requiredText(body, "model"),
+    stream: optionalBoolean(body, "stream"),
+    outputCap: caps[0] ?? caps[1],
+    outputLeast: 1,
+    copies: optionalCount(body, "n", 128) ?? 1,
+    messages: requiredList(body, "messages"),
+    tools: optionalList(body, "tools") + optionalList(body, "functions"),
+    ...media,
+    toolCalls: body.members.has("web_search_options") ? { web_search: WEB_SEARCHES_MOST } : {},
+    user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
+    tags: textsOf(metadata),
+    wantsUsage: streamOptions?.include_usage === true,
+    service: "standard",
+  };
+}
+
+export function countable(call: ModelCall): Countable {
+  const body = parseBody(call.body);
+  const texts: string[] = [];
+  collectTexts(body.messages, texts);
+  if (body.response_format !== undefined) texts.push(JSON.stringify(body.response_format));
+  if (body.prediction !== undefined) collectTexts(body.prediction, texts);
+  const tools = [...list(body.tools), ...list(body.functions)].map((tool) => JSON.stringify(tool));
+  const names = list(body.messages).filter((message) => isRecord(message) && message.name !== undefined).length;
+  return { texts, messages: call.messages, names, tools, images: call.images, opaqueTokens: call.opaqueTokens };
+}
+
+function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
+  const images: ImageInput[] = [];
+  let opaqueTokens = 0;
+  for (const part of list(body.messages).flatMap((message) => (isRecord(message) ? list(message.content) : []))) {
+    if (!isRecord(part)) continue;
+    if (part.type === "image_url" || part.image_url !== undefined) images.push(readImage(part.image_url));
+    if (part.type === "input_audio" || part.input_audio !== undefined) opaqueTokens += sizeOf(part.input_audio);
+    if (part.type === "file" || part.file !== undefined)
+      opaqueTokens += isRecord(part.file) && part.file.file_id !== undefined ? UNSEEN_FILE_TOKENS : sizeOf(part.file);
+    if (part.type === "video_url" || part.video_url !== undefined) opaqueTokens += UNSEEN_FILE_TOKENS;
+  }
+  return { images, opaqueTokens };
+}
+
+function readImage(image: unknown): ImageInput {
+  const { url, detail } = isRecord(image) ? image : { url: image, detail: undefined };
+  const known = detail === "low" || detail === "high" || detail === "original" ? { detail } : {};
+  const data = typeof url === "string" ? /^data:[^,]*;base64,/.exec(url) : null;
+  const size = data && typeof url === "string" ? imageSize(url.slice(data[0].length)) : undefined;
+  return { ...known, ...size } as ImageInput;
+}
+
+/** Media inside the body has fewer tokens than the body has bytes of it. */
+function sizeOf(part: unknown): number {
+  return JSON.stringify(part ?? "").length;
+}
+
+function textsOf(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

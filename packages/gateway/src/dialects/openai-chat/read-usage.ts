@@ -1,0 +1,82 @@
+import type { Usage } from "@purser/core";
+import type { AnswerPart, RawUsage } from "../dialect.ts";
+
+interface Choice {
+  readonly message?: Record<string, unknown>;
+  readonly delta?: Record<string, unknown>;
+  readonly finish_reason?: string | null;
+}
+
+interface Answer {
+  readonly choices?: readonly Choice[];
+  readonly usage?: Record<string, unknown> | null;
+  readonly x_groq?: { readonly usage?: Record<string, unknown> };
+  readonly error?: unknown;
+}
+
+export function readPart(part: unknown): AnswerPart {
+  const { choices, usage, x_groq: groq } = (part ?? {}) as Answer;
+  const raw = usage ?? groq?.usage;
+  return { ...(raw && { usage: raw }), isOnlyUsage: usage != null && Array.isArray(choices) && choices.length === 0 };
+}
+
+/**
+ * Usage as chat completions report it: cached tokens inside the prompt's, reasoning inside the completion's
+ * (https://platform.openai.com/docs/api-reference/chat/object). Where the total says that reasoning was left out of the
+ * completion, as xAI does, it is added.
+ */
+export function readUsage(raw: RawUsage): Usage {
+  const prompt = record(raw.prompt_tokens_details);
+  const completion = record(raw.completion_tokens_details);
+  const inputTokens = count(raw.prompt_tokens);
+  const completionTokens = count(raw.completion_tokens);
+  const total = count(raw.total_tokens);
+  const reasoning = count(completion.reasoning_tokens) ?? count(raw.reasoning_tokens);
+  const leftOut =
+    reasoning !== undefined && total !== undefined && total === (inputTokens ?? 0) + (completionTokens ?? 0) + reasoning && reasoning > 0;
+  const outputTokens = leftOut ? (completionTokens ?? 0) + reasoning : completionTokens;
+  return {
+    ...(inputTokens !== undefined && { inputTokens }),
+    ...(outputTokens !== undefined && { outputTokens }),
+    ...optional("cacheReadInputTokens", count(prompt.cached_tokens) ?? count(raw.prompt_cache_hit_tokens) ?? count(raw.cached_tokens)),
+    ...optional("cacheWriteInputTokens", count(prompt.cache_write_tokens) ?? count(prompt.cache_creation_input_tokens)),
+    ...optional("audioInputTokens", count(prompt.audio_tokens)),
+    ...optional("imageInputTokens", count(prompt.image_tokens)),
+    ...optional("reasoningOutputTokens", reasoning),
+    ...optional("audioOutputTokens", count(completion.audio_tokens)),
+    ...optional("imageOutputTokens", count(completion.image_tokens)),
+  };
+}
+
+/** What the model wrote: contents, refusals, reasoning that is shown, and the arguments of tool calls. */
+export function readText(part: unknown): string {
+  const texts = ((part as Answer | null)?.choices ?? []).flatMap(({ message, delta }) => {
+    const said = message ?? delta ?? {};
+    return [
+      said.content,
+      said.refusal,
+      said.reasoning_content,
+      said.reasoning,
+      toolText(said.tool_calls),
+      toolText([{ function: said.function_call }]),
+    ];
+  });
+  return texts.filter((text) => typeof text === "string").join("");
+}
+
+function toolText(calls: unknown): string {
+  if (!Array.isArray(calls)) return "";
+  return calls.map((call) => `${call?.function?.name ?? ""}${call?.function?.arguments ?? ""}`).join("");
+}
+
+function optional<Name extends keyof Usage>(name: Name, value: number | undefined): { [name in Name]?: number } {
+  return (value ? { [name]: value } : {}) as { [name in Name]?: number };
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? Math.round(value) : undefined;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}

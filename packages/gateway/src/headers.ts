@@ -1,0 +1,90 @@
+import type { AuthHeader } from "./providers/provider.ts";
+
+/** Headers that belong to one connection, or that we write ourselves (RFC 9110, section 7.6.1). */
+const NOT_FORWARDED = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "host",
+  "content-length",
+  "expect",
+  "accept-encoding",
+  // Credentials are the gateway's to choose, and cookies belong to another site.
+  "authorization",
+  "x-api-key",
+  "api-key",
+  "x-goog-api-key",
+  "cookie",
+  "forwarded",
+  // Where a caller comes from is not the provider's business.
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-real-ip",
+  "baggage",
+]);
+
+const NOT_RETURNED = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+  "trailer",
+  "set-cookie",
+  "alt-svc",
+]);
+
+/** The headers to send to a provider: the caller's own, but for what belongs to the connection, to us, or names who they are. */
+export function forwardedHeaders(raw: readonly string[], extra: Readonly<Record<string, string>>): string[] {
+  const headers: string[] = [];
+  const connection = namesInConnection(raw);
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || name in extra) continue;
+    headers.push(name, raw[i + 1] as string);
+  }
+  // Compressed answers could not be metered.
+  headers.push("accept-encoding", "identity");
+  for (const [name, value] of Object.entries(extra)) headers.push(name, value);
+  return headers;
+}
+
+/** The headers of a provider's answer that the client is to get, names and values in turn. */
+export function returnedHeaders(raw: readonly string[], without: ReadonlySet<string>): string[] {
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (!NOT_RETURNED.has(name) && !without.has(name)) headers.push(raw[i] as string, raw[i + 1] as string);
+  }
+  return headers;
+}
+
+export function credentialHeader(header: AuthHeader, key: string): Record<string, string> {
+  return { [header]: header === "authorization" ? `Bearer ${key}` : key };
+}
+
+export function headerValue(raw: readonly string[], wanted: string): string | undefined {
+  for (let i = 0; i + 1 < raw.length; i += 2) if ((raw[i] as string).toLowerCase() === wanted) return raw[i + 1];
+  return undefined;
+}
+
+/** `Connection: close, x-internal` makes `x-internal` a header of this connection too. */
+function namesInConnection(raw: readonly string[]): ReadonlySet<string> {
+  const value = headerValue(raw, "connection");
+  if (value === undefined || value === "keep-alive" || value === "close") return NONE;
+  return new Set(
+    value
+      .toLowerCase()
+      .split(",")
+      .map((name) => name.trim()),
+  );
+}
+
+const NONE: ReadonlySet<string> = new Set();

@@ -1,0 +1,38 @@
+import type { Usage } from "@purser/core";
+import type { PartReader } from "./stream-meter.ts";
+
+/** Larger answers pass without being read: no usage is that long. */
+const ANSWER_MOST = 64 * 1024 * 1024;
+
+/** Reads usage out of a whole JSON answer, after it has passed. */
+export class AnswerMeter {
+  readonly #reader: PartReader;
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(reader: PartReader) {
+    this.#reader = reader;
+  }
+
+  write(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes <= ANSWER_MOST) this.#chunks.push(chunk);
+  }
+
+  /** The answer so far, as it came. */
+  bytes(): Buffer {
+    return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+  }
+
+  /** The usage that the answer reports, and else the text to count. */
+  read(): { readonly usage: Usage | undefined; readonly text: string } {
+    let answer: unknown;
+    try {
+      answer = JSON.parse(this.bytes().toString("utf8"));
+    } catch {
+      return { usage: undefined, text: "" };
+    }
+    const { usage } = this.#reader.readPart(answer);
+    return usage ? { usage: this.#reader.readUsage(usage), text: "" } : { usage: undefined, text: this.#reader.readText(answer) };
+  }
+}

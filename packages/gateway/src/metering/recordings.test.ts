@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Usage } from "@purser/core";
+import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
+import type { Dialect } from "../dialects/dialect.ts";
+import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { AnswerMeter } from "./answer-meter.ts";
+import { StreamMeter } from "./stream-meter.ts";
+
+/** Recorded answers of real providers, with what each was truly charged. */
+const DATA = process.env.PURSER_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
+const TRUTH = join(DATA, "fixtures/truth.jsonl");
+const DIALECTS: Readonly<Record<string, Dialect>> = { "openai-chat": openaiChat, "anthropic-messages": anthropicMessages };
+const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
+
+interface Truth {
+  readonly file: string;
+  readonly kind: string;
+  readonly framing: "json" | "jsonl-chunks" | "sse";
+  readonly has_usage: boolean;
+  readonly input_total: number;
+  readonly cached: number | null;
+  readonly cache_write: number | null;
+  readonly output_total: number;
+  readonly reasoning: number | null;
+}
+
+test("every recorded answer is metered to the provider's own count, however its bytes are cut", (context) => {
+  if (!existsSync(TRUTH)) return context.skip("not run: the recordings are not here (PURSER_DATA)");
+  const recordings = readFileSync(TRUTH, "utf8")
+    .trim()
+    .split("\n")
+    .map((line): Truth => JSON.parse(line))
+    .filter(({ kind }) => kind in DIALECTS);
+  let metered = 0;
+  for (const truth of recordings) {
+    const dialect = DIALECTS[truth.kind] as Dialect;
+    const bytes = readFileSync(join(DATA, "fixtures", truth.file));
+    const usages =
+      truth.framing === "json" ? [meterAnswer(dialect, bytes)] : CHUNKS.map((size) => meterStream(dialect, framed(bytes, truth), size));
+    for (const usage of usages) assert.deepEqual(summary(usage), expected(truth), truth.file);
+    if (truth.has_usage) metered++;
+  }
+  context.diagnostic(`${metered} of ${recordings.length} recordings report usage, and all of them agree`);
+});
+
+/** Recordings keep the data of each event on a line of its own. */
+function framed(bytes: Buffer, { framing }: Truth): Buffer {
+  if (framing === "sse") return bytes;
+  const events = bytes
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+  return Buffer.from(`${events.map((event) => `data: ${event}\n\n`).join("")}data: [DONE]\n\n`);
+}
+
+function meterStream(dialect: Dialect, bytes: Buffer, size: number): Usage | undefined {
+  const meter = new StreamMeter(dialect, { add: () => undefined, tokens: () => 0 }, { hidesUsage: false });
+  const passed: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) passed.push(...meter.write(bytes.subarray(at, at + size)));
+  passed.push(...meter.end());
+  assert.ok(Buffer.concat(passed).equals(bytes), "the stream passes byte for byte");
+  return meter.usage;
+}
+
+function meterAnswer(dialect: Dialect, bytes: Buffer): Usage | undefined {
+  const meter = new AnswerMeter(dialect);
+  meter.write(bytes);
+  return meter.read().usage;
+}
+
+function summary(usage: Usage | undefined) {
+  const { inputTokens, outputTokens, cacheReadInputTokens = 0, cacheWriteInputTokens = 0, reasoningOutputTokens = 0 } = usage ?? {};
+  return { inputTokens, outputTokens, cacheReadInputTokens, cacheWriteInputTokens, reasoningOutputTokens };
+}
+
+function expected({ has_usage, input_total, output_total, cached, cache_write, reasoning }: Truth) {
+  const none = {
+    inputTokens: undefined,
+    outputTokens: undefined,
+    cacheReadInputTokens: 0,
+    cacheWriteInputTokens: 0,
+    reasoningOutputTokens: 0,
+  };
+  if (!has_usage) return none;
+  return {
+    inputTokens: input_total,
+    outputTokens: output_total,
+    cacheReadInputTokens: cached ?? 0,
+    cacheWriteInputTokens: cache_write ?? 0,
+    reasoningOutputTokens: reasoning ?? 0,
+  };
+}

@@ -1,0 +1,183 @@
+import type { Usage } from "@purser/core";
+import type { Dialect, RawUsage } from "../dialects/dialect.ts";
+
+/** What a meter needs to know of a wire format. */
+export type PartReader = Pick<Dialect, "readPart" | "readText" | "readUsage">;
+
+/** Counts the text that a model wrote, a piece at a time. */
+export interface TextCounter {
+  add(text: string): void;
+  tokens(): number;
+}
+
+const NEWLINE = 0x0a;
+const USAGE = Buffer.from('"usage"');
+const NULL_USAGE = Buffer.from(',"usage":null');
+const DATA = Buffer.from("data:");
+/** Ends of streams are announced in short lines; longer lines are content. */
+const SHORT_LINE = 64;
+/** Content is counted only when this much is waiting, or when the provider reported no usage in the end. */
+const UNCOUNTED_MOST = 8_192;
+/** A line this long is no event that anybody sends: the stream is passed on and no longer read. */
+const LINE_MOST = 16 * 1024 * 1024;
+
+/**
+ * Reads usage out of server-sent events as they flow. Bytes are handed on in the call in which they came;
+ * only lines that can matter are decoded, and no more than one unfinished line is kept.
+ */
+export class StreamMeter {
+  readonly #reader: PartReader;
+  readonly #counter: TextCounter;
+  readonly #hidesUsage: boolean;
+  #unfinished: Buffer[] = [];
+  #unfinishedBytes = 0;
+  #uncounted: Buffer[] = [];
+  #uncountedBytes = 0;
+  #skipsBlank = false;
+  #usage: RawUsage | undefined;
+  #isComplete = false;
+
+  /** `hidesUsage`: the client did not ask for usage in the stream, so what only we asked for is taken out again. */
+  constructor(reader: PartReader, counter: TextCounter, { hidesUsage }: { readonly hidesUsage: boolean }) {
+    this.#reader = reader;
+    this.#counter = counter;
+    this.#hidesUsage = hidesUsage;
+  }
+
+  /** Usage as the provider reported it so far. */
+  get usage(): Usage | undefined {
+    return this.#usage && this.#reader.readUsage(this.#usage);
+  }
+
+  /** Whether the end that the wire format promises was seen. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** Takes bytes as they came and returns what the client is to get of them. */
+  write(chunk: Buffer): readonly Buffer[] {
+    const lastNewline = chunk.lastIndexOf(NEWLINE);
+    if (lastNewline < 0) {
+      this.#keep(chunk);
+      return this.#hidesUsage ? [] : [chunk];
+    }
+    const whole = chunk.subarray(0, lastNewline + 1);
+    const lines = this.#unfinishedBytes === 0 ? whole : Buffer.concat([...this.#unfinished, whole]);
+    this.#unfinished = [];
+    this.#unfinishedBytes = 0;
+    if (lastNewline + 1 < chunk.length) this.#keep(chunk.subarray(lastNewline + 1));
+    const shown = this.#readLines(lines);
+    return this.#hidesUsage ? shown : [chunk];
+  }
+
+  /** The last line, where the stream ended without a newline. */
+  end(): readonly Buffer[] {
+    if (this.#unfinishedBytes === 0) return [];
+    const rest = Buffer.concat(this.#unfinished);
+    this.#unfinished = [];
+    this.#unfinishedBytes = 0;
+    const shown = this.#readLines(rest);
+    return this.#hidesUsage ? shown : [];
+  }
+
+  /** How many tokens of text passed, counted by us. */
+  outputTokens(): number {
+    this.#count();
+    return this.#counter.tokens();
+  }
+
+  #keep(bytes: Buffer): void {
+    if (this.#unfinishedBytes > LINE_MOST) return;
+    this.#unfinished.push(bytes);
+    this.#unfinishedBytes += bytes.length;
+  }
+
+  /** Reads complete lines. Where usage is hidden, returns what is left to show; the search for usage never starts over. */
+  #readLines(lines: Buffer): readonly Buffer[] {
+    const shown: Buffer[] = [];
+    let usageAt = lines.indexOf(USAGE);
+    let shownFrom = 0;
+    for (let start = 0; start < lines.length; ) {
+      const newline = lines.indexOf(NEWLINE, start);
+      const next = newline < 0 ? lines.length : newline + 1;
+      if (usageAt >= 0 && usageAt < start) usageAt = lines.indexOf(USAGE, start);
+      const mayHaveUsage = usageAt >= 0 && usageAt < next;
+      const isHidden = this.#readLine(lines.subarray(start, next), mayHaveUsage);
+      if (this.#hidesUsage && (isHidden || mayHaveUsage)) {
+        if (start > shownFrom) shown.push(lines.subarray(shownFrom, start));
+        if (!isHidden) shown.push(...withoutNullUsage(lines.subarray(start, next)));
+        shownFrom = next;
+      }
+      start = next;
+    }
+    if (shownFrom < lines.length) shown.push(shownFrom === 0 ? lines : lines.subarray(shownFrom));
+    return shown;
+  }
+
+  /** Returns whether the line is to be hidden. */
+  #readLine(line: Buffer, mayHaveUsage: boolean): boolean {
+    const isBlank = line.length <= 2 && (line[0] === NEWLINE || line[0] === 0x0d);
+    if (isBlank) {
+      const isHidden = this.#skipsBlank;
+      this.#skipsBlank = false;
+      return isHidden;
+    }
+    if (line.length < 5 || line.compare(DATA, 0, 5, 0, 5) !== 0) return false;
+    if (!mayHaveUsage && line.length > SHORT_LINE) {
+      this.#addUncounted(line);
+      return false;
+    }
+    const text = line.toString("utf8", 5).trim();
+    if (text === "[DONE]") {
+      this.#isComplete = true;
+      return false;
+    }
+    return this.#readEvent(line, text);
+  }
+
+  #readEvent(line: Buffer, text: string): boolean {
+    const event = parse(text);
+    if (event === undefined) return false;
+    const { usage, isEnd, isOnlyUsage } = this.#reader.readPart(event);
+    if (usage) this.#usage = completed(this.#usage ?? {}, usage);
+    if (isEnd) this.#isComplete = true;
+    const isHidden = this.#hidesUsage && isOnlyUsage === true;
+    if (isHidden) this.#skipsBlank = true;
+    else this.#addUncounted(line);
+    return isHidden;
+  }
+
+  #addUncounted(line: Buffer): void {
+    this.#uncounted.push(line);
+    this.#uncountedBytes += line.length;
+    if (this.#uncountedBytes > UNCOUNTED_MOST) this.#count();
+  }
+
+  #count(): void {
+    const texts = this.#uncounted.map((line) => this.#reader.readText(parse(line.toString("utf8", 5).trim())));
+    this.#counter.add(texts.join(""));
+    this.#uncounted = [];
+    this.#uncountedBytes = 0;
+  }
+}
+
+/** Counts in streams are cumulative, so the later one holds; but nothing that was used is ever unused again. */
+function completed(before: RawUsage, after: RawUsage): RawUsage {
+  const usage: Record<string, unknown> = { ...before };
+  for (const [field, value] of Object.entries(after))
+    if ((value !== null && value !== 0) || usage[field] === undefined) usage[field] = value;
+  return usage;
+}
+
+function withoutNullUsage(line: Buffer): readonly Buffer[] {
+  const at = line.indexOf(NULL_USAGE);
+  return at < 0 ? [line] : [line.subarray(0, at), line.subarray(at + NULL_USAGE.length)];
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

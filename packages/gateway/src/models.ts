@@ -1,0 +1,21 @@
+import type { Config } from "./config/config.ts";
+
+/** The models that are named in the configuration, in a shape that OpenAI's and Anthropic's clients both read. */
+export function listModels({ providers, routes, budgets }: Config): unknown {
+  const named = [
+    ...providers.flatMap(({ name, models }) => models.map((id) => ({ id, owner: name }))),
+    ...routes.map(({ pattern, provider }) => ({ id: pattern, owner: provider })),
+    ...budgets.flatMap(({ request }) => (request.models ?? []).map((id) => ({ id, owner: "purser" }))),
+  ].filter(({ id }) => !id.includes("*"));
+  const distinct = [...new Map(named.map((model) => [model.id, model])).values()];
+  const data = distinct.map(({ id, owner }) => ({
+    id,
+    object: "model",
+    type: "model",
+    created: 0,
+    created_at: "1970-01-01T00:00:00Z",
+    owned_by: owner,
+    display_name: id,
+  }));
+  return { object: "list", data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+}

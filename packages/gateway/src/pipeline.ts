@@ -1,0 +1,257 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  type Budgets,
+  costOf,
+  type Decision,
+  type PriceSource,
+  PurserError,
+  type Reservation,
+  type Subject,
+  type Usage,
+} from "@purser/core";
+import { boundTokens, countTokens, createOutputCounter } from "@purser/core/tokens";
+import { readBytes } from "./body.ts";
+import { type Caller, type Identified, refine } from "./callers/identify.ts";
+import type { Config } from "./config/config.ts";
+import type { Dialect, ModelCall, Refusal } from "./dialects/dialect.ts";
+import { readJsonBody } from "./dialects/json-body.ts";
+import { credentialHeader, forwardedHeaders } from "./headers.ts";
+import type { Provider } from "./providers/provider.ts";
+import { routeModel } from "./providers/routing.ts";
+import { codexRefusal, refusalHead } from "./refusal.ts";
+import { type Outcome, type RelayOptions, relay } from "./relay.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** What every call needs, as it stands when the call comes in. */
+export interface Gateway {
+  readonly config: Config;
+  readonly budgets: Budgets;
+  readonly prices: PriceSource;
+  readonly upstream: Upstream;
+  /** Reservations whose calls are in flight, so that their leases are renewed. */
+  readonly inFlight: Map<string, Reservation>;
+  identify(request: IncomingMessage): Identified;
+  newId(): string;
+  onError(error: unknown): void;
+}
+
+/** One request and what is known about it so far. */
+interface Exchange {
+  readonly id: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly dialect: Dialect;
+}
+
+/** A call that is ready to be admitted. */
+interface Admissible {
+  readonly call: ModelCall;
+  readonly caller: Caller;
+  readonly provider: Provider;
+  /** The model's name at the provider. */
+  readonly model: string;
+  readonly subject: Subject;
+}
+
+type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
+
+/** The life of one call: read, identify, route, reserve, send, meter, settle. */
+export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
+  const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
+  try {
+    const admissible = await readAdmissible(gateway, exchange);
+    const decision = await admit(gateway, exchange, admissible);
+    if (decision.outcome === "denied") return refuseDenied(exchange, decision);
+    await send(gateway, exchange, admissible, decision);
+  } catch (error) {
+    refuseError(gateway, exchange, error);
+  }
+}
+
+/** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
+async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange): Promise<Admissible> {
+  const identified = gateway.identify(request);
+  if (!identified.ok) throw new PurserError(identified.code, identified.message);
+  const { caller } = identified;
+  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)));
+  const route = routeModel(call.model, dialect.name, gateway.config);
+  if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
+  const { provider, model } = route;
+  const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
+  const subject = { ...refined, provider: provider.name, model, endpoint: dialect.name };
+  return { call, caller, provider, model, subject };
+}
+
+/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
+function admit(
+  { budgets, prices, config }: Gateway,
+  { id, dialect }: Exchange,
+  { call, model, subject, provider }: Admissible,
+): Promise<Decision> {
+  const { body, copies, outputCap, outputLeast, toolCalls, service, opaqueTokens } = call;
+  const modelMost = prices.card(provider.name, model, Date.now())?.maxOutputTokens ?? config.defaultMaxOutput;
+  const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
+  return budgets.reserve({
+    id,
+    subject,
+    input: { most: bound + opaqueTokens, count: (limit) => countTokens(model, dialect.countable(call), limit) },
+    output: { most: outputCap ?? modelMost, least: outputLeast, copies },
+    toolCalls,
+    service,
+  });
+}
+
+/** Sends an admitted call, passes the answer on, and settles what was used. */
+async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible, decision: Admitted): Promise<void> {
+  const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
+  const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
+  if (reservation) gateway.inFlight.set(exchange.id, reservation);
+  const outcome = await relay(prepared);
+  answerFailure(exchange, outcome);
+  if (reservation) await settle(gateway, exchange, admissible, reservation, outcome);
+  gateway.inFlight.delete(exchange.id);
+}
+
+/** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
+async function prepare(
+  gateway: Gateway,
+  { id, request, response, dialect }: Exchange,
+  { call, provider, model, caller }: Admissible,
+  decision: Admitted,
+  reservation: Reservation | undefined,
+): Promise<RelayOptions> {
+  try {
+    // Without a budget there is nothing to protect, and a call that names no cap keeps none.
+    const outputTokens = decision.outcome === "allowed" && decision.balances.length > 0 ? decision.reservation.outputTokens : undefined;
+    return {
+      upstream: gateway.upstream,
+      request: {
+        ...targetOf(provider, dialect, request),
+        headers: upstreamHeaders(request, provider, caller),
+        body: dialect.writeCall(call, { model, outputTokens, outputCapField: provider.outputCapField ?? "max_tokens" }),
+        timeoutMs: provider.timeoutMs,
+      },
+      response,
+      dialect,
+      call,
+      counter: createOutputCounter(model),
+      onDisconnect: gateway.config.onDisconnect,
+      headers: answerHeaders(gateway.config, id, decision),
+      headersForUsage: (usage) => costHeader(gateway.config, reservation, usage),
+    };
+  } catch (error) {
+    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
+    throw error;
+  }
+}
+
+/** Charges what a call used, or returns its hold. When in doubt, the budget is protected. */
+async function settle(
+  { budgets, onError }: Gateway,
+  { dialect }: Exchange,
+  { call, model }: Admissible,
+  reservation: Reservation,
+  outcome: Outcome,
+): Promise<void> {
+  try {
+    if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
+    else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
+    else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+    else if (outcome.usage?.inputTokens !== undefined && outcome.usage.outputTokens !== undefined)
+      await budgets.settle(reservation, outcome.usage, "confirmed");
+    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, outcome), "estimated");
+  } catch (error) {
+    // The hold stays and is charged at its estimate when its lease runs out: late truth corrects, nothing is lost.
+    onError(error);
+  }
+}
+
+function worstUsage({ inputTokens, outputTokens }: Reservation, { copies }: ModelCall): Usage {
+  return { inputTokens, outputTokens: outputTokens * copies };
+}
+
+async function estimatedUsage(dialect: Dialect, call: ModelCall, model: string, outcome: Outcome & { kind: "answered" }): Promise<Usage> {
+  const inputTokens = outcome.usage?.inputTokens ?? (await countTokens(model, dialect.countable(call)));
+  return { ...outcome.usage, inputTokens, outputTokens: outcome.usage?.outputTokens ?? outcome.outputTokens() };
+}
+
+/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
+function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): { readonly origin: string; readonly path: string } {
+  const base = provider.baseUrls[dialect.name];
+  if (base === undefined)
+    throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
+  const url = new URL(base + dialect.path);
+  const query = (request.url ?? "").split("?")[1];
+  if (query) for (const [name, value] of new URLSearchParams(query)) if (name !== "key") url.searchParams.append(name, value);
+  return { origin: url.origin, path: url.pathname + url.search };
+}
+
+function upstreamHeaders(request: IncomingMessage, provider: Provider, { providerKey }: Caller): string[] {
+  const key = provider.apiKey ?? providerKey;
+  return forwardedHeaders(request.rawHeaders, {
+    ...provider.headers,
+    ...(key !== undefined && credentialHeader(provider.authHeader, key)),
+  });
+}
+
+function answerHeaders({ expose }: Config, id: string, decision: Decision): readonly string[] {
+  const tightest = decision.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
+  const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
+  const uncounted = decision.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
+  return ["x-purser-request-id", id, ...left, ...uncounted];
+}
+
+function costHeader({ expose }: Config, reservation: Reservation | undefined, usage: Usage | undefined): readonly string[] {
+  if (!expose.cost || !usage || !reservation?.card) return [];
+  const cost = reservation.free ? 0 : costOf(reservation.card, usage, reservation.service);
+  return ["x-purser-cost-nanodollars", String(cost)];
+}
+
+/** Tells a client that still waits that no answer will come. */
+function answerFailure(exchange: Exchange, outcome: Outcome): void {
+  if (outcome.kind === "not-sent")
+    writeRefusal(
+      exchange,
+      "provider_unreachable",
+      `The provider could not be reached: ${outcome.error.cause.message}. Nothing was charged.`,
+    );
+  if (outcome.kind !== "unknown" || !outcome.isClientWaiting) return;
+  const { isTimeout, cause } = outcome.error;
+  const what = isTimeout ? "The provider did not answer in time" : `The provider broke off: ${cause.message}`;
+  writeRefusal(
+    exchange,
+    isTimeout ? "provider_timeout" : "provider_unreachable",
+    `${what}. The call may have been made, so its estimate was charged.`,
+  );
+}
+
+function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }): void {
+  const { id, request, response, dialect } = exchange;
+  const refusal: Refusal = { code: denial.reason, message: denial.message, denial, requestId: id };
+  const codex = codexRefusal(request.headers, refusal);
+  const { status, headers } = refusalHead(refusal, balances);
+  endWith(response, codex?.status ?? status, headers, codex?.body ?? dialect.writeError(refusal, status));
+}
+
+function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
+  if (error instanceof PurserError && error.code !== "internal") return writeRefusal(exchange, error.code, error.message);
+  gateway.onError(error);
+  writeRefusal(
+    exchange,
+    "internal",
+    "Something is wrong in the gateway itself. The request was not charged; its id helps to find out why.",
+  );
+}
+
+function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"], message: string): void {
+  const refusal: Refusal = { code, message, requestId: id };
+  const { status, headers } = refusalHead(refusal);
+  endWith(response, status, headers, dialect.writeError(refusal, status));
+}
+
+function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void {
+  if (response.headersSent || response.destroyed) return;
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, { ...headers, "content-length": bytes.length });
+  response.end(bytes);
+}

@@ -1,0 +1,174 @@
+import type { ServerResponse } from "node:http";
+import type { Usage } from "@purser/core";
+import type { Dialect, ModelCall } from "./dialects/dialect.ts";
+import { headerValue, returnedHeaders } from "./headers.ts";
+import { AnswerMeter } from "./metering/answer-meter.ts";
+import { StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
+import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
+
+/** How a call ended, as far as money is concerned. */
+export type Outcome =
+  /** The provider never got the call. Nothing was written to the client yet. */
+  | { readonly kind: "not-sent"; readonly error: UpstreamError }
+  /** The provider refused the call, and its refusal was passed on. */
+  | { readonly kind: "refused"; readonly status: number }
+  /** An answer passed, whole or in part. Without `usage` the provider reported none, and `outputTokens` is our own count. */
+  | { readonly kind: "answered"; readonly usage: Usage | undefined; readonly outputTokens: () => number; readonly isWhole: boolean }
+  /** The provider may have got the call, and nothing is known of what became of it. `isClientWaiting`: nothing was written yet. */
+  | { readonly kind: "unknown"; readonly error: UpstreamError; readonly isClientWaiting: boolean };
+
+export interface RelayOptions {
+  readonly upstream: Upstream;
+  readonly request: UpstreamRequest;
+  readonly response: ServerResponse;
+  readonly dialect: Dialect;
+  readonly call: ModelCall;
+  readonly counter: TextCounter;
+  readonly onDisconnect: "abort" | "drain";
+  /** Headers of ours for every answer. */
+  readonly headers: readonly string[];
+  /** Called with the usage of a short answer, before it is written: more headers of ours. */
+  readonly headersForUsage: (usage: Usage | undefined) => readonly string[];
+}
+
+/** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
+const HELD_ANSWER_MOST = 1024 * 1024;
+const CONTENT_LENGTH = new Set(["content-length"]);
+
+/** Sends a call and passes its answer on, byte by byte as it comes, metering it on the way. Resolves when all is over. */
+export function relay(options: RelayOptions): Promise<Outcome> {
+  return new Promise((resolve) => new Relay(options, resolve).start());
+}
+
+class Relay implements UpstreamListener {
+  readonly #options: RelayOptions;
+  readonly #resolve: (outcome: Outcome) => void;
+  #abort: () => void = () => undefined;
+  #status = 0;
+  #answerHeaders: readonly string[] = [];
+  #stream: StreamMeter | undefined;
+  #answer: AnswerMeter | undefined;
+  #holdsAnswer = false;
+  #isClientGone = false;
+  #isOver = false;
+
+  constructor(options: RelayOptions, resolve: (outcome: Outcome) => void) {
+    this.#options = options;
+    this.#resolve = resolve;
+  }
+
+  start(): void {
+    const { upstream, request, response } = this.#options;
+    response.once("close", () => this.#clientLeft());
+    try {
+      this.#abort = upstream.send(request, this);
+    } catch (cause) {
+      this.#finish({ kind: "not-sent", error: { wasSent: false, isTimeout: false, cause: cause as Error } });
+    }
+  }
+
+  began(status: number, headers: readonly string[], flow: UpstreamFlow): void {
+    const { response, dialect, call, counter } = this.#options;
+    this.#status = status;
+    this.#answerHeaders = headers;
+    if (status >= 400) {
+      this.#writeHead(NO_HEADERS, NONE);
+    } else if (headerValue(headers, "content-type")?.includes("text/event-stream")) {
+      const hidesUsage = call.stream && !call.wantsUsage;
+      this.#stream = new StreamMeter(dialect, counter, { hidesUsage });
+      this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
+    } else {
+      this.#answer = new AnswerMeter(dialect);
+      this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
+      if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
+    }
+    response.on("drain", () => flow.resume());
+    this.#pause = flow.pause;
+  }
+
+  #pause: () => void = () => undefined;
+
+  received(chunk: Buffer): void {
+    if (this.#stream) {
+      for (const bytes of this.#stream.write(chunk)) this.#write(bytes);
+      return;
+    }
+    this.#answer?.write(chunk);
+    if (!this.#holdsAnswer) this.#write(chunk);
+  }
+
+  ended(): void {
+    const { response } = this.#options;
+    if (this.#stream) for (const bytes of this.#stream.end()) this.#write(bytes);
+    const outcome = this.#outcome(true);
+    if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
+      const usage = outcome.kind === "answered" ? outcome.usage : undefined;
+      this.#writeHead(this.#options.headersForUsage(usage), NONE);
+      response.end(this.#answer.bytes());
+    } else if (!this.#isClientGone) {
+      response.end();
+    }
+    this.#finish(outcome);
+  }
+
+  failed(error: UpstreamError): void {
+    const { response } = this.#options;
+    if (this.#status === 0) {
+      this.#finish(error.wasSent ? { kind: "unknown", error, isClientWaiting: !this.#isClientGone } : { kind: "not-sent", error });
+      return;
+    }
+    // What came is passed on, and the connection ends as the provider's did: the client must see that something is missing.
+    const outcome = this.#outcome(false);
+    if (!this.#isClientGone && !response.headersSent) this.#finish({ kind: "unknown", error, isClientWaiting: true });
+    else this.#finish(outcome);
+    if (response.headersSent) response.destroy();
+  }
+
+  /** A stream that nobody reads is given up. Anything else is read to its end: it is paid for, and its end says how much. */
+  #clientLeft(): void {
+    if (this.#options.response.writableFinished || this.#isOver) return;
+    this.#isClientGone = true;
+    this.#options.response.emit("drain");
+    if (this.#options.call.stream && this.#options.onDisconnect === "abort") this.#abort();
+  }
+
+  #outcome(isWhole: boolean): Outcome {
+    if (this.#status >= 400) return { kind: "refused", status: this.#status };
+    const { counter } = this.#options;
+    if (this.#stream) {
+      const stream = this.#stream;
+      return {
+        kind: "answered",
+        usage: isWhole || stream.isComplete ? stream.usage : undefined,
+        outputTokens: () => stream.outputTokens(),
+        isWhole: isWhole && stream.isComplete,
+      };
+    }
+    const { usage, text } = this.#answer?.read() ?? { usage: undefined, text: "" };
+    const outputTokens = () => {
+      counter.add(text);
+      return counter.tokens();
+    };
+    return { kind: "answered", usage, outputTokens, isWhole };
+  }
+
+  #writeHead(more: readonly string[], without: ReadonlySet<string>): void {
+    const { response, headers } = this.#options;
+    if (this.#isClientGone) return;
+    response.writeHead(this.#status, [...returnedHeaders(this.#answerHeaders, without), ...headers, ...more]);
+  }
+
+  #write(bytes: Buffer): void {
+    if (this.#isClientGone) return;
+    if (!this.#options.response.write(bytes)) this.#pause();
+  }
+
+  #finish(outcome: Outcome): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#resolve(outcome);
+  }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+const NO_HEADERS: readonly string[] = [];

@@ -1,0 +1,112 @@
+import { Agent, type Dispatcher } from "undici";
+
+/** A call on its way to a provider. */
+export interface UpstreamRequest {
+  readonly origin: string;
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+  /** The longest silence, before the answer and between its bytes. */
+  readonly timeoutMs: number;
+}
+
+/** Told of an answer as it comes. Each may be called only in this order; `failed` ends at any time. */
+export interface UpstreamListener {
+  /** The answer has begun. `headers` are names and values in turn, as they came. */
+  began(status: number, headers: readonly string[], flow: UpstreamFlow): void;
+  received(chunk: Buffer): void;
+  ended(): void;
+  failed(error: UpstreamError): void;
+}
+
+export interface UpstreamFlow {
+  pause(): void;
+  resume(): void;
+}
+
+/** Why there is no answer, or no more of it. `wasSent`: whether the provider may have got the call. */
+export interface UpstreamError {
+  readonly wasSent: boolean;
+  readonly isTimeout: boolean;
+  readonly cause: Error;
+}
+
+/** The connections to all providers. As many at once as there are calls: a cap would be a second, hidden limit on streams. */
+export class Upstream {
+  readonly #agent = new Agent({ connect: { timeout: 10_000 }, keepAliveTimeout: 30_000, pipelining: 1 });
+
+  /** Sends a call. Returns what aborts it. */
+  send(request: UpstreamRequest, listener: UpstreamListener): () => void {
+    const { origin, path, body, timeoutMs } = request;
+    const handler = new Handler(listener);
+    this.#agent.dispatch(
+      { origin, path, method: "POST", headers: request.headers as string[], body, headersTimeout: timeoutMs, bodyTimeout: timeoutMs },
+      handler,
+    );
+    return () => handler.abort();
+  }
+
+  /** Closes idle connections, and the others when their calls end. */
+  close(): Promise<void> {
+    return this.#agent.close();
+  }
+
+  /** Breaks off every call. */
+  destroy(): Promise<void> {
+    return this.#agent.destroy();
+  }
+}
+
+/** undici's view of one call. */
+class Handler implements Dispatcher.DispatchHandler {
+  readonly #listener: UpstreamListener;
+  #controller: Dispatcher.DispatchController | undefined;
+  #isAborted = false;
+  #isOver = false;
+
+  constructor(listener: UpstreamListener) {
+    this.#listener = listener;
+  }
+
+  abort(): void {
+    this.#isAborted = true;
+    this.#controller?.abort(new Error("The call was given up."));
+  }
+
+  /** A connection is there and the call is about to be written to it. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isAborted) controller.abort(new Error("The call was given up."));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200) return;
+    const raw = (controller.rawHeaders ?? []) as readonly (Buffer | string)[];
+    const headers = raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
+    // A socket that is paused in the tick in which its answer ends would go back to the pool paused, and hang the next call.
+    const flow = { pause: () => !this.#isOver && controller.pause(), resume: () => controller.resume() };
+    this.#listener.began(status, headers, flow);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#listener.received(chunk);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.#isOver = true;
+    if (controller.paused) controller.resume();
+    this.#listener.ended();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const code = (error as { code?: string }).code ?? "";
+    this.#listener.failed({
+      wasSent: this.#controller !== undefined,
+      isTimeout: code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT",
+      cause: error,
+    });
+  }
+}
