@@ -127,7 +127,7 @@ export interface State {
 }
 
 /** How many ended and how many expired reservations are remembered. What comes later than that many calls is answered `unknown`. */
-const ENDED_MOST = 100_000;
+export const ENDED_MOST = 100_000;
 
 export function createState(): State {
   return { seq: 0, counters: new Map(), holds: new Map(), ended: new Set(), expired: new Map() };

@@ -1,0 +1,205 @@
+import { apply, type Command, type Counter, type ReserveCommand, type Results, type State } from "../../domain/engine.ts";
+import type { Entry } from "../../domain/ledger.ts";
+import { PurserError } from "../../errors.ts";
+import { selectCounters } from "../memory.ts";
+import type { LedgerQuery, Store } from "../store.ts";
+import { CommitQueue } from "./commit-queue.ts";
+import { Encoder, KEEP_CLOSED_MS } from "./encoder.ts";
+import type { Journal } from "./journal.ts";
+import { readEntries } from "./reading.ts";
+import type { Recovered } from "./recovery.ts";
+
+/** A balance that is not the sum of its entries. */
+export interface Mismatch {
+  readonly key: string;
+  readonly balance: { readonly held: number; readonly spent: number };
+  readonly ledger: { readonly held: number; readonly spent: number };
+}
+
+/** A store whose every acknowledged effect survives the process and the power. */
+export interface SqliteStore extends Store {
+  /** Compares every balance with the sum of its entries in the ledger. Always empty, or there is a fault to report. */
+  audit(): Promise<readonly Mismatch[]>;
+  /** Why nothing can be written at the moment; nothing when all is well. */
+  failure(): PurserError | undefined;
+}
+
+export interface DurableStoreOptions {
+  readonly journal: Journal;
+  readonly recovered: Recovered;
+  /** For messages. */
+  readonly directory: string;
+  readonly now?: () => number;
+  /** Told once of each failure to write. */
+  readonly onError?: (error: unknown) => void;
+  /** Told when the store has let go of the journal. */
+  readonly onClosed?: () => void;
+  readonly snapshotMs?: number;
+  readonly retryMs?: number;
+}
+
+const RETRY_MS = 1_000;
+
+/** Decides in memory, at once and in order; answers when the journal has it. */
+export class DurableStore implements SqliteStore {
+  readonly #journal: Journal;
+  readonly #state: State;
+  readonly #encoder: Encoder;
+  readonly #queue: CommitQueue;
+  readonly #now: () => number;
+  readonly #onClosed: () => void;
+  readonly #directory: string;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: DurableStoreOptions) {
+    const { journal, recovered, directory, snapshotMs, retryMs = RETRY_MS } = options;
+    this.#journal = journal;
+    this.#state = recovered.state;
+    this.#encoder = new Encoder(recovered, snapshotMs);
+    this.#directory = directory;
+    this.#now = options.now ?? Date.now;
+    this.#onClosed = options.onClosed ?? (() => undefined);
+    this.#queue = new CommitQueue({
+      write: (batch) => journal.write(batch),
+      take: () => (this.#encoder.isEmpty ? undefined : this.#encoder.take(this.#now())),
+      describe: (cause) => this.#unavailable(cause),
+      onFailure: options.onError ?? (() => undefined),
+      retryMs,
+    });
+  }
+
+  reserve(command: Omit<ReserveCommand, "kind">): Promise<Results["reserve"]> {
+    const refusal = this.#refusal();
+    if (refusal) return Promise.reject(refusal);
+    const { result, entries } = this.#run({ kind: "reserve", ...command });
+    if (result.outcome !== "reserved") return Promise.resolve(result);
+    return this.#durable(result, () => {
+      // The call was told that it may not go ahead, so what it holds is returned, whenever that can be written.
+      if (entries.length > 0) this.#run({ kind: "release", id: command.id, why: "the reservation could not be written down" });
+    });
+  }
+
+  extend = (command: Parameters<Store["extend"]>[0]) => this.#change({ kind: "extend", ...command });
+  settle = (command: Parameters<Store["settle"]>[0]) => this.#change({ kind: "settle", ...command });
+  release = (command: Parameters<Store["release"]>[0]) => this.#change({ kind: "release", ...command });
+  expire = () => this.#change({ kind: "expire" });
+
+  record(entry: Parameters<Store["record"]>[0]): Promise<void> {
+    const refusal = this.#refusal();
+    return refusal ? Promise.reject(refusal) : this.#change({ kind: "record", entry });
+  }
+
+  /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
+  async begin(): Promise<void> {
+    this.#run({ kind: "expire", all: true });
+    await this.#writeSnapshot();
+  }
+
+  async counters(filter: { readonly budget?: string } = {}): Promise<readonly Readonly<Counter>[]> {
+    return selectCounters(this.#state, filter);
+  }
+
+  async entries(query: LedgerQuery): Promise<readonly Entry[]> {
+    const upTo = this.#state.seq;
+    await this.#durable(undefined);
+    return this.#reading(() => readEntries((page) => this.#journal.page(page), query, upTo));
+  }
+
+  async audit(): Promise<readonly Mismatch[]> {
+    const upTo = this.#state.seq;
+    const closedBefore = this.#now() - KEEP_CLOSED_MS;
+    const balances = new Map(selectCounters(this.#state, {}).map((counter) => [counter.ref.key, counter]));
+    await this.#durable(undefined);
+    const sums = new Map((await this.#reading(() => this.#journal.sum(upTo))).map((sum) => [sum.key, sum]));
+    const mismatches: Mismatch[] = [];
+    for (const key of new Set([...balances.keys(), ...sums.keys()])) {
+      const { ref, held = 0, spent = 0 } = balances.get(key) ?? {};
+      const sum = sums.get(key);
+      const resetsAt = ref?.resetsAt ?? sum?.resetsAt;
+      // Balances of windows closed for long are forgotten, so there is nothing to compare.
+      if (resetsAt !== undefined && resetsAt < closedBefore) continue;
+      const ledger = { held: sum?.held ?? 0, spent: sum?.spent ?? 0 };
+      if (ledger.held !== held || ledger.spent !== spent) mismatches.push({ key, balance: { held, spent }, ledger });
+    }
+    return mismatches;
+  }
+
+  failure(): PurserError | undefined {
+    return this.#queue.failure;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      if (this.#queue.failure) await this.#queue.retry();
+      await this.#durable(undefined);
+      await this.#writeSnapshot();
+    } finally {
+      await this.#journal.close();
+      this.#onClosed();
+    }
+  }
+
+  /** Writes past the queue: only where no verb can come in between. */
+  async #writeSnapshot(): Promise<void> {
+    try {
+      await this.#journal.write(this.#encoder.take(this.#now(), { snapshot: true }));
+    } catch (cause) {
+      throw this.#unavailable(cause);
+    }
+  }
+
+  /** Entries of a change stay queued even where they cannot be written now: what was used was used. */
+  #change<Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Promise<Results[Kind]> {
+    if (this.#closed) return Promise.reject(this.#closedError());
+    return this.#durable(this.#run(command).result);
+  }
+
+  #run<Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>) {
+    const applied = apply(this.#state, command, this.#now());
+    if (applied.entries.length > 0) {
+      this.#encoder.add(applied.entries);
+      this.#queue.schedule();
+    }
+    return applied;
+  }
+
+  /** Answers with a result when everything up to now is durable. */
+  #durable<Result>(result: Result, undo: () => void = () => undefined): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#queue.wait({
+        resolve: () => resolve(result),
+        reject: (error) => {
+          undo();
+          reject(error);
+        },
+      });
+    });
+  }
+
+  async #reading<Result>(read: () => Promise<Result>): Promise<Result> {
+    try {
+      return await read();
+    } catch (cause) {
+      throw this.#unavailable(cause);
+    }
+  }
+
+  #refusal(): PurserError | undefined {
+    return this.#closed ? this.#closedError() : this.#queue.failure;
+  }
+
+  #closedError(): PurserError {
+    return new PurserError("store_unavailable", "The store is closed. Open it again to use it.");
+  }
+
+  #unavailable(cause: unknown): PurserError {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    const message = `The ledger in ${this.#directory} cannot be used: ${what}. Check the free space and the rights of that directory; it is tried again every second, and what was used until then is kept in memory.`;
+    return new PurserError("store_unavailable", message, { cause });
+  }
+}

@@ -1,0 +1,146 @@
+import { compact, type State } from "../../domain/engine.ts";
+import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
+import type { Batch, Snapshot } from "./batch.ts";
+import type { SqlValue } from "./driver.ts";
+import type { Recovered } from "./recovery.ts";
+import { pushCounter, pushEntry } from "./rows.ts";
+
+/** A snapshot is due after so much time, entries or changed counters: whatever keeps both it and the next start short. */
+export const SNAPSHOT_MS = 5_000;
+const SNAPSHOT_ENTRIES = 50_000;
+const SNAPSHOT_COUNTERS = 5_000;
+/** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
+export const KEEP_CLOSED_MS = 48 * 3_600_000;
+const COMPACT_EVERY_MS = 3_600_000;
+
+/** A counter as the tables know it. */
+interface Tracked {
+  readonly id: number;
+  /** Whether it changed since the last snapshot. */
+  isChanged: boolean;
+}
+
+/** Turns entries into rows, and gathers them until the next batch is taken. */
+export class Encoder {
+  readonly #state: State;
+  readonly #snapshotMs: number;
+  readonly #opened: Map<string, number>;
+  readonly #tracked = new Map<string, Tracked>();
+  #changed: string[] = [];
+  #counterIdLast: number;
+  #latest: number;
+  #entries: SqlValue[] = [];
+  #counters: SqlValue[] = [];
+  #entriesSinceSnapshot = 0;
+  #snapshotAt = performance.now();
+  #compactedAt = 0;
+
+  constructor({ state, counterIds, counterIdLast, opened, latest, changed }: Recovered, snapshotMs = SNAPSHOT_MS) {
+    this.#state = state;
+    this.#opened = opened;
+    this.#latest = latest;
+    this.#counterIdLast = counterIdLast;
+    this.#snapshotMs = snapshotMs;
+    for (const [key, id] of counterIds) this.#tracked.set(key, { id, isChanged: changed.has(key) });
+    this.#changed = [...changed];
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0;
+  }
+
+  /** Adds the entries of one command, after they became part of the state. */
+  add(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const { reservation, seq, at } = entry;
+      if (entry.kind === "reserved") this.#opened.set(reservation, seq);
+      pushEntry(this.#entries, entry, this.#opened.get(reservation), this.#postings(entry.postings));
+      if (at > this.#latest) this.#latest = at;
+    }
+    for (const { reservation } of entries) {
+      if (!this.#state.holds.has(reservation) && !this.#state.expired.has(reservation)) this.#opened.delete(reservation);
+    }
+    this.#entriesSinceSnapshot += entries.length;
+  }
+
+  /** All that was gathered, with a snapshot where one is due. */
+  take(now: number, { snapshot = this.#isSnapshotDue() } = {}): Batch {
+    const batch: Batch = { counters: this.#counters, entries: this.#entries, snapshot: snapshot ? this.#snapshot(now) : undefined };
+    this.#counters = [];
+    this.#entries = [];
+    return batch;
+  }
+
+  #postings(postings: readonly Posting[]): string {
+    let text = "";
+    for (const { counter, held, spent } of postings) {
+      const tracked = this.#tracked.get(counter.key) ?? this.#define(counter);
+      if (!tracked.isChanged) {
+        tracked.isChanged = true;
+        this.#changed.push(counter.key);
+      }
+      text += text === "" ? `${tracked.id},${held},${spent}` : `,${tracked.id},${held},${spent}`;
+    }
+    return text;
+  }
+
+  #define(counter: CounterRef): Tracked {
+    const tracked = { id: ++this.#counterIdLast, isChanged: false };
+    this.#tracked.set(counter.key, tracked);
+    pushCounter(this.#counters, tracked.id, counter);
+    return tracked;
+  }
+
+  #isSnapshotDue(): boolean {
+    return (
+      this.#entriesSinceSnapshot >= SNAPSHOT_ENTRIES ||
+      this.#changed.length >= SNAPSHOT_COUNTERS ||
+      performance.now() - this.#snapshotAt >= this.#snapshotMs
+    );
+  }
+
+  #snapshot(now: number): Snapshot {
+    const { seq, holds, expired } = this.#state;
+    const forgotten = this.#compact(now);
+    if (this.#opened.size > holds.size + expired.size) this.#forgetOpened();
+    const snapshot = { seq, latest: this.#latest, balances: this.#balances(), forgotten, holds: this.#holds() };
+    this.#changed = [];
+    this.#entriesSinceSnapshot = 0;
+    this.#snapshotAt = performance.now();
+    return snapshot;
+  }
+
+  #balances(): readonly number[] {
+    const balances: number[] = [];
+    for (const key of this.#changed) {
+      const tracked = this.#tracked.get(key);
+      const counter = this.#state.counters.get(key);
+      if (!tracked || !counter) continue;
+      tracked.isChanged = false;
+      balances.push(tracked.id, counter.held, counter.spent);
+    }
+    return balances;
+  }
+
+  #holds(): string {
+    const pairs: number[] = [];
+    for (const { id, expiresAt } of this.#state.holds.values()) pairs.push(this.#opened.get(id) as number, expiresAt);
+    return JSON.stringify(pairs);
+  }
+
+  #compact(now: number): readonly number[] {
+    if (Math.abs(now - this.#compactedAt) < COMPACT_EVERY_MS) return [];
+    this.#compactedAt = now;
+    return compact(this.#state, now - KEEP_CLOSED_MS).flatMap((key) => {
+      const tracked = this.#tracked.get(key);
+      this.#tracked.delete(key);
+      return tracked ? [tracked.id] : [];
+    });
+  }
+
+  /** The state drops its oldest expired reservations when it has too many. */
+  #forgetOpened(): void {
+    const { holds, expired } = this.#state;
+    for (const id of this.#opened.keys()) if (!holds.has(id) && !expired.has(id)) this.#opened.delete(id);
+  }
+}

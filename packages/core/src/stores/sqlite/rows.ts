@@ -1,0 +1,113 @@
+import type { CallDetail, Charge, CounterRef, Entry, EntryKind, Posting } from "../../domain/ledger.ts";
+import type { Unit } from "../../domain/limit.ts";
+import type { SqlValue } from "./driver.ts";
+
+/** Kinds that say who called: they carry the reservation's id and their detail themselves. All others point to the one that opened it. */
+const SELF_CONTAINED: ReadonlySet<EntryKind> = new Set(["reserved", "denied", "adjusted"]);
+
+export const ENTRY_COLUMNS = 7;
+export const COUNTER_COLUMNS = 8;
+
+/** Appends an entry as one row of the table `entry`. Rows lie flat behind one another: that is what crosses threads at the least cost. */
+export function pushEntry(rows: SqlValue[], entry: Entry, opened: number | undefined, postings: string): void {
+  const own = SELF_CONTAINED.has(entry.kind);
+  rows.push(entry.seq, entry.at, entry.kind, own ? null : (opened ?? null), own ? entry.reservation : null, postings, bodyOf(entry));
+}
+
+/** What the other columns do not say, as JSON. */
+function bodyOf(entry: Entry): string {
+  switch (entry.kind) {
+    case "reserved":
+      return `{"expiresAt":${entry.expiresAt},"detail":${JSON.stringify(entry.detail)}}`;
+    case "extended":
+      return `{"expiresAt":${entry.expiresAt}}`;
+    case "denied":
+      return JSON.stringify({ reason: entry.reason, message: entry.message, detail: entry.detail });
+    case "released":
+    case "adjusted":
+      return JSON.stringify({ why: entry.why });
+    default:
+      return `{"charge":${JSON.stringify(entry.charge)}}`;
+  }
+}
+
+/** Appends the definition of a counter as one row of the table `counter`. */
+export function pushCounter(rows: SqlValue[], id: number, ref: CounterRef): void {
+  rows.push(id, ref.key, ref.budget, ref.subject, ref.unit, ref.window, ref.startsAt, ref.resetsAt ?? null);
+}
+
+export interface CounterRow {
+  readonly id: number;
+  readonly key: string;
+  readonly budget: string;
+  readonly subject: string;
+  readonly unit: string;
+  readonly window: string;
+  readonly starts_at: number;
+  readonly resets_at: number | null;
+}
+
+export function counterOf({ key, budget, subject, unit, window, starts_at, resets_at }: CounterRow): CounterRef {
+  return { key, budget, subject, unit: unit as Unit, window, startsAt: starts_at, resetsAt: resets_at ?? undefined };
+}
+
+/** Finds counters by their number. */
+export interface CounterSource {
+  get(id: number): CounterRef | undefined;
+}
+
+/** An entry as it is read: joined with the entry that opened its reservation. */
+export interface EntryRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly kind: string;
+  readonly reservation: string;
+  readonly postings: string;
+  readonly body: string;
+  /** The body of the entry that opened the reservation. */
+  readonly opening: string | null;
+}
+
+/** Selects `EntryRow`s; conditions speak of `e`. */
+export const SELECT_ENTRIES = `
+  SELECT e.seq, e.at, e.kind, coalesce(e.reservation, r.reservation, '') AS reservation, e.postings, e.body, r.body AS opening
+  FROM entry e LEFT JOIN entry r ON r.seq = e.opened`;
+
+export function entryOf(row: EntryRow, counters: CounterSource): Entry {
+  const body = JSON.parse(row.body) as Record<string, unknown>;
+  const opening = row.opening === null ? undefined : (JSON.parse(row.opening) as { detail: CallDetail });
+  const { seq, at, reservation } = row;
+  const kind = row.kind as EntryKind;
+  const base = { seq, at, reservation, postings: postingsOf(row.postings, counters) };
+  if (kind === "extended" || kind === "adjusted") return { ...base, kind, ...body } as Entry;
+  const detail = detailOf((body.detail ?? opening?.detail) as CallDetail);
+  return body.charge === undefined
+    ? ({ ...base, kind, ...body, detail } as Entry)
+    : ({ ...base, kind, detail, charge: chargeOf(body.charge as Charge) } as Entry);
+}
+
+/** JSON leaves out what is unknown; here it is said again. */
+function detailOf(detail: CallDetail): CallDetail {
+  return { ...detail, cost: detail.cost, price: detail.price };
+}
+
+function chargeOf(charge: Charge): Charge {
+  return { ...charge, cost: charge.cost };
+}
+
+function postingsOf(text: string, counters: CounterSource): readonly Posting[] {
+  const postings: Posting[] = [];
+  forEachPosting(text, (id, held, spent) => {
+    const counter = counters.get(id);
+    if (!counter) throw new Error(`The ledger posts to counter ${id}, which it does not define.`);
+    postings.push({ counter, held, spent });
+  });
+  return postings;
+}
+
+/** Reads `counter,held,spent` repeated. */
+export function forEachPosting(text: string, visit: (counter: number, held: number, spent: number) => void): void {
+  if (text === "") return;
+  const numbers = text.split(",");
+  for (let i = 0; i < numbers.length; i += 3) visit(Number(numbers[i]), Number(numbers[i + 1]), Number(numbers[i + 2]));
+}

@@ -1,0 +1,73 @@
+import { parentPort, workerData } from "node:worker_threads";
+import type { Batch } from "./batch.ts";
+import { type Database, loadSqlite, type OpenDatabase } from "./driver.ts";
+import { type PageQuery, readPage, sumLedger } from "./reading.ts";
+import { CONNECTION } from "./schema.ts";
+import { batchWriter } from "./writing.ts";
+
+/** What a thread is asked; it answers in the same order. */
+export type Request =
+  | { readonly kind: "write"; readonly batch: Batch }
+  | { readonly kind: "page"; readonly query: PageQuery }
+  | { readonly kind: "sum"; readonly upTo: number }
+  | { readonly kind: "close" };
+
+export type Answer = { readonly outcome: "done"; readonly result: unknown } | { readonly outcome: "failed"; readonly message: string };
+
+export interface ThreadData {
+  readonly path: string;
+}
+
+/** The one connection of a thread. After a failure it is opened anew, so that nothing of the failure stays behind. */
+class Connection {
+  readonly #open: OpenDatabase;
+  readonly #path: string;
+  #database: Database | undefined;
+  #write: ((batch: Batch) => void) | undefined;
+
+  constructor(open: OpenDatabase, path: string) {
+    this.#open = open;
+    this.#path = path;
+  }
+
+  answer(request: Request): Answer {
+    try {
+      return { outcome: "done", result: this.#run(request) };
+    } catch (error) {
+      this.#close();
+      return { outcome: "failed", message: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  #run(request: Request): unknown {
+    if (request.kind === "close") return this.#close();
+    this.#database ??= this.#connect();
+    if (request.kind === "page") return readPage(this.#database, request.query);
+    if (request.kind === "sum") return sumLedger(this.#database, request.upTo);
+    this.#write ??= batchWriter(this.#database);
+    return this.#write(request.batch);
+  }
+
+  #connect(): Database {
+    const database = this.#open(this.#path);
+    database.exec(CONNECTION);
+    return database;
+  }
+
+  #close(): void {
+    const database = this.#database;
+    this.#database = undefined;
+    this.#write = undefined;
+    try {
+      database?.close();
+    } catch {
+      // A connection that failed may refuse to close; the next one does not depend on it.
+    }
+  }
+}
+
+const port = parentPort;
+if (port) {
+  const connection = new Connection(await loadSqlite(), (workerData as ThreadData).path);
+  port.on("message", (request: Request) => port.postMessage(connection.answer(request)));
+}
