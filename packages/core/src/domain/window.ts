@@ -19,15 +19,21 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const LIFETIME: WindowSpan = { startsAt: 0, resetsAt: undefined };
 
-/** The instance of a window that `now` (epoch milliseconds) falls into. Days follow the zone's clock: 23 or 25 hours where it changes. */
+/**
+ * The instance of a window that `now` (epoch milliseconds) falls into. One ends where the next begins, without gap or overlap.
+ * Days follow the zone's clock: they have 23 or 25 hours where it changes.
+ */
 export function windowSpan(window: Window, now: number): WindowSpan {
   if (window.kind === "lifetime") return LIFETIME;
   const { period, timeZone } = window;
-  if (period === "minute") return fixedSpan(now, MINUTE_MS, 0);
-  if (period === "hour") return fixedSpan(now, HOUR_MS, zoneOffset(timeZone, now) % HOUR_MS);
-  const today = zoneDate(timeZone, now);
-  const first = periodStart(period, today);
-  return { startsAt: startOfDay(timeZone, first), resetsAt: startOfDay(timeZone, nextPeriod(period, first)) };
+  if (period === "minute") return minuteSpan(now);
+  if (period === "hour") return hourSpan(timeZone, now);
+  return dateSpan(period, timeZone, now);
+}
+
+/** The name of a window without its zone: `month`, `lifetime`. */
+export function windowName(window: Window): CalendarPeriod | "lifetime" {
+  return window.kind === "lifetime" ? "lifetime" : window.period;
 }
 
 /** The window as it is written in a limit, with its zone where that matters: `month@Europe/Berlin`. Part of every counter's key. */
@@ -46,6 +52,34 @@ export function checkTimeZone(timeZone: string): string {
   }
 }
 
+function minuteSpan(now: number): WindowSpan {
+  const startsAt = Math.floor(now / MINUTE_MS) * MINUTE_MS;
+  return { startsAt, resetsAt: startsAt + MINUTE_MS };
+}
+
+/** An hour of the zone's clock, cut short where the clock is moved by a part of an hour, as on Lord Howe Island. */
+function hourSpan(timeZone: string, now: number): WindowSpan {
+  const minutesAt = (instant: number) => modulo(zoneOffset(timeZone, instant), HOUR_MS);
+  const minutes = minutesAt(now);
+  const startsAt = Math.floor((now + minutes) / HOUR_MS) * HOUR_MS - minutes;
+  const resetsAt = startsAt + HOUR_MS;
+  return {
+    startsAt: minutesAt(startsAt) === minutes ? startsAt : firstInstant(startsAt, now, (instant) => minutesAt(instant) === minutes),
+    resetsAt: minutesAt(resetsAt - 1) === minutes ? resetsAt : firstInstant(now, resetsAt, (instant) => minutesAt(instant) !== minutes),
+  };
+}
+
+function dateSpan(period: DatePeriod, timeZone: string, now: number): WindowSpan {
+  const first = periodStart(period, zoneDate(timeZone, now));
+  const next = nextPeriod(period, first);
+  const resetsAt = startOfDay(timeZone, next);
+  if (now < resetsAt) return { startsAt: startOfDay(timeZone, first), resetsAt };
+  // The clock was put back over midnight and shows the end of a day again. The new day has begun and goes on.
+  return { startsAt: resetsAt, resetsAt: startOfDay(timeZone, nextPeriod(period, next)) };
+}
+
+type DatePeriod = Exclude<CalendarPeriod, "minute" | "hour">;
+
 interface CalendarDate {
   readonly year: number;
   /** 1 to 12. */
@@ -53,12 +87,7 @@ interface CalendarDate {
   readonly day: number;
 }
 
-function fixedSpan(now: number, lengthMs: number, offset: number): WindowSpan {
-  const startsAt = Math.floor((now + offset) / lengthMs) * lengthMs - offset;
-  return { startsAt, resetsAt: startsAt + lengthMs };
-}
-
-function periodStart(period: CalendarPeriod, date: CalendarDate): CalendarDate {
+function periodStart(period: DatePeriod, date: CalendarDate): CalendarDate {
   if (period === "week") return shiftDays(date, -((weekday(date) + 6) % 7));
   if (period === "month") return { ...date, day: 1 };
   if (period === "quarter") return { year: date.year, month: date.month - ((date.month - 1) % 3), day: 1 };
@@ -66,7 +95,7 @@ function periodStart(period: CalendarPeriod, date: CalendarDate): CalendarDate {
   return date;
 }
 
-function nextPeriod(period: CalendarPeriod, first: CalendarDate): CalendarDate {
+function nextPeriod(period: DatePeriod, first: CalendarDate): CalendarDate {
   if (period === "week") return shiftDays(first, 7);
   if (period === "month") return shiftMonths(first, 1);
   if (period === "quarter") return shiftMonths(first, 3);
@@ -91,24 +120,30 @@ function dateOf(utc: number): CalendarDate {
   return { year: date.getUTCFullYear(), month: date.getUTCMonth() + 1, day: date.getUTCDate() };
 }
 
-/** The first instant of a local day: midnight, or the end of the gap where the clock jumps over midnight. */
+/** The first instant of a local day: midnight, or the end of the gap where the clock jumps over midnight or over the whole day. */
 function startOfDay(timeZone: string, { year, month, day }: CalendarDate): number {
-  const wall = Date.UTC(year, month - 1, day);
-  const offsets = [zoneOffset(timeZone, wall - DAY_MS), zoneOffset(timeZone, wall + DAY_MS)];
-  const exact = offsets.map((offset) => wall - offset).filter((instant) => instant + zoneOffset(timeZone, instant) === wall);
-  return exact.length > 0 ? Math.min(...exact) : firstInstantFrom(timeZone, wall, wall - Math.max(...offsets), wall - Math.min(...offsets));
+  const midnight = Date.UTC(year, month - 1, day);
+  const shows = (instant: number) => instant + zoneOffset(timeZone, instant);
+  const offsets = [zoneOffset(timeZone, midnight - DAY_MS), zoneOffset(timeZone, midnight + DAY_MS)];
+  const exact = offsets.map((offset) => midnight - offset).filter((instant) => shows(instant) === midnight);
+  if (exact.length > 0) return Math.min(...exact);
+  return firstInstant(midnight - Math.max(...offsets), midnight - Math.min(...offsets), (instant) => shows(instant) >= midnight);
 }
 
-/** Midnight does not exist here: the clock jumps over it somewhere between `early` and `late`. Finds the jump. */
-function firstInstantFrom(timeZone: string, wall: number, early: number, late: number): number {
+/** The first instant after `early`, up to `late`, from which a condition holds. */
+function firstInstant(early: number, late: number, holds: (instant: number) => boolean): number {
   let before = early;
-  let after = late;
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2);
-    if (middle + zoneOffset(timeZone, middle) >= wall) after = middle;
+  let from = late;
+  while (from - before > 1) {
+    const middle = Math.floor((before + from) / 2);
+    if (holds(middle)) from = middle;
     else before = middle;
   }
-  return after;
+  return from;
+}
+
+function modulo(value: number, divisor: number): number {
+  return ((value % divisor) + divisor) % divisor;
 }
 
 function zoneDate(timeZone: string, now: number): CalendarDate {
