@@ -129,24 +129,26 @@ const ADDED_IN_UNICODE_17 =
   "16ea0-16eb8 16ebb-16ed3 16ff2-16ff6 187f8-187ff 18d09-18d1e 18d80-18df2 1e6c0-1e6de 1e6e0-1e6f5 1e6fe-1e6ff 2b73a-2b73f " +
   "2cea2-2cead 323b0-33479";
 
-/** The classes of characters that pre-tokenizers tell apart, as runs of `class: u8, length: u24`; their numbers are those of characters.ts. */
+/** The classes of characters that pre-tokenizers tell apart, with the numbers of characters.ts: for each block of 128 the number of its content (u16), then the contents. */
 export function packCharacters() {
   const classes = [/[\r\n]/u, /[\p{Lu}\p{Lt}]/u, /\p{Ll}/u, /[\p{Lm}\p{Lo}]/u, /\p{M}/u, /\p{N}/u, /\p{White_Space}/u, /[\p{P}\p{S}]/u];
   const numbers = [8, 2, 3, 4, 5, 6, 7, 1];
   const added = ADDED_IN_UNICODE_17.split(" ").map((range) => range.split("-").map((code) => Number.parseInt(code, 16)));
   const isAdded = (code) => added.some(([first, last = first]) => code >= first && code <= last);
-  const runs = [];
-  for (let code = 0; code < 0x110000; code++) {
-    const character = String.fromCodePoint(code);
-    const found = numbers[classes.findIndex((pattern) => pattern.test(character))] ?? 0;
-    const number = found !== 0 && isAdded(code) ? 0 : found;
-    const last = runs.at(-1);
-    if (last?.number === number) last.length++;
-    else runs.push({ number, length: 1 });
+  const contents = new Map();
+  const blockOf = Buffer.alloc(2 * (0x110000 / 128));
+  for (let block = 0; block < 0x110000 / 128; block++) {
+    const content = Buffer.alloc(128);
+    for (let i = 0; i < 128; i++) {
+      const code = block * 128 + i;
+      const found = numbers[classes.findIndex((pattern) => pattern.test(String.fromCodePoint(code)))] ?? 0;
+      content[i] = found !== 0 && isAdded(code) ? 0 : found;
+    }
+    const key = content.toString("latin1");
+    if (!contents.has(key)) contents.set(key, contents.size);
+    blockOf.writeUInt16LE(contents.get(key), 2 * block);
   }
-  const packed = Buffer.alloc(4 * runs.length);
-  for (const [i, { number, length }] of runs.entries()) packed.writeUInt32LE(number + length * 256, 4 * i);
-  return packed;
+  return Buffer.concat([blockOf, ...[...contents.keys()].map((content) => Buffer.from(content, "latin1"))]);
 }
 
 const compress = (payload) =>

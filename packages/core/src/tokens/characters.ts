@@ -26,34 +26,15 @@ export const END_BYTE = 0xff;
 
 const CODE_POINTS = 0x110000;
 const BLOCK_BITS = 7;
-const BLOCK = 1 << BLOCK_BITS;
+const BLOCK_MASK = 127;
 
-/** Reads runs of `class: u8, length: u24` as `scripts/pack-vocabularies.mjs` writes them. */
-export function readCharacters(runs: Uint8Array): Characters {
-  const all = new Uint8Array(CODE_POINTS);
-  let at = 0;
-  for (let i = 0; i < runs.length; i += 4) {
-    const end = at + (runs[i + 1]! | (runs[i + 2]! << 8) | (runs[i + 3]! << 16));
-    all.fill(runs[i]!, at, end);
-    at = end;
-  }
-  const blockOf = new Uint16Array(CODE_POINTS >> BLOCK_BITS);
-  const seen = new Map<string, number>();
-  const kept: Uint8Array[] = [];
-  for (let block = 0; block < blockOf.length; block++) {
-    const content = all.subarray(block << BLOCK_BITS, (block + 1) << BLOCK_BITS);
-    const key = String.fromCharCode(...content);
-    let number = seen.get(key);
-    if (number === undefined) {
-      number = kept.push(content) - 1;
-      seen.set(key, number);
-    }
-    blockOf[block] = number;
-  }
-  const blocks = new Uint8Array(kept.length * BLOCK);
-  for (const [number, content] of kept.entries()) blocks.set(content, number * BLOCK);
+/** Reads what `scripts/pack-vocabularies.mjs` writes: for each block the number of its content, then the contents. */
+export function readCharacters(packed: Uint8Array): Characters {
+  const view = new DataView(packed.buffer, packed.byteOffset);
+  const blockOf = Uint16Array.from({ length: CODE_POINTS >> BLOCK_BITS }, (_, block) => view.getUint16(2 * block, true));
+  const blocks = packed.subarray(2 * blockOf.length);
   const byByte = new Uint8Array(256).fill(SEVERAL_BYTES);
-  byByte.set(all.subarray(0, 128));
+  byByte.set(blocks.subarray(blockOf[0]! << BLOCK_BITS, (blockOf[0]! + 1) << BLOCK_BITS));
   byByte[END_BYTE] = END;
   return { byByte, blockOf, blocks };
 }
@@ -66,7 +47,7 @@ export function classOfSeveral(characters: Characters, bytes: Uint8Array, at: nu
   if (first < 0xe0) code = ((first & 31) << 6) | second;
   else if (first < 0xf0) code = ((first & 15) << 12) | (second << 6) | (bytes[at + 2]! & 63);
   else code = ((first & 7) << 18) | (second << 12) | ((bytes[at + 2]! & 63) << 6) | (bytes[at + 3]! & 63);
-  return characters.blocks[(characters.blockOf[code >> BLOCK_BITS]! << BLOCK_BITS) | (code & (BLOCK - 1))]!;
+  return characters.blocks[(characters.blockOf[code >> BLOCK_BITS]! << BLOCK_BITS) | (code & BLOCK_MASK)]!;
 }
 
 /** How many bytes the character has that begins with this byte. */

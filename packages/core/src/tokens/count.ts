@@ -62,9 +62,10 @@ export async function countTokens(model: string, call: Countable, limit: number 
   if (fixed > limit) return fixed;
 
   const encoding = await loadEncoding(rules.encoding);
+  const ceiling = bytesWithin(limit - fixed, texts, tools) * rules.growth;
   const least = Math.min(rules.marginPermille, rules.marginOtherPermille);
   // So many tokens of text are too many whatever their script: (raw + 1) with the least margin is above the limit.
-  const rawMax = Math.floor(((limit - fixed) * 1000) / (1000 + least));
+  const rawMax = ceiling <= limit - fixed ? ceiling : Math.floor(((limit - fixed) * 1000) / (1000 + least));
   let raw = 0;
   let turnStart = performance.now();
   for (const text of concat(texts, tools)) {
@@ -79,7 +80,18 @@ export async function countTokens(model: string, call: Countable, limit: number 
     }
     raw += progress.tokens;
   }
-  return fixed + withMargin(raw, marginOf(rules, texts));
+  // No margin makes more tokens than there are bytes.
+  return fixed + Math.min(withMargin(raw, marginOf(rules, texts)), ceiling);
+}
+
+/** The bytes of all texts; infinite if they are surely more than `most`, without looking at them. */
+function bytesWithin(most: number, ...lists: readonly (readonly string[])[]): number {
+  let units = 0;
+  for (const text of concat(...lists)) units += text.length;
+  if (units > most) return Number.POSITIVE_INFINITY;
+  let bytes = 0;
+  for (const text of concat(...lists)) bytes += Buffer.byteLength(text);
+  return bytes;
 }
 
 /** What a provider adds to every call, and to one that has tools. */
