@@ -131,7 +131,7 @@ export function stemOf(name) {
   let stem = name.toLowerCase();
   for (let before = ""; before !== stem; ) {
     before = stem;
-    stem = stem.replace(/(?:@(?:20\d{6}|default|latest)|-20\d{6}|-20\d\d-[01]\d-[0-3]\d|-latest|-v\d+(?::\d+)?|:\d+|[-@.:])$/, "");
+    stem = stem.replace(/(?:@(?:20\d{6}|default|latest)|-20\d{6}|-20\d\d-[01]\d-[0-3]\d|-latest|-v\d+:\d+|:\d+|[-@.:])$/, "");
   }
   return stem;
 }

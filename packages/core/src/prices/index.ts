@@ -25,6 +25,8 @@ export interface PriceBookOptions {
 
 /** Cards that are kept before the oldest names are forgotten: names come from callers, so they must not fill the memory. */
 const CARDS_KEPT = 2_048;
+/** No provider has a longer name for a model. A caller's megabyte is not worth resolving. */
+const MODEL_LENGTH_MOST = 512;
 const DAY_MS = 86_400_000;
 const LAST_DAY = "9999-12-31";
 
@@ -40,6 +42,7 @@ export function createPriceBook(options: PriceBookOptions = {}): PriceBook {
   const cards = new Map<string, RateCard | undefined>();
   return {
     card(provider, model, at) {
+      if (model.length > MODEL_LENGTH_MOST) return undefined;
       const day = Math.floor(at / DAY_MS);
       const key = `${day}\n${provider}\n${model}`;
       const kept = cards.get(key);

@@ -1,5 +1,6 @@
 import { type Nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "../domain/money.ts";
 import type { PriceTier, RateCard, Rates } from "../domain/price.ts";
+import { compilePattern } from "../domain/subject.ts";
 import { PurserError } from "../errors.ts";
 
 type Dollars = number | string;
@@ -190,15 +191,8 @@ function withShares({ aboveInputTokens, rates }: PriceTier, shares: PriceLayer["
 
 /** Tests any of the names that a model goes by against patterns, whole. */
 function modelTest(patterns: readonly string[]): (names: readonly string[]) => boolean {
-  const exact = new Set(patterns.filter((pattern) => !pattern.includes("*")));
-  const loose = patterns.filter((pattern) => pattern.includes("*")).map(globExpression);
-  return (names) => names.some((name) => exact.has(name) || loose.some((expression) => expression.test(name)));
-}
-
-/** `*` as a lazy run between literal parts; neighbouring stars are one, so that no pattern can be slow. */
-function globExpression(pattern: string): RegExp {
-  const literals = pattern.split(/\*+/).map((literal) => literal.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${literals.join(".*?")}$`, "s");
+  const tests = patterns.map(compilePattern);
+  return (names) => names.some((name) => tests.some((matches) => matches(name)));
 }
 
 function parseRates(prices: PricesPerMillion, subject: string): Partial<Rates> {
