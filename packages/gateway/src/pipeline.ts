@@ -51,6 +51,8 @@ interface Admissible {
   /** The model's name at the provider. */
   readonly model: string;
   readonly subject: Subject;
+  /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
+  readonly outputTokensMost: number;
 }
 
 type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -79,23 +81,19 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   const { provider, model } = route;
   const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
   const subject = { ...refined, provider: provider.name, model, endpoint: dialect.name };
-  return { call, caller, provider, model, subject };
+  const modelMost = gateway.prices.card(provider.name, model, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
+  return { call, caller, provider, model, subject, outputTokensMost: call.outputCap ?? modelMost };
 }
 
 /** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-function admit(
-  { budgets, prices, config }: Gateway,
-  { id, dialect }: Exchange,
-  { call, model, subject, provider }: Admissible,
-): Promise<Decision> {
-  const { body, copies, outputCap, outputLeast, toolCalls, service, opaqueTokens } = call;
-  const modelMost = prices.card(provider.name, model, Date.now())?.maxOutputTokens ?? config.defaultMaxOutput;
+function admit({ budgets }: Gateway, { id, dialect }: Exchange, { call, model, subject, outputTokensMost }: Admissible): Promise<Decision> {
+  const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
   return budgets.reserve({
     id,
     subject,
     input: { most: bound + opaqueTokens, count: (limit) => countTokens(model, dialect.countable(call), limit) },
-    output: { most: outputCap ?? modelMost, least: outputLeast, copies },
+    output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
     service,
   });
@@ -116,13 +114,15 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
 async function prepare(
   gateway: Gateway,
   { id, request, response, dialect }: Exchange,
-  { call, provider, model, caller }: Admissible,
+  { call, provider, model, caller, outputTokensMost }: Admissible,
   decision: Admitted,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
   try {
-    // Without a budget there is nothing to protect, and a call that names no cap keeps none.
-    const outputTokens = decision.outcome === "allowed" && decision.balances.length > 0 ? decision.reservation.outputTokens : undefined;
+    // Where nothing is limited there is nothing to protect, and a call that names no cap keeps none.
+    const isLimited =
+      (decision.outcome === "allowed" && decision.balances.length > 0) || (reservation?.outputTokens ?? Infinity) < outputTokensMost;
+    const outputTokens = isLimited ? reservation?.outputTokens : undefined;
     return {
       upstream: gateway.upstream,
       request: {
@@ -234,13 +234,16 @@ function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { out
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
-  if (error instanceof PurserError && error.code !== "internal") return writeRefusal(exchange, error.code, error.message);
-  gateway.onError(error);
-  writeRefusal(
-    exchange,
-    "internal",
-    "Something is wrong in the gateway itself. The request was not charged; its id helps to find out why.",
-  );
+  if (error instanceof PurserError && error.code !== "internal") {
+    writeRefusal(exchange, error.code, error.message);
+  } else {
+    gateway.onError(error);
+    writeRefusal(
+      exchange,
+      "internal",
+      "Something is wrong in the gateway itself. The request was not charged; its id helps to find out why.",
+    );
+  }
 }
 
 function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"], message: string): void {

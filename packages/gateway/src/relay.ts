@@ -60,6 +60,13 @@ class Relay implements UpstreamListener {
   start(): void {
     const { upstream, request, response } = this.#options;
     response.once("close", () => this.#clientLeft());
+    if (response.destroyed) {
+      this.#finish({
+        kind: "not-sent",
+        error: { wasSent: false, isTimeout: false, cause: new Error("the caller left before the call was sent") },
+      });
+      return;
+    }
     try {
       this.#abort = upstream.send(request, this);
     } catch (cause) {
