@@ -1,0 +1,7 @@
+import { test } from "node:test";
+import { storeContract } from "../testing/index.ts";
+import { createMemoryStore } from "./memory.ts";
+
+for (const { name, run } of storeContract) {
+  test(`memory store: ${name}`, () => run(async (options) => createMemoryStore(options)));
+}

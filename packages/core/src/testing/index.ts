@@ -1,0 +1,3 @@
+export { createFakeClock, type FakeClock } from "./fake-clock.ts";
+export { type MutantStore, mutantStores } from "./mutant-stores.ts";
+export { type OpenStore, type StoreCase, storeContract } from "./store-contract.ts";

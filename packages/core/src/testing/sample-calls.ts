@@ -1,0 +1,87 @@
+import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/engine.ts";
+import type { CallDetail, CounterRef } from "../domain/ledger.ts";
+import type { Unit } from "../domain/limit.ts";
+
+/** Reserve and settle commands for tests, as short as what matters in them. */
+
+const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
+
+/** What a call of so many tokens asks: money at 3 nano-dollars for 2 tokens, so that it does not come out even. */
+export function sampleAsks(inputTokens: number): Asks {
+  return {
+    nanodollars: { base: 3 * inputTokens, perOutputToken: 3, scale: 2 },
+    tokens: { base: inputTokens, perOutputToken: 1, scale: 1 },
+    input_tokens: { ...NOTHING, base: inputTokens },
+    output_tokens: { ...NOTHING, perOutputToken: 1 },
+    requests: { ...NOTHING, base: 1 },
+    concurrent: { ...NOTHING, base: 1 },
+  };
+}
+
+export interface SampleLimit {
+  readonly budget?: string;
+  readonly unit?: Unit;
+  readonly amount: number;
+  readonly enforced?: boolean;
+  readonly resetsAt?: number;
+}
+
+/** A limit of one budget; in tokens, for its whole life and enforced, where nothing else is said. */
+export function sampleLimit({ budget = "company", unit = "tokens", amount, enforced = true, resetsAt }: SampleLimit): BoundLimit {
+  const window = resetsAt === undefined ? "lifetime" : "day@UTC";
+  const startsAt = resetsAt === undefined ? 0 : resetsAt - 86_400_000;
+  const key = [budget, `${unit}/${window}`, "", startsAt].join("|");
+  const counter: CounterRef = { key, budget, subject: "", unit, window, startsAt, resetsAt };
+  return { counter, amount, enforced };
+}
+
+export interface SampleCall {
+  readonly id: string;
+  readonly limits: readonly BoundLimit[];
+  readonly input?: number;
+  readonly output?: number;
+  readonly least?: number;
+  readonly leaseMs?: number;
+  readonly share?: number;
+}
+
+/** A call of `input` tokens and at most `output` tokens of answer, held for a minute. */
+export function sampleCall(call: SampleCall): Omit<ReserveCommand, "kind"> {
+  const { id, limits, input = 0, output = 0, least = output, leaseMs = 60_000, share } = call;
+  const detail = sampleDetail(input, output);
+  return {
+    id,
+    limits,
+    asks: sampleAsks(input),
+    output: { least, most: output },
+    ...(share !== undefined && { share }),
+    leaseMs,
+    detail,
+  };
+}
+
+export function sampleDetail(inputTokens = 0, outputTokens = 0): CallDetail {
+  const subject = { user: "ann", model: "demo-1", tags: { note: "tabs\tand\nlines, and 😀" } };
+  return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test" };
+}
+
+/** The settlement of a call that used so many tokens. */
+export function sampleSettlement(id: string, inputTokens: number, outputTokens = 0): Omit<SettleCommand, "kind"> {
+  const cost = Math.ceil((3 * (inputTokens + outputTokens)) / 2);
+  return {
+    id,
+    amounts: sampleAmounts(inputTokens, outputTokens, cost),
+    charge: { usage: { inputTokens, outputTokens }, cost, certainty: "confirmed" },
+  };
+}
+
+function sampleAmounts(inputTokens: number, outputTokens: number, nanodollars: number): Amounts {
+  return {
+    nanodollars,
+    tokens: inputTokens + outputTokens,
+    input_tokens: inputTokens,
+    output_tokens: outputTokens,
+    requests: 1,
+    concurrent: 0,
+  };
+}

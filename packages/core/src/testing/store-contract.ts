@@ -1,0 +1,373 @@
+import assert from "node:assert/strict";
+import type { Entry } from "../domain/ledger.ts";
+import type { Store } from "../stores/store.ts";
+import { createFakeClock, type FakeClock } from "./fake-clock.ts";
+import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "./sample-calls.ts";
+
+/** Opens an empty store that tells the time by the clock it is given. */
+export type OpenStore = (options: { readonly now: () => number }) => Promise<Store>;
+
+/** One guarantee of every store. `run` rejects with an assertion error where it is broken; any test runner can call it. */
+export interface StoreCase {
+  readonly name: string;
+  run(open: OpenStore): Promise<void>;
+}
+
+interface Scene {
+  readonly store: Store;
+  readonly clock: FakeClock;
+}
+
+/** What every store must hold to. A store is done when all of it is green. */
+export const storeContract: readonly StoreCase[] = [
+  law("a reservation holds what it asks on every limit, apart from what is spent", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", unit: "nanodollars", amount: 9_000 })];
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 101, output: 50 }));
+    assert.ok(result.outcome === "reserved");
+    assert.deepEqual(result.standings, [
+      { spent: 0, held: 151 },
+      { spent: 0, held: 227 },
+    ]);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 151], "team nanodollars": [0, 227] });
+  }),
+
+  law("calls at the same time cannot share what is left", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", amount: 5_000 })];
+    const ids = Array.from({ length: 50 }, (_, i) => `call-${i}`);
+    const results = await Promise.all(ids.map((id) => store.reserve(sampleCall({ id, limits, input: 30 }))));
+    assert.equal(results.filter(({ outcome }) => outcome === "reserved").length, 33);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 990], "team tokens": [0, 990] });
+  }),
+
+  law("the last of a limit can be used to the unit", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 100 })];
+    assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 60 }))).outcome, "reserved");
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 41 }))).outcome, "refused");
+    assert.equal((await store.reserve(sampleCall({ id: "c", limits, input: 40 }))).outcome, "reserved");
+    assert.equal((await store.reserve(sampleCall({ id: "d", limits, input: 1 }))).outcome, "refused");
+  }),
+
+  law("a call that one limit refuses holds nothing on the others", async ({ store }) => {
+    const limits = [100, 1_000, 10, 1_000].map((amount, i) => sampleLimit({ budget: `budget ${i}`, amount }));
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 50 }));
+    assert.equal(result.outcome, "refused");
+    for (const [held, spent] of Object.values(await standings(store))) assert.deepEqual([held, spent], [0, 0]);
+    assert.deepEqual(await store.entries({ kinds: ["reserved"] }), []);
+  }),
+
+  law("a refusal says which limit refuses, what is asked of it and how all limits stand", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", amount: 100 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 60 }));
+    const result = await store.reserve(sampleCall({ id: "b", limits, input: 45, output: 500, least: 5 }));
+    const both = { spent: 0, held: 60 };
+    assert.deepEqual(result, { outcome: "refused", failing: 1, asked: 50, standings: [both, both] });
+  }),
+
+  law("the output cap is lowered to exactly what fits", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", unit: "nanodollars", amount: 451 })];
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 4_000, least: 16 }));
+    assert.ok(result.outcome === "reserved");
+    assert.equal(result.outputTokens, 200);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 300], "team nanodollars": [0, 450] });
+  }),
+
+  law("the output cap is not lowered below the least that is wanted", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 115 })];
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 4_000, least: 16 }));
+    assert.ok(result.outcome === "refused");
+    assert.equal(result.asked, 116);
+  }),
+
+  law("an estimate too rough for what is left is refused", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 101, share: 10 }))).outcome, "refused");
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 100, share: 10 }))).outcome, "reserved");
+  }),
+
+  law("a limit that only observes refuses nothing, but counts and tells", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 10, enforced: false }), sampleLimit({ budget: "team", amount: 1_000 })];
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 50 }));
+    assert.ok(result.outcome === "reserved");
+    assert.deepEqual(result.wouldRefuse, [0]);
+    await store.settle(sampleSettlement("a", 50));
+    assert.deepEqual(await standings(store), { "company tokens": [50, 0], "team tokens": [50, 0] });
+  }),
+
+  law("repeating a reservation gives the same answer and holds once", async ({ store }) => {
+    const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 600 });
+    const [first, again] = [await store.reserve(call), await store.reserve(call)];
+    assert.ok(first.outcome === "reserved" && again.outcome === "reserved");
+    assert.deepEqual([again.outputTokens, again.expiresAt], [first.outputTokens, first.expiresAt]);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 600] });
+  }),
+
+  law("settling replaces the hold by what was used, to the unit", async ({ store }) => {
+    const limits = [
+      sampleLimit({ amount: 1_000 }),
+      sampleLimit({ unit: "nanodollars", amount: 9_000 }),
+      sampleLimit({ unit: "requests", amount: 5 }),
+    ];
+    await store.reserve(sampleCall({ id: "a", limits, input: 500, output: 100 }));
+    assert.deepEqual(await store.settle(sampleSettlement("a", 333, 44)), { outcome: "settled" });
+    const expected = { "company tokens": [377, 0], "company nanodollars": [566, 0], "company requests": [1, 0] };
+    assert.deepEqual(await standings(store), expected);
+  }),
+
+  law("settling twice charges once", async ({ store }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500 }));
+    await store.settle(sampleSettlement("a", 300));
+    assert.deepEqual(await store.settle(sampleSettlement("a", 300)), { outcome: "duplicate" });
+    assert.deepEqual(await standings(store), { "company tokens": [300, 0] });
+  }),
+
+  law("a release returns all that was held", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "concurrent", amount: 1 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 500 }));
+    assert.deepEqual(await store.release({ id: "a", why: "never sent" }), { outcome: "released" });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 0], "company concurrent": [0, 0] });
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 1_000 }))).outcome, "reserved");
+  }),
+
+  law("a reservation that ended cannot hold again, however late it is repeated", async ({ store }) => {
+    const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500 });
+    await store.reserve(call);
+    await store.release({ id: "a", why: "never sent" });
+    assert.deepEqual(await store.reserve(call), { outcome: "ended" });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 0] });
+  }),
+
+  law("a reservation ends once: what comes after changes nothing", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    await store.reserve(sampleCall({ id: "settled", limits, input: 100 }));
+    await store.reserve(sampleCall({ id: "released", limits, input: 200 }));
+    await store.settle(sampleSettlement("settled", 90));
+    await store.release({ id: "released", why: "never sent" });
+    assert.deepEqual(await store.release({ id: "settled", why: "late" }), { outcome: "duplicate" });
+    assert.deepEqual(await store.settle(sampleSettlement("released", 90)), { outcome: "duplicate" });
+    assert.deepEqual(await store.extend({ id: "settled", leaseMs: 1 }), { outcome: "unknown" });
+    assert.deepEqual(await standings(store), { "company tokens": [90, 0] });
+  }),
+
+  law("a reservation that never was is unknown", async ({ store }) => {
+    assert.deepEqual(await store.settle(sampleSettlement("nobody", 1)), { outcome: "unknown" });
+    assert.deepEqual(await store.release({ id: "nobody", why: "?" }), { outcome: "unknown" });
+    assert.deepEqual(await store.extend({ id: "nobody", leaseMs: 1 }), { outcome: "unknown" });
+    assert.deepEqual(await store.counters(), []);
+  }),
+
+  law("a hold lives until its lease has run out", async ({ store, clock }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500, leaseMs: 10_000 }));
+    clock.advance(9_999);
+    assert.deepEqual(await store.expire(), { expired: 0 });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 500] });
+    assert.deepEqual(await store.settle(sampleSettlement("a", 400)), { outcome: "settled" });
+  }),
+
+  law("a hold whose lease has run out ends", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "concurrent", amount: 1 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 500, leaseMs: 10_000 }));
+    clock.advance(10_000);
+    assert.deepEqual(await store.expire(), { expired: 1 });
+    for (const [, held] of Object.values(await standings(store))) assert.equal(held, 0);
+    assert.deepEqual(await store.expire(), { expired: 0 });
+  }),
+
+  law("a hold that expires is charged at its estimate, unconfirmed; calls at once are only held", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "concurrent", amount: 1 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 500, output: 20, leaseMs: 10_000 }));
+    clock.advance(10_000);
+    await store.expire();
+    const { "company tokens": tokens, "company concurrent": concurrent } = await standings(store);
+    assert.deepEqual({ tokens, concurrent }, { tokens: [520, 0], concurrent: [0, 0] });
+    const [entry] = await store.entries({ kinds: ["expired"] });
+    assert.ok(entry?.kind === "expired");
+    assert.deepEqual(entry.charge.certainty, "unconfirmed");
+    assert.deepEqual(entry.charge.usage, { inputTokens: 500, outputTokens: 20 });
+  }),
+
+  law("a settlement after expiry corrects the charge, once", async ({ store, clock }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500, leaseMs: 10_000 }));
+    clock.advance(20_000);
+    await store.expire();
+    assert.deepEqual(await store.settle(sampleSettlement("a", 123)), { outcome: "corrected" });
+    assert.deepEqual(await store.settle(sampleSettlement("a", 123)), { outcome: "duplicate" });
+    assert.deepEqual(await standings(store), { "company tokens": [123, 0] });
+  }),
+
+  law("extending renews the lease, and never shortens it", async ({ store, clock }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500, leaseMs: 10_000 }));
+    const start = clock.now();
+    clock.advance(6_000);
+    assert.deepEqual(await store.extend({ id: "a", leaseMs: 10_000 }), { outcome: "extended", expiresAt: start + 16_000 });
+    assert.deepEqual(await store.extend({ id: "a", leaseMs: 1 }), { outcome: "extended", expiresAt: start + 16_000 });
+    clock.advance(9_999);
+    assert.deepEqual(await store.expire(), { expired: 0 });
+    clock.advance(1);
+    assert.deepEqual(await store.expire(), { expired: 1 });
+  }),
+
+  law("what exceeds a hold is counted, by an entry of its own", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "requests", amount: 5 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 500 }));
+    await store.settle(sampleSettlement("a", 620));
+    assert.deepEqual(await standings(store), { "company tokens": [620, 0], "company requests": [1, 0] });
+    const postings = (await store.entries({ kinds: ["settled", "overrun"] })).map(({ kind, postings }) => [
+      kind,
+      postings.map(({ spent }) => spent),
+    ]);
+    assert.deepEqual(postings, [
+      ["settled", [500, 1]],
+      ["overrun", [120]],
+    ]);
+  }),
+
+  law("what is written down beside calls is kept, and adjustments count", async ({ store, clock }) => {
+    const { counter } = sampleLimit({ amount: 1_000 });
+    const detail = sampleDetail(12, 34);
+    const denied = { kind: "denied", reservation: "a", postings: [], reason: "budget_exhausted", message: "No.", detail } as const;
+    const adjusted = { kind: "adjusted", reservation: "", postings: [{ counter, held: 0, spent: 77 }], why: "carried over" } as const;
+    await store.record(denied);
+    await store.record(adjusted);
+    const at = clock.now();
+    assert.deepEqual(await store.entries({}), [
+      { ...denied, seq: 1, at },
+      { ...adjusted, seq: 2, at },
+    ]);
+    assert.deepEqual(await standings(store), { "company tokens": [77, 0] });
+  }),
+
+  law("every entry of a call says who called and what for", async ({ store, clock }) => {
+    const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000, resetsAt: clock.now() + 1_000 })], input: 500 });
+    await store.reserve(call);
+    await store.extend({ id: "a", leaseMs: 1 });
+    const settlement = sampleSettlement("a", 400);
+    await store.settle(settlement);
+    const [reserved, extended, settled] = await store.entries({ reservation: "a" });
+    assert.ok(reserved?.kind === "reserved" && extended?.kind === "extended" && settled?.kind === "settled");
+    assert.deepEqual(reserved.detail.subject, call.detail.subject);
+    assert.deepEqual(settled.detail, reserved.detail);
+    assert.deepEqual(settled.charge, settlement.charge);
+    assert.deepEqual(settled.postings[0]?.counter, call.limits[0]?.counter);
+  }),
+
+  law("the ledger finds what is asked for, oldest first", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 100_000 })];
+    const start = clock.now();
+    for (const id of ["a", "b", "c", "d"]) {
+      await store.reserve(sampleCall({ id, limits, input: 10 }));
+      await store.settle(sampleSettlement(id, 5));
+      clock.advance(1_000);
+    }
+    const seqs = async (query: Parameters<Store["entries"]>[0]) => (await store.entries(query)).map(({ seq }) => seq);
+    assert.deepEqual(await seqs({}), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.deepEqual(await seqs({ reservation: "c" }), [5, 6]);
+    assert.deepEqual(await seqs({ reservation: "nobody" }), []);
+    assert.deepEqual(await seqs({ kinds: ["settled"] }), [2, 4, 6, 8]);
+    assert.deepEqual(await seqs({ kinds: ["settled", "expired"], since: start + 1_000, after: 4 }), [6, 8]);
+    assert.deepEqual(await seqs({ since: start + 2_000 }), [5, 6, 7, 8]);
+    assert.deepEqual(await seqs({ after: 6 }), [7, 8]);
+    assert.deepEqual(await seqs({ most: 3 }), [1, 2, 3]);
+    assert.deepEqual(await seqs({ most: 3, newest: true }), [6, 7, 8]);
+    assert.deepEqual(await seqs({ kinds: ["reserved"], most: 2, newest: true }), [5, 7]);
+  }),
+
+  law("the balances of one budget can be read alone", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 100 }), sampleLimit({ budget: "team", amount: 100 })];
+    await store.reserve(sampleCall({ id: "a", limits, input: 10 }));
+    assert.deepEqual(
+      (await store.counters({ budget: "team" })).map(({ ref, held }) => [ref.budget, held]),
+      [["team", 10]],
+    );
+  }),
+
+  law("a balance is the sum of its entries, whose numbers have no gap", async (scene) => {
+    await someTraffic(scene);
+    const sums = new Map<string, { held: number; spent: number }>();
+    const entries = await allEntries(scene.store);
+    assert.deepEqual(
+      entries.map(({ seq }) => seq),
+      entries.map((_, i) => i + 1),
+    );
+    for (const { counter, held, spent } of entries.flatMap(({ postings }) => postings)) {
+      const sum = sums.get(counter.key) ?? { held: 0, spent: 0 };
+      sums.set(counter.key, { held: sum.held + held, spent: sum.spent + spent });
+    }
+    for (const { ref, held, spent } of await scene.store.counters()) assert.deepEqual(sums.get(ref.key), { held, spent });
+  }),
+
+  law("at no entry of the ledger do spent and held exceed a limit", async (scene) => {
+    const limits = await someTraffic(scene);
+    const amounts = new Map(limits.map(({ counter, amount }) => [counter.key, amount]));
+    const used = new Map<string, number>();
+    for (const { seq, kind, postings } of await allEntries(scene.store)) {
+      for (const { counter, held, spent } of postings) {
+        const now = (used.get(counter.key) ?? 0) + held + spent;
+        used.set(counter.key, now);
+        assert.ok(now <= (amounts.get(counter.key) ?? 0), `entry ${seq} (${kind}) takes ${counter.key} to ${now}`);
+      }
+    }
+  }),
+];
+
+function law(name: string, body: (scene: Scene) => Promise<void>): StoreCase {
+  return {
+    name,
+    run: async (open) => {
+      const clock = createFakeClock();
+      const store = await open({ now: clock.now });
+      try {
+        await body({ store, clock });
+      } finally {
+        await store.close();
+      }
+    },
+  };
+}
+
+/** Spent and held by `budget unit`. */
+async function standings(store: Store): Promise<Readonly<Record<string, readonly [number, number]>>> {
+  const counters = await store.counters();
+  return Object.fromEntries(counters.map(({ ref, spent, held }) => [`${ref.budget} ${ref.unit}`, [spent, held]]));
+}
+
+async function allEntries(store: Store): Promise<readonly Entry[]> {
+  const entries = await store.entries({ most: 10_000 });
+  assert.ok(entries.length < 10_000);
+  return entries;
+}
+
+/** Sixty rounds of calls at once that reserve, settle, release and expire on three tight limits, always the same ones. */
+async function someTraffic({ store, clock }: Scene) {
+  const limits = [
+    sampleLimit({ amount: 4_000 }),
+    sampleLimit({ budget: "team", unit: "nanodollars", amount: 5_555 }),
+    sampleLimit({ unit: "concurrent", amount: 7 }),
+  ];
+  let dice = 7;
+  const roll = (sides: number) => {
+    dice = (dice * 48_271) % 2_147_483_647;
+    return dice % sides;
+  };
+  const open: { id: string; input: number; output: number }[] = [];
+  for (let round = 0; round < 60; round++) {
+    const calls = Array.from({ length: 4 }, (_, i) => ({ id: `${round}-${i}`, input: roll(60), output: roll(200) }));
+    const admitted = await Promise.all(
+      calls.map(({ id, input, output }) =>
+        store.reserve(sampleCall({ id, limits, input, output, least: 1 + roll(output + 1), leaseMs: 5_000 })),
+      ),
+    );
+    for (const [i, result] of admitted.entries()) {
+      const { id, input } = calls[i] as (typeof calls)[number];
+      if (result.outcome === "reserved") open.push({ id, input, output: result.outputTokens });
+    }
+    const ending = open.splice(0, roll(5));
+    await Promise.all(
+      ending.map(({ id, input, output }) =>
+        roll(4) === 0 ? store.release({ id, why: "never sent" }) : store.settle(sampleSettlement(id, roll(input + 1), roll(output + 1))),
+      ),
+    );
+    clock.advance(roll(2_500));
+    await store.expire();
+  }
+  return limits;
+}
