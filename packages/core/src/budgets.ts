@@ -6,7 +6,7 @@ import type { Balance, Decision, Denial } from "./domain/decision.ts";
 import type { ReleaseResult, SettleResult } from "./domain/engine.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
-import { costOf, type RateCard } from "./domain/price.ts";
+import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
@@ -83,13 +83,14 @@ export class Budgets {
     }
   }
 
-  /** Replaces the hold by what was used. `certainty` says who counted. */
+  /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
   async settle(
     reservation: Reservation,
     usage: Usage,
     certainty: Certainty = "confirmed",
+    service: ServiceTier = reservation.service,
   ): Promise<SettleResult & { readonly charge: Charge }> {
-    const { card, free, service } = reservation;
+    const { card, free } = reservation;
     const cost = free ? 0 : card && costOf(card, usage, service);
     const charge: Charge = { usage, cost, certainty };
     const result = await this.#store.settle({ id: reservation.id, amounts: amountsOf(usage, cost), charge });

@@ -6,6 +6,7 @@ import {
   type PriceSource,
   PurserError,
   type Reservation,
+  type ServiceTier,
   type Subject,
   type Usage,
 } from "@purser/core";
@@ -80,8 +81,10 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
   const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
-  const subject = { ...refined, provider: provider.name, model, endpoint: dialect.name };
-  const modelMost = gateway.prices.card(provider.name, model, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
+  // A mode with a price of its own is charged to a model of its own.
+  const charged = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
+  const subject = { ...refined, provider: provider.name, model: charged, endpoint: dialect.name };
+  const modelMost = gateway.prices.card(provider.name, charged, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
   return { call, caller, provider, model, subject, outputTokensMost: call.outputCap ?? modelMost };
 }
 
@@ -137,7 +140,7 @@ async function prepare(
       counter: createOutputCounter(model),
       onDisconnect: gateway.config.onDisconnect,
       headers: answerHeaders(gateway.config, id, decision),
-      headersForUsage: (usage) => costHeader(gateway.config, reservation, usage),
+      headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
     };
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
@@ -158,8 +161,8 @@ async function settle(
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     else if (outcome.usage?.inputTokens !== undefined && outcome.usage.outputTokens !== undefined)
-      await budgets.settle(reservation, outcome.usage, "confirmed");
-    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, outcome), "estimated");
+      await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
+    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, outcome), "estimated", outcome.service);
   } catch (error) {
     // The hold stays and is charged at its estimate when its lease runs out: late truth corrects, nothing is lost.
     onError(error);
@@ -201,9 +204,14 @@ function answerHeaders({ expose }: Config, id: string, decision: Decision): read
   return ["x-purser-request-id", id, ...left, ...uncounted];
 }
 
-function costHeader({ expose }: Config, reservation: Reservation | undefined, usage: Usage | undefined): readonly string[] {
+function costHeader(
+  { expose }: Config,
+  reservation: Reservation | undefined,
+  usage: Usage | undefined,
+  service?: ServiceTier,
+): readonly string[] {
   if (!expose.cost || !usage || !reservation?.card) return [];
-  const cost = reservation.free ? 0 : costOf(reservation.card, usage, reservation.service);
+  const cost = reservation.free ? 0 : costOf(reservation.card, usage, service ?? reservation.service);
   return ["x-purser-cost-nanodollars", String(cost)];
 }
 

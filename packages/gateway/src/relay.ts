@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Usage } from "@purser/core";
+import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
@@ -13,7 +13,13 @@ export type Outcome =
   /** The provider refused the call, and its refusal was passed on. */
   | { readonly kind: "refused"; readonly status: number }
   /** An answer passed, whole or in part. Without `usage` the provider reported none, and `outputTokens` is our own count. */
-  | { readonly kind: "answered"; readonly usage: Usage | undefined; readonly outputTokens: () => number; readonly isWhole: boolean }
+  | {
+      readonly kind: "answered";
+      readonly usage: Usage | undefined;
+      readonly service: ServiceTier | undefined;
+      readonly outputTokens: () => number;
+      readonly isWhole: boolean;
+    }
   /** The provider may have got the call, and nothing is known of what became of it. `isClientWaiting`: nothing was written yet. */
   | { readonly kind: "unknown"; readonly error: UpstreamError; readonly isClientWaiting: boolean };
 
@@ -28,7 +34,7 @@ export interface RelayOptions {
   /** Headers of ours for every answer. */
   readonly headers: readonly string[];
   /** Called with the usage of a short answer, before it is written: more headers of ours. */
-  readonly headersForUsage: (usage: Usage | undefined) => readonly string[];
+  readonly headersForUsage: (usage: Usage | undefined, service: ServiceTier | undefined) => readonly string[];
 }
 
 /** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
@@ -109,8 +115,8 @@ class Relay implements UpstreamListener {
     if (this.#stream) for (const bytes of this.#stream.end()) this.#write(bytes);
     const outcome = this.#outcome(true);
     if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
-      const usage = outcome.kind === "answered" ? outcome.usage : undefined;
-      this.#writeHead(this.#options.headersForUsage(usage), NONE);
+      const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
+      this.#writeHead(this.#options.headersForUsage(usage, service), NONE);
       response.end(this.#answer.bytes());
     } else if (!this.#isClientGone) {
       response.end();
@@ -147,16 +153,17 @@ class Relay implements UpstreamListener {
       return {
         kind: "answered",
         usage: isWhole || stream.isComplete ? stream.usage : undefined,
+        service: stream.service,
         outputTokens: () => stream.outputTokens(),
         isWhole: isWhole && stream.isComplete,
       };
     }
-    const { usage, text } = this.#answer?.read() ?? { usage: undefined, text: "" };
+    const { usage, service, text } = this.#answer?.read() ?? { usage: undefined, service: undefined, text: "" };
     const outputTokens = () => {
       counter.add(text);
       return counter.tokens();
     };
-    return { kind: "answered", usage, outputTokens, isWhole };
+    return { kind: "answered", usage, service, outputTokens, isWhole };
   }
 
   #writeHead(more: readonly string[], without: ReadonlySet<string>): void {

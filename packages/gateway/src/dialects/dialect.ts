@@ -1,4 +1,4 @@
-import type { Denial, ErrorCode, Usage } from "@purser/core";
+import type { Denial, ErrorCode, ServiceTier, Usage } from "@purser/core";
 import type { Countable, ImageInput } from "@purser/core/tokens";
 import type { DialectName } from "../providers/provider.ts";
 import type { JsonBody } from "./json-body.ts";
@@ -26,7 +26,10 @@ export interface ModelCall {
   readonly tags: Readonly<Record<string, string>>;
   /** Whether the caller asked to see usage in the stream. */
   readonly wantsUsage: boolean;
-  readonly service: "standard" | "batch";
+  /** The tier that the call asks for, as far as it can cost more. */
+  readonly service: ServiceTier;
+  /** A mode that is priced as a model of its own: `fast` makes `claude-opus-4-6` be priced as `claude-opus-4-6-fast`. */
+  readonly priceVariant: string | undefined;
 }
 
 /** How a call is changed before it is sent. */
@@ -44,6 +47,8 @@ export type RawUsage = Readonly<Record<string, unknown>>;
 /** What one event of a stream, or a whole answer, says. */
 export interface AnswerPart {
   readonly usage?: RawUsage;
+  /** The tier at which the provider served the call, where it says so. */
+  readonly service?: ServiceTier;
   /** Whether this is the end that the dialect promises: without it the stream was cut. */
   readonly isEnd?: boolean;
   /** Whether the event has nothing for the client but usage that it did not ask for. */

@@ -1,4 +1,4 @@
-import type { Usage } from "@purser/core";
+import type { ServiceTier, Usage } from "@purser/core";
 import type { PartReader } from "./stream-meter.ts";
 
 /** Larger answers pass without being read: no usage is that long. */
@@ -25,14 +25,22 @@ export class AnswerMeter {
   }
 
   /** The usage that the answer reports, and else the text to count. */
-  read(): { readonly usage: Usage | undefined; readonly text: string } {
+  read(): MeteredAnswer {
     let answer: unknown;
     try {
       answer = JSON.parse(this.bytes().toString("utf8"));
     } catch {
-      return { usage: undefined, text: "" };
+      return { usage: undefined, service: undefined, text: "" };
     }
-    const { usage } = this.#reader.readPart(answer);
-    return usage ? { usage: this.#reader.readUsage(usage), text: "" } : { usage: undefined, text: this.#reader.readText(answer) };
+    const { usage, service } = this.#reader.readPart(answer);
+    if (!usage) return { usage: undefined, service, text: this.#reader.readText(answer) };
+    return { usage: this.#reader.readUsage(usage), service, text: "" };
   }
+}
+
+export interface MeteredAnswer {
+  readonly usage: Usage | undefined;
+  /** The tier at which the call was served, where the provider says so. */
+  readonly service: ServiceTier | undefined;
+  readonly text: string;
 }

@@ -1,4 +1,4 @@
-import type { Usage } from "@purser/core";
+import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
@@ -35,6 +35,7 @@ export class StreamMeter {
   #uncountedBytes = 0;
   #skipsBlank = false;
   #usage: RawUsage | undefined;
+  #service: ServiceTier | undefined;
   #isComplete = false;
 
   /** `hidesUsage`: the client did not ask for usage in the stream, so what only we asked for is taken out again. */
@@ -47,6 +48,11 @@ export class StreamMeter {
   /** Usage as the provider reported it so far. */
   get usage(): Usage | undefined {
     return this.#usage && this.#reader.readUsage(this.#usage);
+  }
+
+  /** The tier at which the call was served, where the provider says so beside its usage. */
+  get service(): ServiceTier | undefined {
+    return this.#service;
   }
 
   /** Whether the end that the wire format promises was seen. */
@@ -138,8 +144,9 @@ export class StreamMeter {
   #readEvent(line: Buffer, text: string): boolean {
     const event = parse(text);
     if (event === undefined) return false;
-    const { usage, isEnd, isOnlyUsage } = this.#reader.readPart(event);
+    const { usage, service, isEnd, isOnlyUsage } = this.#reader.readPart(event);
     if (usage) this.#usage = completed(this.#usage ?? {}, usage);
+    this.#service = service ?? this.#service;
     if (isEnd) this.#isComplete = true;
     const isHidden = this.#hidesUsage && isOnlyUsage === true;
     if (isHidden) this.#skipsBlank = true;

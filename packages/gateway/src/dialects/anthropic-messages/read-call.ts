@@ -5,6 +5,7 @@ import {
   optionalCount,
   optionalList,
   optionalObject,
+  optionalText,
   refuseForbidden,
   requiredList,
   requiredText,
@@ -41,6 +42,7 @@ export function readCall(body: JsonBody): ModelCall {
     tags: {},
     wantsUsage: true,
     service: "standard",
+    priceVariant: optionalText(body, "speed") === "fast" ? "fast" : undefined,
   };
 }
 

@@ -41,7 +41,9 @@ export function readCall(body: JsonBody): ModelCall {
     user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
     tags: textsOf(metadata),
     wantsUsage: streamOptions?.include_usage === true,
-    service: "standard",
+    // Flex costs less, but a call may be served at the standard tier; priority costs more.
+    service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
+    priceVariant: undefined,
   };
 }
 

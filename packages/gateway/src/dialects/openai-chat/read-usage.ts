@@ -11,13 +11,19 @@ interface Answer {
   readonly choices?: readonly Choice[];
   readonly usage?: Record<string, unknown> | null;
   readonly x_groq?: { readonly usage?: Record<string, unknown> };
-  readonly error?: unknown;
+  readonly service_tier?: unknown;
 }
 
 export function readPart(part: unknown): AnswerPart {
-  const { choices, usage, x_groq: groq } = (part ?? {}) as Answer;
+  const { choices, usage, x_groq: groq, service_tier: tier } = (part ?? {}) as Answer;
   const raw = usage ?? groq?.usage;
-  return { ...(raw && { usage: raw }), isOnlyUsage: usage != null && Array.isArray(choices) && choices.length === 0 };
+  const isOnlyUsage = usage != null && Array.isArray(choices) && choices.length === 0;
+  return { ...(raw && { usage: raw }), ...(isTier(tier) && { service: tier }), isOnlyUsage };
+}
+
+/** Tiers that are priced apart; `default`, `auto` and other providers' own tiers are the standard. */
+function isTier(tier: unknown): tier is "flex" | "priority" {
+  return tier === "flex" || tier === "priority";
 }
 
 /**
