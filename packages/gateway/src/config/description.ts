@@ -1,4 +1,4 @@
-import { ATTRIBUTES, isSubjectPath, PurserError, parseLimit, type SubjectPath } from "@purser/core";
+import { ATTRIBUTES, isSubjectPath, PurserError, parseDollars, parseDollarsPerMillion, parseLimit, type SubjectPath } from "@purser/core";
 import { PRESETS } from "../providers/presets/index.ts";
 import type { DialectName } from "../providers/provider.ts";
 import {
@@ -162,18 +162,21 @@ const budget = object(
   },
 );
 
+const perMillion = () => dollars(parseDollarsPerMillion);
+const fee = () => dollars(parseDollars);
+
 const rates = {
-  input: described("Dollars for a million input tokens.", dollars()),
-  output: described("Dollars for a million output tokens.", dollars()),
-  cache_read: described("Dollars for a million input tokens read from the provider's cache.", dollars()),
-  cache_write: described("Dollars for a million input tokens written to the provider's cache for 5 minutes.", dollars()),
-  cache_write_1h: described("Dollars for a million input tokens written to the provider's cache for an hour.", dollars()),
-  audio_input: described("Dollars for a million tokens of audio input.", dollars()),
-  image_input: described("Dollars for a million tokens of image input.", dollars()),
-  reasoning: described("Dollars for a million tokens of reasoning. What output costs, where it is left out.", dollars()),
-  output_after_reasoning: described("Dollars for a million output tokens once the model has reasoned.", dollars()),
-  audio_output: described("Dollars for a million tokens of audio output.", dollars()),
-  image_output: described("Dollars for a million tokens of image output.", dollars()),
+  input: described("Dollars for a million input tokens.", perMillion()),
+  output: described("Dollars for a million output tokens.", perMillion()),
+  cache_read: described("Dollars for a million input tokens read from the provider's cache.", perMillion()),
+  cache_write: described("Dollars for a million input tokens written to the provider's cache for 5 minutes.", perMillion()),
+  cache_write_1h: described("Dollars for a million input tokens written to the provider's cache for an hour.", perMillion()),
+  audio_input: described("Dollars for a million tokens of audio input.", perMillion()),
+  image_input: described("Dollars for a million tokens of image input.", perMillion()),
+  reasoning: described("Dollars for a million tokens of reasoning. What output costs, where it is left out.", perMillion()),
+  output_after_reasoning: described("Dollars for a million output tokens once the model has reasoned.", perMillion()),
+  audio_output: described("Dollars for a million tokens of audio output.", perMillion()),
+  image_output: described("Dollars for a million tokens of image output.", perMillion()),
 };
 
 const charges = {
@@ -189,8 +192,8 @@ const charges = {
   batch: described("The share of the price that a batch costs: 0.5 is half.", share()),
   flex: described("The share of the price that the slower tier costs.", share()),
   priority: described("The share of the price that the faster tier costs.", share()),
-  request: described("Dollars for every call, besides its tokens.", dollars()),
-  tools: described("Dollars for one use of a provider's tool, by name.", map(dollars(), { most: 100 }), {
+  request: described("Dollars for every call, besides its tokens.", fee()),
+  tools: described("Dollars for one use of a provider's tool, by name.", map(fee(), { most: 100 }), {
     examples: [{ web_search: 0.01 }],
   }),
   free: described("The model costs nothing.", mark()),
@@ -203,13 +206,9 @@ const price = object(
     model: described("Names of models; * stands for anything.", pattern()),
     provider: described("The providers it holds for. All of them where it is left out.", pattern()),
     ...charges,
-    from: described(
-      "The first day on which it holds, in UTC.",
-      parsed({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" }, (value) => value),
-      {
-        examples: ["2026-01-31"],
-      },
-    ),
+    from: described("The first day on which it holds, in UTC.", parsed({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" }, checkedDay), {
+      examples: ["2026-01-31"],
+    }),
   },
   { required: ["model"] },
 );
@@ -366,6 +365,12 @@ function checkedTimeZone(value: string): string {
   } catch {
     throw wrong(`"${value}" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.`);
   }
+}
+
+function checkedDay(value: string): string {
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(value) && !Number.isNaN(Date.parse(value)) && new Date(value).toISOString().startsWith(value);
+  if (isDay) return value;
+  throw wrong(`"${value}" is not a day. Write one like 2026-01-31.`);
 }
 
 function checkedUrl(value: string): string {

@@ -143,17 +143,19 @@ export function count({ least, most, what }: { readonly least: number; readonly 
   };
 }
 
-/** An amount of dollars as it is written; whoever prices by it reads it exactly. */
-export function dollars(): Field<string> {
-  return {
-    schema: {
-      anyOf: [
-        { type: "number", minimum: 0 },
-        { type: "string", pattern: "^(\\$?\\d|.*\\$\\{.*)" },
-      ],
-    },
-    read: (place) => filledText(place)?.value,
+/** An amount of dollars, kept as it is written, so that whoever prices by it reads it exactly. */
+export function dollars(parse: (amount: string) => number): Field<string> {
+  const amount = parsed({}, (value) => {
+    parse(value);
+    return value;
+  });
+  const schema = {
+    anyOf: [
+      { type: "number", minimum: 0 },
+      { type: "string", pattern: "^(\\$?\\d|.*\\$\\{.*)" },
+    ],
   };
+  return { schema, read: amount.read };
 }
 
 /** A number with decimals, at least 0. */
@@ -221,9 +223,8 @@ export function list<Item>(item: Field<Item>, { most, least = 0, single = false 
         );
       if (items.length < least) return place.problem("is an empty list. Name something or leave the field out.");
       if (items.length > most) return place.problem(`has ${items.length} items; at most ${most} are possible.`);
-      const values = items.map((at) => item.read(at));
-      // A list with a hole would mean something else than what was written.
-      return values.includes(undefined) ? undefined : (values as Item[]);
+      // What could not be read has been noted, and then nothing comes of the file: the rest is looked at for its own problems.
+      return items.map((at) => item.read(at)).filter((value) => value !== undefined);
     },
   };
 }
@@ -253,14 +254,12 @@ export function map<Value>(value: Field<Value>, options: MapOptions): Field<Read
         );
       if (entries.length > most) return place.problem(`has ${entries.length} names; at most ${most} are possible.`);
       const values = new Map<string, Value>();
-      let isWhole = true;
       for (const entry of entries) {
         const wrong = values.has(entry.key) ? WRITTEN_TWICE : key?.(entry.key);
         const read = wrong === undefined ? value.read(entry.value) : entry.keyPlace.problem(wrong);
-        if (read === undefined) isWhole = false;
-        else values.set(entry.key, read);
+        if (read !== undefined) values.set(entry.key, read);
       }
-      return isWhole ? values : undefined;
+      return values;
     },
   };
 }

@@ -1,0 +1,71 @@
+import { parseArgs } from "node:util";
+import type { Config } from "../../config/config.ts";
+import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
+import { budgetSentence } from "../../config/sentence.ts";
+import { problemText } from "../../config/source.ts";
+import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
+import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
+import { priceBook } from "./price.ts";
+
+/** `purser check [FILE]`: reads the configuration as the server would, and says what it means or what is wrong with it. */
+export async function check(args: string[], io: CommandIo): Promise<CommandOutcome> {
+  return await withUsage("purser check [FILE] [--json]", async () => {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { config: { type: "string" }, json: { type: "boolean" } },
+    });
+    if (positionals.length > 1) throw new UsageError("Name one file.");
+    const file = values.config ?? positionals[0];
+    const reading = examineConfig({ file, environment: io.environment, cwd: io.cwd });
+    return reading.config ? accepted(reading.config, reading) : refused(reading);
+  });
+}
+
+function refused({ problems, warnings }: Reading): CommandOutcome {
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  return {
+    exit: 1,
+    text: lines([...problems.map(problemText), ...section("Warnings", warnings.map(problemText)), "", `${count}. Nothing was changed.`]),
+    json: { ok: false, problems, warnings },
+  };
+}
+
+function accepted(config: Config, { warnings }: Reading): CommandOutcome {
+  const unpriced = unpricedModels(config, priceBook(config), Date.now());
+  const budgets = config.budgets.map((budget) => ({ name: budget.name, sentence: budgetSentence(budget) }));
+  const providers = config.providers.map(({ name, baseUrls, apiKey }) => ({
+    name,
+    dialects: Object.keys(baseUrls),
+    hasKey: apiKey !== undefined,
+  }));
+  const withKey = providers.filter(({ hasKey }) => hasKey).map(({ name }) => name);
+  const without = providers.filter(({ hasKey }) => !hasKey).map(({ name }) => name);
+  return {
+    exit: 0,
+    text: lines([
+      config.file === undefined ? `There is no ${CONFIG_FILE}: everything is as it is by default.` : `${config.file} is right.`,
+      ...section(
+        "Budgets",
+        budgets.length === 0
+          ? ["none: every call is counted and none is refused"]
+          : budgets.map(({ name, sentence }) => `${name}: ${sentence}`),
+      ),
+      ...section("Providers", [
+        ...(withKey.length > 0 ? [`with a key: ${withKey.join(", ")}`] : []),
+        ...(without.length > 0 ? [`without one, so the caller's own is passed on: ${without.join(", ")}`] : []),
+      ]),
+      ...section("Models without a price, which budgets in money refuse", unpriced.map(unpricedText)),
+      ...section("Warnings", warnings.map(problemText)),
+    ]),
+    json: { ok: true, file: config.file ?? null, budgets, providers, unpriced, warnings },
+  };
+}
+
+function unpricedText({ provider, model }: UnpricedModel): string {
+  return `${provider}/${model}: add it under prices, or set default_price`;
+}
+
+function section(title: string, entries: readonly string[]): readonly string[] {
+  return entries.length === 0 ? [] : ["", title, ...entries.map((entry) => `  ${entry}`)];
+}

@@ -1,0 +1,384 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are the text of a file, for Purser to fill in.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { formatLimit, PurserError } from "@purser/core";
+import { PRESETS } from "../providers/presets/index.ts";
+import { type ConfigInput, examineConfig, readConfig } from "./read-config.ts";
+import { problemText } from "./source.ts";
+
+const EMPTY = { file: "purser.yaml", environment: {} };
+
+function config(text: string, input: Partial<ConfigInput> = {}) {
+  return readConfig({ ...EMPTY, text, ...input });
+}
+
+function problems(text: string, input: Partial<ConfigInput> = {}) {
+  return examineConfig({ ...EMPTY, text, ...input }).problems.map(problemText);
+}
+
+function warnings(text: string, input: Partial<ConfigInput> = {}) {
+  const reading = examineConfig({ ...EMPTY, text, ...input });
+  assert.deepEqual(reading.problems, []);
+  return reading.warnings.map(problemText);
+}
+
+const WHOLE = `
+providers:
+  openai:    { api_key: \${OPENAI_API_KEY} }
+  anthropic: { api_key: \${ANTHROPIC_API_KEY} }
+  qwen:      { api_key: \${DASHSCOPE_API_KEY} }                  # a preset; any base_url works too
+  local:     { dialect: openai, base_url: http://127.0.0.1:11434/v1 }
+
+budgets:
+  - name: company
+    limits: [$50,000 / month, 1M tokens / minute]
+    timezone: Europe/Berlin
+    owner: finance@example.com
+  - name: engineering
+    for: { team: engineering }
+    limits: [$30,000 / month]
+  - name: chatbot
+    for: { feature: chatbot }
+    limits: [$10,000 / month]
+    request: { max_input: 4000, max_output: 1000, models: [gpt-4o, gpt-4o-mini] }
+  - name: free users
+    for: { tier: free }
+    per: user                        # one balance for each user
+    limits: [10k tokens / day, 10 requests / hour, 2 concurrent]
+  - name: agent task
+    per: task
+    limits: [$2, 200k tokens]        # no window: for the task's whole life
+`;
+
+test("budgets are read as they are written", () => {
+  const environment = { OPENAI_API_KEY: "sk-o", ANTHROPIC_API_KEY: "sk-a", DASHSCOPE_API_KEY: "sk-q" };
+  const { providers, budgets, ...rest } = config(WHOLE, { environment, cwd: "/srv" });
+  assert.deepEqual(
+    providers.map(({ name, apiKey, baseUrls }) => [name, apiKey, Object.values(baseUrls)[0]]),
+    [
+      ["openai", "sk-o", "https://api.openai.com/v1"],
+      ["anthropic", "sk-a", "https://api.anthropic.com"],
+      ["qwen", "sk-q", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"],
+      ["local", undefined, "http://127.0.0.1:11434/v1"],
+    ],
+  );
+  assert.deepEqual(
+    budgets.map(({ name, selector, per, limits, timezone, owner }) => [name, selector, per, limits.map(formatLimit), timezone, owner]),
+    [
+      ["company", {}, [], ["$50,000.00 / month", "1,000,000 tokens / minute"], "Europe/Berlin", "finance@example.com"],
+      ["engineering", { team: ["engineering"] }, [], ["$30,000.00 / month"], "UTC", undefined],
+      ["chatbot", { feature: ["chatbot"] }, [], ["$10,000.00 / month"], "UTC", undefined],
+      ["free users", { tier: ["free"] }, ["user"], ["10,000 tokens / day", "10 requests / hour", "2 at once"], "UTC", undefined],
+      ["agent task", {}, ["task"], ["$2.00", "200,000 tokens"], "UTC", undefined],
+    ],
+  );
+  assert.deepEqual(budgets[2]?.request, { maxInput: 4000, maxOutput: 1000, models: ["gpt-4o", "gpt-4o-mini"] });
+  assert.deepEqual(rest, {
+    file: "purser.yaml",
+    server: { host: "127.0.0.1", port: 4100, maxBodyBytes: 33_554_432, drainMs: 30_000 },
+    dataDir: resolve("/srv", ".purser"),
+    routes: [],
+    prices: [],
+    defaultPrice: undefined,
+    allowances: [],
+    defaultMaxOutput: 4096,
+    onDisconnect: "abort",
+    expose: { cost: true, left: true },
+  });
+});
+
+test("every problem is told at once, each with its file, line, column and field", () => {
+  const text = `server: { prot: 1, max_body: 3 elephants }
+budgets:
+  - name: a
+    limit: [$5 / day]
+  - name: a
+    for: { teem: x }
+    limits: [5 elephants, $1 / fortnight]
+    ladder: { 50%: tell }
+    timezone: Europe/Berlim
+routes:
+  - { model: gpt-*, provider: opnai }
+`;
+  // What is wrong with a limit is said by whoever reads limits; here its beginning is enough.
+  const told = problems(text).map((problem) => problem.replace(/(cannot be read: "\w+").*/, "$1"));
+  assert.deepEqual(told, [
+    'purser.yaml:1:11  server.prot: unknown field. Did you mean "port"?',
+    'purser.yaml:1:30  server.max_body: "3 elephants" has no unit that is known. Write it like 32 MiB, with b, kb, mb, gb, kib, mib, gib.',
+    'purser.yaml:4:5  budgets[0].limit: unknown field. Did you mean "limits"?',
+    'purser.yaml:5:11  budgets[1].name: "a" names two budgets. Each needs a name of its own, since it is how spend is kept.',
+    'purser.yaml:6:12  budgets[1].for.teem: "teem" is not an attribute of a call, so this would never select any. Did you mean "team"?',
+    'purser.yaml:7:14  budgets[1].limits[0]: The limit "5 elephants" cannot be read: "elephants"',
+    'purser.yaml:7:27  budgets[1].limits[1]: The limit "$1 / fortnight" cannot be read: "fortnight"',
+    "purser.yaml:8:5  budgets[1].ladder: this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused.",
+    'purser.yaml:9:15  budgets[1].timezone: "Europe/Berlim" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.',
+    'purser.yaml:11:31  routes[0].provider: no provider "opnai" is configured. Did you mean "openai"?',
+  ]);
+});
+
+test("the error lists its problems readably", () => {
+  assert.throws(
+    () => config("budget: []\nexpose: { cots: true }\n"),
+    (error: unknown) => {
+      assert.ok(error instanceof PurserError);
+      assert.equal(error.code, "config_invalid");
+      assert.equal(
+        error.message,
+        `The configuration has 2 problems:
+  purser.yaml:1:1  budget: unknown field. Did you mean "budgets"?
+  purser.yaml:2:11  expose.cots: unknown field. Did you mean "cost"?`,
+      );
+      return true;
+    },
+  );
+});
+
+test("a field written twice is refused, and so is one that is left empty", () => {
+  assert.deepEqual(problems("timezone: UTC\ntimezone: UTC\n"), ["purser.yaml:2:1  timezone: is written twice. Keep one of them."]);
+  assert.deepEqual(problems("providers: { openai: {}, openai: {} }\n"), [
+    "purser.yaml:1:26  providers.openai: is written twice. Keep one of them.",
+  ]);
+  assert.match(problems("budgets:\n")[0] ?? "", /^purser\.yaml:1:\d+ {2}budgets: is empty/);
+  assert.match(problems("budgets: {}\n")[0] ?? "", /budgets: is not a list/);
+  assert.match(problems("- a\n")[0] ?? "", /is not a map/);
+  assert.match(problems("budgets: [{ name: a, per: [] }]\n")[0] ?? "", /budgets\[0\]\.per: is an empty list/);
+});
+
+test("a variable that is not set is an error that names it; for a key it is a warning", () => {
+  assert.deepEqual(problems("timezone: ${ZONE}\n"), [
+    "purser.yaml:1:11  timezone: the variable ZONE is not set. Set it, or write ${ZONE:-default}.",
+  ]);
+  assert.equal(config("timezone: ${ZONE:-UTC}\nserver: { port: ${PORT:-80} }").server.port, 80);
+  const text = "providers:\n  openai: { api_key: ${MY_KEY} }\n";
+  // A variable that is named is meant: the preset's own does not step in for it.
+  const environment = { OPENAI_API_KEY: "sk-other" };
+  assert.equal(config(text, { environment }).providers[0]?.apiKey, undefined);
+  assert.deepEqual(warnings(text, { environment }), [
+    "purser.yaml:2:22  providers.openai.api_key: MY_KEY is not set, so Purser has no key here. Callers can bring their own.",
+  ]);
+});
+
+test("what a variable held is never repeated in a message", () => {
+  const environment = { SECRET: "sk-live-123" };
+  for (const field of [
+    "timezone: ${SECRET}",
+    "on_disconnect: ${SECRET}",
+    "default_max_output: ${SECRET}",
+    "budgets: [{ name: a, limits: [${SECRET}] }]",
+    "budgets: [{ name: a, per: ${SECRET} }]",
+    "prices: [{ model: m, input: ${SECRET}, output: 1 }]",
+    "server: { drain: ${SECRET}, max_body: ${SECRET}, host: '${SECRET} x' }",
+    "providers: { a: { base_url: ${SECRET}, dialect: openai, timeout: ${SECRET} } }",
+    'providers: { openai: { api_key: "${SECRET}\\n" , headers: { x: "a\\u0001${SECRET}" } } }',
+  ]) {
+    const found = problems(`${field}\n`, { environment }).join("\n");
+    assert.notEqual(found, "", field);
+    assert.doesNotMatch(found, /sk-live/, field);
+  }
+});
+
+test("flags win over the environment, the environment over the file, the file over the defaults", () => {
+  const text = "server: { host: 10.0.0.1, port: 1 }\ndata: a\n";
+  const environment = { PURSER_HOST: "10.0.0.2", PURSER_PORT: "2", PURSER_DATA: "b" };
+  const flags = { host: "10.0.0.3", port: "3", data: "c" };
+  const settings = (input: Partial<ConfigInput>) => {
+    const { server, dataDir } = config(text, { cwd: "/srv", file: "etc/purser.yaml", ...input });
+    return [server.host, server.port, dataDir];
+  };
+  assert.deepEqual(settings({ environment, flags }), ["10.0.0.3", 3, resolve("/srv/c")]);
+  assert.deepEqual(settings({ environment }), ["10.0.0.2", 2, resolve("/srv/b")]);
+  assert.deepEqual(settings({}), ["10.0.0.1", 1, resolve("/srv/etc/a")]);
+  assert.deepEqual(problems("", { environment: { PURSER_PORT: "70000" }, flags: { host: "a b" } }), [
+    '--host: "a b" is not an address to listen on. Write one like 127.0.0.1, 0.0.0.0 or ::1.',
+    'PURSER_PORT: "70000" is not a port. Write a whole number from 0 to 65,535.',
+  ]);
+});
+
+test("without a file every preset is there, with the key that the environment has", (t) => {
+  const cwd = mkdtempSync(join(tmpdir(), "purser-config-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  const { file, providers, budgets } = readConfig({ environment: { GOOGLE_API_KEY: "g" }, cwd });
+  assert.equal(file, undefined);
+  assert.deepEqual(budgets, []);
+  assert.deepEqual(
+    providers.map(({ name }) => name),
+    [...PRESETS.keys()].filter((name) => name !== "vllm"),
+  );
+  assert.deepEqual(
+    providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name, apiKey }) => [name, apiKey]),
+    [["google", "g"]],
+  );
+});
+
+test("purser.yaml in the working folder is read without being named, and a named file must be there", (t) => {
+  const cwd = mkdtempSync(join(tmpdir(), "purser-config-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  writeFileSync(join(cwd, "purser.yaml"), "default_max_output: 7\n");
+  const found = readConfig({ environment: {}, cwd });
+  assert.deepEqual([found.file, found.defaultMaxOutput], ["purser.yaml", 7]);
+  assert.throws(() => readConfig({ file: "other.yaml", environment: {}, cwd }), {
+    code: "config_missing",
+    message: /^other\.yaml cannot be read \(ENOENT\)/,
+  });
+});
+
+test("a provider of one's own says where it is and what it speaks", () => {
+  const text = `providers:
+  azure:
+    dialect: openai
+    base_url: https://example.openai.azure.com/openai/v1/
+    api_key: k
+    auth_header: api-key
+    models: gpt-4o
+    headers: { x-team: a }
+    timeout: 90 s
+  both: { base_url: { openai: "http://a.test/v1", anthropic: "http://a.test" } }
+`;
+  assert.deepEqual(config(text).providers, [
+    {
+      name: "azure",
+      baseUrls: { "openai-chat": "https://example.openai.azure.com/openai/v1" },
+      authHeader: "api-key",
+      apiKey: "k",
+      models: ["gpt-4o"],
+      headers: { "x-team": "a" },
+      timeoutMs: 90_000,
+    },
+    {
+      name: "both",
+      baseUrls: { "openai-chat": "http://a.test/v1", "anthropic-messages": "http://a.test" },
+      authHeader: "authorization",
+      apiKey: undefined,
+      models: [],
+      headers: {},
+      timeoutMs: 600_000,
+    },
+  ]);
+  const wrong = problems(`providers:
+  opneai: { api_key: k }
+  vllm: { api_key: k }
+  mine: { base_url: http://a.test/v1 }
+  claude: { dialect: anthropic, base_url: http://a.test/v1 }
+  chat: { dialect: openai, base_url: http://a.test/v1/chat/completions }
+  anthropic: { dialect: openai }
+  Bad/Name: { dialect: openai, base_url: http://a.test/v1 }
+  keyed: { dialect: openai, base_url: http://a.test/v1, headers: { Authorization: x } }
+`);
+  const expected = [
+    /^purser\.yaml:2:11 {2}providers\.opneai: base_url is missing\. It is not a preset: say where it is\. Or did you mean the preset "openai"\?/,
+    /providers\.vllm: base_url is missing/,
+    /providers\.mine\.dialect: is missing/,
+    /providers\.claude\.base_url: ends with \/v1/,
+    /providers\.chat\.base_url: ends with \/chat\/completions/,
+    /providers\.anthropic\.dialect: anthropic does not speak openai-chat/,
+    /"Bad\/Name" cannot name a provider/,
+    /providers\.keyed\.headers\.Authorization: "Authorization" carries the key/,
+  ];
+  for (const pattern of expected)
+    assert.ok(
+      wrong.some((problem) => pattern.test(problem)),
+      `${pattern}\n${wrong.join("\n")}`,
+    );
+  assert.equal(wrong.length, expected.length, wrong.join("\n"));
+});
+
+test("a preset takes its key from its own variable, and one URL replaces all of its own", () => {
+  const text = "providers:\n  openai:\n  deepseek: { base_url: http://proxy.test }\n";
+  const reading = examineConfig({ ...EMPTY, text, environment: { OPENAI_API_KEY: " sk-1 " } });
+  assert.equal(reading.config?.providers[0]?.apiKey, "sk-1");
+  assert.deepEqual(reading.config?.providers[1]?.baseUrls, { "openai-chat": "http://proxy.test" });
+  assert.match(
+    reading.warnings.map(problemText)[0] ?? "",
+    /deepseek\.base_url: is used for openai-chat only, so this provider no longer speaks anthropic-messages/,
+  );
+});
+
+test("the time zone of the file holds for budgets without one", () => {
+  const { budgets } = config(
+    "timezone: Asia/Tokyo\nbudgets: [{ name: a, limits: [5 / day] }, { name: b, limits: [5 / day], timezone: UTC }]\n",
+  );
+  assert.deepEqual(
+    budgets.map(({ timezone }) => timezone),
+    ["Asia/Tokyo", "UTC"],
+  );
+});
+
+test("a budget selects by any of several values, and by tags", () => {
+  const [budget] = config("budgets: [{ name: a, for: { team: [x, y], tag.env: prod* }, limits: [5 / day] }]\n").budgets;
+  assert.equal(budget?.selects({ team: "y", tags: { env: "prod-eu" } }), true);
+  assert.equal(budget?.selects({ team: "z", tags: { env: "prod-eu" } }), false);
+});
+
+test("what is allowed and hardly meant is warned of", () => {
+  assert.match(warnings("budgets: [{ name: a }]\n")[0] ?? "", /budgets\[0\]: budget "a" limits nothing/);
+  assert.match(warnings("budgets: [{ name: a, limits: [$50] }]\n")[0] ?? "", /\$50\.00 has no window, so it never resets/);
+  assert.deepEqual(warnings("budgets: [{ name: a, per: task, limits: [$50] }, { name: b, limits: [2 concurrent] }]\n"), []);
+  assert.match(
+    warnings("providers: { openai: }\nbudgets: [{ name: a, for: { provider: opnai }, limits: [$5 / day] }]\n")[0] ?? "",
+    /budgets\[0\]\.for\.provider: no provider "opnai" is configured, so no call goes there\. Did you mean "openai"\?/,
+  );
+});
+
+test("prices are read exactly and refused where they stand", () => {
+  const { prices, defaultPrice } = config(`prices:
+  - { model: [a, "b-*"], provider: mine, input: 0.05, output: "$0.40", cache_read: 0.01, from: 2026-01-31, max_output: 8k,
+      tiers: [{ above: 256k, input: 0.25, output: 2 }], batch: 0.5, tools: { web_search: 0.01 }, of_input: { cache_write: 1.25 } }
+  - { model: c, free: true }
+default_price: { input: 10, output: 30 }
+`);
+  assert.deepEqual(prices, [
+    {
+      model: ["a", "b-*"],
+      provider: ["mine"],
+      input: "0.05",
+      output: "$0.40",
+      cache_read: "0.01",
+      from: "2026-01-31",
+      max_output: 8000,
+      tiers: [{ above: 256_000, input: "0.25", output: "2" }],
+      batch: 0.5,
+      tools: { web_search: "0.01" },
+      of_input: { cache_write: 1.25 },
+    },
+    { model: ["c"], free: true },
+  ]);
+  assert.deepEqual(defaultPrice, { model: "*", input: "10", output: "30" });
+  assert.match(
+    problems("prices:\n  - { model: nobodys-model, input: 1 }\n")[0] ?? "",
+    /^purser\.yaml:2:5 {2}prices\[0\]: .*needs both input and output/,
+  );
+  assert.match(
+    problems("prices: [{ model: a, input: 1, output: 2, from: 2026-02-30 }]\n")[0] ?? "",
+    /prices\[0\]\.from: "2026-02-30" is not a day/,
+  );
+  assert.match(problems("default_price: { input: 1 }\n")[0] ?? "", /default_price: .*needs both input and output/);
+  assert.match(problems("default_price: { input: 1, output: 1, model: x }\n")[0] ?? "", /default_price\.model: unknown field/);
+});
+
+test("an allowance is for the models of one provider and is no money", () => {
+  const { allowances } = config("allowances: [{ name: free, provider: openai, models: [gpt-4o-mini*], limit: 1M tokens / day }]\n");
+  assert.equal(allowances[0]?.limit.amount, 1_000_000);
+  assert.equal(allowances[0]?.applies("openai", "gpt-4o-mini-2024-07-18"), true);
+  assert.equal(allowances[0]?.applies("openai", "gpt-4o"), false);
+  assert.equal(allowances[0]?.applies("qwen", "gpt-4o-mini"), false);
+  assert.match(problems("allowances: [{ name: a, provider: openai, limit: $5 / day }]\n")[0] ?? "", /cannot be given away/);
+  assert.match(problems("allowances: [{ name: a, provider: nobody, limit: 5 / day }]\n")[0] ?? "", /no provider "nobody" is configured/);
+});
+
+test("sizes, durations and numbers are read in the ways people write them, and in range only", () => {
+  const { server, defaultMaxOutput } = config("server: { max_body: 1.5 MB, drain: 2m, port: 0 }\ndefault_max_output: 4k\n");
+  assert.deepEqual([server.maxBodyBytes, server.drainMs, server.port, defaultMaxOutput], [1_500_000, 120_000, 0, 4000]);
+  for (const text of [
+    "server: { drain: 30 }",
+    "server: { drain: 2 h }",
+    "server: { max_body: 2 GiB }",
+    "default_max_output: 0",
+    "default_max_output: 1.0005k",
+    "server: { port: -1 }",
+  ]) {
+    assert.equal(problems(text).length, 1, text);
+  }
+});

@@ -1,0 +1,52 @@
+import { type Budget, formatAmount, type Limit } from "@purser/core";
+
+/** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
+export function budgetSentence(budget: Budget): string {
+  const { limits, per, request, mode, onStoreFailure, owner } = budget;
+  const who = capitalized(selectionPhrase(budget));
+  const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
+  const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
+  const zone = limits.some(({ window }) => window.kind === "calendar" && window.period !== "minute") ? ` (${budget.timezone})` : "";
+  return [
+    `${use}${apart}${zone}.`,
+    requestSentence(request),
+    mode === "observe" ? "It only observes and refuses nothing." : "",
+    onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
+    owner === undefined ? "" : `Owner: ${owner}.`,
+  ]
+    .filter((sentence) => sentence !== "")
+    .join(" ");
+}
+
+function selectionPhrase({ selector }: Budget): string {
+  const parts = Object.entries(selector).map(([path, wanted]) => `${path.replace(/^tag\./, "")} ${joined([wanted ?? []].flat(), "or")}`);
+  return parts.length === 0 ? "all calls" : `calls with ${joined(parts, "and")}`;
+}
+
+function limitPhrase({ unit, amount, window }: Limit): string {
+  if (amount === 0) return unit === "nanodollars" ? "no money" : `no ${unit === "concurrent" ? "calls" : unit.replace("_", " ")}`;
+  const phrase = formatAmount(amount, unit);
+  if (unit === "concurrent") return phrase;
+  if (window.kind === "lifetime") return `${phrase} in all`;
+  return `${phrase} ${window.period === "hour" ? "an" : "a"} ${window.period}`;
+}
+
+function requestSentence({ maxInput, maxOutput, maxTotal, models }: Budget["request"]): string {
+  const sizes = [
+    maxInput === undefined ? "" : formatAmount(maxInput, "input_tokens"),
+    maxOutput === undefined ? "" : formatAmount(maxOutput, "output_tokens"),
+    maxTotal === undefined ? "" : `${formatAmount(maxTotal, "tokens")} together`,
+  ].filter((size) => size !== "");
+  const most = sizes.length === 0 ? "" : ` have at most ${joined(sizes, "and")}`;
+  const to = models === undefined ? "" : ` go to ${joined(models, "or")}`;
+  if (most === "" && to === "") return "";
+  return `A call may${most}${most !== "" && to !== "" ? " and" : ""}${to}.`;
+}
+
+function joined(parts: readonly string[], word: "and" | "or"): string {
+  return parts.length < 2 ? (parts[0] ?? "") : `${parts.slice(0, -1).join(", ")} ${word} ${parts.at(-1)}`;
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

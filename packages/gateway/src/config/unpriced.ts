@@ -1,0 +1,34 @@
+import type { PriceSource } from "@purser/core";
+import { DIALECTS } from "../providers/provider.ts";
+import { routeModel } from "../providers/routing.ts";
+import type { Config } from "./config.ts";
+
+export interface UnpricedModel {
+  readonly model: string;
+  readonly provider: string;
+}
+
+/** The models that the configuration names and that have no price where they would go: a budget in money refuses their calls. */
+export function unpricedModels(config: Config, prices: PriceSource, now: number): readonly UnpricedModel[] {
+  const unpriced = new Map<string, UnpricedModel>();
+  const check = (provider: string, model: string) => {
+    if (!prices.card(provider, model, now)) unpriced.set(`${provider}/${model}`, { model, provider });
+  };
+  for (const model of namedModels(config)) {
+    for (const dialect of DIALECTS) {
+      const route = routeModel(model, dialect, config);
+      if ("provider" in route) check(route.provider.name, route.model);
+    }
+  }
+  for (const { name, models } of config.providers) for (const model of models) if (!model.includes("*")) check(name, model);
+  return [...unpriced.values()];
+}
+
+/** Models that budgets and routes name in full. Patterns say nothing about which models will be called. */
+function namedModels({ budgets, routes }: Config): readonly string[] {
+  const names = [
+    ...budgets.flatMap(({ request, selector }) => [...(request.models ?? []), ...[selector.model ?? []].flat()]),
+    ...routes.map(({ pattern }) => pattern),
+  ];
+  return [...new Set(names)].filter((name) => !name.includes("*"));
+}
