@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { Config } from "../../config/config.ts";
 import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
+import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
 import { budgetSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
@@ -9,13 +10,14 @@ import { priceBook } from "./price.ts";
 
 /** `purser check [FILE]`: reads the configuration as the server would, and says what it means or what is wrong with it. */
 export async function check(args: string[], io: CommandIo): Promise<CommandOutcome> {
-  return await withUsage("purser check [FILE] [--json]", async () => {
+  return await withUsage("purser check [FILE] [--schema] [--json]", async () => {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { config: { type: "string" }, json: { type: "boolean" } },
+      options: { config: { type: "string" }, json: { type: "boolean" }, schema: { type: "boolean" } },
     });
     if (positionals.length > 1) throw new UsageError("Name one file.");
+    if (values.schema) return { exit: 0, text: configurationSchemaText().trimEnd(), json: configurationSchema() };
     const file = values.config ?? positionals[0];
     const reading = examineConfig({ file, environment: io.environment, cwd: io.cwd });
     return reading.config ? accepted(reading.config, reading) : refused(reading);

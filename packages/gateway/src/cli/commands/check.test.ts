@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { check } from "./check.ts";
+
+/** Runs `purser check` in a folder of its own, with this purser.yaml where one is given. */
+async function checked(
+  t: TestContext,
+  { text, args = [], environment = {} }: { text?: string; args?: string[]; environment?: NodeJS.ProcessEnv },
+) {
+  const cwd = mkdtempSync(join(tmpdir(), "purser-check-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  if (text !== undefined) writeFileSync(join(cwd, "purser.yaml"), text);
+  return await check(args, { environment, cwd });
+}
+
+test("a right file is told back as sentences", async (t) => {
+  const text = "budgets:\n  - { name: company, limits: [$50 / month], owner: finance@example.com }\n";
+  const { exit, text: said, json } = await checked(t, { text, environment: { OPENAI_API_KEY: "sk-secret" } });
+  assert.equal(exit, 0);
+  assert.match(said, /^purser\.yaml is right\.$/m);
+  assert.match(said, /company: All calls may use \$50\.00 a month \(UTC\)\. Owner: finance@example\.com\./);
+  assert.match(said, /with a key: openai$/m);
+  assert.doesNotMatch(said + JSON.stringify(json), /sk-secret/);
+});
+
+test("a wrong file is told with every problem, and exits 1", async (t) => {
+  const { exit, text, json } = await checked(t, { text: "budget: []\ntimezone: Mars\n" });
+  assert.equal(exit, 1);
+  assert.match(text, /^purser\.yaml:1:1 {2}budget: unknown field\. Did you mean "budgets"\?$/m);
+  assert.match(text, /^purser\.yaml:2:11 {2}timezone: "Mars" is not a time zone/m);
+  assert.match(text, /^2 problems\./m);
+  const { ok, problems } = json as { ok: boolean; problems: readonly { line: number; path: string }[] };
+  assert.deepEqual(
+    [ok, problems.map(({ line, path }) => [line, path])],
+    [
+      false,
+      [
+        [1, "budget"],
+        [2, "timezone"],
+      ],
+    ],
+  );
+});
+
+test("models that are named and have no price are listed, unless a price or a default is set", async (t) => {
+  const text =
+    "providers: { openai: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, gpt-nobody-knows, gpt-*] } }]\n";
+  const unpriced = async (more: string) => ((await checked(t, { text: text + more })).json as { unpriced: unknown }).unpriced;
+  assert.deepEqual(await unpriced(""), [{ model: "gpt-nobody-knows", provider: "openai" }]);
+  assert.deepEqual(await unpriced("prices: [{ model: gpt-nobody-knows, input: 1, output: 2 }]\n"), []);
+  assert.deepEqual(await unpriced("default_price: { input: 1, output: 2 }\n"), []);
+});
+
+test("without a file it says so; a named file that is not there and a wrong option exit 2", async (t) => {
+  const none = await checked(t, {});
+  assert.equal(none.exit, 0);
+  assert.match(none.text, /There is no purser\.yaml/);
+  assert.match(none.text, /none: every call is counted and none is refused/);
+  assert.equal((await checked(t, { args: ["other.yaml"] })).exit, 2);
+  const wrong = await checked(t, { args: ["--fiel", "x"] });
+  assert.equal(wrong.exit, 2);
+  assert.match(wrong.text, /Unknown option '--fiel'[\s\S]*Usage: purser check/);
+});
+
+test("the schema for editors is printed on demand", async (t) => {
+  const { exit, text } = await checked(t, { args: ["--schema"] });
+  assert.equal(exit, 0);
+  assert.equal(JSON.parse(text).title, "purser.yaml");
+});
