@@ -32,25 +32,14 @@ export const mutantStores: readonly MutantStore[] = [
     (store) => ({
       reserve: async (command) => {
         const result = await store.reserve(command);
-        if (result.outcome === "refused") {
-          const before = command.limits.slice(0, result.failing);
-          await adjust(
-            store,
-            before.map(({ counter }) => ({ counter, held: command.asks[counter.unit].base, spent: 0 })),
-          );
-        }
+        if (result.outcome === "refused") await store.reserve({ ...command, limits: command.limits.slice(0, result.failing) });
         return result;
       },
     }),
   ),
 
-  mutant("forgets what is held when a call is released", "a release returns all that was held", (store) => ({
-    release: async (command) => {
-      const held = await postingsOf(store, command.id);
-      const result = await store.release(command);
-      if (result.outcome === "released") await adjust(store, held);
-      return result;
-    },
+  mutant("forgets what is held when a call is released", "a release returns all that was held", () => ({
+    release: async () => ({ outcome: "released" }),
   })),
 
   mutant("charges again when a call is settled again", "settling twice charges once", (store) => ({
@@ -102,9 +91,8 @@ export const mutantStores: readonly MutantStore[] = [
   mutant("holds again when a reservation is repeated", "repeating a reservation gives the same answer and holds once", (store) => ({
     reserve: async (command) => {
       const before = await postingsOf(store, command.id);
-      const result = await store.reserve(command);
-      if (result.outcome === "reserved") await adjust(store, before);
-      return result;
+      if (before.length > 0) await store.reserve({ ...command, id: `${command.id} again` });
+      return store.reserve(command);
     },
   })),
 

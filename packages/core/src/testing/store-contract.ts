@@ -78,6 +78,25 @@ export const storeContract: readonly StoreCase[] = [
     assert.equal(result.asked, 116);
   }),
 
+  law("an amount that cannot be counted exactly is rejected and leaves no trace", async ({ store }) => {
+    const limits = [sampleLimit({ amount: Number.MAX_SAFE_INTEGER, enforced: false })];
+    await store.reserve(sampleCall({ id: "a", limits, input: Number.MAX_SAFE_INTEGER - 10 }));
+    await assert.rejects(store.reserve(sampleCall({ id: "b", limits, input: 100 })), { code: "amount_too_large" });
+    await assert.rejects(store.settle(sampleSettlement("a", 0.5)), { code: "amount_invalid" });
+    await store.release({ id: "a", why: "never sent" });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 0] });
+  }),
+
+  law("what a limit that is new takes over from a call in flight ends with that call", async ({ store }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500 }));
+    const { counter } = sampleLimit({ budget: "team", amount: 1_000 });
+    await store.record({ kind: "adjusted", reservation: "a", postings: [{ counter, held: 500, spent: 0 }], why: "new limit" });
+    await store.record({ kind: "adjusted", reservation: "nobody", postings: [{ counter, held: 500, spent: 0 }], why: "new limit" });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 500], "team tokens": [0, 500] });
+    await store.settle(sampleSettlement("a", 300));
+    assert.deepEqual(await standings(store), { "company tokens": [300, 0], "team tokens": [300, 0] });
+  }),
+
   law("an estimate too rough for what is left is refused", async ({ store }) => {
     const limits = [sampleLimit({ amount: 1_000 })];
     assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 101, share: 10 }))).outcome, "refused");
@@ -94,10 +113,10 @@ export const storeContract: readonly StoreCase[] = [
   }),
 
   law("repeating a reservation gives the same answer and holds once", async ({ store }) => {
-    const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 600 });
+    const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 2_000 })], input: 600 });
     const [first, again] = [await store.reserve(call), await store.reserve(call)];
     assert.ok(first.outcome === "reserved" && again.outcome === "reserved");
-    assert.deepEqual([again.outputTokens, again.expiresAt], [first.outputTokens, first.expiresAt]);
+    assert.deepEqual([again.outputTokens, again.expiresAt, again.detail], [first.outputTokens, first.expiresAt, first.detail]);
     assert.deepEqual(await standings(store), { "company tokens": [0, 600] });
   }),
 
@@ -192,6 +211,14 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await store.settle(sampleSettlement("a", 123)), { outcome: "corrected" });
     assert.deepEqual(await store.settle(sampleSettlement("a", 123)), { outcome: "duplicate" });
     assert.deepEqual(await standings(store), { "company tokens": [123, 0] });
+  }),
+
+  law("a release after expiry returns what was charged", async ({ store, clock }) => {
+    await store.reserve(sampleCall({ id: "a", limits: [sampleLimit({ amount: 1_000 })], input: 500, leaseMs: 10_000 }));
+    clock.advance(20_000);
+    await store.expire();
+    assert.deepEqual(await store.release({ id: "a", why: "never sent" }), { outcome: "corrected" });
+    assert.deepEqual(await standings(store), { "company tokens": [0, 0] });
   }),
 
   law("extending renews the lease, and never shortens it", async ({ store, clock }) => {

@@ -9,7 +9,7 @@ export interface Snapshot {
   readonly balances: readonly number[];
   /** Counters that are not kept any more. */
   readonly forgotten: readonly number[];
-  /** `seq of the opening entry, expiresAt` repeated, as JSON. */
+  /** The entries that opened the reservations in flight, as JSON. */
   readonly holds: string;
 }
 

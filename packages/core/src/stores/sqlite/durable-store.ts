@@ -68,11 +68,11 @@ export class DurableStore implements SqliteStore {
     });
   }
 
-  reserve(command: Omit<ReserveCommand, "kind">): Promise<Results["reserve"]> {
+  async reserve(command: Omit<ReserveCommand, "kind">): Promise<Results["reserve"]> {
     const refusal = this.#refusal();
-    if (refusal) return Promise.reject(refusal);
+    if (refusal) throw refusal;
     const { result, entries } = this.#run({ kind: "reserve", ...command });
-    if (result.outcome !== "reserved") return Promise.resolve(result);
+    if (result.outcome !== "reserved") return result;
     return this.#durable(result, () => {
       // The call was told that it may not go ahead, so what it holds is returned, whenever that can be written.
       if (entries.length > 0) this.#run({ kind: "release", id: command.id, why: "the reservation could not be written down" });
@@ -84,9 +84,10 @@ export class DurableStore implements SqliteStore {
   release = (command: Parameters<Store["release"]>[0]) => this.#change({ kind: "release", ...command });
   expire = () => this.#change({ kind: "expire" });
 
-  record(entry: Parameters<Store["record"]>[0]): Promise<void> {
+  async record(entry: Parameters<Store["record"]>[0]): Promise<void> {
     const refusal = this.#refusal();
-    return refusal ? Promise.reject(refusal) : this.#change({ kind: "record", entry });
+    if (refusal) throw refusal;
+    return this.#change({ kind: "record", entry });
   }
 
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
@@ -154,8 +155,8 @@ export class DurableStore implements SqliteStore {
   }
 
   /** Entries of a change stay queued even where they cannot be written now: what was used was used. */
-  #change<Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Promise<Results[Kind]> {
-    if (this.#closed) return Promise.reject(this.#closedError());
+  async #change<Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Promise<Results[Kind]> {
+    if (this.#closed) throw this.#closedError();
     return this.#durable(this.#run(command).result);
   }
 

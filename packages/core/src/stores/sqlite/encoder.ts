@@ -53,8 +53,9 @@ export class Encoder {
   add(entries: readonly Entry[]): void {
     for (const entry of entries) {
       const { reservation, seq, at } = entry;
+      const isOpening = entry.kind === "reserved" || entry.kind === "denied";
+      pushEntry(this.#entries, entry, isOpening ? undefined : this.#opened.get(reservation), this.#postings(entry.postings));
       if (entry.kind === "reserved") this.#opened.set(reservation, seq);
-      pushEntry(this.#entries, entry, this.#opened.get(reservation), this.#postings(entry.postings));
       if (at > this.#latest) this.#latest = at;
     }
     for (const { reservation } of entries) {
@@ -123,9 +124,7 @@ export class Encoder {
   }
 
   #holds(): string {
-    const pairs: number[] = [];
-    for (const { id, expiresAt } of this.#state.holds.values()) pairs.push(this.#opened.get(id) as number, expiresAt);
-    return JSON.stringify(pairs);
+    return JSON.stringify(Array.from(this.#state.holds.keys(), (id) => this.#opened.get(id)));
   }
 
   #compact(now: number): readonly number[] {

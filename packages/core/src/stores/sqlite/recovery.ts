@@ -60,7 +60,7 @@ class Recovery {
     if (!snapshot) return;
     this.#latest = (this.#get("SELECT max(latest) AS latest FROM mark") as { latest: number }).latest;
     this.#readBalances();
-    this.#readHolds(JSON.parse(snapshot.holds) as readonly number[]);
+    this.#readHolds(JSON.parse(snapshot.holds) as readonly number[], snapshot.seq);
     this.#readEnded(snapshot.seq);
     this.#readExpired(snapshot.seq);
     this.#state.seq = snapshot.seq;
@@ -75,14 +75,19 @@ class Recovery {
     }
   }
 
-  #readHolds(pairs: readonly number[]): void {
-    const statement = this.#database.prepare(`${SELECT_ENTRIES} WHERE e.seq = ?`);
-    for (let i = 0; i < pairs.length; i += 2) {
-      const entry = this.#entry(statement.get(pairs[i] as number) as EntryRow);
-      if (entry.kind !== "reserved") throw new Error(`Entry ${entry.seq} should open a reservation.`);
-      const { reservation: id, postings, detail, seq } = entry;
-      this.#state.holds.set(id, { id, expiresAt: pairs[i + 1] as number, outputTokens: detail.outputTokens, postings, detail });
-      this.#opened.set(id, seq);
+  /** A hold is what the entries of its reservation made it, up to the snapshot. */
+  #readHolds(opened: readonly number[], upTo: number): void {
+    const statement = this.#database.prepare(`${SELECT_ENTRIES} WHERE (e.seq = ? OR e.opened = ?) AND e.seq <= ? ORDER BY e.seq`);
+    for (const seq of opened) {
+      const scratch = createState();
+      for (const row of statement.all(seq, seq, upTo) as EntryRow[]) {
+        scratch.seq = row.seq - 1;
+        evolve(scratch, this.#entry(row));
+      }
+      for (const [id, hold] of scratch.holds) {
+        this.#state.holds.set(id, hold);
+        this.#opened.set(id, seq);
+      }
     }
   }
 

@@ -2,33 +2,22 @@ import type { CallDetail, Charge, CounterRef, Entry, EntryKind, Posting } from "
 import type { Unit } from "../../domain/limit.ts";
 import type { SqlValue } from "./driver.ts";
 
-/** Kinds that say who called: they carry the reservation's id and their detail themselves. All others point to the one that opened it. */
-const SELF_CONTAINED: ReadonlySet<EntryKind> = new Set(["reserved", "denied", "adjusted"]);
-
 export const ENTRY_COLUMNS = 7;
 export const COUNTER_COLUMNS = 8;
 
-/** Appends an entry as one row of the table `entry`. Rows lie flat behind one another: that is what crosses threads at the least cost. */
+/**
+ * Appends an entry as one row of the table `entry`. `opened`: the entry that opened the reservation, which then need not be named again.
+ * Rows lie flat behind one another: that is what crosses threads at the least cost.
+ */
 export function pushEntry(rows: SqlValue[], entry: Entry, opened: number | undefined, postings: string): void {
-  const own = SELF_CONTAINED.has(entry.kind);
-  rows.push(entry.seq, entry.at, entry.kind, own ? null : (opened ?? null), own ? entry.reservation : null, postings, bodyOf(entry));
+  const body = bodyOf(entry, opened === undefined);
+  rows.push(entry.seq, entry.at, entry.kind, opened ?? null, opened === undefined ? entry.reservation : null, postings, body);
 }
 
-/** What the other columns do not say, as JSON. */
-function bodyOf(entry: Entry): string {
-  switch (entry.kind) {
-    case "reserved":
-      return `{"expiresAt":${entry.expiresAt},"detail":${JSON.stringify(entry.detail)}}`;
-    case "extended":
-      return `{"expiresAt":${entry.expiresAt}}`;
-    case "denied":
-      return JSON.stringify({ reason: entry.reason, message: entry.message, detail: entry.detail });
-    case "released":
-    case "adjusted":
-      return JSON.stringify({ why: entry.why });
-    default:
-      return `{"charge":${JSON.stringify(entry.charge)}}`;
-  }
+/** What the other columns do not say, as JSON. A call's detail is the same in all its entries and written once. */
+function bodyOf(entry: Entry, withDetail: boolean): string {
+  const { seq, at, kind, reservation, postings, detail, ...rest } = entry as Entry & { readonly detail?: CallDetail };
+  return JSON.stringify(withDetail && detail ? { ...rest, detail } : rest);
 }
 
 /** Appends the definition of a counter as one row of the table `counter`. */
@@ -74,16 +63,14 @@ export const SELECT_ENTRIES = `
   FROM entry e LEFT JOIN entry r ON r.seq = e.opened`;
 
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {
-  const body = JSON.parse(row.body) as Record<string, unknown>;
-  const opening = row.opening === null ? undefined : (JSON.parse(row.opening) as { detail: CallDetail });
   const { seq, at, reservation } = row;
   const kind = row.kind as EntryKind;
-  const base = { seq, at, reservation, postings: postingsOf(row.postings, counters) };
-  if (kind === "extended" || kind === "adjusted") return { ...base, kind, ...body } as Entry;
-  const detail = detailOf((body.detail ?? opening?.detail) as CallDetail);
-  return body.charge === undefined
-    ? ({ ...base, kind, ...body, detail } as Entry)
-    : ({ ...base, kind, detail, charge: chargeOf(body.charge as Charge) } as Entry);
+  const body = JSON.parse(row.body) as { readonly detail?: CallDetail; readonly charge?: Charge };
+  const entry = { seq, at, kind, reservation, postings: postingsOf(row.postings, counters), ...body };
+  if (kind === "extended" || kind === "adjusted") return entry as Entry;
+  const opening = row.opening === null ? body : (JSON.parse(row.opening) as typeof body);
+  const detail = detailOf((body.detail ?? opening.detail) as CallDetail);
+  return { ...entry, detail, ...(body.charge && { charge: chargeOf(body.charge) }) } as Entry;
 }
 
 /** JSON leaves out what is unknown; here it is said again. */
