@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { formatLimit, PurserError } from "@purser/core";
+import fc from "fast-check";
 import { PRESETS } from "../providers/presets/index.ts";
 import { type ConfigInput, examineConfig, readConfig } from "./read-config.ts";
 import { problemText } from "./source.ts";
@@ -381,4 +382,46 @@ test("sizes, durations and numbers are read in the ways people write them, and i
   ]) {
     assert.equal(problems(text).length, 1, text);
   }
+});
+
+test("no text makes the reader fail: all that is wrong is told with a place in the file", () => {
+  const signs = fc.constantFrom(
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\n",
+    "  ",
+    "- ",
+    "*",
+    "&a",
+    "*a",
+    "!!set",
+    "${",
+    "}",
+    "'",
+    '"',
+    "|",
+    "? ",
+    "<<: ",
+    "~",
+    "\t",
+    "---\n",
+    "\0",
+  );
+  const edit = fc.record({
+    at: fc.nat({ max: WHOLE.length }),
+    removed: fc.nat({ max: 3 }),
+    added: fc.oneof(signs, fc.string({ maxLength: 3 })),
+  });
+  fc.assert(
+    fc.property(fc.array(edit, { minLength: 1, maxLength: 4 }), (edits) => {
+      const text = edits.reduce((whole, { at, removed, added }) => whole.slice(0, at) + added + whole.slice(at + removed), WHOLE);
+      const { problems: found, warnings: doubts } = examineConfig({ ...EMPTY, text });
+      for (const { line, column, message } of [...found, ...doubts]) assert.ok(message !== "" && (line ?? 0) >= 1 && (column ?? 0) >= 1);
+    }),
+    { numRuns: 300 },
+  );
 });
