@@ -1,15 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { storeContract } from "../../testing/index.ts";
-import { openSqliteStore } from "./index.ts";
-
-function temporaryDirectory(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), "purser-store-"));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
-  return directory;
-}
+import { test } from "node:test";
+import { createFakeClock, storeContract } from "../../testing/index.ts";
+import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { temporaryDirectory } from "./directory.test-setup.ts";
+import { isSafeVersion } from "./driver.ts";
+import { openSqliteStore, readSqliteStore } from "./index.ts";
 
 for (const { name, run } of storeContract) {
   test(`SQLite store: ${name}`, async (t) => {
@@ -17,3 +14,136 @@ for (const { name, run } of storeContract) {
     await run((options) => openSqliteStore({ directory, ...options }));
   });
 }
+
+const LIMITS = [sampleLimit({ amount: 10_000 }), sampleLimit({ budget: "team", unit: "nanodollars", amount: 90_000 })];
+
+test("balances, ledger and ended reservations outlive the process", async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = createFakeClock();
+  const first = await openSqliteStore({ directory, now: clock.now });
+  await first.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
+  await first.settle(sampleSettlement("a", 321));
+  const [counters, entries] = [await first.counters(), await first.entries({})];
+  await first.close();
+  const second = await openSqliteStore({ directory, now: clock.now });
+  assert.deepEqual(await second.counters(), counters);
+  assert.deepEqual(await second.entries({}), entries);
+  assert.deepEqual(await second.settle(sampleSettlement("a", 321)), { outcome: "duplicate" });
+  assert.deepEqual(await second.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 })), { outcome: "ended" });
+  assert.deepEqual(await second.audit(), []);
+  await second.close();
+});
+
+test("what the last owner left in flight is charged at its estimate, and can still be corrected", async (t) => {
+  const directory = temporaryDirectory(t);
+  const first = await openSqliteStore({ directory });
+  await first.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
+  await first.extend({ id: "a", leaseMs: 3_600_000 });
+  await first.close();
+  const second = await openSqliteStore({ directory });
+  const [counter] = await second.counters({ budget: "company" });
+  assert.deepEqual([counter?.spent, counter?.held], [500, 0]);
+  await second.close();
+  const third = await openSqliteStore({ directory });
+  assert.deepEqual(await third.settle(sampleSettlement("a", 100)), { outcome: "corrected" });
+  assert.deepEqual(await third.audit(), []);
+  await third.close();
+  const fourth = await openSqliteStore({ directory });
+  assert.deepEqual(await fourth.settle(sampleSettlement("a", 100)), { outcome: "duplicate" });
+  await fourth.close();
+});
+
+test("a directory belongs to one process at a time, and the refusal says what to do", async (t) => {
+  const directory = temporaryDirectory(t);
+  const owner = await openSqliteStore({ directory });
+  await assert.rejects(openSqliteStore({ directory }), {
+    code: "store_locked",
+    message: new RegExp(`process ${process.pid}.*Stop that one`),
+  });
+  await owner.close();
+  const next = await openSqliteStore({ directory });
+  await next.close();
+});
+
+test("a ledger can be read beside its owner and after it", async (t) => {
+  const directory = temporaryDirectory(t);
+  await assert.rejects(readSqliteStore({ directory }), { code: "store_unavailable" });
+  const owner = await openSqliteStore({ directory });
+  const reader = await readSqliteStore({ directory });
+  assert.deepEqual(await reader.counters(), []);
+  for (const id of ["a", "b", "c"]) await owner.reserve(sampleCall({ id, limits: LIMITS, input: 500 }));
+  await owner.settle(sampleSettlement("a", 321));
+  assert.deepEqual(await reader.counters(), await owner.counters());
+  const newest = { kinds: ["reserved", "settled"], most: 2, newest: true } as const;
+  assert.deepEqual(await reader.entries(newest), await owner.entries(newest));
+  const entries = await owner.entries({});
+  await owner.close();
+  assert.deepEqual(await reader.entries({}), entries);
+  await reader.close();
+  const later = await readSqliteStore({ directory });
+  assert.deepEqual(await later.entries({}), entries);
+  await later.close();
+});
+
+test("a long ledger is read whole, page by page, from either end", async (t) => {
+  const directory = temporaryDirectory(t);
+  const store = await openSqliteStore({ directory });
+  const [limit] = LIMITS as [(typeof LIMITS)[number]];
+  const posting = { counter: limit.counter, held: 0, spent: 1 };
+  await Promise.all(
+    Array.from({ length: 2_500 }, () => store.record({ kind: "adjusted", reservation: "", postings: [posting], why: "test" })),
+  );
+  const seqs = async (newest: boolean, most: number) => (await store.entries({ most, newest })).map(({ seq }) => seq);
+  assert.deepEqual(
+    await seqs(false, 2_100),
+    Array.from({ length: 2_100 }, (_, i) => i + 1),
+  );
+  assert.deepEqual(
+    await seqs(true, 2_100),
+    Array.from({ length: 2_100 }, (_, i) => i + 401),
+  );
+  assert.equal((await store.entries({})).length, 1_000);
+  await store.close();
+});
+
+test("balances of windows long closed are forgotten, their entries are not", async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = createFakeClock();
+  const limits = [sampleLimit({ amount: 1_000, resetsAt: clock.now() + 1_000 }), ...LIMITS];
+  const first = await openSqliteStore({ directory, now: clock.now });
+  await first.reserve(sampleCall({ id: "a", limits, input: 500 }));
+  await first.settle(sampleSettlement("a", 400));
+  clock.advance(49 * 3_600_000);
+  await first.close();
+  const second = await openSqliteStore({ directory, now: clock.now });
+  assert.deepEqual(
+    (await second.counters()).map(({ ref, spent }) => [ref.budget, ref.window, spent]),
+    [
+      ["company", "lifetime", 400],
+      ["team", "lifetime", 600],
+    ],
+  );
+  assert.equal((await second.entries({ reservation: "a" }))[1]?.postings.length, 3);
+  assert.deepEqual(await second.audit(), []);
+  await second.close();
+});
+
+test("a closed store refuses with what to do", async (t) => {
+  const store = await openSqliteStore({ directory: temporaryDirectory(t) });
+  await store.close();
+  await store.close();
+  await assert.rejects(store.reserve(sampleCall({ id: "a", limits: LIMITS })), { code: "store_unavailable", message: /Open it again/ });
+  await assert.rejects(store.settle(sampleSettlement("a", 1)), { code: "store_unavailable" });
+});
+
+test("a file that is no ledger is refused with what to do", async (t) => {
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, "purser.db"), "This is not a database, but it is long enough to look at. ".repeat(100));
+  await assert.rejects(openSqliteStore({ directory }), { code: "store_unavailable", message: /restore it from a copy/ });
+  await assert.rejects(readSqliteStore({ directory }), { code: "store_unavailable" });
+});
+
+test("an SQLite that can damage the journal is not used", () => {
+  const versions = { "3.45.1": false, "3.51.2": false, "3.51.3": true, "3.52.0": false, "3.53.0": true, "3.52.1": true, "4.0.0": true };
+  for (const [version, isSafe] of Object.entries(versions)) assert.equal(isSafeVersion(version), isSafe, version);
+});
