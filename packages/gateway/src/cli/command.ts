@@ -10,13 +10,15 @@ export interface Command {
   readonly usage: string;
   /** What its help says below the usage: options, one a line, and examples. */
   readonly help: string;
-  /** As `parseArgs` takes them. `--json`, `--help` and what follows `--` are read for every command. */
-  readonly options: NonNullable<ParseArgsConfig["options"]>;
+  /** As `parseArgs` takes them; left out where a command reads `args` itself. `--json`, `--help` and `--` are read for every command. */
+  readonly options?: NonNullable<ParseArgsConfig["options"]>;
   run(input: CommandInput, context: CommandContext): Promise<CommandResult>;
 }
 
 /** What was written on the command line. */
 export interface CommandInput {
+  /** Everything after the name of the command, as it was written. */
+  readonly args: readonly string[];
   readonly positionals: readonly string[];
   readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
   /** What follows `--`; none without one. */
@@ -30,8 +32,10 @@ export interface CommandContext {
   /** Colours on a terminal, plain text elsewhere. */
   readonly style: Style;
   readonly now: () => number;
-  /** Tells people something while the command goes on: one line on stderr. */
-  readonly say: (line: string) => void;
+  /** Text on stdout while the command goes on; its result is printed in the end without this. */
+  readonly print: (text: string) => void;
+  /** Tells people something while the command goes on, on stderr. */
+  readonly say: (text: string) => void;
 }
 
 /** What a command found out: text for people, or with `--json` the same for programs. */

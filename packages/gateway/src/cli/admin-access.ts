@@ -1,0 +1,90 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { ERROR_CODES, type ErrorCode, PurserError } from "@purser/core";
+import type { Admin, AdminRequest } from "../admin/admin.ts";
+import { createAdmin } from "../admin/routes.ts";
+import { readAdminToken } from "../callers/admin-token.ts";
+import { openKeys } from "../callers/keys.ts";
+import type { Config } from "../config/config.ts";
+import { readConfig } from "../config/read-config.ts";
+import type { CommandContext, CommandInput } from "./command.ts";
+import { openLedger } from "./ledger.ts";
+import { readRunning } from "./running-gateway.ts";
+
+/** The admin API, wherever it is: of the running gateway, or over the data folder where none runs. */
+export interface AdminAccess {
+  /** The address of the gateway; none where the folder is read. */
+  readonly url: string | undefined;
+  readonly config: Config;
+  /** The body of the answer. Throws the problem as an error with its code. */
+  ask(method: "GET" | "POST" | "DELETE", target: string, body?: unknown): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** Options of every command that asks the admin API. */
+export const ACCESS_OPTIONS = { config: { type: "string" }, data: { type: "string" } } as const;
+export const ACCESS_HELP = [
+  "  --config FILE   the configuration; purser.yaml in this folder where it is left out",
+  "  --data DIR      the data folder; the configuration's where it is left out",
+  "  --json          the same for programs",
+].join("\n");
+
+/** The folder in the data folder where a demo keeps what is its own. */
+export const DEMO_FOLDER = "demo";
+
+export async function openAdminAccess({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<AdminAccess> {
+  const file = options.config as string | undefined;
+  const data = options.data as string | undefined;
+  const written = readConfig({ file, environment: env, cwd, flags: { data } });
+  const config = { ...written, dataDir: activeFolder(written.dataDir) };
+  const running = readRunning(config.dataDir);
+  const token = await readAdminToken(config.dataDir);
+  if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
+  const ledger = await openLedger(config, now);
+  const keys = await openKeys(config.dataDir);
+  const admin = createAdmin({ ...ledger, keys, now });
+  const close = async () => {
+    keys.close();
+    await ledger.close();
+  };
+  return { url: undefined, config, ask: askDirectly(admin), close };
+}
+
+/** A demo that runs in a folder where nothing else ever did is what is asked about. */
+function activeFolder(dataDir: string): string {
+  const demo = join(dataDir, DEMO_FOLDER);
+  return !existsSync(join(dataDir, "purser.db")) && readRunning(demo) ? demo : dataDir;
+}
+
+function askOver(url: string, token: string): AdminAccess["ask"] {
+  return async (method, target, body) => {
+    const headers = { authorization: `Bearer ${token}`, ...(body !== undefined && { "content-type": "application/json" }) };
+    let response: Response;
+    try {
+      response = await fetch(url + target, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
+    } catch (cause) {
+      throw new PurserError("store_unavailable", `The gateway at ${url} does not answer. Is it just starting or stopping? Try again.`, {
+        cause,
+      });
+    }
+    const answer: unknown = await response.json().catch(() => undefined);
+    if (!response.ok) throw problemError(answer, `The gateway at ${url} answered ${response.status}.`);
+    return answer;
+  };
+}
+
+function askDirectly(admin: Admin): AdminAccess["ask"] {
+  return async (method, target, body) => {
+    const { pathname, searchParams } = new URL(target, "http://purser.invalid");
+    const request: AdminRequest = { method, path: pathname, query: searchParams, body };
+    const { status, body: answer } = await admin(request);
+    if (status >= 400) throw problemError(answer, `The answer was ${status}.`);
+    return answer;
+  };
+}
+
+function problemError(answer: unknown, otherwise: string): PurserError {
+  const { code, detail } = (answer ?? {}) as { code?: unknown; detail?: unknown };
+  const known = typeof code === "string" && code in ERROR_CODES ? (code as ErrorCode) : "internal";
+  return new PurserError(known, typeof detail === "string" ? detail : otherwise);
+}

@@ -1,0 +1,346 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type DemoProvider, startDemoProvider } from "../demo/provider.ts";
+
+const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
+/** Only what a program needs to run: no key of the machine's owner reaches a test. */
+const ENV = { PATH: process.env.PATH, SystemRoot: process.env.SystemRoot, HOME: tmpdir() };
+
+let folder: string;
+let provider: DemoProvider;
+
+interface Ended {
+  readonly exit: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the program to its end. Not synchronously: the provider it calls lives in this process. */
+function purser(args: readonly string[], { env = {}, cwd = folder }: { env?: Record<string, string>; cwd?: string } = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...ENV, ...env } });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    err += chunk;
+  });
+  return new Promise((resolve) => child.once("close", (exit) => resolve({ exit, out, err })));
+}
+
+/** Starts a gateway and waits until it listens. */
+async function serve(args: readonly string[] = []) {
+  const child = spawn(process.execPath, [MAIN, "serve", "--port", "0", "--json", ...args], {
+    cwd: folder,
+    env: ENV,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  const line = await new Promise<string>((resolve, reject) => {
+    child.stdout.once("data", (chunk) => resolve(String(chunk)));
+    child.once("exit", (code) => reject(new Error(`The gateway ended with ${code}.`)));
+  });
+  const { url } = JSON.parse(line) as { url: string };
+  return {
+    url,
+    stop: () => {
+      child.kill("SIGTERM");
+      return exited;
+    },
+  };
+}
+
+function ask(url: string, headers: Record<string, string>, body: object = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify({ model: "demo-1", messages: [{ role: "user", content: "Hello" }], ...body }),
+  });
+}
+
+describe("the command line", () => {
+  before(async () => {
+    provider = await startDemoProvider({ delayMs: 0 });
+    folder = mkdtempSync(join(tmpdir(), "purser-cli-"));
+    const yaml = `
+providers:
+  demo: { base_url: { openai: "${provider.url}/v1", anthropic: "${provider.url}" }, api_key: real-key, models: ["demo-*"] }
+prices:
+  - { provider: demo, model: "demo-*", input: 2.5, output: 10 }
+budgets:
+  - { name: company, limits: ["$1 / month"] }
+  - { name: users, per: user, limits: ["700 tokens / day"] }
+`;
+    writeFileSync(join(folder, "purser.yaml"), yaml);
+  });
+  after(async () => {
+    await provider.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("help names every command, and each command explains itself", async () => {
+    const { exit, out } = await purser([]);
+    assert.equal(exit, 0);
+    for (const name of ["serve", "run", "budgets", "explain", "keys", "check"]) {
+      assert.match(out, new RegExp(`^  ${name} `, "m"));
+      const help = await purser([name, "--help"]);
+      assert.equal(help.exit, 0);
+      assert.match(help.out, new RegExp(`^Usage: purser ${name}`, "m"));
+    }
+    assert.match((await purser(["--version"])).out, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  test("what is written wrong is refused with what to write, and exit code 2", async () => {
+    for (const [args, words] of [
+      [["budgts"], /budgets/],
+      [["budgets", "--al"], /--al.*\nUsage: purser budgets/s],
+      [["keys", "revok", "x"], /revoke/],
+      [["keys", "create"], /--name/],
+      [["run", "--budget", "$1", "node"], /two dashes/],
+      [["run", "--", "node"], /--budget/],
+      [["run", "--budget", "two dollars", "--", "node"], /amount/],
+      [["explain"], /req_/],
+      [["budgets", "--config", "nowhere.yaml"], /nowhere\.yaml/],
+    ] as const) {
+      const { exit, err } = await purser(args);
+      assert.equal(exit, 2, args.join(" "));
+      assert.match(err, words);
+    }
+  });
+
+  test("with --json, an error is JSON as well", async () => {
+    const { exit, out } = await purser(["explain", "req_nothing", "--json"]);
+    assert.equal(exit, 1);
+    assert.equal(JSON.parse(out).error.code, "reservation_unknown");
+  });
+
+  test("budgets, explain and keys say the same while the gateway runs and after it has ended", async () => {
+    const gateway = await serve();
+    const made = JSON.parse(
+      (
+        await purser([
+          "keys",
+          "create",
+          "--name",
+          "chat",
+          "--team",
+          "eng",
+          "--tag",
+          "plan=pro",
+          "--may-set",
+          "user,session",
+          "--expires",
+          "30d",
+          "--json",
+        ])
+      ).out,
+    );
+    const authorization = `Bearer ${made.secret}`;
+    const answer = await ask(gateway.url, { authorization, "x-purser-user": "ann" });
+    assert.equal(answer.status, 200);
+    const id = answer.headers.get("x-purser-request-id") ?? "";
+    const refused = await ask(
+      gateway.url,
+      { authorization, "x-purser-user": "ann" },
+      { max_tokens: 4_000, messages: [{ role: "user", content: "word ".repeat(900) }] },
+    );
+    assert.ok(refused.status === 402 || refused.status === 413, String(refused.status));
+    assert.equal((await ask(gateway.url, {})).status, 401);
+
+    const running = await sayings(id);
+    assert.equal(await gateway.stop(), 0);
+    assert.deepEqual(await sayings(id), running);
+
+    const [balances, explained, , listed] = running.map((text) => JSON.parse(text));
+    assert.ok(Array.isArray(balances));
+    for (const balance of balances) {
+      assert.deepEqual(Object.keys(balance), ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at"]);
+    }
+    assert.deepEqual(
+      balances.map(({ budget, subject, held }: Record<string, unknown>) => [budget, subject, held]),
+      [
+        ["company", "", 0],
+        ["users", "user=ann", 0],
+      ],
+    );
+    assert.equal(explained.subject.team, "eng");
+    assert.equal(explained.cost_nanodollars, balances[0].spent);
+    assert.deepEqual(
+      listed.map(({ name }: { name: string }) => name),
+      ["chat"],
+    );
+    assert.ok(!readFileSync(join(folder, ".purser", "keys.json"), "utf8").includes(made.secret));
+  });
+
+  test("people get tables and sentences", async () => {
+    const budgets = await purser(["budgets"]);
+    assert.match(budgets.out, /^Budget +For +Limit +Used +Spent +Held +Left +Resets$/m);
+    assert.match(budgets.out, /^users +user=ann +700 tokens \/ day +[█▌░]{16} +\d+ % /m);
+    const last = await purser(["explain", "last"]);
+    assert.match(last.out, /^req_\S+ was refused \(.*\)\. /);
+    const { data } = JSON.parse(`{"data":${(await purser(["keys", "list", "--json"])).out}}`);
+    assert.match((await purser(["keys"])).out, new RegExp(`${data[0].id} +chat +caller +team=eng tag\\.plan=pro +user, session +Ends `));
+    assert.equal((await purser(["keys", "revoke", data[0].id])).exit, 0);
+    assert.equal((await purser(["keys", "revoke", data[0].id])).exit, 1);
+  });
+
+  test("the demo answers, refuses by its tiny budget, and is found by `purser budgets`", async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), "purser-demo-"));
+    const child = spawn(process.execPath, [MAIN, "serve", "--demo", "--port", "0"], {
+      cwd: elsewhere,
+      env: ENV,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    try {
+      const text = await new Promise<string>((resolve) => child.stdout.once("data", (chunk) => resolve(String(chunk))));
+      const commands = [...text.replaceAll("\\\n", "").matchAll(/^ +(curl .*)$/gm)].map(([, line = ""]) => line);
+      assert.equal(commands.length, 3);
+      const statuses = commands.map((command) => bash(`${command} -s -o /dev/null -w '%{http_code}'`, elsewhere));
+      assert.deepEqual(statuses, ["200", "200", "200"]);
+      assert.equal(bash(`${commands[2]} -s -o /dev/null -w '%{http_code}'`, elsewhere), "402");
+      const budgets = JSON.parse((await purser(["budgets", "--json"], { cwd: elsewhere })).out);
+      assert.ok(budgets.find(({ budget }: { budget: string }) => budget === "company").spent > 0);
+    } finally {
+      child.kill("SIGINT");
+      assert.equal(await exited, 0);
+      rmSync(elsewhere, { recursive: true, force: true });
+    }
+  });
+});
+
+/** What every reading command says in JSON. */
+async function sayings(id: string): Promise<readonly string[]> {
+  const commands = [["budgets"], ["explain", id], ["explain", "refused"], ["keys", "list"]];
+  const ended = [];
+  for (const command of commands) ended.push(await purser([...command, "--json"]));
+  for (const { exit, err } of ended) assert.equal(exit, 0, err);
+  return ended.map(({ out }) => out);
+}
+
+function bash(command: string, cwd: string): string {
+  return spawnSync("bash", ["-c", command], { cwd, encoding: "utf8" }).stdout;
+}
+
+describe("purser run", () => {
+  before(async () => {
+    provider = await startDemoProvider({ delayMs: 0 });
+    folder = mkdtempSync(join(tmpdir(), "purser-run-test-"));
+    writeFileSync(
+      join(folder, "purser.yaml"),
+      `providers: { demo: { base_url: { openai: "${provider.url}/v1" }, api_key: real-key, models: ["demo-*"] } }\nprices: [{ provider: demo, model: "demo-*", input: 2.5, output: 10 }]\n`,
+    );
+    writeFileSync(join(folder, "agent.mjs"), AGENT);
+  });
+  after(async () => {
+    await provider.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("the program meets its budget as a 402 with our words, and the bill says where the money went", async () => {
+    const { exit, out, err } = await purser(["run", "--budget", "$0.006", "--json", "--", process.execPath, "agent.mjs"], {
+      env: { OPENAI_API_KEY: "sk-the-real-one" },
+    });
+    const seen = JSON.parse(out);
+    assert.equal(exit, 7);
+    assert.equal(seen.status, 402);
+    assert.match(seen.message, /^Budget "run" is used up: \$0\.00\d+ of \$0\.006 for its whole life/);
+    assert.match(seen.key, /^pk-/);
+    const bill = JSON.parse(err.trim().split("\n").at(-1) ?? "");
+    assert.equal(bill.exit, 7);
+    assert.equal(bill.calls, seen.answers);
+    assert.equal(bill.refused, 1);
+    assert.equal(bill.models[0].output_tokens, seen.outputTokens);
+    assert.equal(bill.budgets[0].spent, bill.cost_nanodollars);
+    assert.ok(bill.cost_nanodollars > 0 && bill.cost_nanodollars <= 6_000_000);
+  });
+
+  test("the bill is printed for people on stderr, and stdout is the program's own", async () => {
+    const { out, err, exit } = await purser([
+      "run",
+      "--budget",
+      "100k tokens",
+      "--budget",
+      "2 requests",
+      "--",
+      process.execPath,
+      "agent.mjs",
+    ]);
+    assert.equal(exit, 7);
+    JSON.parse(out);
+    assert.match(err, /Purser: 2 calls, 1 refused, \$0\.00\d+\./);
+    assert.match(err, /^demo-1 +2 +/m);
+    assert.match(err, /^Last refusal: Budget "run" is used up: 2 requests of 2 requests/m);
+  });
+
+  test("a kept folder keeps each run's ledger, and gives each its full budget", async () => {
+    for (let i = 0; i < 2; i++) {
+      const { err } = await purser(["run", "--budget", "1 request", "--data", "kept", "--", process.execPath, "agent.mjs"]);
+      assert.match(err, /Purser: 1 call, 1 refused/);
+    }
+    assert.equal((await purser(["explain", "last", "--data", "kept"])).exit, 0);
+  });
+
+  test("the exit code is the program's own, by a signal too, and a missing program is said to be missing", async () => {
+    assert.equal((await purser(["run", "--budget", "$1", "--", process.execPath, "-e", "process.exit(3)"])).exit, 3);
+    assert.equal((await purser(["run", "--budget", "$1", "--", process.execPath, "-e", "process.kill(process.pid, 'SIGKILL')"])).exit, 137);
+    const missing = await purser(["run", "--budget", "$1", "--", "no-such-program"]);
+    assert.equal(missing.exit, 2);
+    assert.match(missing.err, /no command "no-such-program"/);
+  });
+
+  test("a signal reaches the program, and the bill still comes", async () => {
+    const waits = "process.on('SIGTERM', () => process.exit(5)); process.stdout.write('ready'); setInterval(() => {}, 1000)";
+    const child = spawn(process.execPath, [MAIN, "run", "--budget", "$1", "--", process.execPath, "-e", waits], { cwd: folder, env: ENV });
+    let err = "";
+    child.stderr.on("data", (chunk) => {
+      err += chunk;
+    });
+    const exited = new Promise((resolve) => child.once("close", resolve));
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    child.kill("SIGTERM");
+    assert.equal(await exited, 5);
+    assert.match(err, /Purser: 0 calls, none refused/);
+  });
+
+  test("without a key of ours, the program's own goes through, and is budgeted all the same", async () => {
+    const alone = mkdtempSync(join(tmpdir(), "purser-own-"));
+    writeFileSync(join(alone, "agent.mjs"), AGENT);
+    try {
+      const { out, err } = await purser(["run", "--budget", "2 requests", "--", process.execPath, "agent.mjs"], {
+        cwd: alone,
+        env: { OPENAI_BASE_URL: `${provider.url}/v1` },
+      });
+      assert.equal(JSON.parse(out).answers, 2);
+      assert.match(err, /Purser: 2 calls, 1 refused/);
+    } finally {
+      rmSync(alone, { recursive: true, force: true });
+    }
+  });
+});
+
+/** An agent that calls until it is refused, and then says what it saw. */
+const AGENT = `
+let answers = 0;
+let outputTokens = 0;
+for (;;) {
+  const response = await fetch(process.env.OPENAI_BASE_URL + "/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: "Bearer " + process.env.OPENAI_API_KEY },
+    body: JSON.stringify({ model: "demo-1", max_tokens: 200, messages: [{ role: "user", content: "What next?" }] }),
+  });
+  const body = await response.json();
+  if (!response.ok) {
+    console.log(JSON.stringify({ status: response.status, message: body.error.message, key: process.env.OPENAI_API_KEY, answers, outputTokens }));
+    process.exit(7);
+  }
+  answers += 1;
+  outputTokens += body.usage.completion_tokens;
+}
+`;

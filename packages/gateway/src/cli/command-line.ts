@@ -1,0 +1,87 @@
+import { readFileSync } from "node:fs";
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { PurserError } from "@purser/core";
+import { suggestion } from "../config/nearest-name.ts";
+import type { Command, CommandContext, CommandInput, CommandResult } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** Reads a command line and runs what it says. */
+export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<CommandResult> {
+  const [name = "help", ...rest] = args;
+  if (name === "--version" || name === "-v") return { exit: 0, text: version(), json: { version: version() } };
+  if (name === "help" || name === "--help" || name === "-h") return showHelp(rest[0]);
+  const command = COMMANDS.find((one) => one.name === name);
+  try {
+    if (!command) throw unknownCommand(name);
+    const before = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+    if (before.includes("--help") || before.includes("-h")) return showHelp(name);
+    return await command.run(readInput(command, rest), context);
+  } catch (error) {
+    return failure(error, command);
+  }
+}
+
+/** Whether the result is to be printed for programs. What follows `--` is another program's. */
+export function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return (end < 0 ? args : args.slice(0, end)).includes("--json");
+}
+
+function readInput({ options }: Command, args: readonly string[]): CommandInput {
+  const end = args.indexOf("--");
+  const rest = end < 0 ? undefined : args.slice(end + 1);
+  if (!options) return { args, positionals: [], options: {}, rest };
+  const config = {
+    args: [...(end < 0 ? args : args.slice(0, end))],
+    options: { ...options, json: { type: "boolean" } },
+    allowPositionals: true,
+  } satisfies ParseArgsConfig;
+  const { values, positionals } = parseArgs(config);
+  return { args, positionals, options: values as CommandInput["options"], rest };
+}
+
+function failure(error: unknown, command: Command | undefined): CommandResult {
+  const isArgumentError = error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
+  if (error instanceof UsageError || isArgumentError) {
+    const message = (error as Error).message;
+    const usage = command ? `\nUsage: purser ${command.name} ${command.usage}` : "";
+    return { exit: 2, text: message + usage, json: { error: { code: "usage", message } } };
+  }
+  if (error instanceof PurserError && error.code !== "internal") {
+    const isNo = error.code === "reservation_unknown" || error.code === "key_invalid";
+    return { exit: isNo ? 1 : 2, text: error.message, json: { error: { code: error.code, message: error.message } } };
+  }
+  throw error;
+}
+
+function unknownCommand(name: string): UsageError {
+  const names = COMMANDS.map((command) => command.name);
+  return new UsageError(`There is no \`purser ${name}\`.${suggestion(name, names)}`);
+}
+
+function showHelp(name: string | undefined): CommandResult {
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command) {
+    const text = `purser ${command.name}: ${command.summary}\n\nUsage: purser ${command.name} ${command.usage}\n\n${command.help}`;
+    const { options = {}, summary, usage } = command;
+    return { exit: 0, text, json: { name: command.name, summary, usage, options: Object.keys(options) } };
+  }
+  if (name !== undefined && !name.startsWith("-")) return failure(unknownCommand(name), undefined);
+  const widest = Math.max(...COMMANDS.map((one) => one.name.length));
+  const lines = COMMANDS.map((one) => `  ${one.name.padEnd(widest)}  ${one.summary}`);
+  const text = [
+    "purser: a budget for every LLM call",
+    "",
+    "Usage: purser COMMAND [options]",
+    "",
+    ...lines,
+    "",
+    "`purser COMMAND --help` says more. Every command takes --json. Exit code 0: done; 1: the answer is no; 2: it could not be done.",
+  ].join("\n");
+  return { exit: 0, text, json: { commands: COMMANDS.map(({ name, summary, usage }) => ({ name, summary, usage })) } };
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+}

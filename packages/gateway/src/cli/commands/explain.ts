@@ -1,0 +1,174 @@
+import { formatAmount, formatDollars, PurserError } from "@purser/core";
+import type { CallReport } from "../../admin/call-report.ts";
+import { readConfig } from "../../config/read-config.ts";
+import { DIALECTS, type DialectName } from "../../providers/provider.ts";
+import { routeModel } from "../../providers/routing.ts";
+import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
+import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import type { Style } from "../style.ts";
+import { table } from "../table.ts";
+import { UsageError } from "../usage-error.ts";
+
+export const explain: Command = {
+  name: "explain",
+  summary: "why a call was allowed or refused, and what it cost",
+  usage: "ID | --model NAME",
+  help: [
+    "  ID              the call: the answer's x-purser-request-id, `last`, or `refused` for the last refusal",
+    "  --model NAME    instead: which provider calls to this model go to, and why",
+    ACCESS_HELP,
+  ].join("\n"),
+  options: { ...ACCESS_OPTIONS, model: { type: "string" } },
+  async run(input, context) {
+    const [id] = input.positionals;
+    if (typeof input.options.model === "string") return explainRoute(input.options.model, input, context);
+    if (id === undefined) throw new UsageError("Say which call: purser explain req_… (or: purser explain last)");
+    const access = await openAdminAccess(input, context);
+    try {
+      const report = (await access.ask("GET", `/api/requests/${encodeURIComponent(await idOf(id, access.ask))}`)) as CallReport;
+      return { exit: 0, text: reportText(report, context.style), json: report };
+    } finally {
+      await access.close();
+    }
+  },
+};
+
+async function idOf(id: string, ask: (method: "GET", target: string) => Promise<unknown>): Promise<string> {
+  if (id !== "last" && id !== "refused") return id;
+  const { data } = (await ask("GET", "/api/requests?limit=100")) as { data: readonly { id: string; outcome: string }[] };
+  const found = data.find(({ outcome }) => id === "last" || outcome === "denied");
+  if (!found)
+    throw new PurserError("reservation_unknown", id === "last" ? "No call has been made yet." : "None of the last 100 calls was refused.");
+  return found.id;
+}
+
+function explainRoute(model: string, { options }: CommandInput, { env, cwd }: CommandContext): CommandResult {
+  const config = readConfig({ file: options.config as string | undefined, environment: env, cwd });
+  const routes = DIALECTS.map((dialect: DialectName) => {
+    const route = routeModel(model, dialect, config);
+    return "unknown" in route
+      ? { dialect, provider: null, why: route.unknown }
+      : { dialect, provider: route.provider.name, model: route.model, why: route.why };
+  });
+  const text = table(
+    ["Format", "Provider", "Why"],
+    routes.map(({ dialect, provider, why }) => [dialect, provider ?? "none", why]),
+  );
+  return { exit: routes.some(({ provider }) => provider !== null) ? 0 : 1, text, json: { model, routes } };
+}
+
+/** A call for people: the decision first, then what it rests on. */
+export function reportText(report: CallReport, style: Style): string {
+  const sections: readonly (readonly [title: string, body: string])[] = [
+    ["", headline(report, style)],
+    ["", factsText(report)],
+    ["Budgets", balancesText(report)],
+    ["Arithmetic", arithmeticText(report)],
+    ["Ledger", entriesText(report)],
+  ];
+  return sections
+    .filter(([, body]) => body !== "")
+    .map(([title, body]) => (title === "" ? body : `${style.bold(title)}\n${indented(body)}`))
+    .join("\n\n");
+}
+
+function headline({ id, outcome, cost_nanodollars, usage, message, reason, entries, certainty }: CallReport, style: Style): string {
+  const cost = cost_nanodollars === null ? "no known price" : formatDollars(cost_nanodollars);
+  if (outcome === "denied") return `${style.red(`${id} was refused`)} (${reason}). ${message}`;
+  if (outcome === "in flight")
+    return `${style.yellow(`${id} is in flight`)}: what it can cost at most is held, and nothing is charged yet.`;
+  if (outcome === "released")
+    return `${style.green(`${id} was allowed and charged nothing`)}: ${entries.find(({ why }) => why !== undefined)?.why ?? "its hold was returned"}.`;
+  if (outcome === "expired") return `${style.yellow(`${id} was allowed; its end is unknown`)}, so its estimate is charged: ${cost}.`;
+  const tokens = `${tokensOf(usage, "input_tokens")} in, ${tokensOf(usage, "output_tokens")} out`;
+  const by =
+    certainty === "confirmed"
+      ? "as the provider counted"
+      : certainty === "estimated"
+        ? "as Purser counted, because the provider did not say"
+        : "at its estimate, because its end is unknown";
+  return `${style.green(`${id} was allowed and charged ${cost}`)}: ${tokens}, ${by}.`;
+}
+
+function tokensOf(usage: CallReport["usage"], kind: string): string {
+  const tokens = usage?.[kind];
+  return typeof tokens === "number" ? `${tokens.toLocaleString("en-US")} tokens` : "an unknown number of tokens";
+}
+
+function factsText({ at, model, provider, subject, estimate, would_refuse }: CallReport): string {
+  const { tags = {}, provider: _provider, model: _model, ...own } = subject;
+  const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
+    ([name, value]) => `${name}=${value}`,
+  );
+  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : "a bound by its size, because that was enough to decide"})`;
+  const most = estimate.cost_nanodollars === null ? "" : `, ${formatDollars(estimate.cost_nanodollars)}`;
+  const facts: readonly (readonly [string, string])[] = [
+    ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
+    ["Model", `${model ?? "unknown"} at ${provider ?? "unknown"}`],
+    ["Charged to", who.join(" ") || "nobody in particular"],
+    ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
+    ...(would_refuse.length > 0 ? [["Would refuse", `${would_refuse.join(", ")} (they only observe)`] as const] : []),
+  ];
+  return facts.map(([name, text]) => `${name.padEnd(12)}  ${text}`).join("\n");
+}
+
+function balancesText({ balances, outcome }: CallReport): string {
+  if (balances.length === 0)
+    return outcome === "denied" ? "A refused call holds nothing and is charged nothing." : "No budget applies to this call.";
+  const rows = balances.map(({ budget, subject, unit, window, held, spent }) => [
+    budget,
+    subject,
+    window,
+    formatAmount(held, unit),
+    unit === "concurrent" ? "" : formatAmount(spent, unit),
+  ]);
+  return table(["Budget", "For", "Window", "Held", "Charged"], rows, [3, 4]);
+}
+
+function arithmeticText({ arithmetic, cost_nanodollars, price }: CallReport): string {
+  if (cost_nanodollars === null) return "";
+  if (!arithmetic) return price === null ? "" : `${formatDollars(cost_nanodollars)} by the price of ${price}.`;
+  const rows = arithmetic.map(({ kind, tokens, picodollars_per_token }) => [
+    `${tokens.toLocaleString("en-US")} ${kind}`,
+    `× ${perMillion(picodollars_per_token)} per million`,
+    `= ${exactDollars(tokens * picodollars_per_token)}`,
+  ]);
+  const total = ["", "together, rounded up once", `= ${formatDollars(cost_nanodollars)}`];
+  return `${table(["Tokens", "Price", "Cost"], [...rows, total])}\nThe price is from ${price}.`;
+}
+
+function perMillion(picodollars: number): string {
+  return formatDollars(picodollars * 1000);
+}
+
+/** Pico-dollars, exactly: a term may have a fraction of a nano-dollar, which only the sum is rounded for. */
+function exactDollars(picodollars: number): string {
+  const rest = picodollars % 1000;
+  const whole = formatDollars((picodollars - rest) / 1000);
+  if (rest === 0) return whole;
+  const decimals = (whole.split(".")[1] ?? "").padEnd(9, "0");
+  return `${whole.split(".")[0]}.${decimals}${String(rest).padStart(3, "0").replace(/0+$/, "")}`;
+}
+
+function entriesText({ entries }: CallReport): string {
+  const rows = entries.flatMap(({ seq, at, kind, postings, why }) => {
+    const first = [`#${seq}`, `${at.slice(11, 23)}`, why === undefined ? kind : `${kind} (${why})`];
+    if (postings.length === 0) return [[...first, "", "", ""]];
+    return postings.map(({ budget, subject, unit, held, spent }, i) => [
+      ...(i === 0 ? first : ["", "", ""]),
+      subject === "" ? budget : `${budget} (${subject})`,
+      changeText(held, unit),
+      changeText(spent, unit),
+    ]);
+  });
+  return table(["Entry", "Time", "What", "Balance", "Held", "Spent"], rows, [4, 5]);
+}
+
+function changeText(amount: number, unit: Parameters<typeof formatAmount>[1]): string {
+  if (amount === 0) return "";
+  return `${amount > 0 ? "+" : "-"}${formatAmount(Math.abs(amount), unit)}`;
+}
+
+function indented(text: string): string {
+  return text.replace(/^/gm, "  ");
+}

@@ -1,0 +1,266 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { defineBudget, type Entry, type Store, type Usage } from "@purser/core";
+import { type BalanceJson, balanceJson } from "../../admin/balances.ts";
+import { startGateway } from "../../app.ts";
+import { openKeys } from "../../callers/keys.ts";
+import type { Config } from "../../config/config.ts";
+import { readConfig } from "../../config/read-config.ts";
+import { PRESETS } from "../../providers/presets/index.ts";
+import type { Provider } from "../../providers/provider.ts";
+import { shortDollars } from "../amounts.ts";
+import type { Command, CommandContext, CommandInput } from "../command.ts";
+import { openLedger } from "../ledger.ts";
+import { styleFor } from "../style.ts";
+import { table } from "../table.ts";
+import { UsageError } from "../usage-error.ts";
+import { balancesText } from "./budgets.ts";
+
+export const run: Command = {
+  name: "run",
+  summary: "put a budget around any program",
+  usage: "--budget '$2' [--budget '100k tokens'] [--config FILE] [--data DIR] -- COMMAND [ARGUMENTS]",
+  help: [
+    "Starts a gateway for this one command, points the program's base URLs at it, and prints the bill at the end.",
+    "The exit code is the program's own. Providers and prices come from purser.yaml where there is one; its budgets do not apply.",
+    "",
+    "  --budget LIMIT  what the whole run may use; may be repeated: '$2', '100k tokens', '50 requests'",
+    "  --data DIR      keeps the ledger of the run in this folder, for `purser explain`; else it is gone with the run",
+    "  --own-keys      the program has keys of its own: they are passed on to the provider",
+    "  --json          the bill as JSON, on stderr: stdout is the program's own",
+    "",
+    "The program finds the gateway by OPENAI_BASE_URL, OPENAI_API_BASE and ANTHROPIC_BASE_URL. Keys of providers stay with the gateway;",
+    "the program gets one that is worth this budget and no more.",
+    "",
+    "Example: purser run --budget '$2' -- node agent.js",
+  ].join("\n"),
+  options: {
+    budget: { type: "string", multiple: true },
+    config: { type: "string" },
+    data: { type: "string" },
+    "own-keys": { type: "boolean" },
+  },
+  async run(input, context) {
+    const { options, rest, positionals } = input;
+    const limits = (options.budget ?? []) as readonly string[];
+    if (limits.length === 0) throw new UsageError("Say what the run may use: purser run --budget '$2' -- COMMAND");
+    const [command, ...args] = rest ?? [];
+    if (command === undefined || positionals.length > 0)
+      throw new UsageError("Write the command after two dashes: purser run --budget '$2' -- node agent.js");
+    const keptData = options.data as string | undefined;
+    const dataDir = keptData === undefined ? mkdtempSync(join(tmpdir(), "purser-run-")) : resolve(context.cwd, keptData);
+    try {
+      const plan = planRun(limits, dataDir, input, context);
+      const since = context.now();
+      const exit = await runWithGateway(plan, [command, ...args], context);
+      const bill = await billOf(plan.config, since, context);
+      const style = styleFor(process.stderr, context.env);
+      context.say(options.json === true ? JSON.stringify({ exit, ...bill }) : billText(bill, { ...context, style }));
+      return { exit, text: "", json: undefined };
+    } finally {
+      if (keptData === undefined) rmSync(dataDir, { recursive: true, force: true });
+    }
+  },
+};
+
+/** One run: the configuration of its gateway, and what its calls are known by. */
+interface Run {
+  readonly config: Config;
+  readonly task: string;
+  readonly isPassedThrough: boolean;
+}
+
+/** The providers and prices of the file, and one budget. The gateway serves this run alone, so whatever it is asked is the run's. */
+function planRun(limits: readonly string[], dataDir: string, { options }: CommandInput, { env, cwd }: CommandContext): Run {
+  const config = readConfig({ file: options.config as string | undefined, environment: env, cwd, flags: { host: "127.0.0.1", port: 0 } });
+  const task = `run-${randomBytes(4).toString("hex")}`;
+  const providers = config.file === undefined ? config.providers.map((provider) => elsewhere(provider, env)) : config.providers;
+  // A folder that is kept knows earlier runs: a name of its own gives each its full budget.
+  const budget = defineBudget({ name: options.data === undefined ? "run" : task, limits });
+  return {
+    config: { ...config, dataDir, providers, budgets: [budget], allowances: [] },
+    task,
+    isPassedThrough: options["own-keys"] === true || providers.every(({ apiKey }) => apiKey === undefined),
+  };
+}
+
+/** Where the environment already points a program at another server, that is where its calls go on to. */
+function elsewhere(provider: Provider, env: CommandContext["env"]): Provider {
+  const url = (name: string) => env[name]?.trim().replace(/\/+$/, "") || undefined;
+  if (provider.name === "openai") {
+    const openai = url("OPENAI_BASE_URL") ?? url("OPENAI_API_BASE");
+    return openai === undefined ? provider : { ...provider, baseUrls: { ...provider.baseUrls, "openai-chat": openai }, models: ["*"] };
+  }
+  const anthropic = provider.name === "anthropic" ? url("ANTHROPIC_BASE_URL") : undefined;
+  return anthropic === undefined ? provider : { ...provider, baseUrls: { ...provider.baseUrls, "anthropic-messages": anthropic } };
+}
+
+async function runWithGateway(
+  { config, task, isPassedThrough }: Run,
+  command: readonly string[],
+  context: CommandContext,
+): Promise<number> {
+  const secret = isPassedThrough ? undefined : await makeKey(config.dataDir, task);
+  const gateway = await startGateway({ config, onNotice: context.say });
+  try {
+    return await runProgram(command, environmentOf(context.env, gateway.url, secret), context);
+  } finally {
+    await gateway.close();
+  }
+}
+
+async function makeKey(dataDir: string, task: string): Promise<string> {
+  const keys = await openKeys(dataDir);
+  const { secret } = await keys.create({ name: task, attributes: { task }, maySet: ["user", "session", "feature", "tag.*"] });
+  keys.close();
+  return secret;
+}
+
+/** What the program gets to see: our addresses, and where we hold the keys of providers, our key in their place. */
+function environmentOf(env: CommandContext["env"], url: string, secret: string | undefined): NodeJS.ProcessEnv {
+  const addresses = { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_BASE: `${url}/v1`, ANTHROPIC_BASE_URL: url };
+  if (secret === undefined) return { ...env, ...addresses };
+  const variables = [...PRESETS.values()].flatMap((preset) => preset.env).filter((name) => env[name] !== undefined);
+  const held = Object.fromEntries(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", ...variables].map((name) => [name, secret]));
+  const token = env.ANTHROPIC_AUTH_TOKEN === undefined ? {} : { ANTHROPIC_AUTH_TOKEN: secret };
+  return { ...env, ...addresses, ...held, ...token };
+}
+
+async function runProgram([command = "", ...args]: readonly string[], env: NodeJS.ProcessEnv, { cwd }: CommandContext): Promise<number> {
+  const child = spawn(command, args, { cwd, env, stdio: "inherit" });
+  const stop = forwardSignals(child);
+  try {
+    return await new Promise<number>((done, fail) => {
+      child.once("error", (cause: NodeJS.ErrnoException) => {
+        fail(cause.code === "ENOENT" ? new UsageError(`There is no command "${command}".`) : cause);
+      });
+      child.once("exit", (code, signal) => done(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+    });
+  } finally {
+    stop();
+  }
+}
+
+/** The program decides what a signal means, and the bill comes after it. Ctrl-C reaches it through the terminal by itself. */
+function forwardSignals(child: ChildProcess): () => void {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const listeners = signals.map((signal) => {
+    const listener = () => {
+      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+    };
+    process.on(signal, listener);
+    return [signal, listener] as const;
+  });
+  return () => {
+    for (const [signal, listener] of listeners) process.off(signal, listener);
+  };
+}
+
+/** What a run used, by model, and what is left. */
+export interface Bill {
+  readonly calls: number;
+  readonly refused: number;
+  readonly cost_nanodollars: number;
+  readonly models: readonly ModelBill[];
+  readonly budgets: readonly BalanceJson[];
+  /** The last refusal in its own words. */
+  readonly refusal: string | null;
+}
+
+export interface ModelBill {
+  readonly model: string;
+  readonly calls: number;
+  readonly input_tokens: number;
+  readonly cache_read_input_tokens: number;
+  readonly cache_write_input_tokens: number;
+  readonly output_tokens: number;
+  readonly reasoning_output_tokens: number;
+  readonly cost_nanodollars: number;
+}
+
+const PAGE = 1_000;
+
+async function billOf(config: Config, since: number, { now }: CommandContext): Promise<Bill> {
+  const ledger = await openLedger(config, now);
+  try {
+    const models = new Map<string, ModelBill>();
+    let refused = 0;
+    let refusal: string | null = null;
+    for await (const entry of entriesSince(ledger.store, since)) {
+      if (entry.kind === "denied") {
+        refused += 1;
+        refusal = entry.message;
+      } else if (entry.kind === "settled" || entry.kind === "expired") {
+        const model = entry.detail.subject.model ?? "unknown";
+        models.set(model, added(models.get(model), model, entry.charge.usage, entry.charge.cost ?? 0));
+      }
+    }
+    const bills = [...models.values()];
+    const balances = await ledger.budgets.balances();
+    return {
+      calls: bills.reduce((sum, { calls }) => sum + calls, 0),
+      refused,
+      cost_nanodollars: bills.reduce((sum, { cost_nanodollars }) => sum + cost_nanodollars, 0),
+      models: bills,
+      budgets: balances.map(balanceJson),
+      refusal,
+    };
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function* entriesSince(store: Pick<Store, "entries">, since: number): AsyncGenerator<Entry> {
+  for (let after = 0; ; ) {
+    const page = await store.entries({ since, after, kinds: ["settled", "expired", "denied"], most: PAGE });
+    yield* page;
+    const last = page.at(-1);
+    if (!last || page.length < PAGE) return;
+    after = last.seq;
+  }
+}
+
+function added(bill: ModelBill | undefined, model: string, usage: Usage, cost: number): ModelBill {
+  return {
+    model,
+    calls: (bill?.calls ?? 0) + 1,
+    input_tokens: (bill?.input_tokens ?? 0) + (usage.inputTokens ?? 0),
+    cache_read_input_tokens: (bill?.cache_read_input_tokens ?? 0) + (usage.cacheReadInputTokens ?? 0),
+    cache_write_input_tokens: (bill?.cache_write_input_tokens ?? 0) + (usage.cacheWriteInputTokens ?? 0),
+    output_tokens: (bill?.output_tokens ?? 0) + (usage.outputTokens ?? 0),
+    reasoning_output_tokens: (bill?.reasoning_output_tokens ?? 0) + (usage.reasoningOutputTokens ?? 0),
+    cost_nanodollars: (bill?.cost_nanodollars ?? 0) + cost,
+  };
+}
+
+/** The bill for people. Kinds of tokens that nobody used are left out. */
+export function billText(
+  { calls, refused, cost_nanodollars, models, budgets, refusal }: Bill,
+  context: Pick<CommandContext, "style" | "now">,
+): string {
+  const { style } = context;
+  const refusals = refused === 0 ? "none refused" : style.red(`${refused} refused`);
+  const total = `${style.bold("Purser:")} ${calls} call${calls === 1 ? "" : "s"}, ${refusals}, ${style.bold(shortDollars(cost_nanodollars))}.`;
+  const kinds = KINDS.filter(({ field }) => models.some((model) => model[field] > 0));
+  const rows = models.map((model) => [
+    model.model,
+    String(model.calls),
+    ...kinds.map(({ field }) => model[field].toLocaleString("en-US")),
+    shortDollars(model.cost_nanodollars),
+  ]);
+  const heading = ["Model", "Calls", ...kinds.map(({ title }) => title), "Cost"].map(style.dim);
+  const byModel = models.length === 0 ? [] : ["", table(heading, rows, heading.map((_, column) => column).slice(1))];
+  const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context, budgets.length)];
+  return ["", total, ...byModel, ...left, ...(refusal === null ? [] : ["", `Last refusal: ${refusal}`])].join("\n");
+}
+
+const KINDS = [
+  { field: "input_tokens", title: "Input" },
+  { field: "cache_read_input_tokens", title: "of it cached" },
+  { field: "cache_write_input_tokens", title: "of it written to cache" },
+  { field: "output_tokens", title: "Output" },
+  { field: "reasoning_output_tokens", title: "of it reasoning" },
+] as const;

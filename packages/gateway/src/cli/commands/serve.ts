@@ -1,0 +1,141 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { PurserError } from "@purser/core";
+import { isLoopback, type RunningGateway, startGateway } from "../../app.ts";
+import type { Config } from "../../config/config.ts";
+import { readConfig } from "../../config/read-config.ts";
+import { problemText } from "../../config/source.ts";
+import { watchConfig } from "../../config/watch.ts";
+import { type Demo, openDemo } from "../../demo/demo.ts";
+import { introduction } from "../../demo/introduction.ts";
+import { DEMO_FOLDER } from "../admin-access.ts";
+import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import { programName } from "../program-name.ts";
+import { readRunning, removeRunning, writeRunning } from "../running-gateway.ts";
+
+export const serve: Command = {
+  name: "serve",
+  summary: "run the gateway",
+  usage: "[--config FILE] [--port N] [--host H] [--data DIR] [--demo]",
+  help: [
+    "  --config FILE   the configuration; purser.yaml in this folder where it is left out.",
+    "                  Changes of the file are taken over without a restart.",
+    "  --port N        4100 where nothing says otherwise; 0 takes a free one",
+    "  --host H        127.0.0.1 where nothing says otherwise: this machine only",
+    "  --data DIR      the folder for the journal and the keys; .purser where nothing says otherwise",
+    "  --demo          a provider, budgets and a key of its own: everything can be tried without any provider's key",
+    "  --json          one line of JSON when it listens",
+    "",
+    "Ctrl-C lets the calls in flight end, settles them, and stops. A second Ctrl-C stops at once.",
+  ].join("\n"),
+  options: {
+    config: { type: "string" },
+    port: { type: "string" },
+    host: { type: "string" },
+    data: { type: "string" },
+    demo: { type: "boolean" },
+  },
+  async run(input, context) {
+    const { options } = input;
+    const flags = {
+      host: options.host as string | undefined,
+      port: options.port as string | undefined,
+      data: options.data as string | undefined,
+    };
+    const onWarning = (warning: Parameters<typeof problemText>[0]) => context.say(`Warning: ${problemText(warning)}`);
+    const source = { file: options.config as string | undefined, environment: context.env, flags, cwd: context.cwd };
+    const config = readConfig({ ...source, onWarning });
+    return options.demo === true ? serveDemo(config, input, context) : serveConfig(config, { ...source, onWarning }, input, context);
+  },
+};
+
+async function serveConfig(
+  config: Config,
+  source: Omit<Parameters<typeof watchConfig>[2], "current">,
+  input: CommandInput,
+  context: CommandContext,
+): Promise<CommandResult> {
+  const { say } = context;
+  const gateway = await startGateway({ config, onNotice: say });
+  const unwatch =
+    config.file === undefined
+      ? () => undefined
+      : watchConfig(
+          config.file,
+          ({ config: changed, needsRestart }) => {
+            gateway.reload(changed).then(
+              () =>
+                say(
+                  `${config.file} is taken over.${needsRestart.length > 0 ? ` A restart is needed for ${needsRestart.join(", ")}.` : ""}`,
+                ),
+              (error: unknown) => say(`${config.file} cannot be taken over: ${(error as Error).message}`),
+            );
+          },
+          { ...source, current: config, onError: (error) => say(`${error.message}\nNothing was changed.`) },
+        );
+  announce(input, context, gateway, welcome(config, gateway, context));
+  await untilStopped(gateway, config.dataDir, context);
+  unwatch();
+  return { exit: 0, text: "", json: undefined };
+}
+
+async function serveDemo(config: Config, input: CommandInput, context: CommandContext): Promise<CommandResult> {
+  const dataDir = join(config.dataDir, DEMO_FOLDER);
+  const other = readRunning(dataDir);
+  if (other)
+    throw new PurserError("store_locked", `A demo runs here already, at ${other.url} (process ${other.pid}). Use it, or stop it first.`);
+  // What an earlier demo spent is of no interest, and its key is gone with it.
+  rmSync(dataDir, { recursive: true, force: true });
+  const demo = await openDemo({ server: config.server, dataDir });
+  try {
+    const gateway = await startGateway({ config: demo.config, onNotice: context.say });
+    announce(input, context, gateway, demoWelcome(demo, gateway, context));
+    await untilStopped(gateway, dataDir, context);
+  } finally {
+    await demo.close();
+  }
+  return { exit: 0, text: "", json: undefined };
+}
+
+function demoWelcome({ secret }: Demo, { url }: RunningGateway, { style, cwd }: CommandContext): string {
+  return introduction({ url, secret, program: programName(cwd), style });
+}
+
+function announce({ options }: CommandInput, { print }: CommandContext, { url }: RunningGateway, welcome: string): void {
+  print(options.json === true ? JSON.stringify({ url, pid: process.pid }) : welcome);
+}
+
+function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): string {
+  const program = programName(cwd);
+  const withKey = config.providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name }) => name);
+  const isOpen = keys.isEmpty && isLoopback(config.server.host);
+  const budgets = config.budgets.length;
+  return [
+    `${style.bold("Purser is up:")} ${url}`,
+    `Configuration: ${config.file ?? "none, so all is as it is by default"}. Data: ${config.dataDir}.`,
+    budgets === 0
+      ? "There are no budgets: calls are counted, and none is refused."
+      : `${budgets} budget${budgets === 1 ? "" : "s"}: ${config.budgets.map(({ name }) => name).join(", ")}.`,
+    withKey.length > 0 ? `Providers with a key: ${withKey.join(", ")}.` : "No provider has a key: each caller's own is passed on.",
+    isOpen
+      ? `There are no keys yet, so every program on this machine is the owner. Make one: ${program} keys create --name NAME`
+      : "Calls need a key.",
+    "",
+    `  export OPENAI_BASE_URL=${url}/v1`,
+    `  export ANTHROPIC_BASE_URL=${url}`,
+    "",
+  ].join("\n");
+}
+
+/** Waits for the signal to stop, then lets calls end. The second signal is the system's to act on: it ends the process at once. */
+async function untilStopped(gateway: RunningGateway, dataDir: string, { say }: CommandContext): Promise<void> {
+  writeRunning(dataDir, { url: gateway.url, pid: process.pid });
+  await new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+  process.removeAllListeners("SIGINT");
+  process.removeAllListeners("SIGTERM");
+  say("Stopping: calls in flight may end, and no new ones are taken.");
+  removeRunning(dataDir);
+  await gateway.close();
+}

@@ -1,0 +1,75 @@
+import { defineBudget } from "@purser/core";
+import { openKeys } from "../callers/keys.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
+import { DEMO_MODELS, type DemoProvider, startDemoProvider } from "./provider.ts";
+
+/** Everything that can be tried without any provider's key: a provider on this machine, budgets at five levels, and a key. */
+export interface Demo {
+  readonly config: Config;
+  /** The secret of the key that the demo made. */
+  readonly secret: string;
+  close(): Promise<void>;
+}
+
+export interface DemoOptions {
+  readonly server: ServerConfig;
+  /** A folder of its own: what is tried out is no one's real spend. */
+  readonly dataDir: string;
+}
+
+export const DEMO_TASK = "tidy-up";
+
+/** Starts the demo's provider and makes its configuration and key. The gateway is started by whoever asked for the demo. */
+export async function openDemo({ server, dataDir }: DemoOptions): Promise<Demo> {
+  const provider = await startDemoProvider();
+  const keys = await openKeys(dataDir);
+  const { secret } = await keys.create({
+    name: "demo",
+    attributes: { team: "demo" },
+    maySet: ["feature", "user", "session", "task", "tag.*"],
+  });
+  keys.close();
+  return { config: demoConfig(provider, server, dataDir), secret, close: () => provider.close() };
+}
+
+function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string): Config {
+  return {
+    file: undefined,
+    server,
+    dataDir,
+    providers: [
+      {
+        name: "demo",
+        baseUrls: { "openai-chat": `${url}/v1`, "anthropic-messages": url },
+        authHeader: "authorization",
+        apiKey: "none-needed",
+        models: DEMO_MODELS,
+        headers: {},
+        timeoutMs: 60_000,
+      },
+    ],
+    routes: [],
+    budgets: [
+      defineBudget({ name: "company", limits: ["$20 / month"] }),
+      defineBudget({ name: "team demo", for: { team: "demo" }, limits: ["$5 / week", "1M tokens / day"] }),
+      defineBudget({
+        name: "chat feature",
+        for: { feature: "chat" },
+        limits: ["200k tokens / day"],
+        request: { maxInput: 4_000, maxOutput: 500 },
+      }),
+      defineBudget({ name: "each user", per: "user", limits: ["20k tokens / day", "60 requests / hour", "4 concurrent"] }),
+      defineBudget({ name: "each task", per: "task", limits: ["$0.05"] }),
+      defineBudget({ name: "tiny", for: { feature: "tiny" }, limits: ["300 tokens / day"] }),
+    ],
+    prices: [
+      { provider: "demo", model: "demo-1", input: "2.50", output: "10", max_output: 1_000 },
+      { provider: "demo", model: "demo-mini", input: "0.15", output: "0.60", max_output: 1_000 },
+    ],
+    defaultPrice: undefined,
+    allowances: [],
+    defaultMaxOutput: 1_000,
+    onDisconnect: "abort",
+    expose: { cost: true, left: true },
+  };
+}
