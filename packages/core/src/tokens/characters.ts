@@ -11,7 +11,8 @@ export const SPACE = 7; // white space that is no line break
 export const NEWLINE = 8; // only \r and \n
 /** No character: the bytes end here. */
 export const END = 9;
-const SEVERAL_BYTES = 16;
+/** The first byte of several: the class is that of the whole character. */
+export const SEVERAL_BYTES = 16;
 
 /** The class of each character of Unicode, in two steps: blocks of 128 code points, most of which share their content. */
 export interface Characters {

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
 import type { Characters } from "./characters.ts";
-import { classOfSeveral, LETTER, LOWER, MARK, NEWLINE, NUMBER, PUNCTUATION, SPACE, UPPER, widthOf } from "./characters.ts";
+import { classOfSeveral, LETTER, LOWER, MARK, NEWLINE, NUMBER, PUNCTUATION, SEVERAL_BYTES, SPACE, UPPER, widthOf } from "./characters.ts";
 import type { Splitter } from "./splitter.ts";
 import { LOOKAHEAD } from "./splitter.ts";
 
@@ -31,7 +31,7 @@ export function createGptSplitter(characters: Characters, { casedWords, contract
 
   function classAt(bytes: Uint8Array, at: number): number {
     const kind = byByte[bytes[at]!]!;
-    return kind < 16 ? kind : classOfSeveral(characters, bytes, at);
+    return kind < SEVERAL_BYTES ? kind : classOfSeveral(characters, bytes, at);
   }
 
   /** `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+` from `at`, or -1. Where it ends in capitals, it gives them back up to the last caseless letter. */
@@ -141,12 +141,31 @@ export function createGptSplitter(characters: Characters, { casedWords, contract
     return blanks(bytes, start, length);
   }
 
+  /**
+   * The end of a piece that is an ASCII word with at most one ASCII character before it, or 0: most pieces of most texts, told apart
+   * with one look at each byte. A character of several bytes right behind it leaves the decision to the rules above.
+   */
+  function endOfAsciiWord(bytes: Uint8Array, start: number): number {
+    let at = start;
+    let kind = byByte[bytes[at]!]!;
+    if (kind === SPACE || (kind === PUNCTUATION && (!isPiece || bytes[at] !== APOSTROPHE))) kind = byByte[bytes[++at]!]!;
+    if (kind !== LOWER && kind !== UPPER) return 0;
+    if (casedWords) {
+      while (kind === UPPER) kind = byByte[bytes[++at]!]!;
+      while (kind === LOWER) kind = byByte[bytes[++at]!]!;
+    } else {
+      while (kind === LOWER || kind === UPPER) kind = byByte[bytes[++at]!]!;
+    }
+    if (kind >= SEVERAL_BYTES) return 0;
+    return isSuffix && bytes[at] === APOSTROPHE ? contraction(bytes, at) : at;
+  }
+
   return (bytes, length, last, ends) => {
     let count = 0;
     let at = 0;
     looked = 0;
     while (at < length) {
-      at = endOfPiece(bytes, at, length);
+      at = endOfAsciiWord(bytes, at) || endOfPiece(bytes, at, length);
       if (!last && (at > length - LOOKAHEAD || looked > length - LOOKAHEAD)) break;
       ends[count++] = at;
     }

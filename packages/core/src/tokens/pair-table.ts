@@ -3,10 +3,18 @@ import type { Vocabulary } from "./vocabulary.ts";
 
 /** Finds the token that two tokens are merged to: an open hash table of the last merges of all tokens. */
 export interface PairTable {
-  /** Three integers an entry: left, right and merged token; left is -1 where the entry is free. Four apart, to stay in one cache line. */
+  /**
+   * Two integers an entry, both -1 where it is free: the left token with the low bits of the merged one above it, and the right token
+   * with the high bits above it. A token has at most 18 bits.
+   */
   readonly entries: Int32Array;
   readonly shift: number;
 }
+
+export const TOKEN_BITS = 18;
+export const TOKEN_MASK = (1 << TOKEN_BITS) - 1;
+const HALF_BITS = 32 - TOKEN_BITS;
+const HALF_MASK = (1 << HALF_BITS) - 1;
 
 const LEFT_FACTOR = 0x9e3779b1;
 const RIGHT_FACTOR = 0x85ebca6b;
@@ -15,18 +23,22 @@ export function pairTable({ left, right }: Vocabulary): PairTable {
   const bits = Math.ceil(Math.log2(left.length * 1.6));
   const shift = 32 - bits;
   const mask = (1 << bits) - 1;
-  const entries = new Int32Array(4 << bits).fill(-1);
+  const entries = new Int32Array(2 << bits).fill(-1);
   for (let token = 0; token < left.length; token++) {
     const first = left[token]!;
     if (first === token) continue;
     const second = right[token]!;
     let at = pairHash(first, second, shift);
-    while (entries[4 * at]! >= 0) at = (at + 1) & mask;
-    entries[4 * at] = first;
-    entries[4 * at + 1] = second;
-    entries[4 * at + 2] = token;
+    while (entries[2 * at]! !== -1) at = (at + 1) & mask;
+    entries[2 * at] = first | ((token & HALF_MASK) << TOKEN_BITS);
+    entries[2 * at + 1] = second | ((token >> HALF_BITS) << TOKEN_BITS);
   }
   return { entries, shift };
+}
+
+/** The token that an entry's two tokens are merged to. */
+export function mergedToken(low: number, high: number): number {
+  return (low >>> TOKEN_BITS) | ((high >>> TOKEN_BITS) << HALF_BITS);
 }
 
 export function pairHash(first: number, second: number, shift: number): number {

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
-import { pairHash, pairTable } from "./pair-table.ts";
+import { mergedToken, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /**
@@ -23,7 +23,7 @@ const REMEMBERED_BITS = 15;
 export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
   const { trie, tokenAt, length, shorter, left, right } = vocabulary;
   const { entries, shift } = pairTable(vocabulary);
-  const entryMask = entries.length / 4 - 1;
+  const entryMask = entries.length / 2 - 1;
   /** Answers about pairs, by a hash of the pair: the left token, then the right one and the answer in its lowest bit. */
   const remembered = new Int32Array(2 << REMEMBERED_BITS).fill(-1);
   /** The tokens chosen so far, and the places no token may end at, for one piece at a time. */
@@ -33,10 +33,10 @@ export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
 
   function merged(first: number, second: number): number {
     for (let at = pairHash(first, second, shift); ; at = (at + 1) & entryMask) {
-      const entry = 4 * at;
-      const found = entries[entry]!;
-      if (found < 0) return -1;
-      if (found === first && entries[entry + 1] === second) return entries[entry + 2]!;
+      const low = entries[2 * at]!;
+      if (low === -1) return -1;
+      const high = entries[2 * at + 1]!;
+      if ((low & TOKEN_MASK) === first && (high & TOKEN_MASK) === second) return mergedToken(low, high);
     }
   }
 
@@ -101,30 +101,37 @@ export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
         chosen = new Int32Array(2 * size);
         barred = new Uint8Array(2 * size + 1);
       }
-      barred.fill(0, 0, size + 1);
       const stepsAllowed = steps + Math.min(STEPS_PER_BYTE * size, STEPS_MAX);
       let count = 0;
       let at = 0;
       let before = -1;
+      let hasBarred = false;
       for (;;) {
-        if (steps > stepsAllowed) return size;
+        if (steps > stepsAllowed) {
+          count = size;
+          break;
+        }
         steps++;
         const reached = at + length[next]!;
         if (barred[reached] === 0 && (before < 0 || mayStandBeside(before, next))) {
           chosen[count++] = next;
-          if (reached === size) return count;
+          if (reached === size) break;
           before = next;
           at = reached;
           next = longest(bytes, start + at, end);
         } else if (shorter[next]! >= 0) next = shorter[next]!;
         else {
           barred[at] = 1;
+          hasBarred = true;
           next = before;
           at -= length[before]!;
           count--;
           before = count > 0 ? chosen[count - 1]! : -1;
         }
       }
+      // Nothing is barred between pieces, and in most of them nothing ever is.
+      if (hasBarred) barred.fill(0, 0, size + 1);
+      return count;
     },
     steps: () => steps,
   };
