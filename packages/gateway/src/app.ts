@@ -12,6 +12,7 @@ import type { Keys } from "./callers/key.ts";
 import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import type { Gateway } from "./pipeline.ts";
+import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -54,10 +55,20 @@ export async function startGateway({ config, onNotice = () => undefined, store: 
 
   const inFlight = new Map<string, Reservation>();
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
-  let gateway: Gateway = { config, budgets, prices, upstream, inFlight, identify: identifyCaller, newId, onError };
+  let gateway: Gateway = {
+    config,
+    budgets,
+    prices,
+    upstream,
+    route: createRouter(config),
+    inFlight,
+    identify: identifyCaller,
+    newId,
+    onError,
+  };
   let isDraining = false;
   const calls = new Set<Promise<void>>();
-  const admin = createAdmin({ budgets, store, keys, now: Date.now });
+  const admin = createAdmin({ budgets, store, keys, prices: { card: (...model) => gateway.prices.card(...model) } });
   const server = createHttpServer({ gateway: () => gateway, admin, isDraining: () => isDraining, calls });
   await listen(server, config.server);
   const timers = [
@@ -77,7 +88,7 @@ export async function startGateway({ config, onNotice = () => undefined, store: 
     async reload(next) {
       const nextPrices = pricesOf(next);
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
-      gateway = { ...gateway, config: next, prices: nextPrices };
+      gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
       isDraining = true;

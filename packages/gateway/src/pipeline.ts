@@ -18,7 +18,7 @@ import type { Dialect, ModelCall, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import { credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Provider } from "./providers/provider.ts";
-import { routeModel } from "./providers/routing.ts";
+import type { Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type Outcome, type RelayOptions, relay } from "./relay.ts";
 import type { Upstream } from "./upstream.ts";
@@ -29,6 +29,7 @@ export interface Gateway {
   readonly budgets: Budgets;
   readonly prices: PriceSource;
   readonly upstream: Upstream;
+  readonly route: Router;
   /** Reservations whose calls are in flight, so that their leases are renewed. */
   readonly inFlight: Map<string, Reservation>;
   identify(request: IncomingMessage): Identified;
@@ -77,7 +78,7 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
   const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)));
-  const route = routeModel(call.model, dialect.name, gateway.config);
+  const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
   const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
@@ -179,14 +180,36 @@ async function estimatedUsage(dialect: Dialect, call: ModelCall, model: string, 
 }
 
 /** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
-function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): { readonly origin: string; readonly path: string } {
-  const base = provider.baseUrls[dialect.name];
-  if (base === undefined)
-    throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
-  const url = new URL(base + dialect.path);
+function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): Target {
+  const target = baseTarget(provider, dialect);
   const query = (request.url ?? "").split("?")[1];
-  if (query) for (const [name, value] of new URLSearchParams(query)) if (name !== "key") url.searchParams.append(name, value);
-  return { origin: url.origin, path: url.pathname + url.search };
+  if (!query) return target;
+  const parameters = new URLSearchParams(query);
+  parameters.delete("key");
+  return parameters.size === 0 ? target : { ...target, path: `${target.path}?${parameters}` };
+}
+
+interface Target {
+  readonly origin: string;
+  readonly path: string;
+}
+
+/** Addresses as URLs, taken apart once for each provider of a configuration. */
+const targets = new WeakMap<Provider, Map<Dialect, Target>>();
+
+function baseTarget(provider: Provider, dialect: Dialect): Target {
+  const known = targets.get(provider) ?? new Map<Dialect, Target>();
+  targets.set(provider, known);
+  let target = known.get(dialect);
+  if (!target) {
+    const base = provider.baseUrls[dialect.name];
+    if (base === undefined)
+      throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
+    const { origin, pathname } = new URL(base + dialect.path);
+    target = { origin, path: pathname };
+    known.set(dialect, target);
+  }
+  return target;
 }
 
 function upstreamHeaders(request: IncomingMessage, provider: Provider, { providerKey }: Caller): string[] {

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
+import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
@@ -87,10 +88,7 @@ async function showBudget(gateway: Gateway, request: IncomingMessage, response: 
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const balances = await gateway.budgets.balances({ subject: identified.caller.subject });
-  const data = balances.map(({ resetsAt, timezone: _zone, ...balance }) => ({
-    ...balance,
-    resets_at: resetsAt === undefined ? null : new Date(resetsAt).toISOString(),
-  }));
+  const data = balances.map(balanceJson);
   end(response, 200, { data });
 }
 

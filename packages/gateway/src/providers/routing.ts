@@ -40,6 +40,26 @@ export function routeModel(model: string, dialect: DialectName, { providers, rou
   );
 }
 
+export type Router = (model: string, dialect: DialectName) => Route | UnknownRoute;
+
+/** Names of models come from callers, so only so many answers are kept. */
+const ROUTES_KEPT = 1_000;
+
+/** The rule for one configuration, which answers the same question once. */
+export function createRouter(routing: Routing): Router {
+  const known = new Map<string, Route | UnknownRoute>();
+  return (model, dialect) => {
+    const question = `${dialect} ${model}`;
+    let route = known.get(question);
+    if (!route) {
+      if (known.size >= ROUTES_KEPT) known.clear();
+      route = routeModel(model, dialect, routing);
+      known.set(question, route);
+    }
+    return route;
+  };
+}
+
 type Decided = Route | UnknownRoute | undefined;
 
 function routeByConfiguration(model: string, dialect: DialectName, providers: readonly Provider[], routes: Routing["routes"]): Decided {
