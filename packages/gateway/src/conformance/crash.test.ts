@@ -55,7 +55,8 @@ async function checkBooks(data: string, asked: ReadonlySet<string>): Promise<voi
       for (const { counter, held, spent } of entry.postings) {
         const sum = running.get(counter.key) ?? { held: 0, spent: 0 };
         running.set(counter.key, { held: sum.held + held, spent: sum.spent + spent });
-        if (counter.unit === "tokens") assert.ok(sum.held + held + sum.spent + spent <= TOKENS_LIMIT, `over the limit at entry ${entry.seq}`);
+        if (counter.unit === "tokens")
+          assert.ok(sum.held + held + sum.spent + spent <= TOKENS_LIMIT, `over the limit at entry ${entry.seq}`);
       }
     }
     for (const user of asked) {
@@ -108,11 +109,15 @@ async function loadUntilKilled({ child, url }: GatewayProcess, callsBefore: numb
 function callOnce(url: string, agent: Agent, user: string, stream: boolean): Promise<boolean> {
   const body = JSON.stringify({ model: "any", user, stream, max_tokens: 20, messages: [{ role: "user", content: "Count me." }] });
   return new Promise((resolve) => {
-    const call = request(`${url}/v1/chat/completions`, { method: "POST", agent, headers: { "content-type": "application/json" } }, (response) => {
-      response.resume();
-      response.on("end", () => resolve(response.complete));
-      response.on("close", () => resolve(response.complete));
-    });
+    const call = request(
+      `${url}/v1/chat/completions`,
+      { method: "POST", agent, headers: { "content-type": "application/json" } },
+      (response) => {
+        response.resume();
+        response.on("end", () => resolve(response.complete));
+        response.on("close", () => resolve(response.complete));
+      },
+    );
     call.on("error", () => resolve(false));
     call.end(body);
   });
@@ -124,7 +129,9 @@ interface GatewayProcess {
 }
 
 async function startGatewayProcess(config: string): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   for await (const line of lines) {
     if (line.startsWith("{")) return { child, url: JSON.parse(line).url };

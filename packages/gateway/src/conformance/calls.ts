@@ -1,0 +1,44 @@
+/** The two formats, each with what a plain call in it looks like. */
+export const FORMATS = [
+  { name: "openai", path: "/v1/chat/completions" },
+  { name: "anthropic", path: "/v1/messages" },
+] as const;
+
+export type Format = (typeof FORMATS)[number];
+
+/** A small call that is right in both formats. */
+export const PLAIN_CALL = { model: "m", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }] } as const;
+
+export const JSON_HEADERS = { "content-type": "application/json" };
+
+// biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
+export type Json = any;
+
+/** What came back of a call. */
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly json: Json;
+}
+
+/** Sends a call as a client without an SDK would. A text is sent as it stands. */
+export async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Answered> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { ...JSON_HEADERS, ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  return readAnswer(response);
+}
+
+export async function readAnswer(response: Response): Promise<Answered> {
+  const text = await response.text();
+  let json: Json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status: response.status, headers: response.headers, text, json };
+}
