@@ -2,8 +2,8 @@
  * How fast tokens are counted, beside other packages: every slice of text is new to every counter (after a warm-up on other text of its kind), and the counters take turns in random
  * order on the same slice, so that only ratios of one slice are compared.
  *   node bench/counting.mjs [--peers DIRECTORY]
- * Peers (gpt-tokenizer, tiktoken, bpe-openai-wasm) and the translated texts (typescript 5) come from packages installed in DIRECTORY:
- *   npm install --prefix DIRECTORY gpt-tokenizer@4.0.0 tiktoken@1.0.22 bpe-openai-wasm@0.1.0 typescript@5.9.3
+ * Peers (gpt-tokenizer, tiktoken, bpe-openai-wasm) and texts in other languages (quran-json, and the messages of typescript 5) come from packages installed in DIRECTORY:
+ *   npm install --prefix DIRECTORY gpt-tokenizer@4.0.0 tiktoken@1.0.22 bpe-openai-wasm@0.1.0 quran-json@3.1.2 typescript@5.9.3
  * What is not installed is named as not run. The novel is read from PURSER_DATA.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -122,9 +122,17 @@ function readCorpora(peers, notRun) {
     // As an image would be: compressed, so that nothing repeats.
     corpora.base64 = deflateRawSync(corpora.english.slice(600_000, 2_000_000)).toString("base64");
   } else notRun.english = "PURSER_DATA has no war-and-peace.txt.";
-  const translations = join(peers, "node_modules/typescript/lib");
-  for (const [corpus, language] of Object.entries({ russian: "ru", chinese: "zh-cn", japanese: "ja", korean: "ko", german: "de" })) {
-    const path = join(translations, language, "diagnosticMessages.generated.json");
+  const packages = join(peers, "node_modules");
+  for (const [corpus, language] of Object.entries({ russian: "ru", chinese: "zh", spanish: "es", bengali: "bn" })) {
+    const path = join(packages, "quran-json/dist", `quran_${language}.json`);
+    if (existsSync(path))
+      corpora[corpus] = JSON.parse(readFileSync(path, "utf8"))
+        .flatMap(({ verses }) => verses.map(({ translation }) => translation))
+        .join("\n");
+    else notRun[corpus] = `quran-json is not installed in ${peers}.`;
+  }
+  for (const [corpus, language] of Object.entries({ japanese: "ja", korean: "ko" })) {
+    const path = join(packages, "typescript/lib", language, "diagnosticMessages.generated.json");
     if (existsSync(path)) corpora[corpus] = Object.values(JSON.parse(readFileSync(path, "utf8"))).join("\n");
     else notRun[corpus] = `typescript 5 is not installed in ${peers}.`;
   }
