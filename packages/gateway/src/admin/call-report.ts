@@ -131,9 +131,9 @@ function chargeOf(entries: readonly Entry[]): Charge | undefined {
   return entries.flatMap((entry) => ("charge" in entry ? [entry.charge] : [])).at(-1);
 }
 
-function arithmeticOf({ subject, price }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
+function arithmeticOf({ subject }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
   const card = prices?.card(subjectValue(subject, "provider") ?? "", subjectValue(subject, "model") ?? "", at);
-  return card && cost !== undefined && card.source === price ? chargeLines(card, usage, cost) : undefined;
+  return card && cost !== undefined ? chargeLines(card, usage, cost) : undefined;
 }
 
 function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {

@@ -2,7 +2,7 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { link, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-export const ADMIN_TOKEN_FILE = "admin.token";
+const ADMIN_TOKEN_FILE = "admin.token";
 
 /** The owner's token of a data folder: whoever can read the folder is the owner. Made at the first start, readable by its owner only. */
 export async function readOrCreateAdminToken(directory: string): Promise<string> {

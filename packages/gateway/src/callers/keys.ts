@@ -14,7 +14,7 @@ export interface KeysOptions {
   readonly freshMs?: number;
 }
 
-export const KEYS_FILE = "keys.json";
+const KEYS_FILE = "keys.json";
 
 /**
  * The keys in a folder, `keys.json`, readable by its owner only. Other processes may make and revoke keys at the same time.

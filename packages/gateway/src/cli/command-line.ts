@@ -3,8 +3,8 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { PurserError } from "@purser/core";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "./command.ts";
+import { UsageError } from "./commands/outcome.ts";
 import { COMMANDS } from "./commands.ts";
-import { UsageError } from "./usage-error.ts";
 
 /** Reads a command line and runs what it says. */
 export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<CommandResult> {

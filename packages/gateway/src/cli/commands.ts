@@ -1,8 +1,10 @@
 import type { Command } from "./command.ts";
 import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
+import { count } from "./commands/count.ts";
 import { explain } from "./commands/explain.ts";
 import { keys } from "./commands/keys.ts";
+import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
 
@@ -16,8 +18,27 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",
-    usage: "[FILE]",
-    help: "  FILE    purser.yaml in this folder where it is left out\n  --json  the same for programs",
+    usage: "[FILE] [--schema]",
+    help: "  FILE      purser.yaml in this folder where it is left out\n  --schema  the JSON Schema of the file, for editors",
     run: ({ args }, { env, cwd }) => check([...args], { environment: env, cwd }),
+  },
+  {
+    name: "price",
+    summary: "what a model costs",
+    usage: "MODEL [--provider NAME] [--input TOKENS] [--output TOKENS] [--at YYYY-MM-DD] [--config FILE]",
+    help: [
+      "  --provider NAME   where it is bought; the provider that calls to it would go to where it is left out",
+      "  --input TOKENS    with --output: what one call of this size costs",
+      "  --at YYYY-MM-DD   the price of another day",
+      "  --config FILE     the configuration, whose own prices count; purser.yaml where it is left out",
+    ].join("\n"),
+    run: ({ args }, { env, cwd }) => price([...args], { environment: env, cwd }),
+  },
+  {
+    name: "count",
+    summary: "how many tokens a text has, and what it costs to send",
+    usage: "[--model MODEL] [--provider NAME] [--config FILE] [FILE|-]",
+    help: "  FILE           the text; what is piped in where it is left out\n  --model MODEL  for which model; gpt-4o where it is left out",
+    run: ({ args }, { env, cwd }) => count([...args], { environment: env, cwd }),
   },
 ];

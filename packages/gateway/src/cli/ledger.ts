@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Budgets, createMemoryStore, PurserError, type Store } from "@purser/core";
-import { createPriceBook, type PriceBook } from "@purser/core/prices";
+import type { PriceBook } from "@purser/core/prices";
 import { readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
+import { priceBook } from "./commands/price.ts";
 
 /** Balances and ledger of a data folder, read without a server. */
 export interface Ledger {
@@ -18,8 +19,8 @@ export async function openLedger(config: Config, now: () => number): Promise<Led
   const store = existsSync(join(config.dataDir, "purser.db"))
     ? readOnly(await readSqliteStore({ directory: config.dataDir }))
     : createMemoryStore({ now });
-  const { budgets, defaultPrice, allowances } = config;
-  const prices = createPriceBook({ overrides: config.prices, ...(defaultPrice && { fallback: defaultPrice }) });
+  const { budgets, allowances } = config;
+  const prices = priceBook(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 

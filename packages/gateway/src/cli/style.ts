@@ -8,10 +8,10 @@ export interface Style {
 }
 
 const asIs = (text: string) => text;
-export const PLAIN: Style = { bold: asIs, dim: asIs, red: asIs, green: asIs, yellow: asIs };
+const PLAIN: Style = { bold: asIs, dim: asIs, red: asIs, green: asIs, yellow: asIs };
 
 const marked = (on: number, off: number) => (text: string) => `\u001b[${on}m${text}\u001b[${off}m`;
-export const COLOURED: Style = {
+const COLOURED: Style = {
   bold: marked(1, 22),
   dim: marked(2, 22),
   red: marked(31, 39),

@@ -17,8 +17,6 @@ export interface DemoOptions {
   readonly dataDir: string;
 }
 
-export const DEMO_TASK = "tidy-up";
-
 /** Starts the demo's provider and makes its configuration and key. The gateway is started by whoever asked for the demo. */
 export async function openDemo({ server, dataDir }: DemoOptions): Promise<Demo> {
   const provider = await startDemoProvider();

@@ -7,7 +7,7 @@ import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "./outcome.ts";
 
 export const explain: Command = {
   name: "explain",
@@ -58,7 +58,7 @@ function explainRoute(model: string, { options }: CommandInput, { env, cwd }: Co
 }
 
 /** A call for people: the decision first, then what it rests on. */
-export function reportText(report: CallReport, style: Style): string {
+function reportText(report: CallReport, style: Style): string {
   const sections: readonly (readonly [title: string, body: string])[] = [
     ["", headline(report, style)],
     ["", factsText(report)],

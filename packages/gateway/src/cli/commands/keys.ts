@@ -4,7 +4,7 @@ import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import { table } from "../table.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "./outcome.ts";
 
 export const keys: Command = {
   name: "keys",

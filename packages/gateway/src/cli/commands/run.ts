@@ -16,8 +16,8 @@ import type { Command, CommandContext, CommandInput } from "../command.ts";
 import { openLedger } from "../ledger.ts";
 import { styleFor } from "../style.ts";
 import { table } from "../table.ts";
-import { UsageError } from "../usage-error.ts";
 import { balancesText } from "./budgets.ts";
+import { UsageError } from "./outcome.ts";
 
 export const run: Command = {
   name: "run",
@@ -28,7 +28,7 @@ export const run: Command = {
     "The exit code is the program's own. Providers and prices come from purser.yaml where there is one; its budgets do not apply.",
     "",
     "  --budget LIMIT  what the whole run may use; may be repeated: '$2', '100k tokens', '50 requests'",
-    "  --data DIR      keeps the ledger of the run in this folder, for `purser explain`; else it is gone with the run",
+    "  --data DIR      keeps the ledger of the run, for `purser explain`, in a folder of its own below DIR; else it is gone with the run",
     "  --own-keys      the program has keys of its own: they are passed on to the provider",
     "  --json          the bill as JSON, on stderr: stdout is the program's own",
     "",
@@ -50,15 +50,19 @@ export const run: Command = {
     const [command, ...args] = rest ?? [];
     if (command === undefined || positionals.length > 0)
       throw new UsageError("Write the command after two dashes: purser run --budget '$2' -- node agent.js");
+    const task = `run-${randomBytes(4).toString("hex")}`;
     const keptData = options.data as string | undefined;
-    const dataDir = keptData === undefined ? mkdtempSync(join(tmpdir(), "purser-run-")) : resolve(context.cwd, keptData);
+    // Every run has a ledger of its own: runs may overlap, and none begins with what another one spent.
+    const dataDir = keptData === undefined ? mkdtempSync(join(tmpdir(), "purser-run-")) : resolve(context.cwd, keptData, task);
     try {
-      const plan = planRun(limits, dataDir, input, context);
+      const plan = planRun({ limits, dataDir, task }, input, context);
       const since = context.now();
       const exit = await runWithGateway(plan, [command, ...args], context);
       const bill = await billOf(plan.config, since, context);
       const style = styleFor(process.stderr, context.env);
       context.say(options.json === true ? JSON.stringify({ exit, ...bill }) : billText(bill, { ...context, style }));
+      if (keptData !== undefined && options.json !== true)
+        context.say(`\nThe ledger is in ${join(keptData, task)}: purser explain last --data ${join(keptData, task)}`);
       return { exit, text: "", json: undefined };
     } finally {
       if (keptData === undefined) rmSync(dataDir, { recursive: true, force: true });
@@ -74,12 +78,14 @@ interface Run {
 }
 
 /** The providers and prices of the file, and one budget. The gateway serves this run alone, so whatever it is asked is the run's. */
-function planRun(limits: readonly string[], dataDir: string, { options }: CommandInput, { env, cwd }: CommandContext): Run {
+function planRun(
+  { limits, dataDir, task }: { readonly limits: readonly string[]; readonly dataDir: string; readonly task: string },
+  { options }: CommandInput,
+  { env, cwd }: CommandContext,
+): Run {
   const config = readConfig({ file: options.config as string | undefined, environment: env, cwd, flags: { host: "127.0.0.1", port: 0 } });
-  const task = `run-${randomBytes(4).toString("hex")}`;
   const providers = config.file === undefined ? config.providers.map((provider) => elsewhere(provider, env)) : config.providers;
-  // A folder that is kept knows earlier runs: a name of its own gives each its full budget.
-  const budget = defineBudget({ name: options.data === undefined ? "run" : task, limits });
+  const budget = defineBudget({ name: "run", limits });
   return {
     config: { ...config, dataDir, providers, budgets: [budget], allowances: [] },
     task,
@@ -163,7 +169,8 @@ function forwardSignals(child: ChildProcess): () => void {
 export interface Bill {
   readonly calls: number;
   readonly refused: number;
-  readonly cost_nanodollars: number;
+  /** null where a call was to a model without a price. */
+  readonly cost_nanodollars: number | null;
   readonly models: readonly ModelBill[];
   readonly budgets: readonly BalanceJson[];
   /** The last refusal in its own words. */
@@ -178,7 +185,7 @@ export interface ModelBill {
   readonly cache_write_input_tokens: number;
   readonly output_tokens: number;
   readonly reasoning_output_tokens: number;
-  readonly cost_nanodollars: number;
+  readonly cost_nanodollars: number | null;
 }
 
 const PAGE = 1_000;
@@ -195,15 +202,15 @@ async function billOf(config: Config, since: number, { now }: CommandContext): P
         refusal = entry.message;
       } else if (entry.kind === "settled" || entry.kind === "expired") {
         const model = entry.detail.subject.model ?? "unknown";
-        models.set(model, added(models.get(model), model, entry.charge.usage, entry.charge.cost ?? 0));
+        models.set(model, added(models.get(model), model, entry.charge.usage, entry.charge.cost));
       }
     }
     const bills = [...models.values()];
     const balances = await ledger.budgets.balances();
     return {
-      calls: bills.reduce((sum, { calls }) => sum + calls, 0),
+      calls: bills.reduce((total, { calls }) => total + calls, 0),
       refused,
-      cost_nanodollars: bills.reduce((sum, { cost_nanodollars }) => sum + cost_nanodollars, 0),
+      cost_nanodollars: sum(bills.map(({ cost_nanodollars }) => cost_nanodollars)),
       models: bills,
       budgets: balances.map(balanceJson),
       refusal,
@@ -223,7 +230,7 @@ async function* entriesSince(store: Pick<Store, "entries">, since: number): Asyn
   }
 }
 
-function added(bill: ModelBill | undefined, model: string, usage: Usage, cost: number): ModelBill {
+function added(bill: ModelBill | undefined, model: string, usage: Usage, cost: number | undefined): ModelBill {
   return {
     model,
     calls: (bill?.calls ?? 0) + 1,
@@ -232,24 +239,29 @@ function added(bill: ModelBill | undefined, model: string, usage: Usage, cost: n
     cache_write_input_tokens: (bill?.cache_write_input_tokens ?? 0) + (usage.cacheWriteInputTokens ?? 0),
     output_tokens: (bill?.output_tokens ?? 0) + (usage.outputTokens ?? 0),
     reasoning_output_tokens: (bill?.reasoning_output_tokens ?? 0) + (usage.reasoningOutputTokens ?? 0),
-    cost_nanodollars: (bill?.cost_nanodollars ?? 0) + cost,
+    cost_nanodollars: sum([bill ? bill.cost_nanodollars : 0, cost ?? null]),
   };
 }
 
+/** A sum with an unknown part is unknown. */
+function sum(amounts: readonly (number | null)[]): number | null {
+  return amounts.reduce((total, amount) => (total === null || amount === null ? null : total + amount), 0);
+}
+
 /** The bill for people. Kinds of tokens that nobody used are left out. */
-export function billText(
+function billText(
   { calls, refused, cost_nanodollars, models, budgets, refusal }: Bill,
   context: Pick<CommandContext, "style" | "now">,
 ): string {
   const { style } = context;
   const refusals = refused === 0 ? "none refused" : style.red(`${refused} refused`);
-  const total = `${style.bold("Purser:")} ${calls} call${calls === 1 ? "" : "s"}, ${refusals}, ${style.bold(shortDollars(cost_nanodollars))}.`;
+  const total = `${style.bold("Purser:")} ${calls} call${calls === 1 ? "" : "s"}, ${refusals}, ${style.bold(cost_nanodollars === null ? "at a cost that is not known" : shortDollars(cost_nanodollars))}.`;
   const kinds = KINDS.filter(({ field }) => models.some((model) => model[field] > 0));
   const rows = models.map((model) => [
     model.model,
     String(model.calls),
     ...kinds.map(({ field }) => model[field].toLocaleString("en-US")),
-    shortDollars(model.cost_nanodollars),
+    model.cost_nanodollars === null ? "no price" : shortDollars(model.cost_nanodollars),
   ]);
   const heading = ["Model", "Calls", ...kinds.map(({ title }) => title), "Cost"].map(style.dim);
   const byModel = models.length === 0 ? [] : ["", table(heading, rows, heading.map((_, column) => column).slice(1))];
