@@ -1,6 +1,7 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
 import { mergedToken, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { ROOT_SLOT } from "./vocabulary.ts";
 
 /**
  * Counts the tokens of one piece without merging: tries the longest token at each place and steps back where byte-pair encoding could not
@@ -76,9 +77,9 @@ export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
   }
 
   function longest(bytes: Uint8Array, from: number, end: number): number {
-    let slot = 0;
-    let link = trie[0]!;
-    let found = 0;
+    let slot = ROOT_SLOT;
+    let link = trie[2 * ROOT_SLOT]!;
+    let found = ROOT_SLOT;
     let at = from;
     while (at < end) {
       const next = (link >> 1) + bytes[at]!;

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
-import { readVocabulary } from "./vocabulary.ts";
+import { ROOT_SLOT, readVocabulary } from "./vocabulary.ts";
 
 const unpack = (name: string) => brotliDecompressSync(readFileSync(new URL(`../../vocabularies/${name}.bin`, import.meta.url)));
 const sha256 = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
@@ -37,7 +37,7 @@ test("every token is found in the trie and is made of two earlier ones", () => {
     const { trie, tokenAt, length, left, right, shorter } = readVocabulary(packed);
     const tokens = tokensOf(packed).map((token) => Buffer.from(token, "base64"));
     for (const [token, bytes] of tokens.entries()) {
-      let slot = 0;
+      let slot = ROOT_SLOT;
       for (const byte of bytes) {
         const next = (trie[2 * slot]! >> 1) + byte;
         if (trie[2 * next + 1] !== slot) assert.fail(`${name}: token ${token} is not in the trie`);

@@ -15,9 +15,11 @@ export interface Vocabulary {
 
 const HEAD_BYTES = 12;
 const PLANES = 6;
-const FREE = -1;
+const NONE = -1;
+/** How many places are tried for a node with several children before it goes to the free end. */
 const TRIES = 6;
-const ROOT = 0;
+/** Where walks of the trie begin. */
+export const ROOT_SLOT = 1;
 
 /** Reads what `scripts/pack-vocabularies.mjs` writes; the format is described there. */
 export function readVocabulary(packed: Uint8Array): Vocabulary {
@@ -26,61 +28,67 @@ export function readVocabulary(packed: Uint8Array): Vocabulary {
   const shared = plane(0);
   const added = plane(1);
   const leftBytes = plane(2);
-  const ranks = [plane(3), plane(4), plane(5)] as const;
+  const low = plane(3);
+  const middle = plane(4);
+  const high = plane(5);
   const suffixes = packed.subarray(HEAD_BYTES + PLANES * n);
 
-  // The tokens come sorted, so walking them makes the trie in preorder: a stack of nodes by depth is all that is needed.
+  // The tokens come sorted, so walking them makes the trie in preorder: the first child of a node is the next node, and a stack of
+  // nodes by depth is all that is needed.
   const nodesMax = suffixes.length + 1;
   const label = new Uint8Array(nodesMax);
-  const firstChild = new Int32Array(nodesMax);
-  const lastChild = new Int32Array(nodesMax);
+  const isLeaf = new Uint8Array(nodesMax);
   const sibling = new Int32Array(nodesMax);
-  const tokenOfNode = new Int32Array(nodesMax).fill(-1);
+  const tokenOfNode = new Int32Array(nodesMax).fill(NONE);
   const length = new Uint8Array(n);
   const shorter = new Int32Array(n);
   const left = new Int32Array(n);
   const right = new Int32Array(n);
   const rightBytesAt = new Int32Array(n);
-  const nodeAtDepth = new Int32Array(256);
-  const longestTokenAtDepth = new Int32Array(256).fill(-1);
-  const bytesAtDepth = new Uint8Array(256);
   const rightBytes = new Uint8Array(tokenBytes(shared, added));
-  let nodes = 1;
+  const nodeAtDepth = new Int32Array(257);
+  const tokenAtDepth = new Int32Array(257).fill(NONE); // the longest token that ends at this depth or above
+  const byteAtDepth = new Uint8Array(257);
+  let depth = 0;
+  let node = 0;
   let suffixAt = 0;
   let rightAt = 0;
   for (let i = 0; i < n; i++) {
-    let depth = shared[i]!;
-    let node = nodeAtDepth[depth]!;
-    for (let end = depth + added[i]!; depth < end; ) {
-      const byte = suffixes[suffixAt++]!;
-      const child = nodes++;
-      label[child] = byte;
-      if (firstChild[node] === 0) firstChild[node] = child;
-      else sibling[lastChild[node]!] = child;
-      lastChild[node] = child;
-      longestTokenAtDepth[depth + 1] = longestTokenAtDepth[depth]!;
-      bytesAtDepth[depth++] = byte;
-      nodeAtDepth[depth] = child;
-      node = child;
+    const kept = shared[i]!;
+    if (kept < depth) {
+      isLeaf[node] = 1;
+      sibling[nodeAtDepth[kept + 1]!] = node + 1;
     }
-    const token = ranks[0][i]! | (ranks[1][i]! << 8) | (ranks[2][i]! << 16);
+    depth = kept;
+    for (const end = kept + added[i]!; depth < end; ) {
+      const byte = suffixes[suffixAt++]!;
+      byteAtDepth[depth] = byte;
+      label[++node] = byte;
+      tokenAtDepth[depth + 1] = tokenAtDepth[depth]!;
+      nodeAtDepth[++depth] = node;
+    }
+    const token = low[i]! | (middle[i]! << 8) | (high[i]! << 16);
     tokenOfNode[node] = token;
     length[token] = depth;
-    shorter[token] = longestTokenAtDepth[depth]!;
-    longestTokenAtDepth[depth] = token;
+    shorter[token] = tokenAtDepth[depth]!;
+    tokenAtDepth[depth] = token;
     const split = leftBytes[i]!;
     left[token] = split === 0 ? token : tokenOfNode[nodeAtDepth[split]!]!;
-    right[token] = token;
     rightBytesAt[token] = rightAt;
-    if (split > 0) for (let at = split; at < depth; at++) rightBytes[rightAt++] = bytesAtDepth[at]!;
+    if (split > 0) for (let at = split; at < depth; at++) rightBytes[rightAt++] = byteAtDepth[at]!;
   }
+  isLeaf[node] = 1;
 
-  const { trie, tokenAt } = placeNodes(nodes, label, firstChild, sibling, tokenOfNode);
+  const { trie, tokenAt } = placeNodes(node + 1, label, isLeaf, sibling, tokenOfNode);
   for (let token = 0; token < n; token++) {
-    if (left[token] === token) continue;
-    let slot = ROOT;
+    const first = left[token]!;
+    if (first === token) {
+      right[token] = token;
+      continue;
+    }
+    let slot = ROOT_SLOT;
     const from = rightBytesAt[token]!;
-    const end = from + length[token]! - length[left[token]!]!;
+    const end = from + length[token]! - length[first]!;
     for (let at = from; at < end; at++) slot = (trie[2 * slot]! >> 1) + rightBytes[at]!;
     right[token] = tokenAt[slot]!;
   }
@@ -93,40 +101,44 @@ function tokenBytes(shared: Uint8Array, added: Uint8Array): number {
   return sum;
 }
 
-/** Gives every node a slot so that all children of a node are at one base plus their byte, and no two nodes share a slot. */
-function placeNodes(nodes: number, label: Uint8Array, firstChild: Int32Array, sibling: Int32Array, tokenOfNode: Int32Array) {
-  const slots = nodes + (nodes >> 2) + 1024;
-  const trie = new Int32Array(2 * slots).fill(FREE);
-  const tokenAt = new Int32Array(slots).fill(-1);
+/**
+ * Gives every node a slot so that all children of a node are at one base plus their byte, and no two nodes share a slot. A free slot has
+ * no parent, which is why the slots begin at 1.
+ */
+function placeNodes(nodes: number, label: Uint8Array, isLeaf: Uint8Array, sibling: Int32Array, tokenOfNode: Int32Array) {
+  const slots = nodes + (nodes >> 4) + 1024;
+  const trie = new Int32Array(2 * slots);
+  const tokenAt = new Int32Array(slots);
   const slotOf = new Int32Array(nodes);
-  trie[1] = ROOT;
-  let firstFree = 1; // every slot below is taken
-  let top = 1; // every slot from here is free
-  let wideFrom = 1; // where to look for room for several children; the gaps left below it are filled by only children
+  slotOf[0] = ROOT_SLOT;
+  trie[2 * ROOT_SLOT + 1] = ROOT_SLOT;
+  let firstFree = ROOT_SLOT + 1; // every slot below is taken
+  let top = firstFree; // every slot from here is free
+  let wideFrom = firstFree; // where to look for room for several children; the gaps left below are for only children
   for (let node = 0; node < nodes; node++) {
     const slot = slotOf[node]!;
-    const isToken = tokenOfNode[node]! >= 0 ? 1 : 0;
-    if (isToken) tokenAt[slot] = tokenOfNode[node]!;
-    const first = firstChild[node]!;
-    if (first === 0) {
+    const token = tokenOfNode[node]!;
+    const isToken = token >= 0 ? 1 : 0;
+    if (isToken) tokenAt[slot] = token;
+    if (isLeaf[node] === 1) {
       trie[2 * slot] = isToken;
       continue;
     }
-    let base: number;
+    const first = node + 1;
     const firstLabel = label[first]!;
+    let base = -1;
     if (sibling[first] === 0) {
-      while (trie[2 * firstFree + 1] !== FREE) firstFree++;
+      while (trie[2 * firstFree + 1] !== 0) firstFree++;
       let at = Math.max(firstFree, firstLabel);
-      while (trie[2 * at + 1] !== FREE) at++;
+      while (trie[2 * at + 1] !== 0) at++;
       base = at - firstLabel;
     } else {
-      while (trie[2 * wideFrom + 1] !== FREE) wideFrom++;
+      while (trie[2 * wideFrom + 1] !== 0) wideFrom++;
       let at = Math.max(wideFrom, firstLabel);
-      base = -1;
       for (let tries = 0; tries < TRIES && at < top; at++) {
-        if (trie[2 * at + 1] !== FREE) continue;
+        if (trie[2 * at + 1] !== 0) continue;
         let child = sibling[first]!;
-        while (child !== 0 && trie[2 * (at - firstLabel + label[child]!) + 1] === FREE) child = sibling[child]!;
+        while (child !== 0 && trie[2 * (at - firstLabel + label[child]!) + 1] === 0) child = sibling[child]!;
         if (child === 0) {
           base = at - firstLabel;
           break;
