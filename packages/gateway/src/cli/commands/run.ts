@@ -5,7 +5,6 @@ import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { defineBudget, type Entry, type Store, type Usage } from "@purser/core";
 import { type BalanceJson, balanceJson } from "../../admin/balances.ts";
-import { startGateway } from "../../app.ts";
 import { openKeys } from "../../callers/keys.ts";
 import type { Config } from "../../config/config.ts";
 import { readConfig } from "../../config/read-config.ts";
@@ -110,6 +109,8 @@ async function runWithGateway(
   context: CommandContext,
 ): Promise<number> {
   const secret = isPassedThrough ? undefined : await makeKey(config.dataDir, task);
+  // Loaded here, so that no other command waits for the server to be loaded.
+  const { startGateway } = await import("../../app.ts");
   const gateway = await startGateway({ config, onNotice: context.say });
   try {
     return await runProgram(command, environmentOf(context.env, gateway.url, secret), context);

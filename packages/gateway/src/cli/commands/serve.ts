@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { PurserError } from "@purser/core";
-import { isLoopback, type RunningGateway, startGateway } from "../../app.ts";
+import type { RunningGateway } from "../../app.ts";
 import type { Config } from "../../config/config.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { problemText } from "../../config/source.ts";
@@ -56,7 +56,7 @@ async function serveConfig(
   context: CommandContext,
 ): Promise<CommandResult> {
   const { say } = context;
-  const gateway = await startGateway({ config, onNotice: say });
+  const gateway = await start(config, context);
   const unwatch =
     config.file === undefined
       ? () => undefined
@@ -73,7 +73,7 @@ async function serveConfig(
           },
           { ...source, current: config, onError: (error) => say(`${error.message}\nNothing was changed.`) },
         );
-  announce(input, context, gateway, welcome(config, gateway, context));
+  announce(input, context, gateway, await welcome(config, gateway, context));
   await untilStopped(gateway, config.dataDir, context);
   unwatch();
   return { exit: 0, text: "", json: undefined };
@@ -88,7 +88,7 @@ async function serveDemo(config: Config, input: CommandInput, context: CommandCo
   rmSync(dataDir, { recursive: true, force: true });
   const demo = await openDemo({ server: config.server, dataDir });
   try {
-    const gateway = await startGateway({ config: demo.config, onNotice: context.say });
+    const gateway = await start(demo.config, context);
     announce(input, context, gateway, demoWelcome(demo, gateway, context));
     await untilStopped(gateway, dataDir, context);
   } finally {
@@ -105,7 +105,8 @@ function announce({ options }: CommandInput, { print }: CommandContext, { url }:
   print(options.json === true ? JSON.stringify({ url, pid: process.pid }) : welcome);
 }
 
-function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): string {
+async function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): Promise<string> {
+  const { isLoopback } = await import("../../app.ts");
   const program = programName(cwd);
   const withKey = config.providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name }) => name);
   const isOpen = keys.isEmpty && isLoopback(config.server.host);
@@ -125,6 +126,12 @@ function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: 
     `  export ANTHROPIC_BASE_URL=${url}`,
     "",
   ].join("\n");
+}
+
+/** The server is loaded only by the commands that need it: it takes as long as everything else together. */
+async function start(config: Config, { say }: CommandContext): Promise<RunningGateway> {
+  const { startGateway } = await import("../../app.ts");
+  return startGateway({ config, onNotice: say });
 }
 
 /** Waits for the signal to stop, then lets calls end. The second signal is the system's to act on: it ends the process at once. */
