@@ -29,7 +29,7 @@ export interface Progress {
 /** UTF-16 units encoded at once. */
 const CHUNK = 16_384;
 /** A piece that is longer than this many units is not encoded: it counts as one token a byte, the most there can be. */
-const PIECE_MAX = 131_072;
+const PIECE_MAX = 65_536;
 /** Units of such a piece passed over at once. */
 const CHARGED = 524_288;
 const WORD_END = /[0-9A-Za-z] /;

@@ -69,7 +69,8 @@ for (const [name, referenceName] of Object.entries(REFERENCES) as [EncodingName,
       assert.equal(encoding.count(text), reference.encode_ordinary(text).length);
     }
     for (const run of ["a", " ", "1", "\n", "é", "中", "\u0301", "/\n", "A中", " \n"]) {
-      const text = `x${run.repeat(4_000)}y z`;
+      // The first chunk ends inside the run.
+      const text = `${"ab ".repeat(5_400)}x${run.repeat(1_200)}y z`;
       assert.equal(encoding.count(text), reference.encode_ordinary(text).length, JSON.stringify(run));
     }
     const blanks = `${"ab ".repeat(5_461)}${" ".repeat(40_000)}\n${" ".repeat(3_000)}x`;
@@ -171,7 +172,7 @@ test("two first users of a vocabulary share one load", async () => {
 
 test("a piece that is too intricate or too long counts as one token a byte, never as less than it has", async () => {
   const encoding = await loadEncoding("o200k");
-  assert.equal(encoding.count("=".repeat(100_000)), 100_000);
+  assert.equal(encoding.count("=".repeat(30_000)), 30_000);
   assert.equal(encoding.count(`${"a".repeat(1_000_000)} word`), 1_000_001);
-  assert.equal(encoding.count("a".repeat(100_000)), 12_500);
+  assert.equal(encoding.count("a".repeat(60_000)), 7_500);
 });

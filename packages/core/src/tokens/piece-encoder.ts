@@ -17,7 +17,7 @@ export interface PieceEncoder {
 /** A piece of real text takes about ten steps a byte; a line of one repeated sign up to fifty. */
 const STEPS_PER_BYTE = 128;
 /** Bounds the time of one piece to a few milliseconds. */
-const STEPS_MAX = 1_000_000;
+const STEPS_MAX = 600_000;
 
 const REMEMBERED_BITS = 15;
 
