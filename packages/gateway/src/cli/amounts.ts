@@ -1,6 +1,6 @@
 import { formatAmount, formatDollars, type Unit } from "@purser/core";
 
-/** An amount for people at a glance: cents above a dollar, two digits that say something below. Programs read the exact one. */
+/** An amount for people at a glance: cents above a dollar, hundredths of a cent and at least two digits that say something below. Programs read the exact one. */
 export function shortAmount(amount: number, unit: Unit): string {
   if (unit === "nanodollars") return shortDollars(amount);
   if (unit === "concurrent") return String(amount);
@@ -9,7 +9,7 @@ export function shortAmount(amount: number, unit: Unit): string {
 
 export function shortDollars(nanodollars: number): string {
   if (nanodollars === 0) return "$0";
-  const decimals = Math.abs(nanodollars) >= 1e9 ? 2 : Math.max(2, 1 - Math.floor(Math.log10(Math.abs(nanodollars) / 1e9)));
+  const decimals = Math.abs(nanodollars) >= 1e9 ? 2 : Math.max(4, 1 - Math.floor(Math.log10(Math.abs(nanodollars) / 1e9)));
   const step = 10 ** Math.max(0, 9 - decimals);
   return formatDollars(Math.round(nanodollars / step) * step);
 }

@@ -95,12 +95,12 @@ function tokensOf(usage: CallReport["usage"], kind: string): string {
   return typeof tokens === "number" ? `${tokens.toLocaleString("en-US")} tokens` : "an unknown number of tokens";
 }
 
-function factsText({ at, model, provider, subject, estimate, would_refuse }: CallReport): string {
+function factsText({ at, outcome, model, provider, subject, estimate, would_refuse }: CallReport): string {
   const { tags = {}, provider: _provider, model: _model, ...own } = subject;
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
   );
-  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : "a bound by its size, because that was enough to decide"})`;
+  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : outcome === "denied" ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
   const most = estimate.cost_nanodollars === null ? "" : `, ${formatDollars(estimate.cost_nanodollars)}`;
   const facts: readonly (readonly [string, string])[] = [
     ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
