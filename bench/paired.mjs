@@ -2,11 +2,13 @@
  * The latency that a system adds when nothing else is going on: every turn calls each system once, in random order, over its own connection, one after
  * the other, and takes the difference to the direct call of the same turn. What disturbs the machine disturbs both.
  */
-import { closeSync, fdatasyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, fdatasyncSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { clockMicros } from "./exchange.mjs";
 import { EXPECT, openCallers } from "./load.mjs";
 import { busyNanos, cpuNanos } from "./machine.mjs";
 import { quantile, seededRandom, shuffled } from "./statistics.mjs";
+
+const SYNC_WRITES = 20;
 
 /** One block of turns. `systems[0]` is the direct way. Returns the median latency and the median added latency of each system. */
 export async function pairedBlock({ systems, turns, seed, syncFile, ownPids }) {
@@ -65,14 +67,19 @@ function callOnce({ caller, record, request }) {
   });
 }
 
-/** What one durable write costs on the disk of the data directory: a gateway that may not forget a hold waits for one. */
+/**
+ * What one durable write costs on the disk of the data directory: a gateway that may not forget a hold waits for one. It overwrites a file that has its
+ * size already, as a journal that is used again does.
+ */
 function measureSync(path) {
-  const file = openSync(path, "a");
   const page = Buffer.alloc(4096, 1);
+  const file = openSync(path, "w");
+  for (let write = 0; write < SYNC_WRITES; write++) writeSync(file, page);
+  fsyncSync(file);
   const times = [];
-  for (let write = 0; write < 12; write++) {
+  for (let write = 0; write < SYNC_WRITES; write++) {
     const start = clockMicros();
-    writeSync(file, page);
+    writeSync(file, page, 0, page.length, write * page.length);
     fdatasyncSync(file);
     times.push(clockMicros() - start);
   }

@@ -5,6 +5,7 @@ import { printTable } from "./report.mjs";
 import { openBench, runRounds, seededRandomOf, warmUp } from "./run.mjs";
 
 const SHOWN = 45;
+const SHOWN_OF_THREAD = 8;
 
 /** `options.stream` profiles 100 streams instead of whole answers. */
 export async function profileGateway(options) {
@@ -15,10 +16,12 @@ export async function profileGateway(options) {
   const scenario = options.stream
     ? { ...common, kind: "streams", stream: true, connections: 100, paceMs: 20, leadMs: 1000 }
     : { ...common, kind: "closed-loop", connections: 16 };
+  for (const name of Object.keys(bench.lanes)) if (!common.lanes.includes(name)) delete bench.lanes[name];
   try {
     await warmUp(bench, { count: 2000 });
     const [round] = await runRounds(bench, scenario, { rounds: 1, random: seededRandomOf(options) });
     const [slice] = Object.values(round);
+    if (slice === undefined) throw new Error(Object.values({ ...bench.notRun, ...bench.broken }).join("\n"));
     const what = options.stream ? `${slice.cpuMicrosPerChunk?.toFixed(1)} µs a chunk` : `${slice.cpuMicrosPerAnswer?.toFixed(1)} µs a call`;
     console.log(`${slice.answers} answers, ${slice.chunks} chunks, ${what} with the profiler on; ${slice.failures} wrong answers.`);
   } finally {
@@ -27,7 +30,8 @@ export async function profileGateway(options) {
   for (const file of readdirSync(profileDir)) {
     const profile = JSON.parse(readFileSync(join(profileDir, file), "utf8"));
     console.log(`\n${join(profileDir, file)}`);
-    printTable(ownTimes(profile).slice(0, SHOWN));
+    const isMainThread = file.includes(".0.001.");
+    printTable(ownTimes(profile).slice(0, isMainThread ? SHOWN : SHOWN_OF_THREAD));
   }
 }
 

@@ -6,7 +6,7 @@ import os from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chatBody, httpRequest } from "./exchange.mjs";
-import { CORES, processTree, residentBytes, spawnOn } from "./machine.mjs";
+import { busyNanos, CORES, cpuNanos, processTree, residentBytes, spawnOn } from "./machine.mjs";
 import { seededRandom, shuffled } from "./statistics.mjs";
 import { isNginxInstalled, startNginx } from "./systems/nginx.mjs";
 import { installPortkey, isPortkeyInstalled, portkeyHeaders, startPortkey } from "./systems/portkey.mjs";
@@ -16,6 +16,8 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const PATH = "/v1/chat/completions";
 const PROVIDER_KEY = { Authorization: "Bearer sk-bench-provider" };
 const TRIES_A_SLICE = 3;
+const PROBE_MS = 100;
+const PAUSE_MS = 400;
 /** Over a run, at most so many slices are repeated for each that is planned. */
 const REPEATS_SHARE = 1;
 
@@ -171,6 +173,7 @@ export async function runRounds(bench, scenario, { rounds, random }) {
     for (const lane of shuffled(lanes, random)) {
       const tries = [];
       do {
+        await untilOthersPause(bench);
         tries.push(await runSlice(bench, scenario, lane, { seconds, seed }));
       } while (tries.at(-1).foreignShare > foreignMost && tries.length < TRIES_A_SLICE && repeatsLeft-- > 0);
       const slice = tries.at(-1);
@@ -210,6 +213,21 @@ async function runSlice(bench, scenario, lane, { seconds, seed }) {
   return slice;
 }
 
+/** Waits for a moment in which nobody else uses the machine, as long as the patience of the whole run lasts. */
+async function untilOthersPause(bench) {
+  const ownPids = [...new Set([...bench.ownPids, ...Object.values(bench.lanes).flatMap((lane) => lane.pids)])];
+  while (bench.patienceMs > 0) {
+    const start = performance.now();
+    const busy = busyNanos();
+    const own = cpuNanos(ownPids);
+    await new Promise((resolve) => setTimeout(resolve, PROBE_MS));
+    const spanMs = performance.now() - start;
+    if (busy === undefined || (busyNanos() - busy - (cpuNanos(ownPids) - own)) / 1e6 / spanMs <= bench.options.foreignMost) return;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    bench.patienceMs -= performance.now() - start;
+  }
+}
+
 /** Runs blocks of paired calls over the lanes; the first lane must be the direct one. */
 export async function runPaired(bench, scenario, { rounds, random }) {
   const lanes = lanesOf(bench, scenario.lanes);
@@ -226,6 +244,7 @@ export async function runPaired(bench, scenario, { rounds, random }) {
     let block;
     let dropped = 0;
     for (let tries = 0; tries < TRIES_A_SLICE; tries++) {
+      await untilOthersPause(bench);
       const seed = Math.floor(random() * 2 ** 31);
       block = await bench.load("pairedBlock", { systems, turns: scenario.turns, seed, syncFile: join(bench.dir, "sync"), ownPids });
       if (block.foreignShare <= bench.options.foreignMost) break;

@@ -18,6 +18,7 @@ gateway and streams:
   --systems a,b     only these of plain, nginx, portkey, purser, purser-off
   --only a,b        only these scenarios
   --foreign SHARE   drop a slice when others use more of a core than this (0.3)
+  --patience S      wait so long in all for others to pause (120)
   --with-portkey    install Portkey for the comparison, into the folder for temporary files
   --no-save         do not write bench/results
   --smoke           next to nothing of everything, in seconds: shows that it works, measures nothing
@@ -58,6 +59,7 @@ async function runOwn(name, args) {
       systems: { type: "string" },
       only: { type: "string" },
       foreign: { type: "string", default: "0.3" },
+      patience: { type: "string", default: "120" },
       "with-portkey": { type: "boolean", default: false },
       "no-save": { type: "boolean", default: false },
       smoke: { type: "boolean", default: false },
@@ -73,6 +75,7 @@ async function runOwn(name, args) {
     systems: values.systems?.split(","),
     only: values.only?.split(","),
     foreignMost: values.smoke ? Number.POSITIVE_INFINITY : Number(values.foreign),
+    patienceSeconds: Number(values.patience),
     withPortkey: values["with-portkey"],
     smoke: values.smoke,
     log: console.log,
