@@ -16,14 +16,16 @@ export interface Counter {
   effort(): { readonly bytes: number; readonly steps: number };
 }
 
-/** How far a text is counted. */
+/** How far a text is counted: all of it when `at` is at the end of `text`. */
 export interface Progress {
-  readonly text: string;
+  text: string;
   /** In UTF-16 units. */
   at: number;
   tokens: number;
   /** Inside a piece that is too long to be encoded. */
   endless: boolean;
+  /** What follows `text`, where a text is brought into another form bit by bit. */
+  rest: string;
 }
 
 /** UTF-16 units encoded at once. */
@@ -32,7 +34,10 @@ const CHUNK = 16_384;
 const PIECE_MAX = 65_536;
 /** Units of such a piece passed over at once. */
 const CHARGED = 524_288;
-const WORD_END = /[0-9A-Za-z] /;
+const WORD_END = /[\p{L}\p{N}] /u;
+/** Units brought into another form at once; they end where a word does, so that neither form nor pieces reach across. */
+const WINDOW = 32_768;
+const LETTER = /[\p{L}\p{N}]/u;
 const BYTES_PER_UNIT = 3;
 
 // Short pieces are remembered under their own bytes, so that no two can be mistaken for each other: as three or seven
@@ -130,11 +135,13 @@ export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "N
   }
 
   function advance(progress: Progress, limit: number): void {
+    if (progress.endless) charge(progress);
+    else countChunk(progress, limit);
+    if (progress.at === progress.text.length && progress.rest !== "") bringIntoForm(progress, progress.rest);
+  }
+
+  function countChunk(progress: Progress, limit: number): void {
     const { text } = progress;
-    if (progress.endless) {
-      charge(progress);
-      return;
-    }
     for (let units = CHUNK; ; units *= 4) {
       const end = chunkEnd(text, progress.at, units);
       const last = end === text.length;
@@ -167,7 +174,20 @@ export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "N
     progress.at += passed.length;
   }
 
-  const begin = (text: string): Progress => ({ text: form ? text.normalize(form) : text, at: 0, tokens: 0, endless: false });
+  function begin(text: string): Progress {
+    const progress = { text, at: 0, tokens: 0, endless: false, rest: "" };
+    if (form) bringIntoForm(progress, text);
+    return progress;
+  }
+
+  /** Takes the next words of a text as what is counted next, in the form of the vocabulary; all of it where no word ends soon. */
+  function bringIntoForm(progress: Progress, text: string): void {
+    let end = text.length > WINDOW ? text.lastIndexOf(" ", WINDOW) : 0;
+    while (end > 0 && !LETTER.test(text.charAt(end - 1))) end = text.lastIndexOf(" ", end - 1);
+    progress.text = (end > 0 ? text.slice(0, end) : text).normalize(form);
+    progress.at = 0;
+    progress.rest = end > 0 ? text.slice(end) : "";
+  }
 
   return {
     count(text, limit = Number.POSITIVE_INFINITY) {
