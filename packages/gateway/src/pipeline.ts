@@ -124,9 +124,9 @@ async function prepare(
 ): Promise<RelayOptions> {
   try {
     // Where nothing is limited there is nothing to protect, and a call that names no cap keeps none.
-    const isLimited =
-      (decision.outcome === "allowed" && decision.balances.length > 0) || (reservation?.outputTokens ?? Infinity) < outputTokensMost;
-    const outputTokens = isLimited ? reservation?.outputTokens : undefined;
+    const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
+    const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
+    const outputTokens = isLimited ? cap : undefined;
     return {
       upstream: gateway.upstream,
       request: {

@@ -18,7 +18,9 @@ export function readPart(part: unknown): AnswerPart {
   const { choices, usage, x_groq: groq, service_tier: tier } = (part ?? {}) as Answer;
   const raw = usage ?? groq?.usage;
   const isOnlyUsage = usage != null && Array.isArray(choices) && choices.length === 0;
-  return { ...(raw && { usage: raw }), ...(isTier(tier) && { service: tier }), isOnlyUsage };
+  // Not all who speak this format end with [DONE], but all say why they finished.
+  const isEnd = isOnlyUsage || (choices ?? []).some(({ finish_reason: reason }) => reason != null);
+  return { ...(raw && { usage: raw }), ...(isTier(tier) && { service: tier }), isOnlyUsage, isEnd };
 }
 
 /** Tiers that are priced apart; `default`, `auto` and other providers' own tiers are the standard. */
