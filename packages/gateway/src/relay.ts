@@ -150,12 +150,14 @@ class Relay implements UpstreamListener {
     const { counter } = this.#options;
     if (this.#stream) {
       const stream = this.#stream;
+      const { usage, isComplete } = stream;
       return {
         kind: "answered",
-        usage: isWhole || stream.isComplete ? stream.usage : undefined,
+        // What a stream says at its beginning holds for the input. Of the output it then knows no more than the first token.
+        usage: isComplete ? usage : usage && inputOf(usage),
         service: stream.service,
-        outputTokens: () => stream.outputTokens(),
-        isWhole: isWhole && stream.isComplete,
+        outputTokens: () => Math.max(stream.outputTokens(), usage?.outputTokens ?? 0),
+        isWhole: isWhole && isComplete,
       };
     }
     const { usage, service, text } = this.#answer?.read() ?? { usage: undefined, service: undefined, text: "" };
@@ -182,6 +184,10 @@ class Relay implements UpstreamListener {
     this.#isOver = true;
     this.#resolve(outcome);
   }
+}
+
+function inputOf({ outputTokens: _, reasoningOutputTokens: _r, audioOutputTokens: _a, imageOutputTokens: _i, ...input }: Usage): Usage {
+  return input;
 }
 
 const NONE: ReadonlySet<string> = new Set();

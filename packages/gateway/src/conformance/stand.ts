@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { createMemoryStore, type Entry, type EntryKind, type Store } from "@purser/core";
 import { type RunningGateway, startGateway } from "../app.ts";
+import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 
 /** A gateway on a free port, and its books. */
@@ -13,6 +14,8 @@ export interface Stand {
   readonly gateway: RunningGateway;
   readonly url: string;
   readonly port: number;
+  /** Where its data lie. */
+  readonly directory: string;
   /** What the gateway would have told its operator. */
   readonly notices: readonly string[];
   /** The whole ledger, oldest first. */
@@ -27,6 +30,8 @@ export interface StandOptions {
   /** The text of purser.yaml, without `server:`. */
   readonly config: string;
   readonly server?: string;
+  /** Changes what the file cannot say. */
+  readonly adjust?: (config: Config) => Config;
   /** Balances in memory, or on disk as an operator has them. */
   readonly store?: "memory" | "sqlite";
 }
@@ -43,15 +48,19 @@ export function providersAt(url: string, more = ""): string {
   ].join("\n");
 }
 
+function same(config: Config): Config {
+  return config;
+}
+
 /** Starts a gateway that ends with the test. */
-export async function startStand(context: TestContext, { config, server = "", store = "memory" }: StandOptions): Promise<Stand> {
+export async function startStand(
+  context: TestContext,
+  { config, server = "", adjust = same, store = "memory" }: StandOptions,
+): Promise<Stand> {
   const directory = await mkdtemp(join(tmpdir(), "purser-conformance-"));
   const notices: string[] = [];
   const gateway = await startGateway({
-    config: readConfig({
-      text: `server: { port: 0${server} }\ndata: ${JSON.stringify(directory)}\n${config}\n`,
-      environment: {},
-    }),
+    config: adjust(readConfig({ text: `server: { port: 0${server} }\ndata: ${JSON.stringify(directory)}\n${config}\n`, environment: {} })),
     onNotice: (notice) => notices.push(notice),
     ...(store === "memory" && { store: createMemoryStore() }),
   });
@@ -73,6 +82,7 @@ export async function startStand(context: TestContext, { config, server = "", st
     gateway: closing,
     url: gateway.url,
     port: gateway.port,
+    directory,
     notices,
     ledger,
     async entries<Kind extends EntryKind>(count: number, ...kinds: readonly Kind[]) {
