@@ -137,7 +137,7 @@ function readCorpora(peers, notRun) {
     else notRun[corpus] = `typescript 5 is not installed in ${peers}.`;
   }
   const sources = join(ROOT, "packages/core/src");
-  const files = readdirSync(sources, { recursive: true }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test-data.ts"));
+  const files = readdirSync(sources, { recursive: true }).filter((file) => file.endsWith(".ts") && !file.endsWith(".test.data.ts"));
   corpora.typescript = files.map((file) => readFileSync(join(sources, file), "utf8")).join("\n");
   corpora.json = jsonLines();
   return corpora;

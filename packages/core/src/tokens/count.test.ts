@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { boundTokens, countTokens, createOutputCounter, encodingOf, loadEncoding } from "./index.ts";
-import { LANGUAGES, randomFrom, soup } from "./texts.test-data.ts";
+import { LANGUAGES, randomFrom, soup } from "./texts.test.data.ts";
 
 const MODELS = [
   "gpt-4o",

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { brotliDecompress } from "node:zlib";
+import { PurserError } from "../errors.ts";
 import type { Characters } from "./characters.ts";
 import { readCharacters } from "./characters.ts";
 import type { Counter } from "./counter.ts";
@@ -64,11 +65,18 @@ export function loadEncoding(name: EncodingName): Promise<Encoding> {
 async function readEncoding(name: EncodingName): Promise<Encoding> {
   const { file, splitter, form } = RECIPES[name];
   characters ??= unpack("characters").then(readCharacters);
+  characters.catch(() => {
+    characters = undefined;
+  });
   const [packed, classes] = await Promise.all([unpack(file), characters]);
   return { name, ...createCounter(readVocabulary(packed), splitter(classes), form) };
 }
 
 async function unpack(file: string): Promise<Uint8Array> {
-  const packed = await readFile(new URL(`../../vocabularies/${file}.bin`, import.meta.url));
-  return await promisify(brotliDecompress)(packed);
+  try {
+    const packed = await readFile(new URL(`../../vocabularies/${file}.bin`, import.meta.url));
+    return await promisify(brotliDecompress)(packed);
+  } catch (cause) {
+    throw new PurserError("internal", `The vocabulary ${file} cannot be read. Install @purser/core again.`, { cause });
+  }
 }

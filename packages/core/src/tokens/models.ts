@@ -122,6 +122,7 @@ const ROWS: readonly Row[] = [
     call: 8,
     image: { kind: "tiles", base: 85, tile: 170 },
   },
+  { model: /gpt-(audio|realtime|image)/, encoding: "o200k", margin: [20, 20], call: 16 },
   { model: /text-embedding-(3|ada)/, encoding: "cl100k", margin: [0, 0], exact: true },
   // Anthropic
   {
@@ -151,7 +152,7 @@ const ROWS: readonly Row[] = [
     image: { kind: "fixed", low: 6500, high: 6500, most: 6500 },
   },
   {
-    model: /(^|\W)(qwen|qwq|qvq)|distill-qwen|dashscope/,
+    model: /(^|\W)(qwen|qwq|qvq)|distill-qwen/,
     encoding: "qwen",
     margin: [30, 30],
     exact: true,

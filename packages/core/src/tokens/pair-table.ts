@@ -11,7 +11,7 @@ export interface PairTable {
   readonly shift: number;
 }
 
-export const TOKEN_BITS = 18;
+const TOKEN_BITS = 18;
 export const TOKEN_MASK = (1 << TOKEN_BITS) - 1;
 const HALF_BITS = 32 - TOKEN_BITS;
 const HALF_MASK = (1 << HALF_BITS) - 1;
