@@ -28,8 +28,11 @@ const TABLES = `
 
 const VERSION = 1;
 
-/** Every connection: readers beside one writer, and a commit that survives a power cut. */
-export const CONNECTION = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -16000;";
+/**
+ * Every connection: readers beside one writer, and a commit that survives a power cut. The timeout comes first, since changing the mode
+ * already waits for locks: a connection that was closed can hold some until its statements are collected as garbage.
+ */
+export const CONNECTION = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000;";
 
 /** Creates the tables of a new database, and refuses one that a later version wrote. */
 export function prepareSchema(database: Database): void {

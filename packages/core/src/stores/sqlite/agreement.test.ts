@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { apply, type Command, createState, evolve, type State } from "../../domain/engine.ts";
+import type { Entry } from "../../domain/ledger.ts";
+import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
+import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { createMemoryStore } from "../memory.ts";
+import type { Store } from "../store.ts";
+import { openDurableStore } from "./opening.ts";
+
+/** One thing that happens: a command, time that passes, or a restart. */
+type Step =
+  | { readonly kind: "command"; readonly command: Command }
+  | { readonly kind: "wait"; readonly milliseconds: number }
+  | { readonly kind: "restart" };
+
+const NOON = createFakeClock().now();
+const ids = fc.integer({ min: 0, max: 11 }).map((number) => `call-${number}`);
+const tokens = fc.integer({ min: 0, max: 400 });
+const limitSets = fc.subarray(
+  [
+    sampleLimit({ amount: 1_500 }),
+    sampleLimit({ budget: "team", unit: "nanodollars", amount: 2_001 }),
+    sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
+    sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
+    sampleLimit({ budget: "watched", amount: 100, enforced: false }),
+  ],
+  { minLength: 1 },
+);
+
+const commands: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({ id: ids, limits: limitSets, input: tokens, output: tokens, least: fc.constant(0), leaseMs: tokens })
+      .map((call): Command => ({ kind: "reserve", ...sampleCall(call) })),
+  },
+  { weight: 3, arbitrary: fc.tuple(ids, tokens, tokens).map((used): Command => ({ kind: "settle", ...sampleSettlement(...used) })) },
+  ids.map((id): Command => ({ kind: "release", id, why: "never sent" })),
+  fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
+  fc.constant<Command>({ kind: "expire" }),
+  fc.tuple(ids, limitSets, tokens).map(([reservation, limits, held]): Command => {
+    const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
+    return { kind: "record", entry: { kind: "adjusted", reservation, postings, why: "new limit" } };
+  }),
+  ids.map((reservation): Command => {
+    const denial = { reason: "budget_exhausted", message: 'No: "quotes"\n', detail: sampleDetail() } as const;
+    return { kind: "record", entry: { kind: "denied", reservation, postings: [], ...denial } };
+  }),
+);
+
+const steps: fc.Arbitrary<readonly Step[]> = fc.array(
+  fc.oneof(
+    { weight: 20, arbitrary: commands.map((command): Step => ({ kind: "command", command })) },
+    { weight: 3, arbitrary: tokens.map((milliseconds): Step => ({ kind: "wait", milliseconds })) },
+    { weight: 1, arbitrary: fc.constant<Step>({ kind: "restart" }) },
+  ),
+  { minLength: 5, maxLength: 60 },
+);
+
+test("SQLite, memory and the replay of the ledger agree on every sequence of commands", async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (sequence) => {
+      const clock = createFakeClock();
+      const memory = createMemoryStore({ now: clock.now });
+      const commands = sequence.filter((step) => step.kind !== "restart");
+      const directory = mkdtempSync(join(tmpdir(), "purser-store-"));
+      try {
+        const durable = await runDurable(commands, directory);
+        const results = [];
+        for (const step of commands) results.push(await take(memory, clock, step));
+        assert.deepEqual(durable.results, results);
+        assert.deepEqual(durable.entries, await memory.entries({}));
+        assert.deepEqual(sorted(durable.counters), sorted(await memory.counters()));
+        assert.deepEqual(sorted([...replay(durable.entries).counters.values()]), sorted(durable.counters));
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test("a store that is closed and opened at any moment goes on as one that never stopped", async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, fc.boolean(), async (sequence, withSnapshots) => {
+      const directory = mkdtempSync(join(tmpdir(), "purser-store-"));
+      try {
+        const durable = await runDurable(sequence, directory, withSnapshots ? { snapshotMs: 0 } : {});
+        const model = runModel(sequence);
+        assert.deepEqual(durable.results, model.results);
+        assert.deepEqual(durable.entries, model.entries);
+        assert.deepEqual(sorted(durable.counters), sorted([...model.state.counters.values()]));
+        assert.deepEqual(durable.mismatches, []);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
+
+async function runDurable(sequence: readonly Step[], directory: string, options: { readonly snapshotMs?: number } = {}) {
+  const clock = createFakeClock();
+  const open = () => openDurableStore({ directory, now: clock.now, ...options });
+  let store = await open();
+  const results: unknown[] = [];
+  for (const step of sequence) {
+    if (step.kind === "restart") {
+      await store.close();
+      store = await open();
+    }
+    results.push(await take(store, clock, step));
+  }
+  const outcome = { results, entries: await store.entries({}), counters: await store.counters(), mismatches: await store.audit() };
+  await store.close();
+  return outcome;
+}
+
+/** What the engine alone says: a restart is the end of all that was in flight. */
+function runModel(sequence: readonly Step[]) {
+  const clock = createFakeClock();
+  const state = createState();
+  const entries: Entry[] = [];
+  const run = (command: Command) => {
+    const applied = apply(state, command, clock.now());
+    entries.push(...applied.entries);
+    return applied.result;
+  };
+  const results = sequence.map((step) => {
+    if (step.kind === "command") return run(step.command);
+    if (step.kind === "wait") clock.advance(step.milliseconds);
+    else run({ kind: "expire", all: true });
+    return undefined;
+  });
+  return { state, results, entries };
+}
+
+async function take(store: Store, clock: FakeClock, step: Step): Promise<unknown> {
+  if (step.kind === "wait") clock.advance(step.milliseconds);
+  if (step.kind !== "command") return undefined;
+  const { command } = step;
+  switch (command.kind) {
+    case "reserve":
+      return store.reserve(command);
+    case "extend":
+      return store.extend(command);
+    case "settle":
+      return store.settle(command);
+    case "release":
+      return store.release(command);
+    case "expire":
+      return store.expire();
+    case "record":
+      return store.record(command.entry);
+  }
+}
+
+function replay(entries: readonly Entry[]): State {
+  const state = createState();
+  for (const entry of entries) evolve(state, entry);
+  return state;
+}
+
+function sorted<Keyed extends { readonly ref: { readonly key: string } }>(counters: readonly Keyed[]): readonly Keyed[] {
+  return [...counters].sort((a, b) => (a.ref.key < b.ref.key ? -1 : 1));
+}
