@@ -1,10 +1,18 @@
 import { type BoundBudgetLimit, balanceOf } from "./counters.ts";
-import type { Budget } from "./domain/budget.ts";
+import type { Budget, RequestLimits } from "./domain/budget.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
-import type { BoundLimit, ReserveResult, Standing } from "./domain/engine.ts";
+import {
+  type Asks,
+  amountOf,
+  type BoundLimit,
+  type OutputRange,
+  type ReserveResult,
+  refusedUntil,
+  type Standing,
+} from "./domain/engine.ts";
 import type { CallDetail } from "./domain/ledger.ts";
 import type { RateCard, ServiceTier } from "./domain/price.ts";
-import { asksOf, type CallSize } from "./domain/quote.ts";
+import { asksOf } from "./domain/quote.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
@@ -42,6 +50,9 @@ const ROUGH_SHARE = 256;
 /** Refusals that pass by themselves are worth another try after a second, and within a minute. */
 const RETRY_MS = 1_000;
 const SOON_MS = 60_000;
+const STORE_RETRY_MS = 5_000;
+/** English prose has about 4 bytes a token; only said as "about". */
+const BYTES_PER_TOKEN = 4;
 
 /** What holds for one call: its budgets, their limits bound to counters, its price. */
 export interface Terms {
@@ -52,176 +63,257 @@ export interface Terms {
   readonly now: number;
 }
 
+/** How large the input is, as far as it is known. */
+interface InputSize {
+  /** The count, or else the bound that the input cannot exceed. */
+  readonly inputTokens: number;
+  readonly isCounted: boolean;
+  /** Where counting stopped because the call is too large anyway. */
+  readonly moreThan?: number;
+}
+
+type Denied = Extract<Decision, { readonly outcome: "denied" }>;
+type Reserved = Extract<ReserveResult, { readonly outcome: "reserved" }>;
+type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
+
 /** The decision about one call: what it asks, what fits, and why not. */
 export class Admission {
   readonly #call: Call;
   readonly #terms: Terms;
   readonly #store: Store;
   readonly #enforced: readonly Budget[];
+  readonly #copies: number;
+  readonly #service: ServiceTier;
+  #size: InputSize;
 
   constructor(call: Call, terms: Terms, store: Store) {
-    this.#call = call;
+    this.#call = checked(call);
     this.#terms = terms;
     this.#store = store;
-    this.#enforced = terms.budgets.filter((budget) => budget.mode === "enforce");
+    this.#enforced = terms.budgets.filter(({ mode }) => mode === "enforce");
+    this.#copies = call.output.copies ?? 1;
+    this.#service = call.service ?? "standard";
+    this.#size = { inputTokens: call.input.most, isCounted: false };
   }
 
-  async decide(onDenied: (denial: Denial, detail: CallDetail) => void): Promise<Decision> {
-    const decision = this.#refuseModel() ?? (await this.#tryRough()) ?? (await this.#tryExact());
-    if (decision.outcome === "denied") onDenied(decision.denial, this.#detail(this.#call.input.most, false, this.#terms.card));
-    return decision;
+  /** Holds the call on all its limits, or says why not. */
+  async decide(): Promise<Decision> {
+    return this.#refuseModel() ?? (await this.#decideBySize()) ?? (await this.#decideByCount());
   }
 
-  #refuseModel(): Decision | undefined {
+  /** Law: hard limits fail closed. Where no budget asks for that, the call goes on uncounted, but within its request limits. */
+  async decideWithoutStore(cause: PurserError): Promise<Decision> {
+    if (this.#enforced.some(({ onStoreFailure }) => onStoreFailure === "closed")) {
+      const message = "The budget store is unavailable at the moment, so no call can be admitted. Try again in a few seconds.";
+      return denied({ reason: "store_unavailable", message, retryAfterMs: STORE_RETRY_MS });
+    }
+    const tooLarge = await this.#countInput();
+    const output = tooLarge ?? this.#outputRange(this.#size.inputTokens);
+    if ("outcome" in output) return output;
+    const message = `The store is unavailable, and the budgets of this call say to go on: ${cause.message}`;
+    return { outcome: "uncounted", outputTokens: output.most, message };
+  }
+
+  #refuseModel(): Denied | undefined {
     const { model = "", provider = "" } = this.#call.subject;
     const forbidding = this.#enforced.find((budget) => !budget.allowsModel(model));
     if (forbidding) {
-      const allowed = forbidding.request.models?.join(", ");
-      return denied("model_not_allowed", `Budget "${forbidding.name}" does not allow the model "${model}". It allows: ${allowed}.`);
+      const { models = [] } = forbidding.request;
+      const instead = models.length === 0 ? "It allows no model." : `Use one that it allows: ${models.join(", ")}.`;
+      return denied({
+        reason: "model_not_allowed",
+        message: `Budget "${forbidding.name}" does not allow the model "${model}". ${instead}`,
+      });
     }
     const paying = this.#terms.limits.find(({ counter, enforced }) => enforced && counter.unit === "nanodollars");
-    if (!this.#terms.card && paying) {
-      const message = `The model "${model}" of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it under prices: in purser.yaml.`;
-      return denied("model_unpriced", message);
+    if (this.#terms.card || !paying) return undefined;
+    const message = `The model "${model}" of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it under prices: in purser.yaml.`;
+    return denied({ reason: "model_unpriced", message });
+  }
+
+  /** Most calls are small against what is left, and many refusals are plain: then the bound by size decides and nothing is counted. */
+  async #decideBySize(): Promise<Decision | undefined> {
+    const { most, count } = this.#call.input;
+    if (!count || most > inputTokensAllowed(this.#terms.budgets)) return undefined;
+    const output = this.#outputRange(most);
+    // A bound is no reason to refuse a call or to shorten its answer.
+    if ("outcome" in output || output.most < this.#outputCap(0)) return undefined;
+    const result = await this.#reserve(output, ROUGH_SHARE);
+    if (result.outcome === "reserved") return this.#allowed(result);
+    const plain = this.#refusalOfAnySize(result.standings, output);
+    return plain && this.#denied(plain);
+  }
+
+  async #decideByCount(): Promise<Decision> {
+    const tooLarge = await this.#countInput();
+    const output = tooLarge ?? this.#outputRange(this.#size.inputTokens);
+    if ("outcome" in output) return output;
+    const result = await this.#reserve(output);
+    return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
+  }
+
+  /** Makes the size exact where it can be counted, and holds it against what a call may have. */
+  async #countInput(): Promise<Denied | undefined> {
+    const { most, count } = this.#call.input;
+    if (count) {
+      const limit = this.#countLimit();
+      const counted = await count(limit);
+      this.#size = counted <= limit ? { inputTokens: Math.min(counted, most), isCounted: true } : { ...this.#size, moreThan: limit };
     }
-    return undefined;
+    const allowed = inputTokensAllowed(this.#enforced);
+    if (this.#size.inputTokens <= allowed) return undefined;
+    const name = this.#enforced.find(({ request }) => request.maxInput === allowed || request.maxTotal === allowed)?.name;
+    return this.#tooLarge(
+      `budget "${name}" allows ${allowed.toLocaleString("en-US")} in one call. Shorten the conversation or the pasted text.`,
+    );
   }
 
-  /** Most calls are small against what is left: their bound by size decides, and nothing is counted. */
-  async #tryRough(): Promise<Decision | undefined> {
-    const { most, count } = this.#call.input;
-    if (!count || most > this.#inputTokensAllowed()) return undefined;
-    const decision = await this.#hold(most, { counted: false, share: ROUGH_SHARE });
-    return decision.outcome === "allowed" ? decision : undefined;
+  /** The output cap of one answer: the caller's, or what the request limits leave of it. */
+  #outputCap(inputTokens: number): number {
+    let most = this.#call.output.most * this.#copies;
+    for (const { request } of this.#enforced) most = Math.min(most, outputTokensAllowed(request, inputTokens));
+    return Math.floor(most / this.#copies);
   }
 
-  async #tryExact(): Promise<Decision> {
-    const { most, count } = this.#call.input;
-    const allowed = this.#inputTokensAllowed();
-    const fitting = this.#inputTokensFitting();
-    const inputTokens = count ? Math.min(most, await count(Math.min(allowed, fitting))) : most;
-    if (inputTokens > allowed) return this.#tooLong(inputTokens, allowed);
-    return this.#hold(inputTokens, { counted: count !== undefined });
+  /** From the caller's cap down to what the call needs, and what the budgets call an answer. Refused where the request limits leave less. */
+  #outputRange(inputTokens: number): OutputRange | Denied {
+    const { most: wanted, least: needed = 1 } = this.#call.output;
+    const most = this.#outputCap(inputTokens);
+    // A budget that allows only short answers has said that those are answers too.
+    const useful = Math.min(this.#outputCap(-Infinity), Math.max(0, ...this.#enforced.map(({ minOutput }) => minOutput)));
+    const least = Math.min(wanted, Math.max(needed, useful));
+    if (most >= least) return { least, most };
+    const tight = this.#enforced.find(({ request }) => outputTokensAllowed(request, inputTokens) < least * this.#copies);
+    const answer = `an answer that needs ${(least * this.#copies).toLocaleString("en-US")}`;
+    const allowed = (tokens: number) => `budget "${tight?.name}" allows ${tokens.toLocaleString("en-US")}`;
+    const { maxOutput = Infinity, maxTotal = Infinity } = tight?.request ?? {};
+    return maxOutput < least * this.#copies
+      ? this.#tooLarge(`${allowed(maxOutput)} output tokens in one call: too few for ${answer}. Ask for fewer or shorter answers.`)
+      : this.#tooLarge(`${allowed(maxTotal)} for input and output of one call together: too few for ${answer}. Shorten the input.`);
   }
 
-  async #hold(inputTokens: number, how: { readonly counted: boolean; readonly share?: number }): Promise<Decision> {
-    const cap = this.#outputCap(inputTokens);
-    if (typeof cap !== "number") return cap;
+  /** Free allowances are tried first, one by one: a call that fits one costs nothing. */
+  async #reserve(output: OutputRange, share?: number): Promise<Reserved | Refused> {
     for (const allowance of this.#terms.allowances) {
-      const result = await this.#ask(inputTokens, cap, { ...how, allowance });
-      if (result.outcome === "reserved") return this.#allowed(result, inputTokens, true);
+      const result = await this.#ask(output, share, allowance);
+      if (result.outcome === "reserved") return result;
     }
-    const result = await this.#ask(inputTokens, cap, how);
-    if (result.outcome === "reserved") return this.#allowed(result, inputTokens, false);
-    if (result.outcome === "ended")
-      throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
-    return this.#denied(result, how.counted ? inputTokens : undefined);
+    const result = await this.#ask(output, share);
+    if (result.outcome !== "ended") return result;
+    throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
   }
 
-  async #ask(
-    inputTokens: number,
-    cap: number,
-    { counted, share, allowance }: { counted: boolean; share?: number; allowance?: BoundLimit },
-  ) {
+  #ask(output: OutputRange, share: number | undefined, allowance?: BoundLimit): Promise<ReserveResult> {
     const { card, limits } = this.#terms;
-    const { output, toolCalls, id, leaseMs = LEASE_MS } = this.#call;
-    const size: CallSize = { inputTokens, outputTokensMost: cap, copies: output.copies ?? 1, ...(toolCalls && { toolCalls }) };
-    const minOutput = Math.max(...this.#enforced.map((budget) => budget.minOutput), 1);
+    const { id, leaseMs = LEASE_MS } = this.#call;
     return this.#store.reserve({
       id,
       limits: allowance ? [...limits, allowance] : limits,
-      asks: asksOf(size, allowance ? undefined : card, this.#service()),
-      output: { least: Math.min(cap, Math.max(minOutput, output.least ?? 1)), most: cap },
+      asks: this.#asks(this.#size.inputTokens, output.most, allowance ? undefined : card),
+      output,
       ...(share !== undefined && { share }),
       leaseMs,
-      detail: this.#detail(inputTokens, counted, card, allowance),
+      detail: { ...this.detail(), ...(allowance && { allowance: allowance.counter.budget }) },
     });
   }
 
-  #allowed(result: ReserveResult & { outcome: "reserved" }, inputTokens: number, free: boolean): Decision {
-    const { outputTokens, expiresAt, standings, wouldRefuse } = result;
-    const { card, limits } = this.#terms;
+  #asks(inputTokens: number, outputTokensMost: number, card: RateCard | undefined): Asks {
+    const { toolCalls } = this.#call;
+    return asksOf({ inputTokens, outputTokensMost, copies: this.#copies, ...(toolCalls && { toolCalls }) }, card, this.#service);
+  }
+
+  #allowed({ outputTokens, expiresAt, standings, detail }: Reserved): Decision {
     return {
       outcome: "allowed",
-      reservation: { id: this.#call.id, outputTokens, inputTokens, expiresAt, card, service: this.#service(), free },
+      reservation: {
+        id: this.#call.id,
+        outputTokens,
+        copies: this.#copies,
+        inputTokens: detail.inputTokens,
+        expiresAt,
+        card: this.#terms.card,
+        service: this.#service,
+        free: detail.allowance !== undefined,
+      },
       balances: this.#balances(standings),
-      wouldRefuse: [...this.#observedRequestLimits(inputTokens), ...wouldRefuse.flatMap((i) => limits[i]?.budget.name ?? [])],
+      wouldRefuse: detail.wouldRefuse ?? [],
     };
   }
 
-  #denied({ failing, asked, standings }: ReserveResult & { outcome: "refused" }, counted: number | undefined): Decision {
+  #denied({ failing, asked: least, standings }: Refused): Denied {
     const bound = this.#terms.limits[failing];
     const standing = standings[failing];
     if (!bound || !standing) throw new PurserError("internal", `The store refused by limit ${failing}, which the call does not have.`);
+    const { isCounted, moreThan } = this.#size;
+    const asked = moreThan === undefined ? least : undefined;
     const balance = balanceOf(bound, standing);
-    const { reason, retryAfterMs } = this.#reasonOf(balance, asked);
-    const refusal = describeRefusal(reason, balance, asked);
-    const message =
-      reason === "request_too_large" && counted !== undefined ? `The input has ${this.#sizeText(counted)}. ${refusal}` : refusal;
+    const { reason, retryAfterMs } = this.#reasonOf(bound, standing, least);
+    const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
+    const isSizeKnown = isCounted || moreThan !== undefined;
+    const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
     return { outcome: "denied", denial: { reason, balance, asked, retryAfterMs, message }, balances: this.#balances(standings) };
   }
 
-  #reasonOf({ unit, limit, spent, resetsAt }: Balance, asked: number): { reason: DenialReason; retryAfterMs: number | undefined } {
-    if (asked > limit && limit > 0) return { reason: "request_too_large", retryAfterMs: undefined };
-    if (limit > 0 && unit === "concurrent") return { reason: "rate_limited", retryAfterMs: RETRY_MS };
-    const resetsIn = resetsAt === undefined ? Number.POSITIVE_INFINITY : resetsAt - this.#terms.now;
-    if (spent + asked <= limit) return { reason: "budget_busy", retryAfterMs: Math.min(RETRY_MS, resetsIn) };
-    if (limit > 0 && resetsIn <= SOON_MS) return { reason: "rate_limited", retryAfterMs: resetsIn };
-    return { reason: "budget_exhausted", retryAfterMs: undefined };
-  }
-
-  #tooLong(inputTokens: number, allowed: number): Decision {
-    const budget = this.#enforced.find(({ request }) => Math.min(request.maxInput ?? Infinity, request.maxTotal ?? Infinity) === allowed);
-    const most = allowed.toLocaleString("en-US");
-    const message = `The input has ${this.#sizeText(inputTokens)}, and budget "${budget?.name}" allows ${most} in one call. Shorten the conversation or the pasted text.`;
-    return denied("request_too_large", message, inputTokens);
-  }
-
-  /** Counting stops early, so a count beyond what could fit is only "more than": the bound by size then says how large the call is. */
-  #sizeText(inputTokens: number): string {
-    const { most, count } = this.#call.input;
-    const tokens = `${inputTokens.toLocaleString("en-US")} tokens`;
-    if (!count || inputTokens <= Math.min(this.#inputTokensAllowed(), this.#inputTokensFitting())) return tokens;
-    return `more than ${tokens} (by its size about ${Math.ceil(most / BYTES_PER_TOKEN).toLocaleString("en-US")})`;
-  }
-
-  /** The output cap to ask for: the caller's, lowered to what the budgets allow any call. */
-  #outputCap(inputTokens: number): number | Decision {
-    let cap = this.#call.output.most;
-    for (const { name, request } of this.#enforced) {
-      cap = Math.min(cap, request.maxOutput ?? cap);
-      if (request.maxTotal === undefined) continue;
-      const left = request.maxTotal - inputTokens;
-      if (left < 1) {
-        const message = `The input has ${inputTokens.toLocaleString("en-US")} tokens, and budget "${name}" allows ${request.maxTotal.toLocaleString("en-US")} for input and output of one call. Shorten it.`;
-        return denied("request_too_large", message, inputTokens);
-      }
-      cap = Math.min(cap, left);
+  /** A retry is worth it only where the refusal passes by itself, and soon. */
+  #reasonOf(bound: BoundBudgetLimit, standing: Standing, asked: number): Pick<Denial, "reason" | "retryAfterMs"> {
+    const { amount, counter } = bound;
+    const until = refusedUntil(bound, standing, asked);
+    const resetsInMs = (counter.resetsAt ?? Infinity) - this.#terms.now;
+    if (until === Infinity) return { reason: amount === 0 ? "budget_exhausted" : "request_too_large", retryAfterMs: undefined };
+    if (until > 0) {
+      const isSoon = resetsInMs <= SOON_MS;
+      return { reason: isSoon ? "rate_limited" : "budget_exhausted", retryAfterMs: isSoon ? resetsInMs : undefined };
     }
-    return cap;
+    return { reason: counter.unit === "concurrent" ? "rate_limited" : "budget_busy", retryAfterMs: Math.min(RETRY_MS, resetsInMs) };
   }
 
-  #inputTokensAllowed(): number {
-    return Math.min(Infinity, ...this.#enforced.flatMap(({ request }) => [request.maxInput ?? Infinity, request.maxTotal ?? Infinity]));
+  /** The refusal of a limit that not even the smallest input fits, whatever calls in flight return: counting could not change it. */
+  #refusalOfAnySize(standings: readonly Standing[], { least }: OutputRange): Refused | undefined {
+    const { limits, card, allowances } = this.#terms;
+    const asks = this.#asks(Math.min(1, this.#call.input.most), least, card);
+    let refusal: Refused | undefined;
+    let longest = 0;
+    for (const [failing, limit] of limits.entries()) {
+      const { unit } = limit.counter;
+      const standing = standings[failing] as Standing;
+      const asked = amountOf(asks[unit], least);
+      const isPayable = unit === "nanodollars" && allowances.length > 0;
+      if (!limit.enforced || isPayable || asked === 0) continue;
+      const isFull = unit === "concurrent" && standing.held + asked > limit.amount;
+      const until = Math.max(isFull ? 1 : 0, refusedUntil(limit, standing, asked));
+      if (until <= longest) continue;
+      refusal = { outcome: "refused", failing, asked, standings };
+      longest = until;
+    }
+    return refusal;
   }
 
-  /** How much input could fit the limits if nothing were spent: counting beyond that cannot change the decision. */
-  #inputTokensFitting(): number {
-    const { card, limits } = this.#terms;
-    let fitting = Infinity;
+  #tooLarge(why: string): Denied {
+    const message = `The input has ${this.#sizeText()}, and ${why}`;
+    const { inputTokens, moreThan } = this.#size;
+    return denied({ reason: "request_too_large", message, ...(moreThan === undefined && { asked: inputTokens }) });
+  }
+
+  #sizeText(): string {
+    const { inputTokens, moreThan } = this.#size;
+    if (moreThan === undefined) return `${inputTokens.toLocaleString("en-US")} tokens`;
+    const about = Math.ceil(inputTokens / BYTES_PER_TOKEN);
+    const bySize = about > moreThan ? ` (by its size about ${about.toLocaleString("en-US")})` : "";
+    return `more than ${moreThan.toLocaleString("en-US")} tokens${bySize}`;
+  }
+
+  /** Counting beyond what a call may have, or beyond what could fit were nothing spent, cannot change the decision. */
+  #countLimit(): number {
+    const { card, limits, allowances } = this.#terms;
+    const [none, one] = [this.#asks(0, 0, card), this.#asks(1, 0, card)];
+    let most = inputTokensAllowed(this.#enforced);
     for (const { amount, enforced, counter } of limits) {
-      if (!enforced || counter.unit === "requests" || counter.unit === "concurrent" || counter.unit === "output_tokens") continue;
-      const one = asksOf({ inputTokens: 1, outputTokensMost: 0, copies: 1 }, card, this.#service())[counter.unit];
-      if (one.base > 0) fitting = Math.min(fitting, Math.floor((Math.min(amount, MONEY_EXACT) * one.scale) / one.base));
+      const isPayable = counter.unit === "nanodollars" && allowances.length > 0;
+      if (!enforced || isPayable) continue;
+      const perToken = one[counter.unit].base - none[counter.unit].base;
+      if (perToken > 0) most = Math.min(most, Math.ceil((amount / perToken) * one[counter.unit].scale));
     }
-    return fitting;
-  }
-
-  #observedRequestLimits(inputTokens: number): readonly string[] {
-    const { model = "" } = this.#call.subject;
-    return this.#terms.budgets
-      .filter((budget) => budget.mode === "observe" && (inputTokens > (budget.request.maxInput ?? Infinity) || !budget.allowsModel(model)))
-      .map((budget) => budget.name);
+    return most;
   }
 
   #balances(standings: readonly Standing[]): readonly Balance[] {
@@ -229,29 +321,56 @@ export class Admission {
     return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
   }
 
-  #detail(inputTokens: number, counted: boolean, card: RateCard | undefined, allowance?: BoundLimit): CallDetail {
-    const observed = this.#observedRequestLimits(inputTokens);
+  /** The call as far as it is known, for the ledger. */
+  detail(): CallDetail {
+    const { subject, output } = this.#call;
+    const { inputTokens, isCounted } = this.#size;
+    const { model = "" } = subject;
+    const refusing = this.#terms.budgets.filter(
+      (budget) => budget.mode === "observe" && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
+    );
     return {
-      subject: this.#call.subject,
+      subject,
       inputTokens,
-      outputTokens: this.#call.output.most,
+      outputTokens: output.most * this.#copies,
       cost: undefined,
-      counted,
-      price: allowance ? `free: ${allowance.counter.budget}` : card?.source,
-      ...(observed.length > 0 && { wouldRefuse: observed }),
+      counted: isCounted,
+      price: this.#terms.card?.source,
+      ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
     };
-  }
-
-  #service(): ServiceTier {
-    return this.#call.service ?? "standard";
   }
 }
 
-/** English prose has about 4 bytes a token; only said as "about". */
-const BYTES_PER_TOKEN = 4;
-/** Amounts up to this stay exact when multiplied by the scale of money. */
-const MONEY_EXACT = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+function inputTokensAllowed(budgets: readonly Budget[]): number {
+  let allowed = Infinity;
+  for (const { request } of budgets) allowed = Math.min(allowed, request.maxInput ?? Infinity, request.maxTotal ?? Infinity);
+  return allowed;
+}
 
-function denied(reason: DenialReason, message: string, asked?: number): Decision {
-  return { outcome: "denied", denial: { reason, balance: undefined, asked, retryAfterMs: undefined, message }, balances: [] };
+function outputTokensAllowed({ maxOutput = Infinity, maxTotal = Infinity }: RequestLimits, inputTokens: number): number {
+  return Math.min(maxOutput, Math.max(0, maxTotal - inputTokens));
+}
+
+function denied({
+  reason,
+  message,
+  asked,
+  retryAfterMs,
+}: {
+  reason: DenialReason;
+  message: string;
+  asked?: number;
+  retryAfterMs?: number;
+}): Denied {
+  return { outcome: "denied", denial: { reason, balance: undefined, asked, retryAfterMs, message }, balances: [] };
+}
+
+/** An amount below 0 would make room for others. */
+function checked(call: Call): Call {
+  const { input, output, toolCalls = {} } = call;
+  const amounts = [input.most, output.most, output.least ?? 0, ...Object.values(toolCalls)];
+  const areCountable = amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0);
+  const { copies = 1 } = output;
+  if (areCountable && Number.isSafeInteger(copies) && copies >= 1) return call;
+  throw new PurserError("amount_invalid", `The call "${call.id}" has a size that is no whole number of 0 or more (copies: of 1 or more).`);
 }

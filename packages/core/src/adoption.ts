@@ -1,115 +1,220 @@
 import type { Counters } from "./counters.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
-import type { Counter } from "./domain/engine.ts";
-import type { Entry, Posting } from "./domain/ledger.ts";
+import type { Amounts } from "./domain/engine.ts";
+import type { Adopted, CallDetail, CounterRef, Entry, EntryKind, LimitInForce, Posting } from "./domain/ledger.ts";
 import { type Limit, limitId } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
-import type { Subject } from "./domain/subject.ts";
+import { compileSelector, type Subject } from "./domain/subject.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 
+/** Stands in the place of a reservation on the entries that say which limits are in force. */
+export const ADOPTION = "purser:adoption";
+
+/** The entries that open a call, charge it, or change what it is charged to. */
+const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "adjusted"];
+
+/** Only calls in flight count for a limit on calls at once, and none is for longer than this. */
+const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
+
 /**
- * Brings a limit that the store does not know yet up to date: what was used since its window began is read from the
- * ledger and posted to its counters. So a changed configuration moves boundaries and never forgets usage.
+ * Puts limits in force, so that a changed configuration moves boundaries and never forgets usage: what was used since the window of a new
+ * limit began, and is not on its counters yet, is read from the ledger and posted to them. Calls in flight are held on them too.
+ *
+ * One entry says which limits are in force and posts what they take over. So a limit that stays in force is not read again, a limit that
+ * was out of force for a while misses nothing, and nothing is taken over twice.
  */
 export class Adoption {
   readonly #store: Store;
   readonly #counters: Counters;
-  readonly #now: number;
+  readonly #budgets: readonly Budget[];
+  #now = 0;
+  #fresh: readonly FreshLimit[] = [];
+  #isChanged = false;
+  #readTo = 0;
+  #open = new Map<string, Missing>();
+  #expired = new Map<string, Missing>();
 
-  constructor(store: Store, counters: Counters, now: number) {
+  constructor(store: Store, counters: Counters, budgets: readonly Budget[]) {
     this.#store = store;
     this.#counters = counters;
+    this.#budgets = budgets;
+  }
+
+  /** Reads the ledger. The long part: calls may go on meanwhile. */
+  async read(now: number): Promise<void> {
     this.#now = now;
-  }
-
-  async run(budgets: readonly Budget[]): Promise<void> {
-    const known = await this.#store.counters();
-    const fresh = budgets.flatMap((budget) =>
-      budget.limits
-        .filter((limit) => limit.unit !== "concurrent" && !this.#isKnown(known, budget, limit))
-        .map((limit) => ({ budget, limit })),
+    this.#readTo = 0;
+    this.#open = new Map();
+    this.#expired = new Map();
+    const before = await this.#lastAdopted();
+    const inForce = this.#inForce();
+    const known = new Set(before?.limits.map(identityOf));
+    this.#isChanged = inForce.length !== known.size || inForce.some((limit) => !known.has(identityOf(limit)));
+    this.#fresh = this.#budgets.flatMap((budget) =>
+      budget.limits.filter((limit) => !known.has(identityOf(limitInForce(budget, limit)))).map((limit) => this.#freshLimit(budget, limit)),
     );
-    if (fresh.length === 0) return;
-    const since = Math.min(...fresh.map(({ limit }) => this.#counters.span(limit, this.#now).startsAt));
-    const used = await this.#readUsage(since);
-    for (const { budget, limit } of fresh) await this.#carry(budget, limit, used);
+    await this.#markTaken();
+    await this.#readOn();
   }
 
-  /** A limit is known when any counter of its current window is: every call since then was posted to it. */
-  #isKnown(counters: readonly Counter[], budget: Budget, limit: Limit): boolean {
-    const { startsAt } = this.#counters.span(limit, this.#now);
-    const id = limitId(limit);
-    const paths = budget.per.join(",");
-    return counters.some(
-      ({ ref }) =>
-        ref.budget === budget.name && `${ref.unit}/${ref.window}` === id && ref.startsAt === startsAt && labelPaths(ref.subject) === paths,
+  /** Reads what has come since, and puts the limits in force. No call may be admitted meanwhile; calls in flight may end. */
+  async finish(now: number): Promise<void> {
+    if (this.#fresh.some(({ resetsAt }) => now >= resetsAt)) await this.read(now);
+    else await this.#readOn();
+    const upTo = this.#readTo;
+    await Promise.all([...this.#open].map(([id, missing]) => this.#hold(id, missing)));
+    if (!this.#isChanged) return;
+    const adopted: Adopted = { upTo, limits: this.#inForce() };
+    const postings = this.#fresh.flatMap(({ taken }) => [...taken.values()].filter(({ spent }) => spent !== 0));
+    const why = postings.length > 0 ? "limits changed; what was used before is carried over" : "limits changed";
+    await this.#store.record({ kind: "adjusted", reservation: ADOPTION, postings, why, adopted });
+  }
+
+  #inForce(): readonly LimitInForce[] {
+    return this.#budgets.flatMap((budget) => budget.limits.map((limit) => limitInForce(budget, limit)));
+  }
+
+  async #lastAdopted(): Promise<Adopted | undefined> {
+    const [entry] = await this.#store.entries({ reservation: ADOPTION, kinds: ["adjusted"], newest: true, most: 1 });
+    return entry?.kind === "adjusted" ? entry.adopted : undefined;
+  }
+
+  #freshLimit(budget: Budget, limit: Limit): FreshLimit {
+    const counterOf = (subject: Subject) => {
+      const bound = this.#counters.bind(budget, subjectLabel(budget, subject), this.#now);
+      return (bound[budget.limits.indexOf(limit)] as (typeof bound)[number]).counter;
+    };
+    const { startsAt, resetsAt = Infinity } = counterOf({});
+    const readsFrom = limit.unit === "concurrent" ? this.#now - IN_FLIGHT_MOST_MS : startsAt;
+    return { budget, limit, readsFrom, resetsAt, counterOf, taken: new Map(), takenBefore: [] };
+  }
+
+  /** What a limit took over when it came into force before, perhaps for fewer subjects, it does not take over again. */
+  async #markTaken(): Promise<void> {
+    if (this.#fresh.length === 0) return;
+    for await (const entry of this.#entries({ reservation: ADOPTION, kinds: ["adjusted"] })) {
+      if (entry.kind !== "adjusted" || !entry.adopted) continue;
+      for (const earlier of entry.adopted.limits) {
+        const fresh = this.#fresh.find(({ budget, limit }) => countersOf(limitInForce(budget, limit)) === countersOf(earlier));
+        fresh?.takenBefore.push({ upTo: entry.adopted.upTo, selects: compileSelector(earlier.selector) });
+      }
+    }
+  }
+
+  async #readOn(): Promise<void> {
+    if (this.#fresh.length === 0) return;
+    const since = Math.min(...this.#fresh.map(({ readsFrom }) => readsFrom));
+    for await (const entry of this.#entries({ since, after: this.#readTo, kinds: CALL_KINDS })) {
+      this.#readTo = entry.seq;
+      this.#read(entry);
+    }
+  }
+
+  /** A call belongs to the window in which it was reserved, so only calls reserved since it began are followed. */
+  #read(entry: Entry): void {
+    const { reservation, kind } = entry;
+    if (kind === "reserved") {
+      const missing = this.#missing(entry);
+      if (missing.limits.length > 0) this.#open.set(reservation, missing);
+    } else if (kind === "adjusted") {
+      const open = this.#open.get(reservation);
+      if (open) this.#open.set(reservation, without(open, entry.postings));
+    } else if (kind === "settled" || kind === "expired") {
+      const open = this.#open.get(reservation);
+      this.#open.delete(reservation);
+      if (!open) return;
+      take(open, amountsOf(entry.charge.usage, entry.charge.cost));
+      if (kind === "expired") this.#expired.set(reservation, open);
+    } else if (kind === "corrected") {
+      const expired = this.#expired.get(reservation);
+      this.#expired.delete(reservation);
+      if (!expired) return;
+      take(expired, estimateOf(entry.detail), -1);
+      take(expired, amountsOf(entry.charge.usage, entry.charge.cost));
+    } else if (kind === "released") {
+      this.#open.delete(reservation);
+    }
+  }
+
+  /** The new limits that a call belongs to and is not posted to. */
+  #missing(entry: Entry & { readonly kind: "reserved" }): Missing {
+    const { seq, at, detail, postings } = entry;
+    const { subject } = detail;
+    const limits = this.#fresh.filter(
+      ({ budget, readsFrom, takenBefore }) =>
+        at >= readsFrom && budget.selects(subject) && !takenBefore.some(({ upTo, selects }) => seq <= upTo && selects(subject)),
     );
+    const all = { detail, limits: limits.map((fresh) => ({ fresh, counter: fresh.counterOf(subject) })) };
+    return without(all, postings);
   }
 
-  /** What each reservation since a moment was charged; calls still in flight count at their estimate. */
-  async #readUsage(since: number): Promise<readonly Used[]> {
-    const used = new Map<string, Used>();
-    let after = 0;
+  /** Holds a call in flight on the limits it misses. If it has ended by now, its end is in the ledger. */
+  async #hold(id: string, missing: Missing): Promise<void> {
+    const amounts: Amounts = { ...estimateOf(missing.detail), concurrent: 1 };
+    const postings = missing.limits
+      .map(({ counter }) => ({ counter, held: amounts[counter.unit], spent: 0 }))
+      .filter(({ held }) => held > 0);
+    if (postings.length === 0) return;
+    await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "in flight when the limits changed" });
+    for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
+  }
+
+  async *#entries(query: { since?: number; after?: number; reservation?: string; kinds: readonly EntryKind[] }): AsyncGenerator<Entry> {
+    let { after = 0 } = query;
     for (;;) {
-      const page = await this.#store.entries({
-        since,
-        after,
-        kinds: ["reserved", "settled", "expired", "corrected", "released"],
-        most: LEDGER_PAGE,
-      });
-      for (const entry of page) readEntry(used, entry);
+      const page = await this.#store.entries({ ...query, after, most: LEDGER_PAGE });
+      yield* page;
       const last = page.at(-1);
-      if (!last || page.length < LEDGER_PAGE) return [...used.values()];
+      if (!last || page.length < LEDGER_PAGE) return;
       after = last.seq;
     }
   }
+}
 
-  async #carry(budget: Budget, limit: Limit, used: readonly Used[]): Promise<void> {
-    const { startsAt } = this.#counters.span(limit, this.#now);
-    const sums = new Map<string, number>();
-    for (const { at, subject, amounts } of used) {
-      if (at < startsAt || !budget.selects(subject)) continue;
-      const label = subjectLabel(budget, subject);
-      sums.set(label, (sums.get(label) ?? 0) + amounts[limit.unit]);
-    }
-    const postings = [...sums].flatMap(([label, spent]): Posting[] => {
-      const bound = this.#counters
-        .bind(budget, label, this.#now)
-        .find(({ counter }) => `${counter.unit}/${counter.window}` === limitId(limit));
-      return bound && spent > 0 ? [{ counter: bound.counter, held: 0, spent }] : [];
-    });
-    if (postings.length === 0) return;
-    const why = `usage since ${new Date(startsAt).toISOString()} carried into the limit ${limitId(limit)} of budget "${budget.name}"`;
-    await this.#store.record({ kind: "adjusted", reservation: "", postings, why });
+/** A limit that was not in force, and what it takes over. */
+interface FreshLimit {
+  readonly budget: Budget;
+  readonly limit: Limit;
+  /** Calls reserved since then count for it. */
+  readonly readsFrom: number;
+  readonly resetsAt: number;
+  counterOf(subject: Subject): CounterRef;
+  /** By the key of the counter. */
+  readonly taken: Map<string, Posting>;
+  readonly takenBefore: { readonly upTo: number; selects(subject: Subject): boolean }[];
+}
+
+/** A call and the new limits that it is not posted to. */
+interface Missing {
+  readonly detail: CallDetail;
+  readonly limits: readonly { readonly fresh: FreshLimit; readonly counter: CounterRef }[];
+}
+
+function without(missing: Missing, postings: readonly Posting[]): Missing {
+  const posted = new Set(postings.map(({ counter }) => counter.key));
+  return { ...missing, limits: missing.limits.filter(({ counter }) => !posted.has(counter.key)) };
+}
+
+function take({ limits }: Missing, amounts: Amounts, sign: 1 | -1 = 1): void {
+  for (const { fresh, counter } of limits) {
+    const spent = (fresh.taken.get(counter.key)?.spent ?? 0) + sign * amounts[counter.unit];
+    fresh.taken.set(counter.key, { counter, held: 0, spent });
   }
 }
 
-interface Used {
-  readonly at: number;
-  readonly subject: Subject;
-  readonly amounts: ReturnType<typeof amountsOf>;
+function estimateOf({ inputTokens, outputTokens, cost }: CallDetail): Amounts {
+  return amountsOf({ inputTokens, outputTokens }, cost);
 }
 
-/** An entry of a reservation made before the window belongs to the window before, so only reservations seen here count. */
-function readEntry(used: Map<string, Used>, entry: Entry): void {
-  if (entry.kind === "reserved") {
-    const { subject, inputTokens, outputTokens, cost } = entry.detail;
-    used.set(entry.reservation, { at: entry.at, subject, amounts: amountsOf({ inputTokens, outputTokens }, cost) });
-    return;
-  }
-  const reserved = used.get(entry.reservation);
-  if (!reserved) return;
-  if (entry.kind === "released") used.delete(entry.reservation);
-  if (entry.kind === "settled" || entry.kind === "expired" || entry.kind === "corrected") {
-    used.set(entry.reservation, { ...reserved, amounts: amountsOf(entry.charge.usage, entry.charge.cost) });
-  }
+function limitInForce({ name, per, selector }: Budget, limit: Limit): LimitInForce {
+  return { budget: name, limit: limitId(limit), per, selector };
 }
 
-function labelPaths(label: string): string {
-  return label === ""
-    ? ""
-    : label
-        .split(",")
-        .map((pair) => pair.split("=")[0])
-        .join(",");
+/** Two limits with the same counters may select different calls. */
+function countersOf({ budget, limit, per }: LimitInForce): string {
+  return JSON.stringify([budget, limit, per]);
+}
+
+function identityOf({ budget, limit, per, selector }: LimitInForce): string {
+  return JSON.stringify([budget, limit, per, Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }

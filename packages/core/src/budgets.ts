@@ -1,9 +1,9 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { Counters } from "./counters.ts";
+import { allowanceName, Counters } from "./counters.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial } from "./domain/decision.ts";
-import type { ReleaseResult, SettleResult } from "./domain/engine.ts";
+import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
@@ -12,6 +12,7 @@ import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
+import { Gate } from "./gate.ts";
 import type { Store } from "./stores/store.ts";
 
 /** Where prices come from. `undefined`: the model has no price. */
@@ -37,49 +38,57 @@ export interface BudgetsOptions {
   readonly onError?: (error: unknown) => void;
 }
 
+type Configuration = Pick<BudgetsOptions, "budgets" | "prices" | "allowances">;
+
 /** Budgets over a store: the one path on which every call is admitted, settled and returned. */
 export class Budgets {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
   readonly #background = new Set<Promise<unknown>>();
-  #budgets: readonly Budget[];
+  readonly #gate = new Gate();
+  #budgets: readonly Budget[] = [];
   #prices: PriceSource;
-  #allowances: readonly Allowance[];
+  #allowances: readonly Allowance[] = [];
   #counters = new Counters();
 
-  constructor({ store, budgets, prices, allowances = [], now = Date.now, onError = () => undefined }: BudgetsOptions) {
+  constructor({ store, now = Date.now, onError = () => undefined, ...configuration }: BudgetsOptions) {
     this.#store = store;
-    this.#budgets = budgets;
-    this.#prices = prices;
-    this.#allowances = allowances;
     this.#now = now;
     this.#onError = onError;
+    this.#prices = configuration.prices;
+    checkNames(configuration);
+    this.#apply(configuration);
   }
 
-  /** Replaces budgets and prices. What was used stays used: a new limit starts from the ledger of its window. */
-  async configure({ budgets, prices, allowances = [] }: Pick<BudgetsOptions, "budgets" | "prices" | "allowances">): Promise<void> {
-    this.#budgets = budgets;
-    this.#prices = prices;
-    this.#allowances = allowances;
-    this.#counters = new Counters();
-    await this.adopt();
+  /**
+   * Replaces budgets, prices and allowances. What was used stays used: a new limit starts from the ledger of its window, calls in flight
+   * included. Calls are admitted by the old ones until then, and by none of them after.
+   */
+  configure(configuration: Configuration): Promise<void> {
+    checkNames(configuration);
+    return this.#gate.change(async (close) => {
+      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+      await adoption.read(this.#now());
+      await close();
+      await adoption.finish(this.#now());
+      this.#apply(configuration);
+    });
   }
 
-  /** Brings limits that are new to the store up to date from the ledger. To be called once after start. */
-  async adopt(): Promise<void> {
-    await new Adoption(this.#store, this.#counters, this.#now()).run(this.#budgets);
+  /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
+  adopt(): Promise<void> {
+    return this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
   }
 
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
+    while (this.#gate.closed) await this.#gate.closed;
+    this.#gate.enter();
     try {
-      return await new Admission(call, this.#terms(call.subject), this.#store).decide((denial, detail) =>
-        this.#recordDenial(call, denial, detail),
-      );
-    } catch (error) {
-      if (error instanceof PurserError && error.code === "store_unavailable") return this.#withoutStore(call, error);
-      throw error;
+      return await this.#admit(call);
+    } finally {
+      this.#gate.leave();
     }
   }
 
@@ -90,10 +99,11 @@ export class Budgets {
     certainty: Certainty = "confirmed",
     service: ServiceTier = reservation.service,
   ): Promise<SettleResult & { readonly charge: Charge }> {
-    const { card, free } = reservation;
-    const cost = free ? 0 : card && costOf(card, usage, service);
-    const charge: Charge = { usage, cost, certainty };
-    const result = await this.#store.settle({ id: reservation.id, amounts: amountsOf(usage, cost), charge });
+    const { id, card, free } = reservation;
+    const known = completeUsage(usage, reservation);
+    const cost = free ? 0 : card && costOf(card, known, service);
+    const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
+    const result = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
     return { ...result, charge };
   }
 
@@ -103,8 +113,8 @@ export class Budgets {
   }
 
   /** Renews the lease of a call that is still in flight. */
-  async extend(reservation: Reservation, leaseMs = LEASE_MS): Promise<void> {
-    await this.#store.extend({ id: reservation.id, leaseMs });
+  extend(reservation: Reservation, leaseMs = LEASE_MS): Promise<ExtendResult> {
+    return this.#store.extend({ id: reservation.id, leaseMs });
   }
 
   /** Charges the holds whose owner died. To be called every second or so by whoever owns the process. */
@@ -127,6 +137,26 @@ export class Budgets {
     await Promise.allSettled(this.#background);
   }
 
+  #apply({ budgets, prices, allowances = [] }: Configuration): void {
+    this.#budgets = budgets;
+    this.#prices = prices;
+    this.#allowances = allowances;
+    this.#counters = new Counters();
+  }
+
+  async #admit(call: Call): Promise<Decision> {
+    const admission = new Admission(call, this.#terms(call.subject), this.#store);
+    try {
+      const decision = await admission.decide();
+      if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
+      return decision;
+    } catch (error) {
+      if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
+      this.#onError(error);
+      return admission.decideWithoutStore(error);
+    }
+  }
+
   #terms(subject: Subject): Terms {
     const now = this.#now();
     const { provider = "", model = "" } = subject;
@@ -147,19 +177,22 @@ export class Budgets {
     const owned = recorded.catch(this.#onError).finally(() => this.#background.delete(owned));
     this.#background.add(owned);
   }
+}
 
-  /** Law: hard limits fail closed. Only where every budget of the call says so does it go on uncounted, and never silently. */
-  #withoutStore(call: Call, error: PurserError): Decision {
-    this.#onError(error);
-    const budgets = this.#budgets.filter((budget) => budget.selects(call.subject));
-    if (budgets.length > 0 && budgets.every((budget) => budget.onStoreFailure === "open")) {
-      return { outcome: "uncounted", message: `The store is unavailable, and the budgets of this call say to go on: ${error.message}` };
-    }
-    const message = "The budget store is unavailable at the moment, so no call can be admitted. Try again in a few seconds.";
-    return {
-      outcome: "denied",
-      denial: { reason: "store_unavailable", balance: undefined, asked: undefined, retryAfterMs: 5_000, message },
-      balances: [],
-    };
+/** A total that nobody knows is charged as it was held: unknown is not nothing. */
+function completeUsage(usage: Usage, { inputTokens, outputTokens, copies }: Reservation): Usage {
+  const held = { inputTokens, outputTokens: outputTokens * copies };
+  const isUnknown =
+    (usage.inputTokens === undefined && held.inputTokens > 0) || (usage.outputTokens === undefined && held.outputTokens > 0);
+  if (!isUnknown) return usage;
+  return { ...usage, inputTokens: usage.inputTokens ?? held.inputTokens, outputTokens: usage.outputTokens ?? held.outputTokens };
+}
+
+/** Two budgets of one name would share their counters. */
+function checkNames({ budgets, allowances = [] }: Configuration): void {
+  const names = new Set<string>();
+  for (const name of [...budgets.map((budget) => budget.name), ...allowances.map(allowanceName)]) {
+    if (names.has(name)) throw new PurserError("config_invalid", `Two budgets have the name "${name}". Give each a name of its own.`);
+    names.add(name);
   }
 }

@@ -1,7 +1,16 @@
 import { PurserError } from "../errors.ts";
-import { type Limit, limitId, parseLimit } from "./limit.ts";
-import { compilePattern, compileSelector, isSubjectPath, type Selector, type Subject, type SubjectPath, subjectValue } from "./subject.ts";
-import { checkTimeZone, windowText } from "./window.ts";
+import { formatLimit, type Limit, limitId, parseLimit } from "./limit.ts";
+import {
+  ATTRIBUTES,
+  compilePattern,
+  compileSelector,
+  isSubjectPath,
+  type Selector,
+  type Subject,
+  type SubjectPath,
+  subjectValue,
+} from "./subject.ts";
+import { checkTimeZone } from "./window.ts";
 
 /** A named set of limits for the calls it selects, as one writes it. */
 export interface BudgetInput {
@@ -27,10 +36,12 @@ export interface BudgetInput {
 
 export type BudgetMode = "enforce" | "observe";
 
-/** What any one call of the budget may be. */
+/** What any one call of the budget may be, in tokens. Several answers of one call (`n`) count together. */
 export interface RequestLimits {
   readonly maxInput?: number;
+  /** The output cap is lowered to this. */
   readonly maxOutput?: number;
+  /** The output cap is lowered to what the input leaves of this. */
   readonly maxTotal?: number;
   /** Names of models, `*` for anything. */
   readonly models?: readonly string[];
@@ -56,14 +67,14 @@ export const DEFAULT_MIN_OUTPUT = 256;
 
 /** Checks and completes a budget. Throws `limit_invalid`, `window_invalid` or `config_invalid` with what to do. */
 export function defineBudget(input: BudgetInput): Budget {
+  if (input.name.trim() === "") throw new PurserError("config_invalid", "A budget has no name. Give it one: refusals and reports show it.");
   const timezone = checkTimeZone(input.timezone ?? "UTC");
   const limits = (input.limits ?? []).map((text) => parseLimit(text, timezone));
   const per = typeof input.per === "string" ? [input.per] : (input.per ?? []);
   checkDistinct(input.name, limits);
-  for (const path of [...Object.keys(input.for ?? {}), ...per]) {
-    if (!isSubjectPath(path))
-      throw new PurserError("config_invalid", `Budget "${input.name}": "${path}" is not an attribute. Write tag.${path} for a tag.`);
-  }
+  checkPaths(input.name, [...Object.keys(input.for ?? {}), ...per]);
+  const { maxInput, maxOutput, maxTotal } = input.request ?? {};
+  checkTokens(input.name, { maxInput, maxOutput, maxTotal, minOutput: input.minOutput });
   const models = input.request?.models?.map(compilePattern);
   return {
     name: input.name,
@@ -91,26 +102,66 @@ function compileSelection(selector: Selector, per: readonly SubjectPath[]): (sub
   return (subject) => matches(subject) && needed.every((path) => subjectValue(subject, path) !== undefined);
 }
 
+const NO_VALUE = "(none)";
+
 /** Which balance of a budget a call belongs to: `user=ann`, or nothing for a budget with a single balance. */
-export function subjectLabel(budget: Budget, subject: Subject): string {
-  return budget.per.map((path) => `${path}=${escapeLabel(subjectValue(subject, path) ?? "(none)")}`).join(",");
+export function subjectLabel({ per }: Pick<Budget, "per">, subject: Subject): string {
+  if (per.length === 0) return "";
+  return per
+    .map((path) => {
+      const value = subjectValue(subject, path);
+      return `${path}=${value === undefined ? NO_VALUE : escapeLabel(value)}`;
+    })
+    .join(",");
 }
+
+/** Whether a label was made for these attributes, as those of a budget whose `per` was changed are not. */
+export function isLabelOf({ per }: Pick<Budget, "per">, label: string): boolean {
+  const paths = label === "" ? [] : label.split(",").map((pair) => pair.slice(0, pair.indexOf("=")));
+  return paths.length === per.length && paths.every((path, i) => path === per[i]);
+}
+
+/** What separates the parts of a label and of a counter's key, the first letter of `(none)`, and what not every store can keep apart. */
+const ESCAPED = /[%,=|]|^\(|\p{Control}|\p{Surrogate}/gu;
 
 /** Two different subjects must never share a label, whatever their values contain. */
 function escapeLabel(value: string): string {
-  return value.replace(/[%,=]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  return value.replace(ESCAPED, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `%${hex(code, 2)}` : `%u${hex(code, 4)}`;
+  });
+}
+
+function hex(code: number, digits: number): string {
+  return code.toString(16).toUpperCase().padStart(digits, "0");
 }
 
 function checkDistinct(name: string, limits: readonly Limit[]): void {
-  const seen = new Set<string>();
+  const seen = new Map<string, Limit>();
   for (const limit of limits) {
-    const id = limitId(limit);
-    if (seen.has(id)) {
-      throw new PurserError(
-        "limit_invalid",
-        `Budget "${name}" limits ${limit.unit} per ${windowText(limit.window)} twice. Keep the smaller one.`,
-      );
+    const other = seen.get(limitId(limit));
+    if (other) {
+      const both = `"${formatLimit(other)}" and "${formatLimit(limit)}"`;
+      throw new PurserError("limit_invalid", `Budget "${name}" has two limits for the same thing, ${both}. Keep the smaller one.`);
     }
-    seen.add(id);
+    seen.set(limitId(limit), limit);
+  }
+}
+
+function checkPaths(name: string, paths: readonly string[]): void {
+  for (const path of paths) {
+    if (isSubjectPath(path)) continue;
+    const tag = path.startsWith("tag.") ? "Write tag.NAME for a tag." : `Write tag.${path} for a tag.`;
+    throw new PurserError(
+      "config_invalid",
+      `Budget "${name}": "${path}" is not an attribute. Attributes are ${ATTRIBUTES.join(", ")}. ${tag}`,
+    );
+  }
+}
+
+function checkTokens(name: string, amounts: Readonly<Record<string, number | undefined>>): void {
+  for (const [field, amount] of Object.entries(amounts)) {
+    if (amount === undefined || (Number.isSafeInteger(amount) && amount >= 0)) continue;
+    throw new PurserError("config_invalid", `Budget "${name}": ${field} is ${amount}. Write a whole number of tokens, such as 4000.`);
   }
 }

@@ -38,7 +38,7 @@ export interface Denial {
   readonly reason: DenialReason;
   /** The limit that refuses; none where the call is refused for what it is. */
   readonly balance: Balance | undefined;
-  /** What the call asks of that limit at the least. */
+  /** What the call asks of that limit at the least; unknown where any call would be refused, so that it was not counted. */
   readonly asked: number | undefined;
   /** When trying again makes sense, for reasons that pass by themselves within a minute. */
   readonly retryAfterMs: number | undefined;
@@ -56,30 +56,46 @@ export type Decision =
       /** Budgets in `observe` mode that would have refused the call. */
       readonly wouldRefuse: readonly string[];
     }
-  /** The store is down and every budget of the call says `on_store_failure: open`: the call goes on uncounted. */
-  | { readonly outcome: "uncounted"; readonly message: string }
+  /** The store is down and no budget of the call says `on_store_failure: closed`: the call goes on uncounted, with this output cap. */
+  | { readonly outcome: "uncounted"; readonly outputTokens: number; readonly message: string }
   | { readonly outcome: "denied"; readonly denial: Denial; readonly balances: readonly Balance[] };
 
-/** The refusal of a limit in words: `Budget "team" is used up: $49.90 of $50.00 this month, …`. */
-export function describeRefusal(reason: DenialReason, balance: Balance, asked: number): string {
+/** The refusal of a call by one limit. */
+export interface Refusal {
+  readonly reason: DenialReason;
+  readonly balance: Balance;
+  readonly asked: number | undefined;
+  readonly retryAfterMs: number | undefined;
+  /** Who can give more. */
+  readonly owner: string | undefined;
+}
+
+/** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
+export function describeRefusal({ reason, balance, asked, retryAfterMs, owner }: Refusal): string {
+  const { limit, spent, held, left, unit } = balance;
+  const amount = (value: number) => formatAmount(value, unit);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
-  const amount = (value: number) => formatAmount(value, balance.unit);
-  const limit = `${amount(balance.limit)}${windowPhrase(balance.window)}`;
-  const held = balance.held > 0 ? `, ${amount(balance.held)} held by calls in flight` : "";
+  const whole = `${amount(limit)}${windowPhrase(balance.window)}`;
+  const used = held > 0 ? `(${amount(spent)} spent, ${amount(held)} held by calls in flight)` : `(${amount(spent)} spent)`;
+  const asks = asked === undefined ? "" : ` This call asks for at least ${amount(asked)}.`;
+  const giver = owner === undefined ? "the owner of the budget" : owner;
+
+  if (limit === 0) return `${name} allows nothing: its limit is ${whole}. Ask ${giver} for more.`;
+  if (unit === "concurrent") {
+    return `${name} allows ${limit} ${limit === 1 ? "call" : "calls"} at once, and ${held} ${held === 1 ? "is" : "are"} in flight. Try again in a moment.`;
+  }
   if (reason === "request_too_large") {
-    return `${name} allows ${limit} in all, and this call asks for ${amount(asked)}. Send less input or a smaller output cap.`;
-  }
-  if (reason === "rate_limited" && balance.unit === "concurrent") {
-    return `${name} allows ${balance.limit} calls at once and ${balance.held} are in flight. Try again in a moment.`;
-  }
-  if (reason === "rate_limited") {
-    return `${name} allows ${limit} and has ${amount(balance.left)} left; this call asks for ${amount(asked)}. Try again in a moment.`;
+    return `${name} allows ${whole} in all, too little for this call even when nothing is spent.${asks} Send less input or a smaller output cap.`;
   }
   if (reason === "budget_busy") {
-    return `${name} has ${amount(balance.left)} free of ${limit}${held}; this call asks for ${amount(asked)}. Try again in a moment.`;
+    return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} Calls in flight return what they do not use: try again in a moment.`;
+  }
+  if (reason === "rate_limited") {
+    return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} Try again in ${secondsPhrase(retryAfterMs ?? 0)}.`;
   }
   const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
-  return `${name} is used up: ${amount(balance.spent)} of ${limit} spent${held}; this call asks for ${amount(asked)}. ${resets} Ask its owner for more, or send a smaller call.`;
+  if (left === 0 || asked === undefined) return `${name} has nothing left of ${whole} ${used}. ${resets} Ask ${giver} for more.`;
+  return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} ${resets} Send a smaller call, or ask ${giver} for more.`;
 }
 
 function windowPhrase(window: string): string {
@@ -87,8 +103,24 @@ function windowPhrase(window: string): string {
   return window === "day" ? " today" : ` this ${window}`;
 }
 
+function secondsPhrase(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  return seconds === 1 ? "1 second" : `${seconds} seconds`;
+}
+
 /** `2026-12-01 00:00 Europe/Berlin`. */
 export function formatInstant(instant: number, timeZone: string): string {
-  const text = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" }).format(instant);
-  return `${text} ${timeZone}`;
+  return `${formatOf(timeZone).format(instant)} ${timeZone}`;
+}
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** Kept, because making one takes longer than deciding a call. */
+function formatOf(timeZone: string): Intl.DateTimeFormat {
+  let format = formats.get(timeZone);
+  if (!format) {
+    format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
+    formats.set(timeZone, format);
+  }
+  return format;
 }

@@ -27,12 +27,18 @@ export interface ReserveCommand {
   readonly id: string;
   readonly limits: readonly BoundLimit[];
   readonly asks: Asks;
-  /** The output cap may be lowered from `most` to what fits, not below `least`. */
-  readonly output: { readonly least: number; readonly most: number };
-  /** Refuse an amount above 1/`share` of what is left: for estimates too rough to be held near a limit. */
+  /** The output cap of one answer may be lowered from `most` to what fits, not below `least`. */
+  readonly output: OutputRange;
+  /** Refuse an amount above 1/`share` of what any limit has left, observed ones too: for estimates too rough to decide near a limit. */
   readonly share?: number;
   readonly leaseMs: number;
+  /** The engine fills in the output and the cost that are held. */
   readonly detail: CallDetail;
+}
+
+export interface OutputRange {
+  readonly least: number;
+  readonly most: number;
 }
 
 export interface ExtendCommand {
@@ -60,7 +66,7 @@ export interface ExpireCommand {
   readonly all?: boolean;
 }
 
-/** Writes down what is not a call: a refusal, or usage carried into a new window. */
+/** Writes down a refusal or an adjustment. What an adjustment holds must belong to a reservation in flight; else nothing is written. */
 export interface RecordCommand {
   readonly kind: "record";
   readonly entry: Recordable;
@@ -80,10 +86,15 @@ export interface Standing {
 export type ReserveResult =
   | {
       readonly outcome: "reserved";
+      /** The output cap for one answer. */
       readonly outputTokens: number;
       readonly expiresAt: number;
+      /** After the hold. */
       readonly standings: readonly Standing[];
+      /** Indexes of the limits that would refuse, were they enforced. */
       readonly wouldRefuse: readonly number[];
+      /** The call as it is held: where an id is repeated, as it was held the first time. */
+      readonly detail: CallDetail;
     }
   /** `failing`: the index of the limit that refuses, `asked`: the least the call asks of it. */
   | { readonly outcome: "refused"; readonly failing: number; readonly asked: number; readonly standings: readonly Standing[] }
@@ -91,8 +102,9 @@ export type ReserveResult =
   | { readonly outcome: "ended" };
 
 export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: number } | { readonly outcome: "unknown" };
+/** `corrected`: the hold had expired, and its charge was replaced. */
 export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplicate" | "unknown" };
-export type ReleaseResult = { readonly outcome: "released" | "duplicate" | "unknown" };
+export type ReleaseResult = { readonly outcome: "released" | "corrected" | "duplicate" | "unknown" };
 export type ExpireResult = { readonly expired: number };
 
 export interface Counter extends Standing {
@@ -104,8 +116,8 @@ export interface Counter extends Standing {
 interface Hold {
   readonly id: string;
   expiresAt: number;
-  readonly outputTokens: number;
-  readonly postings: readonly Posting[];
+  readonly outputCap: number;
+  postings: readonly Posting[];
   readonly detail: CallDetail;
 }
 
@@ -166,48 +178,45 @@ function decide(state: State, command: Command, now: number): Applied<Results[Co
   if (command.kind === "settle") return decideSettle(state, command, now);
   if (command.kind === "release") return decideRelease(state, command, now);
   if (command.kind === "expire") return decideExpire(state, command, now);
-  return { result: undefined, entries: [{ ...command.entry, seq: state.seq + 1, at: now }] };
+  return decideRecord(state, command, now);
 }
 
 function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
-  const { id, limits, asks, output } = command;
-  const open = state.holds.get(id);
+  const { id, limits, asks } = command;
   const standings = limits.map(({ counter }) => standing(state, counter));
-  if (open)
-    return {
-      result: { outcome: "reserved", outputTokens: open.outputTokens, expiresAt: open.expiresAt, standings, wouldRefuse: [] },
-      entries: [],
-    };
-  if (state.ended.has(id)) return { result: { outcome: "ended" }, entries: [] };
+  const open = state.holds.get(id);
+  if (open) {
+    const { outputCap, expiresAt, detail } = open;
+    return unchanged({ outcome: "reserved", outputTokens: outputCap, expiresAt, standings, wouldRefuse: [], detail });
+  }
+  if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
-  const outputTokens = fittingOutput(command, standings);
-  const failing = limits.findIndex(
-    (limit, i) => limit.enforced && !fits(limit, standings[i] as Standing, asks, outputTokens, command.share),
-  );
-  if (failing >= 0) {
-    const worst = worstFailing(command, standings, failing);
-    return {
-      result: {
-        outcome: "refused",
-        failing: worst,
-        asked: amountOf(asks[(limits[worst] as BoundLimit).counter.unit], output.least),
-        standings,
-      },
-      entries: [],
-    };
+  const outputCap = fittingOutput(command, standings);
+  const held: number[] = [];
+  const wouldRefuse: number[] = [];
+  for (const [i, limit] of limits.entries()) {
+    const asked = amountOf(asks[limit.counter.unit], outputCap);
+    const standing = standings[i] as Standing;
+    if (!fits(limit, standing, asked, command.share)) {
+      if (limit.enforced || command.share !== undefined) return unchanged(refusal(command, standings, i));
+      wouldRefuse.push(i);
+    }
+    checkCountable(limit.counter, standing, asked);
+    held.push(asked);
   }
 
-  const wouldRefuse = limits.flatMap((limit, i) => (fits(limit, standings[i] as Standing, asks, outputTokens) ? [] : [i]));
-  const postings = limits.map(({ counter }) => ({ counter, held: amountOf(asks[counter.unit], outputTokens), spent: 0 }));
-  const observed = [...(command.detail.wouldRefuse ?? []), ...wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget)];
-  const cost = command.detail.price === undefined ? undefined : amountOf(asks.nanodollars, outputTokens);
-  const detail: CallDetail = { ...command.detail, outputTokens, cost, ...(observed.length > 0 && { wouldRefuse: observed }) };
   const expiresAt = now + command.leaseMs;
-  const after = standings.map(({ spent, held }, i) => ({ spent, held: held + (postings[i] as Posting).held }));
+  const detail = heldDetail(command, outputCap, wouldRefuse);
+  const postings = limits.map(({ counter }, i) => ({ counter, held: held[i] as number, spent: 0 }));
+  const after = standings.map((standing, i) => ({ spent: standing.spent, held: standing.held + (held[i] as number) }));
   return {
-    result: { outcome: "reserved", outputTokens, expiresAt, standings: after, wouldRefuse },
-    entries: [{ kind: "reserved", seq: state.seq + 1, at: now, reservation: id, postings, expiresAt, detail }],
+    result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail },
+    entries: [{ kind: "reserved", seq: state.seq + 1, at: now, reservation: id, postings, expiresAt, outputCap, detail }],
   };
+}
+
+function unchanged<Result>(result: Result): Applied<Result> {
+  return { result, entries: [] };
 }
 
 /** The largest output cap that fits every enforced limit, or the least one where none does. */
@@ -215,8 +224,7 @@ function fittingOutput({ limits, asks, output }: ReserveCommand, standings: read
   let tokens = output.most;
   for (const [i, limit] of limits.entries()) {
     const ask = asks[limit.counter.unit];
-    const { spent, held } = standings[i] as Standing;
-    const room = limit.amount - spent - held;
+    const room = roomOf(limit, standings[i] as Standing);
     if (!limit.enforced || amountOf(ask, tokens) <= room) continue;
     // What does not fit asks more than there is room for, so `room * scale` stays below an amount that was exact.
     const fitting = ask.perOutputToken > 0 ? Math.floor((room * ask.scale - ask.base) / ask.perOutputToken) : 0;
@@ -225,35 +233,60 @@ function fittingOutput({ limits, asks, output }: ReserveCommand, standings: read
   return tokens;
 }
 
-function fits(limit: BoundLimit, { spent, held }: Standing, asks: Asks, outputTokens: number, share = 1): boolean {
-  const asked = amountOf(asks[limit.counter.unit], outputTokens);
-  // Calls at once are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
+function fits(limit: BoundLimit, standing: Standing, asked: number, share = 1): boolean {
+  // Calls are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
   const factor = limit.counter.unit === "concurrent" || limit.counter.unit === "requests" ? 1 : share;
-  return asked === 0 || asked * factor <= limit.amount - spent - held;
+  return asked === 0 || asked * factor <= roomOf(limit, standing);
 }
 
-/** Of all limits that refuse, the one that keeps refusing for longest: first what could never fit, then what resets last. */
-function worstFailing({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): number {
-  let worst = first;
-  let worstRank = -1;
-  for (let i = first; i < limits.length; i++) {
-    const limit = limits[i] as BoundLimit;
-    const { spent } = standings[i] as Standing;
-    if (!limit.enforced || fits(limit, standings[i] as Standing, asks, output.least, share)) continue;
+function roomOf({ amount }: BoundLimit, { spent, held }: Standing): number {
+  return amount - spent - held;
+}
+
+/** Of all limits that refuse, names the one that keeps refusing for longest: first what can never fit, then what resets last. */
+function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
+  let failing = first;
+  let longest = -1;
+  let largest = 0;
+  for (const [i, limit] of limits.entries()) {
     const asked = amountOf(asks[limit.counter.unit], output.least);
-    const resets = limit.counter.resetsAt ?? Number.MAX_SAFE_INTEGER;
-    const rank = asked > limit.amount ? Number.POSITIVE_INFINITY : spent + asked > limit.amount ? resets : 0;
-    if (rank > worstRank) {
-      worst = i;
-      worstRank = rank;
-    }
+    const standing = standings[i] as Standing;
+    if (!limit.enforced || fits(limit, standing, asked, share)) continue;
+    const until = refusedUntil(limit, standing, asked);
+    const part = asked / limit.amount;
+    if (until < longest || (until === longest && part <= largest)) continue;
+    [failing, longest, largest] = [i, until, part];
   }
-  return worst;
+  const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
+  return { outcome: "refused", failing, asked, standings };
+}
+
+/**
+ * When a refusal passes: never for what is larger than the limit, at the reset for what is larger than the unspent rest, and at 0, any
+ * moment, for what only calls in flight are in the way of.
+ */
+export function refusedUntil({ amount, counter }: BoundLimit, { spent, held }: Standing, asked: number): number {
+  if (asked > amount) return Number.POSITIVE_INFINITY;
+  // A request in flight is used up, whatever it returns of its money and tokens.
+  const used = counter.unit === "requests" ? spent + held : spent;
+  return used + asked > amount ? (counter.resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
+}
+
+function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+  const isPriced = detail.price !== undefined || detail.allowance !== undefined;
+  const refusing = new Set(detail.wouldRefuse);
+  for (const i of wouldRefuse) refusing.add((limits[i] as BoundLimit).counter.budget);
+  return {
+    ...detail,
+    outputTokens: amountOf(asks.output_tokens, outputCap),
+    cost: isPriced ? amountOf(asks.nanodollars, outputCap) : undefined,
+    ...(refusing.size > 0 && { wouldRefuse: [...refusing] }),
+  };
 }
 
 function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number): Applied<ExtendResult> {
   const hold = state.holds.get(id);
-  if (!hold) return { result: { outcome: "unknown" }, entries: [] };
+  if (!hold) return unchanged({ outcome: "unknown" });
   const expiresAt = Math.max(hold.expiresAt, now + leaseMs);
   return {
     result: { outcome: "extended", expiresAt },
@@ -261,34 +294,27 @@ function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number)
   };
 }
 
-function decideSettle(state: State, command: SettleCommand, now: number): Applied<SettleResult> {
-  const { id, amounts, charge } = command;
+function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now: number): Applied<SettleResult> {
   const hold = state.holds.get(id);
-  if (!hold) return settleLate(state, command, now);
-  const settled = hold.postings.map(({ counter, held }) => ({ counter, held: -held, spent: Math.min(amounts[counter.unit], held) }));
-  const overrun = hold.postings.flatMap(({ counter, held }) =>
-    amounts[counter.unit] > held ? [{ counter, held: 0, spent: amounts[counter.unit] - held }] : [],
-  );
+  if (!hold) return decideCorrection(state, id, { amounts, charge }, now);
+  const settled: Posting[] = [];
+  const overrun: Posting[] = [];
+  for (const { counter, held } of hold.postings) {
+    const used = checkUsed(counter, amounts);
+    settled.push({ counter, held: -held, spent: Math.min(used, held) });
+    if (used <= held) continue;
+    checkCountable(counter, standing(state, counter), used - held);
+    overrun.push({ counter, held: 0, spent: used - held });
+  }
   const base = { at: now, reservation: id, detail: hold.detail, charge };
   const entries: Entry[] = [{ ...base, kind: "settled", seq: state.seq + 1, postings: settled }];
   if (overrun.length > 0) entries.push({ ...base, kind: "overrun", seq: state.seq + 2, postings: overrun });
   return { result: { outcome: "settled" }, entries };
 }
 
-/** A settlement after the hold expired corrects what was charged then; after any other end it changes nothing. */
-function settleLate(state: State, { id, amounts, charge }: SettleCommand, now: number): Applied<SettleResult> {
-  const expired = state.expired.get(id);
-  if (!expired) return { result: { outcome: state.ended.has(id) ? "duplicate" : "unknown" }, entries: [] };
-  const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: amounts[counter.unit] - spent }));
-  return {
-    result: { outcome: "corrected" },
-    entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge }],
-  };
-}
-
 function decideRelease(state: State, { id, why }: ReleaseCommand, now: number): Applied<ReleaseResult> {
   const hold = state.holds.get(id);
-  if (!hold) return { result: { outcome: state.ended.has(id) ? "duplicate" : "unknown" }, entries: [] };
+  if (!hold) return decideCorrection(state, id, NOTHING_USED, now);
   const postings = hold.postings.map(({ counter, held }) => ({ counter, held: -held, spent: 0 }));
   return {
     result: { outcome: "released" },
@@ -296,24 +322,58 @@ function decideRelease(state: State, { id, why }: ReleaseCommand, now: number): 
   };
 }
 
+/** The end of a call whose hold expired corrects what was charged then; after any other end it changes nothing. */
+function decideCorrection(
+  state: State,
+  id: string,
+  { amounts, charge }: Pick<SettleCommand, "amounts" | "charge">,
+  now: number,
+): Applied<{ readonly outcome: "corrected" | "duplicate" | "unknown" }> {
+  const expired = state.expired.get(id);
+  if (!expired) return unchanged({ outcome: state.ended.has(id) ? "duplicate" : "unknown" });
+  const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: checkUsed(counter, amounts) - spent }));
+  for (const { counter, spent } of postings) checkCountable(counter, standing(state, counter), spent);
+  return {
+    result: { outcome: "corrected" },
+    entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge }],
+  };
+}
+
+const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
+  amounts: { nanodollars: 0, tokens: 0, input_tokens: 0, output_tokens: 0, requests: 0, concurrent: 0 },
+  charge: { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, certainty: "confirmed" },
+};
+
 function decideExpire(state: State, { all }: ExpireCommand, now: number): Applied<ExpireResult> {
   const entries: Entry[] = [];
   for (const hold of state.holds.values()) {
     if (!all && hold.expiresAt > now) continue;
+    const { id, detail } = hold;
     const postings = hold.postings.map(({ counter, held }) => ({ counter, held: -held, spent: counter.unit === "concurrent" ? 0 : held }));
-    const usage = { inputTokens: hold.detail.inputTokens, outputTokens: hold.detail.outputTokens };
-    const charge: Charge = { usage, cost: hold.detail.cost, certainty: "unconfirmed" };
-    entries.push({
-      kind: "expired",
-      seq: state.seq + entries.length + 1,
-      at: now,
-      reservation: hold.id,
-      postings,
-      detail: hold.detail,
-      charge,
-    });
+    const usage = { inputTokens: detail.inputTokens, outputTokens: detail.outputTokens };
+    const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
+    entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
   }
   return { result: { expired: entries.length }, entries };
+}
+
+function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
+  const { postings, reservation } = entry;
+  if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return unchanged(undefined);
+  for (const { counter, spent, held } of postings) checkCountable(counter, standing(state, counter), spent + held);
+  return { result: undefined, entries: [{ ...entry, seq: state.seq + 1, at: now }] };
+}
+
+function checkUsed({ unit }: CounterRef, amounts: Amounts): number {
+  const used = amounts[unit];
+  if (Number.isSafeInteger(used) && used >= 0) return used;
+  throw new PurserError("amount_invalid", `A call cannot have used ${used} ${unit}. Settle it with whole numbers of 0 or more.`);
+}
+
+/** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */
+function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
+  if (Number.isSafeInteger(added) && Number.isSafeInteger(spent + held + added)) return;
+  throw new PurserError("amount_too_large", `${added} ${unit} more on budget "${budget}" are too many to be counted exactly.`);
 }
 
 /** Adds one entry to the state: how every change happens, live and when a journal is read back. Entries already known are skipped. */
@@ -328,7 +388,7 @@ export function evolve(state: State, entry: Entry): void {
     state.holds.set(id, {
       id,
       expiresAt: entry.expiresAt,
-      outputTokens: entry.detail.outputTokens,
+      outputCap: entry.outputCap,
       postings: entry.postings,
       detail: entry.detail,
     });
@@ -343,6 +403,10 @@ export function evolve(state: State, entry: Entry): void {
     dropOldest(state.expired);
   } else if (entry.kind === "corrected") {
     state.expired.delete(id);
+  } else if (entry.kind === "adjusted") {
+    const hold = state.holds.get(id);
+    const held = entry.postings.filter((posting) => posting.held !== 0);
+    if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
   }
 }
 
@@ -372,11 +436,11 @@ function post(state: State, { counter: ref, held, spent }: Posting): void {
   }
 }
 
-const NOTHING: Standing = { spent: 0, held: 0 };
+const UNUSED: Standing = { spent: 0, held: 0 };
 
 function standing(state: State, { key }: CounterRef): Standing {
   const counter = state.counters.get(key);
-  return counter ? { spent: counter.spent, held: counter.held } : NOTHING;
+  return counter ? { spent: counter.spent, held: counter.held } : UNUSED;
 }
 
 /** What a call with this output cap asks of a unit, rounded up to whole units. */

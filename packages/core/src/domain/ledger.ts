@@ -1,6 +1,6 @@
 import type { DenialReason } from "./decision.ts";
 import type { Unit } from "./limit.ts";
-import type { Subject } from "./subject.ts";
+import type { Selector, Subject, SubjectPath } from "./subject.ts";
 import type { Usage } from "./usage.ts";
 
 /** One balance: what one budget allows one subject in one window of one unit. */
@@ -38,7 +38,7 @@ export interface Charge {
 /** What is known about a call when it is admitted; carried to every entry about it. */
 export interface CallDetail {
   readonly subject: Subject;
-  /** The most tokens the call can have, held for it. */
+  /** The most tokens the call can have, held for it; output is that of all its answers together. */
   readonly inputTokens: number;
   readonly outputTokens: number;
   /** The most it can cost, in nano-dollars; unknown for a model without a price. */
@@ -47,6 +47,8 @@ export interface CallDetail {
   readonly counted: boolean;
   /** The rate card's source, for whoever asks why it cost so much. */
   readonly price: string | undefined;
+  /** The free allowance that pays for the call. */
+  readonly allowance?: string;
   /** Names of budgets in `observe` mode that would have refused the call. */
   readonly wouldRefuse?: readonly string[];
 }
@@ -62,13 +64,31 @@ interface EntryBase {
 
 /** One line of the ledger. Append-only: a mistake is corrected by another entry. */
 export type Entry = EntryBase &
+  /** `outputCap`: what to send to the provider, for one answer. */
   (
-    | { readonly kind: "reserved"; readonly expiresAt: number; readonly detail: CallDetail }
+    | { readonly kind: "reserved"; readonly expiresAt: number; readonly outputCap: number; readonly detail: CallDetail }
     | { readonly kind: "extended"; readonly expiresAt: number }
     | { readonly kind: "settled" | "overrun" | "expired" | "corrected"; readonly detail: CallDetail; readonly charge: Charge }
     | { readonly kind: "released"; readonly why: string; readonly detail: CallDetail }
     | { readonly kind: "denied"; readonly detail: CallDetail; readonly reason: DenialReason; readonly message: string }
-    | { readonly kind: "adjusted"; readonly why: string }
+    /** With a reservation in flight: what it holds on a limit that is new. Without one: what is not a call. */
+    | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted }
   );
+
+/** The limits in force from an entry on. What was used up to `upTo` and is not on their counters, the entry posts to them. */
+export interface Adopted {
+  /** The last entry that was read. */
+  readonly upTo: number;
+  readonly limits: readonly LimitInForce[];
+}
+
+/** What decides which calls are posted to a limit, and to which of its counters. */
+export interface LimitInForce {
+  readonly budget: string;
+  /** `nanodollars/month@Europe/Berlin`. */
+  readonly limit: string;
+  readonly per: readonly SubjectPath[];
+  readonly selector: Selector;
+}
 
 export type EntryKind = Entry["kind"];

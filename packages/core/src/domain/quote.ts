@@ -1,4 +1,5 @@
-import type { Amounts, Asks } from "./engine.ts";
+import type { Amounts, Ask, Asks } from "./engine.ts";
+import { nanodollars } from "./money.ts";
 import { costOf, discounted, type RateCard, type ServiceTier, worstRates } from "./price.ts";
 import { totalTokens, type Usage } from "./usage.ts";
 
@@ -14,7 +15,7 @@ export interface CallSize {
 }
 
 const PICODOLLARS_PER_NANODOLLAR = 1000;
-const NOTHING = { base: 0, perOutputToken: 0, scale: 1 };
+const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
 
 /** What a call asks of every unit, at the dearest rates that it can reach. Without a card, or when it is free, it asks for no money. */
 export function asksOf(size: CallSize, card: RateCard | undefined, service: ServiceTier): Asks {
@@ -29,21 +30,24 @@ export function asksOf(size: CallSize, card: RateCard | undefined, service: Serv
   };
 }
 
-function moneyAsk({ inputTokens, outputTokensMost, copies, toolCalls }: CallSize, card: RateCard, service: ServiceTier) {
+function moneyAsk(size: CallSize, card: RateCard, service: ServiceTier): Ask {
+  const { inputTokens, outputTokensMost, copies, toolCalls = {} } = size;
   const worst = worstRates(card, inputTokens);
-  const base =
-    discounted(card, inputTokens * worst.input, service) + costOf(card, { toolCalls: toolCalls ?? {} }) * PICODOLLARS_PER_NANODOLLAR;
-  const perOutputToken = discounted(card, worst.output * copies, service);
-  // Beyond what can be counted exactly it is beyond every limit too: half of it each keeps the sum exact, and refused.
-  const most = Number.MAX_SAFE_INTEGER / 2;
+  const fees = costOf(card, { toolCalls });
+  const base = discounted(card, inputTokens * worst.input, service) + fees * PICODOLLARS_PER_NANODOLLAR;
+  const perOutputToken = discounted(card, copies * worst.output, service);
+  if (base + perOutputToken * outputTokensMost <= Number.MAX_SAFE_INTEGER) {
+    return { base, perOutputToken, scale: PICODOLLARS_PER_NANODOLLAR };
+  }
+  // Above 9,007 dollars pico-dollars are no longer exact: each token is rounded up to whole nano-dollars instead.
   return {
-    base: Math.min(base, Math.floor(most)),
-    perOutputToken: Math.min(perOutputToken, Math.floor(most / Math.max(1, outputTokensMost))),
-    scale: PICODOLLARS_PER_NANODOLLAR,
+    base: inputTokens * nanodollars(discounted(card, worst.input, service)) + fees,
+    perOutputToken: copies * nanodollars(discounted(card, worst.output, service)),
+    scale: 1,
   };
 }
 
-/** What a call really used of every unit. A call at once is over when it is settled, so it uses none. */
+/** What a call really used of every unit. It is no longer in flight, so it uses none of what is limited at once. */
 export function amountsOf(usage: Usage, cost: number | undefined): Amounts {
   return {
     nanodollars: cost ?? 0,

@@ -3,8 +3,10 @@ import type { RateCard, ServiceTier } from "./price.ts";
 /** An amount held on every limit while a call is in flight. It ends exactly once: settled, released or expired. */
 export interface Reservation {
   readonly id: string;
-  /** The output cap to send to the provider: what was asked, or less where only less fits. */
+  /** The output cap to send to the provider, for one answer: what was asked, or less where only less fits. */
   readonly outputTokens: number;
+  /** How many answers were asked for. */
+  readonly copies: number;
   /** The most input tokens the call can have, as held. */
   readonly inputTokens: number;
   /** Epoch milliseconds. The hold is charged at its estimate if it has not ended by then. */

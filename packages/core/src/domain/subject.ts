@@ -24,7 +24,10 @@ export type SubjectPath = Attribute | `tag.${string}`;
 
 /** The value of a subject at a path, if it has one. */
 export function subjectValue(subject: Subject, path: SubjectPath): string | undefined {
-  return path.startsWith("tag.") ? subject.tags?.[path.slice(4)] : subject[path as Attribute];
+  if (!path.startsWith("tag.")) return subject[path as Attribute];
+  const name = path.slice(4);
+  // Tags are named by callers, and every object has a "constructor".
+  return subject.tags && Object.hasOwn(subject.tags, name) ? subject.tags[name] : undefined;
 }
 
 export function isSubjectPath(text: string): text is SubjectPath {
@@ -52,13 +55,19 @@ export function compileSelector(selector: Selector): (subject: Subject) => boole
 
 /** A text in which `*` stands for any run of characters, as a test. Model lists and selectors use the same rule. */
 export function compilePattern(pattern: string): (value: string) => boolean {
-  if (pattern === "*") return () => true;
-  if (!pattern.includes("*")) return (value) => value === pattern;
-  const source = pattern.split("*").map(escapeRegExp).join(".*");
-  const expression = new RegExp(`^${source}$`, "s");
-  return (value) => expression.test(value);
-}
-
-function escapeRegExp(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const [head = "", ...rest] = pattern.split("*");
+  const tail = rest.pop();
+  if (tail === undefined) return (value) => value === pattern;
+  // Searched part by part and not as a regular expression, which a long value could keep busy for very long.
+  return (value) => {
+    if (value.length < head.length + tail.length || !value.startsWith(head) || !value.endsWith(tail)) return false;
+    const end = value.length - tail.length;
+    let from = head.length;
+    for (const part of rest) {
+      const found = value.indexOf(part, from);
+      if (found < 0 || found + part.length > end) return false;
+      from = found + part.length;
+    }
+    return true;
+  };
 }

@@ -27,19 +27,32 @@ export function totalTokens(usage: Usage): number {
   return (usage.inputTokens ?? 0) + (usage.outputTokens ?? 0);
 }
 
+/** The kinds of a usage that are numbers of tokens. */
+const TOKEN_KINDS = [
+  "inputTokens",
+  "cacheReadInputTokens",
+  "cacheWriteInputTokens",
+  "cacheWrite1hInputTokens",
+  "audioInputTokens",
+  "imageInputTokens",
+  "outputTokens",
+  "reasoningOutputTokens",
+  "audioOutputTokens",
+  "imageOutputTokens",
+] as const satisfies readonly (keyof Usage)[];
+
 /** Two usages of the same call added up, kind by kind. A kind unknown on both sides stays unknown. */
 export function addUsage(a: Usage, b: Usage): Usage {
-  const sum: Record<string, unknown> = { ...a };
-  for (const [kind, value] of Object.entries(b)) {
-    if (value === undefined) continue;
-    if (kind === "toolCalls") sum.toolCalls = addToolCalls(a.toolCalls ?? {}, b.toolCalls ?? {});
-    else sum[kind] = ((sum[kind] as number | undefined) ?? 0) + (value as number);
+  const sum: { -readonly [kind in keyof Usage]: Usage[kind] } = {};
+  for (const kind of TOKEN_KINDS) {
+    if (a[kind] !== undefined || b[kind] !== undefined) sum[kind] = (a[kind] ?? 0) + (b[kind] ?? 0);
   }
-  return sum as Usage;
+  if (a.toolCalls || b.toolCalls) sum.toolCalls = addToolCalls(a.toolCalls ?? {}, b.toolCalls ?? {});
+  return sum;
 }
 
-function addToolCalls(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) {
-  const sum: Record<string, number> = { ...a };
-  for (const [tool, calls] of Object.entries(b)) sum[tool] = (sum[tool] ?? 0) + calls;
-  return sum;
+function addToolCalls(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const sum = new Map(Object.entries(a));
+  for (const [tool, calls] of Object.entries(b)) sum.set(tool, (sum.get(tool) ?? 0) + calls);
+  return Object.fromEntries(sum);
 }
