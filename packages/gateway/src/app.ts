@@ -22,6 +22,8 @@ export interface StartOptions {
   readonly onNotice?: (notice: string) => void;
   /** Where balances live; the embedded store in the data folder where it is left out. */
   readonly store?: Store;
+  /** How long a client may take to send its request. A minute where it is left out. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** A gateway that listens. */
@@ -40,9 +42,11 @@ export interface RunningGateway {
 
 const EXPIRE_EVERY_MS = 1_000;
 const RENEW_EVERY_MS = 60_000;
+const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
-export async function startGateway({ config, onNotice = () => undefined, store: given }: StartOptions): Promise<RunningGateway> {
+export async function startGateway(options: StartOptions): Promise<RunningGateway> {
+  const { config, onNotice = () => undefined, store: given, requestTimeoutMs } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
@@ -69,7 +73,13 @@ export async function startGateway({ config, onNotice = () => undefined, store: 
   let isDraining = false;
   const calls = new Set<Promise<void>>();
   const admin = createAdmin({ budgets, store, keys, prices: { card: (...model) => gateway.prices.card(...model) } });
-  const server = createHttpServer({ gateway: () => gateway, admin, isDraining: () => isDraining, calls });
+  const server = createHttpServer({
+    gateway: () => gateway,
+    admin,
+    isDraining: () => isDraining,
+    calls,
+    ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+  });
   await listen(server, config.server);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
@@ -152,7 +162,10 @@ async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream
   clearTimeout(timer);
   if (isLate) {
     await upstream.destroy();
+    // Whoever waits for an answer gets one; whoever is still sending a request cannot hold us up.
+    const cut = setTimeout(() => server.closeAllConnections(), CUT_AFTER_MS);
     await Promise.allSettled(calls);
+    clearTimeout(cut);
   } else {
     await upstream.close();
   }

@@ -21,8 +21,9 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
       }
     });
     request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
-    request.on("error", reject);
-    request.on("close", () => reject(new PurserError("body_invalid", "The request was broken off before its end.")));
+    const brokenOff = (cause?: Error) => reject(new PurserError("body_invalid", "The request was broken off before its end.", { cause }));
+    request.on("error", brokenOff);
+    request.on("close", () => brokenOff());
   });
 }
 

@@ -45,9 +45,10 @@ const NOT_RETURNED = new Set([
 export function forwardedHeaders(raw: readonly string[], extra: Readonly<Record<string, string>>): string[] {
   const headers: string[] = [];
   const connection = namesInConnection(raw);
+  const replaced = new Set(Object.keys(extra).map((name) => name.toLowerCase()));
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
-    if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || name in extra) continue;
+    if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || replaced.has(name)) continue;
     headers.push(name, raw[i + 1] as string);
   }
   // Compressed answers could not be metered.

@@ -5,22 +5,24 @@ import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
-import type { Dialect } from "./dialects/dialect.ts";
+import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { listModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
+import { refusalHead } from "./refusal.ts";
 
 /** Calls that are metered. A route that is not here is refused: what cannot be metered is never forwarded. */
-const CALLS: Readonly<Record<string, Dialect>> = {
-  "/v1/chat/completions": openaiChat,
-  "/chat/completions": openaiChat,
-  "/v1/messages": anthropicMessages,
-};
+const CALLS: ReadonlyMap<string, Dialect> = new Map([
+  ["/v1/chat/completions", openaiChat],
+  ["/chat/completions", openaiChat],
+  ["/v1/messages", anthropicMessages],
+]);
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
 /** Longer than load balancers keep theirs, so that none of them meets a closing connection. */
 const KEEP_ALIVE_MS = 75_000;
+const KEY_HEADERS = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
 const ADMIN_BODY_MOST = 1024 * 1024;
 
 export interface ServerState {
@@ -31,37 +33,61 @@ export interface ServerState {
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
+  /** How long a client may take to send its request. A minute where it is left out. */
+  readonly requestTimeoutMs?: number;
 }
 
 /** The HTTP server: routes to the pipeline, and our own pages. The only file that knows node:http's server. */
 export function createHttpServer(state: ServerState): Server {
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = state;
+  /** Connections on which an answer is under way. */
+  const answering = new WeakSet<Socket>();
   const server = createServer(
-    { requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
+    {
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: requestTimeoutMs / 2,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      noDelay: true,
+    },
     (request, response) => {
+      const { socket } = request;
+      answering.add(socket);
+      response.once("close", () => answering.delete(socket));
       const call = route(state, request, response)
-        .catch((error: unknown) => failRoute(state, response, error))
+        .catch((error: unknown) => failRoute(state, request, response, error))
         .finally(() => state.calls.delete(call));
       state.calls.add(call);
     },
   );
-  server.on("upgrade", (_request, socket: Socket) =>
-    socket.end("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"),
-  );
-  server.on("clientError", (_error, socket: Socket) => {
-    if (socket.writable)
-      socket.end(
-        'HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{"error":{"message":"This is no valid HTTP request.","type":"invalid_request_error","code":"body_invalid"}}',
-      );
+  // Nobody listens for upgrades, so that a client which offers one (Java's offers h2c with every call) is simply answered.
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    // An answer that has begun must not get another one into the middle of it.
+    if (answering.has(socket) || !socket.writable) socket.destroy();
+    else socket.end(notHttp(error.code ?? ""));
   });
   return server;
 }
 
+/** The answer to what cannot be read as HTTP, for whichever client it is. */
+function notHttp(code: string): string {
+  const [status, message] =
+    code === "ERR_HTTP_REQUEST_TIMEOUT"
+      ? ["408 Request Timeout", "The request did not come to its end in time."]
+      : code === "HPE_HEADER_OVERFLOW"
+        ? ["431 Request Header Fields Too Large", "The headers of this request are too large."]
+        : ["400 Bad Request", "This is no valid HTTP request."];
+  const body = JSON.stringify({ type: "error", error: { type: "invalid_request_error", message, param: null, code: "body_invalid" } });
+  return `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
+}
+
 async function route(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = request.url ?? "/";
-  const queryAt = url.indexOf("?");
-  const path = queryAt < 0 ? url : url.slice(0, queryAt);
-  const dialect = CALLS[path];
+  const path = pathOf(url);
+  const dialect = CALLS.get(path);
+  if (request.headers.upgrade?.toLowerCase() === "websocket") return refuseUpgrade(response);
   if (dialect && request.method === "POST") {
+    if (isForeignPage(request) && !showsKey(request))
+      throw new PurserError("key_missing", "A page of another site called, without a key in a header. Its calls would be charged to you.");
     if (!state.isDraining()) return serveCall(state.gateway(), request, response, dialect);
     throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
   }
@@ -76,7 +102,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
 }
 
 function unknownRoute(method: string | undefined, path: string): PurserError {
-  const known = Object.keys(CALLS).join(", ");
+  const known = [...CALLS.keys()].join(", ");
   return new PurserError(
     "route_unknown",
     `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. Calls go to POST ${known}.`,
@@ -124,24 +150,39 @@ function isForeignPage({ headers }: IncomingMessage): boolean {
   );
 }
 
-function failRoute(state: ServerState, response: ServerResponse, error: unknown): void {
-  if (!(error instanceof PurserError)) state.gateway().onError(error);
-  const code = error instanceof PurserError ? error.code : "internal";
-  const message = error instanceof PurserError ? error.message : "Something is wrong in the gateway itself.";
-  const status =
-    {
-      route_unknown: 404,
-      key_missing: 401,
-      key_invalid: 401,
-      attribute_forbidden: 403,
-      shutting_down: 503,
-      body_too_large: 413,
-      body_invalid: 400,
-    }[code as string] ?? 500;
+/** A page cannot make a browser send a header with a key to another site, unless that site agrees, and this one never does. */
+function showsKey({ headers }: IncomingMessage): boolean {
+  return KEY_HEADERS.some((name) => headers[name] !== undefined);
+}
+
+/** Codex tries a web socket first, and falls back at once when it is told so. */
+function refuseUpgrade(response: ServerResponse): void {
+  response.writeHead(426, { connection: "close", "content-length": 0 }).end();
+}
+
+function pathOf(url: string): string {
+  const queryAt = url.indexOf("?");
+  return queryAt < 0 ? url : url.slice(0, queryAt);
+}
+
+/** Clients read errors in their own format only. */
+function dialectOf({ url = "/", headers }: IncomingMessage): Dialect {
+  const isAnthropic = pathOf(url).startsWith("/v1/messages") || headers["anthropic-version"] !== undefined;
+  return isAnthropic ? anthropicMessages : openaiChat;
+}
+
+function failRoute(state: ServerState, request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  const gateway = state.gateway();
+  if (!(error instanceof PurserError)) gateway.onError(error);
+  const refusal: Refusal = {
+    code: error instanceof PurserError ? error.code : "internal",
+    message: error instanceof PurserError ? error.message : "Something is wrong in the gateway itself.",
+    requestId: gateway.newId(),
+  };
   if (response.headersSent || response.destroyed) return;
-  if (status === 503) response.setHeader("retry-after", "5");
-  else response.setHeader("x-should-retry", "false");
-  end(response, status, { error: { message, type: status >= 500 ? "server_error" : "invalid_request_error", param: null, code } });
+  const { status, headers } = refusalHead(refusal);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  end(response, status, dialectOf(request).writeError(refusal, status));
 }
 
 function problem(response: ServerResponse, status: number, code: string, detail: string): void {

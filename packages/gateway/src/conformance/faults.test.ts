@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { before, describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { Entry } from "@purser/core";
@@ -457,5 +457,18 @@ describe("a server that is told to stop", () => {
     await broken;
     await eventually("the provider's connection to be closed", () => provider.sockets.size === 0 || undefined);
     await checkEstimated(stand, tokensOf(WORDS.join("")));
+  });
+
+  test("is not held up by a caller who never ends its request", async (context) => {
+    const { stand, provider } = await startScene(context, answerChat(), { server: ", drain: 50 ms" });
+    const slow = connect(stand.port, "127.0.0.1");
+    slow.on("error", () => {});
+    const closed = new Promise((resolve) => slow.once("close", resolve));
+    slow.write(`POST ${CHAT.path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{"model": `);
+    await eventually("the request to begin", () => slow.bytesWritten > 0 || undefined);
+    assert.equal((await post(stand.url + CHAT.path, CALL)).status, 200);
+    await stand.gateway.close();
+    await closed;
+    assert.equal(provider.received.length, 1);
   });
 });

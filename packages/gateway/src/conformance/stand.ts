@@ -30,6 +30,7 @@ export interface StandOptions {
   /** The text of purser.yaml, without `server:`. */
   readonly config: string;
   readonly server?: string;
+  readonly requestTimeoutMs?: number;
   /** Changes what the file cannot say. */
   readonly adjust?: (config: Config) => Config;
   /** Balances in memory, or on disk as an operator has them. */
@@ -55,7 +56,7 @@ function same(config: Config): Config {
 /** Starts a gateway that ends with the test. */
 export async function startStand(
   context: TestContext,
-  { config, server = "", adjust = same, store = "memory" }: StandOptions,
+  { config, server = "", adjust = same, requestTimeoutMs, store = "memory" }: StandOptions,
 ): Promise<Stand> {
   const directory = await mkdtemp(join(tmpdir(), "purser-conformance-"));
   const notices: string[] = [];
@@ -63,6 +64,7 @@ export async function startStand(
     config: adjust(readConfig({ text: `server: { port: 0${server} }\ndata: ${JSON.stringify(directory)}\n${config}\n`, environment: {} })),
     onNotice: (notice) => notices.push(notice),
     ...(store === "memory" && { store: createMemoryStore() }),
+    ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
   let isClosed = false;
   const close = gateway.close.bind(gateway);

@@ -32,11 +32,15 @@ export function optionalBoolean(body: JsonBody, name: string): boolean {
 }
 
 /** A whole number of at least 1, or undefined. */
-export function optionalCount(body: JsonBody, name: string, most = 100_000_000): number | undefined {
-  const value = readMember(body, name);
-  if (value === undefined) return undefined;
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
-    throw invalid(`The field "${name}" must be a whole number from 1 to ${most.toLocaleString("en-US")}.`);
+export function optionalCount(body: JsonBody, name: string, most?: number): number | undefined {
+  return checkedCount(readMember(body, name), name, 1, most);
+}
+
+/** The same for a value inside of a field. `name` says which. */
+export function checkedCount(value: unknown, name: string, least: number, most = 100_000_000): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
+    throw invalid(`The field "${name}" must be a whole number from ${least} to ${most.toLocaleString("en-US")}.`);
   }
   return value;
 }

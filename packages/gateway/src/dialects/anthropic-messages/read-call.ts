@@ -1,5 +1,6 @@
 import { type Countable, type ImageInput, imageSize } from "@purser/core/tokens";
 import {
+  checkedCount,
   invalid,
   optionalBoolean,
   optionalCount,
@@ -32,7 +33,7 @@ export function readCall(body: JsonBody): ModelCall {
     stream: optionalBoolean(body, "stream"),
     outputCap,
     // The provider refuses a cap that is not above the thinking budget.
-    outputLeast: typeof thinking?.budget_tokens === "number" ? thinking.budget_tokens + 1 : 1,
+    outputLeast: (checkedCount(thinking?.budget_tokens, "thinking.budget_tokens", 0) ?? 0) + 1,
     copies: 1,
     messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
     tools: optionalList(body, "tools"),
@@ -62,7 +63,7 @@ function serverTools(body: JsonBody): Record<string, number> {
   for (const tool of list(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
     const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
-    if (kind) uses[kind] = (uses[kind] ?? 0) + (typeof tool.max_uses === "number" ? tool.max_uses : SERVER_TOOL_USES);
+    if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? SERVER_TOOL_USES);
   }
   return uses;
 }

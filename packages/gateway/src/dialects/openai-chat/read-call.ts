@@ -24,7 +24,8 @@ export function readCall(body: JsonBody): ModelCall {
   if (caps[0] !== undefined && caps[1] !== undefined) {
     throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
   }
-  const streamOptions = optionalObject(body, "stream_options");
+  const wantsUsage = optionalObject(body, "stream_options")?.include_usage ?? false;
+  if (typeof wantsUsage !== "boolean") throw invalid('The field "stream_options.include_usage" must be true or false.');
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
   return {
@@ -40,7 +41,7 @@ export function readCall(body: JsonBody): ModelCall {
     toolCalls: body.members.has("web_search_options") ? { web_search: WEB_SEARCHES_MOST } : {},
     user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
     tags: textsOf(metadata),
-    wantsUsage: streamOptions?.include_usage === true,
+    wantsUsage,
     // Flex costs less, but a call may be served at the standard tier; priority costs more.
     service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
     priceVariant: undefined,
