@@ -149,6 +149,11 @@ const TAIL_UNBROKEN_MAX = 8_192;
 const WAITING_MAX = 65_536;
 const BYTES_PER_TOKEN = 3;
 
+function startOfLastCharacter(text: string): number {
+  const code = text.charCodeAt(text.length - 1);
+  return code >= 0xdc00 && code <= 0xdfff ? text.length - 2 : text.length - 1;
+}
+
 /** Counts the output of a stream whose provider reports no usage, keeping a few words of it. */
 export function createOutputCounter(model: string): OutputCounter {
   const rules = encodingOf(model);
@@ -170,7 +175,8 @@ export function createOutputCounter(model: string): OutputCounter {
       tail += text;
       if (tail.length <= (encoding ? TAIL_MAX : WAITING_MAX)) return;
       const blank = tail.lastIndexOf(" ");
-      const cut = blank > 0 ? blank : tail.length > TAIL_UNBROKEN_MAX ? tail.length - 1 : 0;
+      const cut = blank > 0 ? blank : tail.length > TAIL_UNBROKEN_MAX ? startOfLastCharacter(tail) : 0;
+      if (cut === 0) return;
       counted += countOf(tail.slice(0, cut));
       tail = tail.slice(cut);
     },

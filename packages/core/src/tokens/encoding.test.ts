@@ -14,7 +14,7 @@ interface Reference {
 }
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
-const data = process.env.PURSER_DATA ?? join(root, "../shared/data");
+const data = process.env.PURSER_TEST_DATA ?? join(root, "../shared/data");
 const novel = join(data, "war-and-peace.txt");
 const { get_encoding } = createRequire(import.meta.url)("tiktoken") as { get_encoding(name: string): Reference };
 const REFERENCES: Readonly<Partial<Record<EncodingName, string>>> = { o200k: "o200k_base", cl100k: "cl100k_base" };
@@ -39,7 +39,7 @@ for (const [name, referenceName] of Object.entries(REFERENCES) as [EncodingName,
     if (existsSync(novel)) {
       const text = readFileSync(novel, "utf8");
       for (let at = 0; at < text.length; at += 500_003) check(text.slice(at, at + 60_000), `novel from ${at}`);
-    } else t.diagnostic("not run: the novel, because PURSER_DATA has none");
+    } else t.diagnostic("not run: the novel, because PURSER_TEST_DATA has none");
     reference.free();
   });
 
@@ -142,7 +142,7 @@ test("counting stops at its limit instead of reading the rest", async (t) => {
   const texts: Record<string, string> = {};
   for (const [language, text] of Object.entries(LANGUAGES)) texts[language] = text.repeat(Math.ceil(1_000_000 / text.length));
   if (existsSync(novel)) texts.novel = readFileSync(novel, "utf8");
-  else t.diagnostic("not run: the novel, because PURSER_DATA has none");
+  else t.diagnostic("not run: the novel, because PURSER_TEST_DATA has none");
   for (const [what, text] of Object.entries(texts)) {
     const before = encoding.effort().bytes;
     assert.ok(encoding.count(text, 8_000) > 8_000, what);
