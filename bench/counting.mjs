@@ -4,7 +4,7 @@
  *   node bench/counting.mjs [--peers DIRECTORY]
  * Peers (gpt-tokenizer, tiktoken, bpe-openai-wasm) and texts in other languages (quran-json, and the messages of typescript 5) come from packages installed in DIRECTORY:
  *   npm install --prefix DIRECTORY gpt-tokenizer@4.0.0 tiktoken@1.0.22 bpe-openai-wasm@0.1.0 quran-json@3.1.2 typescript@5.9.3
- * What is not installed is named as not run. The novel is read from PURSER_DATA.
+ * What is not installed is named as not run. The novel is read from PURSER_TEST_DATA.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -112,7 +112,7 @@ async function loadCounters(peers, notRun) {
 }
 
 function novelPath() {
-  return join(process.env.PURSER_DATA ?? join(ROOT, "../shared/data"), "war-and-peace.txt");
+  return join(process.env.PURSER_TEST_DATA ?? join(ROOT, "../shared/data"), "war-and-peace.txt");
 }
 
 function readCorpora(peers, notRun) {
@@ -121,7 +121,7 @@ function readCorpora(peers, notRun) {
     corpora.english = readFileSync(novelPath(), "utf8").slice(5_000);
     // As an image would be: compressed, so that nothing repeats.
     corpora.base64 = deflateRawSync(corpora.english.slice(600_000, 2_000_000)).toString("base64");
-  } else notRun.english = "PURSER_DATA has no war-and-peace.txt.";
+  } else notRun.english = "PURSER_TEST_DATA has no war-and-peace.txt.";
   const packages = join(peers, "node_modules");
   for (const [corpus, language] of Object.entries({ russian: "ru", chinese: "zh", spanish: "es", bengali: "bn" })) {
     const path = join(packages, "quran-json/dist", `quran_${language}.json`);

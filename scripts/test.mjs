@@ -1,6 +1,6 @@
 /**
  * `npm test [-- FILTER… --node-option…]`: builds, runs all tests or those whose path contains a filter, and names what was not run.
- * With PURSER_REQUIRE_ALL=1 a test that was not run is a failure, except where only real data is missing (PURSER_DATA); with
+ * With PURSER_REQUIRE_ALL=1 a test that was not run is a failure, except where only real data is missing (PURSER_TEST_DATA); with
  * PURSER_REQUIRE_ALL=data that is a failure too.
  */
 import { spawnSync } from "node:child_process";
@@ -72,7 +72,7 @@ function reportNotRun(text) {
   for (const { name, file, why } of notRun) console.log(`  ${name}${file ? ` (${relative(ROOT, file)})` : ""}: ${why}`);
   const required = process.env.PURSER_REQUIRE_ALL;
   if (!required || required === "0") return true;
-  const missing = required === "data" ? notRun : notRun.filter(({ why }) => !why.includes("PURSER_DATA"));
+  const missing = required === "data" ? notRun : notRun.filter(({ why }) => !why.includes("PURSER_TEST_DATA"));
   if (missing.length > 0) console.log(`\nPURSER_REQUIRE_ALL is set, so ${missing.length} not run count as failed.`);
   return missing.length === 0;
 }

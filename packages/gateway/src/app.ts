@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { basename } from "node:path";
 import { Budgets, PurserError, type Reservation, type Store } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
@@ -50,7 +51,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
-  const keys = await openKeys(config.dataDir);
+  const keys = await openKeys(config.dataDir, { onError });
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = pricesOf(config);
@@ -111,8 +112,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   };
 }
 
-function pricesOf({ prices, defaultPrice }: Config) {
-  return createPriceBook({ overrides: prices, ...(defaultPrice && { fallback: defaultPrice }) });
+function pricesOf({ prices, defaultPrice, file }: Config) {
+  return createPriceBook({ overrides: prices, ...(defaultPrice && { fallback: defaultPrice }), ...(file && { source: basename(file) }) });
 }
 
 /** While there is no key and only this machine can reach the server, every caller is the owner. */

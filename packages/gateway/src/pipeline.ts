@@ -212,12 +212,17 @@ function baseTarget(provider: Provider, dialect: Dialect): Target {
   return target;
 }
 
+/** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
 function upstreamHeaders(request: IncomingMessage, provider: Provider, { providerKey }: Caller): string[] {
-  const key = provider.apiKey ?? providerKey;
-  return forwardedHeaders(request.rawHeaders, {
-    ...provider.headers,
-    ...(key !== undefined && credentialHeader(provider.authHeader, key)),
-  });
+  const { authorization } = request.headers;
+  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : provider.authHeader;
+  const credential =
+    provider.apiKey !== undefined
+      ? credentialHeader(provider.authHeader, provider.apiKey)
+      : providerKey !== undefined
+        ? credentialHeader(header, providerKey)
+        : {};
+  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential });
 }
 
 function answerHeaders({ expose }: Config, id: string, decision: Decision): readonly string[] {

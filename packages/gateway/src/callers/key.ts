@@ -26,7 +26,7 @@ export interface NewKey {
 
 /** The keys of one gateway. */
 export interface Keys {
-  /** While there is no key and the server listens on loopback only, every caller is the owner. */
+  /** Whether no key was ever made: then, on loopback only, every caller is the owner. Revoking the last key opens nothing. */
   readonly isEmpty: boolean;
   /** The key with this secret, if it is valid now. */
   find(secret: string, now: number): Key | undefined;

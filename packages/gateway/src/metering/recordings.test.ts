@@ -11,7 +11,7 @@ import { AnswerMeter } from "./answer-meter.ts";
 import { StreamMeter } from "./stream-meter.ts";
 
 /** Recorded answers of real providers, with what each was truly charged. */
-const DATA = process.env.PURSER_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
+const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
 const TRUTH = join(DATA, "fixtures/truth.jsonl");
 const DIALECTS: Readonly<Record<string, Dialect>> = { "openai-chat": openaiChat, "anthropic-messages": anthropicMessages };
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
@@ -29,7 +29,7 @@ interface Truth {
 }
 
 test("every recorded answer is metered to the provider's own count, however its bytes are cut", (context) => {
-  if (!existsSync(TRUTH)) return context.skip("not run: the recordings are not here (PURSER_DATA)");
+  if (!existsSync(TRUTH)) return context.skip("not run: the recordings are not here (PURSER_TEST_DATA)");
   const recordings = readFileSync(TRUTH, "utf8")
     .trim()
     .split("\n")
