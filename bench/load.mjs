@@ -14,6 +14,7 @@ const RECEIVE_BYTES = 256 * 1024;
 const RECEIVE = { buffer: Buffer.allocUnsafe(RECEIVE_BYTES) };
 const STREAM_BYTES = CHUNKS.reduce((sum, chunk) => sum + chunk.length, 0);
 const DRAIN_MS = 5000;
+const CALL_MANY_MS = 60_000;
 const QUIET_MS = 60;
 
 /** What answers must look like. */
@@ -107,7 +108,7 @@ export class Caller {
   #answered(failure) {
     this.isBusy = false;
     if (failure !== undefined) this.#record?.onFailure(failure);
-    this.#record?.onAnswer(this);
+    this.#record?.onAnswer?.(this);
   }
 }
 
@@ -330,12 +331,18 @@ export async function callMany({ port, request, expect, connections, count }) {
   let left = count;
   await new Promise((resolve) => {
     let busy = 0;
+    const patience = setTimeout(() => {
+      record.onFailure(`After ${CALL_MANY_MS / 1000} seconds ${left + busy} of ${count} calls are not answered.`);
+      record.onAnswer = undefined;
+      resolve();
+    }, CALL_MANY_MS);
     const next = (caller) => {
       if (left > 0) {
         left--;
         busy++;
         caller.call(request);
       } else if (busy === 0) {
+        clearTimeout(patience);
         resolve();
       }
     };

@@ -33,6 +33,11 @@ export async function openBench(options) {
     started.push(child);
     return child;
   };
+  // Nothing that was started here may live on, however the run ends.
+  process.on("exit", () => {
+    for (const child of started) child.kill("SIGKILL");
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
   const stop = async () => {
     await Promise.all(started.map(endProcess));
     rmSync(dir, { recursive: true, force: true });
