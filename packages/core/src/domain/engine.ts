@@ -1,6 +1,7 @@
 import { PurserError } from "../errors.ts";
 import type { CallDetail, Charge, CounterRef, Entry, Posting } from "./ledger.ts";
 import type { Unit } from "./limit.ts";
+import { Recent } from "./recent.ts";
 
 /** What a call asks of one unit: `base` plus `perOutputToken` for each token of its output cap, both in 1/`scale` of the unit. */
 export interface Ask {
@@ -132,17 +133,17 @@ export interface State {
   seq: number;
   readonly counters: Map<string, Counter>;
   readonly holds: Map<string, Hold>;
-  /** Reservations that ended lately, oldest first, so that none ends twice. */
-  readonly ended: Set<string>;
+  /** Reservations that ended lately, so that none ends twice. */
+  readonly ended: Recent<true>;
   /** Of these, the ones that expired: they can still be corrected. */
-  readonly expired: Map<string, Expired>;
+  readonly expired: Recent<Expired>;
 }
 
-/** How many ended and how many expired reservations are remembered. What comes later than that many calls is answered `unknown`. */
+/** How many ended and how many expired reservations are remembered at least. What comes later than that many calls is answered `unknown`. */
 export const ENDED_MOST = 100_000;
 
 export function createState(): State {
-  return { seq: 0, counters: new Map(), holds: new Map(), ended: new Set(), expired: new Map() };
+  return { seq: 0, counters: new Map(), holds: new Map(), ended: new Recent(ENDED_MOST), expired: new Recent(ENDED_MOST) };
 }
 
 export interface Applied<Result> {
@@ -274,14 +275,12 @@ export function refusedUntil({ amount, counter }: BoundLimit, { spent, held }: S
 
 function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
+  const outputTokens = amountOf(asks.output_tokens, outputCap);
+  const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
+  if (wouldRefuse.length === 0) return { ...detail, outputTokens, cost };
   const refusing = new Set(detail.wouldRefuse);
   for (const i of wouldRefuse) refusing.add((limits[i] as BoundLimit).counter.budget);
-  return {
-    ...detail,
-    outputTokens: amountOf(asks.output_tokens, outputCap),
-    cost: isPriced ? amountOf(asks.nanodollars, outputCap) : undefined,
-    ...(refusing.size > 0 && { wouldRefuse: [...refusing] }),
-  };
+  return { ...detail, outputTokens, cost, wouldRefuse: [...refusing] };
 }
 
 function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number): Applied<ExtendResult> {
@@ -306,9 +305,10 @@ function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now:
     checkCountable(counter, standing(state, counter), used - held);
     overrun.push({ counter, held: 0, spent: used - held });
   }
-  const base = { at: now, reservation: id, detail: hold.detail, charge };
-  const entries: Entry[] = [{ ...base, kind: "settled", seq: state.seq + 1, postings: settled }];
-  if (overrun.length > 0) entries.push({ ...base, kind: "overrun", seq: state.seq + 2, postings: overrun });
+  const { seq } = state;
+  const { detail } = hold;
+  const entries: Entry[] = [{ kind: "settled", seq: seq + 1, at: now, reservation: id, postings: settled, detail, charge }];
+  if (overrun.length > 0) entries.push({ kind: "overrun", seq: seq + 2, at: now, reservation: id, postings: overrun, detail, charge });
   return { result: { outcome: "settled" }, entries };
 }
 
@@ -400,7 +400,6 @@ export function evolve(state: State, entry: Entry): void {
   } else if (entry.kind === "expired") {
     end(state, id);
     state.expired.set(id, { postings: entry.postings, detail: entry.detail });
-    dropOldest(state.expired);
   } else if (entry.kind === "corrected") {
     state.expired.delete(id);
   } else if (entry.kind === "adjusted") {
@@ -412,15 +411,7 @@ export function evolve(state: State, entry: Entry): void {
 
 function end(state: State, id: string): void {
   state.holds.delete(id);
-  state.ended.add(id);
-  dropOldest(state.ended);
-}
-
-/** Maps and sets keep the order of insertion, so the first is the oldest. */
-function dropOldest(remembered: Set<string> | Map<string, unknown>): void {
-  if (remembered.size <= ENDED_MOST) return;
-  const oldest = remembered.keys().next().value;
-  if (oldest !== undefined) remembered.delete(oldest);
+  state.ended.set(id, true);
 }
 
 function post(state: State, { counter: ref, held, spent }: Posting): void {

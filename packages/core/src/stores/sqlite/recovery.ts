@@ -98,7 +98,7 @@ class Recovery {
          WHERE e.seq <= ? AND e.kind IN ('settled', 'released', 'expired') ORDER BY e.seq DESC LIMIT ?`,
       )
       .all(upTo, ENDED_MOST) as { id: string }[];
-    for (const { id } of rows.reverse()) this.#state.ended.add(id);
+    for (const { id } of rows.reverse()) this.#state.ended.set(id, true);
   }
 
   /** Expired reservations can be corrected, once. */
