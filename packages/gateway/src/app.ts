@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import { Budgets, PurserError, type Reservation, type Store } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
+import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { createAdmin } from "./admin/routes.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -82,6 +83,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
   await listen(server, config.server);
+  loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
@@ -114,6 +116,13 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 
 function pricesOf({ prices, defaultPrice, file }: Config) {
   return createPriceBook({ overrides: prices, ...(defaultPrice && { fallback: defaultPrice }), ...(file && { source: basename(file) }) });
+}
+
+/** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */
+async function loadVocabularies({ providers }: Config): Promise<void> {
+  const used = providers.filter(({ apiKey }) => apiKey !== undefined);
+  const names = new Set(used.flatMap(({ models }) => models.map((pattern) => encodingOf(pattern.replaceAll("*", "")).encoding)));
+  for (const name of names) await loadEncoding(name);
 }
 
 /** While there is no key and only this machine can reach the server, every caller is the owner. */
