@@ -40,8 +40,8 @@ export interface ServerState {
 /** The HTTP server: routes to the pipeline, and our own pages. The only file that knows node:http's server. */
 export function createHttpServer(state: ServerState): Server {
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = state;
-  /** Connections on which an answer is under way. */
-  const answering = new WeakSet<Socket>();
+  /** What is to be written on a connection. */
+  const answers = new WeakMap<Socket, ServerResponse>();
   const server = createServer(
     {
       requestTimeout: requestTimeoutMs,
@@ -51,8 +51,8 @@ export function createHttpServer(state: ServerState): Server {
     },
     (request, response) => {
       const { socket } = request;
-      answering.add(socket);
-      response.once("close", () => answering.delete(socket));
+      answers.set(socket, response);
+      response.once("close", () => answers.delete(socket));
       const call = route(state, request, response)
         .catch((error: unknown) => failRoute(state, request, response, error))
         .finally(() => state.calls.delete(call));
@@ -62,7 +62,7 @@ export function createHttpServer(state: ServerState): Server {
   // Nobody listens for upgrades, so that a client which offers one (Java's offers h2c with every call) is simply answered.
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     // An answer that has begun must not get another one into the middle of it.
-    if (answering.has(socket) || !socket.writable) socket.destroy();
+    if (answers.get(socket)?.headersSent || !socket.writable) socket.destroy();
     else socket.end(notHttp(error.code ?? ""));
   });
   return server;
@@ -85,6 +85,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   const path = pathOf(url);
   const dialect = CALLS.get(path);
   if (request.headers.upgrade?.toLowerCase() === "websocket") return refuseUpgrade(response);
+  if (hasTwoHosts(request)) throw new PurserError("body_invalid", "The request names two hosts. Send one Host header.");
   if (dialect && request.method === "POST") {
     if (isForeignPage(request) && !showsKey(request))
       throw new PurserError("key_missing", "A page of another site called, without a key in a header. Its calls would be charged to you.");
@@ -158,6 +159,16 @@ function showsKey({ headers }: IncomingMessage): boolean {
 /** Codex tries a web socket first, and falls back at once when it is told so. */
 function refuseUpgrade(response: ServerResponse): void {
   response.writeHead(426, { connection: "close", "content-length": 0 }).end();
+}
+
+/** Whoever stands before us may have read the other one (RFC 9112, section 3.2). */
+function hasTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+  }
+  return hosts > 1;
 }
 
 function pathOf(url: string): string {

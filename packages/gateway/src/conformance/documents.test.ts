@@ -204,6 +204,8 @@ class Reader {
   /** Files that the page has shown and not yet used. */
   readonly #files = new Set<string>();
   #isConfigured = false;
+  /** The gateway of a page keeps its address, whatever it is configured to be. */
+  #port = 0;
   #served: Served | undefined;
   #output: string | undefined;
 
@@ -224,6 +226,7 @@ class Reader {
       NO_COLOR: "1",
       OPENAI_API_KEY: "provider-secret",
       ANTHROPIC_API_KEY: "provider-secret",
+      HOUSE_API_KEY: "provider-secret",
       OPENAI_BASE_URL: `${providerUrl}/v1`,
       ANTHROPIC_BASE_URL: providerUrl,
     };
@@ -281,19 +284,25 @@ class Reader {
   async #run(commands: string, at: string, { mustSucceed }: { readonly mustSucceed: boolean }): Promise<string> {
     const { url } = await this.#start();
     for (const file of this.#files) if (commands.includes(file)) this.#files.delete(file);
-    const script = ["[ -f bin/env ] && . bin/env", "set -eo pipefail", commands.replaceAll(ADDRESS, url).replaceAll("npx purser", "purser"), "export -p > bin/env"].join("\n");
+    const script = [
+      "[ -f bin/env ] && . bin/env",
+      "set -eo pipefail",
+      commands.replaceAll(ADDRESS, url).replaceAll("npx purser", "purser"),
+      "export -p > bin/env",
+    ].join("\n");
     const env = { ...this.#env, PURSER_URL: url };
     const child = spawn("bash", ["-c", script], { cwd: this.#folder, env, stdio: ["ignore", "pipe", "pipe"], timeout: COMMAND_MS });
     const output: Buffer[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => output.push(chunk));
     const [code] = await once(child, "close");
-    const printed = Buffer.concat(output).toString("utf8").replaceAll(url, ADDRESS);
+    const printed = Buffer.concat(output).toString("utf8").replaceAll(url, ADDRESS).replaceAll(this.#folder, "/srv/purser");
     if (mustSucceed) assert.equal(code, 0, `${at}: ${commands}\n${printed}`);
     return printed;
   }
 
   async #start(): Promise<Served> {
     this.#served ??= this.#isConfigured ? await this.#startConfigured() : await this.#startProgram(["--demo"]);
+    this.#port = Number(new URL(this.#served.url).port);
     return this.#served;
   }
 
@@ -310,11 +319,11 @@ class Reader {
     if (isDemo) this.#served = served;
     // Its providers are real ones: it is only looked at, and the gateway of the page goes on in its place.
     else await served.close();
-    return served.welcome.replaceAll(served.url, ADDRESS).replaceAll(this.#folder, ".");
+    return served.welcome.replaceAll(served.url, ADDRESS).replaceAll(this.#folder, "/srv/purser");
   }
 
   async #startProgram(options: readonly string[]): Promise<Served> {
-    const child = spawn(process.execPath, [MAIN, "serve", "--port", "0", ...options], {
+    const child = spawn(process.execPath, [MAIN, "serve", "--port", String(this.#port), ...options], {
       cwd: this.#folder,
       env: this.#env,
       stdio: ["ignore", "pipe", "inherit"],
@@ -337,7 +346,7 @@ class Reader {
 
   /** The page's own configuration, with the demo's provider in the place of all others. */
   async #startConfigured(): Promise<Served> {
-    const config = readConfig({ file: "purser.yaml", cwd: this.#folder, environment: this.#env, flags: { port: 0 } });
+    const config = readConfig({ file: "purser.yaml", cwd: this.#folder, environment: this.#env, flags: { port: this.#port } });
     const providers = config.providers.map((one) => ({
       ...one,
       baseUrls: {
