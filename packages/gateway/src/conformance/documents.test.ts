@@ -33,7 +33,7 @@ const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 /** The address that pages name, which stands for the gateway's. */
 const ADDRESS = "http://127.0.0.1:4100";
-const PAGES = [...readdirSync(ROOT).filter((name) => name.endsWith(".md")), ...filesBelow("docs", ".md")];
+const PAGES = [...readdirSync(ROOT).filter((name) => name.endsWith(".md")), ...filesBelow("docs", ".md"), ...filesBelow("examples", ".md")];
 /** What other tests hold to what it says: `yaml` in `config/documentation.test.ts` too. */
 const CHECKED_ELSEWHERE: Readonly<Record<string, string>> = { "docs/reference/cli.md": "text" };
 const COMMAND_MS = 30_000;
