@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import type { CallDetail, Charge, CounterRef, Entry, Posting } from "./ledger.ts";
-import type { Unit } from "./limit.ts";
+import { UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
 
 /** What a call asks of one unit: `base` plus `perOutputToken` for each token of its output cap, both in 1/`scale` of the unit. */
@@ -293,14 +293,16 @@ function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number)
   };
 }
 
+/** Holds are returned as `0 - held`: the `-held` of nothing is -0, which a ledger cannot keep. */
 function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now: number): Applied<SettleResult> {
   const hold = state.holds.get(id);
   if (!hold) return decideCorrection(state, id, { amounts, charge }, now);
+  checkAmounts(amounts);
   const settled: Posting[] = [];
   const overrun: Posting[] = [];
   for (const { counter, held } of hold.postings) {
-    const used = checkUsed(counter, amounts);
-    settled.push({ counter, held: -held, spent: Math.min(used, held) });
+    const used = amounts[counter.unit];
+    settled.push({ counter, held: 0 - held, spent: Math.min(used, held) });
     if (used <= held) continue;
     checkCountable(counter, standing(state, counter), used - held);
     overrun.push({ counter, held: 0, spent: used - held });
@@ -315,7 +317,7 @@ function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now:
 function decideRelease(state: State, { id, why }: ReleaseCommand, now: number): Applied<ReleaseResult> {
   const hold = state.holds.get(id);
   if (!hold) return decideCorrection(state, id, NOTHING_USED, now);
-  const postings = hold.postings.map(({ counter, held }) => ({ counter, held: -held, spent: 0 }));
+  const postings = hold.postings.map(({ counter, held }) => ({ counter, held: 0 - held, spent: 0 }));
   return {
     result: { outcome: "released" },
     entries: [{ kind: "released", seq: state.seq + 1, at: now, reservation: id, postings, why, detail: hold.detail }],
@@ -331,7 +333,8 @@ function decideCorrection(
 ): Applied<{ readonly outcome: "corrected" | "duplicate" | "unknown" }> {
   const expired = state.expired.get(id);
   if (!expired) return unchanged({ outcome: state.ended.has(id) ? "duplicate" : "unknown" });
-  const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: checkUsed(counter, amounts) - spent }));
+  checkAmounts(amounts);
+  const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: amounts[counter.unit] - spent }));
   for (const { counter, spent } of postings) checkCountable(counter, standing(state, counter), spent);
   return {
     result: { outcome: "corrected" },
@@ -349,7 +352,11 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
   for (const hold of state.holds.values()) {
     if (!all && hold.expiresAt > now) continue;
     const { id, detail } = hold;
-    const postings = hold.postings.map(({ counter, held }) => ({ counter, held: -held, spent: counter.unit === "concurrent" ? 0 : held }));
+    const postings = hold.postings.map(({ counter, held }) => ({
+      counter,
+      held: 0 - held,
+      spent: counter.unit === "concurrent" ? 0 : held,
+    }));
     const usage = { inputTokens: detail.inputTokens, outputTokens: detail.outputTokens };
     const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
     entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
@@ -364,10 +371,12 @@ function decideRecord(state: State, { entry }: RecordCommand, now: number): Appl
   return { result: undefined, entries: [{ ...entry, seq: state.seq + 1, at: now }] };
 }
 
-function checkUsed({ unit }: CounterRef, amounts: Amounts): number {
-  const used = amounts[unit];
-  if (Number.isSafeInteger(used) && used >= 0) return used;
-  throw new PurserError("amount_invalid", `A call cannot have used ${used} ${unit}. Settle it with whole numbers of 0 or more.`);
+function checkAmounts(amounts: Amounts): void {
+  for (const unit of UNITS) {
+    const used = amounts[unit];
+    if (Number.isSafeInteger(used) && used >= 0) continue;
+    throw new PurserError("amount_invalid", `A call cannot have used ${used} ${unit}. Settle it with whole numbers of 0 or more.`);
+  }
 }
 
 /** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */

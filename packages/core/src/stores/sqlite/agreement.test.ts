@@ -18,6 +18,8 @@ type Step =
   | { readonly kind: "wait"; readonly milliseconds: number }
   | { readonly kind: "restart" };
 
+/** How many sequences are tried. Set PURSER_RUNS for more. */
+const RUNS = Number(process.env.PURSER_RUNS ?? 20);
 const NOON = createFakeClock().now();
 const ids = fc.integer({ min: 0, max: 11 }).map((number) => `call-${number}`);
 const tokens = fc.integer({ min: 0, max: 400 });
@@ -81,7 +83,7 @@ test("SQLite, memory and the replay of the ledger agree on every sequence of com
         rmSync(directory, { recursive: true });
       }
     }),
-    { numRuns: 20 },
+    { numRuns: RUNS, includeErrorInReport: true },
   );
 });
 
@@ -100,7 +102,7 @@ test("a store that is closed and opened at any moment goes on as one that never 
         rmSync(directory, { recursive: true });
       }
     }),
-    { numRuns: 20 },
+    { numRuns: RUNS, includeErrorInReport: true },
   );
 });
 
