@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import fc from "fast-check";
+import { Budgets } from "./budgets.ts";
+import { type Budget, type BudgetInput, defineBudget, subjectLabel } from "./domain/budget.ts";
+import type { Decision } from "./domain/decision.ts";
+import { amountsOf } from "./domain/quote.ts";
+import type { Reservation } from "./domain/reservation.ts";
+import type { Subject } from "./domain/subject.ts";
+import { PurserError } from "./errors.ts";
+import type { Store } from "./stores/store.ts";
+import { DEMO_CARD, demoBudgets, demoCall, NOON } from "./testing/demo-budgets.ts";
+import { allEntries } from "./testing/ledger-history.ts";
+
+const prices = { card: () => DEMO_CARD };
+const COMPANY: BudgetInput = { name: "company", limits: ["$1 / day"] };
+
+const allowed = (decision: Decision): Reservation => {
+  assert.ok(decision.outcome === "allowed", decision.outcome === "denied" ? decision.denial.message : "");
+  return decision.reservation;
+};
+const configure = (budgets: Budgets, ...inputs: readonly BudgetInput[]) => budgets.configure({ budgets: inputs.map(defineBudget), prices });
+const standings = async (budgets: Budgets) =>
+  Object.fromEntries(
+    (await budgets.balances()).map(({ budget, subject, unit, spent, held }) => [`${budget} ${subject} ${unit}`, [spent, held]]),
+  );
+
+/** Spends 1,000 input and 50 output tokens: 1,100,000 nano-dollars. */
+async function spend(budgets: Budgets, subject: Subject = {}): Promise<void> {
+  const reservation = allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 }, { subject })));
+  await budgets.settle(reservation, { inputTokens: 1_000, outputTokens: 50 });
+}
+
+test("a raised limit keeps what was used, and one lowered below it refuses", async () => {
+  const { budgets } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  await spend(budgets);
+  await configure(budgets, { ...COMPANY, limits: ["$2 / day"] });
+  assert.deepEqual(await standings(budgets), { "company  nanodollars": [1_100_000, 0] });
+  await configure(budgets, { ...COMPANY, limits: ["$0.001 / day"] });
+  const decision = await budgets.reserve(demoCall({ input: 1, output: 1 }));
+  assert.ok(decision.outcome === "denied");
+  assert.equal(decision.denial.reason, "budget_exhausted");
+});
+
+test("a new limit, window or per starts from what its window has used", async () => {
+  let time = NOON - 3 * 24 * 3_600_000;
+  const { budgets } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  await spend(budgets);
+  time = NOON;
+  await spend(budgets, { user: "ann" });
+  await spend(budgets, { user: "bob" });
+  await configure(
+    budgets,
+    { ...COMPANY, limits: ["$1 / day", "$9 / month", "9 requests / hour"] },
+    { name: "users", per: "user", limits: ["1M / month"] },
+  );
+  assert.deepEqual(await standings(budgets), {
+    "company  nanodollars": [3_300_000, 0],
+    "company  requests": [2, 0],
+    "users user=ann tokens": [2_100, 0],
+    "users user=bob tokens": [1_050, 0],
+  });
+  const [day, month] = await budgets.balances({ budget: "company" });
+  assert.deepEqual([day?.spent, month?.spent], [2_200_000, 3_300_000]);
+});
+
+test("calls in flight are held by a new limit too, and settle on it to the unit", async () => {
+  const { budgets } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  const inFlight = [];
+  for (let i = 0; i < 4; i++) inFlight.push(allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 }))));
+  await configure(budgets, COMPANY, { name: "users", per: "user", limits: ["1M / day", "3 concurrent"] });
+  assert.deepEqual((await standings(budgets))["users user=ann tokens"], [0, 4_400]);
+  assert.equal(
+    (await budgets.reserve(demoCall({ input: 1, output: 1 }))).outcome,
+    "denied",
+    "there are more calls at once than are allowed now",
+  );
+  const [settled, released, late, expired] = inFlight as [Reservation, Reservation, Reservation, Reservation];
+  await budgets.settle(settled, { inputTokens: 10, outputTokens: 5 });
+  await budgets.release(released, "not sent");
+  await configure(
+    budgets,
+    COMPANY,
+    { name: "teams", per: "team", limits: ["1M / day"] },
+    { name: "users", per: "user", limits: ["1M / day", "3 concurrent"] },
+  );
+  await budgets.settle(late, { inputTokens: 7, outputTokens: 0 });
+  await budgets.settle(expired, { inputTokens: 1, outputTokens: 0 });
+  assert.deepEqual(await standings(budgets), {
+    "company  nanodollars": [28_000, 0],
+    "teams team=a tokens": [23, 0],
+    "users user=ann tokens": [23, 0],
+    "users user=ann concurrent": [0, 0],
+  });
+});
+
+test("a call that ends while it is being taken over is taken over as it ended", async () => {
+  const { budgets, store } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  const inFlight = allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 })));
+  const record: Store["record"] = async (entry) => {
+    if (entry.reservation === inFlight.id) await budgets.settle(inFlight, { inputTokens: 20, outputTokens: 3 });
+    await store.record(entry);
+  };
+  const next = [COMPANY, { name: "users", per: "user", limits: ["1M / day"] } as const].map(defineBudget);
+  const restarted = new Budgets({ store: { ...store, record }, budgets: next, prices, now: () => NOON });
+  await restarted.adopt();
+  assert.deepEqual((await standings(restarted))["users user=ann tokens"], [23, 0]);
+});
+
+test("what expired is taken over as it was charged, and as it was corrected", async () => {
+  let time = NOON;
+  const { budgets } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  const [first] = [
+    allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 }))),
+    allowed(await budgets.reserve(demoCall({ input: 10, output: 1, copies: 3 }))),
+  ];
+  time += 3_600_000;
+  await budgets.expire();
+  await budgets.settle(first, { inputTokens: 5, outputTokens: 5 });
+  await configure(budgets, COMPANY, { name: "tokens", limits: ["1M / day", "5 concurrent"] });
+  assert.deepEqual((await standings(budgets))["tokens  tokens"], [10 + 13, 0]);
+  assert.deepEqual((await standings(budgets))["tokens  concurrent"], [0, 0]);
+});
+
+test("a limit that was out of force for a while misses nothing, and counts nothing twice", async () => {
+  const { budgets, store } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  await spend(budgets);
+  const users: BudgetInput = { name: "users", per: "user", limits: ["1M / day"] };
+  const total = async () => (await standings(budgets))["users user=ann tokens"];
+  await configure(budgets, COMPANY, users);
+  await spend(budgets);
+  assert.deepEqual(await total(), [2_100, 0]);
+  await configure(budgets, COMPANY);
+  await spend(budgets);
+  await configure(budgets, COMPANY, users);
+  assert.deepEqual(await total(), [3_150, 0]);
+  for (let i = 0; i < 3; i++) {
+    await configure(budgets, COMPANY, users);
+    await new Budgets({ store, budgets: [COMPANY, users].map(defineBudget), prices, now: () => NOON }).adopt();
+  }
+  assert.deepEqual(await total(), [3_150, 0]);
+});
+
+test("a budget that is widened takes over what the others used, once", async () => {
+  const { budgets } = demoBudgets([]);
+  await budgets.adopt();
+  for (const team of ["a", "a", "b"]) await spend(budgets, { team });
+  const some = (...team: string[]): BudgetInput => ({ name: "some", for: { team }, limits: ["1M / day"] });
+  for (const [teams, tokens] of [
+    [["a"], 2_100],
+    [["a", "b"], 3_150],
+    [["a", "b", "c"], 3_150],
+    [["b"], 3_150],
+  ] as const) {
+    await configure(budgets, some(...teams));
+    assert.deepEqual(await standings(budgets), { "some  tokens": [tokens, 0] }, "what was used stays used");
+  }
+});
+
+test("nothing is read again while the limits stay the same", async () => {
+  const { budgets, store } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  await spend(budgets);
+  let queries = 0;
+  const entries: Store["entries"] = (query) => {
+    queries++;
+    return store.entries(query);
+  };
+  const watched: Store = { ...store, entries };
+  await new Budgets({ store: watched, budgets: [defineBudget({ ...COMPANY, limits: ["$5 / day"] })], prices, now: () => NOON }).adopt();
+  assert.equal(queries, 1);
+});
+
+test("a configuration that cannot be adopted leaves the old one in force", async () => {
+  const { budgets, store } = demoBudgets([COMPANY]);
+  const down = { ...store, entries: () => Promise.reject(new PurserError("store_unavailable", "the disk is full")) };
+  const other = new Budgets({ store: down, budgets: [defineBudget(COMPANY)], prices, now: () => NOON });
+  await assert.rejects(configure(other, { name: "none", limits: ["0 requests"] }), { code: "store_unavailable" });
+  allowed(await other.reserve(demoCall({ input: 1, output: 1 })));
+  await assert.rejects(async () => configure(budgets, COMPANY, COMPANY), { code: "config_invalid" });
+});
+
+const CHOICE: readonly BudgetInput[] = [
+  { name: "company", limits: ["$1k / day", "9M requests / month", "9M concurrent"] },
+  { name: "teams", per: "team", limits: ["900M tokens / day", "$1k / hour"] },
+  { name: "users", per: ["user", "team"], limits: ["900M input tokens / week"] },
+  { name: "chat", for: { feature: "chat" }, limits: ["900M output tokens / day"] },
+  { name: "trial", mode: "observe", per: "feature", limits: ["1 token / day", "1 request"] },
+];
+
+type Step =
+  | { readonly do: "call"; readonly subject: Subject; readonly input: number; readonly output: number }
+  | { readonly do: "settle" | "release"; readonly which: number; readonly input: number }
+  | { readonly do: "configure"; readonly budgets: readonly BudgetInput[] }
+  | { readonly do: "restart" | "expire" | "wait" };
+
+const subject = fc.record({ team: fc.constantFrom("a", "b"), user: fc.constantFrom("x", "y"), feature: fc.constantFrom("chat", "code") });
+const some = fc.nat({ max: 500 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("call"), subject, input: some, output: some }) as fc.Arbitrary<Step> },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom("settle", "settle", "release"), which: fc.nat(), input: some }) as fc.Arbitrary<Step>,
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("configure"), budgets: fc.subarray([...CHOICE]) }) as fc.Arbitrary<Step> },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("restart", "expire", "wait") }) as fc.Arbitrary<Step> },
+);
+
+/** What every call used or holds, from the ledger alone, for the limits in force and the windows of now. */
+async function expectedStandings(store: Store, budgets: readonly Budget[], now: number): Promise<Map<string, readonly [number, number]>> {
+  const calls = new Map<
+    string,
+    { at: number; subject: Subject; spent: ReturnType<typeof amountsOf>; held: ReturnType<typeof amountsOf> }
+  >();
+  const none = { ...amountsOf({}, 0), requests: 0 };
+  for (const entry of await allEntries(store)) {
+    const call = calls.get(entry.reservation);
+    if (entry.kind === "reserved") {
+      const { subject, inputTokens, outputTokens, cost } = entry.detail;
+      const held = { ...amountsOf({ inputTokens, outputTokens }, cost), concurrent: 1 };
+      calls.set(entry.reservation, { at: entry.at, subject, spent: none, held });
+    } else if (call && entry.kind === "released") calls.delete(entry.reservation);
+    else if (call && "charge" in entry)
+      calls.set(entry.reservation, { ...call, spent: amountsOf(entry.charge.usage, entry.charge.cost), held: none });
+  }
+  const totals = new Map<string, readonly [number, number]>();
+  const starts = {
+    hour: now - (now % 3_600_000),
+    day: NOON - 12 * 3_600_000,
+    week: NOON - 156 * 3_600_000,
+    month: Date.UTC(2026, 10, 1),
+    lifetime: 0,
+  };
+  for (const { at, subject, spent, held } of calls.values()) {
+    for (const budget of budgets.filter((one) => one.selects(subject))) {
+      for (const { unit, window } of budget.limits) {
+        if (at < starts[(window.kind === "lifetime" ? "lifetime" : window.period) as keyof typeof starts]) continue;
+        const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${window.kind === "lifetime" ? "lifetime" : window.period}`;
+        const [before = 0, beforeHeld = 0] = totals.get(key) ?? [];
+        totals.set(key, [before + spent[unit], beforeHeld + held[unit]]);
+      }
+    }
+  }
+  return totals;
+}
+
+test("whatever calls are under way, and however often the limits change or the process restarts, every limit in force stands at what its window has used", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      let now = NOON + 50 * 60_000;
+      const { store, budgets: first } = demoBudgets([], { now: () => now });
+      let budgets = first;
+      let inForce: readonly Budget[] = [];
+      await budgets.adopt();
+      const open: Reservation[] = [];
+      const pending: Promise<unknown>[] = [];
+      const call = async ({ subject, input, output }: Step & { do: "call" }) => {
+        const counted = { most: input * 2, count: async () => nextTurn(input) };
+        open.push(allowed(await budgets.reserve(demoCall({ input, output }, { subject, input: counted, leaseMs: 600_000 }))));
+      };
+      for (const one of steps) {
+        if (one.do === "call") pending.push(call(one));
+        else if (one.do === "settle" || one.do === "release") {
+          const [reservation] = open.splice(one.which % Math.max(1, open.length), 1);
+          if (!reservation) await nextTurn();
+          else if (one.do === "release") pending.push(budgets.release(reservation, "not sent"));
+          else pending.push(budgets.settle(reservation, { inputTokens: one.input, outputTokens: 3 }));
+        } else if (one.do === "configure") {
+          inForce = one.budgets.map(defineBudget);
+          pending.push(budgets.configure({ budgets: inForce, prices }));
+        } else if (one.do === "wait") {
+          // A call belongs to the window in which it was decided, so the clock does not move while one is.
+          await Promise.all(pending);
+          now += 7 * 60_000;
+        } else {
+          await Promise.all(pending);
+          if (one.do === "expire") await budgets.expire();
+          budgets = new Budgets({ store, budgets: inForce, prices, now: () => now });
+          await budgets.adopt();
+        }
+      }
+      await Promise.all(pending);
+      const expected = await expectedStandings(store, inForce, now);
+      for (const { budget, subject, unit, window, spent, held } of await budgets.balances()) {
+        const key = `${budget} ${subject} ${unit} ${window}`;
+        assert.deepEqual([spent, held], expected.get(key) ?? [0, 0], key);
+        expected.delete(key);
+      }
+      for (const [key, amounts] of expected) assert.deepEqual(amounts, [0, 0], `${key} has no balance`);
+    }),
+    { numRuns: 150 },
+  );
+});
