@@ -23,7 +23,10 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
     request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
     const brokenOff = (cause?: Error) => reject(new PurserError("body_invalid", "The request was broken off before its end.", { cause }));
     request.on("error", brokenOff);
-    request.on("close", () => brokenOff());
+    // Every request closes; only one that did not come whole was broken off.
+    request.on("close", () => {
+      if (!request.complete) brokenOff();
+    });
   });
 }
 
