@@ -65,7 +65,7 @@ function blocksOf(page: string): readonly Block[] {
 
 const isMissing = ["bash", "curl"].find((program) => spawnSync(program, ["--version"]).error !== undefined);
 
-describe("the documents", { skip: isMissing !== undefined && `not run: there is no ${isMissing} here` }, () => {
+describe("the documents", { concurrency: 2, skip: isMissing !== undefined && `not run: there is no ${isMissing} here` }, () => {
   let provider: { readonly url: string; close(): Promise<void> };
   before(async () => {
     provider = await startAnyModel();
