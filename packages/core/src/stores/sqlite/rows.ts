@@ -14,10 +14,12 @@ export function pushEntry(rows: SqlValue[], entry: Entry, opened: number | undef
   rows.push(entry.seq, entry.at, entry.kind, opened ?? null, opened === undefined ? entry.reservation : null, postings, body);
 }
 
+const IN_OTHER_COLUMNS = { seq: undefined, at: undefined, kind: undefined, reservation: undefined, postings: undefined };
+
 /** What the other columns do not say, as JSON. A call's detail is the same in all its entries and written once. */
 function bodyOf(entry: Entry, withDetail: boolean): string {
-  const { seq, at, kind, reservation, postings, detail, ...rest } = entry as Entry & { readonly detail?: CallDetail };
-  return JSON.stringify(withDetail && detail ? { ...rest, detail } : rest);
+  const { detail } = entry as { readonly detail?: CallDetail };
+  return JSON.stringify({ ...entry, ...IN_OTHER_COLUMNS, detail: withDetail ? detail : undefined });
 }
 
 /** Appends the definition of a counter as one row of the table `counter`. */
