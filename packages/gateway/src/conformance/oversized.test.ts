@@ -66,6 +66,65 @@ describe("input beyond what a budget allows", { timeout: 60_000 }, () => {
   test("the same by a vocabulary that is not public", (context) =>
     checkRefused(context, "claude-sonnet-4-6", "a".repeat(MEGABYTE), /^The input has (more than )?[\d,]+ tokens/));
 
+  test("what a tool was called with is text, even where it looks like an image or an address", async (context) => {
+    const { stand, provider } = await startScene(context);
+    const base64 = Buffer.alloc(MEGABYTE / 2, "picture").toString("base64");
+    const inputs = [
+      { data: base64 },
+      { [base64]: true },
+      { url: `https://example.com/${base64}` },
+      { type: "image", source: { type: "base64", media_type: "image/png", data: base64 } },
+      [{ type: "image_url", image_url: { url: `data:image/png;base64,${base64}` } }],
+    ];
+    for (const input of inputs) {
+      const messages = [
+        { role: "user", content: "Look." },
+        { role: "assistant", content: [{ type: "tool_use", id: "t", name: "look", input }] },
+        { role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: "Seen." }] },
+      ];
+      const { status } = await post(stand.url + FORMATS[1].path, { ...PLAIN_CALL, model: "claude-sonnet-4-6", messages });
+      assert.equal(status, 413, JSON.stringify(input).slice(0, 60));
+    }
+    const image = { type: "image", source: { type: "base64", media_type: "image/png", data: base64 } };
+    const seen = { ...PLAIN_CALL, model: "claude-sonnet-4-6", messages: [{ role: "user", content: [image] }] };
+    assert.equal((await post(stand.url + FORMATS[1].path, seen)).status, 200, "an image is bounded by itself");
+    assert.equal(provider.received.length, 1);
+  });
+
+  test("media of a kind that the format does not have is never counted as nothing", async (context) => {
+    const { stand, provider } = await startScene(context);
+    const data = Buffer.alloc(MEGABYTE / 2, "sound").toString("base64");
+    for (const { path } of FORMATS) {
+      for (const type of ["audio", "video", "input_file", "file"]) {
+        const messages = [{ role: "user", content: [{ type, source: { data }, data }] }];
+        assert.equal((await post(stand.url + path, { ...PLAIN_CALL, model: "gpt-4o", messages })).status, 413, `${path} ${type}`);
+      }
+    }
+    assert.equal(provider.received.length, 0);
+  });
+
+  test("a text in a field that nobody knows counts as input: some providers read it", async (context) => {
+    const { stand, provider } = await startScene(context);
+    for (const { path } of FORMATS) {
+      for (const field of [{ documents: [{ text: "word ".repeat(20_000) }] }, { chat_template: "word ".repeat(20_000) }]) {
+        assert.equal((await post(stand.url + path, { ...PLAIN_CALL, model: "gpt-4o", ...field })).status, 413, path);
+      }
+    }
+    assert.equal(provider.received.length, 0);
+  });
+
+  test("a field that is there twice cannot hide one of its two values from the count", async (context) => {
+    const { stand, provider } = await startScene(context);
+    const long = JSON.stringify("word ".repeat(20_000));
+    for (const { path } of FORMATS) {
+      const body = `{"model":"gpt-4o","max_tokens":100,"messages":[{"role":"user","content":${long},"content":"Ahoy"}]}`;
+      const { status, json } = await post(stand.url + path, body);
+      assert.equal(status, 400);
+      assert.match(json.error.message, /the same field twice/);
+    }
+    assert.equal(provider.received.length, 0);
+  });
+
   test("what only looks long passes: 7,000 tokens of words are below 8,000", async (context) => {
     const { stand } = await startScene(context);
     const content = "purse ".repeat(7_000).trim();

@@ -1,20 +1,68 @@
 /** Fields that hold media as text: they are bounded by themselves and are no text to count. */
 const MEDIA_FIELDS = new Set(["data", "url", "file_data", "image_url"]);
+/** Parts of a message that are media, in the words of all formats. */
+export const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
+  "image",
+  "image_url",
+  "input_image",
+  "audio",
+  "input_audio",
+  "file",
+  "input_file",
+  "document",
+  "video",
+  "video_url",
+]);
+const TOOL_CALL = /^(\w+_)?tool_use$/;
 
-/** Every text inside a value, names of fields aside: the contents of messages, the arguments of tool calls, and whatever else a provider may read. */
-export function collectTexts(value: unknown, texts: string[], isMedia = false): void {
-  const pending: { readonly value: unknown; readonly isMedia: boolean }[] = [{ value, isMedia }];
+/**
+ * Every text inside a value: the contents of messages, and whatever else a provider may read. Names of fields are left out, but for
+ * those in the input of a tool call, which is text to the model, whatever it looks like.
+ */
+export function collectTexts(value: unknown, texts: string[]): void {
+  const pending: Pending[] = [{ value, isMedia: false }];
   for (let next = pending.pop(); next; next = pending.pop()) {
-    const { value: current, isMedia: inMedia } = next;
+    const { value: current, isMedia } = next;
     if (typeof current === "string") {
-      if (!inMedia) texts.push(current);
+      texts.push(current);
     } else if (typeof current === "number" || typeof current === "boolean") {
       texts.push(String(current));
+    } else if (Array.isArray(current)) {
+      for (const inner of current) pending.push({ value: inner, isMedia });
     } else if (typeof current === "object" && current !== null) {
-      for (const [name, inner] of Object.entries(current)) {
-        pending.push({ value: inner, isMedia: !Array.isArray(current) && MEDIA_FIELDS.has(name) && looksLikeMedia(inner) });
-      }
+      collectFields(current as Record<string, unknown>, isMedia, pending);
     }
+  }
+}
+
+interface Pending {
+  readonly value: unknown;
+  /** Whether it is inside of a part that is media. */
+  readonly isMedia: boolean;
+}
+
+function collectFields(fields: Readonly<Record<string, unknown>>, isInMedia: boolean, pending: Pending[]): void {
+  const isMedia = isInMedia || MEDIA_TYPES.has(fields.type);
+  for (const [name, value] of Object.entries(fields)) {
+    if (isMedia && MEDIA_FIELDS.has(name) && looksLikeMedia(value)) continue;
+    pending.push({ value: name === "input" && isToolUse(fields) ? JSON.stringify(value) : value, isMedia });
+  }
+}
+
+/** Whether a part of a message is a call of a tool, with its arguments as an object. */
+export function isToolUse({ type }: Readonly<Record<string, unknown>>): boolean {
+  return typeof type === "string" && TOOL_CALL.test(type);
+}
+
+/** The shortest text in a field that nobody knows which is worth counting: below it stand names of modes and levels. */
+const UNKNOWN_TEXT_LEAST = 64;
+
+/** The texts of fields that we do not know: a provider may read them, so they count as input. */
+export function collectUnknown(body: Readonly<Record<string, unknown>>, known: ReadonlySet<string>, texts: string[]): void {
+  for (const [name, value] of Object.entries(body)) {
+    if (known.has(name)) continue;
+    if (typeof value === "object" && value !== null) texts.push(JSON.stringify(value));
+    else if (typeof value === "string" && value.length >= UNKNOWN_TEXT_LEAST) texts.push(value);
   }
 }
 

@@ -16,6 +16,8 @@ export interface JsonBody {
   readonly members: ReadonlyMap<string, Member>;
   /** Where the first member begins, to insert another before it. */
   readonly firstMember: number;
+  /** How many members all objects have together. */
+  readonly membersInAll: number;
   /** A short string somewhere names a kind of content that is not text, or could hide such a name behind an escape. */
   readonly mayHoldMedia: boolean;
 }
@@ -54,13 +56,31 @@ export function memberValue(body: JsonBody, name: string): unknown {
   return JSON.parse(body.bytes.toString("utf8", member.start, member.end)) ?? undefined;
 }
 
-/** The whole body as a value. Costs what JSON.parse costs; throws `body_invalid` where strings are not valid JSON. */
-export function parseBody({ bytes }: JsonBody): Record<string, unknown> {
+/**
+ * The whole body as a value. Costs what JSON.parse costs; throws `body_invalid` where strings are not valid JSON, or where a field
+ * is there twice: then nobody knows which of the two a provider reads, and only one of them would be counted.
+ */
+export function parseBody({ bytes, membersInAll }: JsonBody): Record<string, unknown> {
+  let body: Record<string, unknown>;
   try {
-    return JSON.parse(bytes.toString("utf8"));
+    body = JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
     throw invalid(`The request body is not valid JSON: ${(cause as Error).message}`);
   }
+  if (countMembers(body) !== membersInAll) throw invalid("The request body has an object with the same field twice. Send it once.");
+  return body;
+}
+
+function countMembers(body: unknown): number {
+  let members = 0;
+  const pending: unknown[] = [body];
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (typeof value !== "object" || value === null) continue;
+    const inner = Object.values(value);
+    if (!Array.isArray(value)) members += inner.length;
+    for (const one of inner) if (typeof one === "object" && one !== null) pending.push(one);
+  }
+  return members;
 }
 
 /** The bytes with some members replaced, added, or (undefined) removed; all else stays byte for byte. */
@@ -89,6 +109,7 @@ class Scan {
   readonly #bytes: Buffer;
   #at = 0;
   #mayHoldMedia = false;
+  #membersInAll = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -106,7 +127,7 @@ class Scan {
     this.#space();
     if (this.#at !== this.#bytes.length) throw invalid(`Something follows the end of the JSON object, at byte ${this.#at}.`);
     if (!isUtf8(this.#bytes)) throw invalid("The request body is not valid UTF-8.");
-    return { bytes: this.#bytes, members, firstMember, mayHoldMedia: this.#mayHoldMedia };
+    return { bytes: this.#bytes, members, firstMember, membersInAll: this.#membersInAll, mayHoldMedia: this.#mayHoldMedia };
   }
 
   #members(members: Map<string, Member>): void {
@@ -140,6 +161,7 @@ class Scan {
   }
 
   #colon(): void {
+    this.#membersInAll++;
     this.#space();
     if (this.#bytes[this.#at] !== 0x3a) throw this.#unexpected(this.#at);
     this.#at++;

@@ -11,7 +11,7 @@ import {
   requiredList,
   requiredText,
 } from "../body-fields.ts";
-import { collectTexts } from "../content.ts";
+import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 
@@ -47,9 +47,13 @@ export function readCall(body: JsonBody): ModelCall {
   };
 }
 
+/** Fields that are counted by themselves, and those that no model reads. */
+const KNOWN = new Set("messages system tools model metadata thinking stop_sequences tool_choice".split(" "));
+
 export function countable(call: ModelCall): Countable {
   const body = parseBody(call.body);
   const texts: string[] = [];
+  collectUnknown(body, KNOWN, texts);
   collectTexts(body.system, texts);
   collectTexts(body.messages, texts);
   const tools = list(body.tools).map((tool) => JSON.stringify(tool));
@@ -77,7 +81,9 @@ function readMedia(body: Record<string, unknown>): { readonly images: readonly I
     if (isRecord(value) && value.type === "image") images.push(readImage(value.source));
     else if (isRecord(value) && (value.type === "document" || value.type === "container_upload"))
       opaqueTokens += documentTokens(value.source);
-    else pending.push(...Object.values(value));
+    else if (isRecord(value) && MEDIA_TYPES.has(value.type)) opaqueTokens += JSON.stringify(value).length;
+    // What a tool is called with is text to the model, whatever it looks like.
+    else if (Array.isArray(value) || !isToolUse(value)) for (const inner of Object.values(value)) pending.push(inner);
   }
   return { images, opaqueTokens };
 }

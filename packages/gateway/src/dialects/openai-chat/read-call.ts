@@ -10,7 +10,7 @@ import {
   requiredList,
   requiredText,
 } from "../body-fields.ts";
-import { collectTexts } from "../content.ts";
+import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
 
@@ -48,9 +48,17 @@ export function readCall(body: JsonBody): ModelCall {
   };
 }
 
+/** Fields that are counted by themselves, and those that no model reads. */
+const KNOWN = new Set(
+  "messages tools functions response_format prediction model metadata user safety_identifier stream_options logit_bias stop tool_choice".split(
+    " ",
+  ),
+);
+
 export function countable(call: ModelCall): Countable {
   const body = parseBody(call.body);
   const texts: string[] = [];
+  collectUnknown(body, KNOWN, texts);
   collectTexts(body.messages, texts);
   if (body.response_format !== undefined) texts.push(JSON.stringify(body.response_format));
   if (body.prediction !== undefined) collectTexts(body.prediction, texts);
@@ -64,11 +72,14 @@ function readMedia(body: Record<string, unknown>): { readonly images: readonly I
   let opaqueTokens = 0;
   for (const part of list(body.messages).flatMap((message) => (isRecord(message) ? list(message.content) : []))) {
     if (!isRecord(part)) continue;
+    const isKnown = ["image_url", "input_audio", "file", "video_url"].some((kind) => part.type === kind || part[kind] !== undefined);
     if (part.type === "image_url" || part.image_url !== undefined) images.push(readImage(part.image_url));
-    if (part.type === "input_audio" || part.input_audio !== undefined) opaqueTokens += sizeOf(part.input_audio);
+    if (part.type === "input_audio" || part.input_audio !== undefined) opaqueTokens += sizeOf(part);
     if (part.type === "file" || part.file !== undefined)
-      opaqueTokens += isRecord(part.file) && part.file.file_id !== undefined ? UNSEEN_FILE_TOKENS : sizeOf(part.file);
+      opaqueTokens += isRecord(part.file) && part.file.file_id !== undefined ? UNSEEN_FILE_TOKENS : sizeOf(part);
     if (part.type === "video_url" || part.video_url !== undefined) opaqueTokens += UNSEEN_FILE_TOKENS;
+    // Other kinds of media, in the words of other formats: never more tokens than bytes.
+    if (!isKnown && MEDIA_TYPES.has(part.type)) opaqueTokens += sizeOf(part);
   }
   return { images, opaqueTokens };
 }
