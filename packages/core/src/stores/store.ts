@@ -15,7 +15,8 @@ import type { Entry } from "../domain/ledger.ts";
 
 /**
  * Where balances live. Each verb is atomic over all limits of a call, and resolves when its effect is durable.
- * A store that cannot do its work rejects with `store_unavailable`, and the verb then had no effect.
+ * A store that cannot do its work rejects with `store_unavailable`, and nothing is held for the call. What was used stays used: a store
+ * may keep a settlement or release that it could not write yet, and repeating it is safe.
  * `testing/store-contract.ts` is what a store must pass.
  */
 export interface Store {
