@@ -294,8 +294,10 @@ export async function loadSlice({ port, request, kind, expect, connections, seco
     chunksPerSecond: (chunks * 1e6) / spanMicros,
     transit: spread(transits),
     first: spread(firsts),
-    failures: record.failures + (isDrained ? 0 : 1),
-    failure: record.failure ?? (isDrained ? undefined : "Calls were not answered within five seconds after the slice."),
+    failures: record.failures,
+    // A system over its capacity may still owe answers: late is not wrong, but it is said.
+    isDrained,
+    failure: record.failure,
     calls: record.calls,
     systemMicros: (to.system - from.system) / 1000,
     cpuMicrosPerAnswer: count === 0 ? undefined : (to.system - from.system) / 1000 / count,

@@ -22,6 +22,13 @@ export function printScenario(scenario, rounds, notRun) {
   else if (scenario.kind === "streams") printTable(streamRows(lanes, rounds));
   else printTable(wholeRows(lanes, rounds));
   for (const name of scenario.lanes) if (notRun[name]) console.log(`  ${name}: not run. ${notRun[name]}`);
+  for (const lane of lanes) {
+    const late = rounds.filter((round) => round[lane]?.isDrained === false).length;
+    if (late > 0)
+      console.log(
+        `  ${lane}: over its capacity; in ${late} of ${rounds.length} rounds calls were unanswered five seconds after the slice.`,
+      );
+  }
   const slices = rounds.flatMap((round) => Object.values(round));
   const repeated = slices.reduce((sum, { dropped }) => sum + dropped.length, 0);
   const lost = slices.filter(({ isDisturbed }) => isDisturbed).length;
