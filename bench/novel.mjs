@@ -18,7 +18,7 @@ import { medianInterval, quantile, seededRandom } from "./statistics.mjs";
 import { isPurserBuilt } from "./systems/purser.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const DATA = process.env.PURSER_DATA ?? join(HERE, "../../shared/data");
+const DATA = process.env.PURSER_TEST_DATA ?? join(HERE, "../../shared/data");
 const PATH = "/v1/chat/completions";
 const agent = new Agent({ keepAlive: true });
 const BUDGETS = "budgets: [{ name: all, limits: [$1000000 / month], request: { max_input: 8000 } }]";

@@ -163,7 +163,7 @@ async function settle(
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     else if (outcome.usage?.inputTokens !== undefined && outcome.usage.outputTokens !== undefined)
       await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
-    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, outcome), "estimated", outcome.service);
+    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, reservation, outcome), "estimated", outcome.service);
   } catch (error) {
     // The hold stays and is charged at its estimate when its lease runs out: late truth corrects, nothing is lost.
     onError(error);
@@ -174,9 +174,25 @@ function worstUsage({ inputTokens, outputTokens }: Reservation, { copies }: Mode
   return { inputTokens, outputTokens: outputTokens * copies };
 }
 
-async function estimatedUsage(dialect: Dialect, call: ModelCall, model: string, outcome: Outcome & { kind: "answered" }): Promise<Usage> {
-  const inputTokens = outcome.usage?.inputTokens ?? (await countTokens(model, dialect.countable(call)));
-  return { ...outcome.usage, inputTokens, outputTokens: outcome.usage?.outputTokens ?? outcome.outputTokens() };
+async function estimatedUsage(
+  dialect: Dialect,
+  call: ModelCall,
+  model: string,
+  reservation: Reservation,
+  { usage, outputTokens }: Outcome & { kind: "answered" },
+): Promise<Usage> {
+  const inputTokens = usage?.inputTokens ?? (await countedInput(dialect, call, model)) ?? reservation.inputTokens;
+  return { ...usage, inputTokens, outputTokens: usage?.outputTokens ?? outputTokens() };
+}
+
+/** Nothing where the body is one that a provider may read and we cannot. */
+async function countedInput(dialect: Dialect, call: ModelCall, model: string): Promise<number | undefined> {
+  try {
+    return await countTokens(model, dialect.countable(call));
+  } catch (error) {
+    if (error instanceof PurserError && error.code === "body_invalid") return undefined;
+    throw error;
+  }
 }
 
 /** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */

@@ -40,6 +40,15 @@ export interface RelayOptions {
 /** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
 const HELD_ANSWER_MOST = 1024 * 1024;
 const CONTENT_LENGTH = new Set(["content-length"]);
+/** A redirect is no answer either: nothing was done for it. */
+const REFUSED_FROM = 300;
+
+/** An answer passed, and nobody here could read what it used. */
+const UNREADABLE: Outcome = {
+  kind: "unknown",
+  error: { wasSent: true, isTimeout: false, cause: new Error("the answer cannot be read") },
+  isClientWaiting: false,
+};
 
 /** Sends a call and passes its answer on, byte by byte as it comes, metering it on the way. Resolves when all is over. */
 export function relay(options: RelayOptions): Promise<Outcome> {
@@ -55,6 +64,7 @@ class Relay implements UpstreamListener {
   #stream: StreamMeter | undefined;
   #answer: AnswerMeter | undefined;
   #holdsAnswer = false;
+  #isReadable = true;
   #isClientGone = false;
   #isOver = false;
 
@@ -84,7 +94,9 @@ class Relay implements UpstreamListener {
     const { response, dialect, call, counter } = this.#options;
     this.#status = status;
     this.#answerHeaders = headers;
-    if (status >= 400) {
+    // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
+    this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
+    if (status >= REFUSED_FROM || !this.#isReadable) {
       this.#writeHead(NO_HEADERS, NONE);
     } else if (headerValue(headers, "content-type")?.includes("text/event-stream")) {
       const hidesUsage = call.stream && !call.wantsUsage;
@@ -146,7 +158,8 @@ class Relay implements UpstreamListener {
   }
 
   #outcome(isWhole: boolean): Outcome {
-    if (this.#status >= 400) return { kind: "refused", status: this.#status };
+    if (this.#status >= REFUSED_FROM) return { kind: "refused", status: this.#status };
+    if (!this.#isReadable) return UNREADABLE;
     const { counter } = this.#options;
     if (this.#stream) {
       const stream = this.#stream;
@@ -160,7 +173,9 @@ class Relay implements UpstreamListener {
         isWhole: isWhole && isComplete,
       };
     }
-    const { usage, service, text } = this.#answer?.read() ?? { usage: undefined, service: undefined, text: "" };
+    const answer = this.#answer?.read();
+    if (!answer) return UNREADABLE;
+    const { usage, service, text } = answer;
     const outputTokens = () => {
       counter.add(text);
       return counter.tokens();

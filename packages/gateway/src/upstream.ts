@@ -63,6 +63,7 @@ class Handler implements Dispatcher.DispatchHandler {
   readonly #listener: UpstreamListener;
   #controller: Dispatcher.DispatchController | undefined;
   #isAborted = false;
+  #wasSent = false;
   #isOver = false;
 
   constructor(listener: UpstreamListener) {
@@ -77,7 +78,9 @@ class Handler implements Dispatcher.DispatchHandler {
   /** A connection is there and the call is about to be written to it. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    // What is aborted here is not written any more.
     if (this.#isAborted) controller.abort(new Error("The call was given up."));
+    else this.#wasSent = true;
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -104,7 +107,7 @@ class Handler implements Dispatcher.DispatchHandler {
     this.#isOver = true;
     const code = (error as { code?: string }).code ?? "";
     this.#listener.failed({
-      wasSent: this.#controller !== undefined,
+      wasSent: this.#wasSent,
       isTimeout: code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT" || code === "UND_ERR_CONNECT_TIMEOUT",
       cause: error,
     });

@@ -3,10 +3,12 @@ import type { ServerResponse } from "node:http";
 import { connect, createServer } from "node:net";
 import { before, describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import type { Entry } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { loadEncoding } from "@purser/core/tokens";
 import { get_encoding } from "tiktoken";
+import { Upstream, type UpstreamError } from "../upstream.ts";
 import { FORMATS, type Format, JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
 import {
   type Answer,
@@ -310,6 +312,69 @@ describe("providers on bad days", () => {
     await checkEstimated(stand, tokensOf(WORDS.join("")));
   });
 
+  test("an answer that cannot be read passes as it came, and is charged at the estimate", async (context) => {
+    const text = JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
+    const answers: readonly Answer[] = [
+      (response) => response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(gzipSync(text)),
+      (response) => response.writeHead(200, { ...STREAM_HEADERS, "content-encoding": "gzip" }).end(gzipSync(text)),
+      (response) => response.writeHead(200, { "content-type": "text/html" }).end(text.slice(1)),
+    ];
+    for (const answer of answers) {
+      const { stand } = await startScene(context, answer);
+      const answered = await post(stand.url + CHAT.path, CALL);
+      assert.equal(answered.status, 200);
+      assert.ok(text.endsWith(answered.text) && answered.text.length >= text.length - 1);
+      await checkUnconfirmed(stand);
+    }
+  });
+
+  test("a redirect is passed on, not followed, and nothing is charged", async (context) => {
+    const { stand } = await startScene(context, (response) => response.writeHead(307, { location: "http://127.0.0.1:1/v1" }).end());
+    const answered = await fetch(stand.url + CHAT.path, { method: "POST", body: JSON.stringify(CALL), redirect: "manual" });
+    assert.equal(answered.status, 307);
+    await checkReturned(stand, /answered 307/);
+  });
+
+  test("usage that no call can have is not believed", async (context) => {
+    for (const wrong of [-5, 1e300, "12", Number.NaN, { tokens: 5 }]) {
+      const { stand } = await startScene(context, (response) => {
+        response.setHeader("content-type", "application/json");
+        const usage = { prompt_tokens: wrong, completion_tokens: wrong, total_tokens: wrong };
+        response.end(JSON.stringify({ choices: [{ message: { role: "assistant", content: WORDS.join("") } }], usage }));
+      });
+      assert.equal((await post(stand.url + CHAT.path, CALL)).status, 200);
+      await checkEstimated(stand, tokensOf(WORDS.join("")));
+    }
+  });
+
+  test("a body that only the provider can read, answered without usage, is charged by its bound", async (context) => {
+    const { stand } = await startScene(context, (response) => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ choices: [{ message: { role: "assistant", content: "Aye." } }] }));
+    });
+    const body = JSON.stringify({ ...CALL, max_tokens: 10 }).replace("Ahoy", "\\q");
+    assert.equal((await post(stand.url + CHAT.path, body)).status, 200);
+    const [settled] = await stand.entries(1, "settled");
+    const [reserved] = await stand.entries(1, "reserved");
+    assert.equal(settled?.charge.usage.inputTokens, reserved?.detail.inputTokens);
+    await checkSpent(stand, settled);
+  });
+
+  test("a call that is given up before it was written is known not to have been made", async (context) => {
+    const provider = await startRawProvider(context);
+    const upstream = new Upstream();
+    context.after(() => upstream.destroy());
+    const failed = await new Promise<UpstreamError>((resolve, reject) => {
+      const abort = upstream.send(
+        { origin: provider.url, path: "/v1/chat/completions", headers: [], body: Buffer.from("{}"), timeoutMs: 1_000 },
+        { began: reject, received: reject, ended: reject as () => void, failed: resolve },
+      );
+      abort();
+    });
+    assert.equal(failed.wasSent, false);
+    assert.equal(provider.received.length, 0);
+  });
+
   test("an answer that is no HTTP: 502, charged at the estimate", async (context) => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
@@ -442,7 +507,7 @@ describe("a server that is told to stop", () => {
     assert.equal(provider.received.length, 1);
     const store = await openSqliteStore({ directory: stand.directory });
     context.after(() => store.close());
-    const [reserved, settled, ...more] = await store.entries({});
+    const [reserved, settled, ...more] = await store.entries({ kinds: ["reserved", "settled", "released", "denied", "expired"] });
     assert.deepEqual([reserved?.kind, settled?.kind, more], ["reserved", "settled", []]);
     assert.deepEqual(settled?.kind === "settled" && settled.charge.usage, { inputTokens: 8, outputTokens: 40 });
     for (const { held } of await store.counters()) assert.equal(held, 0);

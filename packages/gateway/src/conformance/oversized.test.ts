@@ -7,7 +7,7 @@ import { FORMATS, PLAIN_CALL, post } from "./calls.ts";
 import { startRawProvider } from "./raw-provider.ts";
 import { PRICES, providersAt, startStand } from "./stand.ts";
 
-const DATA = process.env.PURSER_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
+const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
 const NOVEL = join(DATA, "war-and-peace.txt");
 const MEGABYTE = 1024 * 1024;
 
@@ -48,7 +48,7 @@ async function checkRefused(context: TestContext, model: string, text: string, s
 
 describe("input beyond what a budget allows", { timeout: 60_000 }, () => {
   test("War and Peace is refused with its size, and the provider never sees it", async (context) => {
-    if (!existsSync(NOVEL)) return context.skip("not run: the novel is not here (PURSER_DATA)");
+    if (!existsSync(NOVEL)) return context.skip("not run: the novel is not here (PURSER_TEST_DATA)");
     // 3.2 million letters; about 800,000 tokens by their number.
     await checkRefused(
       context,

@@ -12,7 +12,7 @@ export interface Received {
 }
 
 /** Answers a call, or does what providers do on bad days. */
-export type Answer = (response: ServerResponse, received: Received) => void | Promise<void>;
+export type Answer = (response: ServerResponse, received: Received) => unknown;
 
 /** A provider that does what a test tells it to. */
 export interface RawProvider {

@@ -24,17 +24,17 @@ export class AnswerMeter {
     return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
   }
 
-  /** The usage that the answer reports, and else the text to count. */
-  read(): MeteredAnswer {
+  /** The usage that the answer reports, and else the text to count. Nothing where the answer cannot be read. */
+  read(): MeteredAnswer | undefined {
     let answer: unknown;
     try {
       answer = JSON.parse(this.bytes().toString("utf8"));
     } catch {
-      return { usage: undefined, service: undefined, text: "" };
+      return undefined;
     }
-    const { usage, service } = this.#reader.readPart(answer);
-    if (!usage) return { usage: undefined, service, text: this.#reader.readText(answer) };
-    return { usage: this.#reader.readUsage(usage), service, text: "" };
+    const { usage: raw, service } = this.#reader.readPart(answer);
+    const usage = raw && this.#reader.readUsage(raw);
+    return { usage, service, text: usage?.outputTokens === undefined ? this.#reader.readText(answer) : "" };
   }
 }
 

@@ -69,7 +69,7 @@ function meterStream(dialect: Dialect, bytes: Buffer, size: number): Usage | und
 function meterAnswer(dialect: Dialect, bytes: Buffer): Usage | undefined {
   const meter = new AnswerMeter(dialect);
   meter.write(bytes);
-  return meter.read().usage;
+  return meter.read()?.usage;
 }
 
 function summary(usage: Usage | undefined) {

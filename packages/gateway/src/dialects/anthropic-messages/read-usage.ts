@@ -69,8 +69,11 @@ function sum(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
 }
 
+/** No call has more. What says so counts as unknown, and is estimated. */
+const TOKENS_MOST = 1e9;
+
 function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? Math.round(value) : undefined;
+  return typeof value === "number" && value >= 0 && value <= TOKENS_MOST ? Math.round(value) : undefined;
 }
 
 function record(value: unknown): Record<string, unknown> {

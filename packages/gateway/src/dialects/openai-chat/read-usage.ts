@@ -81,8 +81,11 @@ function optional<Name extends keyof Usage>(name: Name, value: number | undefine
   return (value ? { [name]: value } : {}) as { [name in Name]?: number };
 }
 
+/** No call has more. What says so counts as unknown, and is estimated. */
+const TOKENS_MOST = 1e9;
+
 function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? Math.round(value) : undefined;
+  return typeof value === "number" && value >= 0 && value <= TOKENS_MOST ? Math.round(value) : undefined;
 }
 
 function record(value: unknown): Record<string, unknown> {
