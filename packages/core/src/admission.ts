@@ -98,7 +98,10 @@ export class Admission {
 
   /** Holds the call on all its limits, or says why not. */
   async decide(): Promise<Decision> {
-    return this.#refuseModel() ?? (await this.#decideBySize()) ?? (await this.#decideByCount());
+    const refused = this.#refuseModel();
+    if (refused) return refused;
+    const { count } = this.#call.input;
+    return (count && (await this.#decideBySize())) ?? this.#decideExactly();
   }
 
   /** Law: hard limits fail closed. Where no budget asks for that, the call goes on uncounted, but within its request limits. */
@@ -107,8 +110,8 @@ export class Admission {
       const message = "The budget store is unavailable at the moment, so no call can be admitted. Try again in a few seconds.";
       return denied({ reason: "store_unavailable", message, retryAfterMs: STORE_RETRY_MS });
     }
-    const tooLarge = await this.#countInput();
-    const output = tooLarge ?? this.#outputRange(this.#size.inputTokens);
+    if (this.#call.input.count) await this.#countInput(this.#call.input.count);
+    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
     if ("outcome" in output) return output;
     const message = `The store is unavailable, and the budgets of this call say to go on: ${cause.message}`;
     return { outcome: "uncounted", outputTokens: output.most, message };
@@ -133,8 +136,8 @@ export class Admission {
 
   /** Most calls are small against what is left, and many refusals are plain: then the bound by size decides and nothing is counted. */
   async #decideBySize(): Promise<Decision | undefined> {
-    const { most, count } = this.#call.input;
-    if (!count || most > inputTokensAllowed(this.#terms.budgets)) return undefined;
+    const { most } = this.#call.input;
+    if (most > inputTokensAllowed(this.#terms.budgets)) return undefined;
     const output = this.#outputRange(most);
     // A bound is no reason to refuse a call or to shorten its answer.
     if ("outcome" in output || output.most < this.#outputCap(0)) return undefined;
@@ -144,22 +147,22 @@ export class Admission {
     return plain && this.#denied(plain);
   }
 
-  async #decideByCount(): Promise<Decision> {
-    const tooLarge = await this.#countInput();
-    const output = tooLarge ?? this.#outputRange(this.#size.inputTokens);
+  async #decideExactly(): Promise<Decision> {
+    if (this.#call.input.count) await this.#countInput(this.#call.input.count);
+    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
     if ("outcome" in output) return output;
     const result = await this.#reserve(output);
     return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
   }
 
-  /** Makes the size exact where it can be counted, and holds it against what a call may have. */
-  async #countInput(): Promise<Denied | undefined> {
-    const { most, count } = this.#call.input;
-    if (count) {
-      const limit = this.#countLimit();
-      const counted = await count(limit);
-      this.#size = counted <= limit ? { inputTokens: Math.min(counted, most), isCounted: true } : { ...this.#size, moreThan: limit };
-    }
+  async #countInput(count: (limit: number) => Promise<number>): Promise<void> {
+    const limit = this.#countLimit();
+    const counted = await count(limit);
+    const { most } = this.#call.input;
+    this.#size = counted <= limit ? { inputTokens: Math.min(counted, most), isCounted: true } : { ...this.#size, moreThan: limit };
+  }
+
+  #refuseInput(): Denied | undefined {
     const allowed = inputTokensAllowed(this.#enforced);
     if (this.#size.inputTokens <= allowed) return undefined;
     const name = this.#enforced.find(({ request }) => request.maxInput === allowed || request.maxTotal === allowed)?.name;
@@ -198,12 +201,12 @@ export class Admission {
       const result = await this.#ask(output, share, allowance);
       if (result.outcome === "reserved") return result;
     }
-    const result = await this.#ask(output, share);
+    const result = await this.#ask(output, share, undefined);
     if (result.outcome !== "ended") return result;
     throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
   }
 
-  #ask(output: OutputRange, share: number | undefined, allowance?: BoundLimit): Promise<ReserveResult> {
+  #ask(output: OutputRange, share: number | undefined, allowance: BoundLimit | undefined): Promise<ReserveResult> {
     const { card, limits } = this.#terms;
     const { id, leaseMs = LEASE_MS } = this.#call;
     return this.#store.reserve({
@@ -213,7 +216,7 @@ export class Admission {
       output,
       ...(share !== undefined && { share }),
       leaseMs,
-      detail: { ...this.detail(), ...(allowance && { allowance: allowance.counter.budget }) },
+      detail: allowance ? { ...this.detail(), allowance: allowance.counter.budget } : this.detail(),
     });
   }
 

@@ -1,6 +1,6 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial } from "./domain/decision.ts";
 import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
@@ -84,9 +84,16 @@ export class Budgets {
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
     while (this.#gate.closed) await this.#gate.closed;
+    const admission = new Admission(call, this.#terms(call.subject), this.#store);
     this.#gate.enter();
     try {
-      return await this.#admit(call);
+      const decision = await admission.decide();
+      if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
+      return decision;
+    } catch (error) {
+      if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
+      this.#onError(error);
+      return await admission.decideWithoutStore(error);
     } finally {
       this.#gate.leave();
     }
@@ -144,30 +151,18 @@ export class Budgets {
     this.#counters = new Counters();
   }
 
-  async #admit(call: Call): Promise<Decision> {
-    const admission = new Admission(call, this.#terms(call.subject), this.#store);
-    try {
-      const decision = await admission.decide();
-      if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
-      return decision;
-    } catch (error) {
-      if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
-      this.#onError(error);
-      return admission.decideWithoutStore(error);
-    }
-  }
-
   #terms(subject: Subject): Terms {
     const now = this.#now();
     const { provider = "", model = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
+    const limits: BoundBudgetLimit[] = [];
+    for (const budget of budgets) limits.push(...this.#counters.bind(budget, subjectLabel(budget, subject), now));
+    const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, model));
     return {
       budgets,
-      limits: budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now)),
+      limits,
       card: this.#prices.card(provider, model, now),
-      allowances: this.#allowances
-        .filter((allowance) => allowance.applies(provider, model))
-        .map((allowance) => this.#counters.bindAllowance(allowance, now)),
+      allowances: allowances.map((allowance) => this.#counters.bindAllowance(allowance, now)),
       now,
     };
   }

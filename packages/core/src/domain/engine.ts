@@ -183,33 +183,41 @@ function decide(state: State, command: Command, now: number): Applied<Results[Co
 }
 
 function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
-  const { id, limits, asks } = command;
+  const { id, limits, asks, share } = command;
   const standings = limits.map(({ counter }) => standing(state, counter));
   const open = state.holds.get(id);
   if (open) {
     const { outputCap, expiresAt, detail } = open;
-    return unchanged({ outcome: "reserved", outputTokens: outputCap, expiresAt, standings, wouldRefuse: [], detail });
+    return unchanged({
+      outcome: "reserved",
+      outputTokens: outputCap,
+      expiresAt,
+      standings: standings.map(copyOf),
+      wouldRefuse: [],
+      detail,
+    });
   }
   if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
   const outputCap = fittingOutput(command, standings);
-  const held: number[] = [];
+  const postings: Posting[] = [];
+  const after: Standing[] = [];
   const wouldRefuse: number[] = [];
-  for (const [i, limit] of limits.entries()) {
+  for (let i = 0; i < limits.length; i++) {
+    const limit = limits[i] as BoundLimit;
+    const before = standings[i] as Standing;
     const asked = amountOf(asks[limit.counter.unit], outputCap);
-    const standing = standings[i] as Standing;
-    if (!fits(limit, standing, asked, command.share)) {
-      if (limit.enforced || command.share !== undefined) return unchanged(refusal(command, standings, i));
+    if (!fits(limit, before, asked, share)) {
+      if (limit.enforced || share !== undefined) return unchanged(refusal(command, standings, i));
       wouldRefuse.push(i);
     }
-    checkCountable(limit.counter, standing, asked);
-    held.push(asked);
+    checkCountable(limit.counter, before, asked);
+    postings.push({ counter: limit.counter, held: asked, spent: 0 });
+    after.push({ spent: before.spent, held: before.held + asked });
   }
 
   const expiresAt = now + command.leaseMs;
   const detail = heldDetail(command, outputCap, wouldRefuse);
-  const postings = limits.map(({ counter }, i) => ({ counter, held: held[i] as number, spent: 0 }));
-  const after = standings.map((standing, i) => ({ spent: standing.spent, held: standing.held + (held[i] as number) }));
   return {
     result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail },
     entries: [{ kind: "reserved", seq: state.seq + 1, at: now, reservation: id, postings, expiresAt, outputCap, detail }],
@@ -223,7 +231,8 @@ function unchanged<Result>(result: Result): Applied<Result> {
 /** The largest output cap that fits every enforced limit, or the least one where none does. */
 function fittingOutput({ limits, asks, output }: ReserveCommand, standings: readonly Standing[]): number {
   let tokens = output.most;
-  for (const [i, limit] of limits.entries()) {
+  for (let i = 0; i < limits.length; i++) {
+    const limit = limits[i] as BoundLimit;
     const ask = asks[limit.counter.unit];
     const room = roomOf(limit, standings[i] as Standing);
     if (!limit.enforced || amountOf(ask, tokens) <= room) continue;
@@ -259,7 +268,7 @@ function refusal({ limits, asks, output, share }: ReserveCommand, standings: rea
     [failing, longest, largest] = [i, until, part];
   }
   const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
-  return { outcome: "refused", failing, asked, standings };
+  return { outcome: "refused", failing, asked, standings: standings.map(copyOf) };
 }
 
 /**
@@ -438,9 +447,13 @@ function post(state: State, { counter: ref, held, spent }: Posting): void {
 
 const UNUSED: Standing = { spent: 0, held: 0 };
 
+/** As it stands: the counter itself, which goes on changing. What leaves the engine is a copy. */
 function standing(state: State, { key }: CounterRef): Standing {
-  const counter = state.counters.get(key);
-  return counter ? { spent: counter.spent, held: counter.held } : UNUSED;
+  return state.counters.get(key) ?? UNUSED;
+}
+
+function copyOf({ spent, held }: Standing): Standing {
+  return { spent, held };
 }
 
 /** What a call with this output cap asks of a unit, rounded up to whole units. */

@@ -15,6 +15,7 @@ export interface CallSize {
 }
 
 const PICODOLLARS_PER_NANODOLLAR = 1000;
+const ONE: Ask = { base: 1, perOutputToken: 0, scale: 1 };
 const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
 
 /** What a call asks of every unit, at the dearest rates that it can reach. Without a card, or when it is free, it asks for no money. */
@@ -25,8 +26,8 @@ export function asksOf(size: CallSize, card: RateCard | undefined, service: Serv
     tokens: { base: inputTokens, perOutputToken: copies, scale: 1 },
     input_tokens: { base: inputTokens, perOutputToken: 0, scale: 1 },
     output_tokens: { base: 0, perOutputToken: copies, scale: 1 },
-    requests: { base: 1, perOutputToken: 0, scale: 1 },
-    concurrent: { base: 1, perOutputToken: 0, scale: 1 },
+    requests: ONE,
+    concurrent: ONE,
   };
 }
 
