@@ -54,8 +54,9 @@ const AMOUNTS = { nanodollars: 300_123, tokens: 1_100, input_tokens: 900, output
 const CHARGE = { usage: { inputTokens: 900, outputTokens: 200 }, cost: 300_123, certainty: "confirmed" };
 const settleCommand = (id) => ({ kind: "settle", id, amounts: AMOUNTS, charge: CHARGE });
 
-function memoryPairsPerSecond() {
+function inMemory() {
   const state = createState();
+  const cpu = process.cpuUsage();
   const start = performance.now();
   let pairs = 0;
   while (performance.now() - start < SLICE_MS) {
@@ -65,7 +66,9 @@ function memoryPairsPerSecond() {
       apply(state, settleCommand(command.id), start);
     }
   }
-  return (pairs / (performance.now() - start)) * 1_000;
+  const pairsPerSecond = (pairs / (performance.now() - start)) * 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { pairsPerSecond, cpuMicrosPerPair: (user + system) / pairs };
 }
 
 function fsyncMilliseconds(directory) {
@@ -176,8 +179,8 @@ function print(name, figures) {
 
 const directory = mkdtempSync(join(tmpdir(), "purser-bench-"));
 try {
-  memoryPairsPerSecond();
-  const memory = Array.from({ length: ROUNDS }, () => ({ pairsPerSecond: memoryPairsPerSecond() }));
+  inMemory();
+  const memory = Array.from({ length: ROUNDS }, inMemory);
   print("memory, 8 limits", medians(memory));
   const store = await openSqliteStore({ directory });
   const baseline = await openBaseline(directory);
