@@ -205,7 +205,7 @@ class Reader {
   readonly #files = new Set<string>();
   #isConfigured = false;
   /** The gateway of a page keeps its address, whatever it is configured to be. */
-  #port = 0;
+  readonly #port: number;
   #served: Served | undefined;
   #output: string | undefined;
 
@@ -214,11 +214,12 @@ class Reader {
     await mkdir(join(folder, "bin"));
     await writeFile(join(folder, "bin/purser"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
     for (const name of ["node_modules", "examples"]) await symlink(join(ROOT, name), join(folder, name));
-    return new Reader(folder, providerUrl);
+    return new Reader(folder, providerUrl, await freePort());
   }
 
-  private constructor(folder: string, providerUrl: string) {
+  private constructor(folder: string, providerUrl: string, port: number) {
     this.#folder = folder;
+    this.#port = port;
     this.#providerUrl = providerUrl;
     this.#env = {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PURSER|NODE_TEST|FORCE_COLOR)/.test(name))),
@@ -263,8 +264,7 @@ class Reader {
   async #runModule({ text, at }: Block): Promise<void> {
     const saved = /^\/\/ (\S+\.mjs)\n/.exec(text)?.[1];
     const file = saved ?? "block.mjs";
-    const { url } = await this.#start();
-    await writeFile(join(this.#folder, file), text.replaceAll(ADDRESS, url));
+    await writeFile(join(this.#folder, file), text.replaceAll(ADDRESS, `http://127.0.0.1:${this.#port}`));
     if (saved !== undefined) this.#files.add(saved);
     else this.#output = await this.#run(`node ${file}`, at, { mustSucceed: true });
   }
@@ -302,7 +302,6 @@ class Reader {
 
   async #start(): Promise<Served> {
     this.#served ??= this.#isConfigured ? await this.#startConfigured() : await this.#startProgram(["--demo"]);
-    this.#port = Number(new URL(this.#served.url).port);
     return this.#served;
   }
 
@@ -364,6 +363,15 @@ class Reader {
     };
     return { url: gateway.url, welcome: "", close };
   }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 async function interrupted(child: ChildProcess): Promise<void> {
