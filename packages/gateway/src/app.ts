@@ -195,11 +195,11 @@ async function renewLeases(budgets: Budgets, inFlight: ReadonlyMap<string, Reser
   for (const reservation of inFlight.values()) if (reservation.expiresAt < soon) await budgets.extend(reservation);
 }
 
-const ID_BYTES = 15;
+const ID_BYTES = 9;
 /** Random bytes for so many ids are drawn at a time: one draw costs as much as a hundred slices. */
 const IDS_DRAWN = 256;
 
-/** Makes ids of `req_` and 120 random bits. */
+/** Makes ids of `req_`, the time, and 72 random bits: an index over ids that ascend by time stays small and warm. */
 function createIds(): () => string {
   let drawn = Buffer.alloc(0);
   let at = 0;
@@ -209,6 +209,6 @@ function createIds(): () => string {
       at = 0;
     }
     at += ID_BYTES;
-    return `req_${drawn.toString("base64url", at - ID_BYTES, at)}`;
+    return `req_${Date.now().toString(36)}${drawn.toString("base64url", at - ID_BYTES, at)}`;
   };
 }
