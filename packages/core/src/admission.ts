@@ -98,10 +98,18 @@ export class Admission {
 
   /** Holds the call on all its limits, or says why not. */
   async decide(): Promise<Decision> {
+    const { count } = this.#call.input;
     const refused = this.#refuseModel();
     if (refused) return refused;
-    const { count } = this.#call.input;
-    return (count && (await this.#decideBySize())) ?? this.#decideExactly();
+    if (count) {
+      const decision = await this.#decideBySize();
+      if (decision) return decision;
+      await this.#countInput(count);
+    }
+    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
+    if ("outcome" in output) return output;
+    const result = await this.#reserve(output);
+    return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
   }
 
   /** Law: hard limits fail closed. Where no budget asks for that, the call goes on uncounted, but within its request limits. */
@@ -145,14 +153,6 @@ export class Admission {
     if (result.outcome === "reserved") return this.#allowed(result);
     const plain = this.#refusalOfAnySize(result.standings, output);
     return plain && this.#denied(plain);
-  }
-
-  async #decideExactly(): Promise<Decision> {
-    if (this.#call.input.count) await this.#countInput(this.#call.input.count);
-    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
-    if ("outcome" in output) return output;
-    const result = await this.#reserve(output);
-    return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
   }
 
   async #countInput(count: (limit: number) => Promise<number>): Promise<void> {
@@ -238,7 +238,7 @@ export class Admission {
         service: this.#service,
         free: detail.allowance !== undefined,
       },
-      balances: this.#balances(standings),
+      balances: balancesOf(this.#terms.limits, standings),
       wouldRefuse: detail.wouldRefuse ?? [],
     };
   }
@@ -254,7 +254,11 @@ export class Admission {
     const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
     const isSizeKnown = isCounted || moreThan !== undefined;
     const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
-    return { outcome: "denied", denial: { reason, balance, asked, retryAfterMs, message }, balances: this.#balances(standings) };
+    return {
+      outcome: "denied",
+      denial: { reason, balance, asked, retryAfterMs, message },
+      balances: balancesOf(this.#terms.limits, standings),
+    };
   }
 
   /** A retry is worth it only where the refusal passes by itself, and soon. */
@@ -319,11 +323,6 @@ export class Admission {
     return most;
   }
 
-  #balances(standings: readonly Standing[]): readonly Balance[] {
-    const balances = this.#terms.limits.map((bound, i) => balanceOf(bound, standings[i] as Standing));
-    return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
-  }
-
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
     const { subject, output } = this.#call;
@@ -342,6 +341,12 @@ export class Admission {
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
     };
   }
+}
+
+/** Every limit of a call, the tightest first. */
+function balancesOf(limits: readonly BoundBudgetLimit[], standings: readonly Standing[]): readonly Balance[] {
+  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing));
+  return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
 }
 
 function inputTokensAllowed(budgets: readonly Budget[]): number {

@@ -110,8 +110,8 @@ export class Budgets {
     const known = completeUsage(usage, reservation);
     const cost = free ? 0 : card && costOf(card, known, service);
     const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
-    const result = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
-    return { ...result, charge };
+    const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
+    return { outcome, charge };
   }
 
   /** Returns the hold of a call that was never sent, or that the provider does not charge. */
