@@ -2,9 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { basename } from "node:path";
 import { Budgets, PurserError, type Reservation, type Store } from "@purser/core";
-import { createPriceBook } from "@purser/core/prices";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { createAdmin } from "./admin/routes.ts";
@@ -13,6 +11,8 @@ import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
+import { isLoopback } from "./config/loopback.ts";
+import { priceBookOf } from "./config/price-book.ts";
 import type { Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
@@ -55,7 +55,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const keys = await openKeys(config.dataDir, { onError });
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
-  const prices = pricesOf(config);
+  const prices = priceBookOf(config);
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, onError });
   await budgets.adopt();
 
@@ -99,7 +99,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     store,
     keys,
     async reload(next) {
-      const nextPrices = pricesOf(next);
+      const nextPrices = priceBookOf(next);
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
@@ -112,10 +112,6 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await store.close();
     },
   };
-}
-
-function pricesOf({ prices, defaultPrice, file }: Config) {
-  return createPriceBook({ overrides: prices, ...(defaultPrice && { fallback: defaultPrice }), ...(file && { source: basename(file) }) });
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */
@@ -141,10 +137,6 @@ function identifyRequest(request: IncomingMessage, keys: Keys, config: Config, a
 /** A page in the browser can point a name of its own at this machine; the name in `Host` gives it away. */
 function hostName(host = ""): string {
   return host.startsWith("[") ? host.slice(1, host.indexOf("]")) : (host.split(":")[0] as string);
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function listen(server: Server, { host, port }: Config["server"]): Promise<void> {

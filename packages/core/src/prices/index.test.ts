@@ -169,8 +169,9 @@ test("a server of one's own is priced as the maker of the model does, and says s
 });
 
 test("a model costs nothing only where somebody says so", () => {
-  for (const provider of ["ollama", "vllm", "local"])
-    assert.deepEqual(card(provider, "llama3.1:8b").tiers[0]?.rates, { input: 0, output: 0 });
+  const own = createPriceBook({ ownMachine: ["ollama"] });
+  assert.deepEqual(own.card("ollama", "llama3.1:8b", NOW)?.tiers[0]?.rates, { input: 0, output: 0 });
+  for (const provider of ["ollama", "vllm", "local"]) assert.equal(book.card(provider, "llama3.1:8b", NOW), undefined, provider);
   assert.equal(costOf(card("openai", "omni-moderation-latest"), { inputTokens: 5_000 }), 0);
   for (const provider of ["openai", "anthropic", "google", "qwen", "deepseek", "mistral", "groq", "xai", "together", "bedrock", "azure"]) {
     for (const model of book.models(provider)) {

@@ -21,6 +21,8 @@ export interface PriceBookOptions {
   readonly fallback?: PriceOverride;
   /** Where the overrides stand, for the source of a card. */
   readonly source?: string;
+  /** Providers that run on one's own machine: what they serve costs nothing, unless an override says otherwise. */
+  readonly ownMachine?: readonly string[];
 }
 
 /** Cards that are kept before the oldest names are forgotten: names come from callers, so they must not fill the memory. */
@@ -39,6 +41,7 @@ export function createPriceBook(options: PriceBookOptions = {}): PriceBook {
   if (fallback && !fallback.free && !isComplete(fallback.rates)) {
     throw new PurserError("price_invalid", "The price for models without one needs both input and output, or free: true.");
   }
+  const ownMachine = new Set(options.ownMachine);
   const cards = new Map<string, RateCard | undefined>();
   return {
     card(provider, model, at) {
@@ -48,7 +51,8 @@ export function createPriceBook(options: PriceBookOptions = {}): PriceBook {
       const kept = cards.get(key);
       if (kept !== undefined || cards.has(key)) return kept;
       if (cards.size >= CARDS_KEPT) cards.clear();
-      const card = resolve(provider, model, new Date(day * DAY_MS).toISOString().slice(0, 10), layers, fallback);
+      const listed = ownMachine.has(provider) ? ownMachineCard(provider, model) : undefined;
+      const card = resolve(provider, model, new Date(day * DAY_MS).toISOString().slice(0, 10), { listed, overrides: layers, fallback });
       cards.set(key, card);
       return card;
     },
@@ -108,18 +112,23 @@ const KIND_NAMES: Readonly<Record<RateKind, string>> = {
 
 const OVERLAY_LAYERS: readonly PriceLayer[] = OVERLAY.map((row) => parseOverride(row, row.source, canonicalProvider));
 
-function resolve(
-  providerName: string,
-  model: string,
-  day: string,
-  overrides: readonly PriceLayer[],
-  fallback: PriceLayer | undefined,
-): RateCard | undefined {
+interface Layers {
+  /** A card that stands in the place of the catalogue's. */
+  readonly listed: RateCard | undefined;
+  readonly overrides: readonly PriceLayer[];
+  readonly fallback: PriceLayer | undefined;
+}
+
+function ownMachineCard(provider: string, model: string): RateCard {
+  return { provider, model, tiers: [{ aboveInputTokens: 0, rates: { input: 0, output: 0 } }], source: "runs on your own machine" };
+}
+
+function resolve(providerName: string, model: string, day: string, { listed, overrides, fallback }: Layers): RateCard | undefined {
   const provider = canonicalProvider(providerName);
   const names = namesOf(provider, model);
   const applies = (layer: PriceLayer) =>
     (layer.from ?? "") <= day && (layer.providers?.includes(provider) ?? true) && layer.isForModel(names);
-  let card = listedCard(provider, model, day) ?? firstPartyCard(provider, model, day);
+  let card = listed ?? listedCard(provider, model, day) ?? firstPartyCard(provider, model, day);
   for (const layer of overrides) if (applies(layer)) card = applyLayer(card, layer, provider, model) ?? card;
   card ??= fallback && applies(fallback) ? applyLayer(undefined, fallback, provider, model) : undefined;
   return card && { ...card, provider: providerName, model };

@@ -331,15 +331,8 @@ const LIMITS: readonly OverlayRow[] = [
   { ...ZAI, model: ["glm-5.2", "glm-5.3", "glm-5.3-flash"], max_output: 131_072 },
 ];
 
-/** What costs nothing, said here: a provider's free endpoints, and servers that run on one's own machine. */
+/** What costs nothing, said here: a provider's free endpoints. */
 const MODERATION: OverlayRow = { ...OPENAI, model: ["omni-moderation-*", "text-moderation-*"], free: true };
-const OWN_MACHINE: readonly OverlayRow[] = ["ollama", "vllm", "local"].map((provider) => ({
-  provider,
-  model: "*",
-  free: true,
-  source: "runs on your own machine",
-  read: "2026-11-22",
-}));
 
 /** Applied in this order on top of the catalogue, and below what the user configures. */
 export const OVERLAY: readonly OverlayRow[] = [
@@ -351,5 +344,4 @@ export const OVERLAY: readonly OverlayRow[] = [
   ...TOOLS,
   ...LIMITS,
   MODERATION,
-  ...OWN_MACHINE,
 ];

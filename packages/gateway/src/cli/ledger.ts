@@ -4,7 +4,7 @@ import { Budgets, createMemoryStore, PurserError, type Store } from "@purser/cor
 import type { PriceBook } from "@purser/core/prices";
 import { readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
-import { priceBook } from "./commands/price.ts";
+import { priceBookOf } from "../config/price-book.ts";
 
 /** Balances and ledger of a data folder, read without a server. */
 export interface Ledger {
@@ -20,7 +20,7 @@ export async function openLedger(config: Config, now: () => number): Promise<Led
     ? readOnly(await readSqliteStore({ directory: config.dataDir }))
     : createMemoryStore({ now });
   const { budgets, allowances } = config;
-  const prices = priceBook(config);
+  const prices = priceBookOf(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 

@@ -118,6 +118,13 @@ function needsNoOtherKey({ name, apiKey }: Provider): boolean {
   return apiKey !== undefined || PRESETS.get(name)?.env.length === 0;
 }
 
+/** What to do about a provider that is known to need a key and has none; nothing where it may do without. */
+export function missingKey({ name, apiKey }: Provider): string | undefined {
+  const [variable] = PRESETS.get(name)?.env ?? [];
+  if (apiKey !== undefined || variable === undefined) return undefined;
+  return `Provider ${name} needs a key, and none is configured. Set ${variable} where the gateway runs, or api_key under providers in purser.yaml.`;
+}
+
 function isAbove(rank: readonly number[], other: readonly number[]): boolean {
   const differing = rank.findIndex((value, index) => value !== other[index]);
   return differing >= 0 && (rank[differing] ?? 0) > (other[differing] ?? 0);

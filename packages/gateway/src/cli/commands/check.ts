@@ -1,12 +1,12 @@
 import { parseArgs } from "node:util";
 import type { Config } from "../../config/config.ts";
+import { priceBookOf } from "../../config/price-book.ts";
 import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
 import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
 import { budgetSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
-import { priceBook } from "./price.ts";
 
 /** `purser check [FILE]`: reads the configuration as the server would, and says what it means or what is wrong with it. */
 export async function check(args: string[], io: CommandIo): Promise<CommandOutcome> {
@@ -34,7 +34,7 @@ function refused({ problems, warnings }: Reading): CommandOutcome {
 }
 
 function accepted(config: Config, { warnings }: Reading): CommandOutcome {
-  const unpriced = unpricedModels(config, priceBook(config), Date.now());
+  const unpriced = unpricedModels(config, priceBookOf(config), Date.now());
   const budgets = config.budgets.map((budget) => ({ name: budget.name, sentence: budgetSentence(budget) }));
   const providers = config.providers.map(({ name, baseUrls, apiKey }) => ({
     name,

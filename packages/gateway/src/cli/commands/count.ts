@@ -3,9 +3,10 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { costOf, formatDollars, PurserError } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import { priceBookOf } from "../../config/price-book.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
-import { modelAtProvider, priceBook } from "./price.ts";
+import { modelAtProvider } from "./price.ts";
 
 const USAGE = "purser count [--model MODEL] [--provider NAME] [--config FILE] [--json] [FILE|-]";
 const DEFAULT_MODEL = "gpt-4o";
@@ -55,7 +56,7 @@ interface Asked {
 function inputCost(io: CommandIo, { model, provider, file }: Asked, tokens: number): number | undefined {
   const config = readConfig({ file, environment: io.environment, cwd: io.cwd });
   const named = provider === undefined ? modelAtProvider(config, model) : { provider, model };
-  const card = named && priceBook(config).card(named.provider, named.model, Date.now());
+  const card = named && priceBookOf(config).card(named.provider, named.model, Date.now());
   return card && costOf(card, { inputTokens: tokens });
 }
 

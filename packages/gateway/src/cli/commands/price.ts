@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
 import { costOf, formatDollars, type RateCard } from "@purser/core";
-import { createPriceBook, explainCard, type PriceBook } from "@purser/core/prices";
+import { explainCard, type PriceBook } from "@purser/core/prices";
 import type { Config } from "../../config/config.ts";
 import { nearestName } from "../../config/nearest-name.ts";
+import { priceBookOf } from "../../config/price-book.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { DIALECTS } from "../../providers/provider.ts";
 import { routeModel } from "../../providers/routing.ts";
@@ -30,19 +31,11 @@ export async function price(args: string[], io: CommandIo): Promise<CommandOutco
     const at = dayOf(values.at);
     const tokens = { inputTokens: tokensOf("--input", values.input), outputTokens: tokensOf("--output", values.output) };
     const config = readConfig({ file: values.config, environment: io.environment, cwd: io.cwd });
-    const book = priceBook(config);
+    const book = priceBookOf(config);
     const named = values.provider === undefined ? modelAtProvider(config, model) : { provider: values.provider, model };
     if (!named) throw new UsageError(`No provider is known to serve ${model}. Name one with --provider.`);
     const card = book.card(named.provider, named.model, at);
     return card ? priced(card, tokens) : unpriced(book, named);
-  });
-}
-
-export function priceBook({ prices, defaultPrice, file }: Config): PriceBook {
-  return createPriceBook({
-    overrides: prices,
-    ...(defaultPrice && { fallback: defaultPrice }),
-    ...(file !== undefined && { source: file }),
   });
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import type { Config } from "../../config/config.ts";
+import { isLoopback } from "../../config/loopback.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { problemText } from "../../config/source.ts";
 import { watchConfig } from "../../config/watch.ts";
@@ -73,7 +74,7 @@ async function serveConfig(
           },
           { ...source, current: config, onError: (error) => say(`${error.message}\nNothing was changed.`) },
         );
-  announce(input, context, gateway, await welcome(config, gateway, context));
+  announce(input, context, gateway, welcome(config, gateway, context));
   await untilStopped(gateway, config.dataDir, context);
   unwatch();
   return { exit: 0, text: "", json: undefined };
@@ -105,8 +106,7 @@ function announce({ options }: CommandInput, { print }: CommandContext, { url }:
   print(options.json === true ? JSON.stringify({ url, pid: process.pid }) : welcome);
 }
 
-async function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): Promise<string> {
-  const { isLoopback } = await import("../../app.ts");
+function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): string {
   const program = programName(cwd);
   const withKey = config.providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name }) => name);
   const isOpen = keys.isEmpty && isLoopback(config.server.host);
