@@ -15,10 +15,10 @@ import { readBytes } from "./body.ts";
 import { type Caller, type Identified, refine } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, ModelCall, Refusal } from "./dialects/dialect.ts";
-import { readJsonBody } from "./dialects/json-body.ts";
+import { longTextBeginning, readJsonBody } from "./dialects/json-body.ts";
 import { credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Provider } from "./providers/provider.ts";
-import type { Router } from "./providers/routing.ts";
+import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type Outcome, type RelayOptions, relay } from "./relay.ts";
 import type { Upstream } from "./upstream.ts";
@@ -81,6 +81,8 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
+  const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
+  if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged to a model of its own.
   const charged = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
@@ -96,7 +98,7 @@ function admit({ budgets }: Gateway, { id, dialect }: Exchange, { call, model, s
   return budgets.reserve({
     id,
     subject,
-    input: { most: bound + opaqueTokens, count: (limit) => countTokens(model, dialect.countable(call), limit) },
+    input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
     output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
     service,
@@ -183,6 +185,24 @@ async function estimatedUsage(
 ): Promise<Usage> {
   const inputTokens = usage?.inputTokens ?? (await countedInput(dialect, call, model)) ?? reservation.inputTokens;
   return { ...usage, inputTokens, outputTokens: usage?.outputTokens ?? outputTokens() };
+}
+
+/** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */
+const BYTES_PER_TOKEN_MOST = 16;
+/** Where a text was cut the count may differ by a token. */
+const CUT_TOKENS = 8;
+
+/**
+ * Counts a call's input; anything above the limit means more than that. The beginning of a novel is enough to know that it does not
+ * fit: to decode all of it would keep every other call waiting.
+ */
+async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
+  const beginning = longTextBeginning(call.body, "messages", limit * BYTES_PER_TOKEN_MOST);
+  if (beginning !== undefined) {
+    const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
+    if (tokens > limit + CUT_TOKENS) return tokens;
+  }
+  return countTokens(model, dialect.countable(call), limit);
 }
 
 /** Nothing where the body is one that a provider may read and we cannot. */

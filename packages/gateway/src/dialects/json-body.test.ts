@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { editBody, memberValue, readJsonBody } from "./json-body.ts";
+import { editBody, longTextBeginning, memberValue, readJsonBody } from "./json-body.ts";
 
 const read = (text: string) => readJsonBody(Buffer.from(text));
 
@@ -88,4 +88,16 @@ test("an edit changes its member and nothing else, byte for byte", () => {
     '{ "stream":true,"a" : 1 , "max_tokens":  7, "big": 12345678901234567890.50 }',
   );
   assert.equal(String(editBody(read("{}"), new Map([["a", "1"]]))), '{"a":1}');
+});
+
+test("the beginning of a long text is had without decoding it all, and never from a name, another field or possible media", () => {
+  const long = String.raw`one \u0074wo \n\"three\" `.repeat(1_000);
+  const body = (members: string) => longTextBeginning(read(`{${members}}`), "messages", 100);
+  const beginning = body(`"messages":[{"content":"${long}"}]`) ?? assert.fail();
+  assert.ok(beginning.length > 50 && 'one two \n"three" '.repeat(1_000).startsWith(beginning), beginning);
+  assert.equal(body(`"messages":[{"content":"short text"}]`), undefined);
+  assert.equal(body(`"messages":[{"content":"short text"}],"metadata":{"a":"${long}"}`), undefined);
+  assert.equal(body(`"messages":[{"${long}":"short text"}]`), undefined);
+  assert.equal(body(`"messages":[{"type":"image","content":"${long}"}]`), undefined);
+  assert.equal(body(`"messages":["${"x".repeat(1_000)}"]`), undefined);
 });

@@ -16,6 +16,8 @@ export interface JsonBody {
   readonly members: ReadonlyMap<string, Member>;
   /** Where the first member begins, to insert another before it. */
   readonly firstMember: number;
+  /** The longest string that is a value inside of a list or an object, between its quotes. */
+  readonly longestText: { readonly start: number; readonly end: number };
   /** How many members all objects have together. */
   readonly membersInAll: number;
   /** A short string somewhere names a kind of content that is not text, or could hide such a name behind an escape. */
@@ -24,6 +26,7 @@ export interface JsonBody {
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const SPACE = 0x20;
 const DEPTH_MOST = 128;
 /** Names of content kinds are shorter than this; longer strings are text. */
 const NAME_LENGTH_MOST = 24;
@@ -71,6 +74,25 @@ export function parseBody({ bytes, membersInAll }: JsonBody): Record<string, unk
   return body;
 }
 
+/** The beginning of the longest text inside a member, up to a space, where that is easily had: decoding all of a novel takes long. */
+export function longTextBeginning(
+  { bytes, longestText, members, mayHoldMedia }: JsonBody,
+  name: string,
+  bytesMost: number,
+): string | undefined {
+  const { start, end } = longestText;
+  const member = members.get(name);
+  // What may be an image is no text. What is short is decoded with the rest.
+  if (!member || mayHoldMedia || start < member.start || end > member.end || end - start <= bytesMost) return undefined;
+  const space = bytes.lastIndexOf(SPACE, start + bytesMost);
+  if (space <= start) return undefined;
+  try {
+    return JSON.parse(`"${bytes.toString("utf8", start, space)}"`);
+  } catch {
+    return undefined;
+  }
+}
+
 function countMembers(body: unknown): number {
   let members = 0;
   const pending: unknown[] = [body];
@@ -110,6 +132,7 @@ class Scan {
   #at = 0;
   #mayHoldMedia = false;
   #membersInAll = 0;
+  #longestText = { start: 0, end: 0 };
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -127,7 +150,14 @@ class Scan {
     this.#space();
     if (this.#at !== this.#bytes.length) throw invalid(`Something follows the end of the JSON object, at byte ${this.#at}.`);
     if (!isUtf8(this.#bytes)) throw invalid("The request body is not valid UTF-8.");
-    return { bytes: this.#bytes, members, firstMember, membersInAll: this.#membersInAll, mayHoldMedia: this.#mayHoldMedia };
+    return {
+      bytes: this.#bytes,
+      members,
+      firstMember,
+      longestText: this.#longestText,
+      membersInAll: this.#membersInAll,
+      mayHoldMedia: this.#mayHoldMedia,
+    };
   }
 
   #members(members: Map<string, Member>): void {
@@ -207,7 +237,7 @@ class Scan {
             this.#space();
             continue;
           }
-          if (this.#bytes[this.#at] === QUOTE) this.#string();
+          if (this.#bytes[this.#at] === QUOTE) this.#text();
           else this.#scalar();
         }
         fresh = false;
@@ -243,6 +273,13 @@ class Scan {
     while (isEscaped(this.#bytes, quote, start)) quote = this.#nextQuote(quote + 1);
     this.#at = quote + 1;
     if (quote - start <= NAME_LENGTH_MOST && !this.#mayHoldMedia) this.#mayHoldMedia = mayNameMedia(this.#bytes, start, quote);
+  }
+
+  #text(): void {
+    const start = this.#at + 1;
+    this.#string();
+    const { start: from, end: to } = this.#longestText;
+    if (this.#at - 1 - start > to - from) this.#longestText = { start, end: this.#at - 1 };
   }
 
   /** Most strings are short: a loop finds their end sooner than a call does. */
