@@ -8,7 +8,7 @@ import { compileSelector, type Subject } from "./domain/subject.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 
 /** Stands in the place of a reservation on the entries that say which limits are in force. */
-export const ADOPTION = "purser:adoption";
+const ADOPTION = "purser:adoption";
 
 /** The entries that open a call, charge it, or change what it is charged to. */
 const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "adjusted"];

@@ -74,7 +74,7 @@ const QUOTA_UNITS = {
 const WINDOW_SECONDS: Readonly<Record<string, number>> = { minute: 60, hour: 3_600, day: 86_400, week: 604_800 };
 
 /** The `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers. Money in micro-dollars, so that it fits their integers. */
-export function rateLimitFields(balances: readonly Balance[], now: number): Record<string, string> {
+function rateLimitFields(balances: readonly Balance[], now: number): Record<string, string> {
   if (balances.length === 0) return {};
   const policies = balances.map((balance) => {
     const seconds = WINDOW_SECONDS[balance.window];

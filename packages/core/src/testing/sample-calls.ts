@@ -7,7 +7,7 @@ import type { Unit } from "../domain/limit.ts";
 const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
 
 /** What a call of so many tokens asks: money at 3 nano-dollars for 2 tokens, so that it does not come out even. */
-export function sampleAsks(inputTokens: number): Asks {
+function sampleAsks(inputTokens: number): Asks {
   return {
     nanodollars: { base: 3 * inputTokens, perOutputToken: 3, scale: 2 },
     tokens: { base: inputTokens, perOutputToken: 1, scale: 1 },

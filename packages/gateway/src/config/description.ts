@@ -28,7 +28,7 @@ import { nearestName } from "./nearest-name.ts";
 /** Everything that can stand in purser.yaml, once: the reader, the JSON Schema and the reference are made from it. */
 
 /** Sizes beyond which a configuration is a mistake rather than a plan. */
-export const MOST = {
+const MOST = {
   budgets: 10_000,
   limits: 32,
   providers: 200,

@@ -45,7 +45,7 @@ export function readConfig(input: ConfigInput & { readonly onWarning?: (warning:
 }
 
 /** All problems of a configuration, one a line under a headline. */
-export function problemsText(problems: readonly Problem[]): string {
+function problemsText(problems: readonly Problem[]): string {
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   return [`The configuration has ${count}:`, ...problems.map((problem) => `  ${problemText(problem)}`)].join("\n");
 }

@@ -63,11 +63,6 @@ export interface Refusal {
   readonly requestId: string;
 }
 
-export interface ErrorBody {
-  readonly status: number;
-  readonly body: unknown;
-}
-
 /** A wire format: how its calls are read and changed, how its usage is read, how its errors are written. */
 export interface Dialect {
   readonly name: DialectName;

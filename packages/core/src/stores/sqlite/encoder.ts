@@ -6,7 +6,7 @@ import type { Recovered } from "./recovery.ts";
 import { pushCounter, pushEntry } from "./rows.ts";
 
 /** A snapshot is due after so much time, entries or changed counters: whatever keeps both it and the next start short. */
-export const SNAPSHOT_MS = 5_000;
+const SNAPSHOT_MS = 5_000;
 const SNAPSHOT_ENTRIES = 50_000;
 const SNAPSHOT_COUNTERS = 5_000;
 /** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
