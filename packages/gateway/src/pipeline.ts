@@ -134,7 +134,7 @@ async function prepare(
       request: {
         ...targetOf(provider, dialect, request),
         headers: upstreamHeaders(request, provider, caller),
-        body: dialect.writeCall(call, { model, outputTokens, outputCapField: provider.outputCapField ?? "max_tokens" }),
+        body: dialect.writeCall(call, { model, outputTokens }),
         timeoutMs: provider.timeoutMs,
       },
       response,

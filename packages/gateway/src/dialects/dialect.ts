@@ -38,7 +38,6 @@ export interface CallChanges {
   readonly model: string;
   /** The output cap to send; none leaves the call's own. */
   readonly outputTokens: number | undefined;
-  readonly outputCapField: "max_tokens" | "max_completion_tokens";
 }
 
 /** Usage as a provider writes it. In streams later events complete and replace what earlier ones said, field by field. */

@@ -15,8 +15,6 @@ export interface ProviderPreset {
   readonly env: readonly string[];
   /** Patterns of the models that it serves, for routing. */
   readonly models: readonly string[];
-  /** The field in which chat completions take the output cap. `max_tokens` where it is left out. */
-  readonly outputCapField?: "max_tokens" | "max_completion_tokens";
 }
 
 /** A provider as configured: where calls of each dialect go, and with which key. */
@@ -29,8 +27,6 @@ export interface Provider {
   readonly models: readonly string[];
   /** Sent with every call. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The field in which chat completions take the output cap. `max_tokens` where it is left out. */
-  readonly outputCapField?: "max_tokens" | "max_completion_tokens";
   /** The longest silence of the provider, before and between its bytes. */
   readonly timeoutMs: number;
 }

@@ -2,10 +2,10 @@ import type { CallChanges, ModelCall } from "../dialect.ts";
 import { editBody, memberValue } from "../json-body.ts";
 
 /** Sets the model's name, the output cap and, in streams, the wish for usage: only where they differ from what stands. */
-export function writeCall(call: ModelCall, { model, outputTokens, outputCapField }: CallChanges): Buffer {
+export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges): Buffer {
   const changes = new Map<string, string>();
   if (model !== call.model) changes.set("model", JSON.stringify(model));
-  if (outputTokens !== undefined && outputTokens !== call.outputCap) changes.set(capField(call, outputCapField), String(outputTokens));
+  if (outputTokens !== undefined && outputTokens !== call.outputCap) changes.set(capField(call, model), String(outputTokens));
   if (call.stream && !call.wantsUsage) {
     const options = memberValue(call.body, "stream_options") as Record<string, unknown> | undefined;
     changes.set("stream_options", JSON.stringify({ ...options, include_usage: true }));
@@ -13,8 +13,12 @@ export function writeCall(call: ModelCall, { model, outputTokens, outputCapField
   return changes.size === 0 ? call.body.bytes : editBody(call.body, changes);
 }
 
-/** The field that the caller used, or the one that the provider understands. */
-function capField({ body, outputCap }: ModelCall, preferred: string): string {
-  if (outputCap === undefined) return preferred;
-  return memberValue(body, "max_completion_tokens") === undefined ? "max_tokens" : "max_completion_tokens";
+/** OpenAI's reasoning models refuse `max_tokens`; everybody else understands it, and not everybody the newer name. */
+const REASONING = /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex|computer-use)/;
+
+/** The field that the caller used, or the one that the model understands. */
+function capField({ body, outputCap }: ModelCall, model: string): string {
+  const hasNewName = memberValue(body, "max_completion_tokens") !== undefined;
+  if (outputCap !== undefined) return hasNewName ? "max_completion_tokens" : "max_tokens";
+  return REASONING.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens";
 }
