@@ -377,7 +377,7 @@ function decideRecord(state: State, { entry }: RecordCommand, now: number): Appl
   const { postings, reservation } = entry;
   if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return unchanged(undefined);
   for (const { counter, spent, held } of postings) checkCountable(counter, standing(state, counter), spent + held);
-  return { result: undefined, entries: [{ ...entry, seq: state.seq + 1, at: now }] };
+  return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...entry }] };
 }
 
 function checkAmounts(amounts: Amounts): void {

@@ -97,10 +97,13 @@ export function limitId(limit: Limit): string {
   return `${limit.unit}/${windowText(limit.window)}`;
 }
 
+/** Made once: asked for by every refusal. */
+const NUMBERS = new Intl.NumberFormat("en-US");
+
 /** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`. */
 export function formatAmount(amount: number, unit: Unit): string {
   if (unit === "nanodollars") return formatDollars(amount);
-  const number = amount.toLocaleString("en-US");
+  const number = NUMBERS.format(amount);
   if (unit === "concurrent") return `${number} at once`;
   const name = unit.replace("_", " ");
   return `${number} ${amount === 1 ? name.slice(0, -1) : name}`;
