@@ -164,7 +164,9 @@ function pricedInputTokens(usage: Usage): number {
 
 function toolFees(card: RateCard, usage: Usage): Nanodollars {
   let fees = 0;
-  for (const [tool, calls] of Object.entries(usage.toolCalls ?? {})) fees += calls * (card.toolFees?.[tool] ?? 0);
+  const known = card.toolFees ?? {};
+  // Names of tools come from providers, so `constructor` must not be one of them.
+  for (const [tool, calls] of Object.entries(usage.toolCalls ?? {})) if (Object.hasOwn(known, tool)) fees += calls * (known[tool] ?? 0);
   return fees;
 }
 
