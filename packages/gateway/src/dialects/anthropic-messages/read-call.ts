@@ -14,6 +14,7 @@ import {
 import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
+import { isRecord, listOf } from "../json-value.ts";
 
 /** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
@@ -56,7 +57,7 @@ export function countable(call: ModelCall): Countable {
   collectUnknown(body, KNOWN, texts);
   collectTexts(body.system, texts);
   collectTexts(body.messages, texts);
-  const tools = list(body.tools).map((tool) => JSON.stringify(tool));
+  const tools = listOf(body.tools).map((tool) => JSON.stringify(tool));
   return { texts, messages: call.messages, tools, images: call.images, opaqueTokens: call.opaqueTokens };
 }
 
@@ -64,7 +65,7 @@ export function countable(call: ModelCall): Countable {
 function serverTools(body: JsonBody): Record<string, number> {
   if (optionalList(body, "tools") === 0) return {};
   const uses: Record<string, number> = {};
-  for (const tool of list(memberValue(body, "tools"))) {
+  for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
     const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
     if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? SERVER_TOOL_USES);
@@ -97,12 +98,4 @@ function readImage(source: unknown): ImageInput {
 function documentTokens(source: unknown): number {
   const inside = isRecord(source) && (typeof source.data === "string" || source.content !== undefined);
   return inside ? JSON.stringify(source).length : UNSEEN_DOCUMENT_TOKENS;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 import type { Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
+import { recordOf, tokenCount } from "../json-value.ts";
 
 interface Event {
   readonly type?: string;
@@ -21,14 +22,15 @@ export function readPart(part: unknown): AnswerPart {
  * (https://platform.claude.com/docs/en/build-with-claude/prompt-caching), so the total is the sum of the three.
  */
 export function readUsage(raw: RawUsage): Usage {
-  const read = count(raw.cache_read_input_tokens);
-  const creation = record(raw.cache_creation);
-  const hour = count(creation.ephemeral_1h_input_tokens);
-  const written = count(raw.cache_creation_input_tokens) ?? sum(count(creation.ephemeral_5m_input_tokens), hour);
-  const plain = count(raw.input_tokens);
-  const outputTokens = count(raw.output_tokens);
-  const reasoning = count(record(raw.output_tokens_details).thinking_tokens) ?? count(record(raw.output_tokens_details).reasoning_tokens);
-  const tools = toolCalls(record(raw.server_tool_use));
+  const read = tokenCount(raw.cache_read_input_tokens);
+  const creation = recordOf(raw.cache_creation);
+  const hour = tokenCount(creation.ephemeral_1h_input_tokens);
+  const written = tokenCount(raw.cache_creation_input_tokens) ?? sum(tokenCount(creation.ephemeral_5m_input_tokens), hour);
+  const plain = tokenCount(raw.input_tokens);
+  const outputTokens = tokenCount(raw.output_tokens);
+  const reasoning =
+    tokenCount(recordOf(raw.output_tokens_details).thinking_tokens) ?? tokenCount(recordOf(raw.output_tokens_details).reasoning_tokens);
+  const tools = toolCalls(recordOf(raw.server_tool_use));
   return {
     ...(plain !== undefined && { inputTokens: plain + (read ?? 0) + (written ?? 0) }),
     ...(read !== undefined && { cacheReadInputTokens: read }),
@@ -59,7 +61,7 @@ export function readText(part: unknown): string {
 function toolCalls(raw: Record<string, unknown>): Record<string, number> {
   const calls: Record<string, number> = {};
   for (const [name, value] of Object.entries(raw)) {
-    const uses = count(value);
+    const uses = tokenCount(value);
     if (uses) calls[name.replace(/_requests$/, "")] = uses;
   }
   return calls;
@@ -67,15 +69,4 @@ function toolCalls(raw: Record<string, unknown>): Record<string, number> {
 
 function sum(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
-}
-
-/** No call has more. What says so counts as unknown, and is estimated. */
-const TOKENS_MOST = 1e9;
-
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && value >= 0 && value <= TOKENS_MOST ? Math.round(value) : undefined;
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

@@ -13,6 +13,7 @@ import {
 import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
+import { isRecord, listOf } from "../json-value.ts";
 
 /** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_FILE_TOKENS = 100_000;
@@ -62,15 +63,15 @@ export function countable(call: ModelCall): Countable {
   collectTexts(body.messages, texts);
   if (body.response_format !== undefined) texts.push(JSON.stringify(body.response_format));
   if (body.prediction !== undefined) collectTexts(body.prediction, texts);
-  const tools = [...list(body.tools), ...list(body.functions)].map((tool) => JSON.stringify(tool));
-  const names = list(body.messages).filter((message) => isRecord(message) && message.name !== undefined).length;
+  const tools = [...listOf(body.tools), ...listOf(body.functions)].map((tool) => JSON.stringify(tool));
+  const names = listOf(body.messages).filter((message) => isRecord(message) && message.name !== undefined).length;
   return { texts, messages: call.messages, names, tools, images: call.images, opaqueTokens: call.opaqueTokens };
 }
 
 function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
   const images: ImageInput[] = [];
   let opaqueTokens = 0;
-  for (const part of list(body.messages).flatMap((message) => (isRecord(message) ? list(message.content) : []))) {
+  for (const part of listOf(body.messages).flatMap((message) => (isRecord(message) ? listOf(message.content) : []))) {
     if (!isRecord(part)) continue;
     const isKnown = ["image_url", "input_audio", "file", "video_url"].some((kind) => part.type === kind || part[kind] !== undefined);
     if (part.type === "image_url" || part.image_url !== undefined) images.push(readImage(part.image_url));
@@ -99,12 +100,4 @@ function sizeOf(part: unknown): number {
 
 function textsOf(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(Object.entries(metadata).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

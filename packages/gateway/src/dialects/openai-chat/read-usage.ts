@@ -1,5 +1,6 @@
 import type { Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
+import { recordOf, tokenCount } from "../json-value.ts";
 
 interface Choice {
   readonly message?: Record<string, unknown>;
@@ -34,25 +35,28 @@ function isTier(tier: unknown): tier is "flex" | "priority" {
  * completion, as xAI does, it is added.
  */
 export function readUsage(raw: RawUsage): Usage {
-  const prompt = record(raw.prompt_tokens_details);
-  const completion = record(raw.completion_tokens_details);
-  const inputTokens = count(raw.prompt_tokens);
-  const completionTokens = count(raw.completion_tokens);
-  const total = count(raw.total_tokens);
-  const reasoning = count(completion.reasoning_tokens) ?? count(raw.reasoning_tokens);
+  const prompt = recordOf(raw.prompt_tokens_details);
+  const completion = recordOf(raw.completion_tokens_details);
+  const inputTokens = tokenCount(raw.prompt_tokens);
+  const completionTokens = tokenCount(raw.completion_tokens);
+  const total = tokenCount(raw.total_tokens);
+  const reasoning = tokenCount(completion.reasoning_tokens) ?? tokenCount(raw.reasoning_tokens);
   const leftOut =
     reasoning !== undefined && total !== undefined && total === (inputTokens ?? 0) + (completionTokens ?? 0) + reasoning && reasoning > 0;
   const outputTokens = leftOut ? (completionTokens ?? 0) + reasoning : completionTokens;
   return {
     ...(inputTokens !== undefined && { inputTokens }),
     ...(outputTokens !== undefined && { outputTokens }),
-    ...optional("cacheReadInputTokens", count(prompt.cached_tokens) ?? count(raw.prompt_cache_hit_tokens) ?? count(raw.cached_tokens)),
-    ...optional("cacheWriteInputTokens", count(prompt.cache_write_tokens) ?? count(prompt.cache_creation_input_tokens)),
-    ...optional("audioInputTokens", count(prompt.audio_tokens)),
-    ...optional("imageInputTokens", count(prompt.image_tokens)),
+    ...optional(
+      "cacheReadInputTokens",
+      tokenCount(prompt.cached_tokens) ?? tokenCount(raw.prompt_cache_hit_tokens) ?? tokenCount(raw.cached_tokens),
+    ),
+    ...optional("cacheWriteInputTokens", tokenCount(prompt.cache_write_tokens) ?? tokenCount(prompt.cache_creation_input_tokens)),
+    ...optional("audioInputTokens", tokenCount(prompt.audio_tokens)),
+    ...optional("imageInputTokens", tokenCount(prompt.image_tokens)),
     ...optional("reasoningOutputTokens", reasoning),
-    ...optional("audioOutputTokens", count(completion.audio_tokens)),
-    ...optional("imageOutputTokens", count(completion.image_tokens)),
+    ...optional("audioOutputTokens", tokenCount(completion.audio_tokens)),
+    ...optional("imageOutputTokens", tokenCount(completion.image_tokens)),
   };
 }
 
@@ -79,15 +83,4 @@ function toolText(calls: unknown): string {
 
 function optional<Name extends keyof Usage>(name: Name, value: number | undefined): { [name in Name]?: number } {
   return (value ? { [name]: value } : {}) as { [name in Name]?: number };
-}
-
-/** No call has more. What says so counts as unknown, and is estimated. */
-const TOKENS_MOST = 1e9;
-
-function count(value: unknown): number | undefined {
-  return typeof value === "number" && value >= 0 && value <= TOKENS_MOST ? Math.round(value) : undefined;
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
