@@ -16,6 +16,8 @@ export interface CommitQueueOptions {
   /** Told of each failure once, before its callers are. */
   readonly onFailure: (error: PurserError) => void;
   readonly retryMs: number;
+  /** How long what is not urgent waits for a commit to ride along with. */
+  readonly lingerMs: number;
 }
 
 /**
@@ -28,7 +30,9 @@ export class CommitQueue {
   #writing: Waiting[] | undefined;
   #failed: Batch | undefined;
   #failure: PurserError | undefined;
-  #isScheduled = false;
+  /** Whether somebody waits for what is gathered, or it can linger. */
+  #due: "now" | "soon" | undefined;
+  #linger: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: CommitQueueOptions) {
@@ -40,20 +44,20 @@ export class CommitQueue {
     return this.#failure;
   }
 
-  /** To be called after something was gathered: it is taken at the end of this turn of the event loop, with all that follows in it. */
-  schedule(): void {
-    if (this.#isScheduled || this.#writing || this.#failure) return;
-    this.#isScheduled = true;
-    setImmediate(() => {
-      this.#isScheduled = false;
-      this.#flush();
-    });
+  /**
+   * To be called after something was gathered. What is due now is taken at the end of this turn of the event loop, with all that follows in
+   * it. What is due soon goes with the next commit that somebody waits for: a commit costs as much as many entries.
+   */
+  schedule(due: "now" | "soon"): void {
+    if (this.#due === "now" || this.#due === due) return;
+    this.#due = due;
+    if (!this.#writing && !this.#failure) this.#start();
   }
 
   /** Waits until all that was gathered so far is durable. */
   wait(waiting: Waiting): void {
     if (this.#failure) waiting.reject(this.#failure);
-    else if (this.#isScheduled || this.#writing) this.#gathering.push(waiting);
+    else if (this.#due || this.#writing) this.#gathering.push(waiting);
     else waiting.resolve();
   }
 
@@ -63,8 +67,16 @@ export class CommitQueue {
     if (this.#failed && !this.#writing) await this.#write(this.#failed, []);
   }
 
+  #start(): void {
+    if (this.#due === "now") setImmediate(() => this.#flush());
+    else this.#linger ??= setTimeout(() => this.#flush(), this.#options.lingerMs);
+  }
+
   #flush(): void {
+    clearTimeout(this.#linger);
+    this.#linger = undefined;
     if (this.#writing || this.#failed) return;
+    this.#due = undefined;
     const batch = this.#options.take();
     const waiting = this.#gathering;
     this.#gathering = [];
@@ -86,7 +98,8 @@ export class CommitQueue {
     this.#failed = undefined;
     this.#failure = undefined;
     for (const { resolve } of waiting) resolve();
-    this.#flush();
+    if (this.#due) this.#start();
+    else if (this.#gathering.length > 0) this.#flush();
   }
 
   #didFail(batch: Batch, cause: unknown): void {

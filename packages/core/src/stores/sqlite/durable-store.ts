@@ -36,9 +36,12 @@ export interface DurableStoreOptions {
   readonly onClosed?: () => void;
   readonly snapshotMs?: number;
   readonly retryMs?: number;
+  readonly lingerMs?: number;
 }
 
 const RETRY_MS = 1_000;
+/** A settlement is written with the next reservation, or after this long: a crash in between charges its hold at the estimate. */
+const LINGER_MS = 10;
 
 /** Decides in memory, at once and in order; answers when the journal has it. */
 export class DurableStore implements SqliteStore {
@@ -52,7 +55,7 @@ export class DurableStore implements SqliteStore {
   #closed: Promise<void> | undefined;
 
   constructor(options: DurableStoreOptions) {
-    const { journal, recovered, directory, snapshotMs, retryMs = RETRY_MS } = options;
+    const { journal, recovered, directory, snapshotMs, retryMs = RETRY_MS, lingerMs = LINGER_MS } = options;
     this.#journal = journal;
     this.#state = recovered.state;
     this.#encoder = new Encoder(recovered, snapshotMs);
@@ -65,6 +68,7 @@ export class DurableStore implements SqliteStore {
       describe: (cause) => this.#unavailable(cause),
       onFailure: options.onError ?? (() => undefined),
       retryMs,
+      lingerMs,
     });
   }
 
@@ -102,7 +106,7 @@ export class DurableStore implements SqliteStore {
 
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
     const upTo = this.#state.seq;
-    await this.#durable(undefined);
+    await this.#everythingDurable();
     return this.#reading(() => readEntries((page) => this.#journal.page(page), query, upTo));
   }
 
@@ -110,7 +114,7 @@ export class DurableStore implements SqliteStore {
     const upTo = this.#state.seq;
     const closedBefore = this.#now() - KEEP_CLOSED_MS;
     const balances = new Map(selectCounters(this.#state, {}).map((counter) => [counter.ref.key, counter]));
-    await this.#durable(undefined);
+    await this.#everythingDurable();
     const sums = new Map((await this.#reading(() => this.#journal.sum(upTo))).map((sum) => [sum.key, sum]));
     const mismatches: Mismatch[] = [];
     for (const key of new Set([...balances.keys(), ...sums.keys()])) {
@@ -137,7 +141,7 @@ export class DurableStore implements SqliteStore {
   async #close(): Promise<void> {
     try {
       if (this.#queue.failure) await this.#queue.retry();
-      await this.#durable(undefined);
+      await this.#everythingDurable();
       await this.#writeSnapshot();
     } finally {
       await this.#journal.close();
@@ -164,9 +168,15 @@ export class DurableStore implements SqliteStore {
     const applied = apply(this.#state, command, this.#now());
     if (applied.entries.length > 0) {
       this.#encoder.add(applied.entries);
-      this.#queue.schedule();
+      // Only a reservation is waited for: its call goes upstream when it is durable.
+      this.#queue.schedule(command.kind === "reserve" ? "now" : "soon");
     }
     return applied;
+  }
+
+  #everythingDurable(): Promise<void> {
+    this.#queue.schedule("now");
+    return this.#durable(undefined);
   }
 
   /** Answers with a result when everything up to now is durable. */

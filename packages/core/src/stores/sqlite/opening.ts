@@ -14,6 +14,7 @@ export interface OpenOptions {
   readonly onError?: (error: unknown) => void;
   readonly snapshotMs?: number;
   readonly retryMs?: number;
+  readonly lingerMs?: number;
   /** Puts something between the store and its journal: faults, in tests. */
   readonly wrapJournal?: (journal: Journal) => Journal;
 }
