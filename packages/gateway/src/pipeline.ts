@@ -163,12 +163,16 @@ async function settle(
     if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
-    else if (outcome.usage?.inputTokens !== undefined && outcome.usage.outputTokens !== undefined)
+    // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
+    else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
       await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
     else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, reservation, outcome), "estimated", outcome.service);
   } catch (error) {
-    // The hold stays and is charged at its estimate when its lease runs out: late truth corrects, nothing is lost.
     onError(error);
+    // Usage that cannot be charged says nothing. In all other cases the hold stays and is charged at its estimate when its lease runs
+    // out: late truth corrects, nothing is lost.
+    if (error instanceof PurserError && error.code === "amount_too_large")
+      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed").catch(onError);
   }
 }
 
@@ -183,8 +187,8 @@ async function estimatedUsage(
   reservation: Reservation,
   { usage, outputTokens }: Outcome & { kind: "answered" },
 ): Promise<Usage> {
-  const inputTokens = usage?.inputTokens ?? (await countedInput(dialect, call, model)) ?? reservation.inputTokens;
-  return { ...usage, inputTokens, outputTokens: usage?.outputTokens ?? outputTokens() };
+  const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
+  return { ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
 }
 
 /** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */
@@ -275,8 +279,13 @@ function costHeader(
   service?: ServiceTier,
 ): readonly string[] {
   if (!expose.cost || !usage || !reservation?.card) return [];
-  const cost = reservation.free ? 0 : costOf(reservation.card, usage, service ?? reservation.service);
-  return ["x-purser-cost-nanodollars", String(cost)];
+  try {
+    const cost = reservation.free ? 0 : costOf(reservation.card, usage, service ?? reservation.service);
+    return ["x-purser-cost-nanodollars", String(cost)];
+  } catch {
+    // A cost too large to be exact: the answer passes all the same, and settling it reports the error.
+    return [];
+  }
 }
 
 /** Tells a client that still waits that no answer will come. */

@@ -75,8 +75,11 @@ class Relay implements UpstreamListener {
 
   start(): void {
     const { upstream, request, response } = this.#options;
-    response.once("close", () => this.#clientLeft());
-    if (response.destroyed) {
+    const { socket } = response.req;
+    response.once("close", this.#clientLeft);
+    // An answer that waits for another one on its connection is not told that the connection closed.
+    if (response.socket === null) socket.once("close", this.#clientLeft);
+    if (response.destroyed || socket.destroyed) {
       this.#finish({
         kind: "not-sent",
         error: { wasSent: false, isTimeout: false, cause: new Error("the caller left before the call was sent") },
@@ -123,6 +126,16 @@ class Relay implements UpstreamListener {
   }
 
   ended(): void {
+    try {
+      this.#passEnd();
+    } catch {
+      // undici forgets what is thrown here. A call must end all the same, and the client must see that something is missing.
+      this.#finish(UNREADABLE);
+      this.#options.response.destroy();
+    }
+  }
+
+  #passEnd(): void {
     const { response } = this.#options;
     if (this.#stream) for (const bytes of this.#stream.end()) this.#write(bytes);
     const outcome = this.#outcome(true);
@@ -150,12 +163,12 @@ class Relay implements UpstreamListener {
   }
 
   /** A stream that nobody reads is given up. Anything else is read to its end: it is paid for, and its end says how much. */
-  #clientLeft(): void {
-    if (this.#options.response.writableFinished || this.#isOver) return;
+  readonly #clientLeft = (): void => {
+    if (this.#options.response.writableFinished || this.#isOver || this.#isClientGone) return;
     this.#isClientGone = true;
     this.#options.response.emit("drain");
     if (this.#options.call.stream && this.#options.onDisconnect === "abort") this.#abort();
-  }
+  };
 
   #outcome(isWhole: boolean): Outcome {
     if (this.#status >= REFUSED_FROM) return { kind: "refused", status: this.#status };
@@ -197,6 +210,7 @@ class Relay implements UpstreamListener {
   #finish(outcome: Outcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#options.response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
 }

@@ -101,3 +101,23 @@ test("the beginning of a long text is had without decoding it all, and never fro
   assert.equal(body(`"messages":[{"type":"image","content":"${long}"}]`), undefined);
   assert.equal(body(`"messages":["${"x".repeat(1_000)}"]`), undefined);
 });
+
+test("the name of a kind of media is seen however its letters are escaped", () => {
+  const escaped = (name: string) => [...name].map((letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join("");
+  for (const name of ["image", "image_url", "input_image", "document"])
+    for (const text of [name, escaped(name), escaped(name[0] as string) + name.slice(1)])
+      assert.equal(read(`{"messages":[{"type":"${text}"}]}`).mayHoldMedia, true, text);
+  assert.equal(
+    read(JSON.stringify({ messages: [{ text: 'a text with "quotes" that is longer than any name of media '.repeat(2) }] })).mayHoldMedia,
+    false,
+  );
+});
+
+test("a body of endless small values is refused before it is built: that would keep every other call waiting", () => {
+  const values = (count: number, value: string) => `{"x":[${Array(count).fill(value).join(",")}]}`;
+  for (const value of ["[]", '{"a":0}', "0"])
+    assert.throws(() => read(values(600_000, value)), { code: "body_invalid", message: /values/ });
+  const fields = Array.from({ length: 2_000 }, (_, i) => `"${i}":0`).join(",");
+  assert.throws(() => read(`{${fields}}`), { code: "body_invalid", message: /fields/ });
+  assert.equal(read(values(400_000, "0")).members.get("x")?.elements, 400_000);
+});

@@ -30,6 +30,11 @@ const SPACE = 0x20;
 const DEPTH_MOST = 128;
 /** Names of content kinds are shorter than this; longer strings are text. */
 const NAME_LENGTH_MOST = 24;
+/** `image_url` can be written as `\u0069\u006d…`, six bytes a letter. */
+const ESCAPED_NAME_LENGTH_MOST = 6 * NAME_LENGTH_MOST;
+/** No call has more values. To build ten million empty lists would keep every other call waiting for seconds. */
+const VALUES_MOST = 500_000;
+const MEMBERS_MOST = 1_000;
 const MEDIA = new Set([
   "image",
   "image_url",
@@ -132,6 +137,7 @@ class Scan {
   #at = 0;
   #mayHoldMedia = false;
   #membersInAll = 0;
+  #values = 0;
   #longestText = { start: 0, end: 0 };
 
   constructor(bytes: Buffer) {
@@ -164,9 +170,11 @@ class Scan {
     for (;;) {
       const name = this.#name();
       if (members.has(name)) throw invalid(`The field "${name}" is there twice. Send it once.`);
+      this.#countValue();
       const start = this.#at;
       const { type, elements } = this.#value();
       members.set(name, { start, end: this.#at, type, elements });
+      if (members.size > MEMBERS_MOST) throw invalid(`The request body has more than ${MEMBERS_MOST.toLocaleString("en-US")} fields.`);
       this.#space();
       const next = this.#bytes[this.#at++];
       if (next === 0x7d) return;
@@ -230,6 +238,7 @@ class Scan {
             this.#colon();
           }
           if (closers.length === 1) elements++;
+          this.#countValue();
           const opened = this.#open(closers);
           if (opened) {
             fresh = true;
@@ -257,6 +266,11 @@ class Scan {
     }
   }
 
+  #countValue(): void {
+    if (++this.#values > VALUES_MOST)
+      throw invalid(`The request body has more than ${VALUES_MOST.toLocaleString("en-US")} values. Send fewer.`);
+  }
+
   #open(closers: number[]): boolean {
     const byte = this.#bytes[this.#at];
     if (byte !== 0x7b && byte !== 0x5b) return false;
@@ -272,7 +286,9 @@ class Scan {
     let quote = this.#nextQuote(start);
     while (isEscaped(this.#bytes, quote, start)) quote = this.#nextQuote(quote + 1);
     this.#at = quote + 1;
-    if (quote - start <= NAME_LENGTH_MOST && !this.#mayHoldMedia) this.#mayHoldMedia = mayNameMedia(this.#bytes, start, quote);
+    if (this.#mayHoldMedia || quote - start > ESCAPED_NAME_LENGTH_MOST) return;
+    this.#mayHoldMedia =
+      quote - start <= NAME_LENGTH_MOST ? mayNameMedia(this.#bytes, start, quote) : isMostlyEscapes(this.#bytes, start, quote);
   }
 
   #text(): void {
@@ -337,6 +353,13 @@ function mayNameMedia(bytes: Buffer, start: number, end: number): boolean {
   // i, a, f, d, v: the letters that the names begin with.
   if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76) return false;
   return MEDIA.has(bytes.toString("latin1", start, end));
+}
+
+/** Whether a string that is too long for the name of a kind of media could be one with letters written as escapes. */
+function isMostlyEscapes(bytes: Buffer, start: number, end: number): boolean {
+  let escapes = 0;
+  for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) escapes++;
+  return end - start - 5 * escapes <= NAME_LENGTH_MOST;
 }
 
 function invalid(message: string): PurserError {

@@ -26,15 +26,15 @@ export class AnswerMeter {
 
   /** The usage that the answer reports, and else the text to count. Nothing where the answer cannot be read. */
   read(): MeteredAnswer | undefined {
-    let answer: unknown;
     try {
-      answer = JSON.parse(this.bytes().toString("utf8"));
+      const answer: unknown = JSON.parse(this.bytes().toString("utf8"));
+      const { usage: raw, service } = this.#reader.readPart(answer);
+      const usage = raw && this.#reader.readUsage(raw);
+      return { usage, service, text: usage?.outputTokens ? "" : this.#reader.readText(answer) };
     } catch {
+      // Not JSON, or of a form that the dialect does not have, such as `choices: [null]`.
       return undefined;
     }
-    const { usage: raw, service } = this.#reader.readPart(answer);
-    const usage = raw && this.#reader.readUsage(raw);
-    return { usage, service, text: usage?.outputTokens === undefined ? this.#reader.readText(answer) : "" };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ServiceTier, Usage } from "@purser/core";
-import type { Dialect, RawUsage } from "../dialects/dialect.ts";
+import type { AnswerPart, Dialect, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
 export type PartReader = Pick<Dialect, "readPart" | "readText" | "readUsage">;
@@ -142,9 +142,12 @@ export class StreamMeter {
   }
 
   #readEvent(line: Buffer, text: string): boolean {
-    const event = parse(text);
-    if (event === undefined) return false;
-    const { usage, service, isEnd, isOnlyUsage } = this.#reader.readPart(event);
+    const part = this.#partOf(text);
+    if (part === undefined) {
+      this.#addUncounted(line);
+      return false;
+    }
+    const { usage, service, isEnd, isOnlyUsage } = part;
     if (usage) this.#usage = completed(this.#usage ?? {}, usage);
     this.#service = service ?? this.#service;
     if (isEnd) this.#isComplete = true;
@@ -154,6 +157,24 @@ export class StreamMeter {
     return isHidden;
   }
 
+  #partOf(text: string): AnswerPart | undefined {
+    try {
+      return this.#reader.readPart(JSON.parse(text));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What the model wrote in a line. A line that nobody here can read counts as it stands: that is more, and never nothing. */
+  #textOf(line: Buffer): string {
+    const text = line.toString("utf8", 5).trim();
+    try {
+      return this.#reader.readText(JSON.parse(text));
+    } catch {
+      return text;
+    }
+  }
+
   #addUncounted(line: Buffer): void {
     this.#uncounted.push(line);
     this.#uncountedBytes += line.length;
@@ -161,7 +182,7 @@ export class StreamMeter {
   }
 
   #count(): void {
-    const texts = this.#uncounted.map((line) => this.#reader.readText(parse(line.toString("utf8", 5).trim())));
+    const texts = this.#uncounted.map((line) => this.#textOf(line));
     this.#counter.add(texts.join(""));
     this.#uncounted = [];
     this.#uncountedBytes = 0;
@@ -179,12 +200,4 @@ function completed(before: RawUsage, after: RawUsage): RawUsage {
 function withoutNullUsage(line: Buffer): readonly Buffer[] {
   const at = line.indexOf(NULL_USAGE);
   return at < 0 ? [line] : [line.subarray(0, at), line.subarray(at + NULL_USAGE.length)];
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,4 @@
-import type { Usage } from "@purser/core";
+import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
 import { recordOf, tokenCount } from "../json-value.ts";
 
@@ -21,12 +21,14 @@ export function readPart(part: unknown): AnswerPart {
   const isOnlyUsage = usage != null && Array.isArray(choices) && choices.length === 0;
   // Not all who speak this format end with [DONE], but all say why they finished.
   const isEnd = isOnlyUsage || (choices ?? []).some(({ finish_reason: reason }) => reason != null);
-  return { ...(raw && { usage: raw }), ...(isTier(tier) && { service: tier }), isOnlyUsage, isEnd };
+  const service = serviceOf(tier);
+  return { ...(raw && { usage: raw }), ...(service && { service }), isOnlyUsage, isEnd };
 }
 
-/** Tiers that are priced apart; `default`, `auto` and other providers' own tiers are the standard. */
-function isTier(tier: unknown): tier is "flex" | "priority" {
-  return tier === "flex" || tier === "priority";
+/** The tier at which a call was served: one that asked for priority may be served, and is charged, as any other. */
+function serviceOf(tier: unknown): ServiceTier | undefined {
+  if (tier === "default") return "standard";
+  return tier === "flex" || tier === "priority" ? tier : undefined;
 }
 
 /**

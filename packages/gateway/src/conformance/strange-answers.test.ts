@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { describe, type TestContext, test } from "node:test";
+import { FORMATS, JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
+import { type Answer, CHAT_DONE, chatAnswer, chatEvent, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
+import { eventually, NANODOLLARS, PRICES, providersAt, type Stand, startStand } from "./stand.ts";
+
+const CHAT = FORMATS[0];
+const CALL = { ...PLAIN_CALL, model: "gpt-4o" };
+const TEXT = "The officer who keeps the accounts of a ship and hands out the money.";
+
+async function start(context: TestContext, answer: Answer): Promise<Stand> {
+  const provider = await startRawProvider(context, answer);
+  const budgets = "budgets: [{ name: all, limits: [$10, 1M tokens, 2 concurrent] }]";
+  return startStand(context, { config: [providersAt(provider.url), PRICES, budgets].join("\n") });
+}
+
+describe("answers that no provider should give", () => {
+  for (const [what, answer] of Object.entries({
+    "choices that are no list": { choices: {}, usage: null },
+    "a choice that is nothing": { choices: [null], usage: { prompt_tokens: 3, completion_tokens: 2 } },
+  })) {
+    test(`${what}: a whole answer passes as it came and is charged at the estimate`, async (context) => {
+      const stand = await start(context, (response) => writeJson(response, 200, answer));
+      const { status, json } = await post(stand.url + CHAT.path, CALL);
+      assert.deepEqual([status, json], [200, answer]);
+      const [settled] = await stand.entries(1, "settled");
+      assert.equal(settled?.charge.certainty, "unconfirmed");
+      assert.equal(settled?.charge.usage.outputTokens, CALL.max_tokens);
+      await stand.checkBooks();
+    });
+
+    test(`${what}: an event in a stream passes as it came and is counted as it stands`, async (context) => {
+      const event = `data: ${JSON.stringify({ ...answer, usage: null })}\n\n`;
+      const stand = await start(context, (response) => response.writeHead(200, STREAM_HEADERS).end(event + CHAT_DONE));
+      const { text } = await post(stand.url + CHAT.path, { ...CALL, stream: true, stream_options: { include_usage: true } });
+      assert.equal(text, event + CHAT_DONE);
+      const [settled] = await stand.entries(1, "settled");
+      assert.ok((settled?.charge.usage.outputTokens ?? 0) > 0);
+      await stand.checkBooks();
+    });
+  }
+
+  test("a stream whose events are written over several lines is not counted as nothing", async (context) => {
+    const event = chatEvent(TEXT).replace("{", "{\ndata: ");
+    const stand = await start(context, (response) => response.writeHead(200, STREAM_HEADERS).end(event + CHAT_DONE));
+    await post(stand.url + CHAT.path, { ...CALL, stream: true });
+    const [settled] = await stand.entries(1, "settled");
+    assert.ok((settled?.charge.usage.outputTokens ?? 0) >= 15);
+  });
+
+  test("usage that costs more than can be counted exactly does not keep the answer, nor the hold", async (context) => {
+    const answer = chatAnswer(TEXT, { input: 900_000_000, output: 900_000_000 });
+    const stand = await start(context, (response) => writeJson(response, 200, answer));
+    const { json } = await post(stand.url + CHAT.path, CALL);
+    assert.deepEqual(json, answer);
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.certainty, "unconfirmed");
+    await stand.checkBooks();
+  });
+
+  test("zeros from who cannot count are not believed", async (context) => {
+    const stand = await start(context, (response, { body }) => {
+      const answer = chatAnswer(TEXT, { input: 0, output: 0 });
+      if (!JSON.parse(body).stream) return writeJson(response, 200, answer);
+      const usage = `data: ${JSON.stringify({ choices: [], usage: answer.usage })}\n\n`;
+      return response.writeHead(200, STREAM_HEADERS).end(chatEvent(TEXT) + usage + CHAT_DONE);
+    });
+    await post(stand.url + CHAT.path, CALL);
+    await post(stand.url + CHAT.path, { ...CALL, stream: true });
+    for (const { charge } of await stand.entries(2, "settled")) {
+      assert.equal(charge.certainty, "estimated");
+      assert.ok((charge.usage.inputTokens ?? 0) > 5);
+      assert.ok((charge.usage.outputTokens ?? 0) >= 15);
+    }
+  });
+
+  test("a call that asked for priority and was served as any other is charged as any other", async (context) => {
+    const answer = { ...chatAnswer(TEXT, { input: 10, output: 10 }), service_tier: "default" };
+    const stand = await start(context, (response) => writeJson(response, 200, answer));
+    await post(stand.url + CHAT.path, { ...CALL, service_tier: "priority" });
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.cost, 10 * (NANODOLLARS.input + NANODOLLARS.output));
+  });
+});
+
+test("calls written one behind the other end with their connection, also those whose turn to be answered never came", async (context) => {
+  const long = chatEvent("word ".repeat(5_000));
+  let calls = 0;
+  const stand = await start(context, (response) => {
+    response.writeHead(200, STREAM_HEADERS);
+    if (calls++ === 0) return response.write(chatEvent("first"));
+    const write = () => {
+      while (!response.destroyed && response.write(long));
+    };
+    response.on("drain", write);
+    return write();
+  });
+  const body = JSON.stringify({ ...CALL, stream: true });
+  const head = Object.entries({ host: "localhost", ...JSON_HEADERS, "content-length": body.length }).map((pair) => pair.join(": "));
+  const one = [`POST ${CHAT.path} HTTP/1.1`, ...head, "", body].join("\r\n");
+  const socket = connect(stand.port, "127.0.0.1");
+  socket.write(one + one);
+  await new Promise((resolve) => socket.once("data", resolve));
+  await eventually("the second call", async () => ((await stand.ledger("reserved")).length === 2 && calls === 2) || undefined);
+  socket.destroy();
+  await stand.entries(2, "settled");
+  await stand.checkBooks();
+});
