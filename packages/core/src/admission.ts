@@ -22,6 +22,8 @@ export interface Call {
   /** Unique for each attempt that may reach a provider. Repeating it is answered as before. */
   readonly id: string;
   readonly subject: Subject;
+  /** The model whose price holds, where that is another one than `subject.model`: a mode of it that costs more. */
+  readonly pricedAs?: string;
   readonly input: {
     /** A bound that the input cannot exceed, in tokens. */
     readonly most: number;
@@ -138,7 +140,7 @@ export class Admission {
     }
     const paying = this.#terms.limits.find(({ counter, enforced }) => enforced && counter.unit === "nanodollars");
     if (this.#terms.card || !paying) return undefined;
-    const message = `The model "${model}" of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it under prices: in purser.yaml.`;
+    const message = `The model "${this.#call.pricedAs ?? model}" of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it under prices: in purser.yaml.`;
     return denied({ reason: "model_unpriced", message });
   }
 

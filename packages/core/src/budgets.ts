@@ -84,7 +84,7 @@ export class Budgets {
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
     while (this.#gate.closed) await this.#gate.closed;
-    const admission = new Admission(call, this.#terms(call.subject), this.#store);
+    const admission = new Admission(call, this.#terms(call), this.#store);
     this.#gate.enter();
     try {
       const decision = await admission.decide();
@@ -151,17 +151,17 @@ export class Budgets {
     this.#counters = new Counters();
   }
 
-  #terms(subject: Subject): Terms {
+  #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
     const now = this.#now();
-    const { provider = "", model = "" } = subject;
+    const { provider = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
     const limits: BoundBudgetLimit[] = [];
     for (const budget of budgets) limits.push(...this.#counters.bind(budget, subjectLabel(budget, subject), now));
-    const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, model));
+    const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,
       limits,
-      card: this.#prices.card(provider, model, now),
+      card: this.#prices.card(provider, pricedAs, now),
       allowances: allowances.map((allowance) => this.#counters.bindAllowance(allowance, now)),
       now,
     };

@@ -52,6 +52,8 @@ interface Admissible {
   readonly provider: Provider;
   /** The model's name at the provider. */
   readonly model: string;
+  /** The model's name in the price list. */
+  readonly pricedAs: string;
   readonly subject: Subject;
   /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
   readonly outputTokensMost: number;
@@ -84,20 +86,25 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
-  // A mode with a price of its own is charged to a model of its own.
-  const charged = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
-  const subject = { ...refined, provider: provider.name, model: charged, endpoint: dialect.name };
-  const modelMost = gateway.prices.card(provider.name, charged, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
-  return { call, caller, provider, model, subject, outputTokensMost: call.outputCap ?? modelMost };
+  const subject = { ...refined, provider: provider.name, model, endpoint: dialect.name };
+  // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
+  const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
+  const modelMost = gateway.prices.card(provider.name, pricedAs, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
+  return { call, caller, provider, model, pricedAs, subject, outputTokensMost: call.outputCap ?? modelMost };
 }
 
 /** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-function admit({ budgets }: Gateway, { id, dialect }: Exchange, { call, model, subject, outputTokensMost }: Admissible): Promise<Decision> {
+function admit(
+  { budgets }: Gateway,
+  { id, dialect }: Exchange,
+  { call, model, pricedAs, subject, outputTokensMost }: Admissible,
+): Promise<Decision> {
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
   return budgets.reserve({
     id,
     subject,
+    pricedAs,
     input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
     output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
@@ -110,10 +117,14 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
   if (reservation) gateway.inFlight.set(exchange.id, reservation);
-  const outcome = await relay(prepared);
-  answerFailure(exchange, outcome);
-  if (reservation) await settle(gateway, exchange, admissible, reservation, outcome);
-  gateway.inFlight.delete(exchange.id);
+  try {
+    const outcome = await relay(prepared);
+    answerFailure(exchange, outcome);
+    if (reservation) await settle(gateway, exchange, admissible, reservation, outcome);
+  } finally {
+    // A hold that could not be ended must not be renewed for ever.
+    gateway.inFlight.delete(exchange.id);
+  }
 }
 
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */

@@ -9,7 +9,7 @@ import {
   parseLimit,
   type Selector,
 } from "@purser/core";
-import type { Provider } from "../providers/provider.ts";
+import { DIALECTS, type Provider } from "../providers/provider.ts";
 import type { AllowanceFields, BudgetFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
@@ -86,6 +86,29 @@ function warnOfDoubts(budget: Budget, place: Place, providers: readonly Provider
       .warning(`${formatLimit(limit)} has no window, so it never resets. Write ${formatLimit(limit)} / month if that is not meant.`);
   }
   if (new Set(per).size < per.length) place.field("per").warning("names an attribute twice.");
+  for (const wanted of [selector.endpoint ?? []].flat()) {
+    if (DIALECTS.some((name) => compilePattern(wanted)(name))) continue;
+    place
+      .field("for")
+      .field("endpoint")
+      .warning(`no call has the endpoint "${wanted}". Endpoints are ${DIALECTS.join(", ")}.`);
+  }
+  for (const wanted of [selector.key ?? []].flat()) {
+    if (wanted.startsWith("key_") || wanted.startsWith("*")) continue;
+    place
+      .field("for")
+      .field("key")
+      .warning(`"${wanted}" is not the id of a key, so no call matches. Ids look like key_7f3a…: purser keys list.`);
+  }
+  for (const wanted of [selector.model ?? [], request.models ?? []].flat()) {
+    const prefix = providers.find(({ name, models }) => wanted.startsWith(`${name}/`) && !models.some((one) => one.startsWith(`${name}/`)));
+    const isServed = providers.some(({ models }) => models.some((one) => compilePattern(one)(wanted)));
+    if (!prefix || isServed) continue;
+    const name = wanted.slice(prefix.name.length + 1);
+    place.warning(
+      `"${wanted}" names the provider too, which models do not, so no call matches. Write ${name}, and provider: ${prefix.name} under for.`,
+    );
+  }
   for (const wanted of [selector.provider ?? []].flat()) {
     if (providers.some(({ name }) => compilePattern(wanted)(name))) continue;
     place

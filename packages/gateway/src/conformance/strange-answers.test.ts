@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { FORMATS, JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
-import { type Answer, CHAT_DONE, chatAnswer, chatEvent, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
+import {
+  type Answer,
+  answerChat,
+  CHAT_DONE,
+  chatAnswer,
+  chatEvent,
+  messageAnswer,
+  STREAM_HEADERS,
+  startRawProvider,
+  writeJson,
+} from "./raw-provider.ts";
 import { eventually, NANODOLLARS, PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 
 const CHAT = FORMATS[0];
@@ -82,6 +92,63 @@ describe("answers that no provider should give", () => {
     const [settled] = await stand.entries(1, "settled");
     assert.equal(settled?.charge.cost, 10 * (NANODOLLARS.input + NANODOLLARS.output));
   });
+});
+
+describe("usage that stands beside the usage", () => {
+  test("what a conversation was compacted with is charged too", async (context) => {
+    const step = (type: string, input: number, output: number) => ({ type, input_tokens: input, output_tokens: output });
+    const answer = {
+      ...messageAnswer(TEXT, { input: 600, output: 20 }),
+      usage: {
+        ...step("", 600, 20),
+        iterations: [step("compaction", 60_000, 500), step("message", 600, 20), step("fallback_message", 7, 7)],
+      },
+    };
+    const stand = await start(context, (response) => writeJson(response, 200, answer));
+    await post(stand.url + FORMATS[1].path, CALL);
+    const [settled] = await stand.entries(1, "settled");
+    assert.deepEqual(settled?.charge.usage, { inputTokens: 60_600, outputTokens: 520 });
+  });
+
+  test("thoughts that only the total shows are charged as output", async (context) => {
+    const answer = { ...chatAnswer(TEXT, { input: 9, output: 5 }), usage: { prompt_tokens: 9, completion_tokens: 5, total_tokens: 130 } };
+    const stand = await start(context, (response) => writeJson(response, 200, answer));
+    await post(stand.url + CHAT.path, CALL);
+    const [settled] = await stand.entries(1, "settled");
+    assert.deepEqual(settled?.charge.usage, { inputTokens: 9, outputTokens: 121 });
+  });
+});
+
+describe("ways round a budget for a model", () => {
+  test("a fast mode is priced by itself and stays in the model's budget", async (context) => {
+    const provider = await startRawProvider(context, answerChat());
+    const config = [
+      providersAt(provider.url),
+      "prices: [{ model: gpt-4o, input: 3, output: 15, max_output: 8192 }, { model: gpt-4o-fast, input: 30, output: 150, max_output: 8192 }]",
+      "budgets: [{ name: one, for: { model: gpt-4o }, limits: [$1 / month, 1 requests / month] }]",
+    ].join("\n");
+    const stand = await startStand(context, { config });
+    await post(stand.url + FORMATS[1].path, { ...CALL, speed: "fast" });
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.cost, 12 * 30_000 + 5 * 150_000);
+    assert.equal((await post(stand.url + FORMATS[1].path, { ...CALL, speed: "fast" })).status, 402);
+  });
+
+  for (const more of [{ models: ["a", "b"] }, { fallbacks: ["b"] }, { model: " gpt-4o" }])
+    test(`refused: ${JSON.stringify(more)}`, async (context) => {
+      const stand = await start(context, () => assert.fail("the provider was asked"));
+      for (const { path } of FORMATS) assert.equal((await post(stand.url + path, { ...CALL, ...more })).status, 400);
+      assert.deepEqual(await stand.ledger("reserved"), []);
+    });
+});
+
+test("a document in the place of an image is no image", async (context) => {
+  const provider = await startRawProvider(context, answerChat());
+  const budgets = "budgets: [{ name: all, limits: [$10], request: { max_input: 5000 } }]";
+  const stand = await startStand(context, { config: [providersAt(provider.url), PRICES, budgets].join("\n") });
+  const url = `data:application/pdf;base64,${"JVBERi0x".repeat(2_000)}`;
+  const messages = [{ role: "user", content: [{ type: "image_url", image_url: { url } }] }];
+  assert.equal((await post(stand.url + CHAT.path, { ...CALL, model: "gemini-2.5-flash", messages })).status, 413);
 });
 
 test("calls written one behind the other end with their connection, also those whose turn to be answered never came", async (context) => {

@@ -3,11 +3,17 @@ import { type JsonBody, memberValue } from "./json-body.ts";
 
 /** Fields that no provider's API has and that other gateways take as "send it there instead". */
 const FORBIDDEN = ["api_base", "base_url", "api_key"];
+/** Fields by which another model may answer than the one that the call is checked and charged for. */
+const OTHER_MODELS = ["models", "fallbacks", "fallback_models", "fallback_model"];
 
 export function refuseForbidden(body: JsonBody): void {
   for (const name of FORBIDDEN) {
     if (body.members.has(name))
       throw invalid(`The field "${name}" is not allowed: where calls go is configured in the gateway. Remove it.`);
+  }
+  for (const name of OTHER_MODELS) {
+    if (body.members.has(name))
+      throw invalid(`The field "${name}" is not allowed: a call is charged as the one model in "model". Name one there, and remove it.`);
   }
 }
 
@@ -16,6 +22,8 @@ export function requiredText(body: JsonBody, name: string): string {
   const value = readMember(body, name);
   if (typeof value !== "string" || value === "" || value.length > 256)
     throw invalid(`The field "${name}" must be a text of 1 to 256 characters.`);
+  // What a provider may trim must be the same name to budgets.
+  if (value !== value.trim()) throw invalid(`The field "${name}" begins or ends with a space. Remove it.`);
   return value;
 }
 

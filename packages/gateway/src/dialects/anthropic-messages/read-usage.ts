@@ -1,6 +1,6 @@
-import type { Usage } from "@purser/core";
+import { addUsage, type Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
-import { recordOf, tokenCount } from "../json-value.ts";
+import { listOf, recordOf, tokenCount } from "../json-value.ts";
 
 interface Event {
   readonly type?: string;
@@ -17,11 +17,20 @@ export function readPart(part: unknown): AnswerPart {
   return { ...(raw && { usage: raw }), isEnd: type === "message_stop" };
 }
 
+/** Steps that the top level leaves out and the provider charges (https://platform.claude.com/docs/en/build-with-claude/compaction). */
+const CHARGED_BESIDES = new Set<unknown>(["compaction", "advisor_message"]);
+
+/** Usage of the answer, and of what was done for it: a conversation that was compacted first was read twice. */
+export function readUsage(raw: RawUsage): Usage {
+  const besides = listOf(raw.iterations).map(recordOf);
+  return besides.filter(({ type }) => CHARGED_BESIDES.has(type)).reduce<Usage>((usage, one) => addUsage(usage, usageOf(one)), usageOf(raw));
+}
+
 /**
  * Usage as messages report it: cached tokens stand beside `input_tokens`, not inside
  * (https://platform.claude.com/docs/en/build-with-claude/prompt-caching), so the total is the sum of the three.
  */
-export function readUsage(raw: RawUsage): Usage {
+function usageOf(raw: RawUsage): Usage {
   const read = tokenCount(raw.cache_read_input_tokens);
   const creation = recordOf(raw.cache_creation);
   const hour = tokenCount(creation.ephemeral_1h_input_tokens);

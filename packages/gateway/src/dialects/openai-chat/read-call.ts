@@ -13,7 +13,7 @@ import {
 import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
-import { isRecord, listOf } from "../json-value.ts";
+import { isRecord, listOf, recordOf } from "../json-value.ts";
 
 /** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_FILE_TOKENS = 100_000;
@@ -74,7 +74,11 @@ function readMedia(body: Record<string, unknown>): { readonly images: readonly I
   for (const part of listOf(body.messages).flatMap((message) => (isRecord(message) ? listOf(message.content) : []))) {
     if (!isRecord(part)) continue;
     const isKnown = ["image_url", "input_audio", "file", "video_url"].some((kind) => part.type === kind || part[kind] !== undefined);
-    if (part.type === "image_url" || part.image_url !== undefined) images.push(readImage(part.image_url));
+    if (part.type === "image_url" || part.image_url !== undefined) {
+      // Google takes documents and sound in the place of an image too.
+      if (OTHER_DATA.test(String(urlOf(part.image_url)))) opaqueTokens += sizeOf(part);
+      else images.push(readImage(part.image_url));
+    }
     if (part.type === "input_audio" || part.input_audio !== undefined) opaqueTokens += sizeOf(part);
     if (part.type === "file" || part.file !== undefined)
       opaqueTokens += isRecord(part.file) && part.file.file_id !== undefined ? UNSEEN_FILE_TOKENS : sizeOf(part);
@@ -85,8 +89,15 @@ function readMedia(body: Record<string, unknown>): { readonly images: readonly I
   return { images, opaqueTokens };
 }
 
+const OTHER_DATA = /^\s*data:(?!image\/)/i;
+
+function urlOf(image: unknown): unknown {
+  return isRecord(image) ? image.url : image;
+}
+
 function readImage(image: unknown): ImageInput {
-  const { url, detail } = isRecord(image) ? image : { url: image, detail: undefined };
+  const url = urlOf(image);
+  const { detail } = recordOf(image);
   const known = detail === "low" || detail === "high" || detail === "original" ? { detail } : {};
   const data = typeof url === "string" ? /^data:[^,]*;base64,/.exec(url) : null;
   const size = data && typeof url === "string" ? imageSize(url.slice(data[0].length)) : undefined;

@@ -1,6 +1,6 @@
 import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
-import { recordOf, tokenCount } from "../json-value.ts";
+import { listOf, recordOf, tokenCount } from "../json-value.ts";
 
 interface Choice {
   readonly message?: Record<string, unknown>;
@@ -33,8 +33,8 @@ function serviceOf(tier: unknown): ServiceTier | undefined {
 
 /**
  * Usage as chat completions report it: cached tokens inside the prompt's, reasoning inside the completion's
- * (https://platform.openai.com/docs/api-reference/chat/object). Where the total says that reasoning was left out of the
- * completion, as xAI does, it is added.
+ * (https://platform.openai.com/docs/api-reference/chat/object). Where the total says that more was left out of the completion,
+ * reasoning as xAI does, thoughts that are not named as Google does, it is added.
  */
 export function readUsage(raw: RawUsage): Usage {
   const prompt = recordOf(raw.prompt_tokens_details);
@@ -43,9 +43,8 @@ export function readUsage(raw: RawUsage): Usage {
   const completionTokens = tokenCount(raw.completion_tokens);
   const total = tokenCount(raw.total_tokens);
   const reasoning = tokenCount(completion.reasoning_tokens) ?? tokenCount(raw.reasoning_tokens);
-  const leftOut =
-    reasoning !== undefined && total !== undefined && total === (inputTokens ?? 0) + (completionTokens ?? 0) + reasoning && reasoning > 0;
-  const outputTokens = leftOut ? (completionTokens ?? 0) + reasoning : completionTokens;
+  const leftOut = inputTokens === undefined || total === undefined ? 0 : total - inputTokens - (completionTokens ?? 0);
+  const outputTokens = leftOut > 0 ? (completionTokens ?? 0) + leftOut : completionTokens;
   return {
     ...(inputTokens !== undefined && { inputTokens }),
     ...(outputTokens !== undefined && { outputTokens }),
@@ -68,6 +67,7 @@ export function readText(part: unknown): string {
     const said = message ?? delta ?? {};
     return [
       said.content,
+      ...listOf(said.content).map((piece) => recordOf(piece).text ?? JSON.stringify(piece)),
       said.refusal,
       said.reasoning_content,
       said.reasoning,

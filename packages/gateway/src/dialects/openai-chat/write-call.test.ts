@@ -28,3 +28,10 @@ test("a stream is asked for its usage, and the caller's other options stay", () 
   const body = written('"model":"gpt-4o","stream":true,"stream_options":{"include_obfuscation":false}', {});
   assert.deepEqual(body.stream_options, { include_obfuscation: false, include_usage: true });
 });
+
+test("a cap is never left in a field that the model passes over", () => {
+  for (const model of ["deepseek-chat", "deepseek-ai/DeepSeek-V3", "qwen-plus", "mistral-large"]) {
+    const body = written(`"model":"${model}","max_completion_tokens":5`, { outputTokens: 5 });
+    assert.deepEqual([body.max_tokens, body.max_completion_tokens], [5, null], model);
+  }
+});

@@ -5,7 +5,13 @@ import { editBody, memberValue } from "../json-body.ts";
 export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges): Buffer {
   const changes = new Map<string, string>();
   if (model !== call.model) changes.set("model", JSON.stringify(model));
-  if (outputTokens !== undefined && outputTokens !== call.outputCap) changes.set(capField(call, model), String(outputTokens));
+  if (outputTokens !== undefined) {
+    const field = capField(call, model);
+    const other = OTHER_NAME[field];
+    const isRenamed = memberValue(call.body, other) !== undefined;
+    if (isRenamed) changes.set(other, "null");
+    if (isRenamed || outputTokens !== call.outputCap) changes.set(field, String(outputTokens));
+  }
   if (call.stream && !call.wantsUsage) {
     const options = memberValue(call.body, "stream_options") as Record<string, unknown> | undefined;
     changes.set("stream_options", JSON.stringify({ ...options, include_usage: true }));
@@ -16,9 +22,13 @@ export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges)
 /** OpenAI's reasoning models refuse `max_tokens`; everybody else understands it, and not everybody the newer name. */
 const REASONING = /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex|computer-use)/;
 
-/** The field that the caller used, or the one that the model understands. */
-function capField({ body, outputCap }: ModelCall, model: string): string {
+/** Makers whose API documents `max_tokens` only. DeepSeek's passes over the newer name, so that a cap in it would be none. */
+const OLDER_NAME = /deepseek|qwen|qwq|mi[sx]tral|ministral|magistral|codestral|devstral|pixtral|glm-|sonar|command-|llama|gemma/i;
+const OTHER_NAME = { max_tokens: "max_completion_tokens", max_completion_tokens: "max_tokens" } as const;
+
+/** The field that the caller used, unless the model passes over it; else the one that the model understands. */
+function capField({ body, outputCap }: ModelCall, model: string): keyof typeof OTHER_NAME {
   const hasNewName = memberValue(body, "max_completion_tokens") !== undefined;
-  if (outputCap !== undefined) return hasNewName ? "max_completion_tokens" : "max_tokens";
+  if (outputCap !== undefined) return hasNewName && !OLDER_NAME.test(model) ? "max_completion_tokens" : "max_tokens";
   return REASONING.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens";
 }
