@@ -59,6 +59,7 @@ class Relay implements UpstreamListener {
   readonly #options: RelayOptions;
   readonly #resolve: (outcome: Outcome) => void;
   #abort: () => void = () => undefined;
+  #flow: UpstreamFlow | undefined;
   #status = 0;
   #answerHeaders: readonly string[] = [];
   #stream: StreamMeter | undefined;
@@ -111,14 +112,12 @@ class Relay implements UpstreamListener {
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }
     response.on("drain", () => flow.resume());
-    this.#pause = flow.pause;
+    this.#flow = flow;
   }
-
-  #pause: () => void = () => undefined;
 
   received(chunk: Buffer): void {
     if (this.#stream) {
-      for (const bytes of this.#stream.write(chunk)) this.#write(bytes);
+      this.#writeAll(this.#stream.write(chunk));
       return;
     }
     this.#answer?.write(chunk);
@@ -137,7 +136,7 @@ class Relay implements UpstreamListener {
 
   #passEnd(): void {
     const { response } = this.#options;
-    if (this.#stream) for (const bytes of this.#stream.end()) this.#write(bytes);
+    if (this.#stream) this.#writeAll(this.#stream.end());
     const outcome = this.#outcome(true);
     if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
       const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
@@ -202,9 +201,15 @@ class Relay implements UpstreamListener {
     response.writeHead(this.#status, [...returnedHeaders(this.#answerHeaders, without), ...headers, ...more]);
   }
 
+  /** What came in one piece leaves in one piece. */
+  #writeAll(pieces: readonly Buffer[]): void {
+    const [first] = pieces;
+    if (first) this.#write(pieces.length === 1 ? first : Buffer.concat(pieces));
+  }
+
   #write(bytes: Buffer): void {
     if (this.#isClientGone) return;
-    if (!this.#options.response.write(bytes)) this.#pause();
+    if (!this.#options.response.write(bytes)) this.#flow?.pause();
   }
 
   #finish(outcome: Outcome): void {

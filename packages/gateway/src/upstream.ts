@@ -58,10 +58,15 @@ export class Upstream {
   }
 }
 
-/** undici's view of one call. */
-class Handler implements Dispatcher.DispatchHandler {
+/**
+ * undici's view of one call. These are its callbacks that give headers as they came; those that it prefers build an object of them, which
+ * nobody here reads.
+ */
+class Handler implements Dispatcher.DispatchHandler, UpstreamFlow {
   readonly #listener: UpstreamListener;
-  #controller: Dispatcher.DispatchController | undefined;
+  #abort: ((error?: Error) => void) | undefined;
+  #resume: () => void = () => undefined;
+  #isPaused = false;
   #isAborted = false;
   #wasSent = false;
   #isOver = false;
@@ -72,37 +77,48 @@ class Handler implements Dispatcher.DispatchHandler {
 
   abort(): void {
     this.#isAborted = true;
-    this.#controller?.abort(new Error("The call was given up."));
+    this.#abort?.(new Error("The call was given up."));
+  }
+
+  /** A socket that is paused in the tick in which its answer ends would go back to the pool paused, and hang the next call. */
+  pause(): void {
+    if (!this.#isOver) this.#isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#resume();
   }
 
   /** A connection is there and the call is about to be written to it. */
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
+  onConnect(abort: (error?: Error) => void): void {
+    this.#abort = abort;
     // What is aborted here is not written any more.
-    if (this.#isAborted) controller.abort(new Error("The call was given up."));
+    if (this.#isAborted) abort(new Error("The call was given up."));
     else this.#wasSent = true;
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200) return;
-    const raw = (controller.rawHeaders ?? []) as readonly (Buffer | string)[];
+  onHeaders(status: number, raw: readonly (Buffer | string)[], resume: () => void): boolean {
+    if (status < 200) return true;
+    this.#resume = resume;
     const headers = raw.map((text) => (typeof text === "string" ? text : text.toString("latin1")));
-    // A socket that is paused in the tick in which its answer ends would go back to the pool paused, and hang the next call.
-    const flow = { pause: () => !this.#isOver && controller.pause(), resume: () => controller.resume() };
-    this.#listener.began(status, headers, flow);
+    this.#listener.began(status, headers, this);
+    return !this.#isPaused;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.#listener.received(chunk);
+    return !this.#isPaused;
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onComplete(): void {
     this.#isOver = true;
-    if (controller.paused) controller.resume();
+    this.resume();
     this.#listener.ended();
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onError(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const code = (error as { code?: string }).code ?? "";

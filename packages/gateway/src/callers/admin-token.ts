@@ -3,6 +3,7 @@ import { link, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 const ADMIN_TOKEN_FILE = "admin.token";
+const PREFIX = "pa-";
 
 /** The owner's token of a data folder: whoever can read the folder is the owner. Made at the first start, readable by its owner only. */
 export async function readOrCreateAdminToken(directory: string): Promise<string> {
@@ -13,7 +14,7 @@ export async function readOrCreateAdminToken(directory: string): Promise<string>
   const draft = `${file}.${randomBytes(6).toString("hex")}.draft`;
   const handle = await open(draft, "w", 0o600);
   try {
-    await handle.writeFile(`pa-${randomBytes(32).toString("base64url")}\n`);
+    await handle.writeFile(`${PREFIX}${randomBytes(32).toString("base64url")}\n`);
     await handle.sync();
   } finally {
     await handle.close();
@@ -40,7 +41,8 @@ export async function readAdminToken(directory: string): Promise<string | undefi
   }
 }
 
-/** Compares hashes, so that the time it takes says nothing about the token. */
+/** Compares hashes, so that the time it takes says nothing about the token, but for the beginning that all tokens have. */
 export function isAdminToken(credential: string, token: string): boolean {
+  if (token.startsWith(PREFIX) && !credential.startsWith(PREFIX)) return false;
   return timingSafeEqual(hash("sha256", credential, "buffer"), hash("sha256", token, "buffer"));
 }

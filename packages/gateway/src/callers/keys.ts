@@ -36,6 +36,7 @@ interface Document {
 }
 
 const FRESH_MS = 100;
+const HASHES_MOST = 10_000;
 const LOCK_WAIT_MS = 5_000;
 const LOCK_STALE_MS = 10_000;
 
@@ -46,6 +47,8 @@ class KeysFile implements Keys {
   readonly #onError: (error: unknown) => void;
   /** By the hash of the secret: looking a hash up gives away nothing about the secrets, so the look-up needs no constant time. */
   #keys: ReadonlyMap<string, Key> = new Map();
+  /** Hashes of secrets in use, so that a busy key is not hashed with every call. The key itself is looked up each time. */
+  readonly #hashes = new Map<string, string>();
   #exists = false;
   #stamp = "";
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -65,7 +68,7 @@ class KeysFile implements Keys {
   }
 
   find(secret: string, now: number): Key | undefined {
-    const secretSha256 = sha256(secret);
+    const secretSha256 = this.#hashes.get(secret) ?? sha256(secret);
     this.#look(false);
     let key = this.#keys.get(secretSha256);
     if (!key) {
@@ -73,6 +76,7 @@ class KeysFile implements Keys {
       this.#look(true);
       key = this.#keys.get(secretSha256);
     }
+    if (key && this.#hashes.size < HASHES_MOST) this.#hashes.set(secret, secretSha256);
     return key && (key.expiresAt === undefined || now < key.expiresAt) ? key : undefined;
   }
 
@@ -123,6 +127,7 @@ class KeysFile implements Keys {
     const stored = readDocument(this.#file)?.keys;
     this.#stamp = stamp;
     this.#exists ||= stored !== undefined;
+    this.#hashes.clear();
     if (stored) this.#keys = new Map(stored.map(({ secretSha256, ...key }) => [secretSha256, withExpiry(key)]));
   }
 

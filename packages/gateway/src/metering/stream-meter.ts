@@ -13,11 +13,14 @@ export interface TextCounter {
 const NEWLINE = 0x0a;
 const USAGE = Buffer.from('"usage"');
 const NULL_USAGE = Buffer.from(',"usage":null');
+/** Events in the middle of a stream say that there is no usage yet and no reason to end: they are passed on unread. */
+const NO_USAGE = Buffer.from('"usage":null');
+const NO_END = Buffer.from('"finish_reason":null');
 const DATA = Buffer.from("data:");
 /** Ends of streams are announced in short lines; longer lines are content. */
 const SHORT_LINE = 64;
 /** Content is counted only when this much is waiting, or when the provider reported no usage in the end. */
-const UNCOUNTED_MOST = 8_192;
+const UNCOUNTED_MOST = 64 * 1024;
 /** A line this long is no event that anybody sends: the stream is passed on and no longer read. */
 const LINE_MOST = 16 * 1024 * 1024;
 
@@ -129,7 +132,7 @@ export class StreamMeter {
       return isHidden;
     }
     if (line.length < 5 || line.compare(DATA, 0, 5, 0, 5) !== 0) return false;
-    if (!mayHaveUsage && line.length > SHORT_LINE) {
+    if (line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
       this.#addUncounted(line);
       return false;
     }
@@ -195,6 +198,12 @@ function completed(before: RawUsage, after: RawUsage): RawUsage {
   for (const [field, value] of Object.entries(after))
     if ((value !== null && value !== 0) || usage[field] === undefined) usage[field] = value;
   return usage;
+}
+
+/** Whether an event's only usage is null and it goes on. */
+function saysNothing(line: Buffer): boolean {
+  const usageAt = line.indexOf(NO_USAGE);
+  return usageAt >= 0 && line.indexOf(USAGE) === usageAt && line.indexOf(USAGE, usageAt + USAGE.length) < 0 && line.includes(NO_END);
 }
 
 function withoutNullUsage(line: Buffer): readonly Buffer[] {

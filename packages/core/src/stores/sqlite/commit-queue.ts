@@ -98,8 +98,8 @@ export class CommitQueue {
     this.#failed = undefined;
     this.#failure = undefined;
     for (const { resolve } of waiting) resolve();
-    if (this.#due) this.#start();
-    else if (this.#gathering.length > 0) this.#flush();
+    if (this.#due === "soon") this.#start();
+    else this.#flush();
   }
 
   #didFail(batch: Batch, cause: unknown): void {
