@@ -31,7 +31,7 @@ export interface ReserveCommand {
   /** The output cap of one answer may be lowered from `most` to what fits, not below `least`. */
   readonly output: OutputRange;
   /** Refuse an amount above 1/`share` of what any limit has left, observed ones too: for estimates too rough to decide near a limit. */
-  readonly share?: number;
+  readonly share?: number | undefined;
   readonly leaseMs: number;
   /** The engine fills in the output and the cost that are held. */
   readonly detail: CallDetail;

@@ -56,9 +56,14 @@ export type ServiceTier = "standard" | "batch" | "flex" | "priority";
  * known kinds, and the rest is the caller's to estimate first.
  */
 export function costOf(card: RateCard, usage: Usage, service: ServiceTier = "standard"): Nanodollars {
+  return nanodollars(discounted(card, tokenCost(card, usage), service)) + (card.requestFee ?? 0) + toolFees(card, usage);
+}
+
+/** What was done besides the answer had a context of its own, and is priced at the tier of that. */
+function tokenCost(card: RateCard, usage: Usage): Picodollars {
   const rates = ratesFor(card, pricedInputTokens(usage));
-  const tokens = inputCost(rates, usage) + outputCost(rates, usage);
-  return nanodollars(discounted(card, tokens, service)) + (card.requestFee ?? 0) + toolFees(card, usage);
+  const besides = usage.besides ? tokenCost(card, usage.besides) : 0;
+  return inputCost(rates, usage) + outputCost(rates, usage) + besides;
 }
 
 /** The rates of the tier that an input of this size falls into. */
@@ -110,6 +115,7 @@ export function discounted(card: RateCard, picodollars: number, service: Service
 type Share = readonly [tokens: number, rate: Picodollars];
 
 function inputCost(rates: Rates, usage: Usage): number {
+  if (isPlainInput(usage)) return (usage.inputTokens ?? 0) * rates.input;
   const cacheWrite1h = usage.cacheWrite1hInputTokens ?? 0;
   const cacheWrite5m = Math.max(0, (usage.cacheWriteInputTokens ?? 0) - cacheWrite1h);
   const write5mRate = rates.cacheWrite ?? rates.input;
@@ -120,6 +126,12 @@ function inputCost(rates: Rates, usage: Usage): number {
     [usage.audioInputTokens ?? 0, rates.audioInput ?? rates.input],
     [usage.imageInputTokens ?? 0, rates.imageInput ?? rates.input],
   ]);
+}
+
+/** Most usages have one kind of input only. */
+function isPlainInput(usage: Usage): boolean {
+  const { cacheReadInputTokens: read, cacheWriteInputTokens: write, cacheWrite1hInputTokens: write1h } = usage;
+  return !read && !write && !write1h && !usage.audioInputTokens && !usage.imageInputTokens;
 }
 
 function outputCost(rates: Rates, usage: Usage): number {

@@ -1,7 +1,7 @@
 import type { Amounts, Ask, Asks } from "./engine.ts";
 import { nanodollars } from "./money.ts";
 import { costOf, discounted, type RateCard, type ServiceTier, worstRates } from "./price.ts";
-import { totalTokens, type Usage } from "./usage.ts";
+import { chargedInputTokens, chargedOutputTokens, totalTokens, type Usage } from "./usage.ts";
 
 /** The size of a call before it is sent. */
 export interface CallSize {
@@ -11,7 +11,7 @@ export interface CallSize {
   readonly outputTokensMost: number;
   /** How many answers are asked for (`n`). */
   readonly copies: number;
-  readonly toolCalls?: Readonly<Record<string, number>>;
+  readonly toolCalls?: Readonly<Record<string, number>> | undefined;
 }
 
 const PICODOLLARS_PER_NANODOLLAR = 1000;
@@ -53,8 +53,8 @@ export function amountsOf(usage: Usage, cost: number | undefined): Amounts {
   return {
     nanodollars: cost ?? 0,
     tokens: totalTokens(usage),
-    input_tokens: usage.inputTokens ?? 0,
-    output_tokens: usage.outputTokens ?? 0,
+    input_tokens: chargedInputTokens(usage),
+    output_tokens: chargedOutputTokens(usage),
     requests: 1,
     concurrent: 0,
   };

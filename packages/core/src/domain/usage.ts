@@ -20,11 +20,23 @@ export interface Usage {
   readonly imageOutputTokens?: number;
   /** How often a tool that the provider charges by the call was used, by the name in the rate card: `{ web_search: 2 }`. */
   readonly toolCalls?: Readonly<Record<string, number>>;
+  /** What the provider did for the answer, leaves out of these totals, and charges: a conversation that was compacted first was read twice. */
+  readonly besides?: Usage;
 }
 
-/** All tokens of a usage, input and output. An unknown side counts as nothing. */
+/** All input tokens that are charged. Unknown counts as nothing. */
+export function chargedInputTokens({ inputTokens = 0, besides }: Usage): number {
+  return inputTokens + (besides ? chargedInputTokens(besides) : 0);
+}
+
+/** All output tokens that are charged. Unknown counts as nothing. */
+export function chargedOutputTokens({ outputTokens = 0, besides }: Usage): number {
+  return outputTokens + (besides ? chargedOutputTokens(besides) : 0);
+}
+
+/** All tokens that are charged, input and output. */
 export function totalTokens(usage: Usage): number {
-  return (usage.inputTokens ?? 0) + (usage.outputTokens ?? 0);
+  return chargedInputTokens(usage) + chargedOutputTokens(usage);
 }
 
 /** The kinds of a usage that are numbers of tokens. */
@@ -48,6 +60,7 @@ export function addUsage(a: Usage, b: Usage): Usage {
     if (a[kind] !== undefined || b[kind] !== undefined) sum[kind] = (a[kind] ?? 0) + (b[kind] ?? 0);
   }
   if (a.toolCalls || b.toolCalls) sum.toolCalls = addToolCalls(a.toolCalls ?? {}, b.toolCalls ?? {});
+  if (a.besides || b.besides) sum.besides = addUsage(a.besides ?? {}, b.besides ?? {});
   return sum;
 }
 

@@ -107,7 +107,8 @@ describe("usage that stands beside the usage", () => {
     const stand = await start(context, (response) => writeJson(response, 200, answer));
     await post(stand.url + FORMATS[1].path, CALL);
     const [settled] = await stand.entries(1, "settled");
-    assert.deepEqual(settled?.charge.usage, { inputTokens: 60_600, outputTokens: 520 });
+    assert.deepEqual(settled?.charge.usage, { inputTokens: 600, outputTokens: 20, besides: { inputTokens: 60_000, outputTokens: 500 } });
+    assert.equal(settled?.charge.cost, 60_600 * NANODOLLARS.input + 520 * NANODOLLARS.output);
   });
 
   test("thoughts that only the total shows are charged as output", async (context) => {

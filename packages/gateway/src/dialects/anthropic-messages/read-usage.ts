@@ -22,8 +22,11 @@ const CHARGED_BESIDES = new Set<unknown>(["compaction", "advisor_message"]);
 
 /** Usage of the answer, and of what was done for it: a conversation that was compacted first was read twice. */
 export function readUsage(raw: RawUsage): Usage {
-  const besides = listOf(raw.iterations).map(recordOf);
-  return besides.filter(({ type }) => CHARGED_BESIDES.has(type)).reduce<Usage>((usage, one) => addUsage(usage, usageOf(one)), usageOf(raw));
+  const steps = listOf(raw.iterations)
+    .map(recordOf)
+    .filter(({ type }) => CHARGED_BESIDES.has(type));
+  if (steps.length === 0) return usageOf(raw);
+  return { ...usageOf(raw), besides: steps.map(usageOf).reduce(addUsage) };
 }
 
 /**
