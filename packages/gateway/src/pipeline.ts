@@ -7,20 +7,21 @@ import {
   PurserError,
   type Reservation,
   type ServiceTier,
-  type Subject,
   type Usage,
 } from "@purser/core";
-import { boundTokens, countTokens, createOutputCounter } from "@purser/core/tokens";
+import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes } from "./body.ts";
-import { type Caller, type Identified, refine } from "./callers/identify.ts";
+import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
+import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
-import type { Dialect, ModelCall, Refusal } from "./dialects/dialect.ts";
-import { longTextBeginning, readJsonBody } from "./dialects/json-body.ts";
+import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { readJsonBody } from "./dialects/json-body.ts";
 import { credentialHeader, forwardedHeaders } from "./headers.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
-import { type Outcome, type RelayOptions, relay } from "./relay.ts";
+import { type RelayOptions, relay } from "./relay.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -46,27 +47,17 @@ interface Exchange {
 }
 
 /** A call that is ready to be admitted. */
-interface Admissible {
-  readonly call: ModelCall;
+interface Admissible extends BudgetedCall {
   readonly caller: Caller;
   readonly provider: Provider;
-  /** The model's name at the provider. */
-  readonly model: string;
-  /** The model's name in the price list. */
-  readonly pricedAs: string;
-  readonly subject: Subject;
-  /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
-  readonly outputTokensMost: number;
 }
-
-type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
 
 /** The life of one call: read, identify, route, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
     const admissible = await readAdmissible(gateway, exchange);
-    const decision = await admit(gateway, exchange, admissible);
+    const decision = await reserveCall(gateway.budgets, exchange.id, admissible);
     if (decision.outcome === "denied") return refuseDenied(exchange, decision);
     await send(gateway, exchange, admissible, decision);
   } catch (error) {
@@ -85,31 +76,11 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   const { provider, model } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
-  const refined = refine(caller.subject, caller.key, { user: call.user, tags: call.tags });
-  const subject = { ...refined, provider: provider.name, model, endpoint: dialect.name };
-  // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
-  const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
-  const modelMost = gateway.prices.card(provider.name, pricedAs, Date.now())?.maxOutputTokens ?? gateway.config.defaultMaxOutput;
-  return { call, caller, provider, model, pricedAs, subject, outputTokensMost: call.outputCap ?? modelMost };
-}
-
-/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-function admit(
-  { budgets }: Gateway,
-  { id, dialect }: Exchange,
-  { call, model, pricedAs, subject, outputTokensMost }: Admissible,
-): Promise<Decision> {
-  const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
-  const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
-  return budgets.reserve({
-    id,
-    subject,
-    pricedAs,
-    input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
-    output: { most: outputTokensMost, least: outputLeast, copies },
-    toolCalls,
-    service,
-  });
+  const { subject, key } = caller;
+  const { config, prices } = gateway;
+  const { defaultMaxOutput } = config;
+  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput });
+  return { ...budgeted, caller, provider };
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. */
@@ -120,7 +91,7 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
   try {
     const outcome = await relay(prepared);
     answerFailure(exchange, outcome);
-    if (reservation) await settle(gateway, exchange, admissible, reservation, outcome);
+    if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
@@ -131,21 +102,18 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
 async function prepare(
   gateway: Gateway,
   { id, request, response, dialect }: Exchange,
-  { call, provider, model, caller, outputTokensMost }: Admissible,
+  admissible: Admissible,
   decision: Admitted,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
+  const { call, provider, model, caller } = admissible;
   try {
-    // Where nothing is limited there is nothing to protect, and a call that names no cap keeps none.
-    const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
-    const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
-    const outputTokens = isLimited ? cap : undefined;
     return {
       upstream: gateway.upstream,
       request: {
         ...targetOf(provider, dialect, request),
         headers: upstreamHeaders(request, provider, caller),
-        body: dialect.writeCall(call, { model, outputTokens }),
+        body: admittedBody(admissible, decision),
         timeoutMs: provider.timeoutMs,
       },
       response,
@@ -158,74 +126,6 @@ async function prepare(
     };
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
-    throw error;
-  }
-}
-
-/** Charges what a call used, or returns its hold. When in doubt, the budget is protected. */
-async function settle(
-  { budgets, onError }: Gateway,
-  { dialect }: Exchange,
-  { call, model }: Admissible,
-  reservation: Reservation,
-  outcome: Outcome,
-): Promise<void> {
-  try {
-    if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
-    else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
-    else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
-    // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
-      await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
-    else await budgets.settle(reservation, await estimatedUsage(dialect, call, model, reservation, outcome), "estimated", outcome.service);
-  } catch (error) {
-    onError(error);
-    // Usage that cannot be charged says nothing. In all other cases the hold stays and is charged at its estimate when its lease runs
-    // out: late truth corrects, nothing is lost.
-    if (error instanceof PurserError && error.code === "amount_too_large")
-      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed").catch(onError);
-  }
-}
-
-function worstUsage({ inputTokens, outputTokens }: Reservation, { copies }: ModelCall): Usage {
-  return { inputTokens, outputTokens: outputTokens * copies };
-}
-
-async function estimatedUsage(
-  dialect: Dialect,
-  call: ModelCall,
-  model: string,
-  reservation: Reservation,
-  { usage, outputTokens }: Outcome & { kind: "answered" },
-): Promise<Usage> {
-  const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
-  return { ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
-}
-
-/** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */
-const BYTES_PER_TOKEN_MOST = 16;
-/** Where a text was cut the count may differ by a token. */
-const CUT_TOKENS = 8;
-
-/**
- * Counts a call's input; anything above the limit means more than that. The beginning of a novel is enough to know that it does not
- * fit: to decode all of it would keep every other call waiting.
- */
-async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
-  const beginning = longTextBeginning(call.body, "messages", limit * BYTES_PER_TOKEN_MOST);
-  if (beginning !== undefined) {
-    const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
-    if (tokens > limit + CUT_TOKENS) return tokens;
-  }
-  return countTokens(model, dialect.countable(call), limit);
-}
-
-/** Nothing where the body is one that a provider may read and we cannot. */
-async function countedInput(dialect: Dialect, call: ModelCall, model: string): Promise<number | undefined> {
-  try {
-    return await countTokens(model, dialect.countable(call));
-  } catch (error) {
-    if (error instanceof PurserError && error.code === "body_invalid") return undefined;
     throw error;
   }
 }

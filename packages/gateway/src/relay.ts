@@ -4,24 +4,8 @@ import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
+import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
-
-/** How a call ended, as far as money is concerned. */
-export type Outcome =
-  /** The provider never got the call. Nothing was written to the client yet. */
-  | { readonly kind: "not-sent"; readonly error: UpstreamError }
-  /** The provider refused the call, and its refusal was passed on. */
-  | { readonly kind: "refused"; readonly status: number }
-  /** An answer passed, whole or in part. Without `usage` the provider reported none, and `outputTokens` is our own count. */
-  | {
-      readonly kind: "answered";
-      readonly usage: Usage | undefined;
-      readonly service: ServiceTier | undefined;
-      readonly outputTokens: () => number;
-      readonly isWhole: boolean;
-    }
-  /** The provider may have got the call, and nothing is known of what became of it. `isClientWaiting`: nothing was written yet. */
-  | { readonly kind: "unknown"; readonly error: UpstreamError; readonly isClientWaiting: boolean };
 
 export interface RelayOptions {
   readonly upstream: Upstream;
@@ -40,15 +24,6 @@ export interface RelayOptions {
 /** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
 const HELD_ANSWER_MOST = 1024 * 1024;
 const CONTENT_LENGTH = new Set(["content-length"]);
-/** A redirect is no answer either: nothing was done for it. */
-const REFUSED_FROM = 300;
-
-/** An answer passed, and nobody here could read what it used. */
-const UNREADABLE: Outcome = {
-  kind: "unknown",
-  error: { wasSent: true, isTimeout: false, cause: new Error("the answer cannot be read") },
-  isClientWaiting: false,
-};
 
 /** Sends a call and passes its answer on, byte by byte as it comes, metering it on the way. Resolves when all is over. */
 export function relay(options: RelayOptions): Promise<Outcome> {
@@ -172,27 +147,8 @@ class Relay implements UpstreamListener {
   #outcome(isWhole: boolean): Outcome {
     if (this.#status >= REFUSED_FROM) return { kind: "refused", status: this.#status };
     if (!this.#isReadable) return UNREADABLE;
-    const { counter } = this.#options;
-    if (this.#stream) {
-      const stream = this.#stream;
-      const { usage, isComplete } = stream;
-      return {
-        kind: "answered",
-        // What a stream says at its beginning holds for the input. Of the output it then knows no more than the first token.
-        usage: isComplete ? usage : usage && inputOf(usage),
-        service: stream.service,
-        outputTokens: () => Math.max(stream.outputTokens(), usage?.outputTokens ?? 0),
-        isWhole: isWhole && isComplete,
-      };
-    }
-    const answer = this.#answer?.read();
-    if (!answer) return UNREADABLE;
-    const { usage, service, text } = answer;
-    const outputTokens = () => {
-      counter.add(text);
-      return counter.tokens();
-    };
-    return { kind: "answered", usage, service, outputTokens, isWhole };
+    if (this.#stream) return streamOutcome(this.#stream, isWhole);
+    return this.#answer ? answerOutcome(this.#answer, this.#options.counter, isWhole) : UNREADABLE;
   }
 
   #writeHead(more: readonly string[], without: ReadonlySet<string>): void {
@@ -218,10 +174,6 @@ class Relay implements UpstreamListener {
     this.#options.response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
-}
-
-function inputOf({ outputTokens: _, reasoningOutputTokens: _r, audioOutputTokens: _a, imageOutputTokens: _i, ...input }: Usage): Usage {
-  return input;
 }
 
 const NONE: ReadonlySet<string> = new Set();

@@ -1,0 +1,140 @@
+import { type Budgets, type Decision, type PriceSource, PurserError, type Reservation, type Subject, type Usage } from "@purser/core";
+import { boundTokens, countTokens } from "@purser/core/tokens";
+import { refine } from "./callers/identify.ts";
+import type { Key } from "./callers/key.ts";
+import type { Dialect, ModelCall } from "./dialects/dialect.ts";
+import { longTextBeginning } from "./dialects/json-body.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
+export interface BudgetedCall {
+  readonly dialect: Dialect;
+  readonly call: ModelCall;
+  /** The model's name at the provider. */
+  readonly model: string;
+  /** The model's name in the price list. */
+  readonly pricedAs: string;
+  readonly subject: Subject;
+  /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
+  readonly outputTokensMost: number;
+}
+
+export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
+
+export interface CallTerms {
+  readonly dialect: Dialect;
+  readonly call: ModelCall;
+  readonly provider: string;
+  readonly model: string;
+  /** Who calls, and the key that says what the body may add to that: none for an owner. */
+  readonly subject: Subject;
+  readonly key: Key | undefined;
+  readonly prices: PriceSource;
+  /** The output cap of a call that names none, to a model whose maximum is unknown. */
+  readonly defaultMaxOutput: number;
+}
+
+/** Says to whom a call is charged, as what, and how long its answer can be. */
+export function budgetedCall({ dialect, call, provider, model, subject, key, prices, defaultMaxOutput }: CallTerms): BudgetedCall {
+  const refined = refine(subject, key, { user: call.user, tags: call.tags });
+  // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
+  const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
+  const modelMost = prices.card(provider, pricedAs, Date.now())?.maxOutputTokens ?? defaultMaxOutput;
+  return {
+    dialect,
+    call,
+    model,
+    pricedAs,
+    subject: { ...refined, provider, model, endpoint: dialect.name },
+    outputTokensMost: call.outputCap ?? modelMost,
+  };
+}
+
+/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
+export function reserveCall(
+  budgets: Budgets,
+  id: string,
+  { dialect, call, model, pricedAs, subject, outputTokensMost }: BudgetedCall,
+): Promise<Decision> {
+  const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
+  const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
+  return budgets.reserve({
+    id,
+    subject,
+    pricedAs,
+    input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
+    output: { most: outputTokensMost, least: outputLeast, copies },
+    toolCalls,
+    service,
+  });
+}
+
+/** The bytes to send for an admitted call. Where nothing is limited there is nothing to protect, and a call that names no cap keeps none. */
+export function admittedBody({ dialect, call, model, outputTokensMost }: BudgetedCall, decision: Admitted): Buffer {
+  const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
+  const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
+  return dialect.writeCall(call, { model, outputTokens: isLimited ? cap : undefined });
+}
+
+/**
+ * Charges what a call used, or returns its hold. When in doubt, the budget is protected. Where it fails the hold stays and is charged at
+ * its estimate when its lease runs out: late truth corrects, nothing is lost.
+ */
+export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reservation: Reservation, outcome: Outcome): Promise<void> {
+  const { call } = budgeted;
+  try {
+    if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
+    else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
+    else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+    // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
+    else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
+      await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
+    else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service);
+  } catch (error) {
+    // Usage that cannot be charged says nothing.
+    if (error instanceof PurserError && error.code === "amount_too_large")
+      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+    throw error;
+  }
+}
+
+function worstUsage({ inputTokens, outputTokens }: Reservation, { copies }: ModelCall): Usage {
+  return { inputTokens, outputTokens: outputTokens * copies };
+}
+
+async function estimatedUsage(
+  { dialect, call, model }: BudgetedCall,
+  reservation: Reservation,
+  { usage, outputTokens }: Outcome & { kind: "answered" },
+): Promise<Usage> {
+  const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
+  return { ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
+}
+
+/** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */
+const BYTES_PER_TOKEN_MOST = 16;
+/** Where a text was cut the count may differ by a token. */
+const CUT_TOKENS = 8;
+
+/**
+ * Counts a call's input; anything above the limit means more than that. The beginning of a novel is enough to know that it does not
+ * fit: to decode all of it would keep every other call waiting.
+ */
+async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
+  const beginning = longTextBeginning(call.body, "messages", limit * BYTES_PER_TOKEN_MOST);
+  if (beginning !== undefined) {
+    const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
+    if (tokens > limit + CUT_TOKENS) return tokens;
+  }
+  return countTokens(model, dialect.countable(call), limit);
+}
+
+/** Nothing where the body is one that a provider may read and we cannot. */
+async function countedInput(dialect: Dialect, call: ModelCall, model: string): Promise<number | undefined> {
+  try {
+    return await countTokens(model, dialect.countable(call));
+  } catch (error) {
+    if (error instanceof PurserError && error.code === "body_invalid") return undefined;
+    throw error;
+  }
+}
