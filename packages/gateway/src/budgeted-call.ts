@@ -81,14 +81,14 @@ export function admittedBody({ dialect, call, model, outputTokensMost }: Budgete
  * its estimate when its lease runs out: late truth corrects, nothing is lost.
  */
 export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reservation: Reservation, outcome: Outcome): Promise<void> {
-  const { call } = budgeted;
+  const { call, dialect } = budgeted;
   try {
     if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
     else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
-      await budgets.settle(reservation, outcome.usage, "confirmed", outcome.service);
+      await budgets.settle(reservation, { ...(dialect.hidesToolCalls && toolsMost(call)), ...outcome.usage }, "confirmed", outcome.service);
     else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service);
   } catch (error) {
     // Usage that cannot be charged says nothing.
@@ -98,8 +98,13 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
   }
 }
 
-function worstUsage({ inputTokens, outputTokens }: Reservation, { copies }: ModelCall): Usage {
-  return { inputTokens, outputTokens: outputTokens * copies };
+function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall): Usage {
+  return { inputTokens, outputTokens: outputTokens * call.copies, ...toolsMost(call) };
+}
+
+/** The tools of a call of which nobody says how often they were used. */
+function toolsMost({ toolCalls }: ModelCall): Usage {
+  return Object.keys(toolCalls).length > 0 ? { toolCalls } : {};
 }
 
 async function estimatedUsage(
@@ -108,7 +113,7 @@ async function estimatedUsage(
   { usage, outputTokens }: Outcome & { kind: "answered" },
 ): Promise<Usage> {
   const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
-  return { ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
+  return { ...toolsMost(call), ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
 }
 
 /** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */

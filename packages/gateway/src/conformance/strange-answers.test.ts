@@ -111,6 +111,17 @@ describe("usage that stands beside the usage", () => {
     assert.equal(settled?.charge.cost, 60_600 * NANODOLLARS.input + 520 * NANODOLLARS.output);
   });
 
+  test("a search that the usage does not mention is charged, also where nobody knows what became of the call", async (context) => {
+    const provider = await startRawProvider(context, answerChat());
+    const budgets = "budgets: [{ name: all, limits: [$10] }]";
+    const stand = await startStand(context, { config: [providersAt(provider.url), budgets].join("\n") });
+    const call = { ...CALL, model: "gpt-4o-search-preview" };
+    await post(stand.url + CHAT.path, call);
+    provider.answer = (response) => response.destroy();
+    await post(stand.url + CHAT.path, call);
+    for (const { charge } of await stand.entries(2, "settled")) assert.ok((charge.cost ?? 0) >= 25_000_000, `${charge.cost}`);
+  });
+
   test("thoughts that only the total shows are charged as output", async (context) => {
     const answer = { ...chatAnswer(TEXT, { input: 9, output: 5 }), usage: { prompt_tokens: 9, completion_tokens: 5, total_tokens: 130 } };
     const stand = await start(context, (response) => writeJson(response, 200, answer));

@@ -67,6 +67,8 @@ export interface Dialect {
   readonly name: DialectName;
   /** Appended to the provider's base URL. */
   readonly path: string;
+  /** Usage does not say how often tools were used that the provider charges for, so that all that a call allows are charged. */
+  readonly hidesToolCalls: boolean;
   /** Reads a call. Throws `body_invalid` with what to do. */
   readCall(body: JsonBody): ModelCall;
   /** The texts of a call, to count it exactly. */

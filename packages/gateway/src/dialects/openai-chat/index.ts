@@ -8,6 +8,7 @@ import { writeError } from "./write-error.ts";
 export const openaiChat: Dialect = {
   name: "openai-chat",
   path: "/chat/completions",
+  hidesToolCalls: true,
   readCall,
   countable,
   writeCall,

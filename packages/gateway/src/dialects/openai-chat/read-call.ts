@@ -17,7 +17,8 @@ import { isRecord, listOf, recordOf } from "../json-value.ts";
 
 /** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_FILE_TOKENS = 100_000;
-const WEB_SEARCHES_MOST = 1;
+/** These models search the web once for every call, asked or not. */
+const SEARCH_MODEL = /search-preview/;
 
 export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
@@ -39,7 +40,7 @@ export function readCall(body: JsonBody): ModelCall {
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
-    toolCalls: body.members.has("web_search_options") ? { web_search: WEB_SEARCHES_MOST } : {},
+    toolCalls: searches(body),
     user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
     tags: textsOf(metadata),
     wantsUsage,
@@ -47,6 +48,11 @@ export function readCall(body: JsonBody): ModelCall {
     service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
     priceVariant: undefined,
   };
+}
+
+function searches(body: JsonBody): Record<string, number> {
+  if (SEARCH_MODEL.test(requiredText(body, "model"))) return { web_search_preview: 1 };
+  return optionalObject(body, "web_search_options") === undefined ? {} : { web_search: 1 };
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
