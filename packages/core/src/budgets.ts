@@ -132,11 +132,17 @@ export class Budgets {
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
   async balances(filter: { readonly budget?: string; readonly subject?: Subject } = {}): Promise<readonly Balance[]> {
     const { budget, subject } = filter;
-    const counters = await this.#store.counters(budget === undefined ? {} : { budget });
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
+    const keys = subject && this.#keysOf(wanted, subject);
+    const counters = await this.#store.counters({ ...(budget !== undefined && { budget }), ...(keys && { keys }) });
     return this.#counters.balances(wanted, counters, this.#now(), subject);
+  }
+
+  #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {
+    const now = this.#now();
+    return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
   }
 
   /** Waits for what was written down in the background. */

@@ -1,6 +1,6 @@
 import { apply, type Command, type Counter, createState, type Results, type State } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
-import { LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
+import { type CounterFilter, LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
 
 export interface MemoryStoreOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -32,9 +32,10 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
 }
 
 /** Copies of the counters that a filter asks for. */
-export function selectCounters(state: State, { budget }: { readonly budget?: string }): readonly Counter[] {
+export function selectCounters({ counters }: State, { budget, keys }: CounterFilter): readonly Counter[] {
   const selected: Counter[] = [];
-  for (const counter of state.counters.values()) if (budget === undefined || counter.ref.budget === budget) selected.push({ ...counter });
+  const candidates = keys ? keys.map((key) => counters.get(key)) : counters.values();
+  for (const counter of candidates) if (counter && (budget === undefined || counter.ref.budget === budget)) selected.push({ ...counter });
   return selected;
 }
 

@@ -32,12 +32,18 @@ export interface Store {
   expire(): Promise<ExpireResult>;
   /** Writes down a refusal or an adjustment. */
   record(entry: Recordable): Promise<void>;
-  /** All counters, or those of one budget, as they stand now. */
-  counters(filter?: { readonly budget?: string }): Promise<readonly Readonly<Counter>[]>;
+  /** All counters, or those that a filter asks for, as they stand now. */
+  counters(filter?: CounterFilter): Promise<readonly Readonly<Counter>[]>;
   /** The entries that a query asks for, oldest first. */
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+}
+
+/** Which counters to read: those of one budget, or those with these keys. There may be very many, so whoever knows the keys names them. */
+export interface CounterFilter {
+  readonly budget?: string;
+  readonly keys?: readonly string[];
 }
 
 /** Which entries of the ledger to read. All conditions hold together. */

@@ -298,12 +298,18 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await seqs({ kinds: ["reserved"], most: 2, newest: true }), [5, 7]);
   }),
 
-  law("the balances of one budget can be read alone", async ({ store }) => {
+  law("the balances of one budget, or those that are named, can be read alone", async ({ store }) => {
     const limits = [sampleLimit({ amount: 100 }), sampleLimit({ budget: "team", amount: 100 })];
     await store.reserve(sampleCall({ id: "a", limits, input: 10 }));
     assert.deepEqual(
       (await store.counters({ budget: "team" })).map(({ ref, held }) => [ref.budget, held]),
       [["team", 10]],
+    );
+    const [, { counter }] = limits as [unknown, { counter: { key: string } }];
+    const named = await store.counters({ keys: [counter.key, "nobody's"] });
+    assert.deepEqual(
+      named.map(({ ref, held }) => [ref.key, held]),
+      [[counter.key, 10]],
     );
   }),
 

@@ -2,7 +2,7 @@ import { apply, type Command, type Counter, type ReserveCommand, type Results, t
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { selectCounters } from "../memory.ts";
-import type { LedgerQuery, Store } from "../store.ts";
+import type { CounterFilter, LedgerQuery, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder, KEEP_CLOSED_MS } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
@@ -100,7 +100,7 @@ export class DurableStore implements SqliteStore {
     await this.#writeSnapshot();
   }
 
-  async counters(filter: { readonly budget?: string } = {}): Promise<readonly Readonly<Counter>[]> {
+  async counters(filter: CounterFilter = {}): Promise<readonly Readonly<Counter>[]> {
     return selectCounters(this.#state, filter);
   }
 
