@@ -1,6 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { PurserError } from "@purser/core";
 
+const SMALL_CHUNK = 1_024;
+const SMALL_CHUNKS_MOST = 1_024;
+
 /** The whole body of a request. Throws `body_too_large` as soon as it is known to be. */
 export function readBytes(request: IncomingMessage, most: number): Promise<Buffer> {
   const { "content-length": length, "content-encoding": encoding } = request.headers;
@@ -10,6 +13,12 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
   if (length !== undefined && Number(length) > most) return Promise.reject(tooLarge(Number(length), most));
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
+    /** Small chunks, put together before they are so many that keeping them apart takes more room than they have bytes. */
+    let small: Buffer[] = [];
+    const gather = () => {
+      if (small.length > 0) chunks.push(small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small));
+      small = [];
+    };
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
@@ -17,10 +26,14 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
         request.pause();
         reject(tooLarge(bytes, most));
       } else {
-        chunks.push(chunk);
+        small.push(chunk);
+        if (chunk.length >= SMALL_CHUNK || small.length >= SMALL_CHUNKS_MOST) gather();
       }
     });
-    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes)));
+    request.on("end", () => {
+      gather();
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
+    });
     const brokenOff = (cause?: Error) => reject(new PurserError("body_invalid", "The request was broken off before its end.", { cause }));
     request.on("error", brokenOff);
     // Every request closes; only one that did not come whole was broken off.
