@@ -41,7 +41,7 @@ export interface BudgetsOptions {
 type Configuration = Pick<BudgetsOptions, "budgets" | "prices" | "allowances">;
 
 /** Budgets over a store: the one path on which every call is admitted, settled and returned. */
-export class Budgets {
+export class Budgets implements PriceSource {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
@@ -145,6 +145,19 @@ export class Budgets {
     return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
   }
 
+  /** The price of a model as it stands; nothing where it has none. */
+  card(provider: string, model: string, at: number = this.#now()): RateCard | undefined {
+    return this.#prices.card(provider, model, at);
+  }
+
+  /** Takes care of work that no caller waits for: `close` does, and `onError` is told of its failure. What is returned never fails. */
+  async background(work: Promise<unknown>): Promise<void> {
+    const owned = work.catch(this.#onError);
+    this.#background.add(owned);
+    await owned;
+    this.#background.delete(owned);
+  }
+
   /** Waits for what was written down in the background. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#background);
@@ -174,9 +187,7 @@ export class Budgets {
   }
 
   #recordDenial(call: Call, { reason, message }: Denial, detail: CallDetail): void {
-    const recorded = this.#store.record({ kind: "denied", reservation: call.id, postings: [], reason, message, detail });
-    const owned = recorded.catch(this.#onError).finally(() => this.#background.delete(owned));
-    this.#background.add(owned);
+    void this.background(this.#store.record({ kind: "denied", reservation: call.id, postings: [], reason, message, detail }));
   }
 }
 

@@ -110,7 +110,8 @@ export async function eventually<Value>(what: string, look: () => Promise<Value 
   }
 }
 
-async function readLedger(store: Store, kinds: readonly EntryKind[]): Promise<readonly Entry[]> {
+/** The whole ledger of a store, oldest first. */
+export async function readLedger(store: Store, kinds: readonly EntryKind[]): Promise<readonly Entry[]> {
   const entries: Entry[] = [];
   for (;;) {
     const page = await store.entries({ after: entries.at(-1)?.seq ?? 0, ...(kinds.length > 0 && { kinds }) });
@@ -119,7 +120,8 @@ async function readLedger(store: Store, kinds: readonly EntryKind[]): Promise<re
   }
 }
 
-async function checkBooks(store: Store): Promise<void> {
+/** No hold is left, and every balance is the sum of its entries. Waits for calls that are still being settled. */
+export async function checkBooks(store: Store): Promise<void> {
   await eventually("the last hold to end", async () => {
     const counters = await store.counters();
     return counters.every(({ held }) => held === 0) || undefined;
