@@ -236,8 +236,18 @@ describe("a fetch with a budget", () => {
     // The rest is not written before the beginning was read.
     provider.answer(undefined as never, undefined as never);
     while (!(await reader.read()).done);
-    assert.equal((await readLedger(library.store, ["settled"])).length, 1, "the end is seen when the call is settled");
     assert.deepEqual(await checkCharged(library, "confirmed"), { input: 7, output: 3 });
+  });
+
+  test("an answer without usage is counted by us and charged as an estimate", async (context) => {
+    const provider = await startRawProvider(context, (response) =>
+      writeJson(response, 200, { choices: [{ message: { content: "Aye, aye." } }] }),
+    );
+    const library = openLibrary();
+    await readAnswer(await houseFetch(library)(`${provider.url}/v1/chat/completions`, callOf()));
+    assert.equal((await readLedger(library.store, ["settled"])).length, 1);
+    const { input, output } = await checkCharged(library, "estimated");
+    assert.ok(input > 1 && input < 20 && output > 1 && output < 8, `${input} tokens in, ${output} out`);
   });
 
   test("bodies are read in whatever form they are given", async (context) => {
