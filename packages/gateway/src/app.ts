@@ -2,9 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, PurserError, type Reservation, type Store } from "@purser/core";
+import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -74,7 +75,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   };
   let isDraining = false;
   const calls = new Set<Promise<void>>();
-  const admin = createAdmin({ budgets, store, keys, prices: { card: (...model) => gateway.prices.card(...model) } });
+  const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
+  const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
+  const admin = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,

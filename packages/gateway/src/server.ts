@@ -139,7 +139,10 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
     return problem(response, 400, "body_invalid", "The body is not valid JSON.");
   }
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
-  const answer = await state.admin({ method: request.method ?? "GET", path: pathname, query: searchParams, body });
+  const { method = "GET", headers } = request;
+  const { subject } = identified.caller;
+  const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
 }
 

@@ -1,3 +1,6 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { ERROR_CODES, type ErrorCode, type Subject } from "@purser/core";
+
 /** A request to the admin API, already authenticated as one of the owner. */
 export interface AdminRequest {
   readonly method: string;
@@ -6,12 +9,25 @@ export interface AdminRequest {
   readonly query: URLSearchParams;
   /** Parsed JSON; undefined without a body. */
   readonly body: unknown;
+  readonly headers?: IncomingHttpHeaders;
+  /** What the credentials and the `x-purser-` headers say about who a call is for. */
+  readonly subject?: Subject;
 }
 
 /** An answer of the admin API: JSON, or an RFC 9457 problem where the status is 400 or above. */
 export interface AdminResponse {
   readonly status: number;
   readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type Admin = (request: AdminRequest) => Promise<AdminResponse>;
+
+export function ok(body: unknown): AdminResponse {
+  return { status: 200, body };
+}
+
+/** An RFC 9457 problem with our code. */
+export function problem(status: number, code: ErrorCode, detail: string): AdminResponse & { readonly body: object } {
+  return { status, body: { type: `urn:purser:error:${code}`, title: ERROR_CODES[code], status, detail, code } };
+}

@@ -178,8 +178,11 @@ function windowName(window: string): string {
 }
 
 /** `{ inputTokens: 12 }` as `{ input_tokens: 12 }`. The names of tools stay as the provider writes them. */
-function usageJson(usage: Usage): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(usage).map(([kind, value]) => [kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]),
-  );
+export function usageJson(usage: Usage): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(usage).map(([kind, value]) => [usageField(kind), value]));
+}
+
+/** The field of a kind of usage in JSON. */
+export function usageField(kind: string): string {
+  return kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -85,6 +85,91 @@ export const OPENAPI = {
         },
       },
     },
+    "/api/decisions": {
+      post: {
+        operationId: "reserveCall",
+        summary: "Holds the most that a call can use on every budget that it belongs to, or says why not: for calls that others send.",
+        parameters: [
+          { name: "Idempotency-Key", in: "header", description: "The id, where the body has none.", schema: { type: "string" } },
+        ],
+        requestBody: body("AskedCall"),
+        responses: { 200: json("It may be sent.", ref("schemas", "Decision")), default: ref("responses", "Refusal") },
+      },
+    },
+    "/api/decisions/{id}/settle": {
+      post: {
+        operationId: "settleCall",
+        summary:
+          "Replaces the hold by what the call used. Said late, it corrects what was charged when the lease ran out; said twice, it is charged once.",
+        parameters: [id("The id of the decision.")],
+        requestBody: body("ReportedUsage"),
+        responses: {
+          200: json("What the call is charged.", {
+            type: "object",
+            required: ["id", "outcome", "usage", "cost_nanodollars", "certainty"],
+            properties: {
+              id: { type: "string" },
+              outcome: { enum: ["settled", "corrected", "duplicate"] },
+              usage: { type: ["object", "null"] },
+              cost_nanodollars: { type: ["integer", "null"] },
+              certainty: { enum: ["confirmed", "estimated", "unconfirmed", null] },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/decisions/{id}/release": {
+      post: {
+        operationId: "releaseCall",
+        summary: "Returns the hold of a call that was never sent, or that costs nothing.",
+        parameters: [id("The id of the decision.")],
+        requestBody: {
+          content: {
+            "application/json": {
+              schema: { type: "object", additionalProperties: false, properties: { why: { type: "string", maxLength: 256 } } },
+            },
+          },
+        },
+        responses: {
+          200: json("It is returned.", {
+            type: "object",
+            required: ["id", "outcome"],
+            properties: { id: { type: "string" }, outcome: { enum: ["released", "corrected", "duplicate"] } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/decisions/{id}/extend": {
+      post: {
+        operationId: "extendCall",
+        summary: "Renews the lease of a call that is still in flight.",
+        parameters: [id("The id of the decision.")],
+        requestBody: {
+          required: true,
+          content: {
+            "application/json": {
+              schema: {
+                type: "object",
+                additionalProperties: false,
+                required: ["lease_seconds"],
+                properties: { lease_seconds: leaseSeconds() },
+              },
+            },
+          },
+        },
+        responses: {
+          200: json("It is renewed.", {
+            type: "object",
+            required: ["id", "outcome", "expires_at"],
+            properties: { id: { type: "string" }, outcome: { const: "extended" }, expires_at: { type: "string", format: "date-time" } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/authorize": { get: authorization("authorizeCall"), post: authorization("authorizeCallByPost") },
     "/api/openapi.json": {
       get: {
         operationId: "getOpenapi",
@@ -105,6 +190,10 @@ export const OPENAPI = {
       Problem: {
         description: "What went wrong and what to do.",
         content: { "application/problem+json": { schema: ref("schemas", "Problem") } },
+      },
+      Refusal: {
+        description: "Why the call may not be sent: 402, 429, 413, 400 or 503, with the headers that the gateway's own refusals have.",
+        content: { "application/problem+json": { schema: ref("schemas", "Refusal") } },
       },
     },
     schemas: {
@@ -189,6 +278,94 @@ export const OPENAPI = {
         required: ["name"],
         properties: { ...keyProperties(), expires_at: { type: ["string", "null"], format: "date-time" } },
       },
+      AskedCall: {
+        type: "object",
+        additionalProperties: false,
+        required: ["subject", "max_output_tokens"],
+        oneOf: [{ required: ["input_tokens"] }, { required: ["text"] }],
+        properties: {
+          id: { type: "string", pattern: "^[\\w.:-]{1,128}$", description: "Chosen by you: asked again, it holds nothing twice." },
+          subject: {
+            type: "object",
+            required: ["provider", "model"],
+            description: "Who the call is charged to, and where it goes.",
+            examples: [{ team: "support", user: "ann", provider: "openai", model: "gpt-4o", tags: { customer: "acme" } }],
+          },
+          input_tokens: amount("The tokens of the input, or more."),
+          text: { type: "string", description: "The text of the input, to be counted here. It is not kept." },
+          max_output_tokens: amount("The output cap of one answer."),
+          least_output_tokens: amount("The cap is not lowered below this."),
+          copies: { type: "integer", minimum: 1, maximum: 1000, default: 1, description: "How many answers are asked for." },
+          tool_calls: {
+            type: "object",
+            description: "The most calls of tools that are charged by the call.",
+            examples: [{ web_search: 3 }],
+          },
+          lease_seconds: leaseSeconds(),
+        },
+      },
+      Decision: {
+        type: "object",
+        required: ["outcome", "output_tokens"],
+        properties: {
+          outcome: {
+            enum: ["allowed", "uncounted"],
+            description: "uncounted: the store is down and the budgets say to go on. There is nothing to settle.",
+          },
+          id: { type: "string" },
+          output_tokens: amount("The output cap to send: what was asked, or what fits."),
+          input_tokens: amount("Held for the input."),
+          expires_at: {
+            type: "string",
+            format: "date-time",
+            description: "The call is charged at its estimate if it is not settled by then.",
+          },
+          balances: { type: "array", items: ref("schemas", "Balance"), description: "Every limit that applies, the tightest first." },
+          message: { type: "string" },
+        },
+      },
+      ReportedUsage: {
+        type: "object",
+        additionalProperties: false,
+        required: ["usage"],
+        properties: {
+          usage: {
+            type: "object",
+            additionalProperties: false,
+            description: "Tokens by kind. Leave out what is not known: a total that nobody knows is charged as it was held.",
+            properties: {
+              input_tokens: amount("All of the input, cached parts included."),
+              cache_read_input_tokens: amount(),
+              cache_write_input_tokens: amount("For 5 minutes and for 1 hour together."),
+              cache_write1h_input_tokens: amount(),
+              audio_input_tokens: amount(),
+              image_input_tokens: amount(),
+              output_tokens: amount("All of the output, reasoning included."),
+              reasoning_output_tokens: amount(),
+              audio_output_tokens: amount(),
+              image_output_tokens: amount(),
+              tool_calls: { type: "object" },
+            },
+          },
+          certainty: {
+            enum: ["confirmed", "estimated", "unconfirmed"],
+            default: "confirmed",
+            description: "confirmed: the provider said so.",
+          },
+        },
+      },
+      Refusal: {
+        allOf: [
+          ref("schemas", "Problem"),
+          {
+            type: "object",
+            properties: {
+              id: { type: "string" },
+              budget: { type: "object", description: "The budget that refuses, as in the gateway's own refusals." },
+            },
+          },
+        ],
+      },
       Problem: {
         type: "object",
         description: "RFC 9457.",
@@ -215,6 +392,41 @@ function ref(kind: "schemas" | "responses", name: string) {
 
 function list(schema: string) {
   return { type: "object", required: ["data"], properties: { data: { type: "array", items: ref("schemas", schema) } } };
+}
+
+function body(schema: string) {
+  return { required: true, content: { "application/json": { schema: ref("schemas", schema) } } };
+}
+
+/** The decision in headers, by either method. */
+function authorization(operationId: string) {
+  return {
+    operationId,
+    summary: "The same decision in headers: for nginx's auth_request and Envoy's ext_authz.",
+    parameters: [
+      ...["provider", "model", "input-tokens", "max-output-tokens"].map((name) => purserHeader(name, true)),
+      ...["least-output-tokens", "copies", "lease-seconds", "decision-id"].map((name) => purserHeader(name, false)),
+      ...["org", "team", "product", "feature", "user", "tier", "session", "task", "tags"].map((name) => purserHeader(name, false)),
+      {
+        name: "status",
+        in: "query",
+        description: "`exact`: a refusal has its own status. Without it, it has 403, and its own one in x-purser-status.",
+        schema: { const: "exact" },
+      },
+    ],
+    responses: {
+      200: json("It may be sent; see x-purser-decision-id and x-purser-output-tokens.", ref("schemas", "Decision")),
+      default: ref("responses", "Refusal"),
+    },
+  };
+}
+
+function purserHeader(name: string, required: boolean) {
+  return { name: `x-purser-${name}`, in: "header", required, schema: { type: "string" } };
+}
+
+function leaseSeconds() {
+  return { type: "integer", minimum: 1, maximum: 86_400, default: 600, description: "How long the hold lives without being extended." };
 }
 
 function id(description: string) {

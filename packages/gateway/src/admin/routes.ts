@@ -1,8 +1,10 @@
-import { type Budgets, type Entry, ERROR_CODES, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
+import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Keys } from "../callers/key.ts";
-import type { Admin, AdminRequest, AdminResponse } from "./admin.ts";
+import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
 import { balanceJson } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
+import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
+import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
 
@@ -10,6 +12,8 @@ export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
+  /** Decides calls of other gateways; none where no gateway runs. */
+  readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -23,7 +27,7 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -33,12 +37,30 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
+  { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
+  {
+    method: "POST",
+    path: "/api/decisions/{id}/settle",
+    run: async (parts, { body }, id) => decisionsOf(parts).settle(id, readReportedUsage(body)),
+  },
+  {
+    method: "POST",
+    path: "/api/decisions/{id}/release",
+    run: async (parts, { body }, id) => decisionsOf(parts).release(id, readRelease(body)),
+  },
+  {
+    method: "POST",
+    path: "/api/decisions/{id}/extend",
+    run: async (parts, { body }, id) => decisionsOf(parts).extend(id, readExtension(body)),
+  },
+  { method: "GET", path: "/api/authorize", run: authorize },
+  { method: "POST", path: "/api/authorize", run: authorize },
   { method: "GET", path: "/api/openapi.json", run: async () => ok(OPENAPI) },
 ];
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ budgets, store, keys, prices, now = Date.now }: AdminOptions): Admin {
-  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }) };
+export function createAdmin({ budgets, store, keys, prices, decisions, now = Date.now }: AdminOptions): Admin {
+  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }), ...(decisions && { decisions }) };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -53,7 +75,7 @@ export function createAdmin({ budgets, store, keys, prices, now = Date.now }: Ad
     try {
       return await found.route.run(parts, request, found.id);
     } catch (error) {
-      if (error instanceof PurserError) return problem(statusOf(error.code), error.code, error.message);
+      if (error instanceof PurserError) return errorAnswer(error);
       throw error;
     }
   };
@@ -115,11 +137,27 @@ async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): P
   return problem(404, "key_invalid", `There is no key "${id}". \`GET /api/keys\` lists them.`);
 }
 
+/** For gateways that ask in headers and read headers only. */
+async function authorize(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const isExact = request.query.get("status") === "exact";
+  try {
+    return authorizationAnswer(await decisionsOf(parts).reserve(readAuthorization(request)), isExact);
+  } catch (error) {
+    if (error instanceof PurserError) return authorizationAnswer(errorAnswer(error), isExact);
+    throw error;
+  }
+}
+
+function decisionsOf({ decisions }: Parts): Decisions {
+  if (decisions) return decisions;
+  throw new PurserError("route_unknown", "Calls are decided by a gateway that runs. Start it: purser serve.");
+}
+
 /** The value of `{id}`, an empty text for a path without one, or undefined where the path is another. */
 function matchPath(pattern: string, path: string): string | undefined {
   const [start, end] = pattern.split("{id}") as [string, string?];
   if (end === undefined) return path === pattern ? "" : undefined;
-  const id = path.startsWith(start) ? path.slice(start.length) : "";
+  const id = path.startsWith(start) && path.endsWith(end) ? path.slice(start.length, path.length - end.length) : "";
   if (id === "" || id.includes("/")) return undefined;
   try {
     return decodeURIComponent(id);
@@ -133,17 +171,12 @@ function routeUnknown({ method, path }: AdminRequest, methods: readonly string[]
   return problem(404, "route_unknown", `There is no ${path}. \`GET /api/openapi.json\` lists every route.`);
 }
 
-function ok(body: unknown): AdminResponse {
-  return { status: 200, body };
-}
-
-/** An RFC 9457 problem with our code. */
-function problem(status: number, code: ErrorCode, detail: string): AdminResponse {
-  return { status, body: { type: `urn:purser:error:${code}`, title: ERROR_CODES[code], status, detail, code } };
+function errorAnswer({ code, message }: PurserError): AdminResponse {
+  return problem(statusOf(code), code, message);
 }
 
 function statusOf(code: ErrorCode): number {
-  if (code === "reservation_unknown") return 404;
+  if (code === "reservation_unknown" || code === "route_unknown") return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
   if (code === "store_locked") return 409;
   return code === "internal" ? 500 : 400;
