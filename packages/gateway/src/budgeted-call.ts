@@ -84,11 +84,16 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
   const { call, dialect } = budgeted;
   try {
     if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
+    else if (outcome.kind === "refused" && PERHAPS_MADE.has(outcome.status))
+      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
     else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
       await budgets.settle(reservation, { ...(dialect.hidesToolCalls && toolsMost(call)), ...outcome.usage }, "confirmed", outcome.service);
+    // Of a model that thinks unseen the visible part may be the smallest.
+    else if (!outcome.isWhole && call.hidesReasoning)
+      await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
     else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service);
   } catch (error) {
     // Usage that cannot be charged says nothing.
@@ -97,6 +102,9 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     throw error;
   }
 }
+
+/** What proxies in front of a provider answer when they lost patience or the connection: the call may well have been made. */
+const PERHAPS_MADE: ReadonlySet<number> = new Set([408, 499, 504, 520, 521, 522, 523, 524, 525, 526, 527]);
 
 function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall): Usage {
   return { inputTokens, outputTokens: outputTokens * call.copies, ...toolsMost(call) };

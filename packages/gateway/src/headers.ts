@@ -41,14 +41,22 @@ const NOT_RETURNED = new Set([
   "alt-svc",
 ]);
 
+/** Headers that choose whose account pays. With a key that is ours, that is ours to choose. */
+export const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(["openai-organization", "openai-project", "x-goog-user-project"]);
+
 /** The headers to send to a provider: the caller's own, but for what belongs to the connection, to us, or names who they are. */
-export function forwardedHeaders(raw: readonly string[], extra: Readonly<Record<string, string>>): string[] {
+export function forwardedHeaders(
+  raw: readonly string[],
+  extra: Readonly<Record<string, string>>,
+  withheld: ReadonlySet<string> = NONE,
+): string[] {
   const headers: string[] = [];
   const connection = namesInConnection(raw);
   const replaced = new Set(Object.keys(extra).map((name) => name.toLowerCase()));
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
-    if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || replaced.has(name)) continue;
+    if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || replaced.has(name) || withheld.has(name))
+      continue;
     headers.push(name, raw[i + 1] as string);
   }
   // Compressed answers could not be metered.

@@ -16,7 +16,7 @@ import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
-import { credentialHeader, forwardedHeaders } from "./headers.ts";
+import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -173,7 +173,8 @@ function upstreamHeaders(request: IncomingMessage, provider: Provider, { provide
       : providerKey !== undefined
         ? credentialHeader(header, providerKey)
         : {};
-  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential });
+  const withheld = provider.apiKey === undefined ? undefined : ACCOUNT_HEADERS;
+  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
 }
 
 function answerHeaders({ expose }: Config, id: string, decision: Decision): readonly string[] {

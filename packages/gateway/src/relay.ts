@@ -136,12 +136,16 @@ class Relay implements UpstreamListener {
     if (response.headersSent) response.destroy();
   }
 
-  /** A stream that nobody reads is given up. Anything else is read to its end: it is paid for, and its end says how much. */
+  /**
+   * A stream that nobody reads is given up, as far as what passed says what it cost. Anything else is read to its end: it is paid for, and
+   * its end says how much.
+   */
   readonly #clientLeft = (): void => {
     if (this.#options.response.writableFinished || this.#isOver || this.#isClientGone) return;
     this.#isClientGone = true;
     this.#options.response.emit("drain");
-    if (this.#options.call.stream && this.#options.onDisconnect === "abort") this.#abort();
+    const { call, onDisconnect } = this.#options;
+    if (call.stream && !call.hidesReasoning && onDisconnect === "abort") this.#abort();
   };
 
   #outcome(isWhole: boolean): Outcome {

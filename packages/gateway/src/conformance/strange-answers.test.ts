@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { FORMATS, JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
@@ -8,6 +9,7 @@ import {
   CHAT_DONE,
   chatAnswer,
   chatEvent,
+  chatUsageEvent,
   messageAnswer,
   STREAM_HEADERS,
   startRawProvider,
@@ -92,6 +94,59 @@ describe("answers that no provider should give", () => {
     const [settled] = await stand.entries(1, "settled");
     assert.equal(settled?.charge.cost, 10 * (NANODOLLARS.input + NANODOLLARS.output));
   });
+});
+
+describe("models that think where nobody sees it", () => {
+  const THINKING = { ...CALL, model: "o3", stream: true };
+
+  test("a caller who leaves is charged what the provider says in the end, not what was visible", async (context) => {
+    let opened: ServerResponse | undefined;
+    const stand = await start(context, (response) => {
+      opened = response;
+      response.writeHead(200, STREAM_HEADERS).write(chatEvent("Hm."));
+    });
+    const abort = new AbortController();
+    const body = JSON.stringify(THINKING);
+    const response = await fetch(stand.url + CHAT.path, { method: "POST", headers: JSON_HEADERS, body, signal: abort.signal });
+    await response.body?.getReader().read();
+    abort.abort();
+    opened?.end(chatUsageEvent({ input: 9, output: 95 }) + CHAT_DONE);
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.certainty, "confirmed");
+    assert.equal(settled?.charge.usage.outputTokens, 95);
+    await stand.checkBooks();
+  });
+
+  test("a stream that the provider cuts is charged at the most it can have cost", async (context) => {
+    const stand = await start(context, (response) => {
+      response.writeHead(200, STREAM_HEADERS).write(chatEvent("Hm."), () => response.socket?.destroy());
+    });
+    await assert.rejects(post(stand.url + CHAT.path, THINKING));
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.certainty, "unconfirmed");
+    assert.equal(settled?.charge.usage.outputTokens, THINKING.max_tokens);
+    await stand.checkBooks();
+  });
+});
+
+describe("answers of proxies in front of a provider", () => {
+  for (const status of [408, 504, 524]) {
+    test(`${status} may follow a call that was made, so its estimate is charged`, async (context) => {
+      const stand = await start(context, (response) => writeJson(response, status, { error: { message: "too slow" } }));
+      assert.equal((await post(stand.url + CHAT.path, CALL)).status, status);
+      const [settled] = await stand.entries(1, "settled");
+      assert.equal(settled?.charge.certainty, "unconfirmed");
+      await stand.checkBooks();
+    });
+  }
+});
+
+test("a caller cannot choose whose account pays for a key that is not theirs", async (context) => {
+  const provider = await startRawProvider(context, answerChat());
+  const stand = await startStand(context, { config: [providersAt(provider.url), PRICES].join("\n") });
+  await post(stand.url + CHAT.path, CALL, { "openai-organization": "org-other", "openai-project": "proj-other", "openai-beta": "x" });
+  const { headers } = provider.received[0] ?? assert.fail();
+  assert.deepEqual([headers["openai-organization"], headers["openai-project"], headers["openai-beta"]], [undefined, undefined, "x"]);
 });
 
 describe("usage that stands beside the usage", () => {

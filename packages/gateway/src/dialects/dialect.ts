@@ -26,6 +26,8 @@ export interface ModelCall {
   readonly tags: Readonly<Record<string, string>>;
   /** Whether the caller asked to see usage in the stream. */
   readonly wantsUsage: boolean;
+  /** Whether the model thinks where nobody sees it, and charges for it: what passed of a cut answer then says little of what it cost. */
+  readonly hidesReasoning: boolean;
   /** The tier that the call asks for, as far as it can cost more. */
   readonly service: ServiceTier;
   /** A mode that is priced as a model of its own: `fast` makes `claude-opus-4-6` be priced as `claude-opus-4-6-fast`. */

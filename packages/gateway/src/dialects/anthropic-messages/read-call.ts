@@ -43,6 +43,8 @@ export function readCall(body: JsonBody): ModelCall {
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
     wantsUsage: true,
+    // What is shown of thinking is a summary.
+    hidesReasoning: thinking !== undefined && thinking.type !== "disabled",
     service: "standard",
     priceVariant: optionalText(body, "speed") === "fast" ? "fast" : undefined,
   };

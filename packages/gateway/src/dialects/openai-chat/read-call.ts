@@ -19,6 +19,8 @@ import { isRecord, listOf, recordOf } from "../json-value.ts";
 const UNSEEN_FILE_TOKENS = 100_000;
 /** These models search the web once for every call, asked or not. */
 const SEARCH_MODEL = /search-preview/;
+/** Models whose reasoning is charged and not shown, or shown as a summary. */
+const HIDES_REASONING = /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex|gemini-(?:2\.5|[3-9])|grok-(?:3-mini|[4-9]))/;
 
 export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
@@ -29,10 +31,11 @@ export function readCall(body: JsonBody): ModelCall {
   const wantsUsage = optionalObject(body, "stream_options")?.include_usage ?? false;
   if (typeof wantsUsage !== "boolean") throw invalid('The field "stream_options.include_usage" must be true or false.');
   const metadata = optionalObject(body, "metadata") ?? {};
+  const model = requiredText(body, "model");
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
   return {
     body,
-    model: requiredText(body, "model"),
+    model,
     stream: optionalBoolean(body, "stream"),
     outputCap: caps[0] ?? caps[1],
     outputLeast: 1,
@@ -44,6 +47,7 @@ export function readCall(body: JsonBody): ModelCall {
     user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
     tags: textsOf(metadata),
     wantsUsage,
+    hidesReasoning: HIDES_REASONING.test(model.slice(model.lastIndexOf("/") + 1)),
     // Flex costs less, but a call may be served at the standard tier; priority costs more.
     service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
     priceVariant: undefined,
