@@ -89,3 +89,10 @@ test("a list of models allows these and no other", () => {
   assert.ok(!allowsModel("gpt-4o-mini") && !allowsModel(""));
   assert.ok(defineBudget({ name: "team" }).allowsModel("anything"));
 });
+
+test("a model spelled in capitals is in the budgets of the model, and has no balance of its own", () => {
+  const budget = defineBudget({ name: "one", for: { model: "gpt-4o" }, per: "model", request: { models: ["GPT-4o*"] } });
+  assert.ok(budget.selects({ model: "GPT-4o" }));
+  assert.ok(budget.allowsModel("gpt-4O-mini"));
+  assert.equal(subjectLabel(budget, { model: "GPT-4o" }), subjectLabel(budget, { model: "gpt-4o" }));
+});

@@ -4,6 +4,7 @@ import {
   ATTRIBUTES,
   compilePattern,
   compileSelector,
+  foldModel,
   isSubjectPath,
   type Selector,
   type Subject,
@@ -75,7 +76,7 @@ export function defineBudget(input: BudgetInput): Budget {
   checkPaths(input.name, [...Object.keys(input.for ?? {}), ...per]);
   const { maxInput, maxOutput, maxTotal } = input.request ?? {};
   checkTokens(input.name, { maxInput, maxOutput, maxTotal, minOutput: input.minOutput });
-  const models = input.request?.models?.map(compilePattern);
+  const models = input.request?.models?.map((pattern) => compilePattern(foldModel(pattern)));
   return {
     name: input.name,
     selector: input.for ?? {},
@@ -88,7 +89,7 @@ export function defineBudget(input: BudgetInput): Budget {
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
     onStoreFailure: input.onStoreFailure ?? "closed",
     selects: compileSelection(input.for ?? {}, per),
-    allowsModel: (model) => models === undefined || models.some((matches) => matches(model)),
+    allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
 }
 
@@ -109,7 +110,8 @@ export function subjectLabel({ per }: Pick<Budget, "per">, subject: Subject): st
   if (per.length === 0) return "";
   return per
     .map((path) => {
-      const value = subjectValue(subject, path);
+      const given = subjectValue(subject, path);
+      const value = path === "model" && given !== undefined ? foldModel(given) : given;
       return `${path}=${value === undefined ? NO_VALUE : escapeLabel(value)}`;
     })
     .join(",");

@@ -43,14 +43,20 @@ export type Selector = { readonly [path in SubjectPath]?: string | readonly stri
 /** A selector compiled once, asked for every call. */
 export function compileSelector(selector: Selector): (subject: Subject) => boolean {
   const tests = Object.entries(selector).map(([path, wanted]) => {
-    const patterns = (typeof wanted === "string" ? [wanted] : (wanted ?? [])).map(compilePattern);
-    return { path: path as SubjectPath, patterns };
+    const fold = path === "model" ? foldModel : (value: string) => value;
+    const patterns = (typeof wanted === "string" ? [wanted] : (wanted ?? [])).map((pattern) => compilePattern(fold(pattern)));
+    return { path: path as SubjectPath, patterns, fold };
   });
   return (subject) =>
-    tests.every(({ path, patterns }) => {
+    tests.every(({ path, patterns, fold }) => {
       const value = subjectValue(subject, path);
-      return value !== undefined && patterns.some((matches) => matches(value));
+      return value !== undefined && patterns.some((matches) => matches(fold(value)));
     });
+}
+
+/** Some providers take `GPT-4o` for `gpt-4o`, so a budget for the one is for the other too. */
+export function foldModel(model: string): string {
+  return model.toLowerCase();
 }
 
 /** A text in which `*` stands for any run of characters, as a test. Model lists and selectors use the same rule. */
