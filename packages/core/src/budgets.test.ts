@@ -315,3 +315,18 @@ test("the tier that a provider served is the tier that is charged", async () => 
   const { charge } = await budgets.settle(reservation, { inputTokens: 1_000, outputTokens: 100 }, "confirmed", "flex");
   assert.equal(charge.cost, 600_000);
 });
+
+test("a client in a loop cannot fill the ledger with refusals, and none of them is forgotten", async () => {
+  let now = NOON;
+  const { budgets, store } = demoBudgets([{ name: "company", limits: ["$0 / day"] }], { now: () => now });
+  for (let i = 0; i < 5_000; i++) await budgets.reserve(demoCall({ input: 10, output: 10 }));
+  now += 1_000;
+  await budgets.expire();
+  await budgets.close();
+  const denied = (await store.entries({ kinds: ["denied"], most: 10_000 })).flatMap((entry) => (entry.kind === "denied" ? [entry] : []));
+  assert.equal(denied.length, 1_001);
+  assert.equal(
+    denied.reduce((sum, { times = 1 }) => sum + times, 0),
+    5_000,
+  );
+});

@@ -1,6 +1,7 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
+import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial } from "./domain/decision.ts";
 import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
@@ -47,6 +48,7 @@ export class Budgets implements PriceSource {
   readonly #onError: (error: unknown) => void;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
+  readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
   #budgets: readonly Budget[] = [];
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
@@ -126,6 +128,7 @@ export class Budgets implements PriceSource {
 
   /** Charges the holds whose owner died. To be called every second or so by whoever owns the process. */
   expire(): Promise<{ readonly expired: number }> {
+    this.#denials.flush(this.#now());
     return this.#store.expire();
   }
 
@@ -160,6 +163,7 @@ export class Budgets implements PriceSource {
 
   /** Waits for what was written down in the background. */
   async close(): Promise<void> {
+    this.#denials.flush();
     await Promise.allSettled(this.#background);
   }
 
@@ -186,8 +190,9 @@ export class Budgets implements PriceSource {
     };
   }
 
-  #recordDenial(call: Call, { reason, message }: Denial, detail: CallDetail): void {
-    void this.background(this.#store.record({ kind: "denied", reservation: call.id, postings: [], reason, message, detail }));
+  #recordDenial(call: Call, denial: Denial, detail: CallDetail): void {
+    const { reason, message } = denial;
+    this.#denials.add(denial, { kind: "denied", reservation: call.id, postings: [], reason, message, detail }, this.#now());
   }
 }
 

@@ -70,7 +70,14 @@ export type Entry = EntryBase &
     | { readonly kind: "extended"; readonly expiresAt: number }
     | { readonly kind: "settled" | "overrun" | "expired" | "corrected"; readonly detail: CallDetail; readonly charge: Charge }
     | { readonly kind: "released"; readonly why: string; readonly detail: CallDetail }
-    | { readonly kind: "denied"; readonly detail: CallDetail; readonly reason: DenialReason; readonly message: string }
+    | {
+        readonly kind: "denied";
+        readonly detail: CallDetail;
+        readonly reason: DenialReason;
+        readonly message: string;
+        /** How many refusals like this one the entry stands for, where a client in a loop got more than are written down each. */
+        readonly times?: number;
+      }
     /** With a reservation in flight: what it holds on a limit that is new. Without one: what is not a call. */
     | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted }
   );

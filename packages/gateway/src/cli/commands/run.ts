@@ -199,7 +199,7 @@ async function billOf(config: Config, since: number, { now }: CommandContext): P
     let refusal: string | null = null;
     for await (const entry of entriesSince(ledger.store, since)) {
       if (entry.kind === "denied") {
-        refused += 1;
+        refused += entry.times ?? 1;
         refusal = entry.message;
       } else if (entry.kind === "settled" || entry.kind === "expired") {
         const model = entry.detail.subject.model ?? "unknown";
