@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { PurserError } from "@purser/core";
+import { MEDIA_TYPES } from "./content.ts";
 
 /** One member at the top of a JSON object, by where its value stands in the bytes. */
 export interface Member {
@@ -35,18 +36,6 @@ const ESCAPED_NAME_LENGTH_MOST = 6 * NAME_LENGTH_MOST;
 /** No call has more values. To build ten million empty lists would keep every other call waiting for seconds. */
 const VALUES_MOST = 500_000;
 const MEMBERS_MOST = 1_000;
-const MEDIA = new Set([
-  "image",
-  "image_url",
-  "input_image",
-  "audio",
-  "input_audio",
-  "file",
-  "input_file",
-  "document",
-  "video",
-  "video_url",
-]);
 
 /**
  * Reads the bytes of a request as one strict JSON object and indexes its top level. Throws `body_invalid` for anything else:
@@ -352,7 +341,7 @@ function mayNameMedia(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return bytes[i + 1] === 0x75;
   // i, a, f, d, v: the letters that the names begin with.
   if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76) return false;
-  return MEDIA.has(bytes.toString("latin1", start, end));
+  return MEDIA_TYPES.has(bytes.toString("latin1", start, end));
 }
 
 /** Whether a string that is too long for the name of a kind of media could be one with letters written as escapes. */
