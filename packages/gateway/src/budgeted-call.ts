@@ -1,5 +1,6 @@
 import { type Budgets, type Decision, type PriceSource, PurserError, type Reservation, type Subject, type Usage } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
+import { turnFor } from "./body.ts";
 import { refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
@@ -134,8 +135,11 @@ const CUT_TOKENS = 8;
  * fit: to decode all of it would keep every other call waiting.
  */
 async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
+  const bytes = call.body.bytes.length;
+  await turnFor(bytes);
   const beginning = longTextBeginning(call.body, "messages", limit * BYTES_PER_TOKEN_MOST);
   if (beginning !== undefined) {
+    await turnFor(bytes);
     const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
     if (tokens > limit + CUT_TOKENS) return tokens;
   }

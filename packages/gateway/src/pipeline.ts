@@ -10,7 +10,7 @@ import {
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { readBytes } from "./body.ts";
+import { readBytes, turnFor } from "./body.ts";
 import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
@@ -70,7 +70,9 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)));
+  const bytes = await readBytes(request, gateway.config.server.maxBodyBytes);
+  await turnFor(bytes.length);
+  const call = dialect.readCall(readJsonBody(bytes));
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
