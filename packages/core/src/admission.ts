@@ -41,6 +41,9 @@ export interface Call {
   /** The most calls of tools that the provider charges for. */
   readonly toolCalls?: Readonly<Record<string, number>>;
   readonly service?: ServiceTier;
+  /** What ladders did to the call before it asks, for the ledger. */
+  readonly rungs?: CallDetail["rungs"];
+  readonly insteadOf?: CallDetail["insteadOf"];
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
 }
@@ -327,7 +330,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, output } = this.#call;
+    const { subject, output, rungs = [], insteadOf } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -341,6 +344,8 @@ export class Admission {
       counted: isCounted,
       price: this.#terms.card?.source,
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
+      ...(rungs.length > 0 && { rungs }),
+      ...(insteadOf && { insteadOf }),
     };
   }
 }

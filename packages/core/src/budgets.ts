@@ -14,6 +14,7 @@ import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
 import { Gate } from "./gate.ts";
+import { type ActiveRung, describeBlock, type LadderPlan, Ladders } from "./ladders.ts";
 import type { Store } from "./stores/store.ts";
 
 /** Where prices come from. `undefined`: the model has no price. */
@@ -53,6 +54,7 @@ export class Budgets implements PriceSource {
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
   #counters = new Counters();
+  readonly #ladders = new Ladders();
 
   constructor({ store, now = Date.now, onError = () => undefined, ...configuration }: BudgetsOptions) {
     this.#store = store;
@@ -101,6 +103,28 @@ export class Budgets implements PriceSource {
     }
   }
 
+  /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
+  async ladder(subject: Subject): Promise<LadderPlan | undefined> {
+    const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
+    const laddered = enforced.filter(({ ladder }) => ladder.length > 0);
+    if (laddered.length === 0) return undefined;
+    const balances = await this.#balancesOf(laddered, subject);
+    return {
+      rungs: this.#ladders.active(laddered, balances, subject),
+      outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
+      allowsModel: (model) => enforced.every((budget) => budget.allowsModel(model)),
+    };
+  }
+
+  /** Refuses a call by a rung of a ladder, and writes it down. */
+  block(call: Call, active: ActiveRung): Extract<Decision, { outcome: "denied" }> {
+    const { balance } = active;
+    const message = describeBlock(active);
+    const denial: Denial = { reason: "budget_exhausted", balance, asked: undefined, retryAfterMs: undefined, message };
+    this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
+    return { outcome: "denied", denial, balances: [balance] };
+  }
+
   /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
   async settle(
     reservation: Reservation,
@@ -138,9 +162,14 @@ export class Budgets implements PriceSource {
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    const keys = subject && this.#keysOf(wanted, subject);
-    const counters = await this.#store.counters({ ...(budget !== undefined && { budget }), ...(keys && { keys }) });
-    return this.#counters.balances(wanted, counters, this.#now(), subject);
+    if (subject) return this.#balancesOf(wanted, subject);
+    const counters = await this.#store.counters(budget === undefined ? {} : { budget });
+    return this.#counters.balances(wanted, counters, this.#now());
+  }
+
+  async #balancesOf(budgets: readonly Budget[], subject: Subject): Promise<readonly Balance[]> {
+    const counters = await this.#store.counters({ keys: this.#keysOf(budgets, subject) });
+    return this.#counters.balances(budgets, counters, this.#now(), subject);
   }
 
   #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {

@@ -5,6 +5,7 @@ export const ERROR_CODES = {
   amount_too_large: "An amount is too large to be counted exactly.",
   limit_invalid: "A limit is not written as `amount [unit] [/ window]`.",
   window_invalid: "A window, time zone or start is not one that exists.",
+  ladder_invalid: "A step or a rung of a ladder is not one that exists.",
   price_invalid: "A price is incomplete or not exact.",
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",

@@ -2,6 +2,7 @@ export { type Call, LEASE_MS } from "./admission.ts";
 export { type Allowance, Budgets, type BudgetsOptions, type PriceSource } from "./budgets.ts";
 export { type Budget, type BudgetInput, type BudgetMode, DEFAULT_MIN_OUTPUT, defineBudget, type RequestLimits } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
+export { type Ladder, type LadderInput, type Rung, rungText, shareText } from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
@@ -20,5 +21,6 @@ export {
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export { CALENDAR_PERIODS, type CalendarPeriod, type Window, type WindowSpan, windowSpan, windowText } from "./domain/window.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
+export type { ActiveRung, LadderPlan } from "./ladders.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type { CounterFilter, LedgerQuery, Store } from "./stores/store.ts";

@@ -1,4 +1,14 @@
-import { type Budgets, type Decision, type PriceSource, PurserError, type Reservation, type Subject, type Usage } from "@purser/core";
+import {
+  type Budgets,
+  type Call,
+  type CallDetail,
+  type Decision,
+  type PriceSource,
+  PurserError,
+  type Reservation,
+  type Subject,
+  type Usage,
+} from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
 import { turnFor } from "./body.ts";
 import { refine } from "./callers/identify.ts";
@@ -18,6 +28,10 @@ export interface BudgetedCall {
   readonly subject: Subject;
   /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
   readonly outputTokensMost: number;
+  /** What ladders did to it. */
+  readonly rungs?: CallDetail["rungs"];
+  /** The model that was asked for, where a ladder chose another. */
+  readonly insteadOf?: CallDetail["insteadOf"];
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -52,14 +66,16 @@ export function budgetedCall({ dialect, call, provider, model, subject, key, pri
 }
 
 /** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-export function reserveCall(
-  budgets: Budgets,
-  id: string,
-  { dialect, call, model, pricedAs, subject, outputTokensMost }: BudgetedCall,
-): Promise<Decision> {
+export function reserveCall(budgets: Budgets, id: string, budgeted: BudgetedCall): Promise<Decision> {
+  return budgets.reserve(callOf(id, budgeted));
+}
+
+/** What a call asks of its budgets. */
+export function callOf(id: string, budgeted: BudgetedCall): Call {
+  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
-  return budgets.reserve({
+  return {
     id,
     subject,
     pricedAs,
@@ -67,7 +83,9 @@ export function reserveCall(
     output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
     service,
-  });
+    rungs,
+    insteadOf,
+  };
 }
 
 /** The bytes to send for an admitted call. Where nothing is limited there is nothing to protect, and a call that names no cap keeps none. */

@@ -11,7 +11,7 @@ import {
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes, turnFor } from "./body.ts";
-import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Admitted, admittedBody, budgetedCall, callOf, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -22,6 +22,7 @@ import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayOptions, relay } from "./relay.ts";
+import { answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -46,27 +47,28 @@ interface Exchange {
   readonly dialect: Dialect;
 }
 
-/** A call that is ready to be admitted. */
-interface Admissible extends BudgetedCall {
-  readonly caller: Caller;
-  readonly provider: Provider;
-}
-
-/** The life of one call: read, identify, route, reserve, send, meter, settle. */
+/** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
-    const admissible = await readAdmissible(gateway, exchange);
-    const decision = await reserveCall(gateway.budgets, exchange.id, admissible);
-    if (decision.outcome === "denied") return refuseDenied(exchange, decision);
-    await send(gateway, exchange, admissible, decision);
+    const { call, waitMs, end } = await climb(gateway, await readRouted(gateway, exchange));
+    if (end?.rung.kind === "answer")
+      return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
+    if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
+    if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
+    const decision = await reserveCall(gateway.budgets, exchange.id, call);
+    if (decision.outcome === "denied") {
+      const text = answerAfter(decision.denial, gateway.config.budgets);
+      return text === undefined ? refuseDenied(exchange, decision) : answerInstead(exchange, call, decision, text);
+    }
+    await send(gateway, exchange, call, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange): Promise<Admissible> {
+async function readRouted(gateway: Gateway, { request, dialect }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
@@ -86,7 +88,7 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. */
-async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible, decision: Admitted): Promise<void> {
+async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall, decision: Admitted): Promise<void> {
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
   if (reservation) gateway.inFlight.set(exchange.id, reservation);
@@ -104,7 +106,7 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
 async function prepare(
   gateway: Gateway,
   { id, request, response, dialect }: Exchange,
-  admissible: Admissible,
+  admissible: RoutedCall,
   decision: Admitted,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
@@ -123,7 +125,7 @@ async function prepare(
       call,
       counter: createOutputCounter(model),
       onDisconnect: gateway.config.onDisconnect,
-      headers: answerHeaders(gateway.config, id, decision),
+      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(admissible)],
       headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
     };
   } catch (error) {
@@ -186,6 +188,11 @@ function answerHeaders({ expose }: Config, id: string, decision: Decision): read
   return ["x-purser-request-id", id, ...left, ...uncounted];
 }
 
+/** Says what ladders did to the call. */
+function rungHeader({ rungs = [] }: RoutedCall): readonly string[] {
+  return rungs.length === 0 ? [] : ["x-purser-rung", headerText(rungs.join(", "))];
+}
+
 function costHeader(
   { expose }: Config,
   reservation: Reservation | undefined,
@@ -218,6 +225,45 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
     isTimeout ? "provider_timeout" : "provider_unreachable",
     `${what}. The call may have been made, so its estimate was charged.`,
   );
+}
+
+/** A header carries ASCII only. */
+function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
+}
+
+/** The answer that a ladder has ready for calls that its budget does not pay any more; the refusal, where it cannot be written in this format. */
+function answerInstead(exchange: Exchange, { dialect, call }: RoutedCall, denied: Decision & { outcome: "denied" }, text: string): void {
+  const { id, response } = exchange;
+  if (!dialect.writeAnswer) {
+    refuseDenied(exchange, denied);
+    return;
+  }
+  if (response.headersSent || response.destroyed) return;
+  const { contentType, body } = dialect.writeAnswer(call, text, id);
+  const bytes = Buffer.from(body);
+  response.writeHead(200, {
+    "content-type": contentType,
+    "content-length": bytes.length,
+    "x-purser-request-id": id,
+    "x-purser-rung": headerText(`answer (${denied.denial.balance?.budget ?? ""})`),
+  });
+  response.end(bytes);
+}
+
+/** Keeps a call waiting while its client does. Nothing is held meanwhile. */
+function clientWaits({ response }: Exchange, waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const left = () => {
+      clearTimeout(timer);
+      resolve(false);
+    };
+    const timer = setTimeout(() => {
+      response.off("close", left);
+      resolve(!response.destroyed);
+    }, waitMs);
+    response.once("close", left);
+  });
 }
 
 function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }): void {

@@ -1,4 +1,5 @@
 import { PurserError } from "../errors.ts";
+import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
 import { formatLimit, type Limit, limitId, parseLimit } from "./limit.ts";
 import {
   ATTRIBUTES,
@@ -23,6 +24,8 @@ export interface BudgetInput {
   /** `["$50 / month", "1M tokens / day"]`. */
   readonly limits?: readonly string[];
   readonly request?: RequestLimits;
+  /** What happens to calls as the budget fills: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"] }`. */
+  readonly ladder?: LadderInput;
   /** IANA name; UTC where it is left out. */
   readonly timezone?: string;
   /** Who answers for it: an e-mail address or a name. */
@@ -55,6 +58,7 @@ export interface Budget {
   readonly per: readonly SubjectPath[];
   readonly limits: readonly Limit[];
   readonly request: RequestLimits;
+  readonly ladder: Ladder;
   readonly timezone: string;
   readonly owner: string | undefined;
   readonly mode: BudgetMode;
@@ -66,7 +70,7 @@ export interface Budget {
 
 export const DEFAULT_MIN_OUTPUT = 256;
 
-/** Checks and completes a budget. Throws `limit_invalid`, `window_invalid` or `config_invalid` with what to do. */
+/** Checks and completes a budget. Throws `limit_invalid`, `window_invalid`, `ladder_invalid` or `config_invalid` with what to do. */
 export function defineBudget(input: BudgetInput): Budget {
   if (input.name.trim() === "") throw new PurserError("config_invalid", "A budget has no name. Give it one: refusals and reports show it.");
   const timezone = checkTimeZone(input.timezone ?? "UTC");
@@ -83,6 +87,7 @@ export function defineBudget(input: BudgetInput): Budget {
     per,
     limits,
     request: input.request ?? {},
+    ladder: parseLadder(input.ladder ?? {}),
     timezone,
     owner: input.owner,
     mode: input.mode ?? "enforce",

@@ -51,6 +51,10 @@ export interface CallDetail {
   readonly allowance?: string;
   /** Names of budgets in `observe` mode that would have refused the call. */
   readonly wouldRefuse?: readonly string[];
+  /** What the ladders of its budgets did to the call: `use gpt-4o-mini (chatbot 85%)`. */
+  readonly rungs?: readonly string[];
+  /** The model that was asked for, where a ladder chose another. */
+  readonly insteadOf?: { readonly provider: string; readonly model: string };
 }
 
 interface EntryBase {

@@ -245,6 +245,13 @@ export const OPENAPI = {
           },
           balances: { type: "array", items: ref("schemas", "CallBalance") },
           would_refuse: { type: "array", items: { type: "string" }, description: "Budgets in observe mode that would have refused it." },
+          rungs: { type: "array", items: { type: "string" }, description: "What the ladders of its budgets did to it." },
+          instead_of: {
+            type: ["object", "null"],
+            properties: { provider: { type: "string" }, model: { type: "string" } },
+            description: "The model that was asked for, where a ladder chose another.",
+          },
+          saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
           entries: {
             type: "array",
             items: {

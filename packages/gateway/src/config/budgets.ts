@@ -46,7 +46,9 @@ function definedBudget(value: BudgetFields, place: Place, timezone: string): Bud
         ? "limits"
         : error.code === "window_invalid"
           ? "timezone"
-          : undefined;
+          : error.code === "ladder_invalid"
+            ? "ladder"
+            : undefined;
     return (field ? place.field(field) : place).problem(error.message);
   }
 }
@@ -59,6 +61,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
+    ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
     ...(value.min_output !== undefined && { minOutput: value.min_output }),

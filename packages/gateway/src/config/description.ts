@@ -146,6 +146,11 @@ const budget = object(
         models: described("The models that calls may use; * stands for anything.", models()),
       }),
     ),
+    ladder: described(
+      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held. A later rung of a kind takes the place of an earlier one.",
+      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
+      { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
+    ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
     owner: described("Who answers for the budget: an address or a name.", text()),
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
@@ -158,7 +163,6 @@ const budget = object(
   },
   {
     required: ["name"],
-    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
   },
 );
 
@@ -227,56 +231,51 @@ const allowance = object(
 );
 
 /** The whole file. */
-export const CONFIGURATION = object(
-  {
-    server: described("The server itself. A change of host or port needs a restart.", server),
-    data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
-      default: DEFAULTS.dataDir,
+export const CONFIGURATION = object({
+  server: described("The server itself. A change of host or port needs a restart.", server),
+  data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
+    default: DEFAULTS.dataDir,
+  }),
+  providers: described(
+    `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
+    map(located(provider), {
+      most: MOST.providers,
+      key: providerNameProblem,
+      pattern: "^[a-z0-9][a-z0-9._-]*$",
+      suggestions: [...PRESETS.keys()],
     }),
-    providers: described(
-      `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
-      map(located(provider), {
-        most: MOST.providers,
-        key: providerNameProblem,
-        pattern: "^[a-z0-9][a-z0-9._-]*$",
-        suggestions: [...PRESETS.keys()],
-      }),
-    ),
-    routes: described(
-      "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
-      list(located(route), { most: MOST.routes }),
-    ),
-    budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
-    timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
-    prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
-    default_price: described(
-      "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
-      located(object(charges)),
-      { examples: [{ input: 10, output: 30 }] },
-    ),
-    allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
-    default_max_output: described(
-      "The output cap of a call that names none, to a model whose maximum is unknown.",
-      count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
-      { default: DEFAULTS.defaultMaxOutput },
-    ),
-    on_disconnect: described(
-      "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
-      choice(["abort", "drain"]),
-      { default: "abort" },
-    ),
-    expose: described(
-      "What answers may reveal in headers.",
-      object({
-        cost: described("What the call cost.", flag(), { default: true }),
-        left: described("What is left of the tightest budget.", flag(), { default: true }),
-      }),
-    ),
-  },
-  {
-    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
-  },
-);
+  ),
+  routes: described(
+    "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
+    list(located(route), { most: MOST.routes }),
+  ),
+  budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+  timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+  prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
+  default_price: described(
+    "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
+    located(object(charges)),
+    { examples: [{ input: 10, output: 30 }] },
+  ),
+  allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
+  default_max_output: described(
+    "The output cap of a call that names none, to a model whose maximum is unknown.",
+    count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
+    { default: DEFAULTS.defaultMaxOutput },
+  ),
+  on_disconnect: described(
+    "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
+    choice(["abort", "drain"]),
+    { default: "abort" },
+  ),
+  expose: described(
+    "What answers may reveal in headers.",
+    object({
+      cost: described("What the call cost.", flag(), { default: true }),
+      left: described("What is left of the tightest budget.", flag(), { default: true }),
+    }),
+  ),
+});
 
 function limit(): Field<string> {
   // Only the form is judged here: the time zone of the budget is known where the budget is put together.

@@ -1,8 +1,8 @@
-import { type Budget, formatAmount, type Limit } from "@purser/core";
+import { type Budget, formatAmount, type Limit, rungText, shareText } from "@purser/core";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, per, request, mode, onStoreFailure, owner } = budget;
+  const { limits, per, request, ladder, mode, onStoreFailure, owner } = budget;
   const who = capitalized(selectionPhrase(budget));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
@@ -10,6 +10,7 @@ export function budgetSentence(budget: Budget): string {
   return [
     `${use}${apart}${zone}.`,
     requestSentence(request),
+    ...ladder.map(({ from, rungs }) => `From ${shareText(from)} on: ${joined(rungs.map(rungText), "and")}.`),
     mode === "observe" ? "It only observes and refuses nothing." : "",
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
     owner === undefined ? "" : `Owner: ${owner}.`,

@@ -83,4 +83,21 @@ export interface Dialect {
   /** The texts that a model wrote, in a whole answer or in one event: for counting where no usage is reported. */
   readText(part: unknown): string;
   writeError(refusal: Refusal, status: number): unknown;
+  /** How a conversation can be cut short; none where it cannot. */
+  readonly turns?: ConversationForm;
+  /** Whether a call says that its beginning is to be read from the provider's prompt cache. */
+  usesCache?(call: ModelCall): boolean;
+  /** An answer that no model wrote, in the form in which the call wants it. */
+  writeAnswer?(call: ModelCall, text: string, id: string): WrittenAnswer;
+}
+
+/** Where the messages of a call are, and which of them begin a turn: a message that can stand without what came before it. */
+export interface ConversationForm {
+  readonly member: string;
+  beginsTurn(message: unknown): boolean;
+}
+
+export interface WrittenAnswer {
+  readonly contentType: string;
+  readonly body: string;
 }

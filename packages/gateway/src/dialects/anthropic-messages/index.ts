@@ -1,4 +1,5 @@
 import type { Dialect } from "../dialect.ts";
+import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -16,4 +17,7 @@ export const anthropicMessages: Dialect = {
   readUsage,
   readText,
   writeError,
+  turns,
+  usesCache,
+  writeAnswer,
 };
