@@ -1,10 +1,10 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial } from "./domain/decision.ts";
-import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
+import type { Counter, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
@@ -72,7 +72,7 @@ export class Budgets implements PriceSource {
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
     return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+      const adoption = new Adoption(this.#store, configuration.budgets);
       await adoption.read(this.#now());
       await close();
       await adoption.finish(this.#now());
@@ -108,7 +108,7 @@ export class Budgets implements PriceSource {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
     const laddered = enforced.filter(({ ladder }) => ladder.length > 0);
     if (laddered.length === 0) return undefined;
-    const balances = await this.#balancesOf(laddered, subject);
+    const balances = await this.#balancesOf(laddered, [], subject);
     return {
       rungs: this.#ladders.active(laddered, balances, subject),
       outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
@@ -162,19 +162,15 @@ export class Budgets implements PriceSource {
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    if (subject) return this.#balancesOf(wanted, subject);
-    const counters = await this.#store.counters(budget === undefined ? {} : { budget });
-    return this.#counters.balances(wanted, counters, this.#now());
+    // Which balances one subject has is known; of all that used a budget, only the counters say it.
+    return this.#balancesOf(wanted, subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget }), subject);
   }
 
-  async #balancesOf(budgets: readonly Budget[], subject: Subject): Promise<readonly Balance[]> {
-    const counters = await this.#store.counters({ keys: this.#keysOf(budgets, subject) });
-    return this.#counters.balances(budgets, counters, this.#now(), subject);
-  }
-
-  #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {
+  async #balancesOf(budgets: readonly Budget[], counters: readonly Readonly<Counter>[], subject?: Subject): Promise<readonly Balance[]> {
     const now = this.#now();
-    return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
+    const limits = this.#counters.balanced(budgets, counters, now, subject);
+    const standings = await this.#store.standings(limits);
+    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   }
 
   /** The price of a model as it stands; nothing where it has none. */
