@@ -27,7 +27,7 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
  */
 function readLarge(request: IncomingMessage, length: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let body = Buffer.allocUnsafeSlow(LARGE_BYTES);
+    let body: Buffer = Buffer.allocUnsafeSlow(LARGE_BYTES);
     let at = 0;
     let restAt = LARGE_BYTES;
     request.on("data", (chunk: Buffer) => {
