@@ -11,7 +11,7 @@ import {
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes } from "./body.ts";
-import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -57,8 +57,9 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
     const admissible = await readAdmissible(gateway, exchange);
+    if (dialect.isFree) return await send(gateway, exchange, admissible, undefined);
     const decision = await reserveCall(gateway.budgets, exchange.id, admissible);
-    if (decision.outcome === "denied") return refuseDenied(exchange, decision);
+    if (decision.outcome === "denied") return refuseDenied(exchange, decision, denialMessage(admissible, decision.denial));
     await send(gateway, exchange, admissible, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
@@ -78,14 +79,14 @@ async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange):
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const { subject, key } = caller;
   const { config, prices } = gateway;
-  const { defaultMaxOutput } = config;
-  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput });
+  const { defaultMaxOutput, unseenInput } = config;
+  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput });
   return { ...budgeted, caller, provider };
 }
 
-/** Sends an admitted call, passes the answer on, and settles what was used. */
-async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible, decision: Admitted): Promise<void> {
-  const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
+/** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
+async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible, decision: Admitted | undefined): Promise<void> {
+  const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
   if (reservation) gateway.inFlight.set(exchange.id, reservation);
   try {
@@ -103,7 +104,7 @@ async function prepare(
   gateway: Gateway,
   { id, request, response, dialect }: Exchange,
   admissible: Admissible,
-  decision: Admitted,
+  decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
   const { call, provider, model, caller } = admissible;
@@ -177,10 +178,10 @@ function upstreamHeaders(request: IncomingMessage, provider: Provider, { provide
   return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
 }
 
-function answerHeaders({ expose }: Config, id: string, decision: Decision): readonly string[] {
-  const tightest = decision.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
+function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
+  const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
   const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
-  const uncounted = decision.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
+  const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
   return ["x-purser-request-id", id, ...left, ...uncounted];
 }
 
@@ -218,9 +219,9 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
   );
 }
 
-function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }): void {
+function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }, message: string): void {
   const { id, request, response, dialect } = exchange;
-  const refusal: Refusal = { code: denial.reason, message: denial.message, denial, requestId: id };
+  const refusal: Refusal = { code: denial.reason, message, denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
   endWith(response, codex?.status ?? status, headers, codex?.body ?? dialect.writeError(refusal, status));

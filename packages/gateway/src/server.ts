@@ -10,13 +10,7 @@ import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { listModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
-
-/** Calls that are metered. A route that is not here is refused: what cannot be metered is never forwarded. */
-const CALLS: ReadonlyMap<string, Dialect> = new Map([
-  ["/v1/chat/completions", openaiChat],
-  ["/chat/completions", openaiChat],
-  ["/v1/messages", anthropicMessages],
-]);
+import { CALLS, refusedRoute } from "./routes.ts";
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -103,11 +97,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
 }
 
 function unknownRoute(method: string | undefined, path: string): PurserError {
-  const known = [...CALLS.keys()].join(", ");
-  return new PurserError(
-    "route_unknown",
-    `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. Calls go to POST ${known}.`,
-  );
+  return new PurserError("route_unknown", refusedRoute(method, path));
 }
 
 /** What the caller has left, for the holder of a key. */

@@ -70,9 +70,10 @@ export interface MockUsage {
 }
 
 /** A whole answer in the format that was spoken. */
-export function answerChat({ input, output }: MockUsage = { input: 12, output: 5 }, text = "Aye."): Answer {
+export function answerChat(usage: MockUsage = { input: 12, output: 5 }, text = "Aye."): Answer {
   return (response, { url }) => {
-    writeJson(response, 200, url.startsWith("/v1/messages") ? messageAnswer(text, { input, output }) : chatAnswer(text, { input, output }));
+    const answerOf = url.startsWith("/v1/messages") ? messageAnswer : url.startsWith("/v1/responses") ? responseAnswer : chatAnswer;
+    writeJson(response, 200, answerOf(text, usage));
   };
 }
 
@@ -105,6 +106,37 @@ export function messageAnswer(text: string, { input, output }: MockUsage) {
   };
 }
 
+export function responseAnswer(text: string, { input, output }: MockUsage) {
+  return {
+    id: "resp_1",
+    object: "response",
+    created_at: 1,
+    status: "completed",
+    error: null,
+    incomplete_details: null,
+    model: "m",
+    output: [
+      {
+        id: "msg_1",
+        type: "message",
+        status: "completed",
+        role: "assistant",
+        content: [{ type: "output_text", text, annotations: [], logprobs: [] }],
+      },
+    ],
+    parallel_tool_calls: true,
+    tool_choice: "auto",
+    tools: [],
+    usage: {
+      input_tokens: input,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: output,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: input + output,
+    },
+  };
+}
+
 export const STREAM_HEADERS = { "content-type": "text/event-stream" };
 
 /** One event of a chat stream. */
@@ -119,7 +151,7 @@ export function chatUsageEvent({ input, output }: MockUsage): string {
 
 export const CHAT_DONE = "data: [DONE]\n\n";
 
-/** One event of a stream of messages. */
+/** One event of a stream of messages, or of a response. */
 export function messageEvent(event: { readonly type: string; readonly [field: string]: unknown }): string {
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }

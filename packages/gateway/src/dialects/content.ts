@@ -1,5 +1,5 @@
 /** Fields that hold media as text: they are bounded by themselves and are no text to count. */
-const MEDIA_FIELDS = new Set(["data", "url", "file_data", "image_url"]);
+const MEDIA_FIELDS = new Set(["data", "url", "file_data", "image_url", "result"]);
 /** Parts of a message that are media, in the words of all formats. */
 export const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "image",
@@ -12,6 +12,8 @@ export const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "document",
   "video",
   "video_url",
+  "computer_screenshot",
+  "image_generation_call",
 ]);
 const TOOL_CALL = /^(\w+_)?tool_use$/;
 

@@ -19,6 +19,8 @@ export interface ModelCall {
   readonly images: readonly ImageInput[];
   /** A bound in tokens for what is neither text nor image. */
   readonly opaqueTokens: number;
+  /** Whether the call names input that it does not carry, such as an earlier answer: then nobody here knows how much it is. */
+  readonly hidesInput: boolean;
   /** The most calls of tools that the provider charges for, by the name in the rate card. */
   readonly toolCalls: Readonly<Record<string, number>>;
   /** Attributes that the body itself carries. */
@@ -52,6 +54,8 @@ export interface AnswerPart {
   readonly service?: ServiceTier;
   /** Whether this is the end that the dialect promises: without it the stream was cut. */
   readonly isEnd?: boolean;
+  /** The status that this would have been, had the provider refused the call before it began its answer: nothing was done. */
+  readonly refusedAs?: number;
   /** Whether the event has nothing for the client but usage that it did not ask for. */
   readonly isOnlyUsage?: boolean;
 }
@@ -69,6 +73,14 @@ export interface Dialect {
   readonly name: DialectName;
   /** Appended to the provider's base URL. */
   readonly path: string;
+  /** Whether its calls cost nothing and change no balance: they only count what another call would have. */
+  readonly isFree: boolean;
+  /** Fields of a call that are text through and through, and counted whole. */
+  readonly textFields: readonly string[];
+  /** The field that every event with usage has, and that tells it from the others. */
+  readonly usageField: string;
+  /** Whether its answers have output tokens. */
+  readonly hasOutput: boolean;
   /** Usage does not say how often tools were used that the provider charges for, so that all that a call allows are charged. */
   readonly hidesToolCalls: boolean;
   /** Reads a call. Throws `body_invalid` with what to do. */

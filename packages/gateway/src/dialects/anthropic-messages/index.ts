@@ -8,6 +8,10 @@ import { writeError } from "./write-error.ts";
 export const anthropicMessages: Dialect = {
   name: "anthropic-messages",
   path: "/v1/messages",
+  isFree: false,
+  textFields: ["messages", "system"],
+  usageField: "usage",
+  hasOutput: true,
   hidesToolCalls: false,
   readCall,
   countable,

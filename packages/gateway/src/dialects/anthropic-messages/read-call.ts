@@ -13,13 +13,12 @@ import {
 } from "../body-fields.ts";
 import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
+import { HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 
 /** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
-/** A server tool without `max_uses` may be used as often as the model likes; this many uses are held. */
-const SERVER_TOOL_USES = 5;
 
 export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
@@ -39,6 +38,7 @@ export function readCall(body: JsonBody): ModelCall {
     messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
     tools: optionalList(body, "tools"),
     ...media,
+    hidesInput: false,
     toolCalls: serverTools(body),
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
@@ -70,7 +70,7 @@ function serverTools(body: JsonBody): Record<string, number> {
   for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
     const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
-    if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? SERVER_TOOL_USES);
+    if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? HOSTED_TOOL_USES);
   }
   return uses;
 }

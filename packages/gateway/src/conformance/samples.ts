@@ -1,0 +1,86 @@
+import type { Json } from "./calls.ts";
+import {
+  CHAT_DONE,
+  chatAnswer,
+  chatEvent,
+  chatUsageEvent,
+  type MockUsage,
+  messageAnswer,
+  messageEvent,
+  responseAnswer,
+} from "./raw-provider.ts";
+
+/** What a call by one route looks like, and what a provider answers. */
+export interface Sample {
+  /** A call of the model `m` with this text, with an output cap of 100 where the format has one. */
+  readonly call: (text: string) => Json;
+  readonly answer: (usage: MockUsage) => unknown;
+  /** The same as a stream, where the format has streams: what is to be added to the call, and what comes. */
+  readonly stream?: { readonly asked: Json; readonly events: (usage: MockUsage) => string };
+  /** The output cap of a call as it reached the provider. */
+  readonly capOf?: (call: Json) => unknown;
+  /** The words of a refusal. */
+  readonly refusal: (body: Json) => unknown;
+}
+
+const messages = (content: string) => [{ role: "user", content }];
+const openaiRefusal = (body: Json) => body.error.message;
+
+const CHAT: Sample = {
+  call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
+  answer: (usage) => chatAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true, stream_options: { include_usage: true } },
+    events: (usage) => chatEvent("Aye.") + chatUsageEvent(usage) + CHAT_DONE,
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: openaiRefusal,
+};
+
+const RESPONSES: Sample = {
+  call: (input) => ({ model: "m", max_output_tokens: 100, input }),
+  answer: (usage) => responseAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({
+        type: "response.created",
+        response: { ...responseAnswer("", usage), status: "in_progress", output: [], usage: null },
+      }) +
+      messageEvent({ type: "response.output_text.delta", item_id: "msg_1", output_index: 0, content_index: 0, delta: "Aye." }) +
+      messageEvent({ type: "response.completed", response: responseAnswer("Aye.", usage) }),
+  },
+  capOf: (call) => call.max_output_tokens,
+  refusal: openaiRefusal,
+};
+
+const INPUT_TOKENS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: ({ input }) => ({ object: "response.input_tokens", input_tokens: input }),
+  refusal: openaiRefusal,
+};
+
+const ANTHROPIC: Sample = {
+  call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
+  answer: (usage) => messageAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({ type: "message_start", message: { ...messageAnswer("", { ...usage, output: 1 }), content: [] } }) +
+      messageEvent({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Aye." } }) +
+      messageEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: usage.output } }) +
+      messageEvent({ type: "message_stop" }),
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: (body) => (body.type === "error" ? body.error.message : undefined),
+};
+
+/** By route, as the server knows it. */
+export const SAMPLES: Readonly<Record<string, Sample>> = {
+  "/v1/chat/completions": CHAT,
+  "/chat/completions": CHAT,
+  "/v1/responses": RESPONSES,
+  "/responses": RESPONSES,
+  "/v1/responses/input_tokens": INPUT_TOKENS,
+  "/v1/messages": ANTHROPIC,
+};
