@@ -1,4 +1,4 @@
-import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
+import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
@@ -11,6 +11,7 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ["/responses", openaiResponses],
   ["/v1/responses/input_tokens", openaiInputTokens],
   ["/v1/messages", anthropicMessages],
+  ["/v1/messages/count_tokens", anthropicCountTokens],
 ]);
 
 /** Why what clients also ask for is not there, for those routes where that is not plain. */

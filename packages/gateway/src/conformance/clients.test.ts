@@ -184,6 +184,18 @@ describe("clients that others wrote, before a provider that others wrote", () =>
     await stand.checkBooks();
   });
 
+  test("counting costs nothing, also when all is used up", async (context) => {
+    const provider = await startRawProvider(context, (response) => writeJson(response, 200, { input_tokens: 7 }));
+    const stand = await startStand(context, { config: `${providersAt(provider.url)}\nbudgets: [{ name: all, limits: [$0, 0 requests] }]` });
+    const anthropic = new Anthropic({ baseURL: stand.url, apiKey: "none" });
+    const counted = await anthropic.messages.countTokens({ model: "m", messages: [{ role: "user", content: "Ahoy" }] });
+    assert.equal(counted.input_tokens, 7);
+    const [{ url, headers } = assert.fail()] = provider.received;
+    assert.equal(url, "/v1/messages/count_tokens");
+    assert.equal(headers.authorization, "Bearer provider-secret");
+    await stand.checkBooks();
+  });
+
   test("clients that list models get the ones that are configured", async (context) => {
     const mock = await startMock(context);
     const stand = await startStand(context, {

@@ -75,6 +75,12 @@ const ANTHROPIC: Sample = {
   refusal: (body) => (body.type === "error" ? body.error.message : undefined),
 };
 
+const COUNT_TOKENS: Sample = {
+  call: (text) => ({ model: "m", messages: messages(text) }),
+  answer: ({ input }) => ({ input_tokens: input }),
+  refusal: ANTHROPIC.refusal,
+};
+
 /** By route, as the server knows it. */
 export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/v1/chat/completions": CHAT,
@@ -83,4 +89,5 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/responses": RESPONSES,
   "/v1/responses/input_tokens": INPUT_TOKENS,
   "/v1/messages": ANTHROPIC,
+  "/v1/messages/count_tokens": COUNT_TOKENS,
 };

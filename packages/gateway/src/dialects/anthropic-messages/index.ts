@@ -1,5 +1,5 @@
 import type { Dialect } from "../dialect.ts";
-import { countable, readCall } from "./read-call.ts";
+import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
 import { writeError } from "./write-error.ts";
@@ -20,4 +20,12 @@ export const anthropicMessages: Dialect = {
   readUsage,
   readText,
   writeError,
+};
+
+/** Counts the input of a message without making one. */
+export const anthropicCountTokens: Dialect = {
+  ...anthropicMessages,
+  path: "/v1/messages/count_tokens",
+  isFree: true,
+  readCall: readQuestion,
 };

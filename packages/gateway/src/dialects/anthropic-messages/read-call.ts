@@ -21,9 +21,14 @@ import { isRecord, listOf } from "../json-value.ts";
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
 
 export function readCall(body: JsonBody): ModelCall {
+  const call = readQuestion(body);
+  if (call.outputCap === undefined) throw invalid('The field "max_tokens" is required.');
+  return call;
+}
+
+/** The same without a cap: a question that is only counted has no answer. */
+export function readQuestion(body: JsonBody): ModelCall {
   refuseForbidden(body);
-  const outputCap = optionalCount(body, "max_tokens");
-  if (outputCap === undefined) throw invalid('The field "max_tokens" is required.');
   const thinking = optionalObject(body, "thinking");
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
@@ -31,7 +36,7 @@ export function readCall(body: JsonBody): ModelCall {
     body,
     model: requiredText(body, "model"),
     stream: optionalBoolean(body, "stream"),
-    outputCap,
+    outputCap: optionalCount(body, "max_tokens"),
     // The provider refuses a cap that is not above the thinking budget.
     outputLeast: (checkedCount(thinking?.budget_tokens, "thinking.budget_tokens", 0) ?? 0) + 1,
     copies: 1,
