@@ -43,7 +43,8 @@ interface Exchange {
   readonly send: Fetch;
 }
 
-const DIALECTS = new Set(CALLS.values());
+/** Longer paths first: `/chat/completions` ends with `/completions` too. */
+const DIALECTS = [...new Set(CALLS.values())].sort((a, b) => b.path.length - a.path.length);
 /** What only looks: no model works for it. */
 const FREE_METHODS = new Set(["GET", "HEAD"]);
 const DEFAULT_MAX_OUTPUT = 4_096;
@@ -60,7 +61,7 @@ export function createFetch(options: FetchOptions): Fetch {
     if (FREE_METHODS.has(method)) return send(input, init);
     const url = new URL(request ? request.url : String(input));
     const headers = new Headers(init?.headers ?? request?.headers);
-    const spoken = method === "POST" ? [...DIALECTS].find(({ path }) => url.pathname.endsWith(path)) : undefined;
+    const spoken = method === "POST" ? DIALECTS.find(({ path }) => url.pathname.endsWith(path)) : undefined;
     const dialect = spoken ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
     const signal = init?.signal ?? request?.signal;
     const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send };
@@ -95,7 +96,7 @@ function isRequest(input: FetchInput): input is Request {
 }
 
 function unknownRoute(method: string, { origin, pathname }: URL): PurserError {
-  const known = [...DIALECTS].map(({ path }) => path).join(", ");
+  const known = DIALECTS.map(({ path }) => path).join(", ");
   return new PurserError(
     "route_unknown",
     `Purser cannot meter ${method} ${origin}${pathname.slice(0, 200)}, and what cannot be metered is not sent. It meters POST to paths ` +

@@ -1,6 +1,9 @@
 import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
+import { openaiCompletions } from "./dialects/openai-completions/index.ts";
+import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
+import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
@@ -10,6 +13,13 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ["/v1/responses", openaiResponses],
   ["/responses", openaiResponses],
   ["/v1/responses/input_tokens", openaiInputTokens],
+  ["/responses/input_tokens", openaiInputTokens],
+  ["/v1/completions", openaiCompletions],
+  ["/completions", openaiCompletions],
+  ["/v1/embeddings", openaiEmbeddings],
+  ["/embeddings", openaiEmbeddings],
+  ["/v1/moderations", openaiModerations],
+  ["/moderations", openaiModerations],
   ["/v1/messages", anthropicMessages],
   ["/v1/messages/count_tokens", anthropicCountTokens],
 ]);

@@ -292,7 +292,7 @@ test("a preset takes its key from its own variable, and one URL replaces all of 
   const text = "providers:\n  openai:\n  deepseek: { base_url: http://proxy.test }\n";
   const reading = examineConfig({ ...EMPTY, text, environment: { OPENAI_API_KEY: " sk-1 " } });
   assert.equal(reading.config?.providers[0]?.apiKey, "sk-1");
-  assert.deepEqual(reading.config?.providers[1]?.baseUrls, { "openai-chat": "http://proxy.test" });
+  assert.deepEqual(reading.config?.providers[1]?.baseUrls, at("http://proxy.test", ["openai-chat", "openai-completions"]));
   assert.match(
     reading.warnings.map(problemText)[0] ?? "",
     /deepseek\.base_url: is used for openai only, so this provider no longer speaks anthropic\./,

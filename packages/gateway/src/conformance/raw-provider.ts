@@ -137,6 +137,36 @@ export function responseAnswer(text: string, { input, output }: MockUsage) {
   };
 }
 
+export function completionAnswer(text: string, { input, output }: MockUsage) {
+  return {
+    id: "cmpl-1",
+    object: "text_completion",
+    created: 1,
+    model: "m",
+    choices: [{ index: 0, text, logprobs: null, finish_reason: "stop" }],
+    usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output },
+  };
+}
+
+export function embeddingAnswer({ input }: Pick<MockUsage, "input">) {
+  return {
+    object: "list",
+    data: [{ object: "embedding", index: 0, embedding: [0.25, -0.5, 1] }],
+    model: "m",
+    usage: { prompt_tokens: input, total_tokens: input },
+  };
+}
+
+/** As Mistral answers; OpenAI reports no usage. */
+export function moderationAnswer({ input }: Pick<MockUsage, "input">) {
+  return {
+    id: "modr-1",
+    model: "m",
+    results: [{ flagged: false, categories: {}, category_scores: {} }],
+    usage: { prompt_tokens: input, completion_tokens: 0, total_tokens: input },
+  };
+}
+
 export const STREAM_HEADERS = { "content-type": "text/event-stream" };
 
 /** One event of a chat stream. */

@@ -4,9 +4,12 @@ import {
   chatAnswer,
   chatEvent,
   chatUsageEvent,
+  completionAnswer,
+  embeddingAnswer,
   type MockUsage,
   messageAnswer,
   messageEvent,
+  moderationAnswer,
   responseAnswer,
 } from "./raw-provider.ts";
 
@@ -60,6 +63,31 @@ const INPUT_TOKENS: Sample = {
   refusal: openaiRefusal,
 };
 
+const COMPLETIONS: Sample = {
+  call: (prompt) => ({ model: "m", max_tokens: 100, prompt }),
+  answer: (usage) => completionAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true, stream_options: { include_usage: true } },
+    events: (usage) =>
+      `data: ${JSON.stringify({ ...completionAnswer("Aye.", usage), usage: null })}\n\n` +
+      `data: ${JSON.stringify({ ...completionAnswer("", usage), choices: [] })}\n\n${CHAT_DONE}`,
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: openaiRefusal,
+};
+
+const EMBEDDINGS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: embeddingAnswer,
+  refusal: openaiRefusal,
+};
+
+const MODERATIONS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: moderationAnswer,
+  refusal: openaiRefusal,
+};
+
 const ANTHROPIC: Sample = {
   call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
   answer: (usage) => messageAnswer("Aye.", usage),
@@ -88,6 +116,13 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/v1/responses": RESPONSES,
   "/responses": RESPONSES,
   "/v1/responses/input_tokens": INPUT_TOKENS,
+  "/responses/input_tokens": INPUT_TOKENS,
+  "/v1/completions": COMPLETIONS,
+  "/completions": COMPLETIONS,
+  "/v1/embeddings": EMBEDDINGS,
+  "/embeddings": EMBEDDINGS,
+  "/v1/moderations": MODERATIONS,
+  "/moderations": MODERATIONS,
   "/v1/messages": ANTHROPIC,
   "/v1/messages/count_tokens": COUNT_TOKENS,
 };

@@ -7,6 +7,7 @@ import type { Usage } from "@purser/core";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { openaiCompletions } from "../dialects/openai-completions/index.ts";
 import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import { StreamMeter } from "./stream-meter.ts";
@@ -17,6 +18,7 @@ const TRUTH = join(DATA, "fixtures/truth.jsonl");
 const DIALECTS: Readonly<Record<string, Dialect>> = {
   "openai-chat": openaiChat,
   "openai-responses": openaiResponses,
+  "openai-completions": openaiCompletions,
   "anthropic-messages": anthropicMessages,
 };
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];

@@ -2,7 +2,7 @@ import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerPart, Dialect, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
-export type PartReader = Pick<Dialect, "usageField" | "readPart" | "readText" | "readUsage">;
+export type PartReader = Pick<Dialect, "usageField" | "hasOutput" | "readPart" | "readText" | "readUsage">;
 
 /** Counts the text that a model wrote, a piece at a time. */
 export interface TextCounter {

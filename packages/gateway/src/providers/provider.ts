@@ -1,6 +1,6 @@
 /** Wire formats by who made them. Those of one maker live at one address, and who speaks one of them mostly speaks them all. */
 export const FAMILIES = {
-  openai: ["openai-chat", "openai-responses"],
+  openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
 } as const;
 

@@ -16,12 +16,10 @@ import { HOSTED_RESULT_TOKENS, HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 import { readAttributes } from "../openai/attributes.ts";
-import { isOtherMedia, readImage, sizeOf } from "../openai/image.ts";
+import { isOtherMedia, type Media, NO_MEDIA, readImage, sizeOf, UNSEEN_FILE_TOKENS } from "../openai/media.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { feeOf } from "./tool-fees.ts";
 
-/** A file that is somewhere else: a PDF of 100 pages has about this many tokens. */
-const UNSEEN_FILE_TOKENS = 100_000;
 /** The provider refuses a cap below this. */
 const CAP_LEAST = 16;
 
@@ -83,9 +81,7 @@ function inputItems(body: JsonBody): number {
   return 0;
 }
 
-interface ReadInput {
-  readonly images: readonly ImageInput[];
-  readonly opaqueTokens: number;
+interface ReadInput extends Media {
   readonly hidesInput: boolean;
 }
 
@@ -95,7 +91,7 @@ const REFERENCES = [Buffer.from('"item_reference"'), Buffer.from('{"id"')];
 function readInput(body: JsonBody): ReadInput {
   const hidesInput = namesOtherInput(body);
   const mayRefer = REFERENCES.some((bytes) => body.bytes.includes(bytes));
-  if (!body.mayHoldMedia && !mayRefer) return { images: [], opaqueTokens: 0, hidesInput };
+  if (!body.mayHoldMedia && !mayRefer) return { ...NO_MEDIA, hidesInput };
   const { input } = parseBody(body);
   return { ...readMedia(input), hidesInput: hidesInput || listOf(input).some(isReference) };
 }
@@ -109,7 +105,7 @@ function isReference(item: unknown): boolean {
   return isRecord(item) && (item.type === "item_reference" || (item.type == null && item.content === undefined && item.id !== undefined));
 }
 
-function readMedia(input: unknown): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
+function readMedia(input: unknown): Media {
   const images: ImageInput[] = [];
   let opaqueTokens = 0;
   const pending: unknown[] = [input];

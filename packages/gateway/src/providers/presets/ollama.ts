@@ -4,7 +4,7 @@ import { at, type ProviderPreset } from "../provider.ts";
 export const ollama: ProviderPreset = {
   name: "ollama",
   baseUrls: {
-    ...at("http://127.0.0.1:11434/v1", ["openai-chat", "openai-responses"]),
+    ...at("http://127.0.0.1:11434/v1", ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings"]),
     "anthropic-messages": "http://127.0.0.1:11434",
   },
   authHeader: "authorization",

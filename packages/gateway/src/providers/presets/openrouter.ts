@@ -4,7 +4,7 @@ import { at, type ProviderPreset } from "../provider.ts";
 export const openrouter: ProviderPreset = {
   name: "openrouter",
   baseUrls: {
-    ...at("https://openrouter.ai/api/v1", ["openai-chat", "openai-responses"]),
+    ...at("https://openrouter.ai/api/v1", ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings"]),
     "anthropic-messages": "https://openrouter.ai/api",
   },
   authHeader: "authorization",
