@@ -11,7 +11,7 @@ import { StreamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import { PRESETS } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
-import { CALLS } from "./routes.ts";
+import { CALLS, findCallAt } from "./routes.ts";
 
 type Fetch = typeof globalThis.fetch;
 type FetchInput = Parameters<Fetch>[0];
@@ -43,8 +43,6 @@ interface Exchange {
   readonly send: Fetch;
 }
 
-/** Longer paths first: `/chat/completions` ends with `/completions` too. */
-const DIALECTS = [...new Set(CALLS.values())].sort((a, b) => b.path.length - a.path.length);
 /** What only looks: no model works for it. */
 const FREE_METHODS = new Set(["GET", "HEAD"]);
 const DEFAULT_MAX_OUTPUT = 4_096;
@@ -61,13 +59,13 @@ export function createFetch(options: FetchOptions): Fetch {
     if (FREE_METHODS.has(method)) return send(input, init);
     const url = new URL(request ? request.url : String(input));
     const headers = new Headers(init?.headers ?? request?.headers);
-    const spoken = method === "POST" ? DIALECTS.find(({ path }) => url.pathname.endsWith(path)) : undefined;
-    const dialect = spoken ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
+    const found = method === "POST" ? findCallAt(url.pathname) : undefined;
+    const dialect = found?.dialect ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
     const signal = init?.signal ?? request?.signal;
     const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send };
     try {
-      if (!spoken) throw unknownRoute(method, url);
-      const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)));
+      if (!found) throw unknownRoute(method, url);
+      const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)), found.names);
       const budgeted = budgetedCall({
         dialect,
         call,
@@ -96,7 +94,7 @@ function isRequest(input: FetchInput): input is Request {
 }
 
 function unknownRoute(method: string, { origin, pathname }: URL): PurserError {
-  const known = DIALECTS.map(({ path }) => path).join(", ");
+  const known = [...new Set([...CALLS.values()].map(({ path }) => path))].join(", ");
   return new PurserError(
     "route_unknown",
     `Purser cannot meter ${method} ${origin}${pathname.slice(0, 200)}, and what cannot be metered is not sent. It meters POST to paths ` +

@@ -16,12 +16,14 @@ import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
+import { fillPath, type PathNames } from "./dialects/path.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayOptions, relay } from "./relay.ts";
+import type { FoundCall } from "./routes.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -44,6 +46,8 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
+  /** What the path of the request names. */
+  readonly names: PathNames;
 }
 
 /** A call that is ready to be admitted. */
@@ -53,8 +57,9 @@ interface Admissible extends BudgetedCall {
 }
 
 /** The life of one call: read, identify, route, reserve, send, meter, settle. */
-export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
-  const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
+export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, call: FoundCall): Promise<void> {
+  const { dialect, names } = call;
+  const exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
   try {
     const admissible = await readAdmissible(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, admissible, undefined);
@@ -67,11 +72,11 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange): Promise<Admissible> {
+async function readAdmissible(gateway: Gateway, { request, dialect, names }: Exchange): Promise<Admissible> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)));
+  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
@@ -102,18 +107,19 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
 async function prepare(
   gateway: Gateway,
-  { id, request, response, dialect }: Exchange,
+  exchange: Exchange,
   admissible: Admissible,
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
+  const { id, response, dialect } = exchange;
   const { call, provider, model, caller } = admissible;
   try {
     return {
       upstream: gateway.upstream,
       request: {
-        ...targetOf(provider, dialect, request),
-        headers: upstreamHeaders(request, provider, caller),
+        ...targetOf(provider, exchange, model),
+        headers: upstreamHeaders(exchange, provider, caller),
         body: admittedBody(admissible, decision),
         timeoutMs: provider.timeoutMs,
       },
@@ -132,8 +138,9 @@ async function prepare(
 }
 
 /** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
-function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): Target {
-  const target = baseTarget(provider, dialect);
+function targetOf(provider: Provider, { dialect, names, request }: Exchange, model: string): Target {
+  const base = baseTarget(provider, dialect);
+  const target = dialect.path.includes("{") ? { ...base, path: base.path + fillPath(dialect.path, { ...names, model }) } : base;
   const query = (request.url ?? "").split("?")[1];
   if (!query) return target;
   const parameters = new URLSearchParams(query);
@@ -146,7 +153,7 @@ interface Target {
   readonly path: string;
 }
 
-/** Addresses as URLs, taken apart once for each provider of a configuration. */
+/** Addresses as URLs, taken apart once for each provider of a configuration; without the path where that differs from call to call. */
 const targets = new WeakMap<Provider, Map<Dialect, Target>>();
 
 function baseTarget(provider: Provider, dialect: Dialect): Target {
@@ -157,20 +164,22 @@ function baseTarget(provider: Provider, dialect: Dialect): Target {
     const base = provider.baseUrls[dialect.name];
     if (base === undefined)
       throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
-    const { origin, pathname } = new URL(base + dialect.path);
-    target = { origin, path: pathname };
+    const { origin, pathname } = new URL(base);
+    const path = pathname.replace(/\/$/, "");
+    target = { origin, path: dialect.path.includes("{") ? path : path + dialect.path };
     known.set(dialect, target);
   }
   return target;
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders(request: IncomingMessage, provider: Provider, { providerKey }: Caller): string[] {
+function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
   const { authorization } = request.headers;
-  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : provider.authHeader;
+  const usual = provider.authHeader ?? dialect.authHeader;
+  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
   const credential =
     provider.apiKey !== undefined
-      ? credentialHeader(provider.authHeader, provider.apiKey)
+      ? credentialHeader(usual, provider.apiKey)
       : providerKey !== undefined
         ? credentialHeader(header, providerKey)
         : {};

@@ -85,17 +85,16 @@ const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
     base_url: described(
-      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic. One URL for each dialect, where there are several.",
+      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini. One URL for each dialect, where there are several.",
       textOrMap(baseUrl(), baseUrls()),
     ),
     dialect: described(
-      "The wire format that the provider speaks: openai or anthropic for all of that maker's, or one by its own name.",
+      "The wire format that the provider speaks: openai, anthropic or gemini for all of that maker's, or one by its own name.",
       dialect(),
     ),
     auth_header: described(
-      "The header that carries the key. authorization carries it as a bearer token.",
+      "The header that carries the key. authorization carries it as a bearer token, and is usual but for gemini, which has x-goog-api-key.",
       choice(["authorization", "x-api-key", "api-key", "x-goog-api-key"]),
-      { default: "authorization" },
     ),
     models: described(
       "Names of the models that this provider serves; * stands for anything. These count before what presets serve.",

@@ -38,7 +38,7 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
   return {
     name,
     baseUrls: baseUrlsOf(value, preset, place),
-    authHeader: value.auth_header ?? preset?.authHeader ?? "authorization",
+    authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
     models: value.models ?? preset?.models ?? [],
     headers: Object.fromEntries(value.headers ?? []),
@@ -55,7 +55,7 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
   const known = familiesOf(preset?.baseUrls ?? {});
   const spoken = dialect ?? known[0] ?? (preset ? "openai" : undefined);
   if (spoken === undefined) {
-    place.field("dialect").problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks.");
+    place.field("dialect").problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini).");
     return {};
   }
   if (dialect === undefined && known.length > 1) {
@@ -104,11 +104,13 @@ function spokenOf(word: Spoken, preset: ProviderPreset | undefined): readonly Di
   return known.length > 0 ? known : dialects;
 }
 
-/** The clients of Anthropic append `/v1/messages`, so a base URL that ends in `/v1` would lead to `/v1/v1/messages`. */
+/** The clients of Anthropic append `/v1/messages`, so a base URL that ends in `/v1` would lead to `/v1/v1/messages`; Google's do alike. */
 function checkedFor(word: Spoken, url: string, place: Place): string {
-  if (dialectsOf(word).includes("anthropic-messages") && url.endsWith("/v1")) {
+  const dialects = dialectsOf(word);
+  if (dialects.includes("anthropic-messages") && url.endsWith("/v1"))
     place.field("base_url").problem("ends with /v1, and /v1/messages is appended for anthropic. Leave out the /v1.");
-  }
+  if (dialects.includes("gemini-content") && /\/v1(alpha|beta)?$/.test(url))
+    place.field("base_url").problem("ends with a version, and the version of each call is appended for gemini. Leave it out.");
   return url;
 }
 

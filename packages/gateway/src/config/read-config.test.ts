@@ -253,7 +253,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
     {
       name: "both",
       baseUrls: { ...at("http://a.test/v1", FAMILIES.openai), "anthropic-messages": "http://a.test" },
-      authHeader: "authorization",
+      authHeader: undefined,
       apiKey: undefined,
       models: [],
       headers: {},

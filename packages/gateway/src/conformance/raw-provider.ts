@@ -167,6 +167,20 @@ export function moderationAnswer({ input }: Pick<MockUsage, "input">) {
   };
 }
 
+/** `finish`: why it ended; null in the middle of a stream. */
+export function geminiAnswer(text: string, { input, output }: MockUsage, finish: string | null = "STOP") {
+  return {
+    candidates: [{ index: 0, content: { role: "model", parts: [{ text }] }, ...(finish !== null && { finishReason: finish }) }],
+    usageMetadata: { promptTokenCount: input, candidatesTokenCount: output, totalTokenCount: input + output },
+    modelVersion: "m",
+    responseId: "r1",
+  };
+}
+
+export function geminiEvent(text: string, usage: MockUsage, finish?: string | null): string {
+  return `data: ${JSON.stringify(geminiAnswer(text, usage, finish))}\r\n\r\n`;
+}
+
 export const STREAM_HEADERS = { "content-type": "text/event-stream" };
 
 /** One event of a chat stream. */

@@ -4,6 +4,7 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Unit } from "@purser/core";
 import type { Dialect } from "../dialects/dialect.ts";
+import { fillPath } from "../dialects/path.ts";
 import { CALLS } from "../routes.ts";
 import { type Answered, post, readAnswer } from "./calls.ts";
 import { type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
@@ -11,7 +12,12 @@ import { SAMPLES, type Sample } from "./samples.ts";
 import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 
 /** Every route of the server's own table, with what a call by it looks like. */
-const ROUTES = [...CALLS].map(([route, dialect]) => ({ route, dialect, sample: SAMPLES[route] as Sample }));
+const ROUTES: readonly Walked[] = [...CALLS].map(([template, dialect]) => ({
+  template,
+  route: fillPath(template, { version: "v1beta", model: "m" }),
+  dialect,
+  sample: SAMPLES[template] as Sample,
+}));
 const CHARGED = ROUTES.filter(({ dialect }) => !dialect.isFree);
 const FREE = ROUTES.filter(({ dialect }) => dialect.isFree);
 const REFERENCE = fileURLToPath(new URL("../../../../docs/reference/routes.md", import.meta.url));
@@ -21,23 +27,25 @@ const LIMITS = ["$10", "1M tokens", "1M input tokens", "1M output tokens", "100 
 interface Scene {
   readonly stand: Stand;
   readonly provider: RawProvider;
-  readonly call: (more?: object, headers?: Record<string, string>) => Promise<Answered>;
+  readonly call: (more?: object, headers?: Record<string, string>, query?: string) => Promise<Answered>;
 }
 
 async function startScene(context: TestContext, { route, dialect, sample }: Walked, limits = LIMITS, cap = ""): Promise<Scene> {
-  const provider = await startRawProvider(context, (response, { body }) => {
-    const isStream = sample.stream && Object.keys(sample.stream.asked).some((field) => JSON.parse(body)[field] !== undefined);
-    if (!isStream) return writeJson(response, 200, sample.answer(USAGE));
-    response.writeHead(200, STREAM_HEADERS).end(sample.stream?.events(USAGE));
+  const provider = await startRawProvider(context, (response, { body, url }) => {
+    const { asked = {}, query = "", events } = sample.stream ?? {};
+    const isStream = query === "" ? Object.keys(asked).some((field) => JSON.parse(body)[field] !== undefined) : url.endsWith(query);
+    if (!isStream || !events) return writeJson(response, 200, sample.answer(USAGE));
+    response.writeHead(200, STREAM_HEADERS).end(events(USAGE));
   });
   const budgets = `[{ name: all, for: { endpoint: ${dialect.name} }, limits: [${limits.join(", ")}]${cap} }]`;
   const stand = await startStand(context, { config: `${providersAt(provider.url)}\n${PRICES}\nbudgets: ${budgets}` });
-  const call = (more: object = {}, headers: Record<string, string> = {}) =>
-    post(stand.url + route, { ...sample.call("Ahoy"), ...more }, headers);
+  const call = (more: object = {}, headers: Record<string, string> = {}, query = "") =>
+    post(stand.url + route + query, { ...sample.call("Ahoy"), ...more }, headers);
   return { stand, provider, call };
 }
 
 interface Walked {
+  readonly template: string;
   readonly route: string;
   readonly dialect: Dialect;
   readonly sample: Sample;
@@ -67,12 +75,12 @@ function answerOf({ sample }: Walked, json: unknown): void {
 
 describe("every route of the server", () => {
   test("has a sample here, so that none can be forgotten", () => {
-    assert.deepEqual(Object.keys(SAMPLES).toSorted(), ROUTES.map(({ route }) => route).toSorted());
+    assert.deepEqual(Object.keys(SAMPLES).toSorted(), ROUTES.map(({ template }) => template).toSorted());
   });
 
   test("stands in the reference, which says whether it is charged", () => {
     const rows = readFileSync(REFERENCE, "utf8").split("\n");
-    for (const { route, dialect } of ROUTES) {
+    for (const { template: route, dialect } of ROUTES) {
       const row = rows.find((one) => one.startsWith("| `POST") && (one.includes(`POST ${route}\``) || one.includes(`, \`${route}\``)));
       assert.ok(row?.includes(`| \`${dialect.name}\` | ${dialect.isFree ? "never" : "yes"} |`), route);
     }
@@ -94,10 +102,10 @@ describe("every route of the server", () => {
     });
 
     if (sample.stream) {
-      const { asked, events } = sample.stream;
+      const { asked, query, events } = sample.stream;
       test(`POST ${route} moves every counter with a stream too, which passes byte for byte`, async (context) => {
         const scene = await startScene(context, walked);
-        const { status, text } = await scene.call(asked);
+        const { status, text } = await scene.call(asked, {}, query);
         assert.equal(status, 200);
         assert.equal(text, events(USAGE));
         await scene.stand.entries(1, "settled");

@@ -6,6 +6,8 @@ import {
   chatUsageEvent,
   completionAnswer,
   embeddingAnswer,
+  geminiAnswer,
+  geminiEvent,
   type MockUsage,
   messageAnswer,
   messageEvent,
@@ -19,7 +21,7 @@ export interface Sample {
   readonly call: (text: string) => Json;
   readonly answer: (usage: MockUsage) => unknown;
   /** The same as a stream, where the format has streams: what is to be added to the call, and what comes. */
-  readonly stream?: { readonly asked: Json; readonly events: (usage: MockUsage) => string };
+  readonly stream?: { readonly asked: Json; readonly query?: string; readonly events: (usage: MockUsage) => string };
   /** The output cap of a call as it reached the provider. */
   readonly capOf?: (call: Json) => unknown;
   /** The words of a refusal. */
@@ -109,6 +111,43 @@ const COUNT_TOKENS: Sample = {
   refusal: ANTHROPIC.refusal,
 };
 
+const GEMINI: Sample = {
+  call: (text) => ({ contents: [{ role: "user", parts: [{ text }] }], generationConfig: { maxOutputTokens: 100 } }),
+  answer: (usage) => geminiAnswer("Aye.", usage),
+  capOf: (call) => call.generationConfig.maxOutputTokens,
+  refusal: (body) => (typeof body.error.status === "string" ? body.error.message : undefined),
+};
+
+const GEMINI_STREAM: Sample = {
+  ...GEMINI,
+  answer: (usage) => [geminiAnswer("Ay", { ...usage, output: 1 }, null), geminiAnswer("e.", usage)],
+  stream: {
+    asked: {},
+    query: "?alt=sse",
+    events: (usage) => geminiEvent("Ay", { ...usage, output: 1 }, null) + geminiEvent("e.", usage),
+  },
+};
+
+const GEMINI_COUNT: Sample = {
+  ...GEMINI,
+  answer: ({ input }) => ({ totalTokens: input }),
+};
+
+const GEMINI_EMBEDDING: Sample = {
+  call: (text) => ({ content: { parts: [{ text }] } }),
+  answer: ({ input }) => ({ embedding: { values: [0.25, -0.5, 1] }, usageMetadata: { promptTokenCount: input, totalTokenCount: input } }),
+  refusal: GEMINI.refusal,
+};
+
+const GEMINI_EMBEDDINGS: Sample = {
+  call: (text) => ({ requests: [{ model: "models/m", content: { parts: [{ text }] } }] }),
+  answer: ({ input }) => ({
+    embeddings: [{ values: [0.25, -0.5, 1] }],
+    usageMetadata: { promptTokenCount: input, totalTokenCount: input },
+  }),
+  refusal: GEMINI.refusal,
+};
+
 /** By route, as the server knows it. */
 export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/v1/chat/completions": CHAT,
@@ -125,4 +164,9 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/moderations": MODERATIONS,
   "/v1/messages": ANTHROPIC,
   "/v1/messages/count_tokens": COUNT_TOKENS,
+  "/{version}/models/{model}:generateContent": GEMINI,
+  "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
+  "/{version}/models/{model}:countTokens": GEMINI_COUNT,
+  "/{version}/models/{model}:embedContent": GEMINI_EMBEDDING,
+  "/{version}/models/{model}:batchEmbedContents": GEMINI_EMBEDDINGS,
 };

@@ -1,7 +1,8 @@
 import type { Denial, ErrorCode, ServiceTier, Usage } from "@purser/core";
 import type { Countable, ImageInput } from "@purser/core/tokens";
-import type { DialectName } from "../providers/provider.ts";
+import type { AuthHeader, DialectName } from "../providers/provider.ts";
 import type { JsonBody } from "./json-body.ts";
+import type { PathNames } from "./path.ts";
 
 /** What a request says that budgets need to know. Everything else passes untouched. */
 export interface ModelCall {
@@ -71,8 +72,10 @@ export interface Refusal {
 /** A wire format: how its calls are read and changed, how its usage is read, how its errors are written. */
 export interface Dialect {
   readonly name: DialectName;
-  /** Appended to the provider's base URL. */
+  /** Appended to the provider's base URL. Names in braces are those of the call's own path, and the model. */
   readonly path: string;
+  /** The header in which providers take the key, where nothing else is known of them. */
+  readonly authHeader: AuthHeader;
   /** Whether its calls cost nothing and change no balance: they only count what another call would have. */
   readonly isFree: boolean;
   /** Fields of a call that are text through and through, and counted whole. */
@@ -84,7 +87,7 @@ export interface Dialect {
   /** Usage does not say how often tools were used that the provider charges for, so that all that a call allows are charged. */
   readonly hidesToolCalls: boolean;
   /** Reads a call. Throws `body_invalid` with what to do. */
-  readCall(body: JsonBody): ModelCall;
+  readCall(body: JsonBody, names: PathNames): ModelCall;
   /** The texts of a call, to count it exactly. */
   countable(call: ModelCall): Countable;
   /** The bytes to send: the caller's own wherever nothing has to change. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { PurserError } from "@purser/core";
-import { MEDIA_TYPES } from "./content.ts";
+import { MEDIA_MEMBERS, MEDIA_TYPES } from "./content.ts";
 
 /** One member at the top of a JSON object, by where its value stands in the bytes. */
 export interface Member {
@@ -342,7 +342,8 @@ function mayNameMedia(bytes: Buffer, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return bytes[i + 1] === 0x75;
   // i, a, f, d, v, c: the letters that the names begin with.
   if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76 && first !== 0x63) return false;
-  return MEDIA_TYPES.has(bytes.toString("latin1", start, end));
+  const name = bytes.toString("latin1", start, end);
+  return MEDIA_TYPES.has(name) || MEDIA_MEMBERS.has(name);
 }
 
 /** Whether a string that is too long for the name of a kind of media could be one with letters written as escapes. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Usage } from "@purser/core";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
+import { geminiContent } from "../dialects/gemini-content/index.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
 import { openaiCompletions } from "../dialects/openai-completions/index.ts";
 import { openaiResponses } from "../dialects/openai-responses/index.ts";
@@ -20,6 +21,8 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   "openai-responses": openaiResponses,
   "openai-completions": openaiCompletions,
   "anthropic-messages": anthropicMessages,
+  gemini: geminiContent,
+  "gemini-stream": geminiContent,
 };
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
 

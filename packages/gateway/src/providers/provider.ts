@@ -2,6 +2,7 @@
 export const FAMILIES = {
   openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
+  gemini: ["gemini-content", "gemini-embeddings"],
 } as const;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -36,7 +37,8 @@ export type AuthHeader = "authorization" | "x-api-key" | "api-key" | "x-goog-api
 export interface ProviderPreset {
   readonly name: string;
   readonly baseUrls: BaseUrls;
-  readonly authHeader: AuthHeader;
+  /** None: whichever is usual in the dialect of a call. */
+  readonly authHeader: AuthHeader | undefined;
   /** The environment variables that hold the key, the first that is set wins. */
   readonly env: readonly string[];
   /** Patterns of the models that it serves, for routing. */
@@ -47,7 +49,8 @@ export interface ProviderPreset {
 export interface Provider {
   readonly name: string;
   readonly baseUrls: BaseUrls;
-  readonly authHeader: AuthHeader;
+  /** None: whichever is usual in the dialect of a call. */
+  readonly authHeader: AuthHeader | undefined;
   /** None: the caller's own key is passed through while every caller is the owner. */
   readonly apiKey: string | undefined;
   readonly models: readonly string[];

@@ -8,6 +8,7 @@ import { writeError } from "./write-error.ts";
 export const anthropicMessages: Dialect = {
   name: "anthropic-messages",
   path: "/v1/messages",
+  authHeader: "authorization",
   isFree: false,
   textFields: ["messages", "system"],
   usageField: "usage",

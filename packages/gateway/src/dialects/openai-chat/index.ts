@@ -8,6 +8,7 @@ import { writeCall } from "./write-call.ts";
 export const openaiChat: Dialect = {
   name: "openai-chat",
   path: "/chat/completions",
+  authHeader: "authorization",
   isFree: false,
   textFields: ["messages"],
   usageField: "usage",

@@ -9,6 +9,7 @@ import { writeCall } from "./write-call.ts";
 export const openaiCompletions: Dialect = {
   name: "openai-completions",
   path: "/completions",
+  authHeader: "authorization",
   isFree: false,
   textFields: ["prompt"],
   usageField: "usage",

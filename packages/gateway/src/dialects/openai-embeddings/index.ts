@@ -8,6 +8,7 @@ import { writeCall } from "./write-call.ts";
 export const openaiEmbeddings: Dialect = {
   name: "openai-embeddings",
   path: "/embeddings",
+  authHeader: "authorization",
   isFree: false,
   textFields: ["input"],
   usageField: "usage",

@@ -8,6 +8,7 @@ import { writeCall } from "./write-call.ts";
 export const openaiResponses: Dialect = {
   name: "openai-responses",
   path: "/responses",
+  authHeader: "authorization",
   isFree: false,
   textFields: ["input", "instructions"],
   usageField: "usage",
