@@ -3,6 +3,8 @@ import {
   type Call,
   type CallDetail,
   type Decision,
+  type Denial,
+  type DenialReason,
   type PriceSource,
   PurserError,
   type Reservation,
@@ -32,6 +34,8 @@ export interface BudgetedCall {
   readonly rungs?: CallDetail["rungs"];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: CallDetail["insteadOf"];
+  /** How much of its input is held for what it names and does not carry. */
+  readonly unseenTokens: number;
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -47,23 +51,43 @@ export interface CallTerms {
   readonly prices: PriceSource;
   /** The output cap of a call that names none, to a model whose maximum is unknown. */
   readonly defaultMaxOutput: number;
+  /** What is held for input that a call names and does not carry; what the model can read where it is left out. */
+  readonly unseenInput: number | undefined;
 }
 
+/** What a model can read of which nobody says: the largest context that is sold widely. */
+const CONTEXT_TOKENS = 1_050_000;
+
 /** Says to whom a call is charged, as what, and how long its answer can be. */
-export function budgetedCall({ dialect, call, provider, model, subject, key, prices, defaultMaxOutput }: CallTerms): BudgetedCall {
+export function budgetedCall(terms: CallTerms): BudgetedCall {
+  const { dialect, call, provider, model, subject, key, prices, defaultMaxOutput } = terms;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
-  const modelMost = prices.card(provider, pricedAs, Date.now())?.maxOutputTokens ?? defaultMaxOutput;
+  const card = prices.card(provider, pricedAs, Date.now());
+  const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
+  const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,
-    call,
+    call: unseen > 0 ? { ...call, opaqueTokens: call.opaqueTokens + unseen } : call,
     model,
     pricedAs,
     subject: { ...refined, provider, model, endpoint: dialect.name },
     outputTokensMost: call.outputCap ?? modelMost,
+    unseenTokens: unseen,
   };
 }
+
+/** Why a call is refused, for whoever reads its answer. Input that is somewhere else is not seen there, so it is said. */
+export function denialMessage({ unseenTokens }: BudgetedCall, { reason, message }: Denial): string {
+  if (unseenTokens === 0 || !ABOUT_SIZE.has(reason)) return message;
+  return (
+    `${message} ${unseenTokens.toLocaleString("en-US")} of its tokens are held for input that the call names and does not carry, such as an ` +
+    "earlier answer. Send that in the call itself, or set unseen_input to what it has at most."
+  );
+}
+
+const ABOUT_SIZE: ReadonlySet<DenialReason> = new Set<DenialReason>(["request_too_large", "budget_exhausted", "budget_busy"]);
 
 /** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
 export function reserveCall(budgets: Budgets, id: string, budgeted: BudgetedCall): Promise<Decision> {
@@ -88,8 +112,12 @@ export function callOf(id: string, budgeted: BudgetedCall): Call {
   };
 }
 
-/** The bytes to send for an admitted call. Where nothing is limited there is nothing to protect, and a call that names no cap keeps none. */
-export function admittedBody({ dialect, call, model, outputTokensMost }: BudgetedCall, decision: Admitted): Buffer {
+/**
+ * The bytes to send for an admitted call, or one that is free. Where nothing is limited there is nothing to protect, and a call that names
+ * no cap keeps none.
+ */
+export function admittedBody({ dialect, call, model, outputTokensMost }: BudgetedCall, decision: Admitted | undefined): Buffer {
+  if (!decision) return dialect.writeCall(call, { model, outputTokens: undefined });
   const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
   const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
   return dialect.writeCall(call, { model, outputTokens: isLimited ? cap : undefined });
@@ -108,7 +136,7 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    else if (outcome.usage?.inputTokens && outcome.usage.outputTokens)
+    else if (outcome.usage?.inputTokens && (outcome.usage.outputTokens || !dialect.hasOutput))
       await budgets.settle(reservation, { ...(dialect.hidesToolCalls && toolsMost(call)), ...outcome.usage }, "confirmed", outcome.service);
     // Of a model that thinks unseen the visible part may be the smallest.
     else if (!outcome.isWhole && call.hidesReasoning)
@@ -155,7 +183,7 @@ const CUT_TOKENS = 8;
 async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
   const bytes = call.body.bytes.length;
   await turnFor(bytes);
-  const beginning = longTextBeginning(call.body, "messages", limit * BYTES_PER_TOKEN_MOST);
+  const beginning = longTextBeginning(call.body, dialect.textFields, limit * BYTES_PER_TOKEN_MOST);
   if (beginning !== undefined) {
     await turnFor(bytes);
     const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);

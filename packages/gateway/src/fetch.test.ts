@@ -376,14 +376,13 @@ describe("a fetch with a budget", () => {
     const provider = await startRawProvider(context, (response) => writeJson(response, 200, { object: "list", data: [{ id: "m" }] }));
     const library = openLibrary();
     const openai = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "none", fetch: houseFetch(library) });
-    await assert.rejects(openai.responses.create({ model: "m", input: "Ahoy" }), {
+    await assert.rejects(openai.images.generate({ model: "m", prompt: "A ship" }), {
       status: 404,
-      message: /\/v1\/responses, and what cannot be metered/,
+      message: /\/v1\/images\/generations, and what cannot be metered/,
     });
-    await assert.rejects(openai.embeddings.create({ model: "m", input: "Ahoy" }), { status: 404 });
+    await assert.rejects(openai.batches.cancel("batch_1"), { status: 404 });
     const anthropic = new Anthropic({ baseURL: provider.url, apiKey: "none", fetch: houseFetch(library) });
-    const messages = [{ role: "user" as const, content: "Ahoy" }];
-    await assert.rejects(anthropic.messages.countTokens({ model: "m", messages }), { status: 404, type: "not_found_error" });
+    await assert.rejects(anthropic.messages.batches.create({ requests: [] }), { status: 404, type: "not_found_error" });
     assert.equal(provider.received.length, 0);
     assert.equal((await openai.models.list()).data[0]?.id, "m");
     assert.equal(provider.received.length, 1);

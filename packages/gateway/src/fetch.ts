@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type Budgets, type Decision, LEASE_MS, PurserError, type Reservation, type Subject } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
@@ -11,6 +11,7 @@ import { StreamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import { PRESETS } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
+import { CALLS, findCallAt } from "./routes.ts";
 
 type Fetch = typeof globalThis.fetch;
 type FetchInput = Parameters<Fetch>[0];
@@ -24,6 +25,8 @@ export interface FetchOptions {
   readonly provider?: string;
   /** The output cap of a call that names none, to a model whose maximum is unknown. 4,096 where it is left out. */
   readonly defaultMaxOutput?: number;
+  /** What is held for input that a call names and does not carry, in tokens. What the model can read where it is left out. */
+  readonly unseenInput?: number;
   /** What sends the calls; the global `fetch` where it is left out. */
   readonly fetch?: Fetch;
 }
@@ -40,7 +43,6 @@ interface Exchange {
   readonly send: Fetch;
 }
 
-const DIALECTS = [openaiChat, anthropicMessages];
 /** What only looks: no model works for it. */
 const FREE_METHODS = new Set(["GET", "HEAD"]);
 const DEFAULT_MAX_OUTPUT = 4_096;
@@ -57,13 +59,13 @@ export function createFetch(options: FetchOptions): Fetch {
     if (FREE_METHODS.has(method)) return send(input, init);
     const url = new URL(request ? request.url : String(input));
     const headers = new Headers(init?.headers ?? request?.headers);
-    const spoken = DIALECTS.find(({ path }) => method === "POST" && url.pathname.endsWith(path));
-    const dialect = spoken ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
+    const found = method === "POST" ? findCallAt(url.pathname) : undefined;
+    const dialect = found?.dialect ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
     const signal = init?.signal ?? request?.signal;
     const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send };
     try {
-      if (!spoken) throw unknownRoute(method, url);
-      const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)));
+      if (!found) throw unknownRoute(method, url);
+      const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)), found.names);
       const budgeted = budgetedCall({
         dialect,
         call,
@@ -73,9 +75,13 @@ export function createFetch(options: FetchOptions): Fetch {
         key: undefined,
         prices: budgets,
         defaultMaxOutput,
+        unseenInput: options.unseenInput,
       });
+      if (dialect.isFree) return await sendAdmitted(exchange, budgeted, undefined);
       const decision = await reserveCall(budgets, exchange.id, budgeted);
-      return decision.outcome === "denied" ? refuseDenied(exchange, decision) : await sendAdmitted(exchange, budgeted, decision);
+      return decision.outcome === "denied"
+        ? refuseDenied(exchange, decision, denialMessage(budgeted, decision.denial))
+        : await sendAdmitted(exchange, budgeted, decision);
     } catch (error) {
       if (!(error instanceof PurserError) || error.code === "internal") throw error;
       return refuse(exchange, { code: error.code, message: error.message, requestId: exchange.id });
@@ -88,7 +94,7 @@ function isRequest(input: FetchInput): input is Request {
 }
 
 function unknownRoute(method: string, { origin, pathname }: URL): PurserError {
-  const known = DIALECTS.map(({ path }) => path).join(" and ");
+  const known = [...new Set([...CALLS.values()].map(({ path }) => path))].join(", ");
   return new PurserError(
     "route_unknown",
     `Purser cannot meter ${method} ${origin}${pathname.slice(0, 200)}, and what cannot be metered is not sent. It meters POST to paths ` +
@@ -117,9 +123,9 @@ async function readBody(input: FetchInput, init: FetchInit | undefined, headers:
 }
 
 /** Sends an admitted call and passes its answer on. Everything that goes wrong before it is sent returns the hold. */
-async function sendAdmitted(exchange: Exchange, budgeted: BudgetedCall, decision: Admitted): Promise<Response> {
+async function sendAdmitted(exchange: Exchange, budgeted: BudgetedCall, decision: Admitted | undefined): Promise<Response> {
   const { budgets, input, init, headers, signal, send } = exchange;
-  const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
+  const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   let response: Response;
   let isSending = false;
   try {
@@ -273,8 +279,8 @@ class MeteredAnswer {
   }
 }
 
-function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }): Response {
-  return refuse(exchange, { code: denial.reason, message: denial.message, denial, requestId: exchange.id }, balances);
+function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }, message: string): Response {
+  return refuse(exchange, { code: denial.reason, message, denial, requestId: exchange.id }, balances);
 }
 
 function refuse({ dialect }: Exchange, refusal: Refusal, balances: Parameters<typeof refusalHead>[1] = []): Response {

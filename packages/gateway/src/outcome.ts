@@ -32,7 +32,8 @@ export const UNREADABLE: Outcome = {
 
 /** What a stream said of its usage, `isWhole`: up to the end of its bytes. */
 export function streamOutcome(stream: StreamMeter, isWhole: boolean): Outcome {
-  const { usage, service, isComplete } = stream;
+  const { usage, service, isComplete, refusedAs } = stream;
+  if (refusedAs !== undefined) return { kind: "refused", status: refusedAs };
   return {
     kind: "answered",
     // What a stream says at its beginning holds for the input. Of the output it then knows no more than the first token.

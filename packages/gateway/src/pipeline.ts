@@ -11,18 +11,20 @@ import {
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes, turnFor } from "./body.ts";
-import { type Admitted, admittedBody, budgetedCall, callOf, reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Admitted, admittedBody, budgetedCall, callOf, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
+import { fillPath, type PathNames } from "./dialects/path.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayOptions, relay } from "./relay.ts";
-import { answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
+import type { FoundCall } from "./routes.ts";
+import { answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -45,22 +47,22 @@ interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
+  /** What the path of the request names. */
+  readonly names: PathNames;
 }
 
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
-export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
-  const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
+export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
+  const { dialect, names } = found;
+  const exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
   try {
-    const { call, waitMs, end } = await climb(gateway, await readRouted(gateway, exchange));
-    if (end?.rung.kind === "answer")
-      return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
-    if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
+    const routed = await readRouted(gateway, exchange);
+    if (dialect.isFree) return await send(gateway, exchange, routed, undefined);
+    const { call, waitMs, end } = await climb(gateway, routed);
+    if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
     const decision = await reserveCall(gateway.budgets, exchange.id, call);
-    if (decision.outcome === "denied") {
-      const text = answerAfter(decision.denial, gateway.config.budgets);
-      return text === undefined ? refuseDenied(exchange, decision) : answerInstead(exchange, call, decision, text);
-    }
+    if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
@@ -68,13 +70,13 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readRouted(gateway: Gateway, { request, dialect }: Exchange): Promise<RoutedCall> {
+async function readRouted(gateway: Gateway, { request, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
   const bytes = await readBytes(request, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
-  const call = dialect.readCall(readJsonBody(bytes));
+  const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
@@ -82,20 +84,20 @@ async function readRouted(gateway: Gateway, { request, dialect }: Exchange): Pro
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const { subject, key } = caller;
   const { config, prices } = gateway;
-  const { defaultMaxOutput } = config;
-  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput });
-  return { ...budgeted, caller, provider };
+  const { defaultMaxOutput, unseenInput } = config;
+  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput });
+  return { ...budgeted, caller, provider, names };
 }
 
-/** Sends an admitted call, passes the answer on, and settles what was used. */
-async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall, decision: Admitted): Promise<void> {
-  const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
-  const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
+/** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
+async function send(gateway: Gateway, exchange: Exchange, routed: RoutedCall, decision: Admitted | undefined): Promise<void> {
+  const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
+  const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   if (reservation) gateway.inFlight.set(exchange.id, reservation);
   try {
     const outcome = await relay(prepared);
     answerFailure(exchange, outcome);
-    if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
+    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
@@ -105,19 +107,20 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
 async function prepare(
   gateway: Gateway,
-  { id, request, response, dialect }: Exchange,
-  admissible: RoutedCall,
-  decision: Admitted,
+  exchange: Exchange,
+  routed: RoutedCall,
+  decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
-  const { call, provider, model, caller } = admissible;
+  const { id, response, dialect } = exchange;
+  const { call, provider, model, caller } = routed;
   try {
     return {
       upstream: gateway.upstream,
       request: {
-        ...targetOf(provider, dialect, request),
-        headers: upstreamHeaders(request, provider, caller),
-        body: admittedBody(admissible, decision),
+        ...targetOf(provider, exchange, model),
+        headers: upstreamHeaders(exchange, provider, caller),
+        body: admittedBody(routed, decision),
         timeoutMs: provider.timeoutMs,
       },
       response,
@@ -125,7 +128,7 @@ async function prepare(
       call,
       counter: createOutputCounter(model),
       onDisconnect: gateway.config.onDisconnect,
-      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(admissible)],
+      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(routed)],
       headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
     };
   } catch (error) {
@@ -135,8 +138,9 @@ async function prepare(
 }
 
 /** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
-function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): Target {
-  const target = baseTarget(provider, dialect);
+function targetOf(provider: Provider, { dialect, names, request }: Exchange, model: string): Target {
+  const base = baseTarget(provider, dialect);
+  const target = dialect.path.includes("{") ? { ...base, path: base.path + fillPath(dialect.path, { ...names, model }) } : base;
   const query = (request.url ?? "").split("?")[1];
   if (!query) return target;
   const parameters = new URLSearchParams(query);
@@ -149,7 +153,7 @@ interface Target {
   readonly path: string;
 }
 
-/** Addresses as URLs, taken apart once for each provider of a configuration. */
+/** Addresses as URLs, taken apart once for each provider of a configuration; without the path where that differs from call to call. */
 const targets = new WeakMap<Provider, Map<Dialect, Target>>();
 
 function baseTarget(provider: Provider, dialect: Dialect): Target {
@@ -160,20 +164,22 @@ function baseTarget(provider: Provider, dialect: Dialect): Target {
     const base = provider.baseUrls[dialect.name];
     if (base === undefined)
       throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
-    const { origin, pathname } = new URL(base + dialect.path);
-    target = { origin, path: pathname };
+    const { origin, pathname } = new URL(base);
+    const path = pathname.replace(/\/$/, "");
+    target = { origin, path: dialect.path.includes("{") ? path : path + dialect.path };
     known.set(dialect, target);
   }
   return target;
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders(request: IncomingMessage, provider: Provider, { providerKey }: Caller): string[] {
+function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
   const { authorization } = request.headers;
-  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : provider.authHeader;
+  const usual = provider.authHeader ?? dialect.authHeader;
+  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
   const credential =
     provider.apiKey !== undefined
-      ? credentialHeader(provider.authHeader, provider.apiKey)
+      ? credentialHeader(usual, provider.apiKey)
       : providerKey !== undefined
         ? credentialHeader(header, providerKey)
         : {};
@@ -181,10 +187,10 @@ function upstreamHeaders(request: IncomingMessage, provider: Provider, { provide
   return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
 }
 
-function answerHeaders({ expose }: Config, id: string, decision: Decision): readonly string[] {
-  const tightest = decision.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
+function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
+  const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
   const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
-  const uncounted = decision.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
+  const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
   return ["x-purser-request-id", id, ...left, ...uncounted];
 }
 
@@ -232,25 +238,6 @@ function headerText(text: string): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
-/** The answer that a ladder has ready for calls that its budget does not pay any more; the refusal, where it cannot be written in this format. */
-function answerInstead(exchange: Exchange, { dialect, call }: RoutedCall, denied: Decision & { outcome: "denied" }, text: string): void {
-  const { id, response } = exchange;
-  if (!dialect.writeAnswer) {
-    refuseDenied(exchange, denied);
-    return;
-  }
-  if (response.headersSent || response.destroyed) return;
-  const { contentType, body } = dialect.writeAnswer(call, text, id);
-  const bytes = Buffer.from(body);
-  response.writeHead(200, {
-    "content-type": contentType,
-    "content-length": bytes.length,
-    "x-purser-request-id": id,
-    "x-purser-rung": headerText(`answer (${denied.denial.balance?.budget ?? ""})`),
-  });
-  response.end(bytes);
-}
-
 /** Keeps a call waiting while its client does. Nothing is held meanwhile. */
 function clientWaits({ response }: Exchange, waitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -266,12 +253,20 @@ function clientWaits({ response }: Exchange, waitMs: number): Promise<boolean> {
   });
 }
 
-function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }): void {
+/** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
+function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision & { outcome: "denied" }, text: string | undefined): void {
   const { id, request, response, dialect } = exchange;
-  const refusal: Refusal = { code: denial.reason, message: denial.message, denial, requestId: id };
+  const { denial, balances } = denied;
+  if (text !== undefined && dialect.writeAnswer) {
+    const { contentType, body } = dialect.writeAnswer(routed.call, text, id);
+    const rung = headerText(`answer (${denial.balance?.budget ?? ""})`);
+    endWith(response, 200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": rung }, body);
+    return;
+  }
+  const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
-  endWith(response, codex?.status ?? status, headers, codex?.body ?? dialect.writeError(refusal, status));
+  endWith(response, codex?.status ?? status, headers, JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)));
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
@@ -290,12 +285,12 @@ function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void
 function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"], message: string): void {
   const refusal: Refusal = { code, message, requestId: id };
   const { status, headers } = refusalHead(refusal);
-  endWith(response, status, headers, dialect.writeError(refusal, status));
+  endWith(response, status, headers, JSON.stringify(dialect.writeError(refusal, status)));
 }
 
-function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void {
+function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.from(body);
   response.writeHead(status, { ...headers, "content-length": bytes.length });
   response.end(bytes);
 }

@@ -145,7 +145,7 @@ class Relay implements UpstreamListener {
     this.#isClientGone = true;
     this.#options.response.emit("drain");
     const { call, onDisconnect } = this.#options;
-    if (call.stream && !call.hidesReasoning && onDisconnect === "abort") this.#abort();
+    if (call.stream && !this.#answer && !call.hidesReasoning && onDisconnect === "abort") this.#abort();
   };
 
   #outcome(isWhole: boolean): Outcome {

@@ -6,17 +6,12 @@ import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { listModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
-
-/** Calls that are metered. A route that is not here is refused: what cannot be metered is never forwarded. */
-const CALLS: ReadonlyMap<string, Dialect> = new Map([
-  ["/v1/chat/completions", openaiChat],
-  ["/chat/completions", openaiChat],
-  ["/v1/messages", anthropicMessages],
-]);
+import { findCall, refusedRoute } from "./routes.ts";
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -83,13 +78,13 @@ function notHttp(code: string): string {
 async function route(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = request.url ?? "/";
   const path = pathOf(url);
-  const dialect = CALLS.get(path);
+  const call = findCall(path);
   if (request.headers.upgrade?.toLowerCase() === "websocket") return refuseUpgrade(response);
   if (hasTwoHosts(request)) throw new PurserError("body_invalid", "The request names two hosts. Send one Host header.");
-  if (dialect && request.method === "POST") {
+  if (call && request.method === "POST") {
     if (isForeignPage(request) && !showsKey(request))
       throw new PurserError("key_missing", "A page of another site called, without a key in a header. Its calls would be charged to you.");
-    if (!state.isDraining()) return serveCall(state.gateway(), request, response, dialect);
+    if (!state.isDraining()) return serveCall(state.gateway(), request, response, call);
     throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
   }
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
@@ -103,11 +98,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
 }
 
 function unknownRoute(method: string | undefined, path: string): PurserError {
-  const known = [...CALLS.keys()].join(", ");
-  return new PurserError(
-    "route_unknown",
-    `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. Calls go to POST ${known}.`,
-  );
+  return new PurserError("route_unknown", refusedRoute(method, path));
 }
 
 /** What the caller has left, for the holder of a key. */
@@ -181,8 +172,11 @@ function pathOf(url: string): string {
 
 /** Clients read errors in their own format only. */
 function dialectOf({ url = "/", headers }: IncomingMessage): Dialect {
-  const isAnthropic = pathOf(url).startsWith("/v1/messages") || headers["anthropic-version"] !== undefined;
-  return isAnthropic ? anthropicMessages : openaiChat;
+  const path = pathOf(url);
+  const call = findCall(path);
+  if (call) return call.dialect;
+  if (path.startsWith("/v1/messages") || headers["anthropic-version"] !== undefined) return anthropicMessages;
+  return path.startsWith("/v1beta/") ? geminiContent : openaiChat;
 }
 
 function failRoute(state: ServerState, request: IncomingMessage, response: ServerResponse, error: unknown): void {

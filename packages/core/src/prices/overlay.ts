@@ -272,6 +272,12 @@ const TERMS: readonly OverlayRow[] = [
 const TOOLS: readonly OverlayRow[] = [
   { ...OPENAI, model: "*", tools: { web_search: 0.01, web_search_preview: 0.01, file_search: 0.0025, code_interpreter: 0.03 } },
   { ...OPENAI, model: ["gpt-4o*", "gpt-4.1*"], tools: { web_search_preview: 0.025 } },
+  {
+    ...OPENAI,
+    model: "*",
+    tools: { image_generation: 0.25 },
+    unsure: "The largest image of the best quality; what each costs is not in an answer.",
+  },
   { ...ANTHROPIC, provider: "anthropic", model: "*", tools: { web_search: 0.01 } },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini*", tools: { web_search: 0.035, maps: 0.025 } },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini-3*", tools: { web_search: 0.014 } },

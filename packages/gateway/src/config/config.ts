@@ -19,6 +19,8 @@ export interface Config {
   readonly allowances: readonly Allowance[];
   /** The output cap of a call that names none to a model whose maximum is unknown. */
   readonly defaultMaxOutput: number;
+  /** What is held for input that a call names and does not carry. None: what the model can read. */
+  readonly unseenInput: number | undefined;
   /** Abort the provider and charge what was delivered, or read its answer to the end, when the caller goes away. */
   readonly onDisconnect: "abort" | "drain";
   /** What answers may reveal in headers. */

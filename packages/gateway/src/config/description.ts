@@ -1,6 +1,6 @@
 import { ATTRIBUTES, isSubjectPath, PurserError, parseDollars, parseDollarsPerMillion, parseLimit, type SubjectPath } from "@purser/core";
 import { PRESETS } from "../providers/presets/index.ts";
-import type { DialectName } from "../providers/provider.ts";
+import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
   byteSize,
   choice,
@@ -59,9 +59,11 @@ const timezone = () => parsed({}, checkedTimeZone);
 /** Budgets, providers and prices name models and providers; `*` stands for anything. */
 const pattern = () => list(text(), { most: MOST.models, least: 1, single: true });
 
-const SHORT_DIALECTS: Readonly<Record<string, DialectName>> = { openai: "openai-chat", anthropic: "anthropic-messages" };
-const dialect = () => choice<DialectName>(["openai-chat", "anthropic-messages"], SHORT_DIALECTS);
+const SPOKEN = [...FAMILY_NAMES, ...DIALECTS];
+const dialect = () => choice(SPOKEN);
 const baseUrl = () => parsed({ examples: ["http://127.0.0.1:8000/v1"] }, checkedUrl);
+type BaseUrlFields = { readonly [spoken in (typeof SPOKEN)[number]]: Field<string> };
+const baseUrls = () => object(Object.fromEntries(SPOKEN.map((spoken) => [spoken, baseUrl()])) as BaseUrlFields);
 
 const server = object(
   {
@@ -83,14 +85,16 @@ const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
     base_url: described(
-      "Where the provider is. Paths are appended: /chat/completions for openai, /v1/messages for anthropic. One URL for each dialect, where there are two.",
-      textOrMap(baseUrl(), object({ openai: baseUrl(), anthropic: baseUrl(), "openai-chat": baseUrl(), "anthropic-messages": baseUrl() })),
+      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini. One URL for each dialect, where there are several.",
+      textOrMap(baseUrl(), baseUrls()),
     ),
-    dialect: described("The wire format that the provider speaks: openai or anthropic.", dialect()),
+    dialect: described(
+      "The wire format that the provider speaks: openai, anthropic or gemini for all of that maker's, or one by its own name.",
+      dialect(),
+    ),
     auth_header: described(
-      "The header that carries the key. authorization carries it as a bearer token.",
+      "The header that carries the key. authorization carries it as a bearer token, and is usual but for gemini, which has x-goog-api-key.",
       choice(["authorization", "x-api-key", "api-key", "x-goog-api-key"]),
-      { default: "authorization" },
     ),
     models: described(
       "Names of the models that this provider serves; * stands for anything. These count before what presets serve.",
@@ -262,6 +266,11 @@ export const CONFIGURATION = object({
     "The output cap of a call that names none, to a model whose maximum is unknown.",
     count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
     { default: DEFAULTS.defaultMaxOutput },
+  ),
+  unseen_input: described(
+    "What is held for input that a call names and does not carry, such as an earlier answer. What the model can read, where it is left out.",
+    count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" }),
+    { examples: ["50k"] },
   ),
   on_disconnect: described(
     "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",

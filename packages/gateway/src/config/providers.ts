@@ -1,12 +1,21 @@
 import { PRESETS } from "../providers/presets/index.ts";
-import { DIALECTS, type DialectName, type Provider, type ProviderPreset } from "../providers/provider.ts";
+import {
+  at,
+  type BaseUrls,
+  type DialectName,
+  dialectsOf,
+  FAMILIES,
+  type FamilyName,
+  familiesOf,
+  type Provider,
+  type ProviderPreset,
+} from "../providers/provider.ts";
 import { DEFAULTS, type ProviderFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { nearestName } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
-type BaseUrls = Provider["baseUrls"];
 
 /** Every preset that says where it is, with the key of its variable where that is set. */
 export function presetProviders(environment: Environment): readonly Provider[] {
@@ -29,7 +38,7 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
   return {
     name,
     baseUrls: baseUrlsOf(value, preset, place),
-    authHeader: value.auth_header ?? preset?.authHeader ?? "authorization",
+    authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
     models: value.models ?? preset?.models ?? [],
     headers: Object.fromEntries(value.headers ?? []),
@@ -40,35 +49,38 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
 function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: ProviderPreset | undefined, place: Place): BaseUrls {
   if (given === undefined) return isGiven(place, "base_url") ? {} : presetUrls(dialect, preset, place);
   if (typeof given === "object") {
-    const urls: { [name in DialectName]?: string } = {};
-    for (const [name, url] of Object.entries(given)) {
-      if (url === undefined) continue;
-      const long =
-        ({ openai: "openai-chat", anthropic: "anthropic-messages" } as Record<string, DialectName>)[name] ?? (name as DialectName);
-      if (urls[long] !== undefined) place.field("base_url").problem(`names ${long} twice.`);
-      urls[long] = checkedForDialect(url, long, place);
-    }
     if (dialect !== undefined) place.field("dialect").problem("stands beside URLs that already say their dialect. Remove it.");
-    if (Object.keys(urls).length === 0) place.field("base_url").problem("is empty. Write a URL, or one for openai and one for anthropic.");
-    return urls;
+    return namedUrls(given, place);
   }
-  const known = DIALECTS.filter((name) => preset?.baseUrls[name] !== undefined);
-  const spoken = dialect ?? known[0] ?? (preset ? "openai-chat" : undefined);
+  const known = familiesOf(preset?.baseUrls ?? {});
+  const spoken = dialect ?? known[0] ?? (preset ? "openai" : undefined);
   if (spoken === undefined) {
-    place.field("dialect").problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks.");
+    place.field("dialect").problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini).");
     return {};
   }
   if (dialect === undefined && known.length > 1) {
     place
       .field("base_url")
       .warning(
-        `is used for ${spoken} only, so this provider no longer speaks ${known.slice(1).join(" and ")}. Write one URL for openai and one for anthropic.`,
+        `is used for ${spoken} only, so this provider no longer speaks ${known.slice(1).join(" and ")}. Write one URL for each: ${known.join(", ")}.`,
       );
   }
-  return { [spoken]: checkedForDialect(given, spoken, place) };
+  return at(checkedFor(spoken, given, place), spokenOf(spoken, preset));
 }
 
-function presetUrls(dialect: DialectName | undefined, preset: ProviderPreset | undefined, place: Place): BaseUrls {
+/** A URL for each dialect or family. What is said of one dialect counts before what is said of its family. */
+function namedUrls(given: { readonly [word in Spoken]?: string | undefined }, place: Place): BaseUrls {
+  const words = Object.entries(given).filter((entry): entry is [Spoken, string] => entry[1] !== undefined);
+  if (words.length === 0) place.field("base_url").problem("is empty. Write a URL, or one for openai and one for anthropic.");
+  const urls: { [name in DialectName]?: string } = {};
+  for (const [word, url] of words.toSorted(([a], [b]) => Number(b in FAMILIES) - Number(a in FAMILIES)))
+    Object.assign(urls, at(checkedFor(word, url, place), dialectsOf(word)));
+  return urls;
+}
+
+type Spoken = FamilyName | DialectName;
+
+function presetUrls(dialect: Spoken | undefined, preset: ProviderPreset | undefined, place: Place): BaseUrls {
   if (!preset || Object.keys(preset.baseUrls).length === 0) {
     const name = place.path.slice("providers.".length);
     const nearest = preset ? undefined : nearestName(name, [...PRESETS.keys()]);
@@ -77,19 +89,28 @@ function presetUrls(dialect: DialectName | undefined, preset: ProviderPreset | u
     return {};
   }
   if (dialect === undefined) return preset.baseUrls;
-  const url = preset.baseUrls[dialect];
-  if (url !== undefined) return { [dialect]: url };
+  const urls = Object.entries(preset.baseUrls).filter(([name]) => dialectsOf(dialect).includes(name as DialectName));
+  if (urls.length > 0) return Object.fromEntries(urls);
   place
     .field("dialect")
     .problem(`${preset.name} does not speak ${dialect} that we know of. Write a base_url for it, or leave dialect out.`);
   return {};
 }
 
-/** The clients of Anthropic append `/v1/messages`, so a base URL that ends in `/v1` would lead to `/v1/v1/messages`. */
-function checkedForDialect(url: string, dialect: DialectName, place: Place): string {
-  if (dialect === "anthropic-messages" && url.endsWith("/v1")) {
+/** Of a family, what the preset is known to speak; all of it, where nothing is known. */
+function spokenOf(word: Spoken, preset: ProviderPreset | undefined): readonly DialectName[] {
+  const dialects = dialectsOf(word);
+  const known = dialects.filter((name) => preset?.baseUrls[name] !== undefined);
+  return known.length > 0 ? known : dialects;
+}
+
+/** The clients of Anthropic append `/v1/messages`, so a base URL that ends in `/v1` would lead to `/v1/v1/messages`; Google's do alike. */
+function checkedFor(word: Spoken, url: string, place: Place): string {
+  const dialects = dialectsOf(word);
+  if (dialects.includes("anthropic-messages") && url.endsWith("/v1"))
     place.field("base_url").problem("ends with /v1, and /v1/messages is appended for anthropic. Leave out the /v1.");
-  }
+  if (dialects.includes("gemini-content") && /\/v1(alpha|beta)?$/.test(url))
+    place.field("base_url").problem("ends with a version, and the version of each call is appended for gemini. Leave it out.");
   return url;
 }
 

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { formatLimit, PurserError } from "@purser/core";
 import fc from "fast-check";
 import { PRESETS } from "../providers/presets/index.ts";
+import { at, FAMILIES } from "../providers/provider.ts";
 import { type ConfigInput, examineConfig, readConfig } from "./read-config.ts";
 import { problemText } from "./source.ts";
 
@@ -86,6 +87,7 @@ test("budgets are read as they are written", () => {
     defaultPrice: undefined,
     allowances: [],
     defaultMaxOutput: 4096,
+    unseenInput: undefined,
     onDisconnect: "abort",
     expose: { cost: true, left: true },
   });
@@ -241,7 +243,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
   assert.deepEqual(config(text).providers, [
     {
       name: "azure",
-      baseUrls: { "openai-chat": "https://example.openai.azure.com/openai/v1" },
+      baseUrls: at("https://example.openai.azure.com/openai/v1", FAMILIES.openai),
       authHeader: "api-key",
       apiKey: "k",
       models: ["gpt-4o"],
@@ -250,8 +252,8 @@ test("a provider of one's own says where it is and what it speaks", () => {
     },
     {
       name: "both",
-      baseUrls: { "openai-chat": "http://a.test/v1", "anthropic-messages": "http://a.test" },
-      authHeader: "authorization",
+      baseUrls: { ...at("http://a.test/v1", FAMILIES.openai), "anthropic-messages": "http://a.test" },
+      authHeader: undefined,
       apiKey: undefined,
       models: [],
       headers: {},
@@ -274,7 +276,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
     /providers\.mine\.dialect: is missing/,
     /providers\.claude\.base_url: ends with \/v1/,
     /providers\.chat\.base_url: ends with \/chat\/completions/,
-    /providers\.anthropic\.dialect: anthropic does not speak openai-chat/,
+    /providers\.anthropic\.dialect: anthropic does not speak openai that/,
     /"Bad\/Name" cannot name a provider/,
     /providers\.keyed\.headers\.Authorization: "Authorization" carries the key/,
   ];
@@ -290,10 +292,10 @@ test("a preset takes its key from its own variable, and one URL replaces all of 
   const text = "providers:\n  openai:\n  deepseek: { base_url: http://proxy.test }\n";
   const reading = examineConfig({ ...EMPTY, text, environment: { OPENAI_API_KEY: " sk-1 " } });
   assert.equal(reading.config?.providers[0]?.apiKey, "sk-1");
-  assert.deepEqual(reading.config?.providers[1]?.baseUrls, { "openai-chat": "http://proxy.test" });
+  assert.deepEqual(reading.config?.providers[1]?.baseUrls, at("http://proxy.test", ["openai-chat", "openai-completions"]));
   assert.match(
     reading.warnings.map(problemText)[0] ?? "",
-    /deepseek\.base_url: is used for openai-chat only, so this provider no longer speaks anthropic-messages/,
+    /deepseek\.base_url: is used for openai only, so this provider no longer speaks anthropic\./,
   );
 });
 

@@ -71,6 +71,7 @@ export function examineConfig(input: ConfigInput): Reading {
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
     allowances: configuredAllowances(fields.allowances ?? [], providers),
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
+    unseenInput: fields.unseen_input,
     onDisconnect: fields.on_disconnect ?? "abort",
     expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
   };

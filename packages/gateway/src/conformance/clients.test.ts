@@ -97,8 +97,9 @@ describe("clients that others wrote, before a provider that others wrote", () =>
     const provider = await startRawProvider(context, answerChat({ input: 41, output: 9 }, "The officer who keeps a ship's accounts."));
     const stand = await startStand(context, { config: providersAt(provider.url) });
     const { secret } = await stand.gateway.keys.create({ name: "crew" });
-    for (const client of clientsOf(stand.url, secret)) await client.plain("What is a purser?");
-    assert.equal(provider.received.length, 4);
+    const clients = clientsOf(stand.url, secret);
+    for (const client of clients) await client.plain("What is a purser?");
+    assert.equal(provider.received.length, clients.length);
     for (const { url, headers, rawHeaders } of provider.received) {
       assert.equal(headers.authorization, "Bearer provider-secret");
       assert.deepEqual([headers["x-api-key"], headers["api-key"]], [undefined, undefined]);
@@ -180,6 +181,18 @@ describe("clients that others wrote, before a provider that others wrote", () =>
       assert.equal(chunk.usage ?? undefined, undefined);
       assert.equal(chunk.choices.length, 1, "a client that reads choices[0] of every chunk finds it");
     }
+    await stand.checkBooks();
+  });
+
+  test("counting costs nothing, also when all is used up", async (context) => {
+    const provider = await startRawProvider(context, (response) => writeJson(response, 200, { input_tokens: 7 }));
+    const stand = await startStand(context, { config: `${providersAt(provider.url)}\nbudgets: [{ name: all, limits: [$0, 0 requests] }]` });
+    const anthropic = new Anthropic({ baseURL: stand.url, apiKey: "none" });
+    const counted = await anthropic.messages.countTokens({ model: "m", messages: [{ role: "user", content: "Ahoy" }] });
+    assert.equal(counted.input_tokens, 7);
+    const [{ url, headers } = assert.fail()] = provider.received;
+    assert.equal(url, "/v1/messages/count_tokens");
+    assert.equal(headers.authorization, "Bearer provider-secret");
     await stand.checkBooks();
   });
 

@@ -51,6 +51,12 @@ export function clientsOf(url: string, key: string, by: Fetches = { openai: fetc
   const anthropic = new Anthropic({ baseURL: url, apiKey: key, fetch: by.anthropic });
   const aiOpenai = createOpenAI({ baseURL: `${url}/v1`, apiKey: key, fetch: by.openai }).chat(MODELS.openai.name);
   const aiAnthropic = createAnthropic({ baseURL: `${url}/v1`, apiKey: key, fetch: by.anthropic })(MODELS.anthropic.name);
+  const aiResponses = createOpenAI({ baseURL: `${url}/v1`, apiKey: key, fetch: by.openai })(MODELS.openai.name);
+  const response = (prompt: Prompt) => ({
+    model: MODELS.openai.name,
+    input: prompt,
+    tools: [{ type: "function" as const, strict: false, ...WEATHER, parameters: { ...WEATHER.parameters, required: ["city"] } }],
+  });
   const chat = (prompt: Prompt) => ({
     model: MODELS.openai.name,
     messages: [{ role: "user" as const, content: prompt }],
@@ -65,7 +71,7 @@ export function clientsOf(url: string, key: string, by: Fetches = { openai: fetc
   const tools = {
     weather: { description: WEATHER.description, inputSchema: jsonSchema({ ...WEATHER.parameters, required: ["city"] }) },
   } as ToolSet;
-  const viaAi = (model: typeof aiOpenai | typeof aiAnthropic) => ({
+  const viaAi = (model: typeof aiOpenai | typeof aiAnthropic | typeof aiResponses) => ({
     plain: async (prompt: Prompt) => {
       const { usage, text, toolCalls } = await generateText({ model, prompt, tools, maxOutputTokens: 1_000 });
       checkAnswer(prompt, text, toolCalls[0]?.input);
@@ -97,6 +103,20 @@ export function clientsOf(url: string, key: string, by: Fetches = { openai: fetc
       },
     },
     {
+      name: "openai, responses",
+      model: MODELS.openai,
+      async plain(prompt) {
+        const { output, output_text: text, usage } = await openai.responses.create(response(prompt));
+        checkItems(prompt, text, output);
+        return { input: usage?.input_tokens, output: usage?.output_tokens };
+      },
+      async streamed(prompt) {
+        const { output, output_text: text, usage } = await openai.responses.stream(response(prompt)).finalResponse();
+        checkItems(prompt, text, output);
+        return { input: usage?.input_tokens, output: usage?.output_tokens };
+      },
+    },
+    {
       name: "@anthropic-ai/sdk",
       model: MODELS.anthropic,
       async plain(prompt) {
@@ -110,7 +130,8 @@ export function clientsOf(url: string, key: string, by: Fetches = { openai: fetc
         return { input: usage.input_tokens, output: usage.output_tokens };
       },
     },
-    { name: "ai with @ai-sdk/openai", model: MODELS.openai, ...viaAi(aiOpenai) },
+    { name: "ai with @ai-sdk/openai", model: MODELS.openai, ...viaAi(aiResponses) },
+    { name: "ai with @ai-sdk/openai, chat", model: MODELS.openai, ...viaAi(aiOpenai) },
     { name: "ai with @ai-sdk/anthropic", model: MODELS.anthropic, ...viaAi(aiAnthropic) },
   ];
 }
@@ -119,6 +140,11 @@ function checkBlocks(prompt: Prompt, content: readonly Anthropic.ContentBlock[])
   const text = content.find((block) => block.type === "text");
   const use = content.find((block) => block.type === "tool_use");
   checkAnswer(prompt, text?.text, use?.input);
+}
+
+function checkItems(prompt: Prompt, text: string, output: readonly OpenAI.Responses.ResponseOutputItem[]): void {
+  const call = output.find((item) => item.type === "function_call");
+  checkAnswer(prompt, text, call ? JSON.parse(call.arguments) : undefined);
 }
 
 /** One prompt is answered in words, the other by asking for a tool. */

@@ -348,10 +348,12 @@ class Reader {
     const config = readConfig({ file: "purser.yaml", cwd: this.#folder, environment: this.#env, flags: { port: this.#port } });
     const providers = config.providers.map((one) => ({
       ...one,
-      baseUrls: {
-        ...("openai-chat" in one.baseUrls && { "openai-chat": `${this.#providerUrl}/v1` }),
-        ...("anthropic-messages" in one.baseUrls && { "anthropic-messages": this.#providerUrl }),
-      },
+      baseUrls: Object.fromEntries(
+        Object.keys(one.baseUrls).map((dialect) => [
+          dialect,
+          dialect.startsWith("openai-") ? `${this.#providerUrl}/v1` : this.#providerUrl,
+        ]),
+      ),
     }));
     await rm(join(config.dataDir, "admin.token"), { force: true });
     const notices: string[] = [];

@@ -70,9 +70,10 @@ export interface MockUsage {
 }
 
 /** A whole answer in the format that was spoken. */
-export function answerChat({ input, output }: MockUsage = { input: 12, output: 5 }, text = "Aye."): Answer {
+export function answerChat(usage: MockUsage = { input: 12, output: 5 }, text = "Aye."): Answer {
   return (response, { url }) => {
-    writeJson(response, 200, url.startsWith("/v1/messages") ? messageAnswer(text, { input, output }) : chatAnswer(text, { input, output }));
+    const answerOf = url.startsWith("/v1/messages") ? messageAnswer : url.startsWith("/v1/responses") ? responseAnswer : chatAnswer;
+    writeJson(response, 200, answerOf(text, usage));
   };
 }
 
@@ -105,6 +106,81 @@ export function messageAnswer(text: string, { input, output }: MockUsage) {
   };
 }
 
+export function responseAnswer(text: string, { input, output }: MockUsage) {
+  return {
+    id: "resp_1",
+    object: "response",
+    created_at: 1,
+    status: "completed",
+    error: null,
+    incomplete_details: null,
+    model: "m",
+    output: [
+      {
+        id: "msg_1",
+        type: "message",
+        status: "completed",
+        role: "assistant",
+        content: [{ type: "output_text", text, annotations: [], logprobs: [] }],
+      },
+    ],
+    parallel_tool_calls: true,
+    tool_choice: "auto",
+    tools: [],
+    usage: {
+      input_tokens: input,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: output,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: input + output,
+    },
+  };
+}
+
+export function completionAnswer(text: string, { input, output }: MockUsage) {
+  return {
+    id: "cmpl-1",
+    object: "text_completion",
+    created: 1,
+    model: "m",
+    choices: [{ index: 0, text, logprobs: null, finish_reason: "stop" }],
+    usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output },
+  };
+}
+
+export function embeddingAnswer({ input }: Pick<MockUsage, "input">) {
+  return {
+    object: "list",
+    data: [{ object: "embedding", index: 0, embedding: [0.25, -0.5, 1] }],
+    model: "m",
+    usage: { prompt_tokens: input, total_tokens: input },
+  };
+}
+
+/** As Mistral answers; OpenAI reports no usage. */
+export function moderationAnswer({ input }: Pick<MockUsage, "input">) {
+  return {
+    id: "modr-1",
+    model: "m",
+    results: [{ flagged: false, categories: {}, category_scores: {} }],
+    usage: { prompt_tokens: input, completion_tokens: 0, total_tokens: input },
+  };
+}
+
+/** `finish`: why it ended; null in the middle of a stream. */
+export function geminiAnswer(text: string, { input, output }: MockUsage, finish: string | null = "STOP") {
+  return {
+    candidates: [{ index: 0, content: { role: "model", parts: [{ text }] }, ...(finish !== null && { finishReason: finish }) }],
+    usageMetadata: { promptTokenCount: input, candidatesTokenCount: output, totalTokenCount: input + output },
+    modelVersion: "m",
+    responseId: "r1",
+  };
+}
+
+export function geminiEvent(text: string, usage: MockUsage, finish?: string | null): string {
+  return `data: ${JSON.stringify(geminiAnswer(text, usage, finish))}\r\n\r\n`;
+}
+
 export const STREAM_HEADERS = { "content-type": "text/event-stream" };
 
 /** One event of a chat stream. */
@@ -119,7 +195,7 @@ export function chatUsageEvent({ input, output }: MockUsage): string {
 
 export const CHAT_DONE = "data: [DONE]\n\n";
 
-/** One event of a stream of messages. */
+/** One event of a stream of messages, or of a response. */
 export function messageEvent(event: { readonly type: string; readonly [field: string]: unknown }): string {
   return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }

@@ -41,11 +41,11 @@ export interface StandOptions {
 export const PRICES = "prices: [{ model: '*', input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, max_output: 8192 }]";
 export const NANODOLLARS = { input: 3_000, output: 15_000, cacheRead: 300, cacheWrite: 3_750 } as const;
 
-/** Both dialects at one address. */
+/** All dialects at one address. */
 export function providersAt(url: string, more = ""): string {
   return [
     "providers:",
-    `  mock: { base_url: { openai: "${url}/v1", anthropic: "${url}" }, api_key: provider-secret, models: ["*"]${more} }`,
+    `  mock: { base_url: { openai: "${url}/v1", anthropic: "${url}", gemini: "${url}" }, api_key: provider-secret, models: ["*"]${more} }`,
   ].join("\n");
 }
 

@@ -1,6 +1,7 @@
 import { defineBudget } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
 import type { Config, ServerConfig } from "../config/config.ts";
+import { at } from "../providers/provider.ts";
 import { DEMO_MODELS, type DemoProvider, startDemoProvider } from "./provider.ts";
 
 /** Everything that can be tried without any provider's key: a provider on this machine, budgets at five levels, and a key. */
@@ -38,7 +39,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     providers: [
       {
         name: "demo",
-        baseUrls: { "openai-chat": `${url}/v1`, "anthropic-messages": url },
+        baseUrls: { ...at(`${url}/v1`, ["openai-chat", "openai-responses"]), "anthropic-messages": url },
         authHeader: "authorization",
         apiKey: "none-needed",
         models: DEMO_MODELS,
@@ -67,6 +68,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     defaultPrice: undefined,
     allowances: [],
     defaultMaxOutput: 1_000,
+    unseenInput: undefined,
     onDisconnect: "abort",
     expose: { cost: true, left: true },
   };

@@ -2,10 +2,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
+import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
+import type { Answer, Format, Question } from "./formats/format.ts";
+import { OPENAI_CHAT } from "./formats/openai-chat.ts";
+import { OPENAI_RESPONSES } from "./formats/openai-responses.ts";
 
-/** A provider on this machine that speaks OpenAI's and Anthropic's format, so that everything can be tried without a key. */
+/** A provider on this machine that speaks the formats of OpenAI and Anthropic, so that everything can be tried without a key. */
 export interface DemoProvider {
-  /** `http://127.0.0.1:PORT`, to which the paths of both formats are appended. */
+  /** `http://127.0.0.1:PORT`, to which the paths of all formats are appended. */
   readonly url: string;
   close(): Promise<void>;
 }
@@ -19,6 +23,7 @@ export const DEMO_MODELS = ["demo-1", "demo-mini"] as const;
 
 /** The cap of an answer whose call names none. */
 const OUTPUT_TOKENS = 400;
+const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES];
 const BODY_MOST = 4 * 1024 * 1024;
 
 export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = {}): Promise<DemoProvider> {
@@ -39,41 +44,20 @@ export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = 
   };
 }
 
-/** What both formats say, in the words of neither. */
-interface Question {
-  readonly model: string;
-  readonly texts: readonly string[];
-  readonly outputTokensMost: number;
-  readonly stream: boolean;
-  readonly wantsUsage: boolean;
-}
-
-interface Answer {
-  readonly id: string;
-  readonly pieces: readonly string[];
-  readonly isCut: boolean;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
-
 async function answer(request: IncomingMessage, response: ServerResponse, delayMs: number): Promise<void> {
-  const path = request.url?.split("?", 1)[0];
+  const path = request.url?.split("?", 1)[0] ?? "/";
   if (request.method === "GET" && path === "/v1/models") {
     const data = DEMO_MODELS.map((id) => ({ id, object: "model", created: 1_767_225_600, owned_by: "demo" }));
     return end(response, 200, { object: "list", data });
   }
-  const format = path === "/v1/chat/completions" ? OPENAI : path === "/v1/messages" ? ANTHROPIC : undefined;
-  if (request.method !== "POST" || !format)
-    return end(response, 404, OPENAI.error("invalid_request_error", `There is no ${request.method} ${path}.`));
-  const question = readQuestion(await readText(request));
-  if (!question)
-    return end(response, 400, format.error("invalid_request_error", "The body is not a JSON object with a model and messages."));
+  const format = request.method === "POST" ? FORMATS.find((one) => one.path.test(path)) : undefined;
+  const refuse = (status: number, type: string, message: string) =>
+    end(response, status, (format ?? OPENAI_CHAT).error(status, type, message));
+  if (!format) return refuse(404, "invalid_request_error", `There is no ${request.method} ${path}.`);
+  const question = readQuestion(format, path, await readText(request));
+  if (!question) return refuse(400, "invalid_request_error", "The body is not a JSON object with a model and messages.");
   if (!(DEMO_MODELS as readonly string[]).includes(question.model)) {
-    return end(
-      response,
-      404,
-      format.error("not_found_error", `The model "${question.model}" does not exist. Models are ${DEMO_MODELS.join(", ")}.`),
-    );
+    return refuse(404, "not_found_error", `The model "${question.model}" does not exist. Models are ${DEMO_MODELS.join(", ")}.`);
   }
   const answered = await composeAnswer(question);
   if (!question.stream) return end(response, 200, format.whole(question, answered));
@@ -86,28 +70,13 @@ async function answer(request: IncomingMessage, response: ServerResponse, delayM
   response.end();
 }
 
-/** Both formats name these fields alike, all but the output cap. */
-function readQuestion(text: string): Question | undefined {
+function readQuestion(format: Format, path: string, text: string): Question | undefined {
   try {
-    const body = JSON.parse(text);
-    if (typeof body.model !== "string" || !Array.isArray(body.messages)) return undefined;
-    const cap = body.max_completion_tokens ?? body.max_tokens;
-    return {
-      model: body.model,
-      texts: [...textsOf(body.system), ...body.messages.flatMap((message: { content?: unknown }) => textsOf(message?.content))],
-      outputTokensMost: Number.isInteger(cap) && cap > 0 ? cap : OUTPUT_TOKENS,
-      stream: body.stream === true,
-      wantsUsage: body.stream_options?.include_usage === true,
-    };
+    const question = format.read(JSON.parse(text), format.path.exec(path) as RegExpExecArray);
+    return typeof question?.model === "string" ? question : undefined;
   } catch {
     return undefined;
   }
-}
-
-function textsOf(content: unknown): readonly string[] {
-  if (typeof content === "string") return [content];
-  if (!Array.isArray(content)) return [];
-  return content.flatMap((part) => (typeof part?.text === "string" ? [part.text] : []));
 }
 
 let answers = 0;
@@ -117,7 +86,7 @@ async function composeAnswer({ model, texts, outputTokensMost }: Question): Prom
   const question = texts.at(-1)?.trim().replace(/\s+/g, " ").slice(0, 80) ?? "";
   const text = model === "demo-mini" ? shortAnswer(question) : longAnswer(question);
   const words = text.match(/\s*\S+/g) ?? [];
-  const pieces = words.slice(0, outputTokensMost);
+  const pieces = words.slice(0, outputTokensMost ?? OUTPUT_TOKENS);
   answers += 1;
   return {
     id: `demo${Date.now().toString(36)}${answers.toString(36)}`,
@@ -141,99 +110,6 @@ function longAnswer(question: string): string {
     "Had one of these budgets been used up, I would never have heard of you, and you would have read which budget it was,",
     "when it resets, and what to do.",
   ].join(" ");
-}
-
-interface StreamEvent {
-  readonly text: string;
-  readonly isText: boolean;
-}
-
-/** How a format writes an answer. */
-interface Format {
-  whole(question: Question, answer: Answer): unknown;
-  events(question: Question, answer: Answer): Iterable<StreamEvent>;
-  error(type: string, message: string): unknown;
-}
-
-const OPENAI: Format = {
-  whole: ({ model }, answer) => ({
-    id: `chatcmpl-${answer.id}`,
-    object: "chat.completion",
-    created: Math.floor(Date.now() / 1000),
-    model,
-    choices: [
-      {
-        index: 0,
-        message: { role: "assistant", content: answer.pieces.join(""), refusal: null },
-        logprobs: null,
-        finish_reason: openaiEnd(answer),
-      },
-    ],
-    usage: openaiUsage(answer),
-  }),
-  *events({ model, wantsUsage }, answer) {
-    const created = Math.floor(Date.now() / 1000);
-    const chunk = (fields: object) =>
-      `data: ${JSON.stringify({ id: `chatcmpl-${answer.id}`, object: "chat.completion.chunk", created, model, ...(wantsUsage && { usage: null }), ...fields })}\n\n`;
-    const choice = (delta: object, finish_reason: string | null = null) => ({
-      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
-    });
-    yield { text: chunk(choice({ role: "assistant", content: "" })), isText: false };
-    for (const content of answer.pieces) yield { text: chunk(choice({ content })), isText: true };
-    yield { text: chunk(choice({}, openaiEnd(answer))), isText: false };
-    if (wantsUsage) yield { text: chunk({ choices: [], usage: openaiUsage(answer) }), isText: false };
-    yield { text: "data: [DONE]\n\n", isText: false };
-  },
-  error: (type, message) => ({ error: { message, type, param: null, code: null } }),
-};
-
-function openaiEnd({ isCut }: Answer): string {
-  return isCut ? "length" : "stop";
-}
-
-function openaiUsage({ inputTokens, outputTokens }: Answer) {
-  return { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: inputTokens + outputTokens };
-}
-
-const ANTHROPIC: Format = {
-  whole: ({ model }, answer) => ({
-    id: `msg_${answer.id}`,
-    type: "message",
-    role: "assistant",
-    model,
-    content: [{ type: "text", text: answer.pieces.join("") }],
-    stop_reason: anthropicEnd(answer),
-    stop_sequence: null,
-    usage: { input_tokens: answer.inputTokens, output_tokens: answer.outputTokens },
-  }),
-  *events({ model }, answer) {
-    const event = (type: string, fields: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
-    const usage = { input_tokens: answer.inputTokens, output_tokens: 1 };
-    const message = {
-      id: `msg_${answer.id}`,
-      type: "message",
-      role: "assistant",
-      model,
-      content: [],
-      stop_reason: null,
-      stop_sequence: null,
-      usage,
-    };
-    yield { text: event("message_start", { message }), isText: false };
-    yield { text: event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }), isText: false };
-    for (const text of answer.pieces) {
-      yield { text: event("content_block_delta", { index: 0, delta: { type: "text_delta", text } }), isText: true };
-    }
-    yield { text: event("content_block_stop", { index: 0 }), isText: false };
-    const delta = { stop_reason: anthropicEnd(answer), stop_sequence: null };
-    yield { text: event("message_delta", { delta, usage: { output_tokens: answer.outputTokens } }), isText: false };
-    yield { text: event("message_stop"), isText: false };
-  },
-  error: (type, message) => ({ type: "error", error: { type, message } }),
-};
-
-function anthropicEnd({ isCut }: Answer): string {
-  return isCut ? "max_tokens" : "end_turn";
 }
 
 async function readText(request: IncomingMessage): Promise<string> {

@@ -19,7 +19,11 @@ export function refuseForbidden(body: JsonBody): void {
 
 /** A text that must be there. */
 export function requiredText(body: JsonBody, name: string): string {
-  const value = readMember(body, name);
+  return checkedName(readMember(body, name), name);
+}
+
+/** The same for a value that stands elsewhere. `name` says what it is. */
+export function checkedName(value: unknown, name: string): string {
   if (typeof value !== "string" || value === "" || value.length > 256)
     throw invalid(`The field "${name}" must be a text of 1 to 256 characters.`);
   // What a provider may trim must be the same name to budgets.

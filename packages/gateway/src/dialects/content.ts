@@ -1,5 +1,5 @@
 /** Fields that hold media as text: they are bounded by themselves and are no text to count. */
-const MEDIA_FIELDS = new Set(["data", "url", "file_data", "image_url"]);
+const MEDIA_FIELDS = new Set(["data", "url", "file_data", "image_url", "result", "fileUri", "file_uri"]);
 /** Parts of a message that are media, in the words of all formats. */
 export const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "image",
@@ -12,7 +12,11 @@ export const MEDIA_TYPES: ReadonlySet<unknown> = new Set([
   "document",
   "video",
   "video_url",
+  "computer_screenshot",
+  "image_generation_call",
 ]);
+/** Fields whose value is a part that is media, in Google's format, which has no types. */
+export const MEDIA_MEMBERS: ReadonlySet<string> = new Set(["inlineData", "inline_data", "fileData", "file_data"]);
 const TOOL_CALL = /^(\w+_)?tool_use$/;
 
 /**
@@ -45,8 +49,14 @@ function collectFields(fields: Readonly<Record<string, unknown>>, isInMedia: boo
   const isMedia = isInMedia || MEDIA_TYPES.has(fields.type);
   for (const [name, value] of Object.entries(fields)) {
     if (isMedia && MEDIA_FIELDS.has(name) && looksLikeMedia(value)) continue;
-    pending.push({ value: name === "input" && isToolUse(fields) ? JSON.stringify(value) : value, isMedia });
+    const isData = (name === "input" && isToolUse(fields)) || isFunctionData(name, fields);
+    pending.push({ value: isData ? JSON.stringify(value) : value, isMedia: isMedia || MEDIA_MEMBERS.has(name) });
   }
+}
+
+/** Whether a field is what a function is called with, or what it returned, in Google's format: `{ name, args }`. */
+export function isFunctionData(name: string, fields: Readonly<Record<string, unknown>>): boolean {
+  return (name === "args" || name === "response") && typeof fields.name === "string" && typeof fields[name] === "object";
 }
 
 /** Whether a part of a message is a call of a tool, with its arguments as an object. */

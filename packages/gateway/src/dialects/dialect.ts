@@ -1,7 +1,8 @@
 import type { Denial, ErrorCode, ServiceTier, Usage } from "@purser/core";
 import type { Countable, ImageInput } from "@purser/core/tokens";
-import type { DialectName } from "../providers/provider.ts";
+import type { AuthHeader, DialectName } from "../providers/provider.ts";
 import type { JsonBody } from "./json-body.ts";
+import type { PathNames } from "./path.ts";
 
 /** What a request says that budgets need to know. Everything else passes untouched. */
 export interface ModelCall {
@@ -19,6 +20,8 @@ export interface ModelCall {
   readonly images: readonly ImageInput[];
   /** A bound in tokens for what is neither text nor image. */
   readonly opaqueTokens: number;
+  /** Whether the call names input that it does not carry, such as an earlier answer: then nobody here knows how much it is. */
+  readonly hidesInput: boolean;
   /** The most calls of tools that the provider charges for, by the name in the rate card. */
   readonly toolCalls: Readonly<Record<string, number>>;
   /** Attributes that the body itself carries. */
@@ -52,6 +55,8 @@ export interface AnswerPart {
   readonly service?: ServiceTier;
   /** Whether this is the end that the dialect promises: without it the stream was cut. */
   readonly isEnd?: boolean;
+  /** The status that this would have been, had the provider refused the call before it began its answer: nothing was done. */
+  readonly refusedAs?: number;
   /** Whether the event has nothing for the client but usage that it did not ask for. */
   readonly isOnlyUsage?: boolean;
 }
@@ -67,12 +72,22 @@ export interface Refusal {
 /** A wire format: how its calls are read and changed, how its usage is read, how its errors are written. */
 export interface Dialect {
   readonly name: DialectName;
-  /** Appended to the provider's base URL. */
+  /** Appended to the provider's base URL. Names in braces are those of the call's own path, and the model. */
   readonly path: string;
+  /** The header in which providers take the key, where nothing else is known of them. */
+  readonly authHeader: AuthHeader;
+  /** Whether its calls cost nothing and change no balance: they only count what another call would have. */
+  readonly isFree: boolean;
+  /** Fields of a call that are text through and through, and counted whole. */
+  readonly textFields: readonly string[];
+  /** The field that every event with usage has, and that tells it from the others. */
+  readonly usageField: string;
+  /** Whether its answers have output tokens. */
+  readonly hasOutput: boolean;
   /** Usage does not say how often tools were used that the provider charges for, so that all that a call allows are charged. */
   readonly hidesToolCalls: boolean;
   /** Reads a call. Throws `body_invalid` with what to do. */
-  readCall(body: JsonBody): ModelCall;
+  readCall(body: JsonBody, names: PathNames): ModelCall;
   /** The texts of a call, to count it exactly. */
   countable(call: ModelCall): Countable;
   /** The bytes to send: the caller's own wherever nothing has to change. */

@@ -92,7 +92,7 @@ test("an edit changes its member and nothing else, byte for byte", () => {
 
 test("the beginning of a long text is had without decoding it all, and never from a name, another field or possible media", () => {
   const long = String.raw`one \u0074wo \n\"three\" `.repeat(1_000);
-  const body = (members: string) => longTextBeginning(read(`{${members}}`), "messages", 100);
+  const body = (members: string) => longTextBeginning(read(`{${members}}`), ["messages"], 100);
   const beginning = body(`"messages":[{"content":"${long}"}]`) ?? assert.fail();
   assert.ok(beginning.length > 50 && 'one two \n"three" '.repeat(1_000).startsWith(beginning), beginning);
   assert.equal(body(`"messages":[{"content":"short text"}]`), undefined);

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { PurserError } from "@purser/core";
-import { MEDIA_TYPES } from "./content.ts";
+import { MEDIA_MEMBERS, MEDIA_TYPES } from "./content.ts";
 
 /** One member at the top of a JSON object, by where its value stands in the bytes. */
 export interface Member {
@@ -17,7 +17,7 @@ export interface JsonBody {
   readonly members: ReadonlyMap<string, Member>;
   /** Where the first member begins, to insert another before it. */
   readonly firstMember: number;
-  /** The longest string that is a value inside of a list or an object, between its quotes. */
+  /** The longest string that is a value, between its quotes. */
   readonly longestText: { readonly start: number; readonly end: number };
   /** How many members all objects have together. */
   readonly membersInAll: number;
@@ -68,16 +68,17 @@ export function parseBody({ bytes, membersInAll }: JsonBody): Record<string, unk
   return body;
 }
 
-/** The beginning of the longest text inside a member, up to a space, where that is easily had: decoding all of a novel takes long. */
+/** The beginning of the longest text inside of these members, up to a space, where that is easily had: decoding all of a novel takes long. */
 export function longTextBeginning(
   { bytes, longestText, members, mayHoldMedia }: JsonBody,
-  name: string,
+  names: readonly string[],
   bytesMost: number,
 ): string | undefined {
   const { start, end } = longestText;
-  const member = members.get(name);
   // What may be an image is no text. What is short is decoded with the rest.
-  if (!member || mayHoldMedia || start < member.start || end > member.end || end - start <= bytesMost) return undefined;
+  if (mayHoldMedia || end - start <= bytesMost) return undefined;
+  const isInside = (member: Member | undefined) => member !== undefined && start >= member.start && end <= member.end;
+  if (!names.some((name) => isInside(members.get(name)))) return undefined;
   const space = bytes.lastIndexOf(SPACE, start + bytesMost);
   if (space <= start) return undefined;
   try {
@@ -199,7 +200,7 @@ class Scan {
   #value(): { readonly type: Member["type"]; readonly elements: number } {
     const first = this.#bytes[this.#at];
     if (first === QUOTE) {
-      this.#string();
+      this.#text();
       return { type: "string", elements: 0 };
     }
     if (first === 0x7b) return { type: "object", elements: this.#nested() };
@@ -339,9 +340,10 @@ function isScalarByte(byte: number): boolean {
 function mayNameMedia(bytes: Buffer, start: number, end: number): boolean {
   const first = bytes[start];
   for (let i = start; i < end; i++) if (bytes[i] === BACKSLASH) return bytes[i + 1] === 0x75;
-  // i, a, f, d, v: the letters that the names begin with.
-  if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76) return false;
-  return MEDIA_TYPES.has(bytes.toString("latin1", start, end));
+  // i, a, f, d, v, c: the letters that the names begin with.
+  if (first !== 0x69 && first !== 0x61 && first !== 0x66 && first !== 0x64 && first !== 0x76 && first !== 0x63) return false;
+  const name = bytes.toString("latin1", start, end);
+  return MEDIA_TYPES.has(name) || MEDIA_MEMBERS.has(name);
 }
 
 /** Whether a string that is too long for the name of a kind of media could be one with letters written as escapes. */

@@ -27,7 +27,8 @@ export class AnswerMeter {
   /** The usage that the answer reports, and else the text to count. Nothing where the answer cannot be read. */
   read(): MeteredAnswer | undefined {
     try {
-      const answer: unknown = JSON.parse(this.bytes().toString("utf8"));
+      const bytes = this.bytes();
+      const answer: unknown = (this.#reader.hasOutput ? undefined : endOf(bytes, this.#reader.usageField)) ?? parsed(bytes);
       const { usage: raw, service } = this.#reader.readPart(answer);
       const usage = raw && this.#reader.readUsage(raw);
       return { usage, service, text: usage?.outputTokens ? "" : this.#reader.readText(answer) };
@@ -36,6 +37,21 @@ export class AnswerMeter {
       return undefined;
     }
   }
+}
+
+/** The end of an answer that is all numbers, from its usage on, as an object: embeddings can be tens of megabytes. */
+function endOf(bytes: Buffer, usageField: string): unknown {
+  const at = bytes.lastIndexOf(JSON.stringify(usageField));
+  if (at < 0) return undefined;
+  try {
+    return JSON.parse(`{${bytes.toString("utf8", at)}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function parsed(bytes: Buffer): unknown {
+  return JSON.parse(bytes.toString("utf8"));
 }
 
 export interface MeteredAnswer {

@@ -6,14 +6,24 @@ import { fileURLToPath } from "node:url";
 import type { Usage } from "@purser/core";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
+import { geminiContent } from "../dialects/gemini-content/index.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { openaiCompletions } from "../dialects/openai-completions/index.ts";
+import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import { StreamMeter } from "./stream-meter.ts";
 
 /** Recorded answers of real providers, with what each was truly charged. */
 const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
 const TRUTH = join(DATA, "fixtures/truth.jsonl");
-const DIALECTS: Readonly<Record<string, Dialect>> = { "openai-chat": openaiChat, "anthropic-messages": anthropicMessages };
+const DIALECTS: Readonly<Record<string, Dialect>> = {
+  "openai-chat": openaiChat,
+  "openai-responses": openaiResponses,
+  "openai-completions": openaiCompletions,
+  "anthropic-messages": anthropicMessages,
+  gemini: geminiContent,
+  "gemini-stream": geminiContent,
+};
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
 
 interface Truth {

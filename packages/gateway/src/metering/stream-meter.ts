@@ -2,7 +2,7 @@ import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerPart, Dialect, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
-export type PartReader = Pick<Dialect, "readPart" | "readText" | "readUsage">;
+export type PartReader = Pick<Dialect, "usageField" | "hasOutput" | "readPart" | "readText" | "readUsage">;
 
 /** Counts the text that a model wrote, a piece at a time. */
 export interface TextCounter {
@@ -12,6 +12,8 @@ export interface TextCounter {
 
 const NEWLINE = 0x0a;
 const USAGE = Buffer.from('"usage"');
+/** The names of fields in the bytes of an event, by field. */
+const MARKERS = new Map([["usage", USAGE]]);
 const NULL_USAGE = Buffer.from(',"usage":null');
 /** Events in the middle of a stream say that there is no usage yet and no reason to end: they are passed on unread. */
 const NO_USAGE = Buffer.from('"usage":null');
@@ -32,6 +34,7 @@ export class StreamMeter {
   readonly #reader: PartReader;
   readonly #counter: TextCounter;
   readonly #hidesUsage: boolean;
+  readonly #marker: Buffer;
   #unfinished: Buffer[] = [];
   #unfinishedBytes = 0;
   #uncounted: Buffer[] = [];
@@ -40,12 +43,14 @@ export class StreamMeter {
   #usage: RawUsage | undefined;
   #service: ServiceTier | undefined;
   #isComplete = false;
+  #refusedAs: number | undefined;
 
   /** `hidesUsage`: the client did not ask for usage in the stream, so what only we asked for is taken out again. */
   constructor(reader: PartReader, counter: TextCounter, { hidesUsage }: { readonly hidesUsage: boolean }) {
     this.#reader = reader;
     this.#counter = counter;
     this.#hidesUsage = hidesUsage;
+    this.#marker = markerOf(reader.usageField);
   }
 
   /** Usage as the provider reported it so far. */
@@ -61,6 +66,11 @@ export class StreamMeter {
   /** Whether the end that the wire format promises was seen. */
   get isComplete(): boolean {
     return this.#isComplete;
+  }
+
+  /** The status of a refusal that came as an event, of a call of which nothing came before it. */
+  get refusedAs(): number | undefined {
+    return this.#refusedAs !== undefined && !this.#usage && this.outputTokens() === 0 ? this.#refusedAs : undefined;
   }
 
   /** Takes bytes as they came and returns what the client is to get of them. */
@@ -104,12 +114,12 @@ export class StreamMeter {
   /** Reads complete lines. Where usage is hidden, returns what is left to show; the search for usage never starts over. */
   #readLines(lines: Buffer): readonly Buffer[] {
     const shown: Buffer[] = [];
-    let usageAt = lines.indexOf(USAGE);
+    let usageAt = lines.indexOf(this.#marker);
     let shownFrom = 0;
     for (let start = 0; start < lines.length; ) {
       const newline = lines.indexOf(NEWLINE, start);
       const next = newline < 0 ? lines.length : newline + 1;
-      if (usageAt >= 0 && usageAt < start) usageAt = lines.indexOf(USAGE, start);
+      if (usageAt >= 0 && usageAt < start) usageAt = lines.indexOf(this.#marker, start);
       const mayHaveUsage = usageAt >= 0 && usageAt < next;
       const isHidden = this.#readLine(lines.subarray(start, next), mayHaveUsage);
       if (this.#hidesUsage && (isHidden || mayHaveUsage)) {
@@ -150,10 +160,11 @@ export class StreamMeter {
       this.#addUncounted(line);
       return false;
     }
-    const { usage, service, isEnd, isOnlyUsage } = part;
+    const { usage, service, isEnd, isOnlyUsage, refusedAs } = part;
     if (usage) this.#usage = completed(this.#usage ?? {}, usage);
     this.#service = service ?? this.#service;
     if (isEnd) this.#isComplete = true;
+    this.#refusedAs = refusedAs ?? this.#refusedAs;
     const isHidden = this.#hidesUsage && isOnlyUsage === true;
     if (isHidden) this.#skipsBlank = true;
     else this.#addUncounted(line);
@@ -190,6 +201,12 @@ export class StreamMeter {
     this.#uncounted = [];
     this.#uncountedBytes = 0;
   }
+}
+
+function markerOf(field: string): Buffer {
+  const marker = MARKERS.get(field) ?? Buffer.from(JSON.stringify(field));
+  MARKERS.set(field, marker);
+  return marker;
 }
 
 /** Counts in streams are cumulative, so the later one holds; but nothing that was used is ever unused again. */

@@ -1,6 +1,34 @@
+/** Wire formats by who made them. Those of one maker live at one address, and who speaks one of them mostly speaks them all. */
+export const FAMILIES = {
+  openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
+  anthropic: ["anthropic-messages"],
+  gemini: ["gemini-content", "gemini-embeddings"],
+} as const;
+
+export type FamilyName = keyof typeof FAMILIES;
+export type DialectName = (typeof FAMILIES)[FamilyName][number];
+
+export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
 /** The wire formats that the gateway speaks. */
-export const DIALECTS = ["openai-chat", "anthropic-messages"] as const;
-export type DialectName = (typeof DIALECTS)[number];
+export const DIALECTS: readonly DialectName[] = Object.values(FAMILIES).flat();
+
+/** Where each dialect lives: `{ "openai-chat": "https://api.openai.com/v1" }`. Paths of the dialect are appended. */
+export type BaseUrls = { readonly [dialect in DialectName]?: string };
+
+/** One address for several dialects. */
+export function at<Name extends DialectName>(url: string, dialects: readonly Name[]): { readonly [dialect in Name]: string } {
+  return Object.fromEntries(dialects.map((dialect) => [dialect, url])) as { [dialect in Name]: string };
+}
+
+/** The dialects that a word of the configuration means: one by its own name, or all of a family. */
+export function dialectsOf(word: FamilyName | DialectName): readonly DialectName[] {
+  return word in FAMILIES ? FAMILIES[word as FamilyName] : [word as DialectName];
+}
+
+/** The families of which the addresses have a dialect. */
+export function familiesOf(baseUrls: BaseUrls): readonly FamilyName[] {
+  return FAMILY_NAMES.filter((family) => FAMILIES[family].some((dialect) => baseUrls[dialect] !== undefined));
+}
 
 /** How a provider wants to be told the key. */
 export type AuthHeader = "authorization" | "x-api-key" | "api-key" | "x-goog-api-key";
@@ -8,9 +36,9 @@ export type AuthHeader = "authorization" | "x-api-key" | "api-key" | "x-goog-api
 /** What is known about a provider before anybody configures it: one data file each, see `presets/`. */
 export interface ProviderPreset {
   readonly name: string;
-  /** Where each dialect lives: `{ "openai-chat": "https://api.openai.com/v1" }`. Paths of the dialect are appended. */
-  readonly baseUrls: { readonly [dialect in DialectName]?: string };
-  readonly authHeader: AuthHeader;
+  readonly baseUrls: BaseUrls;
+  /** None: whichever is usual in the dialect of a call. */
+  readonly authHeader: AuthHeader | undefined;
   /** The environment variables that hold the key, the first that is set wins. */
   readonly env: readonly string[];
   /** Patterns of the models that it serves, for routing. */
@@ -20,8 +48,9 @@ export interface ProviderPreset {
 /** A provider as configured: where calls of each dialect go, and with which key. */
 export interface Provider {
   readonly name: string;
-  readonly baseUrls: { readonly [dialect in DialectName]?: string };
-  readonly authHeader: AuthHeader;
+  readonly baseUrls: BaseUrls;
+  /** None: whichever is usual in the dialect of a call. */
+  readonly authHeader: AuthHeader | undefined;
   /** None: the caller's own key is passed through while every caller is the owner. */
   readonly apiKey: string | undefined;
   readonly models: readonly string[];

@@ -136,7 +136,7 @@ function shown(model: string): string {
 }
 
 function withoutDialect(model: string, dialect: DialectName, provider: Provider, chosenBy: string): string {
-  const spoken = Object.keys(provider.baseUrls).join(" and ") || "nothing";
+  const spoken = Object.keys(provider.baseUrls).join(", ") || "nothing";
   return (
     `"${shown(model)}" goes to ${provider.name} by ${chosenBy}, and ${provider.name} does not speak ${dialect}, only ${spoken}. ` +
     `Call it with a client of that kind, or give ${provider.name} a base_url for ${dialect} in purser.yaml.`

@@ -14,6 +14,7 @@ import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
 import { editBody, readJsonBody } from "../dialects/json-body.ts";
+import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
 import { missingKey } from "../providers/routing.ts";
@@ -23,6 +24,8 @@ import { trimmedCall } from "./trim.ts";
 export interface RoutedCall extends BudgetedCall {
   readonly caller: Caller;
   readonly provider: Provider;
+  /** What the path of the request names: in some formats, the model. */
+  readonly names: PathNames;
 }
 
 /** A call as the ladders of its budgets left it. */
@@ -56,6 +59,11 @@ export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climb
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
   return slowest ? { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined } : { call, waitMs: 0, end: undefined };
+}
+
+/** The text that a rung has in the place of an answer. */
+export function textOf(rung: Rung): string | undefined {
+  return rung.kind === "answer" ? rung.text : undefined;
 }
 
 /** The text for a call that a budget refuses because it is used up, where its ladder has one. */
@@ -93,16 +101,20 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
 }
 
 /** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format. */
-function callTo(gateway: Gateway, { dialect, call, caller }: RoutedCall, name: string): RoutedCall | undefined {
+function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
   const { provider, model } = route;
   if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
-  const other = dialect.readCall(readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]]))));
+  const isInPath = "model" in names;
+  const body = isInPath ? call.body : readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]])));
+  const otherNames = isInPath ? { ...names, model: name } : names;
   const { prices, config } = gateway;
+  const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
-  const terms = { dialect, call: other, provider: provider.name, model, subject, key, prices, defaultMaxOutput: config.defaultMaxOutput };
-  return { ...budgetedCall(terms), caller, provider };
+  const other = dialect.readCall(body, otherNames);
+  const terms = { dialect, call: other, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput };
+  return { ...budgetedCall(terms), caller, provider, names: otherNames };
 }
 
 /** Whether the model can surely not read the call. */

@@ -1,9 +1,9 @@
 import { countTokens } from "@purser/core/tokens";
-import type { BudgetedCall } from "../budgeted-call.ts";
 import { collectTexts } from "../dialects/content.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
 import { editBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
 import { listOf } from "../dialects/json-value.ts";
+import type { RoutedCall } from "./climb.ts";
 
 /**
  * The cut moves by this share of what is allowed, not with every turn: a provider's prompt cache holds as long as the conversation begins the
@@ -21,7 +21,7 @@ interface Turn {
  * The call without its oldest turns, so that its input has at most `tokensMost` tokens; the system prompt and the latest turn always stay.
  * Nothing where it fits as it is, or nothing can be left out.
  */
-export async function trimmedCall({ dialect, call, model }: BudgetedCall, tokensMost: number): Promise<ModelCall | undefined> {
+export async function trimmedCall({ dialect, call, model, names }: RoutedCall, tokensMost: number): Promise<ModelCall | undefined> {
   const { turns: form } = dialect;
   if (!form) return undefined;
   const whole = await countTokens(model, dialect.countable(call));
@@ -35,7 +35,7 @@ export async function trimmedCall({ dialect, call, model }: BudgetedCall, tokens
   const dropped = turnsToDrop(turns, whole, tokensMost);
   if (dropped === 0) return undefined;
   const kept = [...messages.slice(0, start), ...turns.slice(dropped).flatMap((turn) => turn.messages)];
-  return dialect.readCall(readJsonBody(editBody(call.body, new Map([[form.member, JSON.stringify(kept)]]))));
+  return dialect.readCall(readJsonBody(editBody(call.body, new Map([[form.member, JSON.stringify(kept)]]))), names);
 }
 
 function groupsOf(messages: readonly unknown[], beginsTurn: (message: unknown) => boolean): readonly unknown[][] {

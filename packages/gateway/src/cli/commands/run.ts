@@ -9,7 +9,7 @@ import { openKeys } from "../../callers/keys.ts";
 import type { Config } from "../../config/config.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { PRESETS } from "../../providers/presets/index.ts";
-import type { Provider } from "../../providers/provider.ts";
+import { at, FAMILIES, type Provider } from "../../providers/provider.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
 import { openLedger } from "../ledger.ts";
@@ -97,7 +97,9 @@ function elsewhere(provider: Provider, env: CommandContext["env"]): Provider {
   const url = (name: string) => env[name]?.trim().replace(/\/+$/, "") || undefined;
   if (provider.name === "openai") {
     const openai = url("OPENAI_BASE_URL") ?? url("OPENAI_API_BASE");
-    return openai === undefined ? provider : { ...provider, baseUrls: { ...provider.baseUrls, "openai-chat": openai }, models: ["*"] };
+    return openai === undefined
+      ? provider
+      : { ...provider, baseUrls: { ...provider.baseUrls, ...at(openai, FAMILIES.openai) }, models: ["*"] };
   }
   const anthropic = provider.name === "anthropic" ? url("ANTHROPIC_BASE_URL") : undefined;
   return anthropic === undefined ? provider : { ...provider, baseUrls: { ...provider.baseUrls, "anthropic-messages": anthropic } };

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { turns, usesCache, writeAnswer } from "./conversation.ts";
-import { countable, readCall } from "./read-call.ts";
+import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
 import { writeError } from "./write-error.ts";
@@ -9,6 +9,11 @@ import { writeError } from "./write-error.ts";
 export const anthropicMessages: Dialect = {
   name: "anthropic-messages",
   path: "/v1/messages",
+  authHeader: "authorization",
+  isFree: false,
+  textFields: ["messages", "system"],
+  usageField: "usage",
+  hasOutput: true,
   hidesToolCalls: false,
   readCall,
   countable,
@@ -20,4 +25,12 @@ export const anthropicMessages: Dialect = {
   turns,
   usesCache,
   writeAnswer,
+};
+
+/** Counts the input of a message without making one. */
+export const anthropicCountTokens: Dialect = {
+  ...anthropicMessages,
+  path: "/v1/messages/count_tokens",
+  isFree: true,
+  readCall: readQuestion,
 };

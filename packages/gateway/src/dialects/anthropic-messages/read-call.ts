@@ -13,18 +13,22 @@ import {
 } from "../body-fields.ts";
 import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
+import { HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 
 /** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
-/** A server tool without `max_uses` may be used as often as the model likes; this many uses are held. */
-const SERVER_TOOL_USES = 5;
 
 export function readCall(body: JsonBody): ModelCall {
+  const call = readQuestion(body);
+  if (call.outputCap === undefined) throw invalid('The field "max_tokens" is required.');
+  return call;
+}
+
+/** The same without a cap: a question that is only counted has no answer. */
+export function readQuestion(body: JsonBody): ModelCall {
   refuseForbidden(body);
-  const outputCap = optionalCount(body, "max_tokens");
-  if (outputCap === undefined) throw invalid('The field "max_tokens" is required.');
   const thinking = optionalObject(body, "thinking");
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
@@ -32,13 +36,14 @@ export function readCall(body: JsonBody): ModelCall {
     body,
     model: requiredText(body, "model"),
     stream: optionalBoolean(body, "stream"),
-    outputCap,
+    outputCap: optionalCount(body, "max_tokens"),
     // The provider refuses a cap that is not above the thinking budget.
     outputLeast: (checkedCount(thinking?.budget_tokens, "thinking.budget_tokens", 0) ?? 0) + 1,
     copies: 1,
     messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
     tools: optionalList(body, "tools"),
     ...media,
+    hidesInput: false,
     toolCalls: serverTools(body),
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
@@ -70,7 +75,7 @@ function serverTools(body: JsonBody): Record<string, number> {
   for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
     const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
-    if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? SERVER_TOOL_USES);
+    if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? HOSTED_TOOL_USES);
   }
   return uses;
 }

@@ -1,26 +1,26 @@
-import { type Countable, type ImageInput, imageSize } from "@purser/core/tokens";
+import type { Countable } from "@purser/core/tokens";
 import {
   invalid,
   optionalBoolean,
   optionalCount,
   optionalList,
   optionalObject,
-  optionalText,
   refuseForbidden,
   requiredList,
   requiredText,
 } from "../body-fields.ts";
-import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
+import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
+import { hidesReasoning } from "../hidden-reasoning.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
-import { isRecord, listOf, recordOf } from "../json-value.ts";
+import { isRecord, listOf } from "../json-value.ts";
+import { readAttributes } from "../openai/attributes.ts";
+import { NO_MEDIA, readMedia } from "../openai/media.ts";
+import { askedTier } from "../openai/service-tier.ts";
+import { wantsUsage } from "../openai/stream-options.ts";
 
-/** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
-const UNSEEN_FILE_TOKENS = 100_000;
 /** These models search the web once for every call, asked or not. */
 const SEARCH_MODEL = /search-preview/;
-/** Models whose reasoning is charged and not shown, or shown as a summary. */
-const HIDES_REASONING = /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex|gemini-(?:2\.5|[3-9])|grok-(?:3-mini|[4-9]))/;
 
 export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
@@ -28,11 +28,8 @@ export function readCall(body: JsonBody): ModelCall {
   if (caps[0] !== undefined && caps[1] !== undefined) {
     throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
   }
-  const wantsUsage = optionalObject(body, "stream_options")?.include_usage ?? false;
-  if (typeof wantsUsage !== "boolean") throw invalid('The field "stream_options.include_usage" must be true or false.');
-  const metadata = optionalObject(body, "metadata") ?? {};
   const model = requiredText(body, "model");
-  const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
+  const media = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
   return {
     body,
     model,
@@ -43,13 +40,12 @@ export function readCall(body: JsonBody): ModelCall {
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
+    hidesInput: false,
     toolCalls: searches(body),
-    user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
-    tags: textsOf(metadata),
-    wantsUsage,
-    hidesReasoning: HIDES_REASONING.test(model.slice(model.lastIndexOf("/") + 1)),
-    // Flex costs less, but a call may be served at the standard tier; priority costs more.
-    service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
+    ...readAttributes(body),
+    wantsUsage: wantsUsage(body),
+    hidesReasoning: hidesReasoning(model),
+    service: askedTier(body),
     priceVariant: undefined,
   };
 }
@@ -78,47 +74,6 @@ export function countable(call: ModelCall): Countable {
   return { texts, messages: call.messages, names, tools, images: call.images, opaqueTokens: call.opaqueTokens };
 }
 
-function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
-  const images: ImageInput[] = [];
-  let opaqueTokens = 0;
-  for (const part of listOf(body.messages).flatMap((message) => (isRecord(message) ? listOf(message.content) : []))) {
-    if (!isRecord(part)) continue;
-    const isKnown = ["image_url", "input_audio", "file", "video_url"].some((kind) => part.type === kind || part[kind] !== undefined);
-    if (part.type === "image_url" || part.image_url !== undefined) {
-      // Google takes documents and sound in the place of an image too.
-      if (OTHER_DATA.test(String(urlOf(part.image_url)))) opaqueTokens += sizeOf(part);
-      else images.push(readImage(part.image_url));
-    }
-    if (part.type === "input_audio" || part.input_audio !== undefined) opaqueTokens += sizeOf(part);
-    if (part.type === "file" || part.file !== undefined)
-      opaqueTokens += isRecord(part.file) && part.file.file_id !== undefined ? UNSEEN_FILE_TOKENS : sizeOf(part);
-    if (part.type === "video_url" || part.video_url !== undefined) opaqueTokens += UNSEEN_FILE_TOKENS;
-    // Other kinds of media, in the words of other formats: never more tokens than bytes.
-    if (!isKnown && MEDIA_TYPES.has(part.type)) opaqueTokens += sizeOf(part);
-  }
-  return { images, opaqueTokens };
-}
-
-const OTHER_DATA = /^\s*data:(?!image\/)/i;
-
-function urlOf(image: unknown): unknown {
-  return isRecord(image) ? image.url : image;
-}
-
-function readImage(image: unknown): ImageInput {
-  const url = urlOf(image);
-  const { detail } = recordOf(image);
-  const known = detail === "low" || detail === "high" || detail === "original" ? { detail } : {};
-  const data = typeof url === "string" ? /^data:[^,]*;base64,/.exec(url) : null;
-  const size = data && typeof url === "string" ? imageSize(url.slice(data[0].length)) : undefined;
-  return { ...known, ...size } as ImageInput;
-}
-
-/** Media inside the body has fewer tokens than the body has bytes of it. */
-function sizeOf(part: unknown): number {
-  return JSON.stringify(part ?? "").length;
-}
-
-function textsOf(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata).filter((pair): pair is [string, string] => typeof pair[1] === "string"));
+function partsOf(messages: unknown): readonly unknown[] {
+  return listOf(messages).flatMap((message) => (isRecord(message) ? listOf(message.content) : []));
 }

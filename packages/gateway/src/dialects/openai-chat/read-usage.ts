@@ -1,6 +1,7 @@
-import type { ServiceTier, Usage } from "@purser/core";
+import type { Usage } from "@purser/core";
 import type { AnswerPart, RawUsage } from "../dialect.ts";
 import { listOf, recordOf, tokenCount } from "../json-value.ts";
+import { servedTier } from "../openai/service-tier.ts";
 
 interface Choice {
   readonly message?: Record<string, unknown>;
@@ -21,14 +22,8 @@ export function readPart(part: unknown): AnswerPart {
   const isOnlyUsage = usage != null && Array.isArray(choices) && choices.length === 0;
   // Not all who speak this format end with [DONE], but all say why they finished.
   const isEnd = isOnlyUsage || (choices ?? []).some(({ finish_reason: reason }) => reason != null);
-  const service = serviceOf(tier);
+  const service = servedTier(tier);
   return { ...(raw && { usage: raw }), ...(service && { service }), isOnlyUsage, isEnd };
-}
-
-/** The tier at which a call was served: one that asked for priority may be served, and is charged, as any other. */
-function serviceOf(tier: unknown): ServiceTier | undefined {
-  if (tier === "default") return "standard";
-  return tier === "flex" || tier === "priority" ? tier : undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import { readJsonBody } from "../json-body.ts";
 import { openaiChat } from "./index.ts";
 
 function written(fields: string, changes: { readonly model?: string; readonly outputTokens?: number }) {
-  const call = openaiChat.readCall(readJsonBody(Buffer.from(`{${fields},"messages":[{"role":"user","content":"x"}]}`)));
+  const call = openaiChat.readCall(readJsonBody(Buffer.from(`{${fields},"messages":[{"role":"user","content":"x"}]}`)), {});
   return JSON.parse(openaiChat.writeCall(call, { model: changes.model ?? call.model, outputTokens: changes.outputTokens }).toString());
 }
 

@@ -1,5 +1,6 @@
 import type { CallChanges, ModelCall } from "../dialect.ts";
 import { editBody, memberValue } from "../json-body.ts";
+import { askForUsage } from "../openai/stream-options.ts";
 
 /** Sets the model's name, the output cap and, in streams, the wish for usage: only where they differ from what stands. */
 export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges): Buffer {
@@ -12,10 +13,7 @@ export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges)
     if (isRenamed) changes.set(other, "null");
     if (isRenamed || outputTokens !== call.outputCap) changes.set(field, String(outputTokens));
   }
-  if (call.stream && !call.wantsUsage) {
-    const options = memberValue(call.body, "stream_options") as Record<string, unknown> | undefined;
-    changes.set("stream_options", JSON.stringify({ ...options, include_usage: true }));
-  }
+  askForUsage(call, changes);
   return changes.size === 0 ? call.body.bytes : editBody(call.body, changes);
 }
 

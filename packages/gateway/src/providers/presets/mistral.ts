@@ -1,9 +1,9 @@
-import type { ProviderPreset } from "../provider.ts";
+import { at, type ProviderPreset } from "../provider.ts";
 
 /** Mistral. */
 export const mistral: ProviderPreset = {
   name: "mistral",
-  baseUrls: { "openai-chat": "https://api.mistral.ai/v1" },
+  baseUrls: at("https://api.mistral.ai/v1", ["openai-chat", "openai-responses", "openai-embeddings", "openai-moderations"]),
   authHeader: "authorization",
   env: ["MISTRAL_API_KEY"],
   models: [

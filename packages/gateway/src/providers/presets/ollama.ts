@@ -1,9 +1,12 @@
-import type { ProviderPreset } from "../provider.ts";
+import { at, type ProviderPreset } from "../provider.ts";
 
 /** Ollama on this machine, which needs no key. It serves whatever was pulled: ask for ollama/NAME, or write models. */
 export const ollama: ProviderPreset = {
   name: "ollama",
-  baseUrls: { "openai-chat": "http://127.0.0.1:11434/v1", "anthropic-messages": "http://127.0.0.1:11434" },
+  baseUrls: {
+    ...at("http://127.0.0.1:11434/v1", ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings"]),
+    "anthropic-messages": "http://127.0.0.1:11434",
+  },
   authHeader: "authorization",
   env: [],
   models: [],

@@ -1,10 +1,24 @@
-import type { ProviderPreset } from "../provider.ts";
+import { at, FAMILIES, type ProviderPreset } from "../provider.ts";
 
 /** OpenAI. */
 export const openai: ProviderPreset = {
   name: "openai",
-  baseUrls: { "openai-chat": "https://api.openai.com/v1" },
+  baseUrls: at("https://api.openai.com/v1", FAMILIES.openai),
   authHeader: "authorization",
   env: ["OPENAI_API_KEY"],
-  models: ["gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", "codex-*", "computer-use-*", "text-embedding-*", "omni-moderation-*", "ft:gpt-*"],
+  models: [
+    "gpt-*",
+    "o1*",
+    "o3*",
+    "o4*",
+    "chatgpt-*",
+    "codex-*",
+    "computer-use-*",
+    "davinci-002",
+    "babbage-002",
+    "text-embedding-*",
+    "omni-moderation-*",
+    "text-moderation-*",
+    "ft:gpt-*",
+  ],
 };

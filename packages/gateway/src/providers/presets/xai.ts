@@ -1,9 +1,9 @@
-import type { ProviderPreset } from "../provider.ts";
+import { at, type ProviderPreset } from "../provider.ts";
 
 /** xAI. */
 export const xai: ProviderPreset = {
   name: "xai",
-  baseUrls: { "openai-chat": "https://api.x.ai/v1" },
+  baseUrls: at("https://api.x.ai/v1", ["openai-chat", "openai-responses"]),
   authHeader: "authorization",
   env: ["XAI_API_KEY"],
   models: ["grok-*"],

@@ -1,0 +1,172 @@
+import type { Json } from "./calls.ts";
+import {
+  CHAT_DONE,
+  chatAnswer,
+  chatEvent,
+  chatUsageEvent,
+  completionAnswer,
+  embeddingAnswer,
+  geminiAnswer,
+  geminiEvent,
+  type MockUsage,
+  messageAnswer,
+  messageEvent,
+  moderationAnswer,
+  responseAnswer,
+} from "./raw-provider.ts";
+
+/** What a call by one route looks like, and what a provider answers. */
+export interface Sample {
+  /** A call of the model `m` with this text, with an output cap of 100 where the format has one. */
+  readonly call: (text: string) => Json;
+  readonly answer: (usage: MockUsage) => unknown;
+  /** The same as a stream, where the format has streams: what is to be added to the call, and what comes. */
+  readonly stream?: { readonly asked: Json; readonly query?: string; readonly events: (usage: MockUsage) => string };
+  /** The output cap of a call as it reached the provider. */
+  readonly capOf?: (call: Json) => unknown;
+  /** The words of a refusal. */
+  readonly refusal: (body: Json) => unknown;
+}
+
+const messages = (content: string) => [{ role: "user", content }];
+const openaiRefusal = (body: Json) => body.error.message;
+
+const CHAT: Sample = {
+  call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
+  answer: (usage) => chatAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true, stream_options: { include_usage: true } },
+    events: (usage) => chatEvent("Aye.") + chatUsageEvent(usage) + CHAT_DONE,
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: openaiRefusal,
+};
+
+const RESPONSES: Sample = {
+  call: (input) => ({ model: "m", max_output_tokens: 100, input }),
+  answer: (usage) => responseAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({
+        type: "response.created",
+        response: { ...responseAnswer("", usage), status: "in_progress", output: [], usage: null },
+      }) +
+      messageEvent({ type: "response.output_text.delta", item_id: "msg_1", output_index: 0, content_index: 0, delta: "Aye." }) +
+      messageEvent({ type: "response.completed", response: responseAnswer("Aye.", usage) }),
+  },
+  capOf: (call) => call.max_output_tokens,
+  refusal: openaiRefusal,
+};
+
+const INPUT_TOKENS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: ({ input }) => ({ object: "response.input_tokens", input_tokens: input }),
+  refusal: openaiRefusal,
+};
+
+const COMPLETIONS: Sample = {
+  call: (prompt) => ({ model: "m", max_tokens: 100, prompt }),
+  answer: (usage) => completionAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true, stream_options: { include_usage: true } },
+    events: (usage) =>
+      `data: ${JSON.stringify({ ...completionAnswer("Aye.", usage), usage: null })}\n\n` +
+      `data: ${JSON.stringify({ ...completionAnswer("", usage), choices: [] })}\n\n${CHAT_DONE}`,
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: openaiRefusal,
+};
+
+const EMBEDDINGS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: embeddingAnswer,
+  refusal: openaiRefusal,
+};
+
+const MODERATIONS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: moderationAnswer,
+  refusal: openaiRefusal,
+};
+
+const ANTHROPIC: Sample = {
+  call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
+  answer: (usage) => messageAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({ type: "message_start", message: { ...messageAnswer("", { ...usage, output: 1 }), content: [] } }) +
+      messageEvent({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Aye." } }) +
+      messageEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: usage.output } }) +
+      messageEvent({ type: "message_stop" }),
+  },
+  capOf: (call) => call.max_tokens,
+  refusal: (body) => (body.type === "error" ? body.error.message : undefined),
+};
+
+const COUNT_TOKENS: Sample = {
+  call: (text) => ({ model: "m", messages: messages(text) }),
+  answer: ({ input }) => ({ input_tokens: input }),
+  refusal: ANTHROPIC.refusal,
+};
+
+const GEMINI: Sample = {
+  call: (text) => ({ contents: [{ role: "user", parts: [{ text }] }], generationConfig: { maxOutputTokens: 100 } }),
+  answer: (usage) => geminiAnswer("Aye.", usage),
+  capOf: (call) => call.generationConfig.maxOutputTokens,
+  refusal: (body) => (typeof body.error.status === "string" ? body.error.message : undefined),
+};
+
+const GEMINI_STREAM: Sample = {
+  ...GEMINI,
+  answer: (usage) => [geminiAnswer("Ay", { ...usage, output: 1 }, null), geminiAnswer("e.", usage)],
+  stream: {
+    asked: {},
+    query: "?alt=sse",
+    events: (usage) => geminiEvent("Ay", { ...usage, output: 1 }, null) + geminiEvent("e.", usage),
+  },
+};
+
+const GEMINI_COUNT: Sample = {
+  ...GEMINI,
+  answer: ({ input }) => ({ totalTokens: input }),
+};
+
+const GEMINI_EMBEDDING: Sample = {
+  call: (text) => ({ content: { parts: [{ text }] } }),
+  answer: ({ input }) => ({ embedding: { values: [0.25, -0.5, 1] }, usageMetadata: { promptTokenCount: input, totalTokenCount: input } }),
+  refusal: GEMINI.refusal,
+};
+
+const GEMINI_EMBEDDINGS: Sample = {
+  call: (text) => ({ requests: [{ model: "models/m", content: { parts: [{ text }] } }] }),
+  answer: ({ input }) => ({
+    embeddings: [{ values: [0.25, -0.5, 1] }],
+    usageMetadata: { promptTokenCount: input, totalTokenCount: input },
+  }),
+  refusal: GEMINI.refusal,
+};
+
+/** By route, as the server knows it. */
+export const SAMPLES: Readonly<Record<string, Sample>> = {
+  "/v1/chat/completions": CHAT,
+  "/chat/completions": CHAT,
+  "/v1/responses": RESPONSES,
+  "/responses": RESPONSES,
+  "/v1/responses/input_tokens": INPUT_TOKENS,
+  "/responses/input_tokens": INPUT_TOKENS,
+  "/v1/completions": COMPLETIONS,
+  "/completions": COMPLETIONS,
+  "/v1/embeddings": EMBEDDINGS,
+  "/embeddings": EMBEDDINGS,
+  "/v1/moderations": MODERATIONS,
+  "/moderations": MODERATIONS,
+  "/v1/messages": ANTHROPIC,
+  "/v1/messages/count_tokens": COUNT_TOKENS,
+  "/{version}/models/{model}:generateContent": GEMINI,
+  "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
+  "/{version}/models/{model}:countTokens": GEMINI_COUNT,
+  "/{version}/models/{model}:embedContent": GEMINI_EMBEDDING,
+  "/{version}/models/{model}:batchEmbedContents": GEMINI_EMBEDDINGS,
+};

@@ -1,0 +1,24 @@
+import type { Dialect } from "../dialect.ts";
+import { writeError } from "../openai/error.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readPart, readText, readUsage } from "./read-usage.ts";
+import { writeCall } from "./write-call.ts";
+
+/** OpenAI's embeddings, and all who speak them. */
+export const openaiEmbeddings: Dialect = {
+  name: "openai-embeddings",
+  path: "/embeddings",
+  authHeader: "authorization",
+  isFree: false,
+  textFields: ["input"],
+  usageField: "usage",
+  hasOutput: false,
+  hidesToolCalls: false,
+  readCall,
+  countable,
+  writeCall,
+  readPart,
+  readUsage,
+  readText,
+  writeError,
+};

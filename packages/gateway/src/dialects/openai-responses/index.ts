@@ -1,0 +1,27 @@
+import type { Dialect } from "../dialect.ts";
+import { writeError } from "../openai/error.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readPart, readText, readUsage } from "./read-usage.ts";
+import { writeCall } from "./write-call.ts";
+
+/** OpenAI's responses, and all who speak them. */
+export const openaiResponses: Dialect = {
+  name: "openai-responses",
+  path: "/responses",
+  authHeader: "authorization",
+  isFree: false,
+  textFields: ["input", "instructions"],
+  usageField: "usage",
+  hasOutput: true,
+  hidesToolCalls: true,
+  readCall,
+  countable,
+  writeCall,
+  readPart,
+  readUsage,
+  readText,
+  writeError,
+};
+
+/** Counts the input of a response without making one. */
+export const openaiInputTokens: Dialect = { ...openaiResponses, path: "/responses/input_tokens", isFree: true };

@@ -1,0 +1,72 @@
+import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
+import type { Dialect } from "./dialects/dialect.ts";
+import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
+import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
+import { openaiChat } from "./dialects/openai-chat/index.ts";
+import { openaiCompletions } from "./dialects/openai-completions/index.ts";
+import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
+import { openaiModerations } from "./dialects/openai-moderations/index.ts";
+import { openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
+import { compilePath, type PathNames } from "./dialects/path.ts";
+
+/** A call by its path: the format that it is in, and what the path names. */
+export interface FoundCall {
+  readonly dialect: Dialect;
+  readonly names: PathNames;
+}
+
+const OPENAI = [openaiChat, openaiResponses, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiEmbedding, geminiEmbeddings];
+
+/** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
+export const CALLS: ReadonlyMap<string, Dialect> = new Map([
+  // Clients of OpenAI have the version in their base URL, and some leave it out.
+  ...OPENAI.flatMap((dialect) => ["/v1", ""].map((base) => [base + dialect.path, dialect] as const)),
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI].map((dialect) => [dialect.path, dialect] as const),
+]);
+
+const FIXED = new Map([...CALLS].map(([path, dialect]) => [path, { dialect, names: {} }]));
+const NAMING = [...CALLS].filter(([path]) => path.includes("{")).map(([path, dialect]) => ({ dialect, namesOf: compilePath(path) }));
+
+/** The call that a path is of. */
+export function findCall(path: string): FoundCall | undefined {
+  const fixed = FIXED.get(path);
+  if (fixed) return fixed;
+  for (const { dialect, namesOf } of NAMING) {
+    const names = namesOf(path);
+    if (names) return { dialect, names };
+  }
+  return undefined;
+}
+
+/** Longer paths first: `/chat/completions` ends with `/completions` too. */
+const ENDINGS = [...new Set(CALLS.values())]
+  .toSorted((a, b) => b.path.length - a.path.length)
+  .map((dialect) => ({ dialect, namesOf: compilePath(dialect.path, "end") }));
+
+/** The call that a path is of at a provider, whatever stands before it there. */
+export function findCallAt(path: string): FoundCall | undefined {
+  for (const { dialect, namesOf } of ENDINGS) {
+    const names = namesOf(path);
+    if (names) return { dialect, names };
+  }
+  return undefined;
+}
+
+/** Why what clients also ask for is not there, for those routes where that is not plain. */
+const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
+  {
+    path: /^(\/v1)?\/responses\/./,
+    why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
+  },
+  { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
+];
+
+/** What to say about a route that is not there. */
+export function refusedRoute(method: string | undefined, path: string): string {
+  const why = REFUSED.find((refused) => refused.path.test(path))?.why;
+  return (
+    `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. ` +
+    (why ?? `Calls go to POST ${[...CALLS.keys()].join(", ")}.`)
+  );
+}
