@@ -130,13 +130,16 @@ async function prepare(
   }
 }
 
-/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
+/** A key in the query is ours or nobody's. The others are Google's ways to have usage left out of an answer, or written as no JSON. */
+const NOT_FORWARDED_PARAMETERS = ["key", "fields", "$fields", "alt", "$alt", "callback"];
+
+/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along. */
 function targetOf(provider: Provider, dialect: Dialect, request: IncomingMessage): Target {
   const target = baseTarget(provider, dialect);
   const query = (request.url ?? "").split("?")[1];
   if (!query) return target;
   const parameters = new URLSearchParams(query);
-  parameters.delete("key");
+  for (const name of NOT_FORWARDED_PARAMETERS) parameters.delete(name);
   return parameters.size === 0 ? target : { ...target, path: `${target.path}?${parameters}` };
 }
 
