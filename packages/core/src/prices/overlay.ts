@@ -272,7 +272,14 @@ const TERMS: readonly OverlayRow[] = [
 const TOOLS: readonly OverlayRow[] = [
   { ...OPENAI, model: "*", tools: { web_search: 0.01, web_search_preview: 0.01, file_search: 0.0025, code_interpreter: 0.03 } },
   { ...OPENAI, model: ["gpt-4o*", "gpt-4.1*"], tools: { web_search_preview: 0.025 } },
-  { ...ANTHROPIC, provider: "anthropic", model: "*", tools: { web_search: 0.01 } },
+  {
+    ...ANTHROPIC,
+    provider: "anthropic",
+    model: "*",
+    // What web_fetch reads is charged as input. Code runs for $0.05 an hour, and for at least five minutes.
+    tools: { web_search: 0.01, web_fetch: 0, code_execution: 0.0042 },
+    unsure: "How long code runs is not in an answer: a use is charged as five minutes, also within the hours that are free.",
+  },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini*", tools: { web_search: 0.035, maps: 0.025 } },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini-3*", tools: { web_search: 0.014 } },
   {

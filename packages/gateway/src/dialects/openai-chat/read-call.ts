@@ -14,11 +14,10 @@ import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
 import { isRecord, listOf, recordOf } from "../json-value.ts";
+import { chargedTools } from "./tool-fees.ts";
 
 /** Files that are named by id are somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_FILE_TOKENS = 100_000;
-/** These models search the web once for every call, asked or not. */
-const SEARCH_MODEL = /search-preview/;
 /** Models whose reasoning is charged and not shown, or shown as a summary. */
 const HIDES_REASONING = /^(?:o\d|gpt-(?:[5-9]|\d\d)|codex|gemini-(?:2\.5|[3-9])|grok-(?:3-mini|[4-9]))/;
 
@@ -39,11 +38,12 @@ export function readCall(body: JsonBody): ModelCall {
     stream: optionalBoolean(body, "stream"),
     outputCap: caps[0] ?? caps[1],
     outputLeast: 1,
-    copies: optionalCount(body, "n", 128) ?? 1,
+    // vLLM writes the best of so many answers, and shows `n` of them.
+    copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
-    toolCalls: searches(body),
+    toolCalls: chargedTools(body),
     user: optionalText(body, "safety_identifier") ?? optionalText(body, "user"),
     tags: textsOf(metadata),
     wantsUsage,
@@ -52,11 +52,6 @@ export function readCall(body: JsonBody): ModelCall {
     service: optionalText(body, "service_tier") === "priority" ? "priority" : "standard",
     priceVariant: undefined,
   };
-}
-
-function searches(body: JsonBody): Record<string, number> {
-  if (SEARCH_MODEL.test(requiredText(body, "model"))) return { web_search_preview: 1 };
-  return optionalObject(body, "web_search_options") === undefined ? {} : { web_search: 1 };
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
