@@ -166,8 +166,29 @@ const GLM: readonly OverlayRow[] = [
 
 const OPENAI = { provider: ["openai", "azure"], source: "OpenAI: Pricing (platform.openai.com/docs/pricing)", read: "2026-11-22" };
 
+const XAI = { provider: "xai", source: "xAI: Models and pricing (docs.x.ai/docs/models)", read: "2026-11-25" };
+
 /** What the base has wrong or too coarse. */
 const CORRECTIONS: readonly OverlayRow[] = [
+  // Larger contexts cost double, which the base knows of the models since 4.20 only.
+  {
+    ...XAI,
+    model: ["grok-4", "grok-4-0709", "grok-4-latest"],
+    input: "3.00",
+    output: "15.00",
+    cache_read: "0.75",
+    tiers: [{ above: 128_000, input: "6.00", output: "30.00", cache_read: "1.50" }],
+    unsure: "What cached input costs there: it is doubled as all else is.",
+  },
+  {
+    ...XAI,
+    model: ["grok-4-fast*", "grok-4-1-fast*"],
+    input: "0.20",
+    output: "0.50",
+    cache_read: "0.05",
+    tiers: [{ above: 128_000, input: "0.40", output: "1.00", cache_read: "0.10" }],
+    unsure: "What cached input costs there: it is doubled as all else is.",
+  },
   // The archive that disagrees was taken four days before this price cut.
   {
     ...OPENAI,
