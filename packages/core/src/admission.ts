@@ -11,7 +11,7 @@ import {
   type Standing,
 } from "./domain/engine.ts";
 import type { CallDetail } from "./domain/ledger.ts";
-import type { RateCard, ServiceTier } from "./domain/price.ts";
+import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
@@ -145,9 +145,23 @@ export class Admission {
       });
     }
     const paying = this.#terms.limits.find(({ counter, enforced }) => enforced && counter.unit === "nanodollars");
-    if (this.#terms.card || !paying) return undefined;
-    const message = `The model "${this.#call.pricedAs ?? model}" of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it under prices: in purser.yaml.`;
+    if (!paying) return undefined;
+    const name = this.#call.pricedAs ?? model;
+    const tool = this.#unpricedTool();
+    if (this.#terms.card && tool === undefined) return undefined;
+    const what = tool === undefined ? `The model "${name}"` : `The tool "${tool}" of the model "${name}"`;
+    const where =
+      tool === undefined ? "under prices: in purser.yaml" : `to the model's row under prices: in purser.yaml, as tools: { ${tool}: 0.01 }`;
+    const message = `${what} of provider "${provider}" has no price, and budget "${paying.budget.name}" limits money. Add it ${where}.`;
     return denied({ reason: "model_unpriced", message });
+  }
+
+  /** A tool that the provider runs and nobody priced, unless the model itself is said to cost nothing. */
+  #unpricedTool(): string | undefined {
+    const { card } = this.#terms;
+    const tools = Object.entries(this.#call.toolCalls ?? {}).filter(([, uses]) => uses > 0);
+    if (!card || tools.length === 0 || isFree(card)) return undefined;
+    return tools.find(([tool]) => !Object.hasOwn(card.toolFees ?? {}, tool))?.[0];
   }
 
   /** Most calls are small against what is left, and many refusals are plain: then the bound by size decides and nothing is counted. */

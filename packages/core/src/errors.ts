@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   rate_limited: "A rate or concurrency limit is reached for the moment.",
   request_too_large: "The call is larger than a budget allows any call to be.",
   model_not_allowed: "A budget does not allow this model.",
-  model_unpriced: "The model has no price and a budget limits money.",
+  model_unpriced: "The model, or a tool that its provider runs, has no price and a budget limits money.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",
   body_too_large: "The request body is larger than the server accepts.",

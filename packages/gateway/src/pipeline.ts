@@ -137,14 +137,18 @@ async function prepare(
   }
 }
 
-/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
+/** A key in the query is ours or nobody's. The others are Google's ways to have usage left out of an answer, or written as no JSON. */
+const NOT_FORWARDED_PARAMETERS = ["key", "fields", "$fields", "$alt", "callback"];
+
+/** Where a call goes. Query parameters such as Anthropic's `?beta=true` and Google's `?alt=sse` go along. */
 function targetOf(provider: Provider, { dialect, names, request }: Exchange, model: string): Target {
   const base = baseTarget(provider, dialect);
   const target = dialect.path.includes("{") ? { ...base, path: base.path + fillPath(dialect.path, { ...names, model }) } : base;
   const query = (request.url ?? "").split("?")[1];
   if (!query) return target;
   const parameters = new URLSearchParams(query);
-  parameters.delete("key");
+  for (const name of NOT_FORWARDED_PARAMETERS) parameters.delete(name);
+  if (parameters.getAll("alt").some((form) => form !== "sse")) parameters.delete("alt");
   return parameters.size === 0 ? target : { ...target, path: `${target.path}?${parameters}` };
 }
 

@@ -41,6 +41,9 @@ class Relay implements UpstreamListener {
   #answer: AnswerMeter | undefined;
   #holdsAnswer = false;
   #isReadable = true;
+  /** The client has not taken what was written, so the provider is ahead of it. */
+  #isBehind = false;
+  #patience: NodeJS.Timeout | undefined;
   #isClientGone = false;
   #isOver = false;
 
@@ -86,7 +89,11 @@ class Relay implements UpstreamListener {
       this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }
-    response.on("drain", () => flow.resume());
+    response.on("drain", () => {
+      this.#isBehind = false;
+      clearTimeout(this.#patience);
+      flow.resume();
+    });
     this.#flow = flow;
   }
 
@@ -138,14 +145,16 @@ class Relay implements UpstreamListener {
 
   /**
    * A stream that nobody reads is given up, as far as what passed says what it cost. Anything else is read to its end: it is paid for, and
-   * its end says how much.
+   * its end says how much. So is a stream that its client did not keep up with: the provider has written more of it than passed here.
    */
   readonly #clientLeft = (): void => {
+    clearTimeout(this.#patience);
     if (this.#options.response.writableFinished || this.#isOver || this.#isClientGone) return;
+    const wasBehind = this.#isBehind;
     this.#isClientGone = true;
     this.#options.response.emit("drain");
     const { call, onDisconnect } = this.#options;
-    if (call.stream && !this.#answer && !call.hidesReasoning && onDisconnect === "abort") this.#abort();
+    if (call.stream && !this.#answer && !call.hidesReasoning && !wasBehind && onDisconnect === "abort") this.#abort();
   };
 
   #outcome(isWhole: boolean): Outcome {
@@ -168,8 +177,12 @@ class Relay implements UpstreamListener {
   }
 
   #write(bytes: Buffer): void {
-    if (this.#isClientGone) return;
-    if (!this.#options.response.write(bytes)) this.#flow?.pause();
+    const { response, request } = this.#options;
+    if (this.#isClientGone || response.write(bytes) || this.#isBehind) return;
+    this.#isBehind = true;
+    this.#flow?.pause();
+    // Who takes nothing for as long as a provider may be silent would keep the budget's money held for ever.
+    this.#patience = setTimeout(() => response.destroy(), request.timeoutMs);
   }
 
   #finish(outcome: Outcome): void {

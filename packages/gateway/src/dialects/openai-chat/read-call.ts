@@ -18,9 +18,7 @@ import { readAttributes } from "../openai/attributes.ts";
 import { NO_MEDIA, readMedia } from "../openai/media.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { wantsUsage } from "../openai/stream-options.ts";
-
-/** These models search the web once for every call, asked or not. */
-const SEARCH_MODEL = /search-preview/;
+import { chargedTools } from "./tool-fees.ts";
 
 export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
@@ -36,23 +34,19 @@ export function readCall(body: JsonBody): ModelCall {
     stream: optionalBoolean(body, "stream"),
     outputCap: caps[0] ?? caps[1],
     outputLeast: 1,
-    copies: optionalCount(body, "n", 128) ?? 1,
+    // vLLM writes the best of so many answers, and shows `n` of them.
+    copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
     hidesInput: false,
-    toolCalls: searches(body),
+    toolCalls: chargedTools(body),
     ...readAttributes(body),
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),
     service: askedTier(body),
     priceVariant: undefined,
   };
-}
-
-function searches(body: JsonBody): Record<string, number> {
-  if (SEARCH_MODEL.test(requiredText(body, "model"))) return { web_search_preview: 1 };
-  return optionalObject(body, "web_search_options") === undefined ? {} : { web_search: 1 };
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
