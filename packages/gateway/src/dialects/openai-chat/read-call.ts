@@ -4,7 +4,6 @@ import {
   optionalBoolean,
   optionalCount,
   optionalList,
-  optionalObject,
   refuseForbidden,
   requiredList,
   requiredText,
