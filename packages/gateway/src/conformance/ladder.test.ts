@@ -198,6 +198,17 @@ describe("a text in the place of an answer", () => {
     assert.equal(provider.received.length, 0);
   });
 
+  test("the OpenAI SDK reads it as a response, whole and streamed", async (context) => {
+    const { stand, provider } = await startScene(context, BUDGETS);
+    const client = new OpenAI({ baseURL: `${stand.url}/v1`, apiKey: "none" });
+    const whole = await client.responses.create({ model: "large", input: "Ahoy" });
+    assert.equal(whole.output_text, CAPACITY);
+    assert.equal(whole.usage?.total_tokens, 0);
+    const streamed = await client.responses.stream({ model: "large", input: "Ahoy" }).finalResponse();
+    assert.equal(streamed.output_text, CAPACITY);
+    assert.equal(provider.received.length, 0);
+  });
+
   test("the Anthropic SDK reads it, whole and streamed", async (context) => {
     const { stand, provider } = await startScene(context, BUDGETS);
     const client = new Anthropic({ baseURL: stand.url, apiKey: "none" });
@@ -256,6 +267,39 @@ describe("history that is trimmed", () => {
     assert.equal(sent().system, "Be brief.");
     assert.match(kept[0].content, /^question/);
     assert.deepEqual(kept, messages.slice(messages.length - kept.length));
+  });
+
+  test("the same for items of a response", async (context) => {
+    const { call, sent } = await startScene(context, trimTo(900), "/v1/responses");
+    const items = Array.from({ length: 10 }, (_, i) => [
+      { role: "user", content: long(`question ${i}`) },
+      { type: "function_call", call_id: `t${i}`, name: "look", arguments: "{}" },
+      { type: "function_call_output", call_id: `t${i}`, output: "found" },
+      { type: "message", role: "assistant", content: [{ type: "output_text", text: `answer ${i}` }] },
+    ]).flat();
+    const input = [...items, { role: "user", content: "And now?" }];
+    const { headers } = await call({ messages: undefined, max_tokens: undefined, max_output_tokens: 100, store: false, input });
+    assert.equal(headers.get("x-purser-rung"), "trim 900 (all 0%)");
+    const kept: Json[] = sent().input;
+    assert.equal(kept[0].role, "user");
+    assert.deepEqual(kept, input.slice(input.length - kept.length));
+  });
+
+  test("the same for contents of Gemini, whose path names the model: another one can be used there too", async (context) => {
+    const ladder = "\n  - { name: all, limits: [$1 / day], ladder: { 0%: [trim 900, use small] } }";
+    const { call, sent, provider } = await startScene(context, ladder, "/v1beta/models/large:generateContent");
+    const contents = Array.from({ length: 10 }, (_, i) => [
+      { role: "user", parts: [{ text: long(`question ${i}`) }] },
+      { role: "model", parts: [{ functionCall: { name: "look", args: {} } }] },
+      { role: "user", parts: [{ functionResponse: { name: "look", response: { found: true } } }] },
+      { role: "model", parts: [{ text: `answer ${i}` }] },
+    ]).flat();
+    const generationConfig = { maxOutputTokens: 100 };
+    await call({ messages: undefined, max_tokens: undefined, model: undefined, contents, generationConfig });
+    const kept: Json[] = sent().contents;
+    assert.match(kept[0].parts[0].text, /^question/);
+    assert.deepEqual(kept, contents.slice(contents.length - kept.length));
+    assert.match(provider.received[0]?.url ?? "", /models\/small:generateContent$/);
   });
 
   test("the cut stays where it is for some turns, so that a prompt cache is not written anew with each", async (context) => {

@@ -1,13 +1,5 @@
 import type { Countable } from "@purser/core/tokens";
-import {
-  invalid,
-  optionalBoolean,
-  optionalCount,
-  optionalList,
-  refuseForbidden,
-  requiredList,
-  requiredText,
-} from "../body-fields.ts";
+import { invalid, optionalBoolean, optionalCount, optionalList, refuseForbidden, requiredList, requiredText } from "../body-fields.ts";
 import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";

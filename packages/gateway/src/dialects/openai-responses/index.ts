@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../openai/error.ts";
+import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -21,6 +22,9 @@ export const openaiResponses: Dialect = {
   readUsage,
   readText,
   writeError,
+  turns,
+  usesCache,
+  writeAnswer,
 };
 
 /** Counts the input of a response without making one. */
