@@ -115,7 +115,8 @@ describe("clients that others wrote, before a provider that others wrote", () =>
         assert.equal(result.finalOutput, "It rains.");
         const { inputTokens, outputTokens } = result.state.usage;
         assert.deepEqual([inputTokens, outputTokens], [53 + 67, 37 + 11]);
-        const charged = (await stand.entries((calls += 2), "settled")).slice(-2).map(({ charge }) => charge.usage);
+        calls += 2;
+        const charged = (await stand.entries(calls, "settled")).slice(-2).map(({ charge }) => charge.usage);
         assert.deepEqual(charged, [
           { inputTokens: 53, outputTokens: 37 },
           { inputTokens: 67, outputTokens: 11 },
