@@ -1,14 +1,14 @@
 import type { Config } from "./config/config.ts";
 
+/** The models of `listModels`, in the shape that Google's clients read. */
+export function listGeminiModels(config: Config): unknown {
+  const supportedGenerationMethods = ["generateContent", "countTokens", "embedContent"];
+  return { models: namedModels(config).map(({ id }) => ({ name: `models/${id}`, displayName: id, supportedGenerationMethods })) };
+}
+
 /** The models that are named in the configuration, in a shape that OpenAI's and Anthropic's clients both read. */
-export function listModels({ providers, routes, budgets }: Config): unknown {
-  const named = [
-    ...providers.flatMap(({ name, models }) => models.map((id) => ({ id, owner: name }))),
-    ...routes.map(({ pattern, provider }) => ({ id: pattern, owner: provider })),
-    ...budgets.flatMap(({ request }) => (request.models ?? []).map((id) => ({ id, owner: "purser" }))),
-  ].filter(({ id }) => !id.includes("*"));
-  const distinct = [...new Map(named.map((model) => [model.id, model])).values()];
-  const data = distinct.map(({ id, owner }) => ({
+export function listModels(config: Config): unknown {
+  const data = namedModels(config).map(({ id, owner }) => ({
     id,
     object: "model",
     type: "model",
@@ -18,4 +18,14 @@ export function listModels({ providers, routes, budgets }: Config): unknown {
     display_name: id,
   }));
   return { object: "list", data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+}
+
+/** Every model once, with whoever serves it. */
+function namedModels({ providers, routes, budgets }: Config): readonly { readonly id: string; readonly owner: string }[] {
+  const named = [
+    ...providers.flatMap(({ name, models }) => models.map((id) => ({ id, owner: name }))),
+    ...routes.map(({ pattern, provider }) => ({ id: pattern, owner: provider })),
+    ...budgets.flatMap(({ request }) => (request.models ?? []).map((id) => ({ id, owner: "purser" }))),
+  ].filter(({ id }) => !id.includes("*"));
+  return [...new Map(named.map((model) => [model.id, model])).values()];
 }

@@ -8,7 +8,7 @@ import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
-import { listModels } from "./models.ts";
+import { listGeminiModels, listModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
@@ -92,7 +92,8 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return end(response, state.isDraining() ? 503 : 200, { status: state.isDraining() ? "draining" : "ready" });
   if (path === "/budget") return showBudget(state.gateway(), request, response);
-  if (path === "/v1/models") return showModels(state.gateway(), request, response);
+  if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
+  if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
   throw unknownRoute(request.method, path);
 }
@@ -110,10 +111,10 @@ async function showBudget(gateway: Gateway, request: IncomingMessage, response: 
   end(response, 200, { data });
 }
 
-function showModels(gateway: Gateway, request: IncomingMessage, response: ServerResponse): void {
+function showModels(gateway: Gateway, request: IncomingMessage, response: ServerResponse, list: typeof listModels): void {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  end(response, 200, listModels(gateway.config));
+  end(response, 200, list(gateway.config));
 }
 
 async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {

@@ -3,10 +3,13 @@ import { describe, type TestContext, test } from "node:test";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import Anthropic from "@anthropic-ai/sdk";
 import type { LLMock } from "@copilotkit/aimock";
+import { Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, run, setTracingDisabled, tool } from "@openai/agents";
 import { generateText, jsonSchema, stepCountIs, type ToolSet } from "ai";
 import OpenAI from "openai";
+import { z } from "zod";
 import { post, readAnswer } from "./calls.ts";
 import { type Client, clientsOf, MODELS, type Prompt, REPORTED, startMock, type Told, WEATHER } from "./clients.ts";
+import { otherClientsOf } from "./other-clients.ts";
 import { answerChat, chatAnswer, messageAnswer, startRawProvider, writeJson } from "./raw-provider.ts";
 import { providersAt, type Stand, startStand } from "./stand.ts";
 
@@ -23,7 +26,7 @@ async function startScene(context: TestContext): Promise<Scene> {
     config: `${providersAt(mock.url)}\nbudgets: [{ name: team, for: { team: crew }, limits: [$10 / month, 1M tokens / month] }]`,
   });
   const { secret } = await stand.gateway.keys.create({ name: "crew", attributes: { team: "crew" } });
-  return { stand, mock, key: secret, clients: clientsOf(stand.url, secret) };
+  return { stand, mock, key: secret, clients: [...clientsOf(stand.url, secret), ...otherClientsOf(stand.url, secret)] };
 }
 
 /** The last settlement, against what the client said and what the price list says. */
@@ -90,6 +93,36 @@ describe("clients that others wrote, before a provider that others wrote", () =>
       [67, 11],
     ]);
     assert.deepEqual([totalUsage.inputTokens, totalUsage.outputTokens], [53 + 67, 37 + 11]);
+    await stand.checkBooks();
+  });
+
+  test("an agent that calls tools by itself is charged call by call, as much as it says in the end", async (context) => {
+    const { stand, key } = await startScene(context);
+    setTracingDisabled(true);
+    const client = new OpenAI({ baseURL: `${stand.url}/v1`, apiKey: key });
+    const weather = tool({ ...WEATHER, parameters: z.object({ city: z.string() }), execute: async () => "rain" });
+    let calls = 0;
+    for (const model of [
+      new OpenAIResponsesModel(client, MODELS.openai.name),
+      new OpenAIChatCompletionsModel(client, MODELS.openai.name),
+    ]) {
+      for (const stream of [true, false] as const) {
+        const agent = new Agent({ name: "boatswain", model, tools: [weather] });
+        const result = stream
+          ? await run(agent, "What is the weather in Bremen?", { stream })
+          : await run(agent, "What is the weather in Bremen?");
+        if ("completed" in result) await result.completed;
+        assert.equal(result.finalOutput, "It rains.");
+        const { inputTokens, outputTokens } = result.state.usage;
+        assert.deepEqual([inputTokens, outputTokens], [53 + 67, 37 + 11]);
+        calls += 2;
+        const charged = (await stand.entries(calls, "settled")).slice(-2).map(({ charge }) => charge.usage);
+        assert.deepEqual(charged, [
+          { inputTokens: 53, outputTokens: 37 },
+          { inputTokens: 67, outputTokens: 11 },
+        ]);
+      }
+    }
     await stand.checkBooks();
   });
 

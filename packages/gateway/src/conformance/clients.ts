@@ -7,10 +7,11 @@ import { LLMock } from "@copilotkit/aimock";
 import { generateText, jsonSchema, streamText, type ToolSet } from "ai";
 import OpenAI from "openai";
 
-/** What the makers' price lists say, in nano-dollars for a token: $0.15 and $0.60, $3 and $15 for a million. */
+/** What the makers' price lists say, in nano-dollars for a token: $0.15 and $0.60, $3 and $15, $0.30 and $2.50 for a million. */
 export const MODELS = {
   openai: { name: "gpt-4o-mini", input: 150, output: 600 },
   anthropic: { name: "claude-sonnet-4-6", input: 3_000, output: 15_000 },
+  google: { name: "gemini-2.5-flash", input: 300, output: 2_500 },
 } as const;
 
 /** What the mock is told to report, for each prompt. The numbers have nothing in common, so that no two can be mistaken. */
@@ -28,7 +29,7 @@ export interface Told {
 
 export interface Client {
   readonly name: string;
-  readonly model: (typeof MODELS)["openai" | "anthropic"];
+  readonly model: (typeof MODELS)[keyof typeof MODELS];
   readonly plain: (prompt: Prompt) => Promise<Told>;
   readonly streamed: (prompt: Prompt) => Promise<Told>;
 }
@@ -148,7 +149,7 @@ function checkItems(prompt: Prompt, text: string, output: readonly OpenAI.Respon
 }
 
 /** One prompt is answered in words, the other by asking for a tool. */
-function checkAnswer(prompt: Prompt, text: string | null | undefined, toolInput: unknown): void {
+export function checkAnswer(prompt: Prompt, text: string | null | undefined, toolInput: unknown): void {
   if (prompt === "What is a purser?") assert.equal(text, "The officer who keeps a ship's accounts.");
   else assert.deepEqual(toolInput, { city: "Bremen" });
 }

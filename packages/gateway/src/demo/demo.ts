@@ -39,7 +39,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     providers: [
       {
         name: "demo",
-        baseUrls: { ...at(`${url}/v1`, ["openai-chat", "openai-responses"]), "anthropic-messages": url },
+        baseUrls: { ...at(`${url}/v1`, ["openai-chat", "openai-responses"]), "anthropic-messages": url, "gemini-content": url },
         authHeader: "authorization",
         apiKey: "none-needed",
         models: DEMO_MODELS,

@@ -9,7 +9,9 @@ function post(path: string, body: object): Promise<Response> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
-async function jsonOf(response: Response): Promise<any> {
+type Json = any;
+
+async function jsonOf(response: Response): Promise<Json> {
   return response.json();
 }
 
@@ -21,11 +23,29 @@ async function eventsOf(response: Response): Promise<readonly string[]> {
 
 const MESSAGES = [{ role: "user", content: "What is a purser?" }];
 
+const FORMATS = [
+  { path: "/v1/chat/completions", body: { messages: MESSAGES }, text: (json: Json) => json.choices[0].message.content },
+  { path: "/v1/responses", body: { input: "What is a purser?" }, text: (json: Json) => json.output[0].content[0].text },
+  { path: "/v1/messages", body: { messages: MESSAGES }, text: (json: Json) => json.content[0].text },
+  {
+    path: "/v1beta/models/demo-1:generateContent",
+    body: { contents: [{ parts: [{ text: "What is a purser?" }] }] },
+    text: (json: Json) => json.candidates[0].content.parts[0].text,
+  },
+];
+
 describe("the demo provider", () => {
   before(async () => {
     provider = await startDemoProvider({ delayMs: 0 });
   });
   after(() => provider.close());
+
+  test("says the same in every format", async () => {
+    const texts = [];
+    for (const { path, body, text } of FORMATS) texts.push(text(await jsonOf(await post(path, { model: "demo-1", ...body }))));
+    assert.match(texts[0], /^You asked: “What is a purser\?”/);
+    assert.deepEqual([...new Set(texts)], [texts[0]]);
+  });
 
   test("says the same, and the same usage, as a whole and as a stream", async () => {
     const whole = await jsonOf(await post("/v1/chat/completions", { model: "demo-1", messages: MESSAGES }));

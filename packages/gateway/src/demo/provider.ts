@@ -4,10 +4,11 @@ import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
 import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
 import type { Answer, Format, Question } from "./formats/format.ts";
+import { GEMINI } from "./formats/gemini.ts";
 import { OPENAI_CHAT } from "./formats/openai-chat.ts";
 import { OPENAI_RESPONSES } from "./formats/openai-responses.ts";
 
-/** A provider on this machine that speaks the formats of OpenAI and Anthropic, so that everything can be tried without a key. */
+/** A provider on this machine that speaks the formats of OpenAI, Anthropic and Google, so that everything can be tried without a key. */
 export interface DemoProvider {
   /** `http://127.0.0.1:PORT`, to which the paths of all formats are appended. */
   readonly url: string;
@@ -23,7 +24,7 @@ export const DEMO_MODELS = ["demo-1", "demo-mini"] as const;
 
 /** The cap of an answer whose call names none. */
 const OUTPUT_TOKENS = 400;
-const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES];
+const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI];
 const BODY_MOST = 4 * 1024 * 1024;
 
 export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = {}): Promise<DemoProvider> {

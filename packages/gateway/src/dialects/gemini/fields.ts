@@ -1,3 +1,4 @@
+import type { PurserError } from "@purser/core";
 import { invalid } from "../body-fields.ts";
 import type { JsonBody } from "../json-body.ts";
 
@@ -5,13 +6,20 @@ import type { JsonBody } from "../json-body.ts";
 export function spelled(body: JsonBody, name: string): string {
   const snake = snakeCase(name);
   if (snake === name || !body.members.has(snake)) return name;
-  if (body.members.has(name)) throw invalid(`The fields "${name}" and "${snake}" are both there. Send one of them.`);
+  if (body.members.has(name)) throw twice(name, snake);
   return snake;
 }
 
 /** The same of an object that is read already. */
 export function fieldOf(fields: Readonly<Record<string, unknown>>, name: string): unknown {
-  return fields[name] ?? fields[snakeCase(name)];
+  const snake = snakeCase(name);
+  if (fields[name] === undefined) return fields[snake];
+  if (snake !== name && fields[snake] !== undefined) throw twice(name, snake);
+  return fields[name];
+}
+
+function twice(name: string, snake: string): PurserError {
+  return invalid(`The fields "${name}" and "${snake}" are both there. Send one of them.`);
 }
 
 /** Both spellings of names, for sets of them. */

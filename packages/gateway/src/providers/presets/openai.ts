@@ -14,8 +14,6 @@ export const openai: ProviderPreset = {
     "chatgpt-*",
     "codex-*",
     "computer-use-*",
-    "davinci-002",
-    "babbage-002",
     "text-embedding-*",
     "omni-moderation-*",
     "text-moderation-*",
