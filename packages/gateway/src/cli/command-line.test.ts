@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -182,6 +182,13 @@ budgets:
       ["chat"],
     );
     assert.ok(!readFileSync(join(folder, ".purser", "keys.json"), "utf8").includes(made.secret));
+  });
+
+  test("who only looks leaves no folder behind", async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), "purser-looks-"));
+    for (const command of [["budgets"], ["keys"], ["explain", "last"]]) await purser(command, { cwd: elsewhere });
+    assert.deepEqual(readdirSync(elsewhere), []);
+    rmSync(elsewhere, { recursive: true, force: true });
   });
 
   test("people get tables and sentences", async () => {
