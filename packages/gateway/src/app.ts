@@ -142,29 +142,33 @@ function hostName(host = ""): string {
   return host.startsWith("[") ? host.slice(1, host.indexOf("]")) : (host.split(":")[0] as string);
 }
 
+/** What keeps a server from listening, in words that say what to do. */
+const LISTEN_FAILURES: Readonly<Record<string, (host: string, port: number) => string>> = {
+  EADDRINUSE: (host, port) => `Port ${port} on ${host} is in use. Stop what listens there, or choose another with --port.`,
+  EADDRNOTAVAIL: (host) => `${host} is no address of this machine. Listen on 127.0.0.1, or on 0.0.0.0 for all its addresses.`,
+  ENOTFOUND: (host) => `${host} is no address of this machine. Listen on 127.0.0.1, or on 0.0.0.0 for all its addresses.`,
+  EACCES: (_host, port) => `Port ${port} needs rights that this process does not have. Choose one from 1024 up with --port.`,
+};
+
 function listen(server: Server, { host, port }: Config["server"]): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
-      const what =
-        cause.code === "EADDRINUSE"
-          ? `Port ${port} on ${host} is in use. Stop what listens there, or choose another with --port.`
-          : cause.message;
+      const what = LISTEN_FAILURES[cause.code ?? ""]?.(host, port) ?? `Port ${port} on ${host} cannot be listened on: ${cause.message}.`;
       reject(new PurserError("config_invalid", what, { cause }));
     });
     server.listen(port, host, resolve);
   });
 }
 
-/** Running calls get `drainMs` to end. What is left then is cut, and settled as any cut call is. */
+/** Running calls get `drainMs` to end, and new ones are told to come back. What is left then is cut, and settled as any cut call is. */
 async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(() => resolve("late"), drainMs);
   });
   const isLate = (await Promise.race([Promise.allSettled(calls), late])) === "late";
   clearTimeout(timer);
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   if (isLate) {
     await upstream.destroy();
     // Whoever waits for an answer gets one; whoever is still sending a request cannot hold us up.

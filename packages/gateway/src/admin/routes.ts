@@ -134,7 +134,7 @@ async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<
 
 async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
   if (await keys.revoke(id)) return ok({ id, revoked: true });
-  return problem(404, "key_invalid", `There is no key "${id}". \`GET /api/keys\` lists them.`);
+  return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }
 
 /** For gateways that ask in headers and read headers only. */

@@ -77,16 +77,27 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
   };
 }
 
+/** Fewer tokens than this are no limit for calls, but a sum of dollars without its sign. */
+const TOKENS_MEANT_LEAST = 100;
+const NANODOLLARS_PER_DOLLAR = 1_000_000_000;
+
 /** What is allowed and is hardly meant. */
 function warnOfDoubts(budget: Budget, place: Place, providers: readonly Provider[]): void {
   const { limits, per, request, selector } = budget;
-  if (limits.length === 0 && Object.keys(request).length === 0) place.warning(`budget "${budget.name}" limits nothing. Give it limits.`);
+  const isSilent = limits.length === 0 && Object.keys(request).length === 0;
+  // Limits that are written and cannot be read have been noted already.
+  if (isSilent && !place.field("limits").items()?.length) place.warning(`budget "${budget.name}" limits nothing. Give it limits.`);
   const ends = per.includes("task") || per.includes("session");
   for (const limit of limits) {
     if (limit.window.kind !== "lifetime" || limit.unit === "concurrent" || limit.amount === 0 || ends) continue;
     place
       .field("limits")
       .warning(`${formatLimit(limit)} has no window, so it never resets. Write ${formatLimit(limit)} / month if that is not meant.`);
+  }
+  for (const limit of limits) {
+    if (limit.unit !== "tokens" || limit.amount === 0 || limit.amount >= TOKENS_MEANT_LEAST) continue;
+    const dollars = formatLimit({ ...limit, unit: "nanodollars", amount: limit.amount * NANODOLLARS_PER_DOLLAR });
+    place.field("limits").warning(`${formatLimit(limit)} is less than one call uses. Write ${dollars} if dollars are meant.`);
   }
   if (new Set(per).size < per.length) place.field("per").warning("names an attribute twice.");
   for (const wanted of [selector.endpoint ?? []].flat()) {

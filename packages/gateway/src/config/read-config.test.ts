@@ -318,6 +318,8 @@ test("a budget selects by any of several values, and by tags", () => {
 test("what is allowed and hardly meant is warned of", () => {
   assert.match(warnings("budgets: [{ name: a }]\n")[0] ?? "", /budgets\[0\]: budget "a" limits nothing/);
   assert.match(warnings("budgets: [{ name: a, limits: [$50] }]\n")[0] ?? "", /\$50\.00 has no window, so it never resets/);
+  const [tokens = ""] = warnings("budgets: [{ name: a, limits: [5 / month] }]\n");
+  assert.match(tokens, /5 tokens \/ month is less than one call uses\. Write \$5\.00 \/ month if dollars are meant/);
   assert.deepEqual(warnings("budgets: [{ name: a, per: task, limits: [$50] }, { name: b, limits: [2 concurrent] }]\n"), []);
   assert.match(
     warnings("providers: { openai: }\nbudgets: [{ name: a, for: { provider: opnai }, limits: [$5 / day] }]\n")[0] ?? "",

@@ -536,10 +536,13 @@ describe("a server that is told to stop", () => {
     const { stand, provider } = await startScene(context, stream.answer, { store: "sqlite" });
     const { rest } = await openStream(stand);
     const closed = stand.gateway.close();
-    await assert.rejects(post(stand.url + CHAT.path, CALL), "nobody listens any more");
+    const refused = await post(stand.url + CHAT.path, CALL);
+    assert.deepEqual([refused.status, refused.headers.get("retry-after"), refused.json.error.code], [503, "5", "shutting_down"]);
+    assert.equal((await fetch(`${stand.url}/readyz`)).status, 503);
     stream.finish((response) => response.end(chatUsageEvent({ input: 8, output: 40 }) + CHAT_DONE));
     assert.match(await rest(), /\[DONE\]\n\n$/);
     await closed;
+    await assert.rejects(fetch(`${stand.url}/readyz`));
     assert.equal(provider.received.length, 1);
     const store = await openSqliteStore({ directory: stand.directory });
     context.after(() => store.close());

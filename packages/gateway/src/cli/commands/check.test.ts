@@ -45,6 +45,12 @@ test("a wrong file is told with every problem, and exits 1", async (t) => {
   );
 });
 
+test("a limit that cannot be read is one problem, not two", async (t) => {
+  const { text } = await checked(t, { text: "budgets: [{ name: a, limits: [$5 / fortnight] }]\n" });
+  assert.match(text, /"fortnight" is not a window/);
+  assert.doesNotMatch(text, /limits nothing/);
+});
+
 test("models that are named and have no price are listed, unless a price or a default is set", async (t) => {
   const text =
     "providers: { openai: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, gpt-nobody-knows, gpt-*] } }]\n";
@@ -59,10 +65,11 @@ test("without a file it says so; a named file that is not there and a wrong opti
   assert.equal(none.exit, 0);
   assert.match(none.text, /There is no purser\.yaml/);
   assert.match(none.text, /none: every call is counted and none is refused/);
+  assert.deepEqual((none.json as { unpriced: unknown }).unpriced, []);
   assert.equal((await checked(t, { args: ["other.yaml"] })).exit, 2);
   const wrong = await checked(t, { args: ["--fiel", "x"] });
   assert.equal(wrong.exit, 2);
-  assert.match(wrong.text, /Unknown option '--fiel'[\s\S]*Usage: purser check/);
+  assert.match(wrong.text, /There is no option --fiel\.[\s\S]*Usage: purser check/);
 });
 
 test("the schema for editors is printed on demand", async (t) => {

@@ -19,6 +19,7 @@ export const explain: Command = {
     ACCESS_HELP,
   ].join("\n"),
   options: { ...ACCESS_OPTIONS, model: { type: "string" } },
+  wordsMost: 1,
   async run(input, context) {
     const [id] = input.positionals;
     if (typeof input.options.model === "string") return explainRoute(input.options.model, input, context);

@@ -35,6 +35,7 @@ export const keys: Command = {
     expires: { type: "string" },
     admin: { type: "boolean" },
   },
+  wordsMost: 2,
   async run(input, context) {
     const [verb = "list", ...rest] = input.positionals;
     const run = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;

@@ -33,7 +33,14 @@ export async function price(args: string[], io: CommandIo): Promise<CommandOutco
     const config = readConfig({ file: values.config, environment: io.environment, cwd: io.cwd });
     const book = priceBookOf(config);
     const named = values.provider === undefined ? modelAtProvider(config, model) : { provider: values.provider, model };
-    if (!named) throw new UsageError(`No provider is known to serve ${model}. Name one with --provider.`);
+    if (!named) {
+      const nearest = nearestName(
+        model,
+        config.providers.flatMap(({ name }) => book.models(name)),
+      );
+      const hint = nearest === undefined ? "" : ` Did you mean ${nearest}?`;
+      throw new UsageError(`No provider is known to serve ${model}.${hint} Name a provider with --provider.`);
+    }
     const card = book.card(named.provider, named.model, at);
     return card ? priced(card, tokens) : unpriced(book, named);
   });
