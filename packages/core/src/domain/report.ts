@@ -206,10 +206,11 @@ export function orderedRows(rows: readonly ReportRow[]): readonly ReportRow[] {
 }
 
 function compareValues({ values: a }: ReportRow, { values: b }: ReportRow): number {
-  for (const [i, value = ""] of a.entries()) {
-    const other = b[i] ?? "";
-    if (value !== other) return value < other ? -1 : 1;
-    if (a[i] !== b[i]) return a[i] === undefined ? -1 : 1;
+  for (let i = 0; i < a.length; i++) {
+    const [value, other] = [a[i], b[i]];
+    if (value === other) continue;
+    if (value === undefined || other === undefined) return value === undefined ? -1 : 1;
+    return value < other ? -1 : 1;
   }
   return 0;
 }

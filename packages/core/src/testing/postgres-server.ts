@@ -24,8 +24,8 @@ export async function openTestPostgres(): Promise<TestPostgres | string> {
   return url ? { url, close: async () => undefined } : startTestPostgres();
 }
 
-/** A server of one's own, which can be stopped and started. A text says why there is none. */
-export async function startTestPostgres(): Promise<TestPostgres | string> {
+/** A server of one's own, which can be stopped and started. `durable`: as servers are by default. A text says why there is none. */
+export async function startTestPostgres({ durable = false } = {}): Promise<TestPostgres | string> {
   const folder = binaries();
   if (folder === undefined) return "PostgreSQL is not installed here (no initdb), and PURSER_TEST_POSTGRES is not set";
   const directory = mkdtempSync(join(tmpdir(), "purser-postgres-"));
@@ -36,7 +36,7 @@ export async function startTestPostgres(): Promise<TestPostgres | string> {
   try {
     execFileSync(join(folder, "initdb"), ["-D", data, "-U", "purser", "-A", "trust", "-E", "UTF8", "--no-sync"], { ...options, stdio: "pipe" });
     const port = await freePort();
-    const server = new OwnServer(join(folder, "postgres"), serverArguments({ data, directory, port }), options);
+    const server = new OwnServer(join(folder, "postgres"), serverArguments({ data, directory, port, durable }), options);
     await server.start();
     return {
       url: `postgres://purser@127.0.0.1:${port}/postgres`,
@@ -53,9 +53,16 @@ export async function startTestPostgres(): Promise<TestPostgres | string> {
   }
 }
 
+interface ServerSettings {
+  readonly data: string;
+  readonly directory: string;
+  readonly port: number;
+  readonly durable: boolean;
+}
+
 /** What a test writes need not survive the machine, only the server's own end. */
-function serverArguments({ data, directory, port }: { data: string; directory: string; port: number }): readonly string[] {
-  const settings = { listen_addresses: "127.0.0.1", port, unix_socket_directories: directory, fsync: "off", max_connections: 60 };
+function serverArguments({ data, directory, port, durable }: ServerSettings): readonly string[] {
+  const settings = { listen_addresses: "127.0.0.1", port, unix_socket_directories: directory, fsync: durable ? "on" : "off" };
   return ["-D", data, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
 }
 

@@ -21,10 +21,17 @@ export class CounterNumbers {
   async idsOf(counters: Iterable<CounterRef>): Promise<CounterIds> {
     if (this.#ids.size > KNOWN_MOST) this.#ids = new Map();
     const ids = this.#ids;
+    // Entries that were read together share their counters, and an object is found faster than its key.
+    const asked = new Map<CounterRef, number | undefined>();
     const missing = new Map<string, CounterRef>();
-    for (const counter of counters) if (!ids.has(counter.key)) missing.set(counter.key, counter);
+    for (const counter of counters) {
+      if (asked.has(counter)) continue;
+      const id = ids.get(counter.key);
+      asked.set(counter, id);
+      if (id === undefined) missing.set(counter.key, counter);
+    }
     if (missing.size > 0) await this.#define([...missing.values()], ids);
-    return ({ key }) => ids.get(key) as number;
+    return (counter) => asked.get(counter) ?? (ids.get(counter.key) as number);
   }
 
   async #define(counters: readonly CounterRef[], ids: Map<string, number>): Promise<void> {

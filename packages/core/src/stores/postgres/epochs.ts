@@ -1,6 +1,6 @@
 import type { Entry } from "../../domain/ledger.ts";
 import type { Store } from "../store.ts";
-import { type Database, type PostgresClient, sqlState } from "./pool.ts";
+import { type Database, sqlState } from "./pool.ts";
 import { cleaned } from "./rows.ts";
 
 /** One epoch of a ledger: a row of `purser.ledger`. */
@@ -15,6 +15,11 @@ export interface Stretch {
   /** Entries after this one, up to and with `upTo`. */
   readonly after: number;
   readonly upTo: number;
+}
+
+/** The row of `purser.ledger` under which an entry of a line is kept. */
+export function stretchOf(line: readonly Stretch[], seq: number): number | undefined {
+  return line.find(({ after }) => seq > after)?.ledger;
 }
 
 /** What tells one entry from another under the same number. */
@@ -84,16 +89,6 @@ export class Epochs {
     return line;
   }
 
-  /** Whether this very entry is in an epoch, or in what the epoch continues. */
-  async has(client: PostgresClient, line: readonly Stretch[], { seq, at, kind, reservation }: Entry): Promise<boolean> {
-    const stretch = line.find(({ after }) => seq > after);
-    const { rows } = await client.query(
-      this.#database.sql("SELECT kind, reservation FROM purser.entry WHERE ledger = $1 AND seq = $2 AND at = $3"),
-      [stretch?.ledger, seq, at],
-    );
-    return rows.some((row) => row.kind === kind && row.reservation === cleaned(reservation));
-  }
-
   async #all(): Promise<readonly EpochRow[]> {
     return (await this.#database.query(SELECT_EPOCHS, [this.#name])).rows;
   }
@@ -125,9 +120,8 @@ export class Epochs {
   }
 
   async #isArchived(line: readonly Stretch[], entry: Entry): Promise<boolean> {
-    const stretch = line.find(({ after }) => entry.seq > after);
     const { rows } = await this.#database.query("SELECT at, kind, reservation FROM purser.entry WHERE ledger = $1 AND seq = $2", [
-      stretch?.ledger,
+      stretchOf(line, entry.seq),
       entry.seq,
     ]);
     return rows.every((row) => isSameEntry(entry, row));
@@ -136,9 +130,8 @@ export class Epochs {
   /** The new epoch begins with what is known of the entry that it goes on from. */
   async #begin(epoch: number, parent: EpochRow | undefined, after: number): Promise<Epoch | undefined> {
     const line = parent ? await this.lineOf(parent) : [];
-    const stretch = line.find((one) => after > one.after);
     try {
-      const { rows } = await this.#database.query(BEGIN_EPOCH, [this.#name, epoch, parent?.id, after, stretch?.ledger]);
+      const { rows } = await this.#database.query(BEGIN_EPOCH, [this.#name, epoch, parent?.id, after, stretchOf(line, after)]);
       return rows[0];
     } catch (error) {
       if (sqlState((error as Error).cause) === UNIQUE_VIOLATION) return undefined;

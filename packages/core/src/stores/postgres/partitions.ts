@@ -1,3 +1,4 @@
+import type { Entry } from "../../domain/ledger.ts";
 import type { Database } from "./pool.ts";
 
 /** Makes the partitions of `purser.entry`, one for each month of UTC, before an entry needs them. */
@@ -9,11 +10,11 @@ export class Partitions {
     this.#database = database;
   }
 
-  /** Partitions for entries of these times, and for the month after each of them. */
-  async prepare(times: Iterable<number>): Promise<void> {
+  /** Partitions for entries, and for the months after them. */
+  async prepare(entries: Iterable<Pick<Entry, "at">>): Promise<void> {
     const months = new Map<string, Month>();
     let month: Month | undefined;
-    for (const at of times) {
+    for (const { at } of entries) {
       if (month && at >= month.from && at < month.to) continue;
       month = monthOf(at);
       if (!this.#known.has(month.name)) months.set(month.name, month);

@@ -29,13 +29,14 @@ export async function readReport(database: Database, query: ReportQuery): Promis
   return orderedRows(rows.map((row) => reportRow(row, query, steps)));
 }
 
+const COLUMNS = REPORT_AMOUNTS.map((amount) => [amount, amountColumn(amount)] as const);
+
 function reportRow(row: Readonly<Record<string, string | number | null>>, { by = [] }: ReportQuery, steps: readonly ReportSpan[]): ReportRow {
-  const amounts = REPORT_AMOUNTS.map((amount) => [amount, integerOf(row[amountColumn(amount)] ?? 0, reportTooLarge)]);
-  return {
-    ...(steps[Number(row.step) - 1] as ReportSpan),
-    values: by.map((_, i) => (row[`value_${i}`] ?? undefined) as string | undefined),
-    ...(Object.fromEntries(amounts) as unknown as ReportAmounts),
-  };
+  const { from, to } = steps[Number(row.step) - 1] as ReportSpan;
+  const values = by.map((_, i) => (row[`value_${i}`] ?? undefined) as string | undefined);
+  const amounts: Partial<Record<keyof ReportAmounts, number>> = {};
+  for (const [amount, column] of COLUMNS) amounts[amount] = integerOf(row[column] ?? 0, reportTooLarge);
+  return { from, to, values, ...(amounts as ReportAmounts) };
 }
 
 function reportSql(query: ReportQuery, steps: readonly ReportSpan[]): { readonly sql: string; readonly values: unknown[] } {

@@ -72,5 +72,5 @@ export const LEDGER = `
   ) PARTITION BY RANGE (at);
 
   CREATE INDEX entry_reservation ON purser.entry (left(reservation, 200));
-  CREATE INDEX entry_at ON purser.entry USING brin (at) WITH (pages_per_range = 32);
+  CREATE INDEX entry_at ON purser.entry (at);
 `;
