@@ -30,6 +30,7 @@ export {
 } from "./domain/subject.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export {
+  BUCKET_PERIODS,
   type BucketPeriod,
   CALENDAR_PERIODS,
   type CalendarPeriod,
@@ -38,7 +39,7 @@ export {
   windowSpan,
   windowText,
 } from "./domain/window.ts";
-export { formatWindowStart, parseWindowStart, type WindowStart } from "./domain/window-start.ts";
+export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type { CounterFilter, LedgerQuery, Store } from "./stores/store.ts";
