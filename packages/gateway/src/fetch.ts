@@ -71,6 +71,7 @@ export function createFetch(options: FetchOptions): Fetch {
         call,
         provider: provider ?? providerAt(url),
         model: call.model,
+        sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,
         key: undefined,
         prices: budgets,

@@ -16,7 +16,7 @@ import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
-import { fillPath, type PathNames } from "./dialects/path.ts";
+import type { PathNames } from "./dialects/path.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -24,6 +24,7 @@ import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
+import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -79,13 +80,24 @@ async function readAdmissible(gateway: Gateway, { request, dialect, names }: Exc
   const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
-  const { provider, model } = route;
+  const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput });
+  const budgeted = budgetedCall({
+    dialect,
+    call,
+    provider: provider.name,
+    model,
+    sentAs,
+    subject,
+    key,
+    prices,
+    defaultMaxOutput,
+    unseenInput,
+  });
   return { ...budgeted, caller, provider };
 }
 
@@ -112,13 +124,13 @@ async function prepare(
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
-  const { id, response, dialect } = exchange;
-  const { call, provider, model, caller } = admissible;
+  const { id, request, response, dialect, names } = exchange;
+  const { call, provider, model, sentAs, caller } = admissible;
   try {
     return {
       upstream: gateway.upstream,
       request: {
-        ...targetOf(provider, exchange, model),
+        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
         headers: upstreamHeaders(exchange, provider, caller),
         body: admittedBody(admissible, decision),
         timeoutMs: provider.timeoutMs,
@@ -135,41 +147,6 @@ async function prepare(
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-}
-
-/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
-function targetOf(provider: Provider, { dialect, names, request }: Exchange, model: string): Target {
-  const base = baseTarget(provider, dialect);
-  const target = dialect.path.includes("{") ? { ...base, path: base.path + fillPath(dialect.path, { ...names, model }) } : base;
-  const query = (request.url ?? "").split("?")[1];
-  if (!query) return target;
-  const parameters = new URLSearchParams(query);
-  parameters.delete("key");
-  return parameters.size === 0 ? target : { ...target, path: `${target.path}?${parameters}` };
-}
-
-interface Target {
-  readonly origin: string;
-  readonly path: string;
-}
-
-/** Addresses as URLs, taken apart once for each provider of a configuration; without the path where that differs from call to call. */
-const targets = new WeakMap<Provider, Map<Dialect, Target>>();
-
-function baseTarget(provider: Provider, dialect: Dialect): Target {
-  const known = targets.get(provider) ?? new Map<Dialect, Target>();
-  targets.set(provider, known);
-  let target = known.get(dialect);
-  if (!target) {
-    const base = provider.baseUrls[dialect.name];
-    if (base === undefined)
-      throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
-    const { origin, pathname } = new URL(base);
-    const path = pathname.replace(/\/$/, "");
-    target = { origin, path: dialect.path.includes("{") ? path : path + dialect.path };
-    known.set(dialect, target);
-  }
-  return target;
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */

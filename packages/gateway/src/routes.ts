@@ -16,12 +16,17 @@ export interface FoundCall {
 }
 
 const OPENAI = [openaiChat, openaiResponses, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+/** Azure's calls that name a deployment in their path, and have a date in their query. */
+const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
+const AZURE_DATED = [openaiResponses, openaiInputTokens];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiEmbedding, geminiEmbeddings];
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
 export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   // Clients of OpenAI have the version in their base URL, and some leave it out.
-  ...OPENAI.flatMap((dialect) => ["/v1", ""].map((base) => [base + dialect.path, dialect] as const)),
+  ...OPENAI.flatMap((dialect) => ["/v1", "", "/openai/v1"].map((base) => [base + dialect.path, dialect] as const)),
+  ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
+  ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
   ...[anthropicMessages, anthropicCountTokens, ...GEMINI].map((dialect) => [dialect.path, dialect] as const),
 ]);
 

@@ -100,6 +100,11 @@ const provider = object(
       "Names of the models that this provider serves; * stands for anything. These count before what presets serve.",
       models(),
     ),
+    deployments: described(
+      "The provider's own names for models, as Azure has them, each with the model behind it. Calls may ask for either.",
+      map(text(), { most: MOST.models }),
+      { examples: [{ "our-chat": "gpt-4o" }] },
+    ),
     headers: described(
       "Headers sent with every call.",
       map(parsed({}, checkedHeaderValue), { most: MOST.headers, key: headerProblem, pattern: "^[A-Za-z0-9-]+$" }),

@@ -27,6 +27,7 @@ export function presetProviders(environment: Environment): readonly Provider[] {
       authHeader: preset.authHeader,
       apiKey: environmentKey(preset, environment),
       models: preset.models,
+      deployments: {},
       headers: {},
       timeoutMs: DEFAULTS.timeoutMs,
     }));
@@ -40,10 +41,16 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
     baseUrls: baseUrlsOf(value, preset, place),
     authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
-    models: value.models ?? preset?.models ?? [],
+    models: value.models ?? deployedModels(value) ?? preset?.models ?? [],
+    deployments: Object.fromEntries(value.deployments ?? []),
     headers: Object.fromEntries(value.headers ?? []),
     timeoutMs: value.timeout ?? DEFAULTS.timeoutMs,
   };
+}
+
+/** What is deployed is served, by its own name and by the model's. */
+function deployedModels({ deployments }: ProviderFields): readonly string[] | undefined {
+  return deployments && [...new Set([...deployments.keys(), ...deployments.values()])];
 }
 
 function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: ProviderPreset | undefined, place: Place): BaseUrls {

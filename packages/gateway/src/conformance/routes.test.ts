@@ -14,7 +14,7 @@ import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 /** Every route of the server's own table, with what a call by it looks like. */
 const ROUTES: readonly Walked[] = [...CALLS].map(([template, dialect]) => ({
   template,
-  route: fillPath(template, { version: "v1beta", model: "m" }),
+  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m" }),
   dialect,
   sample: SAMPLES[template] as Sample,
 }));
