@@ -3,6 +3,7 @@ export const FAMILIES = {
   openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-embeddings"],
+  ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
 } as const;
 
 export type FamilyName = keyof typeof FAMILIES;
