@@ -23,8 +23,10 @@ import type { Outcome } from "./outcome.ts";
 export interface BudgetedCall {
   readonly dialect: Dialect;
   readonly call: ModelCall;
-  /** The model's name at the provider. */
+  /** The model, as budgets, prices and counting know it. */
   readonly model: string;
+  /** The model as the provider is told. */
+  readonly sentAs: string;
   /** The model's name in the price list. */
   readonly pricedAs: string;
   readonly subject: Subject;
@@ -45,6 +47,7 @@ export interface CallTerms {
   readonly call: ModelCall;
   readonly provider: string;
   readonly model: string;
+  readonly sentAs: string;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
   readonly subject: Subject;
   readonly key: Key | undefined;
@@ -60,7 +63,7 @@ const CONTEXT_TOKENS = 1_050_000;
 
 /** Says to whom a call is charged, as what, and how long its answer can be. */
 export function budgetedCall(terms: CallTerms): BudgetedCall {
-  const { dialect, call, provider, model, subject, key, prices, defaultMaxOutput } = terms;
+  const { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
@@ -71,6 +74,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     dialect,
     call: unseen > 0 ? { ...call, opaqueTokens: call.opaqueTokens + unseen } : call,
     model,
+    sentAs,
     pricedAs,
     subject: { ...refined, provider, model, endpoint: dialect.name },
     outputTokensMost: call.outputCap ?? modelMost,
@@ -116,11 +120,11 @@ export function callOf(id: string, budgeted: BudgetedCall): Call {
  * The bytes to send for an admitted call, or one that is free. Where nothing is limited there is nothing to protect, and a call that names
  * no cap keeps none.
  */
-export function admittedBody({ dialect, call, model, outputTokensMost }: BudgetedCall, decision: Admitted | undefined): Buffer {
-  if (!decision) return dialect.writeCall(call, { model, outputTokens: undefined });
+export function admittedBody({ dialect, call, sentAs, outputTokensMost }: BudgetedCall, decision: Admitted | undefined): Buffer {
+  if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
   const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
   const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
-  return dialect.writeCall(call, { model, outputTokens: isLimited ? cap : undefined });
+  return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
-import { StreamMeter } from "./metering/stream-meter.ts";
+import { framingOf, StreamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import { PRESETS } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
@@ -71,6 +71,7 @@ export function createFetch(options: FetchOptions): Fetch {
         call,
         provider: provider ?? providerAt(url),
         model: call.model,
+        sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,
         key: undefined,
         prices: budgets,
@@ -185,8 +186,8 @@ class MeteredAnswer {
     const { dialect, call, model } = budgeted;
     this.#counter = createOutputCounter(model);
     this.#answer = new AnswerMeter(dialect);
-    if (response.headers.get("content-type")?.includes("text/event-stream"))
-      this.#stream = new StreamMeter(dialect, this.#counter, { hidesUsage: call.stream && !call.wantsUsage });
+    const framing = framingOf(response.headers.get("content-type"));
+    if (framing) this.#stream = new StreamMeter(dialect, this.#counter, { hidesUsage: call.stream && !call.wantsUsage, framing });
     this.#renewAt = reservation ? Date.now() + LEASE_MS / 2 : Infinity;
   }
 

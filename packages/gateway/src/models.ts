@@ -20,6 +20,19 @@ export function listModels(config: Config): unknown {
   return { object: "list", data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
 }
 
+/** The same in the shape that Ollama's clients read. */
+export function listOllamaModels(config: Config): unknown {
+  const models = namedModels(config).map(({ id }) => ({
+    name: id,
+    model: id,
+    modified_at: "1970-01-01T00:00:00Z",
+    size: 0,
+    digest: "",
+    details: {},
+  }));
+  return { models };
+}
+
 /** Every model once, with whoever serves it. */
 function namedModels({ providers, routes, budgets }: Config): readonly { readonly id: string; readonly owner: string }[] {
   const named = [

@@ -16,7 +16,7 @@ import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
-import { fillPath, type PathNames } from "./dialects/path.ts";
+import type { PathNames } from "./dialects/path.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -25,6 +25,7 @@ import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
+import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -79,14 +80,14 @@ async function readRouted(gateway: Gateway, { request, dialect, names }: Exchang
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
-  const { provider, model } = route;
+  const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const budgeted = budgetedCall({ dialect, call, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput });
-  return { ...budgeted, caller, provider, names };
+  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  return { ...budgetedCall(terms), caller, provider, names };
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
@@ -112,13 +113,13 @@ async function prepare(
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
-  const { id, response, dialect } = exchange;
-  const { call, provider, model, caller } = routed;
+  const { id, request, response, dialect } = exchange;
+  const { call, provider, model, sentAs, caller, names } = routed;
   try {
     return {
       upstream: gateway.upstream,
       request: {
-        ...targetOf(provider, exchange, model),
+        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
         headers: upstreamHeaders(exchange, provider, caller),
         body: admittedBody(routed, decision),
         timeoutMs: provider.timeoutMs,
@@ -135,45 +136,6 @@ async function prepare(
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-}
-
-/** A key in the query is ours or nobody's. The others are Google's ways to have usage left out of an answer, or written as no JSON. */
-const NOT_FORWARDED_PARAMETERS = ["key", "fields", "$fields", "$alt", "callback"];
-
-/** Where a call goes. Query parameters such as Anthropic's `?beta=true` and Google's `?alt=sse` go along. */
-function targetOf(provider: Provider, { dialect, names, request }: Exchange, model: string): Target {
-  const base = baseTarget(provider, dialect);
-  const target = dialect.path.includes("{") ? { ...base, path: base.path + fillPath(dialect.path, { ...names, model }) } : base;
-  const query = (request.url ?? "").split("?")[1];
-  if (!query) return target;
-  const parameters = new URLSearchParams(query);
-  for (const name of NOT_FORWARDED_PARAMETERS) parameters.delete(name);
-  if (parameters.getAll("alt").some((form) => form !== "sse")) parameters.delete("alt");
-  return parameters.size === 0 ? target : { ...target, path: `${target.path}?${parameters}` };
-}
-
-interface Target {
-  readonly origin: string;
-  readonly path: string;
-}
-
-/** Addresses as URLs, taken apart once for each provider of a configuration; without the path where that differs from call to call. */
-const targets = new WeakMap<Provider, Map<Dialect, Target>>();
-
-function baseTarget(provider: Provider, dialect: Dialect): Target {
-  const known = targets.get(provider) ?? new Map<Dialect, Target>();
-  targets.set(provider, known);
-  let target = known.get(dialect);
-  if (!target) {
-    const base = provider.baseUrls[dialect.name];
-    if (base === undefined)
-      throw new PurserError("internal", `Provider ${provider.name} was chosen for ${dialect.name}, which it does not speak.`);
-    const { origin, pathname } = new URL(base);
-    const path = pathname.replace(/\/$/, "");
-    target = { origin, path: dialect.path.includes("{") ? path : path + dialect.path };
-    known.set(dialect, target);
-  }
-  return target;
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */

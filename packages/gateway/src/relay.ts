@@ -3,7 +3,7 @@ import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
-import { StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
+import { framingOf, StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
@@ -78,11 +78,12 @@ class Relay implements UpstreamListener {
     this.#answerHeaders = headers;
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
+    const framing = framingOf(headerValue(headers, "content-type"));
     if (status >= REFUSED_FROM || !this.#isReadable) {
       this.#writeHead(NO_HEADERS, NONE);
-    } else if (headerValue(headers, "content-type")?.includes("text/event-stream")) {
+    } else if (framing) {
       const hidesUsage = call.stream && !call.wantsUsage;
-      this.#stream = new StreamMeter(dialect, counter, { hidesUsage });
+      this.#stream = new StreamMeter(dialect, counter, { hidesUsage, framing });
       this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
     } else {
       this.#answer = new AnswerMeter(dialect);

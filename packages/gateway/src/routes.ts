@@ -2,6 +2,9 @@ import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-me
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
+import { ollamaChat } from "./dialects/ollama-chat/index.ts";
+import { ollamaEmbeddings } from "./dialects/ollama-embeddings/index.ts";
+import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
@@ -16,13 +19,19 @@ export interface FoundCall {
 }
 
 const OPENAI = [openaiChat, openaiResponses, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+/** Azure's calls that name a deployment in their path, and have a date in their query. */
+const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
+const AZURE_DATED = [openaiResponses, openaiInputTokens];
+const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiEmbedding, geminiEmbeddings];
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
 export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   // Clients of OpenAI have the version in their base URL, and some leave it out.
-  ...OPENAI.flatMap((dialect) => ["/v1", ""].map((base) => [base + dialect.path, dialect] as const)),
-  ...[anthropicMessages, anthropicCountTokens, ...GEMINI].map((dialect) => [dialect.path, dialect] as const),
+  ...OPENAI.flatMap((dialect) => ["/v1", "", "/openai/v1"].map((base) => [base + dialect.path, dialect] as const)),
+  ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
+  ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA].map((dialect) => [dialect.path, dialect] as const),
 ]);
 
 const FIXED = new Map([...CALLS].map(([path, dialect]) => [path, { dialect, names: {} }]));

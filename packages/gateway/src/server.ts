@@ -8,7 +8,7 @@ import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
-import { listGeminiModels, listModels } from "./models.ts";
+import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
@@ -87,6 +87,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
     if (!state.isDraining()) return serveCall(state.gateway(), request, response, call);
     throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
   }
+  if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
@@ -94,6 +95,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (path === "/budget") return showBudget(state.gateway(), request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
+  if (path === "/api/tags" && request.method === "GET") return showModels(state.gateway(), request, response, listOllamaModels);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
   throw unknownRoute(request.method, path);
 }

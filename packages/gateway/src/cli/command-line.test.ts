@@ -327,6 +327,59 @@ describe("purser run", () => {
     assert.match(err, /No call came through Purser\. .*OPENAI_BASE_URL or ANTHROPIC_BASE_URL/);
   });
 
+  test("a program of every maker finds the gateway, and gets a key that is worth the budget", async () => {
+    const shows = `console.log(JSON.stringify(Object.fromEntries(Object.entries(process.env).filter(([name]) => /BASE|HOST|ENDPOINT|_KEY/.test(name)))))`;
+    const { out } = await purser(["run", "--budget", "$1", "--", process.execPath, "-e", shows], { env: { GOOGLE_API_KEY: "real" } });
+    const { OPENAI_BASE_URL: openai, OPENAI_API_KEY: key, ...others } = JSON.parse(out);
+    const url = openai.replace(/\/v1$/, "");
+    assert.match(key, /^pk-/);
+    assert.deepEqual(others, {
+      OPENAI_API_BASE: openai,
+      ANTHROPIC_BASE_URL: url,
+      ANTHROPIC_API_KEY: key,
+      GOOGLE_GEMINI_BASE_URL: url,
+      GEMINI_API_KEY: key,
+      GOOGLE_API_KEY: key,
+    });
+    const local = join(folder, "local.yaml");
+    writeFileSync(local, `providers:\n  ollama:\n  azure: { base_url: "http://127.0.0.1:9/openai/v1", api_key: k }\n`);
+    const withLocal = await purser(["run", "--config", local, "--budget", "5 requests", "--", process.execPath, "-e", shows]);
+    const { OLLAMA_HOST, AZURE_OPENAI_ENDPOINT, OLLAMA_API_KEY, AZURE_OPENAI_API_KEY } = JSON.parse(withLocal.out);
+    assert.match(OLLAMA_HOST, /^http:\/\/127\.0\.0\.1:\d+$/);
+    assert.equal(AZURE_OPENAI_ENDPOINT, OLLAMA_HOST);
+    assert.match(OLLAMA_API_KEY, /^pk-/);
+    assert.equal(AZURE_OPENAI_API_KEY, OLLAMA_API_KEY);
+  });
+
+  test("two lines send a program's calls through the gateway, wherever it runs", async () => {
+    const { url, stop } = await serve();
+    try {
+      for (const name of ["claude", "codex", "gemini", "opencode", "qwen", "openai"]) {
+        const { exit, out } = await purser(["env", name, "--key", "pk-it's"]);
+        assert.equal(exit, 0, name);
+        assert.equal(out.trim().split("\n").length, 2, name);
+        assert.ok(out.includes(url), out);
+        const shell = spawnSync("sh", ["-c", `${out}\nenv; alias`], { encoding: "utf8" });
+        assert.equal(shell.status, 0, shell.stderr);
+        assert.match(shell.stdout, /_(KEY|TOKEN)=pk-it's$/m, name);
+        assert.ok(shell.stdout.includes(url), shell.stdout);
+      }
+      const { err, out } = await purser(["env", "claude"]);
+      assert.match(out, /ANTHROPIC_AUTH_TOKEN=pk-KEY/);
+      assert.match(err, /purser keys create/);
+      assert.deepEqual(JSON.parse((await purser(["env", "gemini", "--json"], { env: { PURSER_KEY: "pk-1" } })).out), {
+        program: "gemini",
+        url,
+        lines: [`export GOOGLE_GEMINI_BASE_URL=${url}`, "export GEMINI_API_KEY=pk-1"],
+      });
+      const wrong = await purser(["env", "cluade"]);
+      assert.equal(wrong.exit, 2);
+      assert.match(wrong.err, /Did you mean "claude"\?/);
+    } finally {
+      await stop();
+    }
+  });
+
   test("without a key of ours, the program's own goes through, and is budgeted all the same", async () => {
     const alone = mkdtempSync(join(tmpdir(), "purser-own-"));
     writeFileSync(join(alone, "agent.mjs"), AGENT);

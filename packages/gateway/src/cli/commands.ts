@@ -2,6 +2,7 @@ import type { Command } from "./command.ts";
 import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
+import { env } from "./commands/env.ts";
 import { explain } from "./commands/explain.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   budgets,
   explain,
   keys,
+  env,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

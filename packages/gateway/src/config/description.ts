@@ -99,11 +99,11 @@ const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
     base_url: described(
-      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini. One URL for each dialect, where there are several.",
+      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini, /api/chat for ollama. One URL for each dialect, where there are several.",
       textOrMap(baseUrl(), baseUrls()),
     ),
     dialect: described(
-      "The wire format that the provider speaks: openai, anthropic or gemini for all of that maker's, or one by its own name.",
+      "The wire format that the provider speaks: openai, anthropic, gemini or ollama for all of that maker's, or one by its own name.",
       dialect(),
     ),
     auth_header: described(
@@ -113,6 +113,11 @@ const provider = object(
     models: described(
       "Names of the models that this provider serves; * stands for anything. These count before what presets serve.",
       models(),
+    ),
+    deployments: described(
+      "The provider's own names for models, as Azure has them, each with the model behind it. Calls may ask for either.",
+      map(text(), { most: MOST.models }),
+      { examples: [{ "our-chat": "gpt-4o" }] },
     ),
     headers: described(
       "Headers sent with every call.",

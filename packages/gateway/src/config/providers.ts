@@ -27,6 +27,7 @@ export function presetProviders(environment: Environment): readonly Provider[] {
       authHeader: preset.authHeader,
       apiKey: environmentKey(preset, environment),
       models: preset.models,
+      deployments: {},
       headers: {},
       timeoutMs: DEFAULTS.timeoutMs,
     }));
@@ -40,10 +41,16 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
     baseUrls: baseUrlsOf(value, preset, place),
     authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
-    models: value.models ?? preset?.models ?? [],
+    models: value.models ?? deployedModels(value) ?? preset?.models ?? [],
+    deployments: Object.fromEntries(value.deployments ?? []),
     headers: Object.fromEntries(value.headers ?? []),
     timeoutMs: value.timeout ?? DEFAULTS.timeoutMs,
   };
+}
+
+/** What is deployed is served, by its own name and by the model's. */
+function deployedModels({ deployments }: ProviderFields): readonly string[] | undefined {
+  return deployments && [...new Set([...deployments.keys(), ...deployments.values()])];
 }
 
 function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: ProviderPreset | undefined, place: Place): BaseUrls {
@@ -55,7 +62,9 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
   const known = familiesOf(preset?.baseUrls ?? {});
   const spoken = dialect ?? known[0] ?? (preset ? "openai" : undefined);
   if (spoken === undefined) {
-    place.field("dialect").problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini).");
+    place
+      .field("dialect")
+      .problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, or ollama).");
     return {};
   }
   if (dialect === undefined && known.length > 1) {
@@ -111,6 +120,8 @@ function checkedFor(word: Spoken, url: string, place: Place): string {
     place.field("base_url").problem("ends with /v1, and /v1/messages is appended for anthropic. Leave out the /v1.");
   if (dialects.includes("gemini-content") && /\/v1(alpha|beta)?$/.test(url))
     place.field("base_url").problem("ends with a version, and the version of each call is appended for gemini. Leave it out.");
+  if (dialects.includes("ollama-chat") && /\/(v1|api)$/.test(url))
+    place.field("base_url").problem("ends with a path, and /api/chat is appended for ollama. Leave it out.");
   return url;
 }
 

@@ -208,7 +208,7 @@ test("without a file every preset is there, with the key that the environment ha
   assert.deepEqual(budgets, []);
   assert.deepEqual(
     providers.map(({ name }) => name),
-    [...PRESETS.keys()].filter((name) => name !== "vllm"),
+    [...PRESETS.keys()].filter((name) => name !== "vllm" && name !== "azure"),
   );
   assert.deepEqual(
     providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name, apiKey }) => [name, apiKey]),
@@ -230,7 +230,7 @@ test("purser.yaml in the working folder is read without being named, and a named
 
 test("a provider of one's own says where it is and what it speaks", () => {
   const text = `providers:
-  azure:
+  mine:
     dialect: openai
     base_url: https://example.openai.azure.com/openai/v1/
     api_key: k
@@ -242,11 +242,12 @@ test("a provider of one's own says where it is and what it speaks", () => {
 `;
   assert.deepEqual(config(text).providers, [
     {
-      name: "azure",
+      name: "mine",
       baseUrls: at("https://example.openai.azure.com/openai/v1", FAMILIES.openai),
       authHeader: "api-key",
       apiKey: "k",
       models: ["gpt-4o"],
+      deployments: {},
       headers: { "x-team": "a" },
       timeoutMs: 90_000,
     },
@@ -256,6 +257,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
       authHeader: undefined,
       apiKey: undefined,
       models: [],
+      deployments: {},
       headers: {},
       timeoutMs: 600_000,
     },
@@ -286,6 +288,17 @@ test("a provider of one's own says where it is and what it speaks", () => {
       `${pattern}\n${wrong.join("\n")}`,
     );
   assert.equal(wrong.length, expected.length, wrong.join("\n"));
+});
+
+test("Azure's deployments are what it serves, by its own names and by the models'", () => {
+  const text = `providers:
+  azure: { base_url: "https://a.openai.azure.com/openai/v1", api_key: k, deployments: { our-chat: gpt-4o, small: gpt-4o-mini, other: gpt-4o } }
+`;
+  const [azure] = config(text).providers;
+  assert.deepEqual(azure?.baseUrls, at("https://a.openai.azure.com/openai/v1", FAMILIES.openai));
+  assert.equal(azure?.authHeader, "api-key");
+  assert.deepEqual(azure?.deployments, { "our-chat": "gpt-4o", small: "gpt-4o-mini", other: "gpt-4o" });
+  assert.deepEqual(azure?.models, ["our-chat", "small", "other", "gpt-4o", "gpt-4o-mini"]);
 });
 
 test("a preset takes its key from its own variable, and one URL replaces all of its own", () => {

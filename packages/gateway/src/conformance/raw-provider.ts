@@ -181,6 +181,16 @@ export function geminiEvent(text: string, usage: MockUsage, finish?: string | nu
   return `data: ${JSON.stringify(geminiAnswer(text, usage, finish))}\r\n\r\n`;
 }
 
+export function ollamaAnswer(content: string, { input, output }: MockUsage) {
+  return { ...ollamaPart(content), done: true, done_reason: "stop", total_duration: 1, prompt_eval_count: input, eval_count: output };
+}
+
+/** A line in the middle of a stream. */
+export function ollamaPart(content: string) {
+  return { model: "m", created_at: "2026-11-22T11:12:35.000000Z", message: { role: "assistant", content }, done: false };
+}
+
+export const LINES_HEADERS = { "content-type": "application/x-ndjson" };
 export const STREAM_HEADERS = { "content-type": "text/event-stream" };
 
 /** One event of a chat stream. */

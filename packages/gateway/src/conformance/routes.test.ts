@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import type { Unit } from "@purser/core";
 import type { Dialect } from "../dialects/dialect.ts";
 import { fillPath } from "../dialects/path.ts";
@@ -14,7 +15,7 @@ import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 /** Every route of the server's own table, with what a call by it looks like. */
 const ROUTES: readonly Walked[] = [...CALLS].map(([template, dialect]) => ({
   template,
-  route: fillPath(template, { version: "v1beta", model: "m" }),
+  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m" }),
   dialect,
   sample: SAMPLES[template] as Sample,
 }));
@@ -32,10 +33,13 @@ interface Scene {
 
 async function startScene(context: TestContext, { route, dialect, sample }: Walked, limits = LIMITS, cap = ""): Promise<Scene> {
   const provider = await startRawProvider(context, (response, { body, url }) => {
-    const { asked = {}, query = "", events } = sample.stream ?? {};
-    const isStream = query === "" ? Object.keys(asked).some((field) => JSON.parse(body)[field] !== undefined) : url.endsWith(query);
+    const { asked = {}, query = "", events, headers = STREAM_HEADERS } = sample.stream ?? {};
+    const isStream =
+      query === ""
+        ? Object.entries(asked).some(([field, value]) => isDeepStrictEqual(JSON.parse(body)[field], value))
+        : url.endsWith(query);
     if (!isStream || !events) return writeJson(response, 200, sample.answer(USAGE));
-    response.writeHead(200, STREAM_HEADERS).end(events(USAGE));
+    response.writeHead(200, headers).end(events(USAGE));
   });
   const budgets = `[{ name: all, for: { endpoint: ${dialect.name} }, limits: [${limits.join(", ")}]${cap} }]`;
   const stand = await startStand(context, { config: `${providersAt(provider.url)}\n${PRICES}\nbudgets: ${budgets}` });

@@ -8,10 +8,13 @@ import {
   embeddingAnswer,
   geminiAnswer,
   geminiEvent,
+  LINES_HEADERS,
   type MockUsage,
   messageAnswer,
   messageEvent,
   moderationAnswer,
+  ollamaAnswer,
+  ollamaPart,
   responseAnswer,
 } from "./raw-provider.ts";
 
@@ -21,7 +24,13 @@ export interface Sample {
   readonly call: (text: string) => Json;
   readonly answer: (usage: MockUsage) => unknown;
   /** The same as a stream, where the format has streams: what is to be added to the call, and what comes. */
-  readonly stream?: { readonly asked: Json; readonly query?: string; readonly events: (usage: MockUsage) => string };
+  readonly stream?: {
+    readonly asked: Json;
+    readonly query?: string;
+    readonly events: (usage: MockUsage) => string;
+    /** Those of server-sent events where they are left out. */
+    readonly headers?: Record<string, string>;
+  };
   /** The output cap of a call as it reached the provider. */
   readonly capOf?: (call: Json) => unknown;
   /** The words of a refusal. */
@@ -148,6 +157,32 @@ const GEMINI_EMBEDDINGS: Sample = {
   refusal: GEMINI.refusal,
 };
 
+const line = (value: unknown) => `${JSON.stringify(value)}\n`;
+
+const OLLAMA: Sample = {
+  call: (text) => ({ model: "m", stream: false, messages: messages(text), options: { num_predict: 100 } }),
+  answer: (usage) => ollamaAnswer("Aye.", usage),
+  stream: {
+    asked: { stream: true },
+    events: (usage) => line(ollamaPart("Ay")) + line(ollamaPart("e.")) + line(ollamaAnswer("", usage)),
+    headers: LINES_HEADERS,
+  },
+  capOf: (call) => call.options.num_predict,
+  refusal: (body) => body.error,
+};
+
+const OLLAMA_GENERATE: Sample = {
+  ...OLLAMA,
+  call: (prompt) => ({ model: "m", stream: false, prompt, options: { num_predict: 100 } }),
+  answer: ({ input, output }) => ({ model: "m", response: "Aye.", done: true, prompt_eval_count: input, eval_count: output }),
+};
+
+const OLLAMA_EMBEDDINGS: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: ({ input }) => ({ model: "m", embeddings: [[0.25, -0.5, 1]], total_duration: 1, prompt_eval_count: input }),
+  refusal: OLLAMA.refusal,
+};
+
 /** By route, as the server knows it. */
 export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/v1/chat/completions": CHAT,
@@ -162,8 +197,22 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/embeddings": EMBEDDINGS,
   "/v1/moderations": MODERATIONS,
   "/moderations": MODERATIONS,
+  "/openai/v1/chat/completions": CHAT,
+  "/openai/v1/responses": RESPONSES,
+  "/openai/v1/responses/input_tokens": INPUT_TOKENS,
+  "/openai/v1/completions": COMPLETIONS,
+  "/openai/v1/embeddings": EMBEDDINGS,
+  "/openai/v1/moderations": MODERATIONS,
+  "/openai/deployments/{deployment}/chat/completions": CHAT,
+  "/openai/deployments/{deployment}/completions": COMPLETIONS,
+  "/openai/deployments/{deployment}/embeddings": EMBEDDINGS,
+  "/openai/responses": RESPONSES,
+  "/openai/responses/input_tokens": INPUT_TOKENS,
   "/v1/messages": ANTHROPIC,
   "/v1/messages/count_tokens": COUNT_TOKENS,
+  "/api/chat": OLLAMA,
+  "/api/generate": OLLAMA_GENERATE,
+  "/api/embed": OLLAMA_EMBEDDINGS,
   "/{version}/models/{model}:generateContent": GEMINI,
   "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
   "/{version}/models/{model}:countTokens": GEMINI_COUNT,

@@ -43,6 +43,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
         authHeader: "authorization",
         apiKey: "none-needed",
         models: DEMO_MODELS,
+        deployments: {},
         headers: {},
         timeoutMs: 60_000,
       },

@@ -54,10 +54,12 @@ function collectFields(fields: Readonly<Record<string, unknown>>, isInMedia: boo
   }
 }
 
-/** Whether a field is what a function is called with, or what it returned, in Google's format: `{ name, args }`. */
+/** Whether a field is what a function is called with, or what it returned, as an object: Google's `{ name, args }`, Ollama's `{ name, arguments }`. */
 export function isFunctionData(name: string, fields: Readonly<Record<string, unknown>>): boolean {
-  return (name === "args" || name === "response") && typeof fields.name === "string" && typeof fields[name] === "object";
+  return FUNCTION_DATA.has(name) && typeof fields.name === "string" && typeof fields[name] === "object";
 }
+
+const FUNCTION_DATA = new Set(["args", "response", "arguments"]);
 
 /** Whether a part of a message is a call of a tool, with its arguments as an object. */
 export function isToolUse({ type }: Readonly<Record<string, unknown>>): boolean {

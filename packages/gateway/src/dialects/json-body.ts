@@ -121,6 +121,13 @@ export function editBody(body: JsonBody, changes: ReadonlyMap<string, string>): 
   return Buffer.concat(pieces);
 }
 
+/** The text of a member that is an object with some of its own members changed, and else byte for byte as it is: numbers are not rounded. */
+export function editedMember({ bytes, members }: JsonBody, name: string, changes: ReadonlyMap<string, string>): string {
+  const member = members.get(name);
+  const object = member?.type === "object" ? bytes.subarray(member.start, member.end) : Buffer.from("{}");
+  return editBody(readJsonBody(object), changes).toString("utf8");
+}
+
 /** One pass over the bytes. */
 class Scan {
   readonly #bytes: Buffer;

@@ -19,12 +19,26 @@ const NULL_USAGE = Buffer.from(',"usage":null');
 const NO_USAGE = Buffer.from('"usage":null');
 const NO_END = Buffer.from('"finish_reason":null');
 const DATA = Buffer.from("data:");
+const NOTHING = Buffer.alloc(0);
 /** Ends of streams are announced in short lines; longer lines are content. */
 const SHORT_LINE = 64;
 /** Content is counted only when this much is waiting, or when the provider reported no usage in the end. */
 const UNCOUNTED_MOST = 64 * 1024;
 /** A line this long is no event that anybody sends: the stream is passed on and no longer read. */
 const LINE_MOST = 16 * 1024 * 1024;
+
+export interface StreamOptions {
+  /** The client did not ask for usage in the stream, so what only we asked for is taken out again. */
+  readonly hidesUsage: boolean;
+  /** Server-sent events, or lines of JSON. Events where it is left out. */
+  readonly framing?: "events" | "lines";
+}
+
+/** The framing of a stream by the content type of an answer; none of an answer that comes whole. */
+export function framingOf(contentType: string | null | undefined): StreamOptions["framing"] | undefined {
+  if (contentType?.includes("text/event-stream")) return "events";
+  return contentType?.includes("ndjson") || contentType?.includes("jsonl") ? "lines" : undefined;
+}
 
 /**
  * Reads usage out of server-sent events as they flow. Bytes are handed on in the call in which they came;
@@ -35,6 +49,7 @@ export class StreamMeter {
   readonly #counter: TextCounter;
   readonly #hidesUsage: boolean;
   readonly #marker: Buffer;
+  readonly #prefix: Buffer;
   #unfinished: Buffer[] = [];
   #unfinishedBytes = 0;
   #uncounted: Buffer[] = [];
@@ -45,12 +60,12 @@ export class StreamMeter {
   #isComplete = false;
   #refusedAs: number | undefined;
 
-  /** `hidesUsage`: the client did not ask for usage in the stream, so what only we asked for is taken out again. */
-  constructor(reader: PartReader, counter: TextCounter, { hidesUsage }: { readonly hidesUsage: boolean }) {
+  constructor(reader: PartReader, counter: TextCounter, { hidesUsage, framing = "events" }: StreamOptions) {
     this.#reader = reader;
     this.#counter = counter;
     this.#hidesUsage = hidesUsage;
     this.#marker = markerOf(reader.usageField);
+    this.#prefix = framing === "events" ? DATA : NOTHING;
   }
 
   /** Usage as the provider reported it so far. */
@@ -141,12 +156,13 @@ export class StreamMeter {
       this.#skipsBlank = false;
       return isHidden;
     }
-    if (line.length < 5 || line.compare(DATA, 0, 5, 0, 5) !== 0) return false;
+    const { length } = this.#prefix;
+    if (line.length < length || line.compare(this.#prefix, 0, length, 0, length) !== 0) return false;
     if (line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
       this.#addUncounted(line);
       return false;
     }
-    const text = line.toString("utf8", 5).trim();
+    const text = line.toString("utf8", length).trim();
     if (text === "[DONE]") {
       this.#isComplete = true;
       return false;
@@ -181,7 +197,7 @@ export class StreamMeter {
 
   /** What the model wrote in a line. A line that nobody here can read counts as it stands: that is more, and never nothing. */
   #textOf(line: Buffer): string {
-    const text = line.toString("utf8", 5).trim();
+    const text = line.toString("utf8", this.#prefix.length).trim();
     try {
       return this.#reader.readText(JSON.parse(text));
     } catch {

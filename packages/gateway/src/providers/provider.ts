@@ -3,6 +3,7 @@ export const FAMILIES = {
   openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-embeddings"],
+  ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
 } as const;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -54,6 +55,8 @@ export interface Provider {
   /** None: the caller's own key is passed through while every caller is the owner. */
   readonly apiKey: string | undefined;
   readonly models: readonly string[];
+  /** Names of its own for models, as Azure has them: `{ "our-chat": "gpt-4o" }`. */
+  readonly deployments: Readonly<Record<string, string>>;
   /** Sent with every call. */
   readonly headers: Readonly<Record<string, string>>;
   /** The longest silence of the provider, before and between its bytes. */

@@ -8,12 +8,22 @@ function preset(name: string, changes: Partial<Provider> = {}): Provider {
   const found = PRESETS.get(name);
   assert.ok(found, name);
   const { baseUrls, authHeader, models } = found;
-  return { name, baseUrls, authHeader, apiKey: undefined, models, headers: {}, timeoutMs: 1000, ...changes };
+  return { name, baseUrls, authHeader, apiKey: undefined, models, deployments: {}, headers: {}, timeoutMs: 1000, ...changes };
 }
 
 function own(name: string, changes: Partial<Provider> = {}): Provider {
   const baseUrls = { "openai-chat": `http://${name}.test/v1` };
-  return { name, baseUrls, authHeader: "authorization", apiKey: "k", models: [], headers: {}, timeoutMs: 1000, ...changes };
+  return {
+    name,
+    baseUrls,
+    authHeader: "authorization",
+    apiKey: "k",
+    models: [],
+    deployments: {},
+    headers: {},
+    timeoutMs: 1000,
+    ...changes,
+  };
 }
 
 function chosen(model: string, providers: readonly Provider[], routes: readonly { pattern: string; provider: string }[] = []) {
@@ -70,6 +80,18 @@ test("a provider's name before the model chooses it and is not sent", () => {
 test("a model whose own name begins with its provider's is sent whole", () => {
   assert.equal(chosen("groq/compound-mini", ALL), "groq:groq/compound-mini");
   assert.equal(chosen("openrouter/auto", ALL), "openrouter:openrouter/auto");
+});
+
+test("a provider's own name for a model leads to it, budgets see the model, and the provider is told its own name", () => {
+  const azure = own("azure", { models: ["our-chat", "gpt-4o"], deployments: { "our-chat": "gpt-4o" } });
+  const named = (model: string) => {
+    const route = routeModel(model, "openai-chat", { providers: [preset("openai", { apiKey: "k" }), azure], routes: [] });
+    return "unknown" in route ? route.unknown : [route.provider.name, route.model, route.sentAs];
+  };
+  for (const asked of ["our-chat", "gpt-4o", "azure/our-chat", "azure/gpt-4o"])
+    assert.deepEqual(named(asked), ["azure", "gpt-4o", "our-chat"], asked);
+  assert.deepEqual(named("gpt-4o-mini"), ["openai", "gpt-4o-mini", "gpt-4o-mini"]);
+  assert.deepEqual(named("azure/constructor"), ["azure", "constructor", "constructor"]);
 });
 
 test("a provider that lists its models comes before presets, and one with a key before one without", () => {

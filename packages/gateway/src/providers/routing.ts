@@ -5,8 +5,10 @@ import type { DialectName, Provider } from "./provider.ts";
 /** Which provider a call goes to, and what the model is called there. */
 export interface Route {
   readonly provider: Provider;
-  /** The model as the provider is to be told. */
+  /** The model, as budgets and prices know it. */
   readonly model: string;
+  /** The model as the provider is to be told: its own name for it. */
+  readonly sentAs: string;
   /** The rule that decided, as a sentence for people. */
   readonly why: string;
 }
@@ -32,12 +34,20 @@ export interface Routing {
  */
 export function routeModel(model: string, dialect: DialectName, { providers, routes }: Routing): Route | UnknownRoute {
   const speakers = providers.filter((provider) => provider.baseUrls[dialect] !== undefined);
-  return (
+  const decided =
     routeByConfiguration(model, dialect, providers, routes) ??
     routeByPrefix(model, dialect, providers) ??
     routeByModels(model, speakers) ??
-    routeToOnlySpeaker(model, dialect, speakers) ?? { unknown: unknownMessage(model, dialect, providers, speakers) }
-  );
+    routeToOnlySpeaker(model, dialect, speakers);
+  if (!decided) return { unknown: unknownMessage(model, dialect, providers, speakers) };
+  return "unknown" in decided ? decided : { ...decided, ...namesAt(decided.provider, decided.model) };
+}
+
+/** A provider with names of its own for models is asked for either, and is told its own; budgets and prices know the model's. */
+function namesAt({ deployments }: Provider, name: string): Pick<Route, "model" | "sentAs"> {
+  if (Object.hasOwn(deployments, name)) return { model: deployments[name] as string, sentAs: name };
+  const own = Object.keys(deployments).find((deployment) => deployments[deployment] === name);
+  return { model: name, sentAs: own ?? name };
 }
 
 export type Router = (model: string, dialect: DialectName) => Route | UnknownRoute;
@@ -60,7 +70,7 @@ export function createRouter(routing: Routing): Router {
   };
 }
 
-type Decided = Route | UnknownRoute | undefined;
+type Decided = Omit<Route, "sentAs"> | UnknownRoute | undefined;
 
 function routeByConfiguration(model: string, dialect: DialectName, providers: readonly Provider[], routes: Routing["routes"]): Decided {
   const route = routes.find(({ pattern }) => matcher(pattern)(model));

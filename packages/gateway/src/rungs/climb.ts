@@ -100,20 +100,23 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
   return best;
 }
 
+/** What formats call the model that their path names. */
+const MODEL_IN_PATH = ["model", "deployment"];
+
 /** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format. */
 function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
-  const { provider, model } = route;
+  const { provider, model, sentAs } = route;
   if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
-  const isInPath = "model" in names;
-  const body = isInPath ? call.body : readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]])));
-  const otherNames = isInPath ? { ...names, model: name } : names;
+  const inPath = MODEL_IN_PATH.find((one) => one in names);
+  const body = inPath ? call.body : readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]])));
+  const otherNames = inPath ? { ...names, [inPath]: name } : names;
   const { prices, config } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
   const other = dialect.readCall(body, otherNames);
-  const terms = { dialect, call: other, provider: provider.name, model, subject, key, prices, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call: other, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
   return { ...budgetedCall(terms), caller, provider, names: otherNames };
 }
 

@@ -13,6 +13,7 @@ import { at, FAMILIES, type Provider } from "../../providers/provider.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
 import { openLedger } from "../ledger.ts";
+import { addressesOf } from "../program-settings.ts";
 import { styleFor } from "../style.ts";
 import { table } from "../table.ts";
 import { balancesText } from "./budgets.ts";
@@ -31,8 +32,9 @@ export const run: Command = {
     "  --own-keys      the program has keys of its own: they are passed on to the provider",
     "  --json          the bill as JSON, on stderr: stdout is the program's own",
     "",
-    "The program finds the gateway by OPENAI_BASE_URL, OPENAI_API_BASE and ANTHROPIC_BASE_URL. Keys of providers stay with the gateway;",
-    "the program gets one that is worth this budget and no more.",
+    "The program finds the gateway by OPENAI_BASE_URL, OPENAI_API_BASE, ANTHROPIC_BASE_URL and GOOGLE_GEMINI_BASE_URL; by OLLAMA_HOST and",
+    "AZURE_OPENAI_ENDPOINT too where purser.yaml has such a provider. Keys of providers stay with the gateway; the program gets one that is",
+    "worth this budget and no more.",
     "",
     "Example: purser run --budget '$2' -- node agent.js",
   ].join("\n"),
@@ -112,7 +114,15 @@ function elsewhere(provider: Provider, env: CommandContext["env"]): Provider {
       : { ...provider, baseUrls: { ...provider.baseUrls, ...at(openai, FAMILIES.openai) }, models: ["*"] };
   }
   const anthropic = provider.name === "anthropic" ? url("ANTHROPIC_BASE_URL") : undefined;
-  return anthropic === undefined ? provider : { ...provider, baseUrls: { ...provider.baseUrls, "anthropic-messages": anthropic } };
+  const gemini = provider.name === "google" ? url("GOOGLE_GEMINI_BASE_URL") : undefined;
+  return {
+    ...provider,
+    baseUrls: {
+      ...provider.baseUrls,
+      ...(anthropic !== undefined && at(anthropic, FAMILIES.anthropic)),
+      ...(gemini !== undefined && at(gemini, FAMILIES.gemini)),
+    },
+  };
 }
 
 async function runWithGateway(
@@ -125,7 +135,7 @@ async function runWithGateway(
   const { startGateway } = await import("../../app.ts");
   const gateway = await startGateway({ config, onNotice: context.say });
   try {
-    return await runProgram(command, environmentOf(context.env, gateway.url, secret), context);
+    return await runProgram(command, environmentOf(context.env, config, gateway.url, secret), context);
   } finally {
     await gateway.close();
   }
@@ -139,14 +149,35 @@ async function makeKey(dataDir: string, task: string): Promise<string> {
 }
 
 /** What the program gets to see: our addresses, and where we hold the keys of providers, our key in their place. */
-function environmentOf(env: CommandContext["env"], url: string, secret: string | undefined): NodeJS.ProcessEnv {
-  const addresses = { OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_BASE: `${url}/v1`, ANTHROPIC_BASE_URL: url };
+function environmentOf(env: CommandContext["env"], config: Config, url: string, secret: string | undefined): NodeJS.ProcessEnv {
+  const addresses = { ...addressesOf(url), ...(config.file !== undefined && configuredAddresses(config.providers, url)) };
   if (secret === undefined) return { ...env, ...addresses };
   const variables = [...PRESETS.values()].flatMap((preset) => preset.env).filter((name) => env[name] !== undefined);
-  const held = Object.fromEntries(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", ...variables].map((name) => [name, secret]));
+  const held = Object.fromEntries(
+    [
+      "OPENAI_API_KEY",
+      "ANTHROPIC_API_KEY",
+      "GEMINI_API_KEY",
+      ...variables,
+      ...OTHER_KEYS.filter(({ address }) => address in addresses).map(({ key }) => key),
+    ].map((name) => [name, secret]),
+  );
   const token = env.ANTHROPIC_AUTH_TOKEN === undefined ? {} : { ANTHROPIC_AUTH_TOKEN: secret };
   return { ...env, ...addresses, ...held, ...token };
 }
+
+/** Programs that find what runs here, or on Azure, are sent through the gateway only where it knows the way there. */
+function configuredAddresses(providers: readonly Provider[], url: string): Readonly<Record<string, string>> {
+  return {
+    ...(providers.some(({ baseUrls }) => baseUrls["ollama-chat"] !== undefined) && { OLLAMA_HOST: url }),
+    ...(providers.some(({ name }) => name === "azure") && { AZURE_OPENAI_ENDPOINT: url }),
+  };
+}
+
+const OTHER_KEYS = [
+  { address: "OLLAMA_HOST", key: "OLLAMA_API_KEY" },
+  { address: "AZURE_OPENAI_ENDPOINT", key: "AZURE_OPENAI_API_KEY" },
+] as const;
 
 async function runProgram([command = "", ...args]: readonly string[], env: NodeJS.ProcessEnv, { cwd }: CommandContext): Promise<number> {
   const child = spawn(command, args, { cwd, env, stdio: "inherit" });

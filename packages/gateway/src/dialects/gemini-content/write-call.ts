@@ -1,6 +1,7 @@
 import type { CallChanges, ModelCall } from "../dialect.ts";
 import { spelled } from "../gemini/fields.ts";
-import { editBody, type JsonBody, readJsonBody } from "../json-body.ts";
+import { editBody, editedMember, type JsonBody, memberValue } from "../json-body.ts";
+import { recordOf } from "../json-value.ts";
 
 /** Sets the output cap, only where it differs from what stands. The model stands in the path; where the body names it too, it is the same. */
 export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges): Buffer {
@@ -9,15 +10,13 @@ export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges)
   if (model !== call.model && body.members.has("model")) changes.set("model", JSON.stringify(`models/${model}`));
   if (outputTokens !== undefined && outputTokens !== call.outputCap) {
     const name = spelled(body, "generationConfig");
-    changes.set(name, withCap(body, name, outputTokens));
+    changes.set(name, editedMember(body, name, new Map([[capField(body, name), String(outputTokens)]])));
   }
   return changes.size === 0 ? body.bytes : editBody(body, changes);
 }
 
-/** The configuration with another cap, and else byte for byte as it is: a schema in it may hold numbers that JavaScript would round. */
-function withCap({ bytes, members }: JsonBody, name: string, outputTokens: number): string {
-  const member = members.get(name);
-  if (member?.type !== "object") return `{"maxOutputTokens":${outputTokens}}`;
-  const config = readJsonBody(bytes.subarray(member.start, member.end));
-  return editBody(config, new Map([[spelled(config, "maxOutputTokens"), String(outputTokens)]])).toString("utf8");
+/** The field of the cap, as the call spells it. */
+function capField(body: JsonBody, config: string): string {
+  const fields = recordOf(memberValue(body, config));
+  return fields.max_output_tokens === undefined ? "maxOutputTokens" : "max_output_tokens";
 }

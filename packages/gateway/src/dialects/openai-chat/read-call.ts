@@ -1,5 +1,5 @@
 import type { Countable } from "@purser/core/tokens";
-import { invalid, optionalBoolean, optionalCount, optionalList, refuseForbidden, requiredList, requiredText } from "../body-fields.ts";
+import { invalid, optionalBoolean, optionalCount, optionalList, refuseForbidden, requiredList } from "../body-fields.ts";
 import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";
@@ -7,17 +7,19 @@ import { type JsonBody, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 import { readAttributes } from "../openai/attributes.ts";
 import { NO_MEDIA, readMedia } from "../openai/media.ts";
+import { readModel } from "../openai/model.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { wantsUsage } from "../openai/stream-options.ts";
+import type { PathNames } from "../path.ts";
 import { chargedTools } from "./tool-fees.ts";
 
-export function readCall(body: JsonBody): ModelCall {
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
   const caps = [optionalCount(body, "max_completion_tokens"), optionalCount(body, "max_tokens")];
   if (caps[0] !== undefined && caps[1] !== undefined) {
     throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
   }
-  const model = requiredText(body, "model");
+  const model = readModel(body, names);
   const media = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
   return {
     body,
@@ -31,7 +33,7 @@ export function readCall(body: JsonBody): ModelCall {
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
     hidesInput: false,
-    toolCalls: chargedTools(body),
+    toolCalls: chargedTools(body, model),
     ...readAttributes(body),
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),

@@ -1,4 +1,4 @@
-import { optionalBoolean, optionalList, optionalObject, requiredText } from "../body-fields.ts";
+import { optionalBoolean, optionalList, optionalObject } from "../body-fields.ts";
 import { type JsonBody, memberValue } from "../json-body.ts";
 import { isRecord, listOf, recordOf } from "../json-value.ts";
 
@@ -13,9 +13,8 @@ const LIVE_SEARCH_SOURCES = 20;
  * What the provider may do for a call beside answering and charges by use, by names in the rate card. No usage in this format says how
  * often it was done, so that one use is charged for each tool that the call allows.
  */
-export function chargedTools(body: JsonBody): Record<string, number> {
+export function chargedTools(body: JsonBody, model: string): Record<string, number> {
   const uses: Record<string, number> = {};
-  const model = requiredText(body, "model");
   if (SEARCH_MODEL.test(model)) uses[model.includes("search-preview") ? "web_search_preview" : "web_search"] = 1;
   else if (optionalObject(body, "web_search_options") !== undefined || asksQwenToSearch(body)) uses.web_search = 1;
   const liveSearch = optionalObject(body, "search_parameters");

@@ -1,11 +1,12 @@
 import type { CallChanges, ModelCall } from "../dialect.ts";
 import { editBody, memberValue } from "../json-body.ts";
+import { nameModel } from "../openai/model.ts";
 import { askForUsage } from "../openai/stream-options.ts";
 
 /** Sets the model's name, the output cap and, in streams, the wish for usage: only where they differ from what stands. */
 export function writeCall(call: ModelCall, { model, outputTokens }: CallChanges): Buffer {
   const changes = new Map<string, string>();
-  if (model !== call.model) changes.set("model", JSON.stringify(model));
+  nameModel(call, model, changes);
   if (outputTokens !== undefined) {
     const field = capField(call, model);
     const other = OTHER_NAME[field];

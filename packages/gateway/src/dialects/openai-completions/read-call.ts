@@ -1,25 +1,27 @@
 import type { Countable } from "@purser/core/tokens";
-import { optionalBoolean, optionalCount, refuseForbidden, requiredText } from "../body-fields.ts";
+import { optionalBoolean, optionalCount, refuseForbidden } from "../body-fields.ts";
 import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
 import { readAttributes } from "../openai/attributes.ts";
 import { NO_MEDIA } from "../openai/media.ts";
+import { readModel } from "../openai/model.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { wantsUsage } from "../openai/stream-options.ts";
 import { countTexts, readTexts } from "../openai/token-lists.ts";
+import type { PathNames } from "../path.ts";
 
 /** The cap of a completion that names none (https://platform.openai.com/docs/api-reference/completions/create). */
 const OUTPUT_TOKENS = 16;
 
-export function readCall(body: JsonBody): ModelCall {
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
   const prompts = countTexts(body, "prompt");
   // Every answer of which the best are returned is written, and charged.
   const answers = Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1);
   return {
     body,
-    model: requiredText(body, "model"),
+    model: readModel(body, names),
     stream: optionalBoolean(body, "stream"),
     outputCap: optionalCount(body, "max_tokens") ?? OUTPUT_TOKENS,
     outputLeast: 1,

@@ -1,15 +1,17 @@
 import type { Countable } from "@purser/core/tokens";
-import { refuseForbidden, requiredText } from "../body-fields.ts";
+import { refuseForbidden } from "../body-fields.ts";
 import { collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 import { readAttributes } from "../openai/attributes.ts";
 import { type Media, NO_MEDIA, readMedia } from "../openai/media.ts";
+import { readModel } from "../openai/model.ts";
 import { countTexts, readTexts } from "../openai/token-lists.ts";
+import type { PathNames } from "../path.ts";
 
-export function readCall(body: JsonBody): ModelCall {
-  return readInputCall(body, requiredText(body, "model"));
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
+  return readInputCall(body, readModel(body, names));
 }
 
 /** A call that has an input and no answer of tokens. */

@@ -1,7 +1,10 @@
 import type { CallChanges, ModelCall } from "../dialect.ts";
 import { editBody } from "../json-body.ts";
+import { nameModel } from "../openai/model.ts";
 
 /** Sets the model's name, only where it differs from what stands. */
 export function writeCall(call: ModelCall, { model }: CallChanges): Buffer {
-  return model === call.model ? call.body.bytes : editBody(call.body, new Map([["model", JSON.stringify(model)]]));
+  const changes = new Map<string, string>();
+  nameModel(call, model, changes);
+  return changes.size === 0 ? call.body.bytes : editBody(call.body, changes);
 }

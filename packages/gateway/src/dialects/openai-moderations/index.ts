@@ -12,4 +12,6 @@ export const openaiModerations: Dialect = {
   name: "openai-moderations",
   path: "/moderations",
   readCall: (body) => readInputCall(body, optionalText(body, "model") === undefined ? MODEL : requiredText(body, "model")),
+  // What nobody named stays unnamed: the provider has a default of its own.
+  writeCall: (call, changes) => (changes.model === call.model ? call.body.bytes : openaiEmbeddings.writeCall(call, changes)),
 };

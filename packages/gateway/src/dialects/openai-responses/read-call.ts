@@ -1,14 +1,5 @@
 import type { Countable, ImageInput } from "@purser/core/tokens";
-import {
-  checkedCount,
-  invalid,
-  optionalBoolean,
-  optionalCount,
-  optionalList,
-  optionalObject,
-  refuseForbidden,
-  requiredText,
-} from "../body-fields.ts";
+import { checkedCount, invalid, optionalBoolean, optionalCount, optionalList, optionalObject, refuseForbidden } from "../body-fields.ts";
 import { collectTexts, collectUnknown, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";
@@ -17,19 +8,21 @@ import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 import { readAttributes } from "../openai/attributes.ts";
 import { isOtherMedia, type Media, NO_MEDIA, readImage, sizeOf, UNSEEN_FILE_TOKENS } from "../openai/media.ts";
+import { readModel } from "../openai/model.ts";
 import { askedTier } from "../openai/service-tier.ts";
+import type { PathNames } from "../path.ts";
 import { feeOf } from "./tool-fees.ts";
 
 /** The provider refuses a cap below this. */
 const CAP_LEAST = 16;
 
-export function readCall(body: JsonBody): ModelCall {
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
   if (optionalBoolean(body, "background"))
     throw invalid(
       'The field "background" is true, and what an answer used that is fetched later cannot be charged when it is made. Leave it out, and stream the answer.',
     );
-  const model = requiredText(body, "model");
+  const model = readModel(body, names);
   const { toolCalls, resultTokens } = hostedTools(body);
   const { opaqueTokens, ...input } = readInput(body);
   return {

@@ -1,5 +1,6 @@
 import type { ProviderPreset } from "../provider.ts";
 import { anthropic } from "./anthropic.ts";
+import { azure } from "./azure.ts";
 import { cerebras } from "./cerebras.ts";
 import { deepseek } from "./deepseek.ts";
 import { fireworks } from "./fireworks.ts";
@@ -26,6 +27,7 @@ export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
     openai,
     anthropic,
     google,
+    azure,
     qwen,
     deepseek,
     mistral,

@@ -1,0 +1,15 @@
+import type { Dialect } from "../dialect.ts";
+import { ollamaChat } from "../ollama-chat/index.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readText } from "./read-text.ts";
+
+/** Ollama's own completions of a text. */
+export const ollamaGenerate: Dialect = {
+  ...ollamaChat,
+  name: "ollama-generate",
+  path: "/api/generate",
+  textFields: ["prompt", "system"],
+  readCall,
+  countable,
+  readText,
+};

@@ -1,0 +1,14 @@
+import { checkedName, requiredText } from "../body-fields.ts";
+import type { ModelCall } from "../dialect.ts";
+import { type JsonBody, memberValue } from "../json-body.ts";
+import type { PathNames } from "../path.ts";
+
+/** The model of a call: a deployment that its path names, as Azure's do, or what the body says. */
+export function readModel(body: JsonBody, { deployment }: PathNames): string {
+  return deployment === undefined ? requiredText(body, "model") : checkedName(deployment, "deployment");
+}
+
+/** Names the model in the body, where it is not named there already. */
+export function nameModel({ body }: ModelCall, model: string, changes: Map<string, string>): void {
+  if (memberValue(body, "model") !== model) changes.set("model", JSON.stringify(model));
+}
