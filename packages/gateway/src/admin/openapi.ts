@@ -13,7 +13,15 @@ export const OPENAPI = {
       get: {
         operationId: "listBudgets",
         summary: "Every balance as it stands: one for each limit, and for each subject that used it in its window.",
-        parameters: [{ name: "budget", in: "query", description: "Only the budget of this name.", schema: { type: "string" } }],
+        parameters: [
+          { name: "budget", in: "query", description: "Only the budget of this name.", schema: { type: "string" } },
+          {
+            name: "most",
+            in: "query",
+            description: "Only so many, those of which most is used, and in `total` how many there are.",
+            schema: { type: "integer", minimum: 1, maximum: 1000 },
+          },
+        ],
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
     },

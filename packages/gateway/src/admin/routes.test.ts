@@ -105,6 +105,14 @@ describe("the admin API", () => {
     assert.equal((await ask("GET", "/api/budgets")).body.data.length, 4);
   });
 
+  test("the fullest balances are had without the others", async () => {
+    const { body: all } = await ask("GET", "/api/budgets");
+    const { body } = await ask("GET", "/api/budgets?most=2");
+    const used = ({ limit, left }: { limit: number; left: number }) => (limit - left) / limit;
+    const fullest = all.data.toSorted((a: Json, b: Json) => used(b) - used(a)).slice(0, 2);
+    assert.deepEqual([body.data, body.total], [all.data.filter((one: Json) => fullest.includes(one)), 4]);
+  });
+
   test("a charge is explained by terms that add up to it", async () => {
     const { body } = await ask("GET", "/api/requests/req_1");
     assert.equal(body.outcome, "settled");
@@ -201,6 +209,8 @@ describe("the admin API", () => {
       ["GET", "/api/requests/req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?after_id=req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?limit=0", 400, "body_invalid"],
+      ["GET", "/api/requests?user=ann", 400, "body_invalid"],
+      ["GET", "/api/budgets?most=all", 400, "body_invalid"],
       ["GET", "/api/requests/%E0%A4%A", 404, "route_unknown"],
     ] as const) {
       const { status: given, body } = await ask(method, target);

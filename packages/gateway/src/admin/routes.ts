@@ -1,7 +1,8 @@
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Keys } from "../callers/key.ts";
+import { suggestion } from "../config/nearest-name.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
-import { balanceJson } from "./balances.ts";
+import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
@@ -82,24 +83,39 @@ export function createAdmin({ budgets, store, keys, prices, decisions, now = Dat
 }
 
 async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["budget", "most"]);
   const budget = query.get("budget");
+  const most = query.get("most");
   const balances = await budgets.balances(budget === null ? {} : { budget });
-  return ok({ data: balances.map(balanceJson) });
+  if (most === null) return ok({ data: balances.map(balanceJson) });
+  return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
 }
 
+const BALANCES_MOST = 1_000;
 const PAGE = 20;
 const PAGE_MOST = 100;
 
 async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
-  const limit = Number(query.get("limit") ?? PAGE);
-  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MOST)
-    throw new PurserError("body_invalid", `"limit" is a number from 1 to ${PAGE_MOST}.`);
+  checkParameters(query, ["limit", "after_id"]);
+  const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
   const afterId = query.get("after_id");
   // One more than is shown tells whether there is another page.
   const firsts = afterId === null ? await newestCalls(store, limit + 1) : await callsBefore(store, afterId, limit + 1);
   const shown = firsts.slice(0, limit);
   const data = await Promise.all(shown.map(async ({ reservation }) => summariseCall(await store.entries({ reservation }))));
   return ok({ data, has_more: firsts.length > limit, last_id: data.at(-1)?.id ?? null });
+}
+
+/** A filter that nobody applies would show what was to be left out. */
+function checkParameters(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of query.keys())
+    if (!known.includes(name)) throw new PurserError("body_invalid", `There is no parameter "${name}" here.${suggestion(name, known)}`);
+}
+
+function countOf(name: string, text: string, most: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= most) return count;
+  throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
 /** The entries with which calls begin. */

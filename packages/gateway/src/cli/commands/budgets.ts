@@ -24,12 +24,16 @@ export const budgets: Command = {
     try {
       const { all } = input.options;
       const budget = (input.options.budget as string | undefined) ?? input.positionals[0];
-      const query = budget === undefined ? "" : `?budget=${encodeURIComponent(budget)}`;
-      const { data } = (await access.ask("GET", `/api/budgets${query}`)) as { data: readonly BalanceJson[] };
+      const query = new URLSearchParams({
+        ...(budget !== undefined && { budget }),
+        ...(all !== true && input.options.json !== true && { most: String(SHOWN) }),
+      });
+      const answer = (await access.ask("GET", `/api/budgets?${query}`)) as { data: readonly BalanceJson[]; total?: number };
+      const { data, total = data.length } = answer;
       if (data.length === 0) {
         return emptyResult(access, budget);
       }
-      return { exit: 0, text: balancesText(data, context, all === true ? data.length : SHOWN), json: data };
+      return { exit: 0, text: balancesText(data, context, total), json: data };
     } finally {
       await access.close();
     }
@@ -49,30 +53,26 @@ function emptyResult({ config, url }: AdminAccess, budget: string | undefined): 
   return { exit: 1, text: `There is no budget "${budget}".${suggestion(budget, names)}`, json: [] };
 }
 
-/** The balances as a table. Shared with `purser run`, whose bill ends with it. */
+/** Balances as a table, `total` of them in all. Shared with `purser run`, whose bill ends with it. */
 export function balancesText(
   balances: readonly BalanceJson[],
   { style, now }: Pick<CommandContext, "style" | "now">,
-  most: number,
+  total = balances.length,
 ): string {
-  // The fullest are what people look for; what is shown stays in the order of the configuration.
-  const shown = new Set([...balances].sort((a, b) => shareUsed(b) - shareUsed(a)).slice(0, most));
-  const rows = balances
-    .filter((balance) => shown.has(balance))
-    .map((balance) => {
-      const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
-      return [
-        style.bold(budget),
-        subject,
-        limitText(limit, unit, window),
-        usedText(balance, style),
-        unit === "concurrent" ? "" : shortAmount(spent, unit),
-        held === 0 ? "" : shortAmount(held, unit),
-        shortAmount(left, unit),
-        unit === "concurrent" ? "" : untilText(resets_at, now()),
-      ];
-    });
-  const more = balances.length - shown.size;
+  const rows = balances.map((balance) => {
+    const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
+    return [
+      style.bold(budget),
+      subject,
+      limitText(limit, unit, window),
+      usedText(balance, style),
+      unit === "concurrent" ? "" : shortAmount(spent, unit),
+      held === 0 ? "" : shortAmount(held, unit),
+      shortAmount(left, unit),
+      unit === "concurrent" ? "" : untilText(resets_at, now()),
+    ];
+  });
+  const more = total - balances.length;
   const heading = ["Budget", "For", "Limit", "Used", "Spent", "Held", "Left", "Resets"].map(style.dim);
   const lines = table(heading, rows, [4, 5, 6]);
   return more > 0 ? `${lines}\n${style.dim(`… and ${more} that are less used: --all shows them.`)}` : lines;

@@ -311,7 +311,7 @@ function billText(
   const heading = ["Model", "Calls", ...kinds.map(({ title }) => title), "Cost"].map(style.dim);
   const byModel = models.length === 0 ? [] : ["", table(heading, rows, heading.map((_, column) => column).slice(1))];
   const unseen = calls + refused === 0 ? ["", UNSEEN] : [];
-  const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context, budgets.length)];
+  const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context)];
   return ["", total, ...unseen, ...byModel, ...left, ...(refusal === null ? [] : ["", `Last refusal: ${refusal}`])].join("\n");
 }
 
