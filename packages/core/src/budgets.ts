@@ -3,7 +3,7 @@ import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
-import type { Balance, Decision, Denial } from "./domain/decision.ts";
+import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
@@ -36,6 +36,8 @@ export interface BudgetsOptions {
   readonly allowances?: readonly Allowance[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
@@ -47,6 +49,8 @@ export class Budgets implements PriceSource {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff: (subject: Subject) => string | undefined;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
@@ -56,10 +60,11 @@ export class Budgets implements PriceSource {
   #counters = new Counters();
   readonly #ladders = new Ladders();
 
-  constructor({ store, now = Date.now, onError = () => undefined, ...configuration }: BudgetsOptions) {
+  constructor({ store, now = Date.now, onError = () => undefined, switchedOff = NEVER, ...configuration }: BudgetsOptions) {
     this.#store = store;
     this.#now = now;
     this.#onError = onError;
+    this.switchedOff = switchedOff;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -87,6 +92,8 @@ export class Budgets implements PriceSource {
 
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
+    const off = this.switchedOff(call.subject);
+    if (off !== undefined) return this.refuse(call, "switched_off", off);
     while (this.#gate.closed) await this.#gate.closed;
     const admission = new Admission(call, this.#terms(call), this.#store);
     this.#gate.enter();
@@ -118,11 +125,14 @@ export class Budgets implements PriceSource {
 
   /** Refuses a call by a rung of a ladder, and writes it down. */
   block(call: Call, active: ActiveRung): Extract<Decision, { outcome: "denied" }> {
-    const { balance } = active;
-    const message = describeBlock(active);
-    const denial: Denial = { reason: "budget_exhausted", balance, asked: undefined, retryAfterMs: undefined, message };
+    return this.refuse(call, "budget_exhausted", describeBlock(active), active.balance);
+  }
+
+  /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
+  refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
+    const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
     this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
-    return { outcome: "denied", denial, balances: [balance] };
+    return { outcome: "denied", denial, balances: balance ? [balance] : [] };
   }
 
   /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
@@ -224,6 +234,8 @@ export class Budgets implements PriceSource {
     this.#denials.add(denial, { kind: "denied", reservation: call.id, postings: [], reason, message, detail }, this.#now());
   }
 }
+
+const NEVER = () => undefined;
 
 /** A total that nobody knows is charged as it was held: unknown is not nothing. */
 function completeUsage(usage: Usage, { inputTokens, outputTokens, copies }: Reservation): Usage {

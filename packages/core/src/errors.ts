@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   request_too_large: "The call is larger than a budget allows any call to be.",
   model_not_allowed: "A budget does not allow this model.",
   model_unpriced: "The model has no price and a budget limits money.",
+  switched_off: "What the call is for is switched off.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",
   body_too_large: "The request body is larger than the server accepts.",
@@ -33,6 +34,7 @@ export const ERROR_CODES = {
   store_locked: "Another process owns the data directory.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
+  switch_unknown: "There is no such switch in force.",
   internal: "A rule of the program itself was broken.",
 } as const;
 

@@ -12,6 +12,7 @@ export {
   ATTRIBUTES,
   type Attribute,
   compilePattern,
+  compileSelector,
   isSubjectPath,
   type Selector,
   type Subject,

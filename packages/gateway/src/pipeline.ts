@@ -7,11 +7,12 @@ import {
   PurserError,
   type Reservation,
   type ServiceTier,
+  type Subject,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes } from "./body.ts";
-import { type Admitted, admittedBody, budgetedCall, callOf, reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Admitted, admittedBody, budgetedCall, callOf, countedInput, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -21,7 +22,7 @@ import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
-import { type RelayOptions, relay } from "./relay.ts";
+import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import { answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -32,11 +33,19 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
-  /** Reservations whose calls are in flight, so that their leases are renewed. */
-  readonly inFlight: Map<string, Reservation>;
+  /** Calls in flight: their leases are renewed, and they can be ended before their time. */
+  readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
   newId(): string;
   onError(error: unknown): void;
+}
+
+export interface CallInFlight {
+  readonly subject: Subject;
+  /** None where the call goes uncounted. */
+  readonly reservation: Reservation | undefined;
+  /** Ends its stream as if its output cap had been reached; what has not begun is refused with a code and a message. A whole answer comes. */
+  end(code: Refusal["code"], message: string): Promise<void>;
 }
 
 /** One request and what is known about it so far. */
@@ -52,6 +61,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
     const { call, waitMs, end } = await climb(gateway, await readRouted(gateway, exchange));
+    const off = gateway.budgets.switchedOff(call.subject);
+    if (off !== undefined) return refuseDenied(exchange, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off));
     if (end?.rung.kind === "answer")
       return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
     if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
@@ -89,15 +100,23 @@ async function readRouted(gateway: Gateway, { request, dialect }: Exchange): Pro
 async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall, decision: Admitted): Promise<void> {
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
-  if (reservation) gateway.inFlight.set(exchange.id, reservation);
+  const relayed = relay(prepared);
+  const end = (code: Refusal["code"], message: string) => endEarly(exchange, admissible, relayed, code, message);
+  gateway.inFlight.set(exchange.id, { subject: admissible.subject, reservation, end });
   try {
-    const outcome = await relay(prepared);
+    const outcome = await relayed.outcome;
     answerFailure(exchange, outcome);
     if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
   }
+}
+
+async function endEarly(exchange: Exchange, admissible: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
+  if (!admissible.call.stream) return;
+  const inputTokens = (await countedInput(admissible)) ?? 0;
+  relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
 }
 
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
@@ -108,8 +127,11 @@ async function prepare(
   decision: Admitted,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
-  const { call, provider, model, caller } = admissible;
+  const { call, provider, model, caller, subject } = admissible;
   try {
+    // It may have been switched off while the call was admitted.
+    const off = gateway.budgets.switchedOff(subject);
+    if (off !== undefined) throw new PurserError("switched_off", off);
     return {
       upstream: gateway.upstream,
       request: {

@@ -1,9 +1,9 @@
-import { type Budget, formatAmount, type Limit, rungText, shareText } from "@purser/core";
+import { type Budget, formatAmount, type Limit, rungText, type Selector, shareText } from "@purser/core";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
   const { limits, per, request, ladder, mode, onStoreFailure, owner } = budget;
-  const who = capitalized(selectionPhrase(budget));
+  const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
   const zone = limits.some(({ window }) => window.kind === "calendar" && window.period !== "minute") ? ` (${budget.timezone})` : "";
@@ -19,7 +19,8 @@ export function budgetSentence(budget: Budget): string {
     .join(" ");
 }
 
-function selectionPhrase({ selector }: Budget): string {
+/** `calls with feature chatbot and model gpt-4o or o3`: what a selector is for. */
+export function selectionPhrase(selector: Selector): string {
   const parts = Object.entries(selector).map(([path, wanted]) => `${path.replace(/^tag\./, "")} ${joined([wanted ?? []].flat(), "or")}`);
   return parts.length === 0 ? "all calls" : `calls with ${joined(parts, "and")}`;
 }

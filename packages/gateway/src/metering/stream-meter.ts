@@ -1,5 +1,5 @@
 import type { ServiceTier, Usage } from "@purser/core";
-import type { AnswerPart, Dialect, RawUsage } from "../dialects/dialect.ts";
+import type { AnswerPart, Dialect, PassedStream, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
 export type PartReader = Pick<Dialect, "readPart" | "readText" | "readUsage">;
@@ -17,6 +17,9 @@ const NULL_USAGE = Buffer.from(',"usage":null');
 const NO_USAGE = Buffer.from('"usage":null');
 const NO_END = Buffer.from('"finish_reason":null');
 const DATA = Buffer.from("data:");
+const COLON = 0x3a;
+/** Takes the place of an event of which only the name has passed. */
+const PING = 'event: ping\ndata: {"type":"ping"}\n\n';
 /** Ends of streams are announced in short lines; longer lines are content. */
 const SHORT_LINE = 64;
 /** Content is counted only when this much is waiting, or when the provider reported no usage in the end. */
@@ -25,8 +28,8 @@ const UNCOUNTED_MOST = 64 * 1024;
 const LINE_MOST = 16 * 1024 * 1024;
 
 /**
- * Reads usage out of server-sent events as they flow. Bytes are handed on in the call in which they came;
- * only lines that can matter are decoded, and no more than one unfinished line is kept.
+ * Reads usage out of server-sent events as they flow. Lines are handed on in the call in which they are whole, so that a stream can be ended
+ * behind any of them; only lines that can matter are decoded, and no more than one unfinished line is kept.
  */
 export class StreamMeter {
   readonly #reader: PartReader;
@@ -40,6 +43,10 @@ export class StreamMeter {
   #usage: RawUsage | undefined;
   #service: ServiceTier | undefined;
   #isComplete = false;
+  /** The last event that said anything, and what of it has passed: all of it, or a line that more belongs to. */
+  #last: Buffer | undefined;
+  #open: "nothing" | "a name" | "an event" = "nothing";
+  #isUnread = false;
 
   /** `hidesUsage`: the client did not ask for usage in the stream, so what only we asked for is taken out again. */
   constructor(reader: PartReader, counter: TextCounter, { hidesUsage }: { readonly hidesUsage: boolean }) {
@@ -65,18 +72,15 @@ export class StreamMeter {
 
   /** Takes bytes as they came and returns what the client is to get of them. */
   write(chunk: Buffer): readonly Buffer[] {
+    if (this.#isUnread) return [chunk];
     const lastNewline = chunk.lastIndexOf(NEWLINE);
-    if (lastNewline < 0) {
-      this.#keep(chunk);
-      return this.#hidesUsage ? [] : [chunk];
-    }
+    if (lastNewline < 0) return this.#keep(chunk) ? [] : this.#giveUp();
     const whole = chunk.subarray(0, lastNewline + 1);
     const lines = this.#unfinishedBytes === 0 ? whole : Buffer.concat([...this.#unfinished, whole]);
     this.#unfinished = [];
     this.#unfinishedBytes = 0;
     if (lastNewline + 1 < chunk.length) this.#keep(chunk.subarray(lastNewline + 1));
-    const shown = this.#readLines(lines);
-    return this.#hidesUsage ? shown : [chunk];
+    return this.#readLines(lines);
   }
 
   /** The last line, where the stream ended without a newline. */
@@ -85,8 +89,13 @@ export class StreamMeter {
     const rest = Buffer.concat(this.#unfinished);
     this.#unfinished = [];
     this.#unfinishedBytes = 0;
-    const shown = this.#readLines(rest);
-    return this.#hidesUsage ? shown : [];
+    return this.#readLines(rest);
+  }
+
+  /** What has passed of a stream that ends here, before its time. */
+  cut(): PassedStream {
+    const gap = this.#open === "nothing" ? "" : this.#open === "a name" ? PING : "\n";
+    return { last: this.#last && parsedData(this.#last), gap, usage: this.usage, outputTokens: this.outputTokens() };
   }
 
   /** How many tokens of text passed, counted by us. */
@@ -95,10 +104,19 @@ export class StreamMeter {
     return this.#counter.tokens();
   }
 
-  #keep(bytes: Buffer): void {
-    if (this.#unfinishedBytes > LINE_MOST) return;
+  /** Whether the line can still be an event. */
+  #keep(bytes: Buffer): boolean {
     this.#unfinished.push(bytes);
     this.#unfinishedBytes += bytes.length;
+    return this.#unfinishedBytes <= LINE_MOST;
+  }
+
+  #giveUp(): readonly Buffer[] {
+    const kept = this.#unfinished;
+    this.#unfinished = [];
+    this.#unfinishedBytes = 0;
+    this.#isUnread = true;
+    return kept;
   }
 
   /** Reads complete lines. Where usage is hidden, returns what is left to show; the search for usage never starts over. */
@@ -129,9 +147,14 @@ export class StreamMeter {
     if (isBlank) {
       const isHidden = this.#skipsBlank;
       this.#skipsBlank = false;
+      this.#open = "nothing";
       return isHidden;
     }
-    if (line.length < 5 || line.compare(DATA, 0, 5, 0, 5) !== 0) return false;
+    if (line.length < 5 || line.compare(DATA, 0, 5, 0, 5) !== 0) {
+      if (line[0] !== COLON && this.#open === "nothing") this.#open = "a name";
+      return false;
+    }
+    this.#open = "an event";
     if (line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
       this.#addUncounted(line);
       return false;
@@ -150,7 +173,8 @@ export class StreamMeter {
       this.#addUncounted(line);
       return false;
     }
-    const { usage, service, isEnd, isOnlyUsage } = part;
+    const { usage, service, isEnd, isOnlyUsage, isSilent } = part;
+    if (isSilent) return false;
     if (usage) this.#usage = completed(this.#usage ?? {}, usage);
     this.#service = service ?? this.#service;
     if (isEnd) this.#isComplete = true;
@@ -179,6 +203,7 @@ export class StreamMeter {
   }
 
   #addUncounted(line: Buffer): void {
+    this.#last = line;
     this.#uncounted.push(line);
     this.#uncountedBytes += line.length;
     if (this.#uncountedBytes > UNCOUNTED_MOST) this.#count();
@@ -198,6 +223,14 @@ function completed(before: RawUsage, after: RawUsage): RawUsage {
   for (const [field, value] of Object.entries(after))
     if ((value !== null && value !== 0) || usage[field] === undefined) usage[field] = value;
   return usage;
+}
+
+function parsedData(line: Buffer): unknown {
+  try {
+    return JSON.parse(line.toString("utf8", 5));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether an event's only usage is null and it goes on. */

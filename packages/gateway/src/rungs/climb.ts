@@ -92,7 +92,7 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
   return best;
 }
 
-/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format. */
+/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format, or it is switched off. */
 function callTo(gateway: Gateway, { dialect, call, caller }: RoutedCall, name: string): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
@@ -102,7 +102,8 @@ function callTo(gateway: Gateway, { dialect, call, caller }: RoutedCall, name: s
   const { prices, config } = gateway;
   const { subject, key } = caller;
   const terms = { dialect, call: other, provider: provider.name, model, subject, key, prices, defaultMaxOutput: config.defaultMaxOutput };
-  return { ...budgetedCall(terms), caller, provider };
+  const routed = { ...budgetedCall(terms), caller, provider };
+  return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
 
 /** Whether the model can surely not read the call. */
