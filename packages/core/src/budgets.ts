@@ -3,7 +3,7 @@ import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
-import type { Balance, Decision, Denial } from "./domain/decision.ts";
+import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { Counter, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
@@ -41,6 +41,8 @@ export interface BudgetsOptions {
   readonly now?: () => number;
   /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
   readonly timers?: Timers;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
@@ -68,6 +70,8 @@ export class Budgets implements PriceSource {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff: (subject: Subject) => string | undefined;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #waiting: WaitingCalls;
@@ -80,11 +84,13 @@ export class Budgets implements PriceSource {
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
 
-  constructor({ store, now = Date.now, timers = TIMERS, onError = () => undefined, ...configuration }: BudgetsOptions) {
+  constructor(options: BudgetsOptions) {
+    const { store, now = Date.now, timers = TIMERS, onError = () => undefined, switchedOff = NEVER, ...configuration } = options;
     this.#store = store;
     this.#now = now;
     this.#waiting = new WaitingCalls(timers);
     this.#onError = onError;
+    this.switchedOff = switchedOff;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -115,6 +121,8 @@ export class Budgets implements PriceSource {
    * waits for its turn first; it rejects with the reason of its signal, where that is aborted meanwhile.
    */
   async reserve(call: Call): Promise<Decision> {
+    const off = this.switchedOff(call.subject);
+    if (off !== undefined) return this.refuse(call, "switched_off", off);
     const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
     const { decision, admission } = leaky.length > 0 ? await this.#attemptInTurn(call, leaky) : await this.#attempt(call);
     if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
@@ -151,11 +159,14 @@ export class Budgets implements PriceSource {
 
   /** Refuses a call by a rung of a ladder, and writes it down. */
   block(call: Call, active: ActiveRung): Extract<Decision, { outcome: "denied" }> {
-    const { balance } = active;
-    const message = describeBlock(active);
-    const denial: Denial = { reason: "budget_exhausted", balance, asked: undefined, retryAfterMs: undefined, message };
+    return this.refuse(call, "budget_exhausted", describeBlock(active), active.balance);
+  }
+
+  /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
+  refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
+    const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
     this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
-    return { outcome: "denied", denial, balances: [balance] };
+    return { outcome: "denied", denial, balances: balance ? [balance] : [] };
   }
 
   /** Calls of one leaky bucket ask one after the other, so that none is overtaken; the first of them asks again until it fits. */
@@ -351,6 +362,7 @@ export class Budgets implements PriceSource {
   }
 }
 
+const NEVER = () => undefined;
 /** What was decided about a call, and what is known about that. */
 interface Attempt {
   readonly decision: Decision;

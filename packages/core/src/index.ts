@@ -23,6 +23,7 @@ export {
   ATTRIBUTES,
   type Attribute,
   compilePattern,
+  compileSelector,
   isSubjectPath,
   type Selector,
   type Subject,

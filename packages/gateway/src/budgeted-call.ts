@@ -171,7 +171,7 @@ async function estimatedUsage(
   reservation: Reservation,
   { usage, outputTokens }: Outcome & { kind: "answered" },
 ): Promise<Usage> {
-  const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
+  const inputTokens = usage?.inputTokens || ((await countedInput({ dialect, call, model })) ?? reservation.inputTokens);
   return { ...toolsMost(call), ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
 }
 
@@ -196,8 +196,12 @@ async function countInput(dialect: Dialect, call: ModelCall, model: string, limi
   return countTokens(model, dialect.countable(call), limit);
 }
 
-/** Nothing where the body is one that a provider may read and we cannot. */
-async function countedInput(dialect: Dialect, call: ModelCall, model: string): Promise<number | undefined> {
+/** The exact size of a call's input. Nothing where the body is one that a provider may read and we cannot. */
+export async function countedInput({
+  dialect,
+  call,
+  model,
+}: Pick<BudgetedCall, "dialect" | "call" | "model">): Promise<number | undefined> {
   try {
     return await countTokens(model, dialect.countable(call));
   } catch (error) {

@@ -7,11 +7,21 @@ import {
   PurserError,
   type Reservation,
   type ServiceTier,
+  type Subject,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { readBytes, turnFor } from "./body.ts";
-import { type Admitted, admittedBody, budgetedCall, callOf, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import {
+  type Admitted,
+  admittedBody,
+  budgetedCall,
+  callOf,
+  countedInput,
+  denialMessage,
+  reserveCall,
+  settleCall,
+} from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -22,7 +32,7 @@ import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
-import { type RelayOptions, relay } from "./relay.ts";
+import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
@@ -35,11 +45,19 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
-  /** Reservations whose calls are in flight, so that their leases are renewed. */
-  readonly inFlight: Map<string, Reservation>;
+  /** Calls in flight: their leases are renewed, and they can be ended before their time. */
+  readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
   newId(): string;
   onError(error: unknown): void;
+}
+
+export interface CallInFlight {
+  readonly subject: Subject;
+  /** None where the call goes uncounted. */
+  readonly reservation: Reservation | undefined;
+  /** Ends its stream as if its output cap had been reached; what has not begun is refused with a code and a message. A whole answer comes. */
+  end(code: Refusal["code"], message: string): Promise<void>;
 }
 
 /** One request and what is known about it so far. */
@@ -60,6 +78,9 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined);
     const { call, waitMs, end } = await climb(gateway, routed);
+    const off = gateway.budgets.switchedOff(call.subject);
+    if (off !== undefined)
+      return refuseDenied(exchange, call, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off), undefined);
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
     const decision = await reserveCall(gateway.budgets, exchange.id, call);
@@ -94,15 +115,23 @@ async function readRouted(gateway: Gateway, { request, dialect, names }: Exchang
 async function send(gateway: Gateway, exchange: Exchange, routed: RoutedCall, decision: Admitted | undefined): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, routed, decision, reservation);
-  if (reservation) gateway.inFlight.set(exchange.id, reservation);
+  const relayed = relay(prepared);
+  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
+  gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
   try {
-    const outcome = await relay(prepared);
+    const outcome = await relayed.outcome;
     answerFailure(exchange, outcome);
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
   }
+}
+
+async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
+  if (!routed.call.stream) return;
+  const inputTokens = (await countedInput(routed)) ?? 0;
+  relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
 }
 
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
@@ -114,8 +143,11 @@ async function prepare(
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
   const { id, request, response, dialect } = exchange;
-  const { call, provider, model, sentAs, caller, names } = routed;
+  const { call, provider, model, sentAs, caller, names, subject } = routed;
   try {
+    // It may have been switched off while the call was admitted.
+    const off = gateway.budgets.switchedOff(subject);
+    if (off !== undefined) throw new PurserError("switched_off", off);
     return {
       upstream: gateway.upstream,
       request: {

@@ -15,6 +15,8 @@ export type DenialReason =
   | "request_too_large"
   | "model_not_allowed"
   | "model_unpriced"
+  /** Whoever runs this took what the call is for out of service. */
+  | "switched_off"
   | "store_unavailable";
 
 /** One limit as it stands for one subject. Amounts are integers; money is in nano-dollars. */

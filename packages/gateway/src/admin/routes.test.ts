@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard, type Store } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
+import { openSwitches } from "../switches/switches.ts";
 import type { Admin, AdminResponse } from "./admin.ts";
 import { OPENAPI } from "./openapi.ts";
 import { ADMIN_ROUTES, createAdmin } from "./routes.ts";
@@ -64,7 +65,14 @@ describe("the admin API", () => {
         defineBudget({ name: "trial", mode: "observe", limits: ["10 tokens / day"] }),
       ],
     });
-    admin = createAdmin({ budgets, store, prices, keys: await openKeys(directory), now: () => NOW });
+    admin = createAdmin({
+      budgets,
+      store,
+      prices,
+      keys: await openKeys(directory),
+      switches: await openSwitches(directory),
+      now: () => NOW,
+    });
     await settledCall("req_1");
     await call("req_2");
     await call("req_3", 1_900);

@@ -1,6 +1,7 @@
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
+import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
@@ -8,11 +9,13 @@ import { readAskedCall, readAuthorization, readExtension, readRelease, readRepor
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
+import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 
 export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
+  readonly switches: Switches;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -28,7 +31,7 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -38,6 +41,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
+  { method: "GET", path: "/api/switches", run: listSwitches },
+  { method: "POST", path: "/api/switches", run: throwSwitch },
+  { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
     method: "POST",
@@ -60,8 +66,8 @@ export const ADMIN_ROUTES: readonly Route[] = [
 ];
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ budgets, store, keys, prices, decisions, now = Date.now }: AdminOptions): Admin {
-  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }), ...(decisions && { decisions }) };
+export function createAdmin({ now = Date.now, ...options }: AdminOptions): Admin {
+  const parts: Parts = { ...options, now };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -151,6 +157,21 @@ async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<
 async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
   if (await keys.revoke(id)) return ok({ id, revoked: true });
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
+}
+
+async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  const all = switches.list().map((one) => switchJson(one, now()));
+  return ok({ data: query.get("all") === "true" ? all : all.filter(({ in_force }) => in_force) });
+}
+
+async function throwSwitch({ switches, now }: Parts, { body, subject }: AdminRequest): Promise<AdminResponse> {
+  return { status: 201, body: switchJson(await switches.off(readNewSwitch(body, subject?.key, now())), now()) };
+}
+
+async function endSwitch({ switches, now }: Parts, { query, subject }: AdminRequest, id: string): Promise<AdminResponse> {
+  const ended = await switches.on(id, readSwitchEnd(query, subject?.key));
+  if (ended) return ok(switchJson(ended, now()));
+  return problem(404, "switch_unknown", `No switch "${id}" is in force. \`GET /api/switches\` lists those that are.`);
 }
 
 /** For gateways that ask in headers and read headers only. */

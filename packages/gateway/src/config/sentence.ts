@@ -8,6 +8,7 @@ import {
   type Limit,
   type LimitException,
   rungText,
+  type Selector,
   shareText,
   type WindowStart,
 } from "@purser/core";
@@ -15,7 +16,7 @@ import {
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
   const { limits, exceptions, per, request, ladder, mode, onStoreFailure, owner } = budget;
-  const who = capitalized(selectionPhrase(budget));
+  const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
   const zone = limits.some(({ window }) => window.kind === "calendar" && window.period !== "minute") ? ` (${budget.timezone})` : "";
@@ -52,10 +53,11 @@ function startPhrase(start: WindowStart): string {
 
 function exceptionSentence({ selector, limits, until }: LimitException, { timezone }: Budget): string {
   const end = until === Number.POSITIVE_INFINITY ? "" : `, until ${formatInstant(until, timezone)}`;
-  return `${capitalized(selectionPhrase({ selector }))} may use ${joined([...limits.values()].map(limitPhrase), "and")} instead${end}.`;
+  return `${capitalized(selectionPhrase(selector))} may use ${joined([...limits.values()].map(limitPhrase), "and")} instead${end}.`;
 }
 
-function selectionPhrase({ selector }: Pick<Budget, "selector">): string {
+/** `calls with feature chatbot and model gpt-4o or o3`: what a selector is for. */
+export function selectionPhrase(selector: Selector): string {
   const parts = Object.entries(selector).map(([path, wanted]) => `${path.replace(/^tag\./, "")} ${joined([wanted ?? []].flat(), "or")}`);
   return parts.length === 0 ? "all calls" : `calls with ${joined(parts, "and")}`;
 }

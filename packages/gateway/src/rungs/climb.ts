@@ -103,7 +103,7 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
 /** What formats call the model that their path names. */
 const MODEL_IN_PATH = ["model", "deployment"];
 
-/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format. */
+/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format, or it is switched off. */
 function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
@@ -117,7 +117,8 @@ function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, 
   const { subject, key } = caller;
   const other = dialect.readCall(body, otherNames);
   const terms = { dialect, call: other, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
-  return { ...budgetedCall(terms), caller, provider, names: otherNames };
+  const routed = { ...budgetedCall(terms), caller, provider, names: otherNames };
+  return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
 
 /** Whether the model can surely not read the call. */

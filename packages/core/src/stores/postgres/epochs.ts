@@ -155,7 +155,10 @@ const BEGIN_EPOCH = `
   RETURNING id, epoch`;
 
 /** Whether a journal has the last entry of an epoch. An epoch without entries is continued by any. */
-async function isContinued({ last_seq, last_at, last_kind, last_reservation }: EpochRow, journal: Pick<Store, "entries">): Promise<boolean> {
+async function isContinued(
+  { last_seq, last_at, last_kind, last_reservation }: EpochRow,
+  journal: Pick<Store, "entries">,
+): Promise<boolean> {
   const lastSeq = Number(last_seq);
   if (lastSeq === 0) return true;
   const entry = await entryAt(journal, lastSeq);

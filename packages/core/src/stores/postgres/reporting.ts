@@ -31,7 +31,11 @@ export async function readReport(database: Database, query: ReportQuery): Promis
 
 const COLUMNS = REPORT_AMOUNTS.map((amount) => [amount, amountColumn(amount)] as const);
 
-function reportRow(row: Readonly<Record<string, string | number | null>>, { by = [] }: ReportQuery, steps: readonly ReportSpan[]): ReportRow {
+function reportRow(
+  row: Readonly<Record<string, string | number | null>>,
+  { by = [] }: ReportQuery,
+  steps: readonly ReportSpan[],
+): ReportRow {
   const { from, to } = steps[Number(row.step) - 1] as ReportSpan;
   const values = by.map((_, i) => (row[`value_${i}`] ?? undefined) as string | undefined);
   const amounts: Partial<Record<keyof ReportAmounts, number>> = {};

@@ -4,6 +4,7 @@ import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
+import { writeEnd } from "./write-end.ts";
 
 /** OpenAI's chat completions, and all who speak them. */
 export const openaiChat: Dialect = {
@@ -22,6 +23,7 @@ export const openaiChat: Dialect = {
   readUsage,
   readText,
   writeError,
+  writeEnd,
   turns,
   usesCache,
   writeAnswer,
