@@ -93,9 +93,22 @@ export function denialMessage({ unseenTokens }: BudgetedCall, { reason, message 
 
 const ABOUT_SIZE: ReadonlySet<DenialReason> = new Set<DenialReason>(["request_too_large", "budget_exhausted", "budget_busy"]);
 
-/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-export function reserveCall(budgets: Budgets, id: string, budgeted: BudgetedCall): Promise<Decision> {
-  return budgets.reserve(callOf(id, budgeted));
+/**
+ * Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. Only a call that has to wait
+ * asks for the signal that ends when its caller goes away.
+ */
+export function reserveCall(
+  budgets: Budgets,
+  id: string,
+  budgeted: BudgetedCall,
+  signal: () => AbortSignal | undefined,
+): Promise<Decision> {
+  return budgets.reserve({
+    ...callOf(id, budgeted),
+    get signal() {
+      return signal();
+    },
+  });
 }
 
 /** What a call asks of its budgets. */

@@ -79,7 +79,7 @@ export function createFetch(options: FetchOptions): Fetch {
         unseenInput: options.unseenInput,
       });
       if (dialect.isFree) return await sendAdmitted(exchange, budgeted, undefined);
-      const decision = await reserveCall(budgets, exchange.id, budgeted);
+      const decision = await reserveCall(budgets, exchange.id, budgeted, () => signal);
       return decision.outcome === "denied"
         ? refuseDenied(exchange, decision, denialMessage(budgeted, decision.denial))
         : await sendAdmitted(exchange, budgeted, decision);

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as wait } from "node:timers/promises";
 import {
   type Budgets,
   costOf,
@@ -82,13 +83,23 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (off !== undefined)
       return refuseDenied(exchange, call, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off), undefined);
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
-    if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
-    const decision = await reserveCall(gateway.budgets, exchange.id, call);
+    if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
+    const decision = await reserveCall(gateway.budgets, exchange.id, call, () => callerGone(response));
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+const CALLER_GONE = new Error("The caller went away before its call was admitted.");
+
+/** Aborted when the caller's connection closes. */
+function callerGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort(CALLER_GONE);
+  else response.once("close", () => gone.abort(CALLER_GONE));
+  return gone.signal;
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
@@ -236,21 +247,6 @@ function headerText(text: string): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
-/** Keeps a call waiting while its client does. Nothing is held meanwhile. */
-function clientWaits({ response }: Exchange, waitMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const left = () => {
-      clearTimeout(timer);
-      resolve(false);
-    };
-    const timer = setTimeout(() => {
-      response.off("close", left);
-      resolve(!response.destroyed);
-    }, waitMs);
-    response.once("close", left);
-  });
-}
-
 /** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
 function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision & { outcome: "denied" }, text: string | undefined): void {
   const { id, request, response, dialect } = exchange;
@@ -268,6 +264,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
+  if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

@@ -4,6 +4,7 @@ import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
 import { env } from "./commands/env.ts";
 import { explain } from "./commands/explain.ts";
+import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   run,
   budgets,
+  grant,
   explain,
   keys,
   env,
