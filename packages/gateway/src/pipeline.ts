@@ -10,7 +10,7 @@ import {
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { readBytes } from "./body.ts";
+import type { BodyRoom } from "./body-room.ts";
 import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
@@ -31,6 +31,7 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
+  readonly bodies: BodyRoom;
   /** Reservations whose calls are in flight, so that their leases are renewed. */
   readonly inFlight: Map<string, Reservation>;
   identify(request: IncomingMessage): Identified;
@@ -66,11 +67,11 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readAdmissible(gateway: Gateway, { request, dialect }: Exchange): Promise<Admissible> {
+async function readAdmissible(gateway: Gateway, { request, response, dialect }: Exchange): Promise<Admissible> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)));
+  const call = dialect.readCall(readJsonBody(await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes)));
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model } = route;
