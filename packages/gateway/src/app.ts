@@ -7,6 +7,7 @@ import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
+import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -28,6 +29,8 @@ export interface StartOptions {
   readonly store?: Store;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
+  /** The room for bodies in memory; a part of the machine's where it is left out. */
+  readonly bodies?: BodyRoom;
 }
 
 /** A gateway that listens. */
@@ -52,7 +55,7 @@ const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store: given, requestTimeoutMs } = options;
+  const { config, onNotice = () => undefined, store: given, requestTimeoutMs, bodies = new BodyRoom() } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
@@ -73,6 +76,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     prices,
     upstream,
     route: createRouter(config),
+    bodies,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),

@@ -12,7 +12,8 @@ import {
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { readBytes, turnFor } from "./body.ts";
+import { turnFor } from "./body.ts";
+import type { BodyRoom } from "./body-room.ts";
 import {
   type Admitted,
   admittedBody,
@@ -46,6 +47,7 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
+  readonly bodies: BodyRoom;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -103,11 +105,11 @@ function callerGone(response: ServerResponse): AbortSignal {
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readRouted(gateway: Gateway, { request, dialect, names }: Exchange): Promise<RoutedCall> {
+async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  const bytes = await readBytes(request, gateway.config.server.maxBodyBytes);
+  const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { BodyRoom } from "../body-room.ts";
 import { FORMATS, type Format, JSON_HEADERS, type Json, PLAIN_CALL, post } from "./calls.ts";
-import { chatEvent, type RawProvider, STREAM_HEADERS, startRawProvider } from "./raw-provider.ts";
-import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
+import { answerChat, chatEvent, type RawProvider, STREAM_HEADERS, startRawProvider } from "./raw-provider.ts";
+import { eventually, PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 
 const MODEL = '"model":"m","max_tokens":100';
 const MESSAGES = '"messages":[{"role":"user","content":"Ahoy"}]';
@@ -418,6 +419,28 @@ describe("callers who want to be somebody else", () => {
     assert.doesNotMatch(rawHeaders.join("\n"), /theirs|cookie|session=1|10\.0\.0\.1|x-purser|gzip|fieldmask|if-none-match/i);
     assert.deepEqual([headers["openai-organization"], headers.authorization], ["org-ours", "Bearer provider-secret"]);
     assert.equal(headers["x-stainless-lang"], "js");
+  });
+
+  test("bodies have only so much room in memory, and it is free again when their answers are over", async (context) => {
+    const provider = await startRawProvider(context);
+    const bodies = new BodyRoom(1_000_000);
+    const stand = await startStand(context, { config: `${providersAt(provider.url)}\n${PRICES}`, bodies });
+    const large = { ...PLAIN_CALL, messages: [{ role: "user", content: "a".repeat(700_000) }] };
+    let finish = () => {};
+    provider.answer = (response, received) => {
+      finish = () => void answerChat()(response, received);
+    };
+    const first = post(`${stand.url}/v1/chat/completions`, large);
+    await eventually("the first call", () => provider.received[0]);
+    const second = await post(`${stand.url}/v1/chat/completions`, large);
+    assert.deepEqual([second.status, second.headers.get("retry-after"), second.json.error.code], [429, "1", "rate_limit_exceeded"]);
+    finish();
+    assert.equal((await first).status, 200);
+    provider.answer = answerChat();
+    await eventually(
+      "the room to be free",
+      async () => (await post(`${stand.url}/v1/chat/completions`, large)).status === 200 || undefined,
+    );
   });
 
   test("garbage behind a call does not get into an answer that has begun", async (context) => {

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { createMemoryStore, type Entry, type EntryKind, type Store } from "@purser/core";
 import { type RunningGateway, startGateway } from "../app.ts";
+import type { BodyRoom } from "../body-room.ts";
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 
@@ -31,6 +32,7 @@ export interface StandOptions {
   readonly config: string;
   readonly server?: string;
   readonly requestTimeoutMs?: number;
+  readonly bodies?: BodyRoom;
   /** Changes what the file cannot say. */
   readonly adjust?: (config: Config) => Config;
   /** Balances in memory, or on disk as an operator has them. */
@@ -56,7 +58,7 @@ function same(config: Config): Config {
 /** Starts a gateway that ends with the test. */
 export async function startStand(
   context: TestContext,
-  { config, server = "", adjust = same, requestTimeoutMs, store = "memory" }: StandOptions,
+  { config, server = "", adjust = same, requestTimeoutMs, bodies, store = "memory" }: StandOptions,
 ): Promise<Stand> {
   const directory = await mkdtemp(join(tmpdir(), "purser-conformance-"));
   const notices: string[] = [];
@@ -65,6 +67,7 @@ export async function startStand(
     onNotice: (notice) => notices.push(notice),
     ...(store === "memory" && { store: createMemoryStore() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+    ...(bodies && { bodies }),
   });
   let isClosed = false;
   const close = gateway.close.bind(gateway);
