@@ -154,7 +154,7 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
     else if (outcome.usage?.inputTokens && (outcome.usage.outputTokens || !dialect.hasOutput))
-      await budgets.settle(reservation, { ...(dialect.hidesToolCalls && toolsMost(call)), ...outcome.usage }, "confirmed", outcome.service);
+      await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service);
     // Of a model that thinks unseen the visible part may be the smallest.
     else if (!outcome.isWhole && call.hidesReasoning)
       await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
@@ -172,6 +172,12 @@ const PERHAPS_MADE: ReadonlySet<number> = new Set([408, 499, 504, 520, 521, 522,
 
 function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall): Usage {
   return { inputTokens, outputTokens: outputTokens * call.copies, ...toolsMost(call) };
+}
+
+/** Usage with the tools that were used: where nobody says how often, all that the call allows. */
+function withTools({ hidesToolCalls }: Dialect, call: ModelCall, { toolCalls, ...usage }: Usage): Usage {
+  const used = toolCalls ?? (hidesToolCalls ? call.toolCalls : {});
+  return Object.keys(used).length > 0 ? { ...usage, toolCalls: used } : usage;
 }
 
 /** The tools of a call of which nobody says how often they were used. */

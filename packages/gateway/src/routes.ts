@@ -2,6 +2,7 @@ import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-me
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
+import { geminiInteractions } from "./dialects/gemini-interactions/index.ts";
 import { ollamaChat } from "./dialects/ollama-chat/index.ts";
 import { ollamaEmbeddings } from "./dialects/ollama-embeddings/index.ts";
 import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
@@ -9,7 +10,7 @@ import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
-import { openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
+import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
 
 /** A call by its path: the format that it is in, and what the path names. */
@@ -18,12 +19,12 @@ export interface FoundCall {
   readonly names: PathNames;
 }
 
-const OPENAI = [openaiChat, openaiResponses, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+const OPENAI = [openaiChat, openaiResponses, openaiCompaction, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
 /** Azure's calls that name a deployment in their path, and have a date in their query. */
 const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
-const AZURE_DATED = [openaiResponses, openaiInputTokens];
+const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
-const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiEmbedding, geminiEmbeddings];
+const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
 export const CALLS: ReadonlyMap<string, Dialect> = new Map([
@@ -65,7 +66,7 @@ export function findCallAt(path: string): FoundCall | undefined {
 /** Why what clients also ask for is not there, for those routes where that is not plain. */
 const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
   {
-    path: /^(\/v1)?\/responses\/./,
+    path: /^(\/v1)?\/responses\/.|\/interactions\/./,
     why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
   },
   { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },

@@ -271,4 +271,35 @@ describe("gemini: what is peculiar to it", () => {
     assert.ok((charge.usage.inputTokens ?? 0) > 0 && (charge.cost ?? 0) > 0);
     await stand.checkBooks();
   });
+
+  test("interactions are charged with their searches; what nobody can bound is refused", async (context) => {
+    const { stand, provider } = await startScene(context);
+    const usage = {
+      total_input_tokens: 22,
+      total_tool_use_tokens: 129,
+      total_output_tokens: 30,
+      total_thought_tokens: 70,
+      total_cached_tokens: 0,
+    };
+    const steps = [
+      { type: "google_search_call", arguments: { queries: ["a", "b"] } },
+      { type: "model_output", content: [{ type: "text", text: "Aye." }] },
+    ];
+    provider.answer = (response) => writeJson(response, 200, { object: "interaction", status: "completed", model: MODEL, usage, steps });
+    const call = (more: object) =>
+      post(`${stand.url}/v1beta/interactions`, { model: MODEL, input: "Ahoy", generation_config: { max_output_tokens: 100 }, ...more });
+    assert.equal((await call({ tools: [{ type: "google_search" }] })).status, 200);
+    const [{ charge } = assert.fail()] = await stand.entries(1, "settled");
+    assert.deepEqual(charge.usage, { inputTokens: 151, outputTokens: 100, reasoningOutputTokens: 70, toolCalls: { web_search: 1 } });
+    assert.equal(charge.cost, 151 * 300 + 100 * 2_500 + 35_000_000);
+    assert.equal((await call({ previous_interaction_id: "v1_0" })).status, 200);
+    assert.ok(((await stand.entries(2, "reserved"))[1]?.detail.inputTokens ?? 0) >= 1_048_576);
+    for (const wrong of [{ background: true }, { agent: "deep-research" }, { input: null }, { model: undefined }])
+      assert.equal((await call(wrong)).status, 400, JSON.stringify(wrong));
+    const { status, json } = await readAnswer(await fetch(`${stand.url}/v1beta/interactions/v1_1`));
+    assert.equal(status, 404);
+    assert.match(json.error.message, /stored/);
+    assert.equal(provider.received.length, 2);
+    await stand.checkBooks();
+  });
 });

@@ -173,6 +173,19 @@ describe("responses: what is peculiar to them", () => {
     await scene.stand.checkBooks();
   });
 
+  test("a conversation that is made short is held with all that the model can write: no cap can be sent", async (context) => {
+    const scene = await startScene(context);
+    const compact = ({ stand }: Scene) => post(`${stand.url}/v1/responses/compact`, { model: MODEL, input: "Ahoy" });
+    assert.equal((await compact(scene)).status, 200);
+    const [{ detail } = assert.fail()] = await scene.stand.entries(1, "reserved");
+    assert.equal(detail.outputTokens, 16_384);
+    assert.deepEqual(JSON.parse(scene.provider.received[0]?.body ?? ""), { model: MODEL, input: "Ahoy" });
+    assert.equal((await lastCall(scene)).cost, tokensCost);
+    const tight = await startScene(context, "limits: [10k output tokens], min_output: 1");
+    assert.equal((await compact(tight)).status, 413);
+    assert.equal(tight.provider.received.length, 0);
+  });
+
   test("a client learns how its input is counted without being charged, and cannot read what is stored", async (context) => {
     const { stand, provider } = await startScene(context, "limits: [$0]");
     provider.answer = (response) => writeJson(response, 200, { object: "response.input_tokens", input_tokens: 7 });

@@ -68,6 +68,12 @@ const RESPONSES: Sample = {
   refusal: openaiRefusal,
 };
 
+const COMPACTION: Sample = {
+  call: (input) => ({ model: "m", input }),
+  answer: (usage) => ({ ...responseAnswer("Aye.", usage), object: "response.compaction" }),
+  refusal: openaiRefusal,
+};
+
 const INPUT_TOKENS: Sample = {
   call: (input) => ({ model: "m", input }),
   answer: ({ input }) => ({ object: "response.input_tokens", input_tokens: input }),
@@ -157,6 +163,32 @@ const GEMINI_EMBEDDINGS: Sample = {
   refusal: GEMINI.refusal,
 };
 
+const interaction = (usage: MockUsage) => ({
+  id: "v1_1",
+  object: "interaction",
+  status: "completed",
+  model: "m",
+  usage: { total_input_tokens: usage.input, total_output_tokens: usage.output, total_tokens: usage.input + usage.output },
+});
+
+const INTERACTIONS: Sample = {
+  call: (input) => ({ model: "m", input, generation_config: { max_output_tokens: 100 } }),
+  answer: (usage) => ({ ...interaction(usage), steps: [{ type: "model_output", content: [{ type: "text", text: "Aye." }] }] }),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      [
+        { event_type: "interaction.created", interaction: { ...interaction(usage), status: "in_progress", usage: undefined } },
+        { event_type: "step.delta", index: 0, delta: { type: "text", text: "Aye." } },
+        { event_type: "interaction.completed", interaction: interaction(usage) },
+      ]
+        .map((event) => `event: ${event.event_type}\ndata: ${JSON.stringify(event)}\n\n`)
+        .join(""),
+  },
+  capOf: (call) => call.generation_config.max_output_tokens,
+  refusal: GEMINI.refusal,
+};
+
 const line = (value: unknown) => `${JSON.stringify(value)}\n`;
 
 const OLLAMA: Sample = {
@@ -189,7 +221,9 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/chat/completions": CHAT,
   "/v1/responses": RESPONSES,
   "/responses": RESPONSES,
+  "/v1/responses/compact": COMPACTION,
   "/v1/responses/input_tokens": INPUT_TOKENS,
+  "/responses/compact": COMPACTION,
   "/responses/input_tokens": INPUT_TOKENS,
   "/v1/completions": COMPLETIONS,
   "/completions": COMPLETIONS,
@@ -199,6 +233,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/moderations": MODERATIONS,
   "/openai/v1/chat/completions": CHAT,
   "/openai/v1/responses": RESPONSES,
+  "/openai/v1/responses/compact": COMPACTION,
   "/openai/v1/responses/input_tokens": INPUT_TOKENS,
   "/openai/v1/completions": COMPLETIONS,
   "/openai/v1/embeddings": EMBEDDINGS,
@@ -207,6 +242,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/openai/deployments/{deployment}/completions": COMPLETIONS,
   "/openai/deployments/{deployment}/embeddings": EMBEDDINGS,
   "/openai/responses": RESPONSES,
+  "/openai/responses/compact": COMPACTION,
   "/openai/responses/input_tokens": INPUT_TOKENS,
   "/v1/messages": ANTHROPIC,
   "/v1/messages/count_tokens": COUNT_TOKENS,
@@ -216,6 +252,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/{version}/models/{model}:generateContent": GEMINI,
   "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
   "/{version}/models/{model}:countTokens": GEMINI_COUNT,
+  "/{version}/interactions": INTERACTIONS,
   "/{version}/models/{model}:embedContent": GEMINI_EMBEDDING,
   "/{version}/models/{model}:batchEmbedContents": GEMINI_EMBEDDINGS,
 };

@@ -7,6 +7,7 @@ import type { Usage } from "@purser/core";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { geminiContent } from "../dialects/gemini-content/index.ts";
+import { geminiInteractions } from "../dialects/gemini-interactions/index.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
 import { openaiCompletions } from "../dialects/openai-completions/index.ts";
 import { openaiResponses } from "../dialects/openai-responses/index.ts";
@@ -23,6 +24,7 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   "anthropic-messages": anthropicMessages,
   gemini: geminiContent,
   "gemini-stream": geminiContent,
+  "gemini-interactions": geminiInteractions,
 };
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
 

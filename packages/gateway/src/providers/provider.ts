@@ -2,7 +2,7 @@
 export const FAMILIES = {
   openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
-  gemini: ["gemini-content", "gemini-embeddings"],
+  gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
 } as const;
 

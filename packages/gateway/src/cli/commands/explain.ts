@@ -1,7 +1,7 @@
 import { formatAmount, formatDollars, PurserError } from "@purser/core";
 import type { CallReport } from "../../admin/call-report.ts";
 import { readConfig } from "../../config/read-config.ts";
-import { DIALECTS, type DialectName } from "../../providers/provider.ts";
+import { DIALECTS, type DialectName, dialectsOf, FAMILY_NAMES, type FamilyName } from "../../providers/provider.ts";
 import { routeModel } from "../../providers/routing.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
@@ -53,9 +53,23 @@ function explainRoute(model: string, { options }: CommandInput, { env, cwd }: Co
   });
   const text = table(
     ["Format", "Provider", "Why"],
-    routes.map(({ dialect, provider, why }) => [dialect, provider ?? "none", why]),
+    FAMILY_NAMES.flatMap((family) => routeRows(family, routes)),
   );
   return { exit: routes.some(({ provider }) => provider !== null) ? 0 : 1, text, json: { model, routes } };
+}
+
+interface ExplainedRoute {
+  readonly dialect: DialectName;
+  readonly provider: string | null;
+  readonly why: string;
+}
+
+/** The routes of one maker's formats: one row where all lead to the same place for the same reason. Reasons name the format. */
+function routeRows(family: FamilyName, routes: readonly ExplainedRoute[]): readonly (readonly string[])[] {
+  const own = routes.filter(({ dialect }) => dialectsOf(family).includes(dialect));
+  const reasons = new Set(own.map(({ dialect, provider, why }) => `${provider} ${why.replaceAll(dialect, "")}`));
+  const rows = own.map(({ dialect, provider, why }) => [dialect, provider ?? "none", why]);
+  return reasons.size > 1 ? rows : rows.slice(0, 1).map(([, ...rest]) => [family, ...rest]);
 }
 
 /** A call for people: the decision first, then what it rests on. */

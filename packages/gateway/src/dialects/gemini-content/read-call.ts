@@ -4,12 +4,12 @@ import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { bothSpellings, fieldOf, spelled } from "../gemini/fields.ts";
 import { NO_MEDIA, readMedia } from "../gemini/media.ts";
+import { chargesEachSearch } from "../gemini/searches.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";
 import { HOSTED_RESULT_TOKENS, HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { listOf, recordOf } from "../json-value.ts";
 import type { PathNames } from "../path.ts";
-import { chargesEachSearch } from "./searches.ts";
 
 export function readCall(body: JsonBody, names: PathNames, stream: boolean): ModelCall {
   requiredList(body, "contents");

@@ -1,6 +1,6 @@
 import type { AnswerPart } from "../dialect.ts";
 import { isRecord, listOf, recordOf, tokenCount } from "../json-value.ts";
-import { toolUses } from "./searches.ts";
+import { toolUses } from "./tool-uses.ts";
 
 /** Usage so far stands in every part, and the reason to end in the last. A stream without `alt=sse` is a list of parts. */
 export function readPart(part: unknown): AnswerPart {

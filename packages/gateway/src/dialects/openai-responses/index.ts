@@ -27,5 +27,13 @@ export const openaiResponses: Dialect = {
   writeAnswer,
 };
 
+/** Makes a long conversation short. It takes no cap, so that what the model can write is held. */
+export const openaiCompaction: Dialect = {
+  ...openaiResponses,
+  path: "/responses/compact",
+  readCall: (body, names) => ({ ...readCall(body, names), outputCap: undefined, outputLeast: Number.MAX_SAFE_INTEGER }),
+  writeCall: (call, { model }) => writeCall(call, { model, outputTokens: undefined }),
+};
+
 /** Counts the input of a response without making one. */
 export const openaiInputTokens: Dialect = { ...openaiResponses, path: "/responses/input_tokens", isFree: true };

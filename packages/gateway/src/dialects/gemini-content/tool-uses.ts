@@ -1,11 +1,5 @@
+import { chargesEachSearch } from "../gemini/searches.ts";
 import { isRecord, listOf, recordOf } from "../json-value.ts";
-
-/** Models before Gemini 3 are charged once for a call that searched; since then each search is (ai.google.dev/gemini-api/docs/pricing). */
-const CHARGED_ONCE = /gemini-(?:1|2)(?:\D|$)/;
-
-export function chargesEachSearch(model: unknown): boolean {
-  return !CHARGED_ONCE.test(String(model));
-}
 
 /** How often tools were used that the provider charges for. Nothing where the answer says nothing of it. */
 export function toolUses(answer: Readonly<Record<string, unknown>>): Readonly<Record<string, number>> | undefined {
