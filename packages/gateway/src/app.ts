@@ -64,7 +64,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const upstream = new Upstream();
   const prices = priceBookOf(config);
   const inFlight = new Map<string, CallInFlight>();
-  const switches = await openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
+  const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
   await budgets.adopt();

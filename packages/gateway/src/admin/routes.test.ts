@@ -76,7 +76,7 @@ describe("the admin API", () => {
       store,
       prices,
       keys: await openKeys(directory),
-      switches: await openSwitches(directory),
+      switches: openSwitches(directory),
       now: () => NOW,
     });
     await settledCall("req_1");

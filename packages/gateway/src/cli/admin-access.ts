@@ -48,7 +48,7 @@ export async function openAdminAccess(
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
   const ledger = await openLedger(config, now, purpose);
   const keys = await openKeys(config.dataDir);
-  const switches = await openSwitches(config.dataDir, { now });
+  const switches = openSwitches(config.dataDir, { now });
   const admin = createAdmin({ ...ledger, keys, switches, now });
   const close = async () => {
     keys.close();

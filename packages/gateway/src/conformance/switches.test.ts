@@ -245,7 +245,7 @@ describe("what is switched off", () => {
     const { stand, call } = await startScene(context, BEGIN);
     const stream = await openStream(`${stand.url}/v1/chat/completions`);
     const began = performance.now();
-    const elsewhere = await openSwitches(stand.directory);
+    const elsewhere = openSwitches(stand.directory);
     const { id } = await elsewhere.off({ for: { provider: "mock" }, by: "bob", why: "an outage" });
     assert.equal(dataOf(await stream.rest()).at(-1), "[DONE]");
     assert.ok(performance.now() - began < 1000, "within a second");

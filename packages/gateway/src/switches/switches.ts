@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isSubjectPath, PurserError, type Selector, type Subject } from "@purser/core";
 import { compileSwitch, describeSwitch, isInForce, type Switch, type SwitchEvent, switchesOf } from "./switch.ts";
 
@@ -30,8 +30,7 @@ const FRESH_MS = 100;
  * What is switched off, as a data folder knows it: `switches.jsonl`, one line for each thing that happened, never changed and never removed.
  * So what is in force and who did it why cannot tell two stories. Lines are appended whole: several processes may do so at the same time.
  */
-export async function openSwitches(directory: string, options: SwitchesOptions = {}): Promise<Switches> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+export function openSwitches(directory: string, options: SwitchesOptions = {}): Switches {
   return new Switches(join(directory, SWITCHES_FILE), options);
 }
 
@@ -111,6 +110,8 @@ export class Switches {
   }
 
   async #append(event: SwitchEvent): Promise<void> {
+    // Made when it is needed: who only looks leaves no folder behind.
+    await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
     const handle = await open(this.#file, "a", 0o600);
     try {
       // What a crash cut off in the middle of a line must not swallow the next one.

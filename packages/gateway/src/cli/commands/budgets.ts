@@ -31,7 +31,7 @@ export const budgets: Command = {
   async run(input, context) {
     const [verb, ...rest] = input.positionals;
     if (verb === "reset") return reset(rest, input, context);
-    if (rest.length > 0) throw new UsageError("Name one budget: purser budgets NAME");
+    if (rest.length > 0) throw new UsageError(`"${rest[0]}" is a word too many.${suggestion(verb as string, ["reset"])}`);
     const access = await openAdminAccess(input, context);
     try {
       const { all } = input.options;
