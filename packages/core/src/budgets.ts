@@ -5,6 +5,7 @@ import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
+import { changesCalls } from "./domain/ladder.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
@@ -113,7 +114,7 @@ export class Budgets implements PriceSource {
   /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
   async ladder(subject: Subject): Promise<LadderPlan | undefined> {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
-    const laddered = enforced.filter(({ ladder }) => ladder.length > 0);
+    const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
     const balances = await this.#balancesOf(laddered, subject);
     return {

@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   store_locked: "Another process owns the data directory.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
+  channel_unknown: "There is no such channel.",
   switch_unknown: "There is no such switch in force.",
   internal: "A rule of the program itself was broken.",
 } as const;

@@ -7,6 +7,7 @@ import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
+import { openAlerts } from "./alerts/alerts.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -47,6 +48,7 @@ export interface RunningGateway {
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
+const TICK_EVERY_MS = 1_000;
 const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
@@ -60,6 +62,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
+  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
   const switches = await openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
@@ -73,6 +76,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     prices,
     upstream,
     route: createRouter(config),
+    alerts,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -81,8 +85,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   let isDraining = false;
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
-  const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, switches, prices: pricesNow, decisions });
+  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
+  const admin = createAdmin({ budgets, store, keys, switches, alerts, prices: pricesNow, decisions });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -94,6 +98,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
@@ -110,6 +115,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     async reload(next) {
       const nextPrices = priceBookOf(next);
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
+      alerts.configure(next);
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
@@ -117,6 +123,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
+      await alerts.close();
       keys.close();
       await store.close();
     },

@@ -11,6 +11,7 @@ import {
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
+import type { Alerts } from "./alerts/alerts.ts";
 import { readBytes } from "./body.ts";
 import { type Admitted, admittedBody, budgetedCall, callOf, countedInput, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
@@ -33,6 +34,7 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
+  readonly alerts: Alerts;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -68,6 +70,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
     if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
     const decision = await reserveCall(gateway.budgets, exchange.id, call);
+    gateway.alerts.decided(decision);
     if (decision.outcome === "denied") {
       const text = answerAfter(decision.denial, gateway.config.budgets);
       return text === undefined ? refuseDenied(exchange, decision) : answerInstead(exchange, call, decision, text);
@@ -107,6 +110,9 @@ async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall
     const outcome = await relayed.outcome;
     answerFailure(exchange, outcome);
     if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
+    const { subject } = admissible;
+    if (gateway.alerts.watches(subject))
+      await gateway.budgets.balances({ subject }).then((balances) => gateway.alerts.observe(balances), gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);

@@ -100,7 +100,8 @@ export function describeRefusal({ reason, balance, asked, retryAfterMs, owner }:
   return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} ${resets} Send a smaller call, or ask ${giver} for more.`;
 }
 
-function windowPhrase(window: string): string {
+/** `this month`, `today`: a window in a sentence, with the space before it. */
+export function windowPhrase(window: string): string {
   if (window === "lifetime") return " for its whole life";
   return window === "day" ? " today" : ` this ${window}`;
 }

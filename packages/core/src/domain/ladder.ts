@@ -13,7 +13,9 @@ export type Rung =
   /** The caller gets this text in the place of an answer, and no provider is asked. */
   | { readonly kind: "answer"; readonly text: string }
   /** The call is refused. */
-  | { readonly kind: "block" };
+  | { readonly kind: "block" }
+  /** People are told, once in each window; of a channel by its name, or of all. Changes nothing about a call. */
+  | { readonly kind: "tell"; readonly channel: string | undefined };
 
 /** Rungs that hold from a share of a limit on that is spent or held. */
 export interface LadderStep {
@@ -34,7 +36,7 @@ const LEEWAY = 200;
 const SLOW_MS = 2_000;
 const SLOW_MOST_MS = 60_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `answer "TEXT"` and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `answer "TEXT"`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads a ladder. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput): Ladder {
@@ -69,11 +71,12 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["trim", (rest) => withTokens(rest, (inputTokens) => ({ kind: "trim", inputTokens }))],
   ["slow", parseSlow],
   ["answer", (rest) => withText(rest)],
+  ["tell", (rest) => (/^\S*$/.test(rest) ? { kind: "tell", channel: rest === "" ? undefined : rest } : undefined)],
   ["block", (rest) => (rest === "" ? { kind: "block" } : undefined)],
 ]);
 
 /** Rungs that people ask for and that are not built: better refused than promised. */
-const NOT_THERE: ReadonlySet<string> = new Set(["tell", "summarise", "summarize", "cache", "queue", "ask"]);
+const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "cache", "queue", "ask"]);
 
 function withTokens(rest: string, make: (tokens: number) => Rung): Rung | undefined {
   const [, digits, thousands] = /^(\d+)(k?)(?: tokens)?$/i.exec(rest) ?? [];
@@ -103,6 +106,7 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "shorten") return `shorten ${rung.outputTokens}`;
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
+  if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;
   return rung.kind;
 }
 
@@ -126,9 +130,14 @@ export function stepAt(ladder: Ladder, share: number, before = -1): number {
   return step;
 }
 
-/** The rungs that hold at a step: those of all steps up to it, of each kind the one of the highest step. */
+/** The rungs that hold for calls at a step: those of all steps up to it, of each kind the one of the highest step. */
 export function rungsAt(ladder: Ladder, step: number): readonly Rung[] {
   const rungs = new Map<Rung["kind"], Rung>();
-  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) rungs.set(rung.kind, rung);
+  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) if (rung.kind !== "tell") rungs.set(rung.kind, rung);
   return [...rungs.values()];
+}
+
+/** Whether any step of a ladder does something to calls. */
+export function changesCalls(ladder: Ladder): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind !== "tell"));
 }

@@ -49,7 +49,11 @@ function failure(error: unknown, command: Command | undefined): CommandResult {
     return { exit: 2, text: message + usage, json: { error: { code: "usage", message } } };
   }
   if (error instanceof PurserError && error.code !== "internal") {
-    const isNo = error.code === "reservation_unknown" || error.code === "switch_unknown" || error.code === "key_invalid";
+    const isNo =
+      error.code === "reservation_unknown" ||
+      error.code === "switch_unknown" ||
+      error.code === "channel_unknown" ||
+      error.code === "key_invalid";
     return { exit: isNo ? 1 : 2, text: error.message, json: { error: { code: error.code, message: error.message } } };
   }
   throw error;

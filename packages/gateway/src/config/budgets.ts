@@ -9,8 +9,9 @@ import {
   parseLimit,
   type Selector,
 } from "@purser/core";
+import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields } from "./description.ts";
+import type { AllowanceFields, BudgetFields, ConfigurationFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -20,6 +21,7 @@ export function configuredBudgets(
   entries: readonly Located<BudgetFields>[],
   timezone: string,
   providers: readonly Provider[],
+  channels: ConfigurationFields["channels"],
 ): readonly Budget[] {
   const budgets: Budget[] = [];
   const names = new Set<string>();
@@ -31,6 +33,7 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
+    checkTells(budget, place, channels);
     budgets.push(budget);
   }
   return budgets;
@@ -75,6 +78,22 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
       },
     }),
   };
+}
+
+/** A ladder that tells nobody is worse than one that says so. */
+function checkTells({ ladder, owner }: Budget, place: Place, channels: ConfigurationFields["channels"] = new Map()): void {
+  const ladderPlace = place.field("ladder");
+  for (const rung of ladder.flatMap(({ rungs }) => rungs)) {
+    if (rung.kind !== "tell") continue;
+    const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
+    if (names.length === 0) ladderPlace.problem("tells somebody, and no channel is configured. Add one under channels.");
+    for (const name of names) {
+      const channel = channels.get(name)?.value;
+      if (!channel) ladderPlace.problem(`no channel "${name}" is configured.${suggestion(name, [...channels.keys()])}`);
+      else if (channel.kind === "email" && !channel.to && mailAddress(owner) === undefined)
+        ladderPlace.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
+    }
+  }
 }
 
 /** What is allowed and is hardly meant. */

@@ -1,4 +1,5 @@
 import { ATTRIBUTES, isSubjectPath, PurserError, parseDollars, parseDollarsPerMillion, parseLimit, type SubjectPath } from "@purser/core";
+import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import type { DialectName } from "../providers/provider.ts";
 import {
@@ -166,6 +167,21 @@ const budget = object(
   },
 );
 
+const channelSecret = () => secret("this channel tells nobody.");
+
+const channel = object(
+  {
+    kind: described("What it is.", choice(CHANNEL_KINDS)),
+    url: described(`Where notices are posted: the address of the webhook, as \${NAME} where it is a secret.`, channelSecret()),
+    secret: described("Signs what is posted to a webhook: `whsec_…`, as Standard Webhooks has it.", channelSecret()),
+    routing_key: described("PagerDuty's integration key, of an Events API v2 integration.", channelSecret()),
+    server: described("The mail server: smtps://user:password@host, or smtp:// for STARTTLS.", channelSecret()),
+    from: described("Whom e-mails come from.", text(), { examples: ["Purser <purser@example.com>"] }),
+    to: described("Whom e-mails go to. The owner of the budget where it is left out.", list(text(), { most: 50, least: 1, single: true })),
+  },
+  { required: ["kind"] },
+);
+
 const perMillion = () => dollars(parseDollarsPerMillion);
 const fee = () => dollars(parseDollars);
 
@@ -250,6 +266,10 @@ export const CONFIGURATION = object({
     list(located(route), { most: MOST.routes }),
   ),
   budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+  channels: described(
+    "Where people are told, by the names that ladders use: `tell slack`.",
+    map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
+  ),
   timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
@@ -321,6 +341,12 @@ function providerNameProblem(key: string): string | undefined {
     : `"${key}" cannot name a provider. Use small letters, digits, dots and dashes.`;
 }
 
+function channelNameProblem(key: string): string | undefined {
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(key)
+    ? undefined
+    : `"${key}" cannot name a channel. Use small letters, digits, dots and dashes.`;
+}
+
 const CONNECTION_HEADERS = new Set([
   "host",
   "content-length",
@@ -390,6 +416,7 @@ function wrong(message: string): PurserError {
 
 export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
+export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
 export type PriceFields = ValueOf<typeof price>;
 export type AllowanceFields = ValueOf<typeof allowance>;
