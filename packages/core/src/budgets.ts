@@ -39,6 +39,8 @@ export interface BudgetsOptions {
   readonly now?: () => number;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff?: (subject: Subject) => string | undefined;
+  /** Told what each call was charged, when that is certain. */
+  readonly onCharge?: (id: string, charge: Charge) => void;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
@@ -52,6 +54,7 @@ export class Budgets implements PriceSource {
   readonly #onError: (error: unknown) => void;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff: (subject: Subject) => string | undefined;
+  readonly #onCharge: (id: string, charge: Charge) => void;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
@@ -61,11 +64,19 @@ export class Budgets implements PriceSource {
   #counters = new Counters();
   readonly #ladders = new Ladders();
 
-  constructor({ store, now = Date.now, onError = () => undefined, switchedOff = NEVER, ...configuration }: BudgetsOptions) {
+  constructor({
+    store,
+    now = Date.now,
+    onError = () => undefined,
+    switchedOff = NEVER,
+    onCharge = NEVER,
+    ...configuration
+  }: BudgetsOptions) {
     this.#store = store;
     this.#now = now;
     this.#onError = onError;
     this.switchedOff = switchedOff;
+    this.#onCharge = onCharge;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -148,6 +159,7 @@ export class Budgets implements PriceSource {
     const cost = free ? 0 : card && costOf(card, known, service);
     const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
+    if (outcome === "settled") this.#onCharge(id, charge);
     return { outcome, charge };
   }
 

@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   request_too_large: "The call is larger than a budget allows any call to be.",
   model_not_allowed: "A budget does not allow this model.",
   model_unpriced: "The model has no price and a budget limits money.",
+  guard_tripped: "The call looks like one of a loop, and a guard stands against it.",
   switched_off: "What the call is for is switched off.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",

@@ -1,8 +1,16 @@
 export { type Call, LEASE_MS } from "./admission.ts";
 export { type Allowance, Budgets, type BudgetsOptions, type PriceSource } from "./budgets.ts";
-export { type Budget, type BudgetInput, type BudgetMode, DEFAULT_MIN_OUTPUT, defineBudget, type RequestLimits } from "./domain/budget.ts";
+export {
+  type Budget,
+  type BudgetInput,
+  type BudgetMode,
+  DEFAULT_MIN_OUTPUT,
+  defineBudget,
+  type RequestLimits,
+  subjectLabel,
+} from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
-export { type Ladder, type LadderInput, type LadderStep, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
+export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type PriceSource, PurserError, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
@@ -15,6 +15,7 @@ import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { Guards } from "./guards/guards.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
@@ -66,7 +67,12 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const inFlight = new Map<string, CallInFlight>();
   const switches = await openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
+  const guards = new Guards(config.guards, alerts, onError);
+  const onCharge = (id: string, charge: Charge) => {
+    const call = inFlight.get(id);
+    if (call) guards.spent(call.subject, charge, Date.now());
+  };
+  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
   await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -77,6 +83,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     upstream,
     route: createRouter(config),
     alerts,
+    guards,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -116,6 +123,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       const nextPrices = priceBookOf(next);
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
       alerts.configure(next);
+      guards.configure(next.guards);
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {

@@ -18,6 +18,7 @@ import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
+import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -35,6 +36,7 @@ export interface Gateway {
   readonly upstream: Upstream;
   readonly route: Router;
   readonly alerts: Alerts;
+  readonly guards: Guards;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -62,7 +64,13 @@ interface Exchange {
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
-    const { call, waitMs, end } = await climb(gateway, await readRouted(gateway, exchange));
+    const routed = await readRouted(gateway, exchange);
+    const tripped = gateway.guards.look(routed, Date.now());
+    const blocked = blocking(tripped);
+    if (blocked) return refuseDenied(exchange, gateway.budgets.refuse(callOf(exchange.id, routed), "guard_tripped", blocked.message));
+    const { call: climbed, waitMs: climbMs, end } = await climb(gateway, routed);
+    const { call, waitMs: guardMs } = guardedCall(climbed, tripped);
+    const waitMs = Math.max(climbMs, guardMs);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseDenied(exchange, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off));
     if (end?.rung.kind === "answer")

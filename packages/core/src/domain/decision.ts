@@ -15,6 +15,8 @@ export type DenialReason =
   | "model_unpriced"
   /** Whoever runs this took what the call is for out of service. */
   | "switched_off"
+  /** The call looks like one of a loop. */
+  | "guard_tripped"
   | "store_unavailable";
 
 /** One limit as it stands for one subject. Amounts are integers; money is in nano-dollars. */

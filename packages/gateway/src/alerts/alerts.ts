@@ -100,13 +100,15 @@ export class Alerts {
     }
   }
 
-  /** Tells a channel, or all, once until a time. For what is no threshold. */
+  /** Tells channels, or all, of something that is over at a time. Once for what it is about. */
   async tell(notice: Notice, channels: readonly string[] | undefined, until: number): Promise<void> {
     for (const channel of channels ?? this.#channels.keys()) {
       const key = JSON.stringify([notice.about, channel]);
       if (this.#told.has(key)) continue;
       this.#told.set(key, until);
-      if (await this.#claims.claim(key, until)) await this.#enqueue(notice, channel);
+      if (!(await this.#claims.claim(key, until))) continue;
+      if (this.#channels.get(channel)?.kind === "pagerduty") await this.#book.open({ notice, channel, from: 0, until });
+      await this.#enqueue(notice, channel);
     }
   }
 

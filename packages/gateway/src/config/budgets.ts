@@ -7,6 +7,7 @@ import {
   formatLimit,
   PurserError,
   parseLimit,
+  type Rung,
   type Selector,
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
@@ -33,7 +34,12 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
-    checkTells(budget, place, channels);
+    checkTells(
+      budget,
+      budget.ladder.flatMap(({ rungs }) => rungs),
+      place.field("ladder"),
+      channels,
+    );
     budgets.push(budget);
   }
   return budgets;
@@ -81,17 +87,21 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
 }
 
 /** A ladder that tells nobody is worse than one that says so. */
-function checkTells({ ladder, owner }: Budget, place: Place, channels: ConfigurationFields["channels"] = new Map()): void {
-  const ladderPlace = place.field("ladder");
-  for (const rung of ladder.flatMap(({ rungs }) => rungs)) {
+export function checkTells(
+  { owner }: Budget,
+  rungs: readonly Rung[],
+  place: Place,
+  channels: ConfigurationFields["channels"] = new Map(),
+): void {
+  for (const rung of rungs) {
     if (rung.kind !== "tell") continue;
     const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
-    if (names.length === 0) ladderPlace.problem("tells somebody, and no channel is configured. Add one under channels.");
+    if (names.length === 0) place.problem("tells somebody, and no channel is configured. Add one under channels.");
     for (const name of names) {
       const channel = channels.get(name)?.value;
-      if (!channel) ladderPlace.problem(`no channel "${name}" is configured.${suggestion(name, [...channels.keys()])}`);
+      if (!channel) place.problem(`no channel "${name}" is configured.${suggestion(name, [...channels.keys()])}`);
       else if (channel.kind === "email" && !channel.to && mailAddress(owner) === undefined)
-        ladderPlace.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
+        place.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
     }
   }
 }

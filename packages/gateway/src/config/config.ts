@@ -1,6 +1,7 @@
 import type { Allowance, Budget } from "@purser/core";
 import type { PriceOverride } from "@purser/core/prices";
 import type { Channel } from "../alerts/channel.ts";
+import type { GuardedBudget } from "../guards/guards.ts";
 import type { Provider } from "../providers/provider.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
@@ -14,6 +15,8 @@ export interface Config {
   /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
   readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
   readonly budgets: readonly Budget[];
+  /** Which budgets watch over their calls, and for what. */
+  readonly guards: readonly GuardedBudget[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
   readonly prices: readonly PriceOverride[];

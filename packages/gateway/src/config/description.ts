@@ -152,6 +152,29 @@ const budget = object(
       map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
       { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
+    guard: described(
+      "Watches over the calls of each subject for loops, and stands against them until they stop.",
+      object({
+        repeats: described("The same call so often within ten minutes.", count({ least: 2, most: 10_000, what: "a number of calls" })),
+        growth: described(
+          "So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning.",
+          count({ least: 3, most: 10_000, what: "a number of calls" }),
+        ),
+        surge: described(
+          "A minute that costs so many times what the dearest minute lately did.",
+          count({ least: 2, most: 10_000, what: "how many times as much" }),
+        ),
+        do: described(
+          "What happens then: block, slow, shorten and tell, as in a ladder.",
+          list(text(), { most: 10, least: 1, single: true }),
+          {
+            default: ["block"],
+          },
+        ),
+        lasts: described("How long it lasts.", duration({ least: 1000, most: 24 * HOUR_MS }), { default: "5 m" }),
+      }),
+      { examples: [{ repeats: 10, surge: 10, do: ["block", "tell slack"] }] },
+    ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
     owner: described("Who answers for the budget: an address or a name.", text()),
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {

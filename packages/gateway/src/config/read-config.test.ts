@@ -86,6 +86,7 @@ test("budgets are read as they are written", () => {
     defaultPrice: undefined,
     allowances: [],
     channels: [],
+    guards: [],
     defaultMaxOutput: 4096,
     onDisconnect: "abort",
     expose: { cost: true, left: true },
@@ -401,6 +402,23 @@ budgets:
   assert.equal(wrong.length, expected.length);
   assert.doesNotMatch(wrong.join("\n"), /hunter2/);
   assert.match(warnings("channels: { a: { kind: slack, url: ${NONE} } }\n")[0] ?? "", /NONE is not set, so this channel tells nobody\./);
+});
+
+test("a guard says what it is against, and does what is of use against it", () => {
+  const { guards } = config("budgets: [{ name: a, limits: [$5 / day], guard: { repeats: 10, do: slow 5s } }]\n");
+  assert.deepEqual(guards[0]?.guard, {
+    repeats: 10,
+    growth: undefined,
+    surge: undefined,
+    rungs: [{ kind: "slow", waitMs: 5000 }],
+    lastsMs: 300_000,
+  });
+  assert.match(problems("budgets: [{ name: a, guard: { lasts: 1 m } }]\n")[0] ?? "", /guard: guards against nothing/);
+  assert.match(
+    problems("budgets: [{ name: a, guard: { repeats: 5, do: use m } }]\n")[0] ?? "",
+    /guard\.do: "use m" is nothing that a guard does/,
+  );
+  assert.match(problems("budgets: [{ name: a, guard: { repeats: 5, do: tell x } }]\n")[0] ?? "", /guard: no channel "x" is configured/);
 });
 
 test("an allowance is for the models of one provider and is no money", () => {
