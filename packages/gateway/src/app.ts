@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
@@ -18,6 +18,7 @@ import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
@@ -49,6 +50,8 @@ export interface RunningGateway {
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
+/** No ladder asks for older answers. */
+const ANSWERS_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
 const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
@@ -67,6 +70,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const inFlight = new Map<string, CallInFlight>();
   const switches = await openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
+  const answers = new Answers();
   const guards = new Guards(config.guards, alerts, onError);
   const onCharge = (id: string, charge: Charge) => {
     const call = inFlight.get(id);
@@ -84,6 +88,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     route: createRouter(config),
     alerts,
     guards,
+    answers,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -105,6 +110,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
@@ -124,6 +130,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
       alerts.configure(next);
       guards.configure(next.guards);
+      // Answers are kept as long as a ladder asks for them.
+      if (!next.budgets.some(({ ladder }) => keepsAnswers(ladder))) answers.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
@@ -209,6 +217,10 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
 async function renewLeases(budgets: Budgets, inFlight: Gateway["inFlight"]): Promise<void> {
   const soon = Date.now() + 5 * RENEW_EVERY_MS;
   for (const { reservation } of inFlight.values()) if (reservation && reservation.expiresAt < soon) await budgets.extend(reservation);
+}
+
+function keepsAnswers(ladder: Ladder): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "cache"));
 }
 
 /** Streams of what is switched off do not run on. */

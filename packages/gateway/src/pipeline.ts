@@ -25,7 +25,8 @@ import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
-import { answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
+import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
+import { activeText, answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -37,6 +38,8 @@ export interface Gateway {
   readonly route: Router;
   readonly alerts: Alerts;
   readonly guards: Guards;
+  /** What may be answered again. */
+  readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -68,11 +71,14 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseDenied(exchange, gateway.budgets.refuse(callOf(exchange.id, routed), "guard_tripped", blocked.message));
-    const { call: climbed, waitMs: climbMs, end } = await climb(gateway, routed);
+    const { call: climbed, waitMs: climbMs, end, cache } = await climb(gateway, routed);
     const { call, waitMs: guardMs } = guardedCall(climbed, tripped);
     const waitMs = Math.max(climbMs, guardMs);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseDenied(exchange, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off));
+    const answerId = cache && answerKey(call, request.headers);
+    const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
+    if (kept) return replay(exchange, kept, activeText(cache));
     if (end?.rung.kind === "answer")
       return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
     if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
@@ -83,7 +89,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
       const text = answerAfter(decision.denial, gateway.config.budgets);
       return text === undefined ? refuseDenied(exchange, decision) : answerInstead(exchange, call, decision, text);
     }
-    await send(gateway, exchange, call, decision);
+    await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
@@ -108,14 +114,24 @@ async function readRouted(gateway: Gateway, { request, dialect }: Exchange): Pro
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. */
-async function send(gateway: Gateway, exchange: Exchange, admissible: RoutedCall, decision: Admitted): Promise<void> {
+async function send(
+  gateway: Gateway,
+  exchange: Exchange,
+  admissible: RoutedCall,
+  decision: Admitted,
+  answerId: string | undefined,
+): Promise<void> {
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
-  const relayed = relay(prepared);
+  const recording = answerId === undefined ? undefined : new Recording();
+  const relayed = relay({ ...prepared, recording });
   const end = (code: Refusal["code"], message: string) => endEarly(exchange, admissible, relayed, code, message);
   gateway.inFlight.set(exchange.id, { subject: admissible.subject, reservation, end });
   try {
     const outcome = await relayed.outcome;
+    const { outputTokens } = reservation ?? { outputTokens: admissible.outputTokensMost };
+    const answer = recording?.answer(outcome, outputTokens, Date.now());
+    if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
     if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
     const { subject } = admissible;
@@ -283,6 +299,14 @@ function answerInstead(exchange: Exchange, { dialect, call }: RoutedCall, denied
     "x-purser-rung": headerText(`answer (${denied.denial.balance?.budget ?? ""})`),
   });
   response.end(bytes);
+}
+
+/** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */
+function replay({ id, response }: Exchange, { contentType, pieces }: KeptAnswer, rung: string): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
+  for (const piece of pieces) response.write(piece);
+  response.end();
 }
 
 /** Keeps a call waiting while its client does. Nothing is held meanwhile. */

@@ -5,6 +5,7 @@ import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
+import type { Recording } from "./rungs/answers.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
 export interface RelayOptions {
@@ -17,6 +18,8 @@ export interface RelayOptions {
   readonly onDisconnect: "abort" | "drain";
   /** Headers of ours for every answer. */
   readonly headers: readonly string[];
+  /** Takes the answer down as it passes, where it may be given again. */
+  readonly recording?: Recording | undefined;
   /** Called with the usage of a short answer, before it is written: more headers of ours. */
   readonly headersForUsage: (usage: Usage | undefined, service: ServiceTier | undefined) => readonly string[];
 }
@@ -90,6 +93,7 @@ class Relay implements UpstreamListener {
     const { response, dialect, call, counter } = this.#options;
     this.#status = status;
     this.#answerHeaders = headers;
+    this.#options.recording?.begin(status, headerValue(headers, "content-type"));
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
     if (status >= REFUSED_FROM || !this.#isReadable) {
@@ -133,7 +137,9 @@ class Relay implements UpstreamListener {
     if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
       const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
       this.#writeHead(this.#options.headersForUsage(usage, service), NONE);
-      response.end(this.#answer.bytes());
+      const bytes = this.#answer.bytes();
+      this.#options.recording?.add(bytes);
+      response.end(bytes);
     } else if (!this.#isClientGone) {
       response.end();
     }
@@ -199,6 +205,7 @@ class Relay implements UpstreamListener {
   }
 
   #write(bytes: Buffer): void {
+    this.#options.recording?.add(bytes);
     if (this.#isClientGone) return;
     if (!this.#options.response.write(bytes)) this.#flow?.pause();
   }
