@@ -6,6 +6,7 @@ import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { Counter, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
+import { changesCalls } from "./domain/ladder.ts";
 import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
@@ -43,6 +44,8 @@ export interface BudgetsOptions {
   readonly timers?: Timers;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff?: (subject: Subject) => string | undefined;
+  /** Told what each call was charged, when that is certain. */
+  readonly onCharge?: (id: string, charge: Charge) => void;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
@@ -72,6 +75,7 @@ export class Budgets implements PriceSource {
   readonly #onError: (error: unknown) => void;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff: (subject: Subject) => string | undefined;
+  readonly #onCharge: (id: string, charge: Charge) => void;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #waiting: WaitingCalls;
@@ -85,12 +89,13 @@ export class Budgets implements PriceSource {
   #isLeaky = false;
 
   constructor(options: BudgetsOptions) {
-    const { store, now = Date.now, timers = TIMERS, onError = () => undefined, switchedOff = NEVER, ...configuration } = options;
+    const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, onCharge = NEVER, ...configuration } = options;
     this.#store = store;
     this.#now = now;
     this.#waiting = new WaitingCalls(timers);
     this.#onError = onError;
     this.switchedOff = switchedOff;
+    this.#onCharge = onCharge;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -147,7 +152,7 @@ export class Budgets implements PriceSource {
   /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
   async ladder(subject: Subject): Promise<LadderPlan | undefined> {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
-    const laddered = enforced.filter(({ ladder }) => ladder.length > 0);
+    const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
     const balances = await this.#balancesOf(laddered, [], subject);
     return {
@@ -220,6 +225,7 @@ export class Budgets implements PriceSource {
     const cost = free ? 0 : card && costOf(card, known, service);
     const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
+    if (outcome === "settled") this.#onCharge(id, charge);
     return { outcome, charge };
   }
 

@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   request_too_large: "The call is larger than a budget allows any call to be.",
   model_not_allowed: "A budget does not allow this model.",
   model_unpriced: "The model, or a tool that its provider runs, has no price and a budget limits money.",
+  guard_tripped: "The call looks like one of a loop, and a guard stands against it.",
   switched_off: "What the call is for is switched off.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",
@@ -39,6 +40,7 @@ export const ERROR_CODES = {
   ledger_diverged: "The archive has another history than the ledger.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
+  channel_unknown: "There is no such channel.",
   switch_unknown: "There is no such switch in force.",
   internal: "A rule of the program itself was broken.",
 } as const;

@@ -9,11 +9,12 @@ export {
   type ExceptionInput,
   type LimitException,
   type RequestLimits,
+  subjectLabel,
 } from "./domain/budget.ts";
-export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
+export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
-export { type Ladder, type LadderInput, type Rung, rungText, shareText } from "./domain/ladder.ts";
+export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";

@@ -2,11 +2,12 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
+import { openAlerts } from "./alerts/alerts.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -15,8 +16,10 @@ import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { Guards } from "./guards/guards.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
@@ -50,6 +53,9 @@ export interface RunningGateway {
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
+/** No ladder asks for older answers. */
+const ANSWERS_MOST_MS = 24 * 3_600_000;
+const TICK_EVERY_MS = 1_000;
 const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
@@ -63,10 +69,17 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
+  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
+  const answers = new Answers();
+  const guards = new Guards(config.guards, alerts, onError);
+  const onCharge = (id: string, charge: Charge) => {
+    const call = inFlight.get(id);
+    if (call) guards.spent(call.subject, charge, Date.now());
+  };
+  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
   await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -77,6 +90,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     upstream,
     route: createRouter(config),
     bodies,
+    alerts,
+    guards,
+    answers,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -85,8 +101,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   let isDraining = false;
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
-  const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, switches, prices: pricesNow, decisions });
+  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
+  const admin = createAdmin({ budgets, store, keys, switches, alerts, prices: pricesNow, decisions });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -98,6 +114,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
+    every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
@@ -114,6 +132,10 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     async reload(next) {
       const nextPrices = priceBookOf(next);
       await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
+      alerts.configure(next);
+      guards.configure(next.guards);
+      // Answers are kept as long as a ladder asks for them.
+      if (!next.budgets.some(({ ladder }) => keepsAnswers(ladder))) answers.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
@@ -121,6 +143,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
+      await alerts.close();
       keys.close();
       await store.close();
     },
@@ -202,6 +225,10 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
 async function renewLeases(budgets: Budgets, inFlight: Gateway["inFlight"]): Promise<void> {
   const soon = Date.now() + 5 * RENEW_EVERY_MS;
   for (const { reservation } of inFlight.values()) if (reservation && reservation.expiresAt < soon) await budgets.extend(reservation);
+}
+
+function keepsAnswers(ladder: Ladder): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "cache"));
 }
 
 /** Streams of what is switched off do not run on. */

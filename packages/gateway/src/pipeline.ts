@@ -4,6 +4,7 @@ import {
   type Budgets,
   costOf,
   type Decision,
+  type DenialReason,
   type PriceSource,
   PurserError,
   type Reservation,
@@ -12,6 +13,7 @@ import {
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
+import type { Alerts } from "./alerts/alerts.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import {
@@ -29,6 +31,7 @@ import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
+import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -36,7 +39,8 @@ import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
-import { answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
+import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
+import { activeText, answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -48,6 +52,10 @@ export interface Gateway {
   readonly upstream: Upstream;
   readonly route: Router;
   readonly bodies: BodyRoom;
+  readonly alerts: Alerts;
+  readonly guards: Guards;
+  /** What may be answered again. */
+  readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -79,16 +87,25 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
   try {
     const routed = await readRouted(gateway, exchange);
-    if (dialect.isFree) return await send(gateway, exchange, routed, undefined);
-    const { call, waitMs, end } = await climb(gateway, routed);
+    if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
+    const tripped = gateway.guards.look(routed, Date.now());
+    const blocked = blocking(tripped);
+    if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
+    const climbed = await climb(gateway, routed);
+    const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const off = gateway.budgets.switchedOff(call.subject);
-    if (off !== undefined)
-      return refuseDenied(exchange, call, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off), undefined);
+    if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
+    const { end, cache } = climbed;
+    const answerId = cache && answerKey(call, request.headers);
+    const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
+    if (kept) return replay(exchange, kept, activeText(cache));
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
+    const waitMs = Math.max(climbed.waitMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const decision = await reserveCall(gateway.budgets, exchange.id, call, () => callerGone(response));
+    gateway.alerts.decided(decision);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
-    await send(gateway, exchange, call, decision);
+    await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
@@ -125,16 +142,29 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
-async function send(gateway: Gateway, exchange: Exchange, routed: RoutedCall, decision: Admitted | undefined): Promise<void> {
+async function send(
+  gateway: Gateway,
+  exchange: Exchange,
+  routed: RoutedCall,
+  decision: Admitted | undefined,
+  answerId: string | undefined,
+): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, routed, decision, reservation);
-  const relayed = relay(prepared);
+  const recording = answerId === undefined ? undefined : new Recording();
+  const relayed = relay({ ...prepared, recording });
   const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
   gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
   try {
     const outcome = await relayed.outcome;
+    const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
+    const answer = recording?.answer(outcome, outputTokens, Date.now());
+    if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
+    const { subject } = routed;
+    if (gateway.alerts.watches(subject))
+      await gateway.budgets.balances({ subject }).then((balances) => gateway.alerts.observe(balances), gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
@@ -247,6 +277,19 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
 /** A header carries ASCII only. */
 function headerText(text: string): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
+}
+
+/** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */
+function replay({ id, response }: Exchange, { contentType, pieces }: KeptAnswer, rung: string): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
+  for (const piece of pieces) response.write(piece);
+  response.end();
+}
+
+/** Refuses a call for what no budget says, and writes it down. */
+function refuseAs({ budgets }: Gateway, exchange: Exchange, call: RoutedCall, reason: DenialReason, message: string): void {
+  refuseDenied(exchange, call, budgets.refuse(callOf(exchange.id, call), reason, message), undefined);
 }
 
 /** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */

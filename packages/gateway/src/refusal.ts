@@ -15,6 +15,7 @@ export interface RefusalHead {
 const STATUS: { readonly [code in ErrorCode]?: number } = {
   budget_exhausted: 402,
   switched_off: 402,
+  guard_tripped: 402,
   budget_busy: 429,
   rate_limited: 429,
   request_too_large: 413,

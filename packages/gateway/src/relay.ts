@@ -5,6 +5,7 @@ import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { framingOf, StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
+import type { Recording } from "./rungs/answers.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
 export interface RelayOptions {
@@ -17,6 +18,8 @@ export interface RelayOptions {
   readonly onDisconnect: "abort" | "drain";
   /** Headers of ours for every answer. */
   readonly headers: readonly string[];
+  /** Takes the answer down as it passes, where it may be given again. */
+  readonly recording?: Recording | undefined;
   /** Called with the usage of a short answer, before it is written: more headers of ours. */
   readonly headersForUsage: (usage: Usage | undefined, service: ServiceTier | undefined) => readonly string[];
 }
@@ -93,6 +96,7 @@ class Relay implements UpstreamListener {
     const { response, dialect, call, counter } = this.#options;
     this.#status = status;
     this.#answerHeaders = headers;
+    this.#options.recording?.begin(status, headerValue(headers, "content-type"));
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
     const framing = framingOf(headerValue(headers, "content-type"));
@@ -141,7 +145,9 @@ class Relay implements UpstreamListener {
     if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
       const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
       this.#writeHead(this.#options.headersForUsage(usage, service), NONE);
-      response.end(this.#answer.bytes());
+      const bytes = this.#answer.bytes();
+      this.#options.recording?.add(bytes);
+      response.end(bytes);
     } else if (!this.#isClientGone) {
       response.end();
     }
@@ -209,7 +215,8 @@ class Relay implements UpstreamListener {
   }
 
   #write(bytes: Buffer): void {
-    const { response, request } = this.#options;
+    const { response, request, recording } = this.#options;
+    recording?.add(bytes);
     if (this.#isClientGone || response.write(bytes) || this.#isBehind) return;
     this.#isBehind = true;
     this.#flow?.pause();

@@ -17,6 +17,8 @@ export type DenialReason =
   | "model_unpriced"
   /** Whoever runs this took what the call is for out of service. */
   | "switched_off"
+  /** The call looks like one of a loop. */
+  | "guard_tripped"
   | "store_unavailable";
 
 /** One limit as it stands for one subject. Amounts are integers; money is in nano-dollars. */
@@ -118,7 +120,8 @@ function resetsSentence({ resetsAt, window, timezone }: Balance): string {
   return isMovingText(window) ? `It has room for it again ${at}.` : `It resets ${at}.`;
 }
 
-function windowPhrase(window: string): string {
+/** `this month`, `today`: a window in a sentence, with the space before it. */
+export function windowPhrase(window: string): string {
   if (window === "lifetime") return " for its whole life";
   const [first = "", second = ""] = window.split(" ");
   if (first === "rolling") return ` in any ${durationPhrase(parseDuration(second) ?? 0)}`;

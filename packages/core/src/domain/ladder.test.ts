@@ -46,7 +46,7 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": "block everything" }, /is not a rung/],
     [{ "85%": "constructor" }, /is not a rung/],
     [{ "85%": "block", "85.0%": "slow" }, /two steps at 85%/],
-    [{ "50%": "tell slack" }, /this version has no rung "tell" yet \(50%\)/],
+    [{ "50%": "summarise" }, /this version has no rung "summarise" yet \(50%\)/],
   ] as const) {
     assert.throws(() => parseLadder(input), { code: "ladder_invalid", message: what }, JSON.stringify(input));
   }

@@ -12,8 +12,12 @@ export type Rung =
   | { readonly kind: "slow"; readonly waitMs: number }
   /** The caller gets this text in the place of an answer, and no provider is asked. */
   | { readonly kind: "answer"; readonly text: string }
+  /** The same call is answered as before, by what was kept for at most so long. */
+  | { readonly kind: "cache"; readonly ageMs: number }
   /** The call is refused. */
-  | { readonly kind: "block" };
+  | { readonly kind: "block" }
+  /** People are told, once in each window; of a channel by its name, or of all. Changes nothing about a call. */
+  | { readonly kind: "tell"; readonly channel: string | undefined };
 
 /** Rungs that hold from a share of a limit on that is spent or held. */
 export interface LadderStep {
@@ -33,8 +37,10 @@ const FULL = 10_000;
 const LEEWAY = 200;
 const SLOW_MS = 2_000;
 const SLOW_MOST_MS = 60_000;
+const CACHE_MS = 3_600_000;
+const CACHE_MOST_MS = 24 * CACHE_MS;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `answer "TEXT"` and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads a ladder. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput): Ladder {
@@ -68,12 +74,14 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["shorten", (rest) => withTokens(rest, (outputTokens) => ({ kind: "shorten", outputTokens }))],
   ["trim", (rest) => withTokens(rest, (inputTokens) => ({ kind: "trim", inputTokens }))],
   ["slow", parseSlow],
+  ["cache", parseCache],
   ["answer", (rest) => withText(rest)],
+  ["tell", (rest) => (/^\S*$/.test(rest) ? { kind: "tell", channel: rest === "" ? undefined : rest } : undefined)],
   ["block", (rest) => (rest === "" ? { kind: "block" } : undefined)],
 ]);
 
 /** Rungs that people ask for and that are not built: better refused than promised. */
-const NOT_THERE: ReadonlySet<string> = new Set(["tell", "summarise", "summarize", "cache", "queue", "ask"]);
+const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "queue", "ask"]);
 
 function withTokens(rest: string, make: (tokens: number) => Rung): Rung | undefined {
   const [, digits, thousands] = /^(\d+)(k?)(?: tokens)?$/i.exec(rest) ?? [];
@@ -86,6 +94,15 @@ function parseSlow(rest: string): Rung | undefined {
   const [, digits, unit] = /^(\d+)\s*(ms|s)$/.exec(rest) ?? [];
   const waitMs = Number(digits) * (unit === "s" ? 1000 : 1);
   return waitMs >= 1 && waitMs <= SLOW_MOST_MS ? { kind: "slow", waitMs } : undefined;
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+
+function parseCache(rest: string): Rung | undefined {
+  if (rest === "") return { kind: "cache", ageMs: CACHE_MS };
+  const [, digits, unit = ""] = /^(\d{1,6})\s*([smh])$/.exec(rest) ?? [];
+  const ageMs = Number(digits) * (UNITS[unit] ?? 0);
+  return ageMs >= 1 && ageMs <= CACHE_MOST_MS ? { kind: "cache", ageMs } : undefined;
 }
 
 function withText(rest: string): Rung | undefined {
@@ -103,6 +120,8 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "shorten") return `shorten ${rung.outputTokens}`;
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
+  if (rung.kind === "cache") return `cache ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
+  if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;
   return rung.kind;
 }
 
@@ -126,9 +145,14 @@ export function stepAt(ladder: Ladder, share: number, before = -1): number {
   return step;
 }
 
-/** The rungs that hold at a step: those of all steps up to it, of each kind the one of the highest step. */
+/** The rungs that hold for calls at a step: those of all steps up to it, of each kind the one of the highest step. */
 export function rungsAt(ladder: Ladder, step: number): readonly Rung[] {
   const rungs = new Map<Rung["kind"], Rung>();
-  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) rungs.set(rung.kind, rung);
+  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) if (rung.kind !== "tell") rungs.set(rung.kind, rung);
   return [...rungs.values()];
+}
+
+/** Whether any step of a ladder does something to calls. */
+export function changesCalls(ladder: Ladder): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind !== "tell"));
 }

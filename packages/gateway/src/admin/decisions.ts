@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type Budgets, type Decision, LEASE_MS, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
+import type { Alerts } from "../alerts/alerts.ts";
 import { describeBudget } from "../dialects/budget-error.ts";
 import { refusalHead } from "../refusal.ts";
 import { type AdminResponse, ok, problem } from "./admin.ts";
@@ -11,6 +12,7 @@ export interface DecisionsOptions {
   readonly budgets: Pick<Budgets, "reserve" | "settle" | "release" | "extend">;
   readonly store: Pick<Store, "entries">;
   readonly prices: PriceSource;
+  readonly alerts?: Pick<Alerts, "decided">;
   /** Whether new calls are taken. */
   readonly isDraining?: () => boolean;
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -90,6 +92,7 @@ export class Decisions {
     try {
       const decision = await this.#options.budgets.reserve({ ...call, id });
       isAllowed = decision.outcome === "allowed";
+      this.#options.alerts?.decided(decision);
       return decision;
     } catch (error) {
       if (error instanceof PurserError && error.code === "internal" && (await this.#reserved(id))) throw usedBefore(id);

@@ -1,3 +1,5 @@
+import { CHANNEL_KINDS } from "../alerts/channel.ts";
+
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
   openapi: "3.1.0",
@@ -168,6 +170,28 @@ export const OPENAPI = {
           { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
         ],
         responses: { 200: json("It is switched on.", ref("schemas", "Switch")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/channels": {
+      get: {
+        operationId: "listChannels",
+        summary: "Where people are told, and whether it worked. Without addresses and keys: those are secrets.",
+        responses: { 200: json("The channels.", list("Channel")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/channels/{id}/test": {
+      post: {
+        operationId: "testChannel",
+        summary: "Delivers a notice that says that it is a test.",
+        parameters: [id("The name of the channel.")],
+        responses: { 200: json("How that ended.", ref("schemas", "Delivery")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/deliveries": {
+      get: {
+        operationId: "listDeliveries",
+        summary: "The latest tries to deliver notices, oldest first.",
+        responses: { 200: json("The tries.", list("Delivery")), default: ref("responses", "Problem") },
       },
     },
     "/api/decisions": {
@@ -418,6 +442,29 @@ export const OPENAPI = {
         additionalProperties: false,
         required: ["name"],
         properties: { ...keyProperties(), expires_at: { type: ["string", "null"], format: "date-time" } },
+      },
+      Channel: {
+        type: "object",
+        required: ["name", "kind", "waiting", "last"],
+        properties: {
+          name: { type: "string" },
+          kind: { enum: CHANNEL_KINDS },
+          waiting: { type: "integer", description: "Notices that are still to be delivered." },
+          last: { anyOf: [ref("schemas", "Delivery"), { type: "null" }] },
+        },
+      },
+      Delivery: {
+        type: "object",
+        required: ["notice", "channel", "title", "at", "attempt", "error", "is_last"],
+        properties: {
+          notice: { type: "string", description: "The same for every try." },
+          channel: { type: "string" },
+          title: { type: "string" },
+          at: { type: "string", format: "date-time" },
+          attempt: { type: "integer", minimum: 1 },
+          error: { type: ["string", "null"], description: "null: it was delivered." },
+          is_last: { type: "boolean" },
+        },
       },
       Switch: {
         type: "object",

@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
+import type { Alerts } from "../alerts/alerts.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
+import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
@@ -18,6 +20,7 @@ export interface AdminOptions {
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   readonly switches: Switches;
+  readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -33,7 +36,8 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now">> &
+  Pick<AdminOptions, "prices" | "decisions">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -50,6 +54,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/switches", run: listSwitches },
   { method: "POST", path: "/api/switches", run: throwSwitch },
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
+  { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: channelsJson(alerts) }) },
+  { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
+  { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: alerts.deliveries.map(deliveryJson) }) },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
     method: "POST",
@@ -239,7 +246,7 @@ function errorAnswer({ code, message }: PurserError): AdminResponse {
 }
 
 function statusOf(code: ErrorCode): number {
-  if (code === "reservation_unknown" || code === "route_unknown" || code === "budget_unknown") return 404;
+  if (["reservation_unknown", "route_unknown", "budget_unknown", "channel_unknown"].includes(code)) return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
   if (code === "store_locked") return 409;
   return code === "internal" ? 500 : 400;

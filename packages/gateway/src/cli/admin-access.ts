@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { ERROR_CODES, type ErrorCode, PurserError } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
+import { openAlerts } from "../alerts/alerts.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
 import type { Config } from "../config/config.ts";
@@ -49,8 +50,10 @@ export async function openAdminAccess(
   const ledger = await openLedger(config, now, purpose);
   const keys = await openKeys(config.dataDir);
   const switches = openSwitches(config.dataDir, { now });
-  const admin = createAdmin({ ...ledger, keys, switches, now });
+  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
+  const admin = createAdmin({ ...ledger, keys, switches, alerts, now });
   const close = async () => {
+    await alerts.close();
     keys.close();
     await ledger.close();
   };

@@ -7,7 +7,14 @@ import { isArgumentError, UsageError, usageMessage } from "./commands/outcome.ts
 import { COMMANDS } from "./commands.ts";
 
 /** Errors that are an answer: there is no such thing. */
-const NO: ReadonlySet<string> = new Set(["reservation_unknown", "key_invalid", "budget_unknown", "grant_unknown"]);
+const NO: ReadonlySet<string> = new Set([
+  "reservation_unknown",
+  "key_invalid",
+  "budget_unknown",
+  "grant_unknown",
+  "switch_unknown",
+  "channel_unknown",
+]);
 
 /** Reads a command line and runs what it says. */
 export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<CommandResult> {

@@ -10,6 +10,7 @@ import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
 import { off, on, switches } from "./commands/switches.ts";
+import { tell } from "./commands/tell.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   off,
   on,
   switches,
+  tell,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

@@ -9,10 +9,12 @@ import {
   formatLimit,
   PurserError,
   parseLimit,
+  type Rung,
   type Selector,
 } from "@purser/core";
+import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields, ExceptionFields } from "./description.ts";
+import type { AllowanceFields, BudgetFields, ConfigurationFields, ExceptionFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -22,6 +24,7 @@ export function configuredBudgets(
   entries: readonly Located<BudgetFields>[],
   timezone: string,
   providers: readonly Provider[],
+  channels: ConfigurationFields["channels"],
 ): readonly Budget[] {
   const budgets: Budget[] = [];
   const names = new Set<string>();
@@ -33,6 +36,12 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
+    checkTells(
+      budget,
+      budget.ladder.flatMap(({ rungs }) => rungs),
+      place.field("ladder"),
+      channels,
+    );
     budgets.push(budget);
   }
   return budgets;
@@ -101,6 +110,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
 /** Fewer tokens than this are no limit for calls, but a sum of dollars without its sign. */
 const TOKENS_MEANT_LEAST = 100;
 const NANODOLLARS_PER_DOLLAR = 1_000_000_000;
+
 /** The exceptions of which nothing has been noted that would be noted again. */
 function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
   return exceptions.filter(
@@ -110,6 +120,26 @@ function readable({ exceptions = [] }: BudgetFields): readonly Located<Exception
 
 function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
   return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
+}
+
+/** A ladder that tells nobody is worse than one that says so. */
+export function checkTells(
+  { owner }: Budget,
+  rungs: readonly Rung[],
+  place: Place,
+  channels: ConfigurationFields["channels"] = new Map(),
+): void {
+  for (const rung of rungs) {
+    if (rung.kind !== "tell") continue;
+    const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
+    if (names.length === 0) place.problem("tells somebody, and no channel is configured. Add one under channels.");
+    for (const name of names) {
+      const channel = channels.get(name)?.value;
+      if (!channel) place.problem(`no channel "${name}" is configured.${suggestion(name, [...channels.keys()])}`);
+      else if (channel.kind === "email" && !channel.to && mailAddress(owner) === undefined)
+        place.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
+    }
+  }
 }
 
 /** What is allowed and is hardly meant. */

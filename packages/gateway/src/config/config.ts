@@ -1,5 +1,7 @@
 import type { Allowance, Budget } from "@purser/core";
 import type { PriceOverride } from "@purser/core/prices";
+import type { Channel } from "../alerts/channel.ts";
+import type { GuardedBudget } from "../guards/guards.ts";
 import type { Provider } from "../providers/provider.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
@@ -13,6 +15,10 @@ export interface Config {
   /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
   readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
   readonly budgets: readonly Budget[];
+  /** Which budgets watch over their calls, and for what. */
+  readonly guards: readonly GuardedBudget[];
+  /** Where people are told. */
+  readonly channels: readonly Channel[];
   readonly prices: readonly PriceOverride[];
   /** The price of every model that has none: the configured default of law 9. */
   readonly defaultPrice: PriceOverride | undefined;

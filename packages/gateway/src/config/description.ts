@@ -11,6 +11,7 @@ import {
   type SubjectPath,
   WINDOW_START_NAMES,
 } from "@purser/core";
+import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
@@ -206,6 +207,29 @@ const budget = object(
       map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
       { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
+    guard: described(
+      "Watches over the calls of each subject for loops, and stands against them until they stop.",
+      object({
+        repeats: described("The same call so often within ten minutes.", count({ least: 2, most: 10_000, what: "a number of calls" })),
+        growth: described(
+          "So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning.",
+          count({ least: 3, most: 10_000, what: "a number of calls" }),
+        ),
+        surge: described(
+          "A minute that costs so many times what the dearest minute lately did.",
+          count({ least: 2, most: 10_000, what: "how many times as much" }),
+        ),
+        do: described(
+          "What happens then: block, slow, shorten and tell, as in a ladder.",
+          list(text(), { most: 10, least: 1, single: true }),
+          {
+            default: ["block"],
+          },
+        ),
+        lasts: described("How long it lasts.", duration({ least: 1000, most: 24 * HOUR_MS }), { default: "5 m" }),
+      }),
+      { examples: [{ repeats: 10, surge: 10, do: ["block", "tell slack"] }] },
+    ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
     owner: described("Who answers for the budget: an address or a name.", text()),
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
@@ -219,6 +243,21 @@ const budget = object(
   {
     required: ["name"],
   },
+);
+
+const channelSecret = () => secret("this channel tells nobody.");
+
+const channel = object(
+  {
+    kind: described("What it is.", choice(CHANNEL_KINDS)),
+    url: described(`Where notices are posted: the address of the webhook, as \${NAME} where it is a secret.`, channelSecret()),
+    secret: described("Signs what is posted to a webhook: `whsec_…`, as Standard Webhooks has it.", channelSecret()),
+    routing_key: described("PagerDuty's integration key, of an Events API v2 integration.", channelSecret()),
+    server: described("The mail server: smtps://user:password@host, or smtp:// for STARTTLS.", channelSecret()),
+    from: described("Whom e-mails come from.", text(), { examples: ["Purser <purser@example.com>"] }),
+    to: described("Whom e-mails go to. The owner of the budget where it is left out.", list(text(), { most: 50, least: 1, single: true })),
+  },
+  { required: ["kind"] },
 );
 
 const perMillion = () => dollars(parseDollarsPerMillion);
@@ -305,6 +344,10 @@ export const CONFIGURATION = object({
     list(located(route), { most: MOST.routes }),
   ),
   budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+  channels: described(
+    "Where people are told, by the names that ladders use: `tell slack`.",
+    map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
+  ),
   timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
@@ -428,6 +471,12 @@ function providerNameProblem(key: string): string | undefined {
     : `"${key}" cannot name a provider. Use small letters, digits, dots and dashes.`;
 }
 
+function channelNameProblem(key: string): string | undefined {
+  return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(key)
+    ? undefined
+    : `"${key}" cannot name a channel. Use small letters, digits, dots and dashes.`;
+}
+
 const CONNECTION_HEADERS = new Set([
   "host",
   "content-length",
@@ -497,6 +546,7 @@ function wrong(message: string): PurserError {
 
 export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
+export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
 export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;

@@ -60,14 +60,14 @@ export function parsed<Value>(schema: JsonSchema, parse: (value: string) => Valu
   };
 }
 
-/** A secret: never repeated, and none at all where its variable is not set. */
-export function secret(): Field<string> {
+/** A secret: never repeated, and none at all where its variable is not set. `unset` says what that means. */
+export function secret(unset = "Purser has no key here. Callers can bring their own."): Field<string> {
   return {
     schema: { type: "string", minLength: 1 },
     read(place) {
       const found = place.text();
       if (found?.unset.length) {
-        return place.warning(`${found.unset.join(" and ")} is not set, so Purser has no key here. Callers can bring their own.`);
+        return place.warning(`${found.unset.join(" and ")} is not set, so ${unset}`);
       }
       if (!found || found.value.trim() === "")
         return place.problem(`is empty. Write \${NAME} for a variable of the environment, or leave it out.`);

@@ -86,6 +86,8 @@ test("budgets are read as they are written", () => {
     prices: [],
     defaultPrice: undefined,
     allowances: [],
+    channels: [],
+    guards: [],
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     onDisconnect: "abort",
@@ -101,7 +103,7 @@ budgets:
   - name: a
     for: { teem: x }
     limits: [5 elephants, $1 / fortnight]
-    ladder: { 50%: tell }
+    ladder: { 50%: summarise }
     timezone: Europe/Berlim
 routes:
   - { model: gpt-*, provider: opnai }
@@ -116,7 +118,7 @@ routes:
     'purser.yaml:6:12  budgets[1].for.teem: "teem" is not an attribute of a call, so this would never select any. Did you mean "team"?',
     'purser.yaml:7:14  budgets[1].limits[0]: The limit "5 elephants" cannot be read: "elephants"',
     'purser.yaml:7:27  budgets[1].limits[1]: The limit "$1 / fortnight" cannot be read: "fortnight"',
-    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: this version has no rung "tell" yet (50%).',
+    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: this version has no rung "summarise" yet (50%).',
     'purser.yaml:9:15  budgets[1].timezone: "Europe/Berlim" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.',
     'purser.yaml:11:31  routes[0].provider: no provider "opnai" is configured. Did you mean "openai"?',
   ]);
@@ -374,6 +376,66 @@ default_price: { input: 10, output: 30 }
   );
   assert.match(problems("default_price: { input: 1 }\n")[0] ?? "", /default_price: .*needs both input and output/);
   assert.match(problems("default_price: { input: 1, output: 1, model: x }\n")[0] ?? "", /default_price\.model: unknown field/);
+});
+
+test("a channel has what its kind needs, and a ladder tells nobody whom it cannot reach", () => {
+  const whsec = `whsec_${"a".repeat(32)}`;
+  const { channels } = config(`channels:
+  hook: { kind: webhook, url: http://a.test/x, secret: ${whsec} }
+  duty: { kind: pagerduty, routing_key: k }
+  mail: { kind: email, server: smtps://me:secret@mail.test, from: Purser <p@a.test> }
+budgets: [{ name: a, owner: Kim <kim@a.test>, limits: [$5 / day], ladder: { 50%: tell, 80%: [tell hook, tell mail] } }]
+`);
+  assert.deepEqual(channels, [
+    { name: "hook", kind: "webhook", url: "http://a.test/x", secret: whsec },
+    { name: "duty", kind: "pagerduty", url: "https://events.pagerduty.com/v2/enqueue", routingKey: "k" },
+    { name: "mail", kind: "email", server: "smtps://me:secret@mail.test", from: "Purser <p@a.test>", to: undefined },
+  ]);
+  const wrong = problems(`channels:
+  Hook: { kind: webhook, url: http://a.test }
+  a: { kind: slack }
+  b: { kind: slack, url: http://a.test, from: x }
+  c: { kind: webhook, url: http://a.test, secret: hunter2 }
+  d: { kind: email, server: mail.test, from: p@a.test }
+  e: { kind: email, server: smtp://mail.test, from: nobody }
+  f: { kind: carrier-pigeon }
+  mail: { kind: email, server: smtp://mail.test, from: p@a.test }
+budgets:
+  - { name: a, limits: [$5 / day], ladder: { 50%: tell mial } }
+  - { name: b, owner: Kim, limits: [$5 / day], ladder: { 50%: tell mail } }
+`);
+  const expected = [
+    /channels\.Hook: "Hook" cannot name a channel/,
+    /channels\.a: url is missing/,
+    /channels\.b\.from: belongs to another kind of channel/,
+    /channels\.c\.secret: is not one of Standard Webhooks/,
+    /channels\.d\.server: is not a mail server/,
+    /channels\.e: "nobody" is not an e-mail address/,
+    /channels\.f\.kind: "carrier-pigeon" is not one of/,
+    /budgets\[0\]\.ladder: no channel "mial" is configured\. Did you mean "mail"\?/,
+    /budgets\[1\]\.ladder: tells mail, which writes to the owner of the budget, and the budget has no owner with an address/,
+  ];
+  for (const [i, pattern] of expected.entries()) assert.match(wrong[i] ?? "", pattern);
+  assert.equal(wrong.length, expected.length);
+  assert.doesNotMatch(wrong.join("\n"), /hunter2/);
+  assert.match(warnings("channels: { a: { kind: slack, url: ${NONE} } }\n")[0] ?? "", /NONE is not set, so this channel tells nobody\./);
+});
+
+test("a guard says what it is against, and does what is of use against it", () => {
+  const { guards } = config("budgets: [{ name: a, limits: [$5 / day], guard: { repeats: 10, do: slow 5s } }]\n");
+  assert.deepEqual(guards[0]?.guard, {
+    repeats: 10,
+    growth: undefined,
+    surge: undefined,
+    rungs: [{ kind: "slow", waitMs: 5000 }],
+    lastsMs: 300_000,
+  });
+  assert.match(problems("budgets: [{ name: a, guard: { lasts: 1 m } }]\n")[0] ?? "", /guard: guards against nothing/);
+  assert.match(
+    problems("budgets: [{ name: a, guard: { repeats: 5, do: use m } }]\n")[0] ?? "",
+    /guard\.do: "use m" is nothing that a guard does/,
+  );
+  assert.match(problems("budgets: [{ name: a, guard: { repeats: 5, do: tell x } }]\n")[0] ?? "", /guard: no channel "x" is configured/);
 });
 
 test("an allowance is for the models of one provider and is no money", () => {

@@ -3,8 +3,10 @@ import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
+import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
+import { configuredGuards } from "./guards.ts";
 import { suggestion } from "./nearest-name.ts";
 import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
 import { configuredProvider, type Environment, presetProviders } from "./providers.ts";
@@ -60,13 +62,17 @@ export function examineConfig(input: ConfigInput): Reading {
   const fields = source.root.node === undefined ? {} : (CONFIGURATION.read(source.root) ?? {});
 
   const providers = readProviders(fields, environment);
+  const channels = configuredChannels(fields.channels ?? new Map());
+  const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels);
   const config: Config = {
     file,
     server: readServer(fields, settings),
     dataDir: readDataDir(fields, settings, file, cwd),
     providers,
     routes: readRoutes(fields, providers),
-    budgets: configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers),
+    budgets,
+    guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
+    channels,
     prices: configuredPrices(fields.prices ?? []),
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
     allowances: configuredAllowances(fields.allowances ?? [], providers),

@@ -12,6 +12,7 @@ import {
   shareText,
   type WindowStart,
 } from "@purser/core";
+import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
@@ -60,6 +61,16 @@ function exceptionSentence({ selector, limits, until }: LimitException, { timezo
 export function selectionPhrase(selector: Selector): string {
   const parts = Object.entries(selector).map(([path, wanted]) => `${path.replace(/^tag\./, "")} ${joined([wanted ?? []].flat(), "or")}`);
   return parts.length === 0 ? "all calls" : `calls with ${joined(parts, "and")}`;
+}
+
+/** What a guard watches for and does, as people say it. */
+export function guardSentence({ repeats, growth, surge, rungs, lastsMs }: Guard): string {
+  const what = [
+    repeats === undefined ? "" : `the same call ${repeats} times within ten minutes`,
+    growth === undefined ? "" : `${growth} calls in a row that grow`,
+    surge === undefined ? "" : `a minute ${surge} times as dear as usual`,
+  ].filter((phrase) => phrase !== "");
+  return `On ${joined(what, "or")}: ${joined(rungs.map(rungText), "and")}, for ${lastsMs / 1000} seconds.`;
 }
 
 function limitPhrase({ unit, amount, window, burst = amount, waitMs = LEAKY_WAIT_MS, rollover }: Limit): string {

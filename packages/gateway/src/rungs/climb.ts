@@ -35,6 +35,8 @@ export interface Climbed {
   readonly waitMs: number;
   /** The rung that ends it here: a text in the place of an answer, or a refusal. */
   readonly end: ActiveRung | undefined;
+  /** Lets the call be answered as the same one was before. */
+  readonly cache: Active<"cache"> | undefined;
 }
 
 type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
@@ -54,11 +56,13 @@ export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climb
   }
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
   const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
-  if (end) return { call, waitMs: 0, end };
+  const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
+  if (end) return { call, waitMs: 0, end, cache };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
-  return slowest ? { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined } : { call, waitMs: 0, end: undefined };
+  if (!slowest) return { call, waitMs: 0, end: undefined, cache };
+  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache };
 }
 
 /** The text that a rung has in the place of an answer. */
@@ -83,8 +87,13 @@ function most<One>(all: readonly One[], measure: (one: One) => number): One | un
 }
 
 /** The call with a rung in its books: `use gpt-4o-mini (chatbot 85%)`. */
-function noted(call: RoutedCall, { rung, budget, from }: ActiveRung, more: Partial<RoutedCall> = {}): RoutedCall {
-  return { ...call, ...more, rungs: [...(call.rungs ?? []), `${rungText(rung)} (${budget.name} ${shareText(from)})`] };
+function noted(call: RoutedCall, active: ActiveRung, more: Partial<RoutedCall> = {}): RoutedCall {
+  return { ...call, ...more, rungs: [...(call.rungs ?? []), activeText(active)] };
+}
+
+/** `use gpt-4o-mini (chatbot 85%)` */
+export function activeText({ rung, budget, from }: ActiveRung): string {
+  return `${rungText(rung)} (${budget.name} ${shareText(from)})`;
 }
 
 /** The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. */

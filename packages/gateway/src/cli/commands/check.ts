@@ -3,7 +3,7 @@ import type { Config } from "../../config/config.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
 import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
-import { budgetSentence } from "../../config/sentence.ts";
+import { budgetSentence, guardSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
@@ -35,7 +35,10 @@ function refused({ problems, warnings }: Reading): CommandOutcome {
 
 function accepted(config: Config, { warnings }: Reading): CommandOutcome {
   const unpriced = unpricedModels(config, priceBookOf(config), Date.now());
-  const budgets = config.budgets.map((budget) => ({ name: budget.name, sentence: budgetSentence(budget) }));
+  const budgets = config.budgets.map((budget) => ({
+    name: budget.name,
+    sentence: [budgetSentence(budget), ...guardsOf(config, budget.name)].join(" "),
+  }));
   const providers = config.providers.map(({ name, baseUrls, apiKey }) => ({
     name,
     dialects: Object.keys(baseUrls),
@@ -62,6 +65,10 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
     ]),
     json: { ok: true, file: config.file ?? null, budgets, providers, unpriced, warnings },
   };
+}
+
+function guardsOf({ guards }: Config, name: string): readonly string[] {
+  return guards.filter(({ budget }) => budget.name === name).map(({ guard }) => guardSentence(guard));
 }
 
 function unpricedText({ provider, model }: UnpricedModel): string {

@@ -1,0 +1,168 @@
+import { hash } from "node:crypto";
+import { type Balance, type Budget, formatAmount, formatInstant, rungText, shareOf, shareText, windowPhrase } from "@purser/core";
+import { balanceJson } from "../admin/balances.ts";
+import type { Notice } from "./notice.ts";
+
+/** A step of a ladder at which somebody is told. */
+export interface Tell {
+  readonly from: number;
+  /** Names of channels; none means all. */
+  readonly channels: readonly string[] | undefined;
+}
+
+/** A threshold that is passed, for one channel: what is told once. */
+export interface Passed {
+  readonly key: string;
+  /** When the window is over and the threshold may be passed anew; epoch milliseconds. */
+  readonly until: number;
+  readonly from: number;
+  readonly channel: string;
+}
+
+const FULL = 10_000;
+/** A budget that refuses calls because it is used up has mostly a rest that no call fits into. */
+const REFUSING_FROM = 9_000;
+const DAY_MS = 86_400_000;
+/** Windows in which a threshold is passed once. Of shorter ones, and of those that move, it is told once a day. */
+const LONG_WINDOWS: ReadonlySet<string> = new Set(["day", "week", "month", "quarter", "year", "lifetime"]);
+
+/** The steps of a budget's ladder at which somebody is told, by ascending share. */
+export function tellsOf({ ladder }: Budget): readonly Tell[] {
+  return ladder.flatMap(({ from, rungs }) => {
+    const channels = rungs.flatMap((rung) => (rung.kind === "tell" ? [rung.channel] : []));
+    if (channels.length === 0) return [];
+    return [{ from, channels: channels.includes(undefined) ? undefined : channels.filter((one) => one !== undefined) }];
+  });
+}
+
+/** How much of a limit is spent, in hundredths of a per cent. What calls in flight hold may come back, and is no reason to wake anybody. */
+export function spentShare(balance: Balance, isRefusing: boolean): number {
+  const share = balance.limit === 0 ? 0 : shareOf({ spent: balance.spent, held: 0 }, balance.limit);
+  return isRefusing && share >= REFUSING_FROM ? Math.max(share, FULL) : share;
+}
+
+/** The thresholds of a balance that are passed, for every channel that is to hear of them. */
+export function passedOf(tells: readonly Tell[], balance: Balance, share: number, all: readonly string[], now: number): readonly Passed[] {
+  const { budget, subject, unit, window, limit, resetsAt } = balance;
+  const isLong = LONG_WINDOWS.has(window);
+  const until = isLong ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : (Math.floor(now / DAY_MS) + 1) * DAY_MS;
+  return tells
+    .filter(({ from }) => from <= share)
+    .flatMap(({ from, channels = all }) =>
+      channels.map((channel) => ({
+        key: JSON.stringify([budget, subject, unit, window, until, limit, from, channel]),
+        until,
+        from,
+        channel,
+      })),
+    );
+}
+
+/** What a balance is called, over all its windows and thresholds. */
+export function aboutBalance({ budget, subject, unit, window }: Balance): string {
+  return JSON.stringify([budget, subject, unit, window]);
+}
+
+export interface ThresholdTerms {
+  readonly budget: Budget;
+  readonly balance: Balance;
+  readonly passed: Passed;
+  readonly isRefusing: boolean;
+  readonly now: number;
+}
+
+/** Which budget, how much of what is used, how long it lasts, and what comes next. */
+export function thresholdNotice({ budget, balance, passed, isRefusing, now }: ThresholdTerms): Notice {
+  const { limit, spent, left, unit, resetsAt, timezone } = balance;
+  const share = shareOf({ spent, held: 0 }, limit);
+  const name = nameOf(balance);
+  const used = shareText(Math.floor(share / 100) * 100);
+  const goneAt = isRefusing ? undefined : pace(balance, now);
+  const resets = resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(resetsAt, timezone)}.`;
+  const whole = `${formatAmount(spent, unit)} of ${formatAmount(limit, unit)}${windowPhrase(balance.window)}`;
+  const gone = goneAt === undefined ? "" : ` At this pace it is gone ${formatInstant(goneAt, timezone)}.`;
+  const next = nextStep(budget, passed.from, isRefusing);
+  const facts: [string, string][] = [
+    ["Budget", balance.subject === "" ? balance.budget : `${balance.budget} (${balance.subject})`],
+    ["Used", `${whole} (${used})`],
+    ["Left", formatAmount(left, unit)],
+    ...(goneAt === undefined ? [] : ([["Gone", formatInstant(goneAt, timezone)]] as [string, string][])),
+    ["Resets", resetsAt === undefined ? "never" : formatInstant(resetsAt, timezone)],
+    ["Next", next],
+    ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as [string, string][])),
+  ];
+  return {
+    id: `alert_${hash("sha256", passed.key, "hex").slice(0, 24)}`,
+    kind: "budget.threshold",
+    about: aboutBalance(balance),
+    at: now,
+    severity: passed.from >= FULL ? "critical" : passed.from >= 9_000 ? "error" : passed.from >= 7_500 ? "warning" : "info",
+    title: isRefusing ? `${name} refuses calls` : `${name} is ${used} used`,
+    text: `${whole} ${unit === "nanodollars" ? "is" : "are"} used (${used}).${gone} ${resets} ${next}`,
+    facts,
+    data: {
+      ...balanceJson(balance),
+      threshold: passed.from / FULL,
+      used: Math.floor(share) / FULL,
+      gone_at: goneAt === undefined ? null : new Date(goneAt).toISOString(),
+      next,
+    },
+    owner: budget.owner,
+  };
+}
+
+/** Says that a balance has room again. */
+export function overNotice(told: Notice, now: number): Notice {
+  return {
+    ...told,
+    id: `${told.id}_over`,
+    kind: "budget.over",
+    at: now,
+    isOver: true,
+    title: `Over: ${told.title}`,
+    text: "There is room again.",
+  };
+}
+
+function nameOf({ budget, subject }: Balance): string {
+  return subject === "" ? `Budget "${budget}"` : `Budget "${budget}" (${subject})`;
+}
+
+/** What happens to calls as the budget fills further. */
+function nextStep({ ladder, mode }: Budget, from: number, isRefusing: boolean): string {
+  if (mode === "observe") return "It only observes: nothing is refused.";
+  if (isRefusing) return "Calls that do not fit into what is left are refused.";
+  for (const step of ladder) {
+    const rungs = step.rungs.filter(({ kind }) => kind !== "tell").map(rungText);
+    if (rungs.length === 0 || step.from < from) continue;
+    return `${step.from === from ? "From now on" : `From ${shareText(step.from)} on`}: ${rungs.join(", ")}.`;
+  }
+  return "When it is used up, calls are refused.";
+}
+
+/** Less of a window than this says nothing about the rest of it. */
+const PACE_FROM = 0.02;
+
+/** When the limit is used up if it goes on as it did in this window; nothing where it lasts, or where nobody can tell yet. */
+function pace({ window, spent, limit, resetsAt }: Balance, now: number): number | undefined {
+  const startsAt = resetsAt === undefined ? undefined : startOf(window, resetsAt);
+  if (startsAt === undefined || resetsAt === undefined || spent === 0 || spent >= limit) return undefined;
+  const elapsed = now - startsAt;
+  if (elapsed < (resetsAt - startsAt) * PACE_FROM) return undefined;
+  const goneAt = now + ((limit - spent) / spent) * elapsed;
+  return goneAt < resetsAt ? goneAt : undefined;
+}
+
+const MONTHS: Readonly<Record<string, number>> = { month: 1, quarter: 3, year: 12 };
+
+/** When a window began, to the hour by which clocks change. */
+function startOf(window: string, resetsAt: number): number | undefined {
+  if (window === "day") return resetsAt - DAY_MS;
+  if (window === "week") return resetsAt - 7 * DAY_MS;
+  const months = MONTHS[window];
+  if (months === undefined) return undefined;
+  // Half a day on, because midnight of a zone may be the day before in UTC.
+  const start = new Date(resetsAt + DAY_MS / 2);
+  start.setUTCMonth(start.getUTCMonth() - months);
+  return start.getTime() - DAY_MS / 2;
+}

@@ -1,0 +1,131 @@
+import type { Rung } from "@purser/core";
+
+/** What counts as running away, and what happens then. */
+export interface Guard {
+  /** The same call so often within ten minutes. */
+  readonly repeats: number | undefined;
+  /** So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning. */
+  readonly growth: number | undefined;
+  /** A minute that costs so many times what the dearest of the minutes before did. */
+  readonly surge: number | undefined;
+  readonly rungs: readonly GuardRung[];
+  /** How long it lasts. */
+  readonly lastsMs: number;
+}
+
+export type GuardRung = Extract<Rung, { readonly kind: "slow" | "shorten" | "block" | "tell" }>;
+
+export type Trigger = "repeats" | "growth" | "surge";
+
+/** A guard that a call ran into, or its subject. */
+export interface Trip {
+  readonly trigger: Trigger;
+  readonly at: number;
+  readonly until: number;
+  /** How often, how many in a row, or how many times as much. */
+  readonly measured: number;
+}
+
+const MINUTE_MS = 60_000;
+const REPEATS_MS = 10 * MINUTE_MS;
+/** Of one subject so many different calls are remembered: a loop goes through few. */
+const CALLS_MOST = 8;
+/** What is usual is known after so many minutes with calls. */
+const USUAL_AFTER = 30;
+/** By so much what was dear becomes less usual with every minute in which there are calls. */
+const USUAL_KEPT = 0.98;
+
+interface RepeatedCall {
+  readonly fingerprint: string;
+  readonly since: number;
+  count: number;
+  trip: Trip | undefined;
+}
+
+/** What is remembered of one subject: a fixed amount, however many calls it makes. */
+export interface Watch {
+  calls: RepeatedCall[];
+  /** Of the call before; no first call is larger than that. */
+  size: number;
+  firstSize: number;
+  grew: number;
+  minute: number;
+  spent: number;
+  /** The dearest minute lately. */
+  usual: number;
+  minutes: number;
+  trip: Trip | undefined;
+}
+
+export function createWatch(): Watch {
+  return { calls: [], size: Number.POSITIVE_INFINITY, firstSize: 0, grew: 0, minute: 0, spent: 0, usual: 0, minutes: 0, trip: undefined };
+}
+
+/**
+ * Looks at a call that is about to be made. Returns what stands against it: a call that came too often stands alone, and its subject may
+ * still make others.
+ */
+export function sawCall(
+  watch: Watch,
+  guard: Guard,
+  call: { readonly fingerprint: string; readonly size: number },
+  now: number,
+): Trip | undefined {
+  const repeated = guard.repeats === undefined ? undefined : sawRepeat(watch, guard, guard.repeats, call.fingerprint, now);
+  if (guard.growth !== undefined) sawSize(watch, guard, guard.growth, call.size, now);
+  if (watch.trip && now >= watch.trip.until) watch.trip = undefined;
+  return watch.trip ?? repeated;
+}
+
+/** Looks at what a call was charged. */
+export function sawSpend(watch: Watch, guard: Guard, amount: number, now: number): void {
+  if (guard.surge === undefined) return;
+  const minute = Math.floor(now / MINUTE_MS);
+  if (minute !== watch.minute) {
+    if (watch.minute !== 0) {
+      watch.usual = Math.max(watch.spent, watch.usual * USUAL_KEPT);
+      watch.minutes++;
+    }
+    watch.minute = minute;
+    watch.spent = 0;
+  }
+  watch.spent += amount;
+  const times = watch.spent / watch.usual;
+  if (watch.minutes >= USUAL_AFTER && times > guard.surge) trip(watch, guard, "surge", Math.floor(times), now);
+}
+
+function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string, now: number): Trip | undefined {
+  watch.calls = watch.calls.filter(({ since, trip }) => (trip ? now < trip.until : now - since < REPEATS_MS));
+  let call = watch.calls.find((one) => one.fingerprint === fingerprint);
+  if (!call) {
+    call = { fingerprint, since: now, count: 0, trip: undefined };
+    watch.calls.push(call);
+    if (watch.calls.length > CALLS_MOST) watch.calls.splice(leastOf(watch.calls), 1);
+  }
+  call.count++;
+  if (call.count >= most) call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count };
+  return call.trip;
+}
+
+/** The call that came least often, the oldest of them: never the one that came just now. */
+function leastOf(calls: readonly RepeatedCall[]): number {
+  let least = 0;
+  for (let i = 1; i < calls.length - 1; i++) if ((calls[i]?.count ?? 0) < (calls[least]?.count ?? 0)) least = i;
+  return least;
+}
+
+function sawSize(watch: Watch, guard: Guard, most: number, size: number, now: number): void {
+  watch.grew = size > watch.size ? watch.grew + 1 : 0;
+  if (watch.grew === 0) watch.firstSize = size;
+  watch.size = size;
+  if (watch.grew < most || size < 2 * watch.firstSize) return;
+  trip(watch, guard, "growth", watch.grew, now);
+  // What goes on after the guard let go has to grow as long again.
+  watch.grew = 0;
+  watch.firstSize = size;
+}
+
+function trip(watch: Watch, guard: Guard, trigger: Trigger, measured: number, now: number): void {
+  if (watch.trip && now < watch.trip.until) return;
+  watch.trip = { trigger, at: now, until: now + guard.lastsMs, measured };
+}

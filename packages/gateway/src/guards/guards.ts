@@ -1,0 +1,156 @@
+import { hash } from "node:crypto";
+import { type Budget, type Charge, formatInstant, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
+import type { Alerts } from "../alerts/alerts.ts";
+import type { Notice } from "../alerts/notice.ts";
+import type { BudgetedCall } from "../budgeted-call.ts";
+import { createWatch, type Guard, type GuardRung, sawCall, sawSpend, type Trip, type Watch } from "./guard.ts";
+
+/** A budget that watches over its calls. */
+export interface GuardedBudget {
+  readonly budget: Budget;
+  readonly guard: Guard;
+}
+
+/** A guard that stands against a call, and what it does to it. */
+export interface Tripped extends GuardedBudget {
+  readonly trip: Trip;
+  /** What happened, until when what holds, and what to do, in sentences for people and agents. */
+  readonly message: string;
+}
+
+/** So many subjects are watched; of more, those that called last. */
+const SUBJECTS_MOST = 20_000;
+
+/** Watches for calls that repeat, grow or cost far more than usual, each subject of a budget apart. */
+export class Guards {
+  readonly #alerts: Pick<Alerts, "tell">;
+  readonly #onError: (error: unknown) => void;
+  #guarded: readonly GuardedBudget[] = [];
+  /** In the order in which their subjects called last. */
+  #watches = new Map<string, Watch>();
+
+  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">, onError: (error: unknown) => void) {
+    this.#alerts = alerts;
+    this.#onError = onError;
+    this.configure(guarded);
+  }
+
+  /** The guards as they are from now on. What was seen stays seen. */
+  configure(guarded: readonly GuardedBudget[]): void {
+    this.#guarded = guarded;
+  }
+
+  /** Looks at a call that is about to be made, and says what stands against it. */
+  look(call: BudgetedCall, now: number): readonly Tripped[] {
+    if (this.#guarded.length === 0) return [];
+    const { subject } = call;
+    let seen: { readonly fingerprint: string; readonly size: number } | undefined;
+    const tripped: Tripped[] = [];
+    for (const { budget, guard } of this.#guarded) {
+      if (!budget.selects(subject)) continue;
+      seen ??= { fingerprint: fingerprintOf(call), size: call.call.body.bytes.length };
+      const trip = sawCall(this.#watch(budget, subject), guard, seen, now);
+      if (!trip) continue;
+      const one = { budget, guard, trip, message: describeTrip(budget, subject, trip) };
+      tripped.push(one);
+      this.#tell(one, subject);
+    }
+    return tripped.filter(({ budget }) => budget.mode === "enforce");
+  }
+
+  /** Looks at what a call was charged. */
+  spent(subject: Subject, { cost, usage }: Charge, now: number): void {
+    for (const { budget, guard } of this.#guarded)
+      if (budget.selects(subject)) sawSpend(this.#watch(budget, subject), guard, cost ?? totalTokens(usage), now);
+  }
+
+  #watch(budget: Budget, subject: Subject): Watch {
+    const key = `${budget.name}|${subjectLabel(budget, subject)}`;
+    const watch = this.#watches.get(key) ?? createWatch();
+    this.#watches.delete(key);
+    this.#watches.set(key, watch);
+    if (this.#watches.size > SUBJECTS_MOST) this.#watches.delete(this.#watches.keys().next().value as string);
+    return watch;
+  }
+
+  #tell({ budget, guard, trip, message }: Tripped, subject: Subject): void {
+    const tells = guard.rungs.filter((rung) => rung.kind === "tell");
+    if (tells.length === 0) return;
+    const channels = tells.some(({ channel }) => channel === undefined) ? undefined : tells.flatMap(({ channel }) => channel ?? []);
+    this.#alerts.tell(tripNotice(budget, subject, trip, message), channels, trip.until).catch(this.#onError);
+  }
+}
+
+/** The call as guards leave it, with what they did to it in its books, and how long it waits. */
+export function guardedCall<Call extends BudgetedCall>(
+  call: Call,
+  tripped: readonly Tripped[],
+): { readonly call: Call; readonly waitMs: number } {
+  let guarded = call;
+  let waitMs = 0;
+  for (const { budget, guard, trip } of tripped) {
+    for (const rung of guard.rungs) {
+      if (rung.kind === "slow") waitMs = Math.max(waitMs, rung.waitMs);
+      else if (rung.kind === "shorten")
+        guarded = {
+          ...guarded,
+          outputTokensMost: Math.max(guarded.call.outputLeast, Math.min(guarded.outputTokensMost, rung.outputTokens)),
+        };
+      else continue;
+      guarded = { ...guarded, rungs: [...(guarded.rungs ?? []), `${rungText(rung)} (${budget.name} ${trip.trigger})`] };
+    }
+  }
+  return { call: guarded, waitMs };
+}
+
+/** The guard that refuses a call, if one does. */
+export function blocking(tripped: readonly Tripped[]): Tripped | undefined {
+  return tripped.find(({ guard }) => guard.rungs.some(({ kind }: GuardRung) => kind === "block"));
+}
+
+/** The same conversation is the same call, whatever else its client adds to the body. */
+function fingerprintOf({ dialect, call }: BudgetedCall): string {
+  const { bytes, members } = call.body;
+  const member = dialect.turns && members.get(dialect.turns.member);
+  return hash("sha1", member ? bytes.subarray(member.start, member.end) : bytes, "base64").slice(0, 16);
+}
+
+function describeTrip(budget: Budget, subject: Subject, { trigger, measured, until }: Trip): string {
+  const label = subjectLabel(budget, subject);
+  const name = label === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${label})`;
+  const what = {
+    repeats: `This call came ${measured} times within ten minutes, which looks like a loop.`,
+    growth: `${measured} calls in a row each carried more than the one before, which looks like a loop.`,
+    surge: `More than ${measured} times as much was spent within a minute as in the dearest minute before.`,
+  }[trigger];
+  const next = trigger === "repeats" ? "Do not send it again: ask for something else" : "Stop, and look at what is being done";
+  return `${what} ${name} guards against that until ${formatInstant(until, budget.timezone)}. ${next}, or ask ${budget.owner ?? "the owner of the budget"}.`;
+}
+
+const WHAT = {
+  repeats: "the same call again and again",
+  growth: "calls that grow and grow",
+  surge: "a minute far dearer than usual",
+} as const;
+
+function tripNotice(budget: Budget, subject: Subject, { trigger, at, until, measured }: Trip, message: string): Notice {
+  const label = subjectLabel(budget, subject);
+  const name = label === "" ? budget.name : `${budget.name} (${label})`;
+  const about = JSON.stringify(["guard", budget.name, label, trigger, at]);
+  return {
+    id: `alert_${hash("sha256", about, "hex").slice(0, 24)}`,
+    kind: "guard.tripped",
+    about,
+    at,
+    severity: "warning",
+    title: `Budget "${budget.name}"${label === "" ? "" : ` (${label})`}: ${WHAT[trigger]}`,
+    text: message,
+    facts: [
+      ["Budget", name],
+      ["Until", formatInstant(until, budget.timezone)],
+      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
+    ],
+    data: { budget: budget.name, subject: label, guard: trigger, measured, until: new Date(until).toISOString() },
+    owner: budget.owner,
+  };
+}
