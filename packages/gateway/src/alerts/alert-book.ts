@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Claims } from "./claims.ts";
 import type { Notice } from "./notice.ts";
 
@@ -52,7 +52,6 @@ const DELIVERIES_MOST = 1_000;
  * and what was not delivered when the process died is delivered when it starts again.
  */
 export async function openAlertBook(directory: string, now: number): Promise<AlertBook> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   const book = new AlertBook(join(directory, ALERTS_FILE));
   await book.forget(now);
   return book;
@@ -145,7 +144,11 @@ export class AlertBook implements Claims {
   /** Lines follow each other; what is known changes at once, and the promise resolves when it is on disk. */
   #write(line: Line): Promise<void> {
     this.#take(line);
-    const written = this.#writing.then(() => appendLine(this.#file, line));
+    const written = this.#writing.then(async () => {
+      // Made when it is needed: who only looks leaves no folder behind.
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
+      await appendLine(this.#file, line);
+    });
     this.#writing = written.catch(() => undefined);
     return written;
   }
