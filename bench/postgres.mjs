@@ -27,7 +27,12 @@ function countersOf(team, user, month) {
   const name = `${team} ${user} ${month}`;
   if (counters.has(name)) return counters.get(name);
   const made = ["nanodollars", "tokens"].flatMap((unit) =>
-    [["company", ""], ["teams", `team=${team}`], ["users", `user=${user}`], ["features", ""]].map(([budget, subject]) => {
+    [
+      ["company", ""],
+      ["teams", `team=${team}`],
+      ["users", `user=${user}`],
+      ["features", ""],
+    ].map(([budget, subject]) => {
       const startsAt = Date.UTC(2025, month);
       const key = `${budget}|${unit}/month@UTC|${subject}|${startsAt}`;
       return { key, budget, subject, unit, window: "month@UTC", startsAt, resetsAt: Date.UTC(2025, month + 1) };
@@ -101,7 +106,10 @@ pool.on("connect", (client) => pids.push(client.processID));
 pool.on("error", () => undefined);
 try {
   // A gateway that catches up after an outage, and a year that is brought in: few groups a batch, and almost one for each call.
-  for (const [ledger, time] of [["busy", BUSY], ["year", YEAR]]) {
+  for (const [ledger, time] of [
+    ["busy", BUSY],
+    ["year", YEAR],
+  ]) {
     const archive = await openPostgresArchive({ pool, ledger, copyFrom: from });
     for (const round of ["first", "again"]) {
       let [rows, spent, cpu, serverCpu] = [0, 0, 0, 0];
@@ -120,10 +128,16 @@ try {
   await pool.query("ANALYZE");
   for (const name of ["entry", "team_hour", "team_day", "user_hour", "user_day"]) {
     const { rows } = await pool.query(
-      "SELECT (SELECT count(*) FROM purser." + name + ") AS count, (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1)) AS partitioned, pg_total_relation_size($1) AS plain",
+      "SELECT (SELECT count(*) FROM purser." +
+        name +
+        ") AS count, (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree($1)) AS partitioned, pg_total_relation_size($1) AS plain",
       [`purser.${name}`],
     );
-    print({ what: `size of ${name}`, rows: Number(rows[0].count), megabytes: Math.round(Number(rows[0].partitioned ?? rows[0].plain) / 1e6) });
+    print({
+      what: `size of ${name}`,
+      rows: Number(rows[0].count),
+      megabytes: Math.round(Number(rows[0].partitioned ?? rows[0].plain) / 1e6),
+    });
   }
   const quarter = { since: YEAR.until - 90 * DAY_MS, until: YEAR.until };
   const berlin = { timeZone: "Europe/Berlin" };

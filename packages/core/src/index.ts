@@ -6,6 +6,14 @@ export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posti
 export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export {
+  REPORT_AMOUNTS,
+  REPORT_STEPS,
+  type ReportAmounts,
+  type ReportQuery,
+  type ReportRow,
+  type ReportStep,
+} from "./domain/report.ts";
 export type { Reservation } from "./domain/reservation.ts";
 export {
   ATTRIBUTES,
@@ -18,7 +26,18 @@ export {
   subjectValue,
 } from "./domain/subject.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
-export { CALENDAR_PERIODS, type CalendarPeriod, type Window, type WindowSpan, windowSpan, windowText } from "./domain/window.ts";
+export {
+  CALENDAR_PERIODS,
+  type CalendarPeriod,
+  checkTimeZone,
+  type Window,
+  type WindowSpan,
+  windowSpan,
+  windowText,
+} from "./domain/window.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
+export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
+export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export { reportLedger } from "./stores/reporting.ts";
 export type { CounterFilter, LedgerQuery, Store } from "./stores/store.ts";

@@ -147,6 +147,14 @@ export function reportSteps({ since, until, step, timeZone = "UTC" }: ReportQuer
   return steps;
 }
 
+/** So many rows are no report any more, and more than anybody should hold in memory. */
+export const REPORT_ROWS_MOST = 100_000;
+
+export function reportTooLong(): PurserError {
+  const message = `The report has more than ${REPORT_ROWS_MOST.toLocaleString("en-US")} rows. Ask for longer steps, fewer attributes or a shorter time.`;
+  return new PurserError("body_invalid", message);
+}
+
 /** Adds entries up to the rows of a report, for stores that cannot. */
 export class ReportSum {
   readonly #by: readonly SubjectPath[];
@@ -167,6 +175,7 @@ export class ReportSum {
     const values = this.#by.map((path) => subjectValue(entry.detail.subject, path));
     const key = JSON.stringify([step.from, ...values.map((value) => value ?? null)]);
     const known = this.#rows.get(key);
+    if (!known && this.#rows.size === REPORT_ROWS_MOST) throw reportTooLong();
     this.#rows.set(key, { ...step, values, ...(known ? combine(known, amounts, exactSum) : amounts) });
   }
 

@@ -34,7 +34,10 @@ export async function startTestPostgres({ durable = false } = {}): Promise<TestP
   const data = join(directory, "data");
   const options = { cwd: directory, ...owner, env: { PATH: process.env.PATH, LC_ALL: "C.UTF-8" } };
   try {
-    execFileSync(join(folder, "initdb"), ["-D", data, "-U", "purser", "-A", "trust", "-E", "UTF8", "--no-sync"], { ...options, stdio: "pipe" });
+    execFileSync(join(folder, "initdb"), ["-D", data, "-U", "purser", "-A", "trust", "-E", "UTF8", "--no-sync"], {
+      ...options,
+      stdio: "pipe",
+    });
     const port = await freePort();
     const server = new OwnServer(join(folder, "postgres"), serverArguments({ data, directory, port, durable }), options);
     await server.start();

@@ -35,7 +35,12 @@ export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOpti
     const chance = random();
     if (chance < 0.1) {
       const detail = { ...sampleCall({ id, limits, input: 5 }).detail, subject };
-      const denial = { reason: "budget_exhausted", message: "No.", detail, ...(chance < 0.03 && { times: 1 + Math.floor(random() * 9) }) } as const;
+      const denial = {
+        reason: "budget_exhausted",
+        message: "No.",
+        detail,
+        ...(chance < 0.03 && { times: 1 + Math.floor(random() * 9) }),
+      } as const;
       run({ kind: "record", entry: { kind: "denied", reservation: id, postings: [], ...denial } }, at);
       continue;
     }
@@ -69,7 +74,11 @@ function settlement(id: string, random: () => number): Command {
   const cached = Math.floor(input / 3);
   const usage = { ...charge.usage, cacheReadInputTokens: cached, reasoningOutputTokens: Math.floor(output / 2) };
   const certainty = random() < 0.1 ? "unconfirmed" : "confirmed";
-  const known: Charge = { ...charge, usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage, certainty };
+  const known: Charge = {
+    ...charge,
+    usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,
+    certainty,
+  };
   return { kind: "settle", id, amounts, charge: random() < 0.1 ? { ...known, cost: undefined } : known };
 }
 

@@ -39,7 +39,15 @@ test("kinds, fields and texts that the tables do not know are kept with the entr
       seq: 2,
       detail: { ...first.detail, subject: { team: "a\0b", user: "\udfff", tags: { "na\0me": "\0", __proto: long }, squad: "new" } },
     },
-    { seq: 3, at: first.at, kind: "granted", reservation: "", postings: [{ counter, held: 0, spent: -5, slot: 3 }], amount: 5, giver: { name: "ann" } },
+    {
+      seq: 3,
+      at: first.at,
+      kind: "granted",
+      reservation: "",
+      postings: [{ counter, held: 0, spent: -5, slot: 3 }],
+      amount: 5,
+      giver: { name: "ann" },
+    },
     { seq: 4, at: first.at, kind: "granted", reservation: "", postings: [{ counter, held: 0, spent: -5 }], amount: 5 },
   ] as unknown as readonly Entry[];
   for (const copy of [true, false]) {
@@ -69,10 +77,14 @@ test("the archive answers every query as the store that the entries are from", a
     { reservation: middle.reservation },
     { reservation: "nobody's" },
   ];
-  for (const query of queries) assert.deepEqual(await archive.entries(query), await sampleJournal(LEDGER).entries(query), JSON.stringify(query));
+  for (const query of queries)
+    assert.deepEqual(await archive.entries(query), await sampleJournal(LEDGER).entries(query), JSON.stringify(query));
   const before = await archive.entries({ before: 100, newest: true, most: 5 });
   assert.deepEqual(before, LEDGER.slice(94, 99));
-  assert.deepEqual(await archive.reservationEntries(middle.reservation), LEDGER.filter(({ reservation }) => reservation === middle.reservation));
+  assert.deepEqual(
+    await archive.reservationEntries(middle.reservation),
+    LEDGER.filter(({ reservation }) => reservation === middle.reservation),
+  );
 });
 
 test("an append that is repeated, or overlaps another, adds each entry once", async (t) => {
@@ -191,7 +203,9 @@ test("every rollup is the sum of the entries, to the nano-dollar", async (t) => 
     for (let i = 0; i < ledger.length; i += 37 * seed) await archive.append(ledger.slice(Math.max(0, i - 5), i + 37 * seed));
   }
   await assertRollupsAreSums(database.rows);
-  await database.rows("UPDATE purser.user_day SET cost = cost + 1 WHERE digest = (SELECT digest FROM purser.user_day ORDER BY cost LIMIT 1)");
+  await database.rows(
+    "UPDATE purser.user_day SET cost = cost + 1 WHERE digest = (SELECT digest FROM purser.user_day ORDER BY cost LIMIT 1)",
+  );
   await assert.rejects(assertRollupsAreSums(database.rows));
 });
 

@@ -29,7 +29,10 @@ const CRASHES = Number(process.env.PURSER_CRASHES ?? 8);
 
 if (process.argv[2] === "child") await runChild(process.argv.slice(3) as [string, string, string]);
 else {
-  test("what is written while it drains is in the archive when it is closed, in order, and the lag says how much is missing until then", drainAll);
+  test(
+    "what is written while it drains is in the archive when it is closed, in order, and the lag says how much is missing until then",
+    drainAll,
+  );
   test("two that drain the same journal archive each entry once", drainTwice);
   test(`a process that is killed ${CRASHES} times while it drains leaves no entry out, and none twice`, { timeout: 240_000 }, killAgain);
   test("while PostgreSQL is away calls go on, and then the archive catches up to the entry", { timeout: 120_000 }, outage);
@@ -84,7 +87,12 @@ async function runChild([url, schema, directory]: readonly [string, string, stri
   const archive = await openPostgresArchive({ pool, schema, ledger: "killed", copyFrom: from });
   const store = await openSqliteStore({ directory });
   const [{ seq = 0 } = {}] = await store.entries({ newest: true, most: 1 });
-  new Drain({ journal: store, archive, onArchived: async (last) => void process.stdout.write(`${last}\n`), pause: () => setImmediate() }).start();
+  new Drain({
+    journal: store,
+    archive,
+    onArchived: async (last) => void process.stdout.write(`${last}\n`),
+    pause: () => setImmediate(),
+  }).start();
   const client = async (number: number) => {
     for (let call = seq * 100 + number * 1_000_000_000; ; call += 20) await calls(store, call, 20);
   };

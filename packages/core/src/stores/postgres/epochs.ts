@@ -157,7 +157,10 @@ const BEGIN_EPOCH = `
   RETURNING id, epoch`;
 
 /** Whether a journal has the last entry of an epoch. An epoch without entries is continued by one that has its first. */
-async function isContinued({ last_seq, last_at, last_kind, last_reservation }: EpochRow, journal: Pick<Store, "entries">): Promise<boolean> {
+async function isContinued(
+  { last_seq, last_at, last_kind, last_reservation }: EpochRow,
+  journal: Pick<Store, "entries">,
+): Promise<boolean> {
   const lastSeq = Number(last_seq);
   if (lastSeq === 0) return typeof (await entryAt(journal, 1)) === "object";
   const entry = await entryAt(journal, lastSeq);

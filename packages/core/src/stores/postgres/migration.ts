@@ -22,8 +22,10 @@ async function checkServer(client: PostgresClient): Promise<void> {
     "SELECT current_setting('server_version_num')::int AS version, current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_copy",
   );
   const { version, encoding, is_copy } = rows[0] as { version: number; encoding: string; is_copy: boolean };
-  if (version < VERSION_LEAST) throw unusable(`it has version ${Math.floor(version / 10_000)}, and 13 is the oldest that works. Use a newer one`);
-  if (encoding !== "UTF8") throw unusable(`its encoding is ${encoding}. Make one for Purser: CREATE DATABASE purser ENCODING 'UTF8' TEMPLATE template0`);
+  if (version < VERSION_LEAST)
+    throw unusable(`it has version ${Math.floor(version / 10_000)}, and 13 is the oldest that works. Use a newer one`);
+  if (encoding !== "UTF8")
+    throw unusable(`its encoding is ${encoding}. Make one for Purser: CREATE DATABASE purser ENCODING 'UTF8' TEMPLATE template0`);
   if (is_copy) throw unusable("it is a standby, which cannot be written. Name the primary");
 }
 
@@ -55,9 +57,13 @@ function checkDone(done: Done, migrations: readonly Migration[]): void {
   for (const [number, { name, sha256 }] of done) {
     const known = migrations.find((migration) => migration.number === number);
     if (!known)
-      throw unusable(`a later version of Purser has brought it to step ${Math.max(...done.keys())} ("${name}"), which this one does not know. Update this one`);
+      throw unusable(
+        `a later version of Purser has brought it to step ${Math.max(...done.keys())} ("${name}"), which this one does not know. Update this one`,
+      );
     if (checksum(known) !== sha256)
-      throw unusable(`step ${number} ("${name}") was done by another text than this version has. Use the version of Purser that made the database`);
+      throw unusable(
+        `step ${number} ("${name}") was done by another text than this version has. Use the version of Purser that made the database`,
+      );
   }
 }
 

@@ -33,7 +33,7 @@ export type CopyFrom = (sql: string) => CopyStream;
 export const SCHEMA = "purser";
 
 /** SQL is written for the schema `purser`; another one takes its place. */
-export function inSchema(sql: string, schema: string): string {
+function inSchema(sql: string, schema: string): string {
   return schema === SCHEMA ? sql : sql.replace(/\bpurser\./g, `${schema}.`);
 }
 

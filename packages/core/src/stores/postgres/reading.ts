@@ -1,5 +1,5 @@
 import type { Entry } from "../../domain/ledger.ts";
-import { type ArchiveQuery } from "../archive.ts";
+import type { ArchiveQuery } from "../archive.ts";
 import { LEDGER_PAGE } from "../store.ts";
 import type { CounterNumbers } from "./counters.ts";
 import type { Stretch } from "./epochs.ts";
