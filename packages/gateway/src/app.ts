@@ -2,13 +2,14 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, Drain, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { BodyRoom } from "./body-room.ts";
+import type { Books } from "./books.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -64,8 +65,10 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const { config, onNotice = () => undefined, store: given, requestTimeoutMs, bodies = new BodyRoom() } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
-  const keys = await openKeys(config.dataDir, { onError });
+  const books = await openBooksOf(config, onError);
+  const store = given ?? (await openOwnStore(config, books, onError));
+  const archiving = books && new Drain({ journal: store, archive: books.archive, onError });
+  const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
@@ -102,15 +105,19 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, switches, alerts, prices: pricesNow, decisions });
+  const timeZone = () => gateway.config.timezone;
+  const kept = { store, keys, switches, alerts, ...(books && { archive: books.archive }) };
+  const admin = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
     isDraining: () => isDraining,
     calls,
+    ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
   await listen(server, config.server);
+  archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
@@ -144,10 +151,28 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
       await alerts.close();
+      await archiving?.close();
       keys.close();
       await store.close();
+      await books?.close();
     },
   };
+}
+
+/** Loaded only where it is used: most gateways have no PostgreSQL. */
+async function openBooksOf({ store, dataDir }: Config, onError: (error: unknown) => void): Promise<Books | undefined> {
+  if (store.postgres === undefined) return undefined;
+  const { openBooks, ledgerNameOf } = await import("./books.ts");
+  return openBooks({ url: store.postgres, ledger: await ledgerNameOf(dataDir), directory: dataDir, onError });
+}
+
+async function openOwnStore({ dataDir }: Config, books: Books | undefined, onError: (error: unknown) => void): Promise<Store> {
+  try {
+    return await openSqliteStore({ directory: dataDir, onError });
+  } catch (error) {
+    await books?.close();
+    throw error;
+  }
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */

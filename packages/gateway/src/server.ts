@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PurserError } from "@purser/core";
+import { type Lag, PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
@@ -28,6 +28,8 @@ export interface ServerState {
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
+  /** How far the book of record is behind, where there is one. */
+  lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
 }
@@ -91,7 +93,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
-  if (path === "/readyz") return end(response, state.isDraining() ? 503 : 200, { status: state.isDraining() ? "draining" : "ready" });
+  if (path === "/readyz") return showReadiness(state, response);
   if (path === "/budget") return showBudget(state.gateway(), request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
@@ -102,6 +104,18 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
 
 function unknownRoute(method: string | undefined, path: string): PurserError {
   return new PurserError("route_unknown", refusedRoute(method, path));
+}
+
+/** Calls go on while the book of record is away, so that is told and does not count. */
+async function showReadiness({ isDraining, lag }: ServerState, response: ServerResponse): Promise<void> {
+  const status = isDraining() ? "draining" : "ready";
+  const behind = await lag?.().catch(() => undefined);
+  const archive = behind && {
+    status: behind.failure ? "unavailable" : "reachable",
+    entries_behind: behind.entries,
+    seconds_behind: Math.round(behind.milliseconds / 1_000),
+  };
+  end(response, isDraining() ? 503 : 200, { status, ...(archive && { archive }) });
 }
 
 /** What the caller has left, for the holder of a key. */

@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import type { Charge, Entry } from "./ledger.ts";
-import { compileSelector, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
+import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
 
@@ -130,8 +130,10 @@ export interface ReportSpan {
 const STEPS_MOST = 20_000;
 
 /** The steps of a report in their order, the first and the last cut to its time. Throws `body_invalid` for a question without an answer. */
-export function reportSteps({ since, until, step, timeZone = "UTC" }: ReportQuery): readonly ReportSpan[] {
+export function reportSteps({ since, until, by = [], step, timeZone = "UTC", filter = {} }: ReportQuery): readonly ReportSpan[] {
   checkTimeZone(timeZone);
+  const unknown = [...by, ...Object.keys(filter)].find((path) => !isSubjectPath(path));
+  if (unknown !== undefined) throw new PurserError("body_invalid", `"${unknown}" is not an attribute of a call.`);
   if (!Number.isSafeInteger(since) || !Number.isSafeInteger(until) || since >= until)
     throw new PurserError("body_invalid", "A report ends after it begins. Give an earlier `since` or a later `until`.");
   if (step === undefined) return [{ from: since, to: until }];
@@ -145,6 +147,14 @@ export function reportSteps({ since, until, step, timeZone = "UTC" }: ReportQuer
     from = to;
   }
   return steps;
+}
+
+/** So many rows are no report any more, and more than anybody should hold in memory. */
+export const REPORT_ROWS_MOST = 100_000;
+
+export function reportTooLong(): PurserError {
+  const message = `The report has more than ${REPORT_ROWS_MOST.toLocaleString("en-US")} rows. Ask for longer steps, fewer attributes or a shorter time.`;
+  return new PurserError("body_invalid", message);
 }
 
 /** Adds entries up to the rows of a report, for stores that cannot. */
@@ -167,6 +177,7 @@ export class ReportSum {
     const values = this.#by.map((path) => subjectValue(entry.detail.subject, path));
     const key = JSON.stringify([step.from, ...values.map((value) => value ?? null)]);
     const known = this.#rows.get(key);
+    if (!known && this.#rows.size === REPORT_ROWS_MOST) throw reportTooLong();
     this.#rows.set(key, { ...step, values, ...(known ? combine(known, amounts, exactSum) : amounts) });
   }
 

@@ -64,8 +64,8 @@ export class Drain {
       this.#lastSeq = this.#archived;
       // The last entry that is archived goes along, and shows that the others follow it.
       const entries = await journal.entries({ after: Math.max(0, this.#archived - 1), most: BATCH });
-      // A journal that has lost it was put back, and where it goes on from has to be found again.
-      if (entries.length === 0 && this.#archived > 0) this.#archived = await archive.resume(journal);
+      // A journal that does not have it was put back, and where it goes on from has to be found again.
+      if (entries.length === 0 && this.#archived > 0) return await this.#resumeAgain(this.#archived);
       if ((entries.at(-1)?.seq ?? 0) <= this.#archived) return false;
       const { lastSeq } = await archive.append(entries);
       this.#archived = lastSeq;
@@ -76,6 +76,13 @@ export class Drain {
       if (error instanceof PurserError && error.code === "ledger_diverged") this.#archived = undefined;
       throw error;
     }
+  }
+
+  async #resumeAgain(before: number): Promise<boolean> {
+    const { journal, archive } = this.#options;
+    this.#archived = await archive.resume(journal);
+    this.#lastSeq = this.#archived;
+    return this.#archived !== before;
   }
 
   async lag(): Promise<Lag> {

@@ -47,17 +47,27 @@ export async function openAdminAccess(
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
+  const books = await openBooksOf(config);
   const ledger = await openLedger(config, now, purpose);
-  const keys = await openKeys(config.dataDir);
+  const keys = books?.keys ?? (await openKeys(config.dataDir));
   const switches = openSwitches(config.dataDir, { now });
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
-  const admin = createAdmin({ ...ledger, keys, switches, alerts, now });
+  const timeZone = () => config.timezone;
+  const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
   const close = async () => {
     await alerts.close();
     keys.close();
     await ledger.close();
+    await books?.close();
   };
   return { url: undefined, config, ask: askDirectly(admin), close };
+}
+
+/** A command does not wait for a server that may be starting. */
+async function openBooksOf({ store, dataDir }: Config) {
+  if (store.postgres === undefined) return undefined;
+  const { openBooks } = await import("../books.ts");
+  return openBooks({ url: store.postgres, ledger: "read only", directory: dataDir, patienceMs: 0 });
 }
 
 /** A demo that runs in a folder where nothing else ever did is what is asked about. */

@@ -7,6 +7,7 @@ import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
 import { off, on, switches } from "./commands/switches.ts";
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   budgets,
   grant,
   explain,
+  report,
   keys,
   env,
   off,

@@ -11,6 +11,7 @@ export interface Config {
   readonly server: ServerConfig;
   /** The folder for the journal and the keys. */
   readonly dataDir: string;
+  readonly store: StoreConfig;
   readonly providers: readonly Provider[];
   /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
   readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
@@ -19,6 +20,8 @@ export interface Config {
   readonly guards: readonly GuardedBudget[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
+  /** The zone whose calendar holds where nothing else says. */
+  readonly timezone: string;
   readonly prices: readonly PriceOverride[];
   /** The price of every model that has none: the configured default of law 9. */
   readonly defaultPrice: PriceOverride | undefined;
@@ -31,6 +34,12 @@ export interface Config {
   readonly onDisconnect: "abort" | "drain";
   /** What answers may reveal in headers. */
   readonly expose: { readonly cost: boolean; readonly left: boolean };
+}
+
+/** Where ledger and keys are kept beside the data folder. */
+export interface StoreConfig {
+  /** The address of a PostgreSQL database, with user and password: the book of record. */
+  readonly postgres?: string | undefined;
 }
 
 export interface ServerConfig {

@@ -96,6 +96,13 @@ const server = object(
   { emptyAllowed: true },
 );
 
+const store = object({
+  postgres: described(
+    "A PostgreSQL database that keeps the whole ledger and the keys of all gateways. A change needs a restart.",
+    parsed({ examples: ["postgres://purser@db.example.com/purser"] }, checkedPostgresUrl),
+  ),
+});
+
 const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
@@ -330,6 +337,7 @@ export const CONFIGURATION = object({
   data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
     default: DEFAULTS.dataDir,
   }),
+  store: described("Where ledger and keys are kept beside the data folder.", store),
   providers: described(
     `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
     map(located(provider), {
@@ -348,7 +356,7 @@ export const CONFIGURATION = object({
     "Where people are told, by the names that ladders use: `tell slack`.",
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
   ),
-  timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+  timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
     "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
@@ -538,6 +546,12 @@ function checkedUrl(value: string): string {
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
   return url.origin + path;
+}
+
+/** Says nothing of what is in it: that is a password. */
+function checkedPostgresUrl(value: string): string {
+  if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value;
+  throw wrong("is not the address of a PostgreSQL database. Write one like postgres://user:password@host:5432/database.");
 }
 
 function wrong(message: string): PurserError {

@@ -82,6 +82,8 @@ test("budgets are read as they are written", () => {
     file: "purser.yaml",
     server: { host: "127.0.0.1", port: 4100, maxBodyBytes: 33_554_432, drainMs: 30_000 },
     dataDir: resolve("/srv", ".purser"),
+    store: { postgres: undefined },
+    timezone: "UTC",
     routes: [],
     prices: [],
     defaultPrice: undefined,
@@ -177,12 +179,23 @@ test("what a variable held is never repeated in a message", () => {
     "prices: [{ model: m, input: ${SECRET}, output: 1 }]",
     "server: { drain: ${SECRET}, max_body: ${SECRET}, host: '${SECRET} x' }",
     "providers: { a: { base_url: ${SECRET}, dialect: openai, timeout: ${SECRET} } }",
+    "store: { postgres: ${SECRET} }",
     'providers: { openai: { api_key: "${SECRET}\\n" , headers: { x: "a\\u0001${SECRET}" } } }',
   ]) {
     const found = problems(`${field}\n`, { environment }).join("\n");
     assert.notEqual(found, "", field);
     assert.doesNotMatch(found, /sk-live/, field);
   }
+});
+
+test("the address of a database is taken as it is, and one that is none is not repeated", () => {
+  const url = "postgres://me:hu%24h@db.example.com:5433/books?sslmode=require";
+  assert.deepEqual(config("store: { postgres: ${URL} }\n", { environment: { URL: url } }).store, { postgres: url });
+  for (const wrong of ["mysql://me:hush@db/books", "postgres:me:hush", "me:hush@db"]) {
+    assert.match(problems(`store: { postgres: "${wrong}" }\n`).join(), /store\.postgres: is not the address of a PostgreSQL database/);
+    assert.doesNotMatch(problems(`store: { postgres: "${wrong}" }\n`).join(), /hush/);
+  }
+  assert.match(problems("store: { postgres: ${URL} }\n").join(), /the variable URL is not set/);
 });
 
 test("flags win over the environment, the environment over the file, the file over the defaults", () => {

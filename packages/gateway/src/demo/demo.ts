@@ -36,6 +36,8 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     file: undefined,
     server,
     dataDir,
+    store: {},
+    timezone: "UTC",
     providers: [
       {
         name: "demo",

@@ -68,8 +68,11 @@ export class Epochs {
 
   /** The epoch whose last entry the journal has too; a new one, from the last entry that both have, where there is none. */
   async find(journal: Pick<Store, "entries">): Promise<Epoch> {
+    this.#lines.clear();
     const epochs = await this.#all();
-    if (epochs.length === 0) return this.newest();
+    const [first] = await journal.entries({ most: 1 });
+    // A journal in which nothing is yet says nothing about its history.
+    if (epochs.length === 0 || !first) return this.newest();
     for (const row of epochs) if (await isContinued(row, journal)) return row;
     return (await this.#branch(epochs, journal)) ?? (await this.find(journal));
   }
@@ -154,13 +157,13 @@ const BEGIN_EPOCH = `
   FROM (VALUES (1)) AS one LEFT JOIN purser.entry AS last ON last.ledger = $5 AND last.seq = $4
   RETURNING id, epoch`;
 
-/** Whether a journal has the last entry of an epoch. An epoch without entries is continued by any. */
+/** Whether a journal has the last entry of an epoch. An epoch without entries is continued by one that has its first. */
 async function isContinued(
   { last_seq, last_at, last_kind, last_reservation }: EpochRow,
   journal: Pick<Store, "entries">,
 ): Promise<boolean> {
   const lastSeq = Number(last_seq);
-  if (lastSeq === 0) return true;
+  if (lastSeq === 0) return typeof (await entryAt(journal, 1)) === "object";
   const entry = await entryAt(journal, lastSeq);
   if (entry === "before" || entry === "after") return entry === "before";
   return isSameEntry(entry, { at: last_at, kind: last_kind, reservation: last_reservation });

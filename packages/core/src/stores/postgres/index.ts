@@ -4,10 +4,7 @@ import { PostgresArchive } from "./archive.ts";
 import { migrate } from "./migration.ts";
 import { type CopyFrom, Database, type PostgresPool, SCHEMA } from "./pool.ts";
 
-export type { LedgerArchive } from "../archive.ts";
-export { Drain, type DrainOptions, type Lag } from "../drain.ts";
-export type { CopyFrom, CopyStream, PostgresClient, PostgresPool, PostgresResult } from "./pool.ts";
-export { Database } from "./pool.ts";
+export { type CopyFrom, type CopyStream, Database, type PostgresClient, type PostgresPool, type PostgresResult } from "./pool.ts";
 
 export interface PostgresOptions {
   /** A pool of the package `pg`. It is yours: it stays open. */

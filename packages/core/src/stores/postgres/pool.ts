@@ -11,6 +11,8 @@ export interface PostgresClient {
   query<Stream extends CopyStream>(stream: Stream): Stream;
   /** With an error, the connection is closed and not used again. */
   release(error?: Error): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
 }
 
 export interface PostgresResult {
@@ -31,7 +33,7 @@ export type CopyFrom = (sql: string) => CopyStream;
 export const SCHEMA = "purser";
 
 /** SQL is written for the schema `purser`; another one takes its place. */
-export function inSchema(sql: string, schema: string): string {
+function inSchema(sql: string, schema: string): string {
   return schema === SCHEMA ? sql : sql.replace(/\bpurser\./g, `${schema}.`);
 }
 
@@ -79,6 +81,7 @@ export class Database {
     } catch (cause) {
       throw unavailable(cause);
     }
+    client.on("error", passOver);
     try {
       const result = await work(client);
       client.release();
@@ -88,9 +91,14 @@ export class Database {
       client.release(isAnswer ? undefined : (cause as Error));
       // A mistake of ours is not the database's.
       throw cause instanceof PurserError || cause instanceof TypeError ? cause : unavailable(cause);
+    } finally {
+      client.off("error", passOver);
     }
   }
 }
+
+/** A connection that breaks tells so twice: to the statement that it was busy with, and as an event that would end the process. */
+function passOver(): void {}
 
 function unavailable(cause: unknown): PurserError {
   const what = cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(cause);

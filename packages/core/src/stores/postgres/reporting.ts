@@ -1,12 +1,14 @@
 import {
   orderedRows,
   REPORT_AMOUNTS,
+  REPORT_ROWS_MOST,
   type ReportAmounts,
   type ReportQuery,
   type ReportRow,
   type ReportSpan,
   reportSteps,
   reportTooLarge,
+  reportTooLong,
 } from "../../domain/report.ts";
 import { foldModel, type SubjectPath } from "../../domain/subject.ts";
 import { CUBES, DAY_MS, HOUR_MS } from "./appending.sql.ts";
@@ -26,6 +28,7 @@ export async function readReport(database: Database, query: ReportQuery): Promis
   const steps = reportSteps(query);
   const { sql, values } = reportSql(query, steps);
   const { rows } = await database.transaction((client) => client.query(database.sql(sql), values), BEGIN);
+  if (rows.length > REPORT_ROWS_MOST) throw reportTooLong();
   return orderedRows(rows.map((row) => reportRow(row, query, steps)));
 }
 
@@ -61,7 +64,10 @@ function reportSql(query: ReportQuery, steps: readonly ReportSpan[]): { readonly
   });
   const groups = ["step", ...by.map((_, i) => `value_${i}`)].join(", ");
   const sums = amounts.map((amount) => `sum(${amount}) AS ${amount}`).join(", ");
-  return { sql: `SELECT ${groups}, ${sums} FROM (${parts.join(" UNION ALL ")}) AS booked GROUP BY ${groups}`, values };
+  return {
+    sql: `SELECT ${groups}, ${sums} FROM (${parts.join(" UNION ALL ")}) AS booked GROUP BY ${groups} LIMIT ${REPORT_ROWS_MOST + 1}`,
+    values,
+  };
 }
 
 /** The tables that a report is read from, and the spans of time each of them answers for. */
