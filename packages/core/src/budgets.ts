@@ -86,7 +86,7 @@ export class Budgets implements PriceSource {
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
     while (this.#gate.closed) await this.#gate.closed;
-    const admission = new Admission(call, this.#terms(call), this.#store);
+    const admission = new Admission(call, (now) => this.#terms(call, now), this.#store);
     this.#gate.enter();
     try {
       const decision = await admission.decide();
@@ -174,8 +174,7 @@ export class Budgets implements PriceSource {
     this.#counters = new Counters();
   }
 
-  #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
-    const now = this.#now();
+  #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
     const limits: BoundBudgetLimit[] = [];

@@ -10,6 +10,7 @@ import type {
   ReserveResult,
   SettleCommand,
   SettleResult,
+  Standing,
 } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
 
@@ -57,6 +58,13 @@ export interface LedgerQuery {
   /** At most this many; the newest of them, where `newest` is set. 1,000 where it is left out. */
   readonly most?: number;
   readonly newest?: boolean;
+}
+
+/** A balance that is not the sum of its entries. */
+export interface Mismatch {
+  readonly key: string;
+  readonly balance: Standing;
+  readonly ledger: Standing;
 }
 
 export const LEDGER_PAGE = 1_000;
