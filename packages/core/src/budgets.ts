@@ -69,13 +69,24 @@ export class Budgets implements PriceSource {
    */
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
-    return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
-      await adoption.read(this.#now());
-      await close();
-      await adoption.finish(this.#now());
-      this.#apply(configuration);
-    });
+    return this.#gate.change((close) =>
+      this.#alone(async () => {
+        const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+        await adoption.read(await this.#time());
+        await close();
+        await adoption.finish(await this.#time());
+        this.#apply(configuration);
+      }),
+    );
+  }
+
+  /** Two that take over the same usage at the same time would count it twice. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    return this.#store.alone ? this.#store.alone(work) : work();
+  }
+
+  async #time(): Promise<number> {
+    return this.#store.time ? this.#store.time() : this.#now();
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */

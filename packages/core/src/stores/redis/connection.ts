@@ -8,13 +8,16 @@ import { Fence } from "./fence.ts";
 import type { Keys } from "./keys.ts";
 import { checkServers } from "./requirements.ts";
 import { runScript, type Script, scriptOf } from "./script.ts";
+import { ACCEPT } from "./scripts/accept.lua.ts";
 import { COUNTERS } from "./scripts/counters.lua.ts";
 import { EXPIRE } from "./scripts/expire.lua.ts";
 import { EXTEND } from "./scripts/extend.lua.ts";
 import { RECORD } from "./scripts/record.lua.ts";
 import { RELEASE } from "./scripts/release.lua.ts";
 import { RESERVE } from "./scripts/reserve.lua.ts";
+import { RESTORE } from "./scripts/restore.lua.ts";
 import { SETTLE } from "./scripts/settle.lua.ts";
+import { TRIM } from "./scripts/trim.lua.ts";
 import { counterOf } from "./text.ts";
 
 const SCRIPTS = {
@@ -25,6 +28,9 @@ const SCRIPTS = {
   expire: scriptOf(EXPIRE),
   record: scriptOf(RECORD),
   counters: scriptOf(COUNTERS),
+  accept: scriptOf(ACCEPT),
+  restore: scriptOf(RESTORE),
+  trim: scriptOf(TRIM),
 } as const satisfies Readonly<Record<string, Script>>;
 
 /** What a script answered. */
@@ -53,6 +59,7 @@ export class Connection {
   #commands = 0;
   #checked: Promise<void> | undefined;
   #failure: PurserError | undefined;
+  #isRegressed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -61,6 +68,11 @@ export class Connection {
   /** Why Redis could not do what it was last asked. */
   get failure(): PurserError | undefined {
     return this.#failure;
+  }
+
+  /** Whether Redis was last found to have lost entries. */
+  get isRegressed(): boolean {
+    return this.#isRegressed;
   }
 
   /** The field of the meta hash that is this instance's own. */
@@ -101,7 +113,8 @@ export class Connection {
     );
     const [foundEpoch, foundSeq, foundOwn, time, outcome = "", ...rest] = reply as readonly string[];
     const seq = Number(foundSeq);
-    if (outcome === "regressed") throw this.#fail(regressed(seq, Number(rest[0])));
+    this.#isRegressed = outcome === "regressed";
+    if (this.#isRegressed) throw this.#fail(regressed(seq, Number(rest[0])));
     this.#failure = undefined;
     this.#fence.see({ epoch: Number(foundEpoch), seq, own: Number(foundOwn) });
     if (outcome === "uncountable") throw uncountable(rest);

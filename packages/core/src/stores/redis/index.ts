@@ -1,7 +1,8 @@
 import { RedisStore, type RedisStoreOptions } from "./redis-store.ts";
 
 export type { RedisClient } from "./client.ts";
-export type { LedgerSource, RedisStore, RedisStoreOptions } from "./redis-store.ts";
+export type { Loss, RedisStore, RedisStoreOptions } from "./redis-store.ts";
+export type { LedgerSource } from "./restoration.ts";
 
 /**
  * Balances and ledger in Redis or Valkey (a Cluster too), shared by every store with the same namespace: several gateways, one budget.

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Counter,
   checkAmounts,
@@ -19,6 +20,7 @@ import { Connection } from "./connection.ts";
 import { closed, isDoubtful, isUnavailable } from "./failure.ts";
 import { type Keys, keysOf } from "./keys.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
+import { type LedgerSource, Restoration } from "./restoration.ts";
 import { Stream } from "./stream.ts";
 import { bodyText, keyText, postingsText, readCounter } from "./text.ts";
 
@@ -39,10 +41,10 @@ export interface RedisStoreOptions {
   readonly now?: () => number;
 }
 
-/** Entries of the same ledger that are older than those in Redis. */
-export interface LedgerSource {
-  entries(query: LedgerQuery & { readonly before?: number }): Promise<readonly Entry[]>;
-  lastSeq(): Promise<number>;
+/** What a Redis had left of its ledger, and how many entries were there at least. */
+export interface Loss {
+  readonly left: number;
+  readonly seen: number;
 }
 
 const TIMEOUT_MS = 2_000;
@@ -55,6 +57,12 @@ const COUNTERS_PAGE = 1_000;
 /** Settlements and releases that wait for Redis. Beyond that, holds are charged at their estimate when the lease runs out. */
 const OWED_MOST = 100_000;
 const AT_ONCE = 100;
+/** Entries taken off the stream by one run of the script. */
+const TRIM_MOST = 100;
+const LOCK_MS = 30_000;
+const LOCK_TRY_MS = 100;
+/** Stands in the place of a reservation where it is written down that a loss was accepted. */
+const LOSS = "purser:loss";
 const UNDONE = "the reservation was not acknowledged";
 
 /** Balances in a Redis or Valkey that several gateways share: each verb is one script, decided and written down on the server. */
@@ -63,6 +71,7 @@ export class RedisStore implements Store {
   readonly #keys: Keys;
   readonly #stream: Stream;
   readonly #archive: LedgerSource | undefined;
+  readonly #restoration: Restoration | undefined;
   readonly #onNotice: (notice: string) => void;
   readonly #onClosed: () => void;
   /** What could not be written yet: settlements, releases, and reservations to undo. */
@@ -75,6 +84,9 @@ export class RedisStore implements Store {
     this.#connection = new Connection({ redis, keys: this.#keys, timeoutMs, onNotice, now });
     this.#stream = new Stream(this.#connection, this.#keys);
     this.#archive = options.archive;
+    const { archive } = options;
+    if (archive)
+      this.#restoration = new Restoration({ connection: this.#connection, stream: this.#stream, keys: this.#keys, archive, onNotice });
     this.#onNotice = onNotice;
     this.#onClosed = onClosed;
   }
@@ -83,6 +95,7 @@ export class RedisStore implements Store {
   async ready(): Promise<void> {
     if (this.#closed) throw closed();
     await this.#connection.ready();
+    await this.#restoration?.begin();
   }
 
   async reserve(command: Omit<ReserveCommand, "kind">): Promise<ReserveResult> {
@@ -112,9 +125,10 @@ export class RedisStore implements Store {
     return this.#written(`release ${id}`, () => this.#release(id, why, ""));
   }
 
-  /** Also writes what could not be written before. */
+  /** Also writes what could not be written before, and restores what the archive has and Redis has lost. */
   async expire(): Promise<ExpireResult> {
     await this.ready();
+    if (this.#connection.isRegressed) await this.#restoration?.run();
     await this.#payOwed();
     for (let expired = 0; ; ) {
       const args = [String(EXPIRE_MOST), this.#keys.reservation, String(KEEP_CLOSED_MS)];
@@ -161,6 +175,54 @@ export class RedisStore implements Store {
       return this.#stream.entries(query);
     },
   };
+
+  async time(): Promise<number> {
+    await this.ready();
+    return (await this.#connection.run("counters", [], [""])).now;
+  }
+
+  /**
+   * Takes entries before `keepFrom` off the stream: to be called when they are in the archive. Balances stay. Returns how many there were.
+   */
+  async trim(keepFrom: number): Promise<number> {
+    await this.ready();
+    for (let trimmed = 0; ; ) {
+      const { rest } = await this.#connection.run("trim", [], [String(keepFrom), this.#keys.reservation, String(TRIM_MOST)]);
+      const count = Number(rest[0]);
+      trimmed += count;
+      if (count < TRIM_MOST) return trimmed;
+    }
+  }
+
+  /**
+   * Goes on with what a Redis has left that lost acknowledged entries, because whoever owns the budgets says so. What was lost stays
+   * uncounted. Returns what was lost, or nothing where nothing was.
+   */
+  async acceptLoss(): Promise<Loss | undefined> {
+    await this.ready();
+    const { outcome, rest } = await this.#connection.run("accept", [this.#reservationKey(LOSS)], [LOSS]);
+    return outcome === "accepted" ? { left: Number(rest[0]), seen: Number(rest[1]) } : undefined;
+  }
+
+  /**
+   * Runs work that no other gateway may do at the same time, such as putting changed limits in force. The others wait; if this process dies,
+   * for half a minute.
+   */
+  async alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    await this.ready();
+    const { lock } = this.#keys;
+    const holder = this.#connection.nextCommand();
+    while ((await this.#connection.send("set", lock, holder, "NX", "PX", String(LOCK_MS))) === null) await sleep(LOCK_TRY_MS);
+    const renewing = setInterval(() => {
+      this.#connection.send("pexpire", lock, String(LOCK_MS)).catch((error) => this.#onNotice(messageOf(error)));
+    }, LOCK_MS / 3);
+    try {
+      return await work();
+    } finally {
+      clearInterval(renewing);
+      if ((await this.#connection.send("get", lock)) === holder) await this.#connection.send("del", lock);
+    }
+  }
 
   /** Compares every balance with the sum of its entries in the ledger. Always empty, or there is a fault to report. */
   async audit(): Promise<readonly Mismatch[]> {

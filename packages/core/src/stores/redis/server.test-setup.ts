@@ -21,11 +21,20 @@ export interface Scope {
   after(end: () => Promise<void>): void;
 }
 
+/** How a client behaves that is not as usual. */
+export interface ClientOptions {
+  readonly port?: number;
+  readonly maxRetriesPerRequest?: number;
+  readonly autoResendUnfulfilledCommands?: boolean;
+}
+
 export interface Server {
   readonly port: number;
   readonly url: string;
-  /** A client that a gateway would have. It ends with the test. */
-  connect(): Redis;
+  /** A client that ends with the test. */
+  connect(options?: ClientOptions): Redis;
+  /** Stops it in its tracks, or lets it go on. */
+  freeze(isFrozen: boolean): void;
   /** SIGKILL, as a machine that fails. */
   kill(): Promise<void>;
   /** Starts it again on the same port, with what it left on disk. */
@@ -53,11 +62,12 @@ export async function startServer(scope: Scope, program: Program = "redis-server
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
-    connect() {
-      const client = connectTo(port);
+    connect(options) {
+      const client = connectTo(port, options);
       clients.push(client);
       return client;
     },
+    freeze: (isFrozen) => void child.kill(isFrozen ? "SIGSTOP" : "SIGCONT"),
     kill,
     async restart() {
       child = spawn(program, args, { stdio: "ignore" });
@@ -103,8 +113,15 @@ export async function eventually(look: () => Promise<boolean>): Promise<void> {
   }
 }
 
-function connectTo(port: number): Redis {
-  const client = new Redis(port, "127.0.0.1", { commandTimeout: 2_000, maxRetriesPerRequest: 1, retryStrategy: () => 20 });
+function connectTo(port: number, options: ClientOptions = {}): Redis {
+  const client = new Redis({
+    port,
+    host: "127.0.0.1",
+    commandTimeout: 5_000,
+    maxRetriesPerRequest: 5,
+    retryStrategy: () => 20,
+    ...options,
+  });
   // Its commands fail with the same error, and that is what tests look at.
   client.on("error", () => undefined);
   return client;

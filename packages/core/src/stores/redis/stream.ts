@@ -29,8 +29,12 @@ export class Stream {
   /** The number of the oldest entry that is here; one more than the last, where there is none. */
   async first(): Promise<number> {
     const [message] = await this.#messages("xrange", "-", "+", 1);
-    if (message) return seqOf(message[0]);
-    return Number((await this.#connection.send("hget", this.#keys.meta, "seq")) ?? 0) + 1;
+    return message ? seqOf(message[0]) : (await this.last()) + 1;
+  }
+
+  /** The number of the last entry, here or trimmed. */
+  async last(): Promise<number> {
+    return Number((await this.#connection.send("hget", this.#keys.meta, "seq")) ?? 0);
   }
 
   /** In the order asked for. */

@@ -13,6 +13,7 @@ local function finish(id)
   redis.call('HSET', RESERVATION, 'state', 'ended', 'entries', joined(hold.entries, commit()))
   redis.call('HDEL', RESERVATION, 'expiresAt', 'outputCap', 'postings', 'detail', 'estimate', 'opened', 'attempt')
   redis.call('ZREM', LEASES, id)
+  if hold.state == 'expired' then redis.call('PERSIST', RESERVATION) end
 end
 
 -- The end of a call whose hold expired corrects what was charged then; after any other end it changes nothing.

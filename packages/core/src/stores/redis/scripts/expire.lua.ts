@@ -13,6 +13,7 @@ if regressed then return regressed end
 local most, prefix, keepMs = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local REFRESH_MS = 3600000
 local FORGET_MOST = 100
+local AGAIN_MS = 3600000
 
 local ids = redis.call('ZRANGEBYSCORE', LEASES, '-inf', textOf(now), 'LIMIT', 0, most)
 local due, keys = {}, {}
@@ -60,7 +61,7 @@ if #closed > 0 then
       redis.call('HDEL', COUNTERS, key)
       redis.call('ZREM', CLOSING, key)
     else
-      redis.call('ZADD', CLOSING, textOf(now), key)
+      redis.call('ZADD', CLOSING, textOf(now - keepMs + AGAIN_MS), key)
     end
   end
 end

@@ -45,7 +45,7 @@ local function refusal()
   if knownEpoch > epoch then isBehind = true
   elseif knownEpoch == epoch then isBehind = seq < leastSeq or own < leastOwn
   elseif knownEpoch == 0 then isBehind = seq < leastSeq
-  else isBehind = restored ~= nil and leastSeq > restored end
+  else isBehind = restored and leastSeq > restored end
   if isBehind and (not fence or leastSeq > fence) then
     fence = leastSeq
     redis.call('HSET', META, 'fence', textOf(fence))
@@ -120,17 +120,8 @@ local function add(entry)
   return nil
 end
 
--- Writes all entries and what they changed. Returns the numbers of the entries, to be kept with their reservation.
-local function commit()
-  local numbers = {}
-  for i, entry in ipairs(entries) do
-    seq = seq + 1
-    latest = math.max(latest, now)
-    numbers[i] = textOf(seq)
-    redis.call('XADD', LEDGER, numbers[i] .. '-0', 'k', entry.kind, 't', textOf(now), 'r', entry.reservation,
-      'p', entry.text or writePostings(entry.postings), 'd', entry.detail or '', 'b', entry.body or '')
-    if seq % MARK_EVERY == 0 then redis.call('ZADD', MARKS, textOf(latest), textOf(seq)) end
-  end
+-- Writes the counters as they are now, and where the ledger ends.
+local function flush()
   local changed = {}
   for key, counter in pairs(counters) do
     if counter.isChanged then
@@ -143,8 +134,22 @@ local function commit()
     redis.call('HSET', COUNTERS, unpack(changed, first, math.min(first + CHUNK - 1, #changed)))
   end
   if epoch == 0 then epoch = stamp end
+  redis.call('HSET', META, 'seq', textOf(seq), 'latest', textOf(latest), 'epoch', textOf(epoch), OWN, textOf(own) .. ' ' .. textOf(stamp))
+end
+
+-- Writes all entries and what they changed. Returns the numbers of the entries, to be kept with their reservation.
+local function commit()
+  local numbers = {}
+  for i, entry in ipairs(entries) do
+    seq = seq + 1
+    latest = math.max(latest, now)
+    numbers[i] = textOf(seq)
+    redis.call('XADD', LEDGER, numbers[i] .. '-0', 'k', entry.kind, 't', textOf(now), 'r', entry.reservation,
+      'p', entry.text or writePostings(entry.postings), 'd', entry.detail or '', 'b', entry.body or '')
+    if seq % MARK_EVERY == 0 then redis.call('ZADD', MARKS, textOf(latest), textOf(seq)) end
+  end
   own = seq
-  redis.call('HSET', META, 'seq', textOf(seq), 'latest', textOf(latest), 'epoch', textOf(epoch), OWN, textOf(seq) .. ' ' .. textOf(stamp))
+  flush()
   return table.concat(numbers, ',')
 end
 
