@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import fc from "fast-check";
-import type { Redis } from "ioredis";
 import { apply, type Command, createState, type ReserveCommand } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
 import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import type { Store } from "../store.ts";
 import { createRedisStore } from "./index.ts";
-import { isInstalled, startServer } from "./server.test-setup.ts";
+import { startServer } from "./server.test-setup.ts";
 
 /** How many sequences are tried. Set PURSER_RUNS for more. */
 const RUNS = Number(process.env.PURSER_RUNS ?? 60);
@@ -76,14 +75,10 @@ const sequences: fc.Arbitrary<readonly Step[]> = fc.array(
   { minLength: 5, maxLength: 80 },
 );
 
-const ends: (() => Promise<void>)[] = [];
-after(async () => {
-  for (const end of ends.reverse()) await end();
-});
-
 test("the scripts and the engine agree on every sequence of commands: answers, entries and balances", async (context) => {
-  if (!isInstalled("redis-server")) return context.skip("not run: redis-server is not installed");
-  const redis: Redis = (await startServer({ after: (end) => ends.push(end) })).connect();
+  const server = await startServer(context);
+  if (typeof server === "string") return context.skip(`not run: ${server}`);
+  const redis = server.connect();
   let runs = 0;
   await fc.assert(
     fc.asyncProperty(sequences, async (steps) => {

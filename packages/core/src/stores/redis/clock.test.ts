@@ -3,7 +3,7 @@ import { type TestContext, test } from "node:test";
 import { Budgets } from "../../budgets.ts";
 import { defineBudget } from "../../domain/budget.ts";
 import { createRedisStore } from "./index.ts";
-import { isInstalled, startServer } from "./server.test-setup.ts";
+import { startServer } from "./server.test-setup.ts";
 
 const NOON = Date.UTC(2026, 10, 22, 12);
 const DAY_MS = 86_400_000;
@@ -12,9 +12,10 @@ const BUDGETS = [defineBudget({ name: "company", limits: ["1000 tokens / day", "
 
 const call = (id: string, tokens = 100) => ({ id, subject: { model: "demo-1" }, input: { most: tokens }, output: { most: 0 } });
 
-/** Gateways with clocks of their own on one Redis. */
+/** Gateways with clocks of their own on one Redis. A text says why there are none. */
 async function startGateways(context: TestContext, ...clocks: readonly (() => number)[]) {
   const server = await startServer(context);
+  if (typeof server === "string") return server;
   return clocks.map((now) => {
     const store = createRedisStore({ redis: server.connect(), namespace: "acme", now: () => NOON });
     return { store, budgets: new Budgets({ store, budgets: BUDGETS, prices: PRICES, now }) };
@@ -27,12 +28,13 @@ for (const [what, skewMs] of [
   ["minutes ahead", 180_000],
 ] as const) {
   test(`a gateway whose clock is ${what} shares the windows of the others`, async (context) => {
-    if (!isInstalled("redis-server")) return context.skip("not run: redis-server is not installed");
-    const [right, wrong] = await startGateways(
+    const gateways = await startGateways(
       context,
       () => NOON,
       () => NOON + skewMs,
     );
+    if (typeof gateways === "string") return context.skip(`not run: ${gateways}`);
+    const [right, wrong] = gateways;
     assert.ok(right && wrong);
     await right.budgets.adopt();
     await wrong.budgets.adopt();
@@ -47,9 +49,9 @@ for (const [what, skewMs] of [
 }
 
 test("gateways that put the same new limit in force at the same time take over what was used once", async (context) => {
-  if (!isInstalled("redis-server")) return context.skip("not run: redis-server is not installed");
   const now = () => NOON;
   const gateways = await startGateways(context, now, now, () => NOON + DAY_MS);
+  if (typeof gateways === "string") return context.skip(`not run: ${gateways}`);
   const [first] = gateways;
   assert.ok(first);
   await first.budgets.adopt();

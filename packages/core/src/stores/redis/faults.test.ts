@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test as nodeTest, type TestContext } from "node:test";
 import type { Entry } from "../../domain/ledger.ts";
 import { allEntries } from "../../testing/ledger-history.ts";
+import { startTestRedis } from "../../testing/redis-server.ts";
 import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { matchesQuery, type Store } from "../store.ts";
 import { createRedisStore, type LedgerSource, type RedisStoreOptions } from "./index.ts";
 import { startProxy } from "./proxy.test-setup.ts";
 import { checkServer } from "./requirements.ts";
-import { eventually, isInstalled, type Server, startServer } from "./server.test-setup.ts";
+import { eventually, type Server, startServer } from "./server.test-setup.ts";
 
 const LIMITS = [sampleLimit({ amount: 10_000 }), sampleLimit({ budget: "team", unit: "requests", amount: 500 })];
 /** A client that gives up at once, so that a lost answer stays lost. */
@@ -35,16 +36,28 @@ async function outcomes(store: Store, ids: readonly string[]) {
   return Promise.all(ids.map(async (id) => (await store.reserve(call(id))).outcome));
 }
 
+const WHY_NOT = await whyNotRun();
+
+/** Starts servers of its own, where there are any. */
 function test(name: string, run: (context: TestContext) => Promise<void>): void {
-  nodeTest(name, async (context) => {
-    if (isInstalled("redis-server")) await run(context);
-    else context.skip("not run: redis-server is not installed");
-  });
+  nodeTest(name, async (context) => (WHY_NOT === undefined ? run(context) : context.skip(`not run: ${WHY_NOT}`)));
+}
+
+async function whyNotRun(): Promise<string | undefined> {
+  const server = await startTestRedis();
+  if (typeof server === "string") return server;
+  await server.close();
+  return undefined;
+}
+
+async function start(context: TestContext, settings: readonly string[] = []): Promise<Server> {
+  const server = await startServer(context, settings);
+  return typeof server === "string" ? assert.fail(server) : server;
 }
 
 describe("Redis store on bad days", () => {
   test("two gateways cannot sell the same room: of 1,000 calls at once exactly the 137 that fit are let in", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const stores = [open(server.connect()), open(server.connect())] as const;
     const limits = [sampleLimit({ amount: 137 * 10 }), sampleLimit({ budget: "team", amount: 1_000_000 })];
     const results = await Promise.all(
@@ -62,7 +75,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a server that forgot its scripts is told them again", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const redis = server.connect();
     const store = open(redis);
     await store.reserve(call("a"));
@@ -74,7 +87,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a command whose answer is lost and which the client sends again is carried out once", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const proxy = await startProxy(context, server.port);
     const store = open(server.connect({ port: proxy.port }));
     await tellScripts(store);
@@ -94,7 +107,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a reservation whose answer is lost is refused, and what it holds is returned", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const proxy = await startProxy(context, server.port);
     const store = open(server.connect({ port: proxy.port, ...IMPATIENT }));
     const other = open(server.connect());
@@ -108,7 +121,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a hold that was acknowledged outlives a repetition whose answer is lost", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const proxy = await startProxy(context, server.port);
     const store = open(server.connect({ port: proxy.port, ...IMPATIENT }));
     await tellScripts(store);
@@ -120,7 +133,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a reservation that arrives after its end, over a slower connection, holds nothing", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const [gateway, late] = [open(server.connect()), open(server.connect())];
     assert.deepEqual(await gateway.release({ id: "a", why: "never sent" }), { outcome: "unknown" });
     assert.deepEqual(await gateway.settle(sampleSettlement("b", 60)), { outcome: "unknown" });
@@ -129,7 +142,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("what was used while Redis is away is written down when it is back, once", async (context) => {
-    const server = await startServer(context, "redis-server", ...AOF);
+    const server = await start(context, AOF);
     const store = open(server.connect(IMPATIENT));
     await outcomes(store, ["a", "b", "c"]);
     await server.kill();
@@ -146,7 +159,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a Redis with an append-only file forgets nothing that was acknowledged when it is killed", async (context) => {
-    const server = await startServer(context, "redis-server", ...AOF);
+    const server = await start(context, AOF);
     const store = open(server.connect(IMPATIENT));
     const acknowledged: string[] = [];
     const client = async (name: string) => {
@@ -174,7 +187,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a Redis that restarted without a file admits nothing for anybody, until the loss is accepted", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const gateways = [open(server.connect()), open(server.connect())] as const;
     const [first, second] = gateways;
     await outcomes(first, ["a", "b", "c"]);
@@ -203,7 +216,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a replica that was behind is noticed when it takes over, also where another gateway wrote to it first", async (context) => {
-    const [primary, replica] = [await startServer(context), await startServer(context)];
+    const [primary, replica] = [await start(context), await start(context)];
     const replicaClient = replica.connect();
     await replicaClient.replicaof("127.0.0.1", String(primary.port));
     const proxy = await startProxy(context, primary.port);
@@ -221,7 +234,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a primary that comes back with everything is used again without anybody's word", async (context) => {
-    const [primary, replica] = [await startServer(context), await startServer(context)];
+    const [primary, replica] = [await start(context), await start(context)];
     const proxy = await startProxy(context, primary.port);
     const store = open(primary.connect({ port: proxy.port }));
     await outcomes(store, ["a", "b"]);
@@ -233,7 +246,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("what the archive has is restored by itself, holds and ended reservations included", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const archive = createArchive();
     const notices: string[] = [];
     const store = open(server.connect(), { archive, onNotice: (notice) => notices.push(notice) });
@@ -259,7 +272,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a gateway that starts on an empty Redis restores it from the archive before the first call", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const archive = createArchive();
     const first = open(server.connect());
     await outcomes(first, ["a", "b"]);
@@ -272,7 +285,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("what neither Redis nor the archive has is not passed over in silence", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const archive = createArchive();
     const store = open(server.connect(), { archive });
     await outcomes(store, ["a", "b"]);
@@ -287,7 +300,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("entries that were archived can leave Redis: they are read as before, and balances stay", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const redis = server.connect();
     const archive = createArchive();
     const store = open(redis, { archive });
@@ -323,7 +336,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a Redis whose memory is full refuses calls whole, and forgets none", async (context) => {
-    const server = await startServer(context, "redis-server", "--maxmemory-policy", "noeviction");
+    const server = await start(context);
     const redis = server.connect();
     const store = open(redis);
     await outcomes(store, ["a", "b"]);
@@ -339,7 +352,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a Redis that hangs keeps no call waiting", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const store = open(server.connect(), { timeoutMs: 50 });
     await store.ready();
     server.freeze(true);
@@ -354,7 +367,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a Redis that may forget balances is not used, and the message says what to set", async (context) => {
-    const server = await startServer(context, "redis-server", "--maxmemory-policy", "allkeys-lru");
+    const server = await start(context, ["--maxmemory-policy", "allkeys-lru"]);
     const store = open(server.connect());
     await assert.rejects(store.ready(), { code: "store_unsuitable", message: /CONFIG SET maxmemory-policy noeviction/ });
     await assert.rejects(store.reserve(call("a")), { code: "store_unsuitable" });
@@ -365,14 +378,14 @@ describe("Redis store on bad days", () => {
   test("an operator is told that the append-only file is missing", async (context) => {
     const notices: string[] = [];
     const onNotice = (notice: string) => notices.push(notice);
-    await open((await startServer(context)).connect(), { onNotice }).ready();
+    await open((await start(context)).connect(), { onNotice }).ready();
     assert.match(notices.join(), /Set appendonly yes and appendfsync always/);
-    await open((await startServer(context, "redis-server", ...AOF)).connect(), { onNotice }).ready();
+    await open((await start(context, AOF)).connect(), { onNotice }).ready();
     assert.equal(notices.length, 1);
   });
 
   test("one gateway at a time does what only one may do", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     const stores = [open(server.connect()), open(server.connect()), open(server.connect())];
     let [inside, most] = [0, 0];
     await Promise.all(
@@ -389,7 +402,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("balances of windows long closed are forgotten, their entries are not", async (context) => {
-    const server = await startServer(context);
+    const server = await start(context);
     let now = Date.UTC(2026, 10, 22, 12);
     const store = open(server.connect(), { now: () => now });
     const limits = [sampleLimit({ amount: 1_000, resetsAt: now + 1_000 }), ...LIMITS];
@@ -411,7 +424,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a closed store refuses with what to do", async (context) => {
-    const server: Server = await startServer(context);
+    const server = await start(context);
     let isTold = false;
     const store = open(server.connect(), {
       onClosed: () => {

@@ -1,35 +1,34 @@
 import { after, describe, test } from "node:test";
-import type { Cluster, Redis } from "ioredis";
 import { storeContract } from "../../testing/index.ts";
-import { createRedisStore } from "./index.ts";
-import { isInstalled, type Scope, startCluster, startServer } from "./server.test-setup.ts";
+import { createRedisStore, type RedisClient } from "./index.ts";
+import { type Scope, startCluster, startServer } from "./server.test-setup.ts";
 
-interface Home {
-  readonly name: string;
-  readonly program: "redis-server" | "valkey-server";
-  open(scope: Scope): Promise<Redis | Cluster>;
+type Home = (scope: Scope) => Promise<RedisClient | string>;
+
+const HOMES: Readonly<Record<string, Home>> = {
+  Redis: async (scope) => connected(await startServer(scope)),
+  "Redis Cluster": (scope) => startCluster(scope),
+  Valkey: async (scope) => connected(await startServer(scope, [], "valkey-server")),
+  "Valkey Cluster": (scope) => startCluster(scope, "valkey-server"),
+};
+
+function connected(server: Awaited<ReturnType<typeof startServer>>): RedisClient | string {
+  return typeof server === "string" ? server : server.connect();
 }
 
-const HOMES: readonly Home[] = [
-  { name: "Redis", program: "redis-server", open: async (scope) => (await startServer(scope)).connect() },
-  { name: "Redis Cluster", program: "redis-server", open: (scope) => startCluster(scope) },
-  { name: "Valkey", program: "valkey-server", open: async (scope) => (await startServer(scope, "valkey-server")).connect() },
-  { name: "Valkey Cluster", program: "valkey-server", open: (scope) => startCluster(scope, "valkey-server") },
-];
-
-for (const { name, program, open } of HOMES) {
+for (const [name, start] of Object.entries(HOMES)) {
   describe(name, () => {
-    const ends: (() => Promise<void>)[] = [];
+    const ends: (() => unknown)[] = [];
     after(async () => {
       for (const end of ends.reverse()) await end();
     });
-    let client: Promise<Redis | Cluster> | undefined;
+    let client: Promise<RedisClient | string> | undefined;
     let namespaces = 0;
     for (const { name: law, run } of storeContract) {
       test(`${name} store: ${law}`, async (context) => {
-        if (!isInstalled(program)) return context.skip(`not run: ${program} is not installed`);
-        client ??= open({ after: (end) => ends.push(end) });
+        client ??= start({ after: (end) => ends.push(end as () => unknown) });
         const redis = await client;
+        if (typeof redis === "string") return context.skip(`not run: ${redis}`);
         await run(async ({ now }) => createRedisStore({ redis, namespace: `contract-${++namespaces}`, now }));
       });
     }
