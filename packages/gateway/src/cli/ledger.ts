@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Budgets, createMemoryStore, PurserError, type Store } from "@purser/core";
 import type { PriceBook } from "@purser/core/prices";
-import { readSqliteStore } from "@purser/core/stores/sqlite";
+import { type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { openRedisStore } from "../store.ts";
@@ -26,13 +26,18 @@ export async function openLedger(config: Config, now: () => number): Promise<Led
 async function openReading({ dataDir, store: { redis, namespace } }: Config, now: () => number): Promise<Store> {
   if (redis) {
     const store = await openRedisStore(redis, namespace, () => undefined);
-    return readOnly({ counters: (filter) => store.counters(filter), entries: (query) => store.entries(query), close: () => store.close() });
+    return readOnly({
+      counters: (filter) => store.counters(filter),
+      standings: (limits) => store.standings(limits),
+      entries: (query) => store.entries(query),
+      close: () => store.close(),
+    });
   }
-  return existsSync(join(dataDir, "purser.db")) ? readOnly(await readSqliteStore({ directory: dataDir })) : createMemoryStore({ now });
+  return existsSync(join(dataDir, "purser.db")) ? readOnly(await readSqliteStore({ directory: dataDir, now })) : createMemoryStore({ now });
 }
 
 /** A store of which only the reading half is there. */
-function readOnly(reader: Pick<Store, "counters" | "entries" | "close">): Store {
+function readOnly(reader: ReadableStore): Store {
   const refuse = () => Promise.reject(new PurserError("internal", "A ledger that is open for reading was to be changed."));
   return { ...reader, reserve: refuse, extend: refuse, settle: refuse, release: refuse, expire: refuse, record: refuse };
 }
