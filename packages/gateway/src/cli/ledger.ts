@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Budgets, createMemoryStore, PurserError, type Store } from "@purser/core";
+import { Budgets, createMemoryStore, type LedgerArchive, PurserError, type Store } from "@purser/core";
 import type { PriceBook } from "@purser/core/prices";
 import { type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
@@ -16,16 +16,17 @@ export interface Ledger {
 }
 
 /** Opens the ledger of a configuration for reading. One that is not there yet is empty. */
-export async function openLedger(config: Config, now: () => number): Promise<Ledger> {
-  const store = await openReading(config, now);
+export async function openLedger(config: Config, now: () => number, archive?: LedgerArchive): Promise<Ledger> {
+  const store = await openReading(config, now, archive);
   const { budgets, allowances } = config;
   const prices = priceBookOf(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 
-async function openReading({ dataDir, store: { redis, namespace } }: Config, now: () => number): Promise<Store> {
-  if (redis) {
-    const store = await openRedisStore(redis, namespace, () => undefined);
+async function openReading(config: Config, now: () => number, archive?: LedgerArchive): Promise<Store> {
+  const { dataDir } = config;
+  if (config.store.redis) {
+    const store = await openRedisStore(config, { archive, onNotice: () => undefined });
     return readOnly({
       counters: (filter) => store.counters(filter),
       standings: (limits) => store.standings(limits),

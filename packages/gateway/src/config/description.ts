@@ -107,6 +107,10 @@ const store = object({
       default: DEFAULTS.namespace,
     },
   ),
+  postgres: described(
+    "A PostgreSQL database that keeps the whole ledger and the keys of all gateways. A change needs a restart.",
+    parsed({ examples: ["postgres://purser@db.example.com/purser"] }, checkedPostgresUrl),
+  ),
 });
 
 const provider = object(
@@ -310,7 +314,7 @@ export const CONFIGURATION = object(
       list(located(route), { most: MOST.routes }),
     ),
     budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
-    timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+    timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
     prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
     default_price: described(
       "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
@@ -509,6 +513,12 @@ function checkedRedisUrl(value: string): string {
 function checkedNamespace(value: string): string {
   if (/^[A-Za-z0-9._-]{1,64}$/.test(value)) return value;
   throw wrong(`"${value}" cannot be a namespace. Use letters, digits, dots and dashes, at most 64.`);
+}
+
+/** Says nothing of what is in it: that is a password. */
+function checkedPostgresUrl(value: string): string {
+  if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value;
+  throw wrong("is not the address of a PostgreSQL database. Write one like postgres://user:password@host:5432/database.");
 }
 
 function wrong(message: string): PurserError {

@@ -11,7 +11,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Entry, Store } from "@purser/core";
 import { createRedisStore, type RedisStore } from "@purser/core/stores/redis";
-import { startTestRedis, startTestRedisCluster } from "@purser/core/testing";
+import { startTestPostgres, startTestRedis, startTestRedisCluster } from "@purser/core/testing";
 import { openRedis } from "../redis-client.ts";
 import { eventually, readLedger } from "./stand.ts";
 
@@ -22,6 +22,7 @@ const LATER_MS = 11 * 60_000;
 
 interface Answer {
   readonly status: number;
+  readonly id: string;
   readonly body: string;
 }
 
@@ -54,15 +55,18 @@ async function startProvider(context: TestContext) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, asked, kept };
 }
 
+interface GatewaysOptions {
+  readonly redis: readonly string[];
+  readonly postgres?: string;
+  readonly provider: string;
+  readonly limits: string;
+  readonly count: number;
+}
+
 /** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
 async function startGateways(
   context: TestContext,
-  {
-    redis,
-    provider,
-    limits,
-    count,
-  }: { readonly redis: readonly string[]; readonly provider: string; readonly limits: string; readonly count: number },
+  { redis, postgres, provider, limits, count }: GatewaysOptions,
 ): Promise<readonly Gateway[]> {
   const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
   const gateways: Gateway[] = [];
@@ -76,7 +80,7 @@ async function startGateways(
       config,
       [
         `data: ${JSON.stringify(join(directory, `data-${i}`))}`,
-        `store: { redis: ${JSON.stringify(redis)}, namespace: acme }`,
+        `store: { redis: ${JSON.stringify(redis)}, namespace: acme${postgres === undefined ? "" : `, postgres: ${JSON.stringify(postgres)}`} }`,
         `providers: { mock: { dialect: openai, base_url: "${provider}", api_key: secret, models: ["*"] } }`,
         'prices: [{ model: "*", input: 3, output: 15 }]',
         `budgets: [{ name: all, limits: [${limits}] }, { name: each, per: user, limits: [1M tokens / day] }]`,
@@ -128,7 +132,9 @@ function call(agent: Agent, { url }: Gateway, user: string): Promise<Answer | un
         response.on("data", (chunk) => {
           text += chunk;
         });
-        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
+        response.on("end", () =>
+          resolve({ status: response.statusCode ?? 0, id: String(response.headers["x-purser-request-id"]), body: text }),
+        );
         response.on("error", () => resolve(undefined));
       },
     );
@@ -219,6 +225,43 @@ test("a gateway that is killed loses nothing: what it had in flight is charged u
   await untilEnded(store);
   assert.deepEqual(await store.audit(), []);
   assert.equal((await call(agent, others[0] as Gateway, "after"))?.status, 200);
+});
+
+test("with PostgreSQL beside it Redis keeps only what is new, and gets back what it loses", async (context) => {
+  const server = await startTestRedis();
+  const database = await startTestPostgres();
+  if (typeof server !== "string") context.after(() => server.close());
+  if (typeof database !== "string") context.after(() => database.close());
+  if (typeof server === "string") return context.skip(`not run: ${server}`);
+  if (typeof database === "string") return context.skip(`not run: ${database}`);
+  const provider = await startProvider(context);
+  const options = { redis: [server.url], postgres: database.url, provider: provider.url, limits: "50 requests, $9000", count: 2 };
+  const gateways = (await startGateways(context, options)) as [Gateway, Gateway];
+  const agent = openAgent(context);
+  const ids: string[] = [];
+  for (let i = 0; i < 30; i++) {
+    const answer = await call(agent, gateways[i % 2] as Gateway, `user-${i}`);
+    assert.equal(answer?.status, 200);
+    ids.push(answer?.id ?? "");
+  }
+  const client = await openRedis([server.url]);
+  context.after(() => client.disconnect());
+  await eventually("Redis to be relieved", async () => (await client.xlen("{acme}:ledger")) <= 1 || undefined);
+  for (const { url } of gateways) {
+    const report = (await (await fetch(`${url}/api/requests/${ids[0]}`)).json()) as { outcome: string; entries: readonly unknown[] };
+    assert.deepEqual([report.outcome, report.entries.length], ["settled", 2]);
+  }
+
+  await server.kill();
+  await server.restart();
+  const answers = async () => Promise.all(gateways.map(async (gateway, i) => (await call(agent, gateway, `after-${i}`))?.status));
+  await eventually("what was lost to be restored", async () => (await answers()).every((status) => status === 200) || undefined);
+  const left = async ({ url }: Gateway) => {
+    const { data } = (await (await fetch(`${url}/api/budgets?budget=all`)).json()) as { data: readonly { unit: string; left: number }[] };
+    return data.find(({ unit }) => unit === "requests")?.left;
+  };
+  assert.deepEqual(await Promise.all(gateways.map(left)), [50 - provider.asked.length, 50 - provider.asked.length]);
+  assert.ok(provider.asked.length >= 32);
 });
 
 test("while Redis is away gateways refuse with 503 and say so, and go on when it is back", async (context) => {

@@ -1,7 +1,6 @@
 import { type Counter, keptUntil } from "../../domain/engine.ts";
 import {
   type CallDetail,
-  type Charge,
   type CounterRef,
   type Entry,
   type EntryKind,
@@ -10,6 +9,7 @@ import {
   type Posting,
 } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
+import { restoreDetail, restoreEntry } from "../entry-json.ts";
 
 /** How counters, postings and entries are written in Redis: as lines and JSON, so that scripts pass on what they need not understand. */
 
@@ -132,29 +132,21 @@ export type Message = readonly [id: string, fields: readonly string[]];
 export function readEntry([id, fields]: Message): Entry {
   const field = Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1] ?? ""]] : [])));
   const { k = "", t, r = "", p = "", d = "", b = "" } = field as Readonly<Record<string, string>>;
-  const body = (b === "" ? {} : JSON.parse(b)) as { readonly charge?: Charge };
-  return {
+  return restoreEntry({
     seq: seqOf(id),
     at: Number(t),
     kind: k as EntryKind,
     reservation: r,
     postings: readPostings(p),
-    ...body,
-    ...(d !== "" && { detail: readDetail(d) }),
-    ...(body.charge && { charge: readCharge(body.charge) }),
-  } as Entry;
+    ...(b !== "" && JSON.parse(b)),
+    ...(d !== "" && { detail: JSON.parse(d) }),
+  } as Entry);
 }
 
 export function seqOf(id: string): number {
   return Number(id.slice(0, id.indexOf("-")));
 }
 
-/** JSON leaves out what is unknown; here it is said again. */
 export function readDetail(text: string): CallDetail {
-  const detail = JSON.parse(text) as CallDetail;
-  return { ...detail, cost: detail.cost, price: detail.price };
-}
-
-function readCharge(charge: Charge): Charge {
-  return { ...charge, cost: charge.cost };
+  return restoreDetail(JSON.parse(text) as CallDetail);
 }
