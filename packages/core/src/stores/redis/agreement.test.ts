@@ -22,7 +22,7 @@ const tokens = fc.integer({ min: 0, max: 400 });
 const limitSets = fc.subarray(
   [
     sampleLimit({ amount: 1_500 }),
-    sampleLimit({ budget: 'tab\tline\n"quote" ü 😀', unit: "nanodollars", amount: 2_001 }),
+    sampleLimit({ budget: 'tab\tline\n"quote" 1 2 3 s ü 😀', unit: "nanodollars", amount: 2_001 }),
     sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
     sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
     sampleLimit({ budget: "watched", amount: 100, enforced: false }),

@@ -103,13 +103,13 @@ export class Connection {
 
   async run(verb: keyof typeof SCRIPTS, keys: readonly string[], args: readonly string[]): Promise<Answer> {
     const { redis, now } = this.#options;
-    const { meta, ledger, counters, series, grants, leases, closing, marks } = this.#options.keys;
+    const { meta, ledger, counters, definitions, series, grants, leases, closing, marks } = this.#options.keys;
     const [epoch, leastSeq, instance, leastOwn] = this.#fence.args;
     const reply = await this.#within(
       runScript(
         redis,
         SCRIPTS[verb],
-        [meta, ledger, counters, series, grants, leases, closing, marks, ...keys],
+        [meta, ledger, counters, definitions, series, grants, leases, closing, marks, ...keys],
         [now ? String(now()) : "", epoch, leastSeq, instance, leastOwn, ...args],
       ),
     );
@@ -161,11 +161,11 @@ export class Connection {
 }
 
 /** The error that the engine has for it. */
-function uncountable([key = "", unit = "", rest = "", spent, held, added]: readonly string[]): unknown {
+function uncountable([counter = "", spent, held, added]: readonly string[]): unknown {
   try {
-    checkCountable(counterOf([key, unit, rest]), { spent: Number(spent), held: Number(held) }, Number(added));
+    checkCountable(counterOf(counter), { spent: Number(spent), held: Number(held) }, Number(added));
   } catch (error) {
     return error;
   }
-  return new PurserError("internal", `Redis cannot count ${added} more on ${key}, and should.`);
+  return new PurserError("internal", `Redis cannot count ${added} more on ${counter}, and should.`);
 }

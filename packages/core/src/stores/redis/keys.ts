@@ -6,6 +6,8 @@ export interface Keys {
   readonly ledger: string;
   /** A hash: what each counter holds and has spent. */
   readonly counters: string;
+  /** A hash: what each counter is. */
+  readonly definitions: string;
   /** A hash: the slices of each moving window. */
   readonly series: string;
   /** A hash: what is granted beyond limits. */
@@ -30,6 +32,7 @@ export function keysOf(namespace: string): Keys {
     meta: key("meta"),
     ledger: key("ledger"),
     counters: key("counters"),
+    definitions: key("definitions"),
     series: key("series"),
     grants: key("grants"),
     leases: key("leases"),

@@ -1,23 +1,20 @@
-import { addCounter, type BoundLimit, createState, type Rollover, type State } from "../../domain/engine.ts";
+import { type Ask, type Asks, addCounter, type BoundLimit, createState, type Rollover, type State } from "../../domain/engine.ts";
 import { seriesOf } from "../../domain/ledger.ts";
 import type { Rule } from "../../domain/slices.ts";
 import { counterText, keyText, readCounter, readGrants, readSlices } from "./text.ts";
 
-/** Limits as the scripts take them: how many, and eight fields of each. */
-export function limitArgs(limits: readonly BoundLimit[]): readonly string[] {
+/** Limits as the scripts take them: how many, and of each the counter and its terms, with what a call asks. */
+export function limitArgs(limits: readonly BoundLimit[], asks?: Asks): readonly string[] {
   const args = [String(limits.length)];
   for (const { counter, amount, enforced, rule, rollover } of limits) {
-    args.push(
-      ...counterText(counter),
-      String(amount),
-      enforced ? "1" : "",
-      JSON.stringify(counter.budget),
-      ruleText(rule),
-      rolloverText(rollover),
-    );
+    const { base, perOutputToken, scale } = asks?.[counter.unit] ?? NOTHING;
+    const terms = `${amount} ${enforced ? 1 : 0} ${base} ${perOutputToken} ${scale}`;
+    args.push(counterText(counter), `${terms}|${ruleText(rule)}|${rolloverText(rollover)}`);
   }
   return args;
 }
+
+const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
 
 function ruleText(rule: Rule | undefined): string {
   if (!rule) return "";

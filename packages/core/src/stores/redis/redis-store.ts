@@ -291,7 +291,7 @@ export class RedisStore implements Store {
 
   async #settle({ id, amounts, charge }: Parameters<Store["settle"]>[0]): Promise<SettleResult> {
     const invalid = problemOf(() => checkAmounts(amounts));
-    const args = [id, JSON.stringify(charge), invalid ? "" : "1", ...UNITS.flatMap((unit) => [unit, String(amounts[unit])])];
+    const args = [id, JSON.stringify(charge), invalid ? "" : "1", UNITS.map((unit) => `${unit}=${amounts[unit]};`).join("")];
     const { outcome } = await this.#connection.run("settle", [this.#reservationKey(id)], args);
     if (outcome === "invalid") throw invalid;
     return { outcome: outcome as SettleResult["outcome"] };

@@ -1,5 +1,4 @@
-import { apply, heldDetail, type ReserveCommand, type ReserveResult, type Standing, standings } from "../../domain/engine.ts";
-import { UNITS } from "../../domain/limit.ts";
+import { type Ask, apply, heldDetail, type ReserveCommand, type ReserveResult, type Standing, standings } from "../../domain/engine.ts";
 import { PurserError } from "../../errors.ts";
 import type { Answer } from "./connection.ts";
 import { limitArgs, pictured } from "./limits.ts";
@@ -21,15 +20,16 @@ export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }
     isPriced ? "1" : "",
     String(detail.inputTokens),
     JSON.stringify(known),
-    String(UNITS.length),
+    ...askArgs(asks.output_tokens),
+    ...askArgs(asks.nanodollars),
+    ...limitArgs(limits, asks),
   ];
-  for (const unit of UNITS) {
-    const { base, perOutputToken, scale } = asks[unit];
-    args.push(unit, String(base), String(perOutputToken), String(scale));
-  }
-  args.push(...limitArgs(limits));
   for (const budget of wouldRefuse) args.push(JSON.stringify(budget));
   return args;
+}
+
+function askArgs({ base, perOutputToken, scale }: Ask): readonly string[] {
+  return [String(base), String(perOutputToken), String(scale)];
 }
 
 export function reserveResult(command: ReserveCommand, { outcome, rest, now }: Answer): ReserveResult {

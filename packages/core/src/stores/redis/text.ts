@@ -18,22 +18,25 @@ const KEEP_CLOSED_MS = 48 * 3_600_000;
 /** Slices close all the time, so they are kept only for as long as a clock may be set back. The scripts have the same figure. */
 const KEEP_SLICES_MS = 10 * 60_000;
 
-/** A counter's key, its unit, and the rest of what defines it. None of them has a tab or a line break. */
-export type CounterText = readonly [key: string, unit: string, rest: string];
-
 /** Counters are bound once a window and used by every call in it. */
-const texts = new WeakMap<CounterRef, CounterText>();
+const texts = new WeakMap<CounterRef, string>();
 
-export function counterText(ref: CounterRef): CounterText {
+/** A counter's key, its unit, and the rest of what defines it, with tabs between them, which none of them has. */
+export function counterText(ref: CounterRef): string {
   const known = texts.get(ref);
   if (known) return known;
   const { key, budget, subject, unit, window, startsAt, resetsAt, series } = ref;
   const isSlice = series !== undefined;
   const forgotten = resetsAt === undefined ? "" : isSlice ? resetsAt + KEEP_SLICES_MS : keptUntil(ref, resetsAt) + KEEP_CLOSED_MS;
-  const rest = [forgotten, resetsAt ?? "", startsAt, isSlice ? "s" : "", JSON.stringify([budget, subject, window])].join(" ");
-  const text: CounterText = [keyText(key), unit, rest];
+  const rest = [forgotten, resetsAt ?? "", startsAt, isSlice ? "s" : "", namesText(budget, subject, window)].join(" ");
+  const text = `${keyText(key)}\t${unit}\t${rest}`;
   texts.set(ref, text);
   return text;
+}
+
+/** As JSON, after the length of the first: a script that needs only that one takes it from there. */
+function namesText(budget: string, subject: string, window: string): string {
+  return `${JSON.stringify(budget).length} ${JSON.stringify([budget, subject, window])}`;
 }
 
 /** JSON escapes what would break a line, and what not every client can send. */
@@ -45,10 +48,10 @@ function keyOf(text: string): string {
   return JSON.parse(`"${text}"`) as string;
 }
 
-const REST = /^\d* (\d*) (\d+) (s?) (.*)$/s;
+const COUNTER = /^([^\t]*)\t([^\t]*)\t\d* (\d*) (\d+) (s?) (.*)$/s;
 
-export function counterOf([key, unit, rest]: CounterText): CounterRef {
-  const [, resetsAt = "", startsAt, moving, names = "[]"] = REST.exec(rest) ?? [];
+export function counterOf(text: string): CounterRef {
+  const [, key = "", unit = "", resetsAt = "", startsAt, moving, names = ""] = COUNTER.exec(text) ?? [];
   const span = { startsAt: Number(startsAt), resetsAt: resetsAt === "" ? undefined : Number(resetsAt) };
   return refOf({ key, unit, names, isSlice: moving === "s", ...span });
 }
@@ -56,7 +59,7 @@ export function counterOf([key, unit, rest]: CounterText): CounterRef {
 interface RefText {
   readonly key: string;
   readonly unit: string;
-  /** Budget, subject and window as JSON. */
+  /** Budget, subject and window. */
   readonly names: string;
   readonly startsAt: number;
   readonly resetsAt: number | undefined;
@@ -64,17 +67,17 @@ interface RefText {
 }
 
 function refOf({ key: text, unit, names, startsAt, resetsAt, isSlice }: RefText): CounterRef {
-  const [budget = "", subject = "", window = ""] = JSON.parse(names) as readonly string[];
+  const [budget = "", subject = "", window = ""] = JSON.parse(names.slice(names.indexOf(" ") + 1)) as readonly string[];
   const key = keyOf(text);
   const ref = { key, budget, subject, unit: unit as Unit, window, startsAt, resetsAt };
   return isSlice ? { ...ref, series: key.slice(0, key.lastIndexOf("|")) } : ref;
 }
 
-/** A counter as the hash of counters has it: `held spent unit rest`. */
+/** A counter as scripts show it: `held spent`, and after a tab what it is. */
 export function readCounter(key: string, value: string): Counter {
-  const [held = "", spent = "", unit = ""] = value.split(" ", 3);
-  const rest = value.slice(held.length + spent.length + unit.length + 3);
-  return { ref: counterOf([key, unit, rest]), held: Number(held), spent: Number(spent) };
+  const tab = value.indexOf("\t");
+  const [held, spent] = value.slice(0, tab).split(" ");
+  return { ref: counterOf(`${key}${value.slice(tab)}`), held: Number(held), spent: Number(spent) };
 }
 
 /** The slices of a series as the hash of series has them: `unit names`, and on the second line `startsAt resetsAt held spent;` of each. */
@@ -106,7 +109,7 @@ export function readGrants(lines: string): readonly Grant[] {
 }
 
 export function postingsText(postings: readonly Posting[]): string {
-  return postings.map(({ counter, held, spent }) => `${[...counterText(counter), held, spent].join("\t")}\n`).join("");
+  return postings.map(({ counter, held, spent }) => `${counterText(counter)}\t${held}\t${spent}\n`).join("");
 }
 
 function readPostings(text: string): readonly Posting[] {
@@ -114,8 +117,13 @@ function readPostings(text: string): readonly Posting[] {
     .split("\n")
     .slice(0, -1)
     .map((line) => {
-      const [key = "", unit = "", rest = "", held, spent] = line.split("\t");
-      return { counter: counterOf([key, unit, rest]), held: Number(held), spent: Number(spent) };
+      const spentAt = line.lastIndexOf("\t");
+      const heldAt = line.lastIndexOf("\t", spentAt - 1);
+      return {
+        counter: counterOf(line.slice(0, heldAt)),
+        held: Number(line.slice(heldAt + 1, spentAt)),
+        spent: Number(line.slice(spentAt + 1)),
+      };
     });
 }
 

@@ -6,8 +6,13 @@
  * Returns `counters`, where the next page begins ('0' for none), then `key, value` of each
  */
 export const COUNTERS = `
-local page = redis.call('HSCAN', ARGV[6] == 'series' and SERIES or COUNTERS, ARGV[7], 'COUNT', ARGV[8])
+local isSeries = ARGV[6] == 'series'
+local page = redis.call('HSCAN', isSeries and SERIES or COUNTERS, ARGV[7], 'COUNT', ARGV[8])
 local answered = answer('counters', page[1])
-for _, text in ipairs(page[2]) do answered[#answered + 1] = text end
+for i = 1, #page[2], 2 do
+  local key, value = page[2][i], page[2][i + 1]
+  answered[#answered + 1] = key
+  answered[#answered + 1] = isSeries and value or value .. '\\t' .. redis.call('HGET', DEFINITIONS, key)
+end
 return answered
 `;

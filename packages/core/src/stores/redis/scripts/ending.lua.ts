@@ -3,7 +3,7 @@
  * another connection, cannot hold what nobody would end.
  */
 export const ENDING = `
-local RESERVATION = KEYS[9]
+local RESERVATION = KEYS[10]
 local VOID_MS = 86400000
 
 local stored = redis.call('HMGET', RESERVATION, 'state', 'postings', 'detail', 'entries', 'attempt')

@@ -55,6 +55,7 @@ local forget = {
     loadKeys({ key })
     if counters[key].held ~= 0 then return false end
     redis.call('HDEL', COUNTERS, key)
+    redis.call('HDEL', DEFINITIONS, key)
     return true
   end,
   s = function(name)

@@ -18,6 +18,7 @@ end
 
 local function grant(name, text)
   redis.call('HSET', GRANTS, name, (redis.call('HGET', GRANTS, name) or '') .. text .. '\n')
+  redis.call('HSET', META, 'granted', '1')
   redis.call('ZADD', CLOSING, 'LT', string.match(text, '%d+$'), 'g' .. name)
 end
 

@@ -1,29 +1,27 @@
 /**
  * How limits stand, as the scripts take and see them.
  *
- * ARGV   of each limit `key, unit, rest, amount, '1' where enforced, budget as JSON, rule, rollover`. A rule is `rolling LENGTH SLICE` or
- *        `bucket DRAINS PERIOD SLICE`, a rollover `AMOUNT MOST KEY`; '' where there is none
+ * ARGV   of each limit two: the counter, as postings name it, and `AMOUNT ENFORCED BASE PER_TOKEN SCALE|RULE|ROLLOVER`: what is asked of it after
+ *        whether it is enforced; a rule is `rolling LENGTH SLICE` or `bucket DRAINS PERIOD SLICE`, a rollover `AMOUNT MOST KEY`
  */
 export const LIMITS = `
-local LIMIT_ARGS = 8
-
 local function readLimits(at, count)
   local limits = {}
   for i = 1, count do
-    local limit = parsed({
-      key = ARGV[at], unit = ARGV[at + 1], rest = ARGV[at + 2], amount = tonumber(ARGV[at + 3]), isEnforced = ARGV[at + 4] == '1', budget = ARGV[at + 5],
-    })
-    if ARGV[at + 6] ~= '' then
-      local kind, first, second, third = string.match(ARGV[at + 6], '^(%S+) (%S+) (%S+) ?(%S*)$')
+    local limit = named(ARGV[at])
+    local amount, enforced, base, perOutputToken, scale, more = string.match(ARGV[at + 1], '^(%S+) (%S+) (%S+) (%S+) ([^|]+)|(.*)$')
+    limit.amount, limit.isEnforced = tonumber(amount), enforced == '1'
+    limit.base, limit.perOutputToken, limit.scale = tonumber(base), tonumber(perOutputToken), tonumber(scale)
+    if more ~= '|' then
+      local rule, rollover = string.match(more, '^([^|]*)|(.*)$')
+      local kind, first, second, third = string.match(rule, '^(%S+) (%S+) (%S+) ?(%S*)$')
       if kind == 'rolling' then limit.rule = { kind = kind, length = tonumber(first), slice = tonumber(second) }
-      else limit.rule = { kind = kind, drains = tonumber(first), period = tonumber(second), slice = tonumber(third) } end
-    end
-    if ARGV[at + 7] ~= '' then
-      local amount, most, key = string.match(ARGV[at + 7], '^(%S+) (%S+) (.*)$')
-      limit.rollover = { amount = tonumber(amount), most = tonumber(most), key = key }
+      elseif kind then limit.rule = { kind = kind, drains = tonumber(first), period = tonumber(second), slice = tonumber(third) } end
+      local left, most, key = string.match(rollover, '^(%S+) (%S+) (.*)$')
+      if left then limit.rollover = { amount = tonumber(left), most = tonumber(most), key = key } end
     end
     limits[i] = limit
-    at = at + LIMIT_ARGS
+    at = at + 2
   end
   return limits, at
 end
@@ -33,14 +31,13 @@ local function loadLimits(limits)
   load(limits)
   local names, befores = {}, {}
   for i, limit in ipairs(limits) do
-    names[i] = limit.seriesKey
+    names[i] = hasGrants and parsed(limit).seriesKey or ''
     if limit.rollover and not counters[limit.rollover.key] then befores[#befores + 1] = limit.rollover.key end
   end
   loadKeys(befores)
   for i, text in ipairs(grantsOf(names)) do
     local limit = limits[i]
     local added = 0
-    limit.grants = text
     for amount, from, until_ in string.gmatch(text, '[^\\t\\n]*\\t(%d+)\\t(%d+)\\t(%d+)\\t[^\\n]*\\n') do
       if tonumber(from) <= now and now < tonumber(until_) then added = added + tonumber(amount) end
     end
@@ -58,11 +55,14 @@ local function picture(answered, limits)
   for i, limit in ipairs(limits) do
     keys[#keys + 1] = limit.key
     keys[#keys + 1] = limit.rollover and limit.rollover.key or limit.key
-    names[i] = limit.seriesKey
+    names[i] = parsed(limit).seriesKey
   end
   local values, slices = {}, {}
   for first = 1, #keys, CHUNK do
-    for _, value in ipairs(redis.call('HMGET', COUNTERS, unpack(keys, first, math.min(first + CHUNK - 1, #keys)))) do values[#values + 1] = value end
+    local last = math.min(first + CHUNK - 1, #keys)
+    local found = redis.call('HMGET', COUNTERS, unpack(keys, first, last))
+    local defined = redis.call('HMGET', DEFINITIONS, unpack(keys, first, last))
+    for i, value in ipairs(found) do values[#values + 1] = value and value .. '\\t' .. defined[i] end
   end
   for first = 1, #names, CHUNK do
     for _, value in ipairs(redis.call('HMGET', SERIES, unpack(names, first, math.min(first + CHUNK - 1, #names)))) do slices[#slices + 1] = value end
@@ -150,9 +150,7 @@ local function drawTogether(limit)
   for _, slice in ipairs(past) do
     if slice.startsAt == startsAt then level = level - slice.spent
     elseif slice.spent ~= 0 then
-      local ref = sliceAt(limit, slice.startsAt)
-      ref.rest = table.concat({ textOf(slice.resetsAt + KEEP_SLICES_MS), textOf(slice.resetsAt), textOf(slice.startsAt), 's', ref.more }, ' ')
-      postings[#postings + 1] = posted(ref, 0, 0 - slice.spent)
+      postings[#postings + 1] = posted(sliceAt(limit, slice.startsAt, slice.resetsAt), 0, 0 - slice.spent)
     end
   end
   if level ~= 0 then postings[#postings + 1] = posted(sliceAt(limit, startsAt), 0, level) end

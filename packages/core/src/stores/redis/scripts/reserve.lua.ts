@@ -4,16 +4,16 @@ import { LIMITS } from "./limits.lua.ts";
  * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer. Moving windows are held
  * on the slice of the store's own time.
  *
- * KEYS   9 the reservation
+ * KEYS   10 the reservation
  * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
- *        13 input tokens, 14 detail as JSON without what is filled in here, 15 how many asks, then `unit, base, perOutputToken, scale` of each,
- *        then how many limits, then the limits, then the budgets, as JSON, of which it is known that they would refuse
+ *        13 input tokens, 14 detail as JSON without what is filled in here, 15 to 17 what is asked of output tokens and 18 to 20 of money, as base,
+ *        for each token of output, and scale; 21 how many limits, then the limits, then the budgets, as JSON, known to refuse if they could
  * Returns `reserved`, output cap, expiry, amount, spent and held of each limit after the hold, and the indexes of limits that would refuse;
  *         `open`, output cap, expiry, detail, and the picture of the limits, for an id that is held; `ended`; `moved`;
  *         `refused` and the picture of the limits; `uncountable`, the counter and what was added
  */
 export const RESERVE = `
-local RESERVATION = KEYS[9]
+local RESERVATION = KEYS[10]
 local regressed = refusal()
 if regressed then return regressed end
 ${LIMITS}
@@ -21,13 +21,9 @@ local id, attempt, leaseMs = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local least, most = tonumber(ARGV[9]), tonumber(ARGV[10])
 local share = ARGV[11] ~= '' and tonumber(ARGV[11]) or nil
 local isPriced, inputTokens, detail = ARGV[12] == '1', ARGV[13], ARGV[14]
-local asks, at = {}, 16
-for _ = 1, tonumber(ARGV[15]) do
-  asks[ARGV[at]] = { base = tonumber(ARGV[at + 1]), perOutputToken = tonumber(ARGV[at + 2]), scale = tonumber(ARGV[at + 3]) }
-  at = at + 4
-end
-local limits
-limits, at = readLimits(at + 1, tonumber(ARGV[at]))
+local function askAt(at) return { base = tonumber(ARGV[at]), perOutputToken = tonumber(ARGV[at + 1]), scale = tonumber(ARGV[at + 2]) } end
+local outputAsk, moneyAsk = askAt(15), askAt(18)
+local limits, at = readLimits(22, tonumber(ARGV[21]))
 
 local known = redis.call('HMGET', RESERVATION, 'state', 'outputCap', 'expiresAt', 'detail', 'entries', 'attempt')
 if known[1] == 'open' then
@@ -37,6 +33,7 @@ if known[1] == 'open' then
 end
 if known[1] then return answer('ended') end
 for i, limit in ipairs(limits) do
+  parsed(limit)
   if not limit.isSlice then
     if now < limit.startsAt or (limit.resetsAt and now >= limit.resetsAt) then return answer('moved') end
   elseif limit.rule then
@@ -57,9 +54,9 @@ end
 
 local outputCap = most
 for i, limit in ipairs(limits) do
-  local ask, room = asks[limit.unit], roomOf(limit, standings[i])
-  if limit.isEnforced and amountOf(ask, outputCap) > room then
-    local fitting = ask.perOutputToken > 0 and math.floor((room * ask.scale - ask.base) / ask.perOutputToken) or 0
+  local room = roomOf(limit, standings[i])
+  if limit.isEnforced and amountOf(limit, outputCap) > room then
+    local fitting = limit.perOutputToken > 0 and math.floor((room * limit.scale - limit.base) / limit.perOutputToken) or 0
     outputCap = math.max(least, math.min(outputCap, fitting))
   end
 end
@@ -67,7 +64,7 @@ end
 local postings, wouldRefuse = {}, {}
 for i, limit in ipairs(limits) do
   local standing = standings[i]
-  local asked = amountOf(asks[limit.unit], outputCap)
+  local asked = amountOf(limit, outputCap)
   if not fits(limit, standing, asked) then
     if limit.isEnforced or share then return picture(answer('refused'), limits) end
     wouldRefuse[#wouldRefuse + 1] = i
@@ -80,12 +77,14 @@ end
 local refusing = {}
 for i = at, #ARGV do refusing[#refusing + 1] = ARGV[i] end
 for _, i in ipairs(wouldRefuse) do
-  local isNew = true
-  for _, budget in ipairs(refusing) do isNew = isNew and budget ~= limits[i].budget end
-  if isNew then refusing[#refusing + 1] = limits[i].budget end
+  -- The names of a counter begin with the length of its budget's, which is JSON by itself.
+  local length, names = string.match(limits[i].more, '^(%d+) (.*)$')
+  local name, isNew = string.sub(names, 2, 1 + tonumber(length)), true
+  for _, budget in ipairs(refusing) do isNew = isNew and budget ~= name end
+  if isNew then refusing[#refusing + 1] = name end
 end
-local outputTokens = textOf(amountOf(asks.output_tokens, outputCap))
-local cost = isPriced and ',"cost":' .. textOf(amountOf(asks.nanodollars, outputCap)) or ''
+local outputTokens = textOf(amountOf(outputAsk, outputCap))
+local cost = isPriced and ',"cost":' .. textOf(amountOf(moneyAsk, outputCap)) or ''
 detail = string.sub(detail, 1, -2) .. ',"outputTokens":' .. outputTokens .. cost
 if #refusing > 0 then detail = detail .. ',"wouldRefuse":[' .. table.concat(refusing, ',') .. ']' end
 detail = detail .. '}'

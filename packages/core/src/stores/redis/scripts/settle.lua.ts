@@ -3,8 +3,8 @@ import { ENDING } from "./ending.lua.ts";
 /**
  * Replaces a hold by what was used; corrects the charge of a hold that expired.
  *
- * KEYS   9 the reservation
- * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, then `unit, amount` of each
+ * KEYS   10 the reservation
+ * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, 9 `unit=amount;` of each
  * Returns `settled`, `corrected`, `duplicate`, `unknown`, `invalid`, or `uncountable`, the counter and what was added
  */
 export const SETTLE = `
@@ -13,7 +13,7 @@ if regressed then return regressed end
 ${ENDING}
 local id, charge, isValid = ARGV[6], ARGV[7], ARGV[8] == '1'
 local amounts = {}
-for i = 9, #ARGV, 2 do amounts[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for unit, amount in string.gmatch(ARGV[9], '([^=]*)=([^;]*);') do amounts[unit] = tonumber(amount) end
 if hold.state ~= 'open' then return correct(id, function(unit) return amounts[unit] end, charge, isValid) end
 if not isValid then return answer('invalid') end
 

@@ -2,13 +2,13 @@
  * What every script begins with. It promises: nothing is written before everything is decided and checked, all entries of a command are
  * appended with the numbers that follow the last one, and a store that lost what it acknowledged changes nothing.
  *
- * KEYS   1 meta, 2 ledger, 3 counters, 4 series, 5 grants, 6 leases, 7 closing, 8 marks
+ * KEYS   1 meta, 2 ledger, 3 counters, 4 definitions, 5 series, 6 grants, 7 leases, 8 closing, 9 marks
  * ARGV   1 time in milliseconds ('' takes the server's), 2 epoch known, 3 highest entry seen, 4 instance, 5 last entry written by the instance
  * Returns epoch, last entry, last entry of the instance, time, and then what the script decided
  */
 export const SHARED = String.raw`
-local META, LEDGER, COUNTERS, SERIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local GRANTS, LEASES, CLOSING, MARKS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local META, LEDGER, COUNTERS, DEFINITIONS, SERIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local GRANTS, LEASES, CLOSING, MARKS = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local SAFE_MOST = 9007199254740991
 local MARK_EVERY = 256
 local CHUNK = 500
@@ -26,7 +26,7 @@ local clock = redis.call('TIME')
 local stamp = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now = ARGV[1] == '' and stamp or tonumber(ARGV[1])
 
-local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN)
+local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN, 'granted')
 local seq = tonumber(meta[1] or 0)
 local latest = tonumber(meta[2] or 0)
 local epoch = tonumber(meta[3] or 0)
@@ -34,6 +34,7 @@ local fence = meta[4] and tonumber(meta[4])
 local restored = meta[5] and tonumber(meta[5])
 local own, ownSince = string.match(meta[6] or '0 0', '^(%d+) (%d+)$')
 own, ownSince = tonumber(own), tonumber(ownSince)
+local hasGrants = meta[7] == '1'
 
 local function answer(...)
   return { textOf(epoch), textOf(seq), textOf(own), textOf(now), ... }
@@ -56,23 +57,29 @@ local function refusal()
   return nil
 end
 
--- A counter is named by its key, its unit and the rest of what defines it: until when it is kept, when it resets, when it began, 's' for a
--- slice of a moving window, and what only readers need.
+-- A counter is written as its key, its unit, and the rest of what defines it: until when it is kept, when it resets, when it began, 's' for a
+-- slice of a moving window, and what only readers need. None of them has a tab. What is not asked for is not taken apart.
+local function named(head)
+  local key, unit = string.match(head, '^([^\t]*)\t([^\t]*)')
+  return { head = head, key = key, unit = unit, isSlice = string.find(head, '^%d* %d* %d+ s ', #key + #unit + 3) ~= nil }
+end
+
 local function parsed(ref)
   if not ref.startsAt then
-    local keptUntil, resetsAt, startsAt, moving, more = string.match(ref.rest, '^(%d*) (%d*) (%d+) (s?) (.*)$')
+    local rest = string.sub(ref.head, #ref.key + #ref.unit + 3)
+    local keptUntil, resetsAt, startsAt, more = string.match(rest, '^(%d*) (%d*) (%d+) s? (.*)$')
     ref.keptUntil, ref.resetsAt, ref.startsAt, ref.more = keptUntil, tonumber(resetsAt), tonumber(startsAt), more
     ref.seriesKey = string.sub(ref.key, 1, -2 - #startsAt)
-    ref.isSlice = moving == 's'
   end
   return ref
 end
 
 -- The slice of a moving window in which a time is, as another slice of it names it.
-local function sliceAt(ref, startsAt)
-  local resetsAt = ref.resetsAt - ref.startsAt + startsAt
+local function sliceAt(ref, startsAt, resetsAt)
+  resetsAt = resetsAt or ref.resetsAt - ref.startsAt + startsAt
+  local key = ref.seriesKey .. '|' .. textOf(startsAt)
   local rest = table.concat({ textOf(resetsAt + KEEP_SLICES_MS), textOf(resetsAt), textOf(startsAt), 's', ref.more }, ' ')
-  return parsed({ key = ref.seriesKey .. '|' .. textOf(startsAt), unit = ref.unit, rest = rest })
+  return parsed({ head = key .. '\t' .. ref.unit .. '\t' .. rest, key = key, unit = ref.unit, isSlice = true })
 end
 
 -- Counters by their key. Those of a series are its slices, which are kept together, in the order of time.
@@ -84,8 +91,8 @@ local function loadKeys(keys)
     local values = redis.call('HMGET', COUNTERS, unpack(keys, first, last))
     for i = first, last do
       local value = values[i - first + 1]
-      local held, spent, definition = string.match(value or '0 0 ', '^(%S+) (%S+) (.*)$')
-      counters[keys[i]] = { held = tonumber(held), spent = tonumber(spent), definition = definition, isNew = not value }
+      local held, spent = string.match(value or '0 0', '^(%S+) (%S+)$')
+      counters[keys[i]] = { held = tonumber(held), spent = tonumber(spent), isNew = not value }
     end
   end
 end
@@ -104,7 +111,7 @@ end
 local function load(refs)
   local keys, names, isAsked = {}, {}, {}
   for _, ref in ipairs(refs) do
-    local name = parsed(ref).isSlice and ref.seriesKey or ref.key
+    local name = ref.isSlice and parsed(ref).seriesKey or ref.key
     if not isAsked[name] and not counters[name] and not series[name] then
       isAsked[name] = true
       local wanted = ref.isSlice and names or keys
@@ -126,8 +133,10 @@ end
 
 local function readPostings(text)
   local postings = {}
-  for key, unit, rest, held, spent in string.gmatch(text, '([^\t\n]*)\t([^\t\n]*)\t([^\t\n]*)\t([^\t\n]*)\t([^\t\n]*)\n') do
-    postings[#postings + 1] = { key = key, unit = unit, rest = rest, held = tonumber(held), spent = tonumber(spent) }
+  for head, held, spent in string.gmatch(text, '([^\n]*)\t(%-?%d+)\t(%-?%d+)\n') do
+    local posting = named(head)
+    posting.held, posting.spent = tonumber(held), tonumber(spent)
+    postings[#postings + 1] = posting
   end
   return postings
 end
@@ -135,19 +144,19 @@ end
 local function writePostings(postings)
   local lines = {}
   for i, posting in ipairs(postings) do
-    lines[i] = table.concat({ posting.key, posting.unit, posting.rest, textOf(posting.held), textOf(posting.spent) }, '\t') .. '\n'
+    lines[i] = posting.head .. string.format('\t%.0f\t%.0f\n', posting.held + 0, posting.spent + 0)
   end
   return table.concat(lines)
 end
 
 local function posted(ref, held, spent)
-  return { key = ref.key, unit = ref.unit, rest = ref.rest, held = held, spent = spent }
+  return { head = ref.head, key = ref.key, unit = ref.unit, isSlice = ref.isSlice, held = held, spent = spent }
 end
 
 -- What keeps spent and held together from being counted exactly, if anything.
 local function uncountable(ref, standing, added)
   if isSafe(added) and isSafe(standing.spent + standing.held + added) then return nil end
-  return answer('uncountable', ref.key, ref.unit, ref.rest, textOf(standing.spent), textOf(standing.held), string.format('%.17g', added))
+  return answer('uncountable', ref.head, textOf(standing.spent), textOf(standing.held), string.format('%.17g', added))
 end
 
 local function insert(slice)
@@ -180,7 +189,7 @@ local function add(entry)
       if one.definition == '' then one.definition = posting.unit .. ' ' .. posting.more end
       insert(counter)
     elseif counter.isNew and not counter.isChanged then
-      counter.definition = posting.unit .. ' ' .. posting.rest
+      counter.definition = string.sub(posting.head, #posting.key + 2)
       counter.keptUntil = parsed(posting).keptUntil
     end
     counter.held = counter.held + posting.held
@@ -216,15 +225,20 @@ end
 
 -- Writes the counters as they are now, and where the ledger ends.
 local function flush()
-  local changed = {}
+  local changed, defined = {}, {}
   for key, counter in pairs(counters) do
     if counter.isChanged and not counter.series then
       changed[#changed + 1] = key
-      changed[#changed + 1] = textOf(counter.held) .. ' ' .. textOf(counter.spent) .. ' ' .. counter.definition
-      if counter.isNew and counter.keptUntil ~= '' then redis.call('ZADD', CLOSING, counter.keptUntil, 'c' .. key) end
+      changed[#changed + 1] = string.format('%.0f %.0f', counter.held + 0, counter.spent + 0)
+      if counter.isNew then
+        defined[#defined + 1] = key
+        defined[#defined + 1] = counter.definition
+        if counter.keptUntil ~= '' then redis.call('ZADD', CLOSING, counter.keptUntil, 'c' .. key) end
+      end
     end
   end
   writeAll(COUNTERS, changed)
+  writeAll(DEFINITIONS, defined)
   for name, one in pairs(series) do
     if one.isChanged then writeSeries(name, one) end
   end
@@ -253,12 +267,12 @@ local function joined(known, numbers)
   return known and known ~= '' and known .. ',' .. more or more
 end
 
--- Grants of some series, as they are written down: one on a line.
+-- Grants of some series, as they are written down: one on a line. Where nothing was ever granted nothing is looked for.
 local function grantsOf(names)
   local values = {}
   for first = 1, #names, CHUNK do
     local last = math.min(first + CHUNK - 1, #names)
-    local found = redis.call('HMGET', GRANTS, unpack(names, first, last))
+    local found = hasGrants and redis.call('HMGET', GRANTS, unpack(names, first, last)) or {}
     for i = first, last do values[i] = found[i - first + 1] or '' end
   end
   return values
