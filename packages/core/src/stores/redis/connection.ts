@@ -103,17 +103,17 @@ export class Connection {
 
   async run(verb: keyof typeof SCRIPTS, keys: readonly string[], args: readonly string[]): Promise<Answer> {
     const { redis, now } = this.#options;
-    const { meta, ledger, counters, definitions, series, grants, leases, closing, marks } = this.#options.keys;
+    const { meta, ledger, held, spent, definitions, series, grants, leases, closing, marks } = this.#options.keys;
     const [epoch, leastSeq, instance, leastOwn] = this.#fence.args;
     const reply = await this.#within(
       runScript(
         redis,
         SCRIPTS[verb],
-        [meta, ledger, counters, definitions, series, grants, leases, closing, marks, ...keys],
+        [meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, ...keys],
         [now ? String(now()) : "", epoch, leastSeq, instance, leastOwn, ...args],
       ),
     );
-    const [foundEpoch, foundSeq, foundOwn, time, outcome = "", ...rest] = reply as readonly string[];
+    const [foundEpoch, foundSeq, foundOwn, time, outcome = "", ...rest] = (reply as readonly (string | number)[]).map(String);
     const seq = Number(foundSeq);
     this.#isRegressed = outcome === "regressed";
     if (this.#isRegressed) throw this.#fail(regressed(seq, Number(rest[0])));

@@ -1,28 +1,43 @@
 import { type Ask, type Asks, addCounter, type BoundLimit, createState, type Rollover, type State } from "../../domain/engine.ts";
-import { seriesOf } from "../../domain/ledger.ts";
+import { type CounterRef, seriesOf } from "../../domain/ledger.ts";
 import type { Rule } from "../../domain/slices.ts";
 import { counterText, keyText, readCounter, readGrants, readSlices } from "./text.ts";
 
-/** Limits as the scripts take them: how many, and of each the counter and its terms, with what a call asks. */
-export function limitArgs(limits: readonly BoundLimit[], asks?: Asks): readonly string[] {
-  const args = [String(limits.length)];
-  for (const { counter, amount, enforced, rule, rollover } of limits) {
+/** Limits as the scripts take them, with what a call asks of each. */
+export function limitsText(limits: readonly BoundLimit[], asks?: Asks): string {
+  const texts = limits.map(({ counter, amount, enforced, rule, rollover }) => {
     const { base, perOutputToken, scale } = asks?.[counter.unit] ?? NOTHING;
-    const terms = `${amount} ${enforced ? 1 : 0} ${base} ${perOutputToken} ${scale}`;
-    args.push(counterText(counter), `${terms}|${ruleText(rule)}|${rolloverText(rollover)}`);
-  }
-  return args;
+    const terms = `${boundText(counter)},${amount},${enforced ? 1 : 0},${base},${perOutputToken},${scale}`;
+    return rule || rollover ? `[${terms},${ruleText(rule)}${rolloverText(rollover)}]` : `[${terms}]`;
+  });
+  return `[${texts.join(",")}]`;
 }
 
 const NOTHING: Ask = { base: 0, perOutputToken: 0, scale: 1 };
 
+/** Counters are bound once a window and used by every call in it. */
+const boundTexts = new WeakMap<CounterRef, string>();
+
+function boundText(counter: CounterRef): string {
+  const known = boundTexts.get(counter);
+  if (known !== undefined) return known;
+  const { key, unit, startsAt, resetsAt = -1, series } = counter;
+  const lengths = [keyText(key), keyText(seriesOf(counter))].map((text) => Buffer.byteLength(text));
+  const parts = [counterText(counter), ...lengths, unit, series === undefined ? 0 : 1, startsAt, resetsAt];
+  const text = parts.map((part) => JSON.stringify(part)).join(",");
+  boundTexts.set(counter, text);
+  return text;
+}
+
 function ruleText(rule: Rule | undefined): string {
-  if (!rule) return "";
-  return rule.kind === "rolling" ? `rolling ${rule.lengthMs} ${rule.sliceMs}` : `bucket ${rule.drains} ${rule.periodMs} ${rule.sliceMs}`;
+  if (!rule) return '"",0,0,0';
+  return rule.kind === "rolling"
+    ? `"rolling",${rule.lengthMs},${rule.sliceMs},0`
+    : `"bucket",${rule.drains},${rule.periodMs},${rule.sliceMs}`;
 }
 
 function rolloverText(rollover: Rollover | undefined): string {
-  return rollover ? `${rollover.amount} ${rollover.most} ${keyText(rollover.key)}` : "";
+  return rollover ? `,${rollover.amount},${rollover.most},${JSON.stringify(keyText(rollover.key))}` : "";
 }
 
 /** The fields of a picture that a script gives for each limit. */

@@ -22,7 +22,7 @@ import { messageOf, type RedisClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { closed, isDoubtful, isUnavailable } from "./failure.ts";
 import { type Keys, keysOf } from "./keys.ts";
-import { limitArgs, pictured } from "./limits.ts";
+import { limitsText, pictured } from "./limits.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
 import { type LedgerSource, Restoration } from "./restoration.ts";
 import { Stream } from "./stream.ts";
@@ -105,7 +105,7 @@ export class RedisStore implements Store {
     const whole: ReserveCommand = { kind: "reserve", ...command };
     const attempt = this.#connection.nextCommand();
     try {
-      return reserveResult(whole, await this.#connection.run("reserve", [this.#reservationKey(command.id)], reserveArgs(whole, attempt)));
+      return reserveResult(whole, await this.#connection.run("reserve", this.#keysOf(command.id), reserveArgs(whole, attempt)));
     } catch (error) {
       // The call is told that it may not go ahead, so what it may hold is returned, whenever Redis can be told.
       if (isDoubtful(error)) this.#owe(`undo ${attempt}`, () => this.#release(command.id, UNDONE, attempt));
@@ -115,7 +115,7 @@ export class RedisStore implements Store {
 
   async extend({ id, leaseMs }: Parameters<Store["extend"]>[0]): Promise<ExtendResult> {
     await this.ready();
-    const { outcome, rest } = await this.#connection.run("extend", [this.#reservationKey(id)], [id, String(leaseMs)]);
+    const { outcome, rest } = await this.#connection.run("extend", this.#keysOf(id), [id, String(leaseMs)]);
     return outcome === "extended" ? { outcome, expiresAt: Number(rest[0]) } : { outcome: "unknown" };
   }
 
@@ -133,7 +133,7 @@ export class RedisStore implements Store {
     if (this.#connection.isRegressed) await this.#restoration?.run();
     await this.#payOwed();
     for (let expired = 0; ; ) {
-      const args = [String(EXPIRE_MOST), this.#keys.reservation];
+      const args = [String(EXPIRE_MOST), this.#keys.prefix];
       const { rest } = await this.#connection.run("expire", [], args);
       const count = Number(rest[0]);
       expired += count;
@@ -145,7 +145,7 @@ export class RedisStore implements Store {
     await this.ready();
     const { kind, reservation, postings } = entry;
     const detail = "detail" in entry ? JSON.stringify(entry.detail) : "";
-    const keys = [this.#reservationKey(reservation), `${this.#keys.command}${this.#connection.nextCommand()}`];
+    const keys = [...this.#keysOf(reservation), `${this.#keys.command}${this.#connection.nextCommand()}`];
     const isReset = entry.kind === "adjusted" && entry.reset !== undefined;
     const grant = "grant" in entry ? grantText(entry.grant) : ["", ""];
     const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant];
@@ -162,7 +162,7 @@ export class RedisStore implements Store {
 
   async standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]> {
     await this.ready();
-    const { rest, now } = await this.#connection.run("standings", [], limitArgs(limits));
+    const { rest, now } = await this.#connection.run("standings", [], [limitsText(limits)]);
     return standings(pictured(limits, rest), limits, now);
   }
 
@@ -191,7 +191,7 @@ export class RedisStore implements Store {
 
   async time(): Promise<number> {
     await this.ready();
-    return (await this.#connection.run("standings", [], limitArgs([]))).now;
+    return (await this.#connection.run("standings", [], [limitsText([])])).now;
   }
 
   /**
@@ -200,7 +200,7 @@ export class RedisStore implements Store {
   async trim(keepFrom: number): Promise<number> {
     await this.ready();
     for (let trimmed = 0; ; ) {
-      const { rest } = await this.#connection.run("trim", [], [String(keepFrom), this.#keys.reservation, String(TRIM_MOST)]);
+      const { rest } = await this.#connection.run("trim", [], [String(keepFrom), this.#keys.prefix, String(TRIM_MOST)]);
       const count = Number(rest[0]);
       trimmed += count;
       if (count < TRIM_MOST) return trimmed;
@@ -213,7 +213,7 @@ export class RedisStore implements Store {
    */
   async acceptLoss(): Promise<Loss | undefined> {
     await this.ready();
-    const { outcome, rest } = await this.#connection.run("accept", [this.#reservationKey(LOSS)], [LOSS]);
+    const { outcome, rest } = await this.#connection.run("accept", this.#keysOf(LOSS), [LOSS]);
     return outcome === "accepted" ? { left: Number(rest[0]), seen: Number(rest[1]) } : undefined;
   }
 
@@ -292,14 +292,14 @@ export class RedisStore implements Store {
   async #settle({ id, amounts, charge }: Parameters<Store["settle"]>[0]): Promise<SettleResult> {
     const invalid = problemOf(() => checkAmounts(amounts));
     const args = [id, JSON.stringify(charge), invalid ? "" : "1", UNITS.map((unit) => `${unit}=${amounts[unit]};`).join("")];
-    const { outcome } = await this.#connection.run("settle", [this.#reservationKey(id)], args);
+    const { outcome } = await this.#connection.run("settle", this.#keysOf(id), args);
     if (outcome === "invalid") throw invalid;
     return { outcome: outcome as SettleResult["outcome"] };
   }
 
   async #release(id: string, why: string, attempt: string): Promise<ReleaseResult> {
     const args = [id, JSON.stringify(why), attempt, JSON.stringify(NOTHING_USED.charge)];
-    const { outcome } = await this.#connection.run("release", [this.#reservationKey(id)], args);
+    const { outcome } = await this.#connection.run("release", this.#keysOf(id), args);
     return { outcome: outcome as ReleaseResult["outcome"] };
   }
 
@@ -370,8 +370,8 @@ export class RedisStore implements Store {
     return { cursor, counters, seq };
   }
 
-  #reservationKey(id: string): string {
-    return `${this.#keys.reservation}${id}`;
+  #keysOf(id: string): readonly string[] {
+    return [`${this.#keys.reservation}${id}`, `${this.#keys.hold}${id}`];
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Ask, apply, heldDetail, type ReserveCommand, type ReserveResult, type Standing, standings } from "../../domain/engine.ts";
 import { PurserError } from "../../errors.ts";
 import type { Answer } from "./connection.ts";
-import { limitArgs, pictured } from "./limits.ts";
+import { limitsText, pictured } from "./limits.ts";
 import { readDetail } from "./text.ts";
 
 /** A command to reserve as its script takes it. */
@@ -22,7 +22,7 @@ export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }
     JSON.stringify(known),
     ...askArgs(asks.output_tokens),
     ...askArgs(asks.nanodollars),
-    ...limitArgs(limits, asks),
+    limitsText(limits, asks),
   ];
   for (const budget of wouldRefuse) args.push(JSON.stringify(budget));
   return args;

@@ -52,7 +52,7 @@ export class Restoration {
     while (after < last) {
       const page = await archive.entries({ after, most: PAGE });
       after = page.at(-1)?.seq ?? last;
-      const args = [keys.reservation, after >= last ? "1" : "", ...page.flatMap(entryArgs)];
+      const args = [keys.prefix, after >= last ? "1" : "", ...page.flatMap(entryArgs)];
       answer = (await connection.run("restore", [], args)).outcome;
       if (answer === "diverged") return;
     }

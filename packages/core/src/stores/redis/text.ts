@@ -28,7 +28,7 @@ export function counterText(ref: CounterRef): string {
   const { key, budget, subject, unit, window, startsAt, resetsAt, series } = ref;
   const isSlice = series !== undefined;
   const forgotten = resetsAt === undefined ? "" : isSlice ? resetsAt + KEEP_SLICES_MS : keptUntil(ref, resetsAt) + KEEP_CLOSED_MS;
-  const rest = [forgotten, resetsAt ?? "", startsAt, isSlice ? "s" : "", namesText(budget, subject, window)].join(" ");
+  const rest = [`${isSlice ? "s" : ""}${forgotten}`, resetsAt ?? "", startsAt, namesText(budget, subject, window)].join(" ");
   const text = `${keyText(key)}\t${unit}\t${rest}`;
   texts.set(ref, text);
   return text;
@@ -36,7 +36,7 @@ export function counterText(ref: CounterRef): string {
 
 /** As JSON, after the length of the first: a script that needs only that one takes it from there. */
 function namesText(budget: string, subject: string, window: string): string {
-  return `${JSON.stringify(budget).length} ${JSON.stringify([budget, subject, window])}`;
+  return `${Buffer.byteLength(JSON.stringify(budget))} ${JSON.stringify([budget, subject, window])}`;
 }
 
 /** JSON escapes what would break a line, and what not every client can send. */
@@ -48,10 +48,10 @@ function keyOf(text: string): string {
   return JSON.parse(`"${text}"`) as string;
 }
 
-const COUNTER = /^([^\t]*)\t([^\t]*)\t\d* (\d*) (\d+) (s?) (.*)$/s;
+const COUNTER = /^([^\t]*)\t([^\t]*)\t(s?)\d* (\d*) (\d+) (.*)$/s;
 
 export function counterOf(text: string): CounterRef {
-  const [, key = "", unit = "", resetsAt = "", startsAt, moving, names = ""] = COUNTER.exec(text) ?? [];
+  const [, key = "", unit = "", moving, resetsAt = "", startsAt, names = ""] = COUNTER.exec(text) ?? [];
   const span = { startsAt: Number(startsAt), resetsAt: resetsAt === "" ? undefined : Number(resetsAt) };
   return refOf({ key, unit, names, isSlice: moving === "s", ...span });
 }

@@ -7,12 +7,12 @@
  */
 export const COUNTERS = `
 local isSeries = ARGV[6] == 'series'
-local page = redis.call('HSCAN', isSeries and SERIES or COUNTERS, ARGV[7], 'COUNT', ARGV[8])
+local page = redis.call('HSCAN', isSeries and SERIES or HELD, ARGV[7], 'COUNT', ARGV[8])
 local answered = answer('counters', page[1])
 for i = 1, #page[2], 2 do
   local key, value = page[2][i], page[2][i + 1]
   answered[#answered + 1] = key
-  answered[#answered + 1] = isSeries and value or value .. '\\t' .. redis.call('HGET', DEFINITIONS, key)
+  answered[#answered + 1] = isSeries and value or value .. ' ' .. redis.call('HGET', SPENT, key) .. '\\t' .. redis.call('HGET', DEFINITIONS, key)
 end
 return answered
 `;

@@ -3,15 +3,17 @@
  * another connection, cannot hold what nobody would end.
  */
 export const ENDING = `
-local RESERVATION = KEYS[10]
+local RESERVATION, HOLD = KEYS[11], KEYS[12]
 local VOID_MS = 86400000
 
-local stored = redis.call('HMGET', RESERVATION, 'state', 'postings', 'detail', 'entries', 'attempt')
-local hold = { state = stored[1], postings = stored[2] and readPostings(stored[2]), detail = stored[3], entries = stored[4], attempt = stored[5] }
+local stored = redis.call('HMGET', RESERVATION, 'state', 'entries', 'attempt')
+local hold = (stored[1] == 'open' or stored[1] == 'expired') and readHold(redis.call('GET', HOLD)) or {}
+hold.state, hold.entries, hold.attempt = stored[1], stored[2], stored[3]
 
 local function finish(id)
   redis.call('HSET', RESERVATION, 'state', 'ended', 'entries', joined(hold.entries, commit()))
-  redis.call('HDEL', RESERVATION, 'expiresAt', 'outputCap', 'postings', 'detail', 'estimate', 'opened', 'attempt')
+  redis.call('HDEL', RESERVATION, 'expiresAt', 'outputCap', 'opened', 'attempt')
+  redis.call('DEL', HOLD)
   redis.call('ZREM', LEASES, id)
   if hold.state == 'expired' then redis.call('PERSIST', RESERVATION) end
 end

@@ -3,7 +3,7 @@
  * Any number of gateways may do this at the same time.
  *
  * KEYS   the common ones: which reservations are due is known only here, and their keys lie in the same slot
- * ARGV   6 the most holds to charge, 7 what the key of a reservation begins with
+ * ARGV   6 the most holds to charge, 7 what the keys of the store begin with
  * Returns `expired` and how many
  */
 export const EXPIRE = `
@@ -18,15 +18,17 @@ local AGAIN_MS = 3600000
 local ids = redis.call('ZRANGEBYSCORE', LEASES, '-inf', textOf(now), 'LIMIT', 0, most)
 local due, held = {}, {}
 for i, id in ipairs(ids) do
-  local hold = redis.call('HMGET', prefix .. id, 'postings', 'detail', 'estimate', 'opened', 'entries')
-  due[i] = { id = id, held = readPostings(hold[1]), detail = hold[2], estimate = hold[3], opened = tonumber(hold[4]), entries = hold[5] }
-  for _, posting in ipairs(due[i].held) do held[#held + 1] = posting end
+  local known = redis.call('HMGET', prefix .. 'reservation:' .. id, 'opened', 'entries')
+  local hold = readHold(redis.call('GET', prefix .. 'hold:' .. id))
+  hold.id, hold.opened, hold.entries = id, tonumber(known[1]), known[2]
+  due[i] = hold
+  for _, posting in ipairs(hold.postings) do held[#held + 1] = posting end
 end
 table.sort(due, function(one, other) return one.opened < other.opened end)
 load(held)
 for _, hold in ipairs(due) do
   local postings = {}
-  for i, posting in ipairs(hold.held) do
+  for i, posting in ipairs(hold.postings) do
     postings[i] = posted(posting, 0 - posting.held, posting.unit == 'concurrent' and 0 or posting.held)
   end
   hold.text = writePostings(postings)
@@ -39,9 +41,10 @@ end
 if #due > 0 then
   local numbers = commit()
   for i, hold in ipairs(due) do
-    local key = prefix .. hold.id
-    redis.call('HSET', key, 'state', 'expired', 'postings', hold.text, 'entries', joined(hold.entries, { numbers[i] }))
-    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'estimate', 'opened', 'attempt')
+    local key = prefix .. 'reservation:' .. hold.id
+    redis.call('HSET', key, 'state', 'expired', 'entries', joined(hold.entries, { numbers[i] }))
+    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'opened', 'attempt')
+    redis.call('SET', prefix .. 'hold:' .. hold.id, writeHold('', hold.detail, hold.text))
     redis.call('ZREM', LEASES, hold.id)
   end
 elseif epoch > 0 and stamp - ownSince > REFRESH_MS then
@@ -54,8 +57,7 @@ local forget = {
   c = function(key)
     loadKeys({ key })
     if counters[key].held ~= 0 then return false end
-    redis.call('HDEL', COUNTERS, key)
-    redis.call('HDEL', DEFINITIONS, key)
+    for _, hash in ipairs({ HELD, SPENT, DEFINITIONS }) do redis.call('HDEL', hash, key) end
     return true
   end,
   s = function(name)
@@ -81,7 +83,7 @@ local forget = {
 }
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', CLOSING, '-inf', '(' .. textOf(now), 'LIMIT', 0, FORGET_MOST)) do
   if forget[string.sub(member, 1, 1)](string.sub(member, 2)) then redis.call('ZREM', CLOSING, member)
-  else redis.call('ZADD', CLOSING, textOf(now + AGAIN_MS), member) end
+  else redis.call('ZADD', CLOSING, now + AGAIN_MS, member) end
 end
-return answer('expired', textOf(#due))
+return answer('expired', #due)
 `;

@@ -1,37 +1,39 @@
 /**
  * How limits stand, as the scripts take and see them.
  *
- * ARGV   of each limit two: the counter, as postings name it, and `AMOUNT ENFORCED BASE PER_TOKEN SCALE|RULE|ROLLOVER`: what is asked of it after
- *        whether it is enforced; a rule is `rolling LENGTH SLICE` or `bucket DRAINS PERIOD SLICE`, a rollover `AMOUNT MOST KEY`
+ * ARGV   one text of JSON, with of each limit: the counter as postings name it, how much of that is its key and its series, the unit, 1 for a slice,
+ *        when it began and when it resets (-1 never); the amount, 1 where enforced; what is asked of it as base, for each token of output, and
+ *        scale; and where it has them a rule (`rolling`, length, slice, 0, or `bucket`, drains, period, slice, or '' and zeros), and a
+ *        rollover (amount, most, key)
  */
 export const LIMITS = `
-local function readLimits(at, count)
-  local limits = {}
-  for i = 1, count do
-    local limit = named(ARGV[at])
-    local amount, enforced, base, perOutputToken, scale, more = string.match(ARGV[at + 1], '^(%S+) (%S+) (%S+) (%S+) ([^|]+)|(.*)$')
-    limit.amount, limit.isEnforced = tonumber(amount), enforced == '1'
-    limit.base, limit.perOutputToken, limit.scale = tonumber(base), tonumber(perOutputToken), tonumber(scale)
-    if more ~= '|' then
-      local rule, rollover = string.match(more, '^([^|]*)|(.*)$')
-      local kind, first, second, third = string.match(rule, '^(%S+) (%S+) (%S+) ?(%S*)$')
-      if kind == 'rolling' then limit.rule = { kind = kind, length = tonumber(first), slice = tonumber(second) }
-      elseif kind then limit.rule = { kind = kind, drains = tonumber(first), period = tonumber(second), slice = tonumber(third) } end
-      local left, most, key = string.match(rollover, '^(%S+) (%S+) (.*)$')
-      if left then limit.rollover = { amount = tonumber(left), most = tonumber(most), key = key } end
-    end
+local function readLimits(text)
+  local limits = cjson.decode(text)
+  for i, fields in ipairs(limits) do
+    local head = fields[1]
+    local limit = {
+      head = head, key = string.sub(head, 1, fields[2]), seriesKey = string.sub(head, 1, fields[3]), unit = fields[4], isSlice = fields[5] == 1,
+      startsAt = fields[6], resetsAt = fields[7] >= 0 and fields[7] or nil, amount = fields[8], isEnforced = fields[9] == 1,
+      base = fields[10], perOutputToken = fields[11], scale = fields[12],
+    }
+    local kind = fields[13]
+    if kind == 'rolling' then limit.rule = { kind = kind, length = fields[14], slice = fields[15] }
+    elseif kind == 'bucket' then limit.rule = { kind = kind, drains = fields[14], period = fields[15], slice = fields[16] } end
+    if fields[17] then limit.rollover = { amount = fields[17], most = fields[18], key = fields[19] } end
     limits[i] = limit
-    at = at + 2
   end
-  return limits, at
+  return limits
 end
+
+-- What only readers need of a counter, which is not taken apart where it is only passed on.
+local function namesOf(limit) return string.match(limit.head, '\\t[^\\t]*\\ts?%d* %d* %d+ (.*)$') end
 
 -- Loads all that the limits are judged by, and gives them the amounts in force: with what is granted and carried over.
 local function loadLimits(limits)
   load(limits)
   local names, befores = {}, {}
   for i, limit in ipairs(limits) do
-    names[i] = hasGrants and parsed(limit).seriesKey or ''
+    names[i] = limit.seriesKey
     if limit.rollover and not counters[limit.rollover.key] then befores[#befores + 1] = limit.rollover.key end
   end
   loadKeys(befores)
@@ -55,14 +57,14 @@ local function picture(answered, limits)
   for i, limit in ipairs(limits) do
     keys[#keys + 1] = limit.key
     keys[#keys + 1] = limit.rollover and limit.rollover.key or limit.key
-    names[i] = parsed(limit).seriesKey
+    names[i] = limit.seriesKey
   end
   local values, slices = {}, {}
   for first = 1, #keys, CHUNK do
     local last = math.min(first + CHUNK - 1, #keys)
-    local found = redis.call('HMGET', COUNTERS, unpack(keys, first, last))
+    local held, spent = redis.call('HMGET', HELD, unpack(keys, first, last)), redis.call('HMGET', SPENT, unpack(keys, first, last))
     local defined = redis.call('HMGET', DEFINITIONS, unpack(keys, first, last))
-    for i, value in ipairs(found) do values[#values + 1] = value and value .. '\\t' .. defined[i] end
+    for i, amount in ipairs(held) do values[#values + 1] = amount and amount .. ' ' .. spent[i] .. '\\t' .. defined[i] end
   end
   for first = 1, #names, CHUNK do
     for _, value in ipairs(redis.call('HMGET', SERIES, unpack(names, first, math.min(first + CHUNK - 1, #names)))) do slices[#slices + 1] = value end

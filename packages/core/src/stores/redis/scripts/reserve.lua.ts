@@ -4,16 +4,16 @@ import { LIMITS } from "./limits.lua.ts";
  * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer. Moving windows are held
  * on the slice of the store's own time.
  *
- * KEYS   10 the reservation
+ * KEYS   11 the reservation, 12 what it holds
  * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
  *        13 input tokens, 14 detail as JSON without what is filled in here, 15 to 17 what is asked of output tokens and 18 to 20 of money, as base,
- *        for each token of output, and scale; 21 how many limits, then the limits, then the budgets, as JSON, known to refuse if they could
+ *        for each token of output, and scale; 21 the limits, 22 and so on the budgets, as JSON, known to refuse if they could
  * Returns `reserved`, output cap, expiry, amount, spent and held of each limit after the hold, and the indexes of limits that would refuse;
  *         `open`, output cap, expiry, detail, and the picture of the limits, for an id that is held; `ended`; `moved`;
  *         `refused` and the picture of the limits; `uncountable`, the counter and what was added
  */
 export const RESERVE = `
-local RESERVATION = KEYS[10]
+local RESERVATION, HOLD = KEYS[11], KEYS[12]
 local regressed = refusal()
 if regressed then return regressed end
 ${LIMITS}
@@ -23,17 +23,16 @@ local share = ARGV[11] ~= '' and tonumber(ARGV[11]) or nil
 local isPriced, inputTokens, detail = ARGV[12] == '1', ARGV[13], ARGV[14]
 local function askAt(at) return { base = tonumber(ARGV[at]), perOutputToken = tonumber(ARGV[at + 1]), scale = tonumber(ARGV[at + 2]) } end
 local outputAsk, moneyAsk = askAt(15), askAt(18)
-local limits, at = readLimits(22, tonumber(ARGV[21]))
+local limits = readLimits(ARGV[21])
 
-local known = redis.call('HMGET', RESERVATION, 'state', 'outputCap', 'expiresAt', 'detail', 'entries', 'attempt')
+local known = redis.call('HMGET', RESERVATION, 'state', 'outputCap', 'expiresAt', 'entries', 'attempt')
 if known[1] == 'open' then
   -- Two attempts share the hold from now on, so neither may undo it when its own answer is lost.
-  if known[6] ~= attempt then redis.call('HSET', RESERVATION, 'attempt', '') end
-  return picture(answer('open', known[2], known[3], known[4]), limits)
+  if known[5] ~= attempt then redis.call('HSET', RESERVATION, 'attempt', '') end
+  return picture(answer('open', known[2], known[3], readHold(redis.call('GET', HOLD)).detail), limits)
 end
 if known[1] then return answer('ended') end
 for i, limit in ipairs(limits) do
-  parsed(limit)
   if not limit.isSlice then
     if now < limit.startsAt or (limit.resetsAt and now >= limit.resetsAt) then return answer('moved') end
   elseif limit.rule then
@@ -75,10 +74,10 @@ for i, limit in ipairs(limits) do
 end
 
 local refusing = {}
-for i = at, #ARGV do refusing[#refusing + 1] = ARGV[i] end
+for i = 22, #ARGV do refusing[#refusing + 1] = ARGV[i] end
 for _, i in ipairs(wouldRefuse) do
   -- The names of a counter begin with the length of its budget's, which is JSON by itself.
-  local length, names = string.match(limits[i].more, '^(%d+) (.*)$')
+  local length, names = string.match(namesOf(limits[i]), '^(%d+) (.*)$')
   local name, isNew = string.sub(names, 2, 1 + tonumber(length)), true
   for _, budget in ipairs(refusing) do isNew = isNew and budget ~= name end
   if isNew then refusing[#refusing + 1] = name end
@@ -115,17 +114,18 @@ for _, limit in ipairs(limits) do
 end
 local numbers = commit()
 local number = numbers[#numbers]
-redis.call('HSET', RESERVATION, 'state', 'open', 'expiresAt', expiresAt, 'outputCap', textOf(outputCap), 'postings', text, 'detail', detail,
-  'estimate', '{"usage":{"inputTokens":' .. inputTokens .. ',"outputTokens":' .. outputTokens .. '}' .. cost .. ',"certainty":"unconfirmed"}',
-  'opened', number, 'attempt', attempt, 'entries', joined(known[5], { number }))
+local estimate = '{"usage":{"inputTokens":' .. inputTokens .. ',"outputTokens":' .. outputTokens .. '}' .. cost .. ',"certainty":"unconfirmed"}'
+redis.call('HSET', RESERVATION, 'state', 'open', 'expiresAt', expiresAt, 'outputCap', outputCap, 'opened', number, 'attempt', attempt,
+  'entries', joined(known[4], { number }))
+redis.call('SET', HOLD, writeHold(estimate, detail, text))
 redis.call('ZADD', LEASES, expiresAt, id)
 
-local answered = answer('reserved', textOf(outputCap), expiresAt)
+local answered = answer('reserved', outputCap, expiresAt)
 for i, limit in ipairs(limits) do
-  answered[#answered + 1] = textOf(limit.amount)
-  answered[#answered + 1] = textOf(standings[i].spent)
-  answered[#answered + 1] = textOf(standings[i].held + postings[i].held)
+  answered[#answered + 1] = shown(limit.amount)
+  answered[#answered + 1] = shown(standings[i].spent)
+  answered[#answered + 1] = shown(standings[i].held + postings[i].held)
 end
-for _, i in ipairs(wouldRefuse) do answered[#answered + 1] = textOf(i - 1) end
+for _, i in ipairs(wouldRefuse) do answered[#answered + 1] = i - 1 end
 return answered
 `;

@@ -5,7 +5,7 @@ import { GRANTING } from "./granting.lua.ts";
  * are in the archive. Entries that are known already are passed over, so that several gateways may do this at the same time.
  *
  * KEYS   the common ones
- * ARGV   6 what the key of a reservation begins with, 7 '1' when these are the last; then of each entry
+ * ARGV   6 what the keys of the store begin with, 7 '1' when these are the last; then of each entry
  *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate, series and text of a grant`
  * Returns `restored` when Redis has all again that was seen of it, `behind` when not yet, `diverged` where an entry does not follow
  */
@@ -31,28 +31,30 @@ for at = 8, #ARGV, 11 do
   end
 end
 for _, entry in ipairs(wanted) do
-  local key, kind = prefix .. entry.id, entry.kind
+  local key, holdKey, kind = prefix .. 'reservation:' .. entry.id, prefix .. 'hold:' .. entry.id, entry.kind
   if kind == 'reserved' then
-    redis.call('HSET', key, 'state', 'open', 'expiresAt', entry.expiresAt, 'outputCap', entry.outputCap, 'postings', entry.text,
-      'detail', entry.detail, 'estimate', entry.estimate, 'opened', entry.number, 'attempt', '')
+    redis.call('HSET', key, 'state', 'open', 'expiresAt', entry.expiresAt, 'outputCap', entry.outputCap, 'opened', entry.number, 'attempt', '')
+    redis.call('SET', holdKey, writeHold(entry.estimate, entry.detail, entry.text))
     redis.call('ZADD', LEASES, entry.expiresAt, entry.id)
   elseif kind == 'extended' then
     redis.call('HSET', key, 'expiresAt', entry.expiresAt)
     redis.call('ZADD', LEASES, entry.expiresAt, entry.id)
   elseif kind == 'settled' or kind == 'released' or kind == 'corrected' then
-    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'postings', 'detail', 'estimate', 'opened', 'attempt')
+    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'opened', 'attempt')
     redis.call('HSET', key, 'state', 'ended')
+    redis.call('DEL', holdKey)
     redis.call('ZREM', LEASES, entry.id)
   elseif kind == 'expired' then
-    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'estimate', 'opened', 'attempt')
-    redis.call('HSET', key, 'state', 'expired', 'postings', entry.text, 'detail', entry.detail)
+    redis.call('HDEL', key, 'expiresAt', 'outputCap', 'opened', 'attempt')
+    redis.call('HSET', key, 'state', 'expired')
+    redis.call('SET', holdKey, writeHold('', entry.detail, entry.text), 'PX', REMEMBER_MS)
     redis.call('ZREM', LEASES, entry.id)
   elseif kind == 'adjusted' and redis.call('HGET', key, 'state') == 'open' then
     local held = {}
     for _, posting in ipairs(entry.postings) do
       if posting.held ~= 0 then held[#held + 1] = posting end
     end
-    redis.call('HSET', key, 'postings', redis.call('HGET', key, 'postings') .. writePostings(held))
+    redis.call('APPEND', holdKey, writePostings(held))
   elseif kind == 'granted' then grant(entry.series, entry.grant)
   elseif kind == 'revoked' then revoke(entry.series, entry.grant) end
   if kind == 'settled' or kind == 'released' or kind == 'corrected' or kind == 'expired' then redis.call('PEXPIRE', key, REMEMBER_MS) end

@@ -2,21 +2,27 @@
  * What every script begins with. It promises: nothing is written before everything is decided and checked, all entries of a command are
  * appended with the numbers that follow the last one, and a store that lost what it acknowledged changes nothing.
  *
- * KEYS   1 meta, 2 ledger, 3 counters, 4 definitions, 5 series, 6 grants, 7 leases, 8 closing, 9 marks
+ * KEYS   1 meta, 2 ledger, 3 held, 4 spent, 5 definitions, 6 series, 7 grants, 8 leases, 9 closing, 10 marks
  * ARGV   1 time in milliseconds ('' takes the server's), 2 epoch known, 3 highest entry seen, 4 instance, 5 last entry written by the instance
  * Returns epoch, last entry, last entry of the instance, time, and then what the script decided
  */
 export const SHARED = String.raw`
-local META, LEDGER, COUNTERS, DEFINITIONS, SERIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local GRANTS, LEASES, CLOSING, MARKS = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local META, LEDGER, HELD, SPENT, DEFINITIONS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local SERIES, GRANTS, LEASES, CLOSING, MARKS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local SAFE_MOST = 9007199254740991
 local MARK_EVERY = 256
 local CHUNK = 500
 local KEEP_SLICES_MS = 600000
 local OWN = 'i:' .. ARGV[4]
 
--- Adding 0 turns the -0 of arithmetic into the 0 that a ledger can keep.
+-- Redis writes the numbers that it is given whole, up to 2^53. In texts they are written here. Adding 0 turns the -0 of arithmetic into 0.
 local function textOf(number) return string.format('%.0f', number + 0) end
+
+-- Not every client reads integers of more than 52 bits exactly.
+local function shown(number)
+  if number < 4503599627370496 and number > -4503599627370496 then return number end
+  return textOf(number)
+end
 
 local function isSafe(number)
   return number == math.floor(number) and number <= SAFE_MOST and number >= -SAFE_MOST
@@ -37,7 +43,7 @@ own, ownSince = tonumber(own), tonumber(ownSince)
 local hasGrants = meta[7] == '1'
 
 local function answer(...)
-  return { textOf(epoch), textOf(seq), textOf(own), textOf(now), ... }
+  return { epoch, seq, own, now, ... }
 end
 
 -- A store that has fewer entries than were acknowledged, or not the ones that an instance wrote, has lost some: a fail-over to a replica
@@ -51,23 +57,20 @@ local function refusal()
   else isBehind = restored and leastSeq > restored end
   if isBehind and (not fence or leastSeq > fence) then
     fence = leastSeq
-    redis.call('HSET', META, 'fence', textOf(fence))
+    redis.call('HSET', META, 'fence', fence)
   end
-  if fence then return answer('regressed', textOf(fence)) end
+  if fence then return answer('regressed', fence) end
   return nil
 end
 
--- A counter is written as its key, its unit, and the rest of what defines it: until when it is kept, when it resets, when it began, 's' for a
--- slice of a moving window, and what only readers need. None of them has a tab. What is not asked for is not taken apart.
-local function named(head)
-  local key, unit = string.match(head, '^([^\t]*)\t([^\t]*)')
-  return { head = head, key = key, unit = unit, isSlice = string.find(head, '^%d* %d* %d+ s ', #key + #unit + 3) ~= nil }
-end
+-- A counter is written as its key, its unit, and the rest of what defines it: 's' for a slice of a moving window, until when it is kept, when it
+-- resets, when it began, and what only readers need. None of them has a tab. What is not asked for is not taken apart.
+local SLICE = 115
 
 local function parsed(ref)
-  if not ref.startsAt then
+  if not ref.more then
     local rest = string.sub(ref.head, #ref.key + #ref.unit + 3)
-    local keptUntil, resetsAt, startsAt, more = string.match(rest, '^(%d*) (%d*) (%d+) s? (.*)$')
+    local keptUntil, resetsAt, startsAt, more = string.match(rest, '^s?(%d*) (%d*) (%d+) (.*)$')
     ref.keptUntil, ref.resetsAt, ref.startsAt, ref.more = keptUntil, tonumber(resetsAt), tonumber(startsAt), more
     ref.seriesKey = string.sub(ref.key, 1, -2 - #startsAt)
   end
@@ -78,7 +81,7 @@ end
 local function sliceAt(ref, startsAt, resetsAt)
   resetsAt = resetsAt or ref.resetsAt - ref.startsAt + startsAt
   local key = ref.seriesKey .. '|' .. textOf(startsAt)
-  local rest = table.concat({ textOf(resetsAt + KEEP_SLICES_MS), textOf(resetsAt), textOf(startsAt), 's', ref.more }, ' ')
+  local rest = table.concat({ 's' .. textOf(resetsAt + KEEP_SLICES_MS), textOf(resetsAt), textOf(startsAt), parsed(ref).more }, ' ')
   return parsed({ head = key .. '\t' .. ref.unit .. '\t' .. rest, key = key, unit = ref.unit, isSlice = true })
 end
 
@@ -88,11 +91,11 @@ local counters, series = {}, {}
 local function loadKeys(keys)
   for first = 1, #keys, CHUNK do
     local last = math.min(first + CHUNK - 1, #keys)
-    local values = redis.call('HMGET', COUNTERS, unpack(keys, first, last))
+    local held = redis.call('HMGET', HELD, unpack(keys, first, last))
+    local spent = redis.call('HMGET', SPENT, unpack(keys, first, last))
     for i = first, last do
-      local value = values[i - first + 1]
-      local held, spent = string.match(value or '0 0', '^(%S+) (%S+)$')
-      counters[keys[i]] = { held = tonumber(held), spent = tonumber(spent), isNew = not value }
+      local at = i - first + 1
+      counters[keys[i]] = { held = tonumber(held[at] or 0), spent = tonumber(spent[at] or 0), isNew = not held[at] }
     end
   end
 end
@@ -131,12 +134,21 @@ local function load(refs)
   end
 end
 
-local function readPostings(text)
-  local postings = {}
-  for head, held, spent in string.gmatch(text, '([^\n]*)\t(%-?%d+)\t(%-?%d+)\n') do
-    local posting = named(head)
-    posting.held, posting.spent = tonumber(held), tonumber(spent)
-    postings[#postings + 1] = posting
+local function readPostings(text, from)
+  local postings, at = {}, from or 1
+  local find, sub = string.find, string.sub
+  while at <= #text do
+    local afterKey = find(text, '\t', at, true)
+    local afterUnit = find(text, '\t', afterKey + 1, true)
+    local afterHead = find(text, '\t', afterUnit + 1, true)
+    local afterHeld = find(text, '\t', afterHead + 1, true)
+    local afterSpent = find(text, '\n', afterHeld + 1, true)
+    postings[#postings + 1] = {
+      head = sub(text, at, afterHead - 1), key = sub(text, at, afterKey - 1), unit = sub(text, afterKey + 1, afterUnit - 1),
+      isSlice = string.byte(text, afterUnit + 1) == SLICE,
+      held = tonumber(sub(text, afterHead + 1, afterHeld - 1)), spent = tonumber(sub(text, afterHeld + 1, afterSpent - 1)),
+    }
+    at = afterSpent + 1
   end
   return postings
 end
@@ -144,10 +156,22 @@ end
 local function writePostings(postings)
   local lines = {}
   for i, posting in ipairs(postings) do
-    lines[i] = posting.head .. string.format('\t%.0f\t%.0f\n', posting.held + 0, posting.spent + 0)
+    lines[i] = string.format('%s\t%.0f\t%.0f\n', posting.head, posting.held + 0, posting.spent + 0)
   end
   return table.concat(lines)
 end
+
+-- A hold is kept as the charge of its estimate, its detail and its postings, one below the other.
+local function readHold(text)
+  local afterEstimate = string.find(text, '\n', 1, true)
+  local afterDetail = string.find(text, '\n', afterEstimate + 1, true)
+  return {
+    estimate = string.sub(text, 1, afterEstimate - 1), detail = string.sub(text, afterEstimate + 1, afterDetail - 1),
+    postings = readPostings(text, afterDetail + 1),
+  }
+end
+
+local function writeHold(estimate, detail, postings) return estimate .. '\n' .. detail .. '\n' .. postings end
 
 local function posted(ref, held, spent)
   return { head = ref.head, key = ref.key, unit = ref.unit, isSlice = ref.isSlice, held = held, spent = spent }
@@ -156,7 +180,7 @@ end
 -- What keeps spent and held together from being counted exactly, if anything.
 local function uncountable(ref, standing, added)
   if isSafe(added) and isSafe(standing.spent + standing.held + added) then return nil end
-  return answer('uncountable', ref.head, textOf(standing.spent), textOf(standing.held), string.format('%.17g', added))
+  return answer('uncountable', ref.head, shown(standing.spent), shown(standing.held), string.format('%.17g', added))
 end
 
 local function insert(slice)
@@ -220,16 +244,17 @@ local function writeSeries(name, one)
     return
   end
   redis.call('HSET', SERIES, name, one.definition .. '\n' .. table.concat(slices))
-  redis.call('ZADD', CLOSING, textOf(keptUntil), 's' .. name)
+  redis.call('ZADD', CLOSING, keptUntil, 's' .. name)
 end
 
 -- Writes the counters as they are now, and where the ledger ends.
 local function flush()
-  local changed, defined = {}, {}
+  local held, spent, defined = {}, {}, {}
   for key, counter in pairs(counters) do
     if counter.isChanged and not counter.series then
-      changed[#changed + 1] = key
-      changed[#changed + 1] = string.format('%.0f %.0f', counter.held + 0, counter.spent + 0)
+      local at = #held + 1
+      held[at], held[at + 1] = key, counter.held
+      spent[at], spent[at + 1] = key, counter.spent
       if counter.isNew then
         defined[#defined + 1] = key
         defined[#defined + 1] = counter.definition
@@ -237,13 +262,14 @@ local function flush()
       end
     end
   end
-  writeAll(COUNTERS, changed)
+  writeAll(HELD, held)
+  writeAll(SPENT, spent)
   writeAll(DEFINITIONS, defined)
   for name, one in pairs(series) do
     if one.isChanged then writeSeries(name, one) end
   end
   if epoch == 0 then epoch = stamp end
-  redis.call('HSET', META, 'seq', textOf(seq), 'latest', textOf(latest), 'epoch', textOf(epoch), OWN, textOf(own) .. ' ' .. textOf(stamp))
+  redis.call('HSET', META, 'seq', seq, 'latest', latest, 'epoch', epoch, OWN, textOf(own) .. ' ' .. textOf(stamp))
 end
 
 -- Writes all entries and what they changed. Returns the numbers of the entries, to be kept with their reservation.
@@ -253,9 +279,9 @@ local function commit()
     seq = seq + 1
     latest = math.max(latest, now)
     numbers[i] = textOf(seq)
-    redis.call('XADD', LEDGER, numbers[i] .. '-0', 'k', entry.kind, 't', textOf(now), 'r', entry.reservation,
+    redis.call('XADD', LEDGER, numbers[i] .. '-0', 'k', entry.kind, 't', now, 'r', entry.reservation,
       'p', entry.text or writePostings(entry.postings), 'd', entry.detail or '', 'b', entry.body or '')
-    if seq % MARK_EVERY == 0 then redis.call('ZADD', MARKS, textOf(latest), textOf(seq)) end
+    if seq % MARK_EVERY == 0 then redis.call('ZADD', MARKS, latest, seq) end
   end
   own = seq
   flush()

@@ -3,7 +3,7 @@
  * remembered for a day more.
  *
  * KEYS   the common ones
- * ARGV   6 the first entry to keep, 7 what the key of a reservation begins with, 8 at most how many to take off
+ * ARGV   6 the first entry to keep, 7 what the keys of the store begin with, 8 at most how many to take off
  * Returns `trimmed` and how many
  */
 export const TRIM = `
@@ -19,7 +19,7 @@ for _, message in ipairs(messages) do
   gone[id][string.match(message[1], '^%d+')] = true
 end
 for id, numbers in pairs(gone) do
-  local key = prefix .. id
+  local key = prefix .. 'reservation:' .. id
   local known = redis.call('HMGET', key, 'state', 'entries')
   local left = {}
   for number in string.gmatch(known[2] or '', '%d+') do
@@ -31,15 +31,18 @@ for id, numbers in pairs(gone) do
     redis.call('DEL', key)
   else
     redis.call('HDEL', key, 'entries')
-    if known[1] ~= 'open' then redis.call('PEXPIRE', key, REMEMBER_MS) end
+    if known[1] ~= 'open' then
+      redis.call('PEXPIRE', key, REMEMBER_MS)
+      redis.call('PEXPIRE', prefix .. 'hold:' .. id, REMEMBER_MS)
+    end
   end
 end
 local last = tonumber(string.match(messages[#messages][1], '^%d+'))
-redis.call('XTRIM', LEDGER, 'MINID', textOf(last + 1))
+redis.call('XTRIM', LEDGER, 'MINID', last + 1)
 while true do
   local mark = redis.call('ZRANGE', MARKS, 0, 0)[1]
   if not mark or tonumber(mark) > last then break end
   redis.call('ZREM', MARKS, mark)
 end
-return answer('trimmed', textOf(#messages))
+return answer('trimmed', #messages)
 `;
