@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { checkCountable } from "../../domain/engine.ts";
 import { PurserError } from "../../errors.ts";
 import type { RedisClient } from "./client.ts";
@@ -135,23 +134,28 @@ export class Connection {
     for (const notice of await this.#within(checkServers(redis))) onNotice(notice);
   }
 
-  async #within<Result>(work: Promise<Result>): Promise<Result> {
+  /** Waits for the client, but not for ever. */
+  #within<Result>(work: Promise<Result>): Promise<Result> {
     const { timeoutMs } = this.#options;
-    const answered = new AbortController();
-    const late = sleep(timeoutMs, undefined, { signal: answered.signal }).then(() => {
-      throw new Error(`it did not answer within ${timeoutMs} ms`);
-    });
-    // Whichever loses the race is nobody's concern any more.
-    for (const one of [late, work]) one.catch(() => undefined);
     this.#running.add(work);
-    try {
-      return await Promise.race([work, late]);
-    } catch (cause) {
-      throw this.#fail(cause instanceof PurserError ? cause : unavailable(cause));
-    } finally {
-      answered.abort();
-      this.#running.delete(work);
-    }
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown) => reject(this.#fail(cause instanceof PurserError ? cause : unavailable(cause)));
+      const timer = setTimeout(() => fail(new Error(`it did not answer within ${timeoutMs} ms`)), timeoutMs);
+      const end = () => {
+        clearTimeout(timer);
+        this.#running.delete(work);
+      };
+      work.then(
+        (result) => {
+          end();
+          resolve(result);
+        },
+        (cause) => {
+          end();
+          fail(cause);
+        },
+      );
+    });
   }
 
   #fail(failure: PurserError): PurserError {
