@@ -11,7 +11,7 @@ export {
   type RequestLimits,
 } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
-export { durationPhrase } from "./domain/duration.ts";
+export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";

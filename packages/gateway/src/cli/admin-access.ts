@@ -32,7 +32,12 @@ export const ACCESS_HELP = [
 /** The folder in the data folder where a demo keeps what is its own. */
 export const DEMO_FOLDER = "demo";
 
-export async function openAdminAccess({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<AdminAccess> {
+/** `purpose`: what is done where no gateway runs. */
+export async function openAdminAccess(
+  { options }: CommandInput,
+  { cwd, env, now }: CommandContext,
+  purpose: "reading" | "changing" = "reading",
+): Promise<AdminAccess> {
   const file = options.config as string | undefined;
   const data = options.data as string | undefined;
   const written = readConfig({ file, environment: env, cwd, flags: { data } });
@@ -41,7 +46,7 @@ export async function openAdminAccess({ options }: CommandInput, { cwd, env, now
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
   const books = await openBooksOf(config);
-  const ledger = await openLedger(config, now, books?.archive);
+  const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
   const keys = books?.keys ?? (await openKeys(config.dataDir));
   const timeZone = () => config.timezone;
   const admin = createAdmin({ ...ledger, keys, now, timeZone, ...(books && { archive: books.archive }) });

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Budgets, createMemoryStore, type LedgerArchive, PurserError, type Store } from "@purser/core";
 import type { PriceBook } from "@purser/core/prices";
-import { type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
+import { openSqliteStore, type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { openRedisStore } from "../store.ts";
@@ -15,16 +16,30 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/** Opens the ledger of a configuration for reading. One that is not there yet is empty. */
-export async function openLedger(config: Config, now: () => number, archive?: LedgerArchive): Promise<Ledger> {
-  const store = await openReading(config, now, archive);
+export interface LedgerOptions {
+  /** To change the ledger of a data folder, it must belong to no other process. */
+  readonly purpose?: "reading" | "changing" | undefined;
+  /** The book of record, which has what has left a Redis. */
+  readonly archive?: LedgerArchive | undefined;
+}
+
+/** Opens the ledger of a configuration: for reading, where one that is not there yet is empty; or to change it. */
+export async function openLedger(config: Config, now: () => number, options: LedgerOptions = {}): Promise<Ledger> {
+  const store = options.purpose === "changing" ? await openToChange(config, now, options) : await openToRead(config, now, options);
   const { budgets, allowances } = config;
   const prices = priceBookOf(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 
-async function openReading(config: Config, now: () => number, archive?: LedgerArchive): Promise<Store> {
-  const { dataDir } = config;
+async function openToChange(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {
+  const { dataDir: directory, store } = config;
+  if (store.redis) return openRedisStore(config, { archive, onNotice: () => undefined });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  return openSqliteStore({ directory, now });
+}
+
+async function openToRead(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {
+  const { dataDir: directory } = config;
   if (config.store.redis) {
     const store = await openRedisStore(config, { archive, onNotice: () => undefined });
     return readOnly({
@@ -34,7 +49,8 @@ async function openReading(config: Config, now: () => number, archive?: LedgerAr
       close: () => store.close(),
     });
   }
-  return existsSync(join(dataDir, "purser.db")) ? readOnly(await readSqliteStore({ directory: dataDir, now })) : createMemoryStore({ now });
+  if (!existsSync(join(directory, "purser.db"))) return createMemoryStore({ now });
+  return readOnly(await readSqliteStore({ directory, now }));
 }
 
 /** A store of which only the reading half is there. */
