@@ -107,13 +107,24 @@ export class Budgets implements PriceSource {
    */
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
-    return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, configuration.budgets);
-      await adoption.read(this.#now());
-      await close();
-      await adoption.finish(this.#now());
-      this.#apply(configuration);
-    });
+    return this.#gate.change((close) =>
+      this.#alone(async () => {
+        const adoption = new Adoption(this.#store, configuration.budgets);
+        await adoption.read(await this.#time());
+        await close();
+        await adoption.finish(await this.#time());
+        this.#apply(configuration);
+      }),
+    );
+  }
+
+  /** Two that take over the same usage at the same time would count it twice. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    return this.#store.alone ? this.#store.alone(work) : work();
+  }
+
+  async #time(): Promise<number> {
+    return this.#store.time ? this.#store.time() : this.#now();
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
@@ -136,7 +147,7 @@ export class Budgets implements PriceSource {
 
   async #attempt(call: Call, decide = (admission: Admission) => admission.decide()): Promise<Attempt> {
     while (this.#gate.closed) await this.#gate.closed;
-    const admission = new Admission(call, this.#terms(call), this.#store);
+    const admission = new Admission(call, (now) => this.#terms(call, now), this.#store);
     this.#gate.enter();
     try {
       return { decision: await decide(admission), admission };
@@ -170,7 +181,7 @@ export class Budgets implements PriceSource {
   /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
   refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
     const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
-    this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
+    this.#recordDenial(call, denial, new Admission(call, (now) => this.#terms(call, now), this.#store).detail());
     return { outcome: "denied", denial, balances: balance ? [balance] : [] };
   }
 
@@ -350,8 +361,7 @@ export class Budgets implements PriceSource {
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
-  #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
-    const now = this.#now();
+  #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
     const limits: BoundBudgetLimit[] = [];

@@ -35,6 +35,7 @@ export const ERROR_CODES = {
   grant_unknown: "There is no such grant.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
+  store_unsuitable: "The store is set up so that it could forget balances.",
   store_locked: "Another process owns the data directory.",
   postgres_unusable: "This PostgreSQL database cannot be used as it is.",
   ledger_diverged: "The archive has another history than the ledger.",

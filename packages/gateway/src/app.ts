@@ -3,7 +3,6 @@ import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Budgets, type Charge, Drain, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
-import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
@@ -14,7 +13,7 @@ import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { openKeys } from "./callers/keys.ts";
-import type { Config } from "./config/config.ts";
+import { type Config, sharedLedger } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
@@ -22,6 +21,7 @@ import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
+import { type OpenedStore, openStore, type StoreOptions } from "./store.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -29,7 +29,7 @@ export interface StartOptions {
   readonly config: Config;
   /** Told what an operator should know and no caller waits for. */
   readonly onNotice?: (notice: string) => void;
-  /** Where balances live; the embedded store in the data folder where it is left out. */
+  /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
@@ -63,11 +63,12 @@ const CUT_AFTER_MS = 500;
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { config, onNotice = () => undefined, store: given, requestTimeoutMs, bodies = new BodyRoom() } = options;
-  const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
+  const tell = notRepeated(onNotice);
+  const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const books = await openBooksOf(config, onError);
-  const store = given ?? (await openOwnStore(config, books, onError));
-  const archiving = books && new Drain({ journal: store, archive: books.archive, onError });
+  const { store, ...ledger } = given ? { store: given, journal: given } : await openOwnStore(config, books, { onNotice, onError });
+  const archiving = books && new Drain({ ...ledger, archive: books.archive, onError });
   const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
@@ -112,6 +113,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     gateway: () => gateway,
     admin,
     isDraining: () => isDraining,
+    isStoreDown: () => store.failure?.() !== undefined,
     calls,
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
@@ -163,12 +165,16 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function openBooksOf({ store, dataDir }: Config, onError: (error: unknown) => void): Promise<Books | undefined> {
   if (store.postgres === undefined) return undefined;
   const { openBooks, ledgerNameOf } = await import("./books.ts");
-  return openBooks({ url: store.postgres, ledger: await ledgerNameOf(dataDir), directory: dataDir, onError });
+  return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? (await ledgerNameOf(dataDir)), directory: dataDir, onError });
 }
 
-async function openOwnStore({ dataDir }: Config, books: Books | undefined, onError: (error: unknown) => void): Promise<Store> {
+async function openOwnStore(
+  config: Config,
+  books: Books | undefined,
+  options: Pick<StoreOptions, "onNotice" | "onError">,
+): Promise<OpenedStore> {
   try {
-    return await openSqliteStore({ directory: dataDir, onError });
+    return await openStore(config, { ...options, archive: books?.archive });
   } catch (error) {
     await books?.close();
     throw error;
@@ -238,6 +244,20 @@ async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream
   }
   server.closeAllConnections();
   await closed;
+}
+
+const REPEATED_AFTER_MS = 10_000;
+
+/** While a store is away every call fails for the same reason, and once in a while is often enough to say so. */
+function notRepeated(tell: (notice: string) => void): (notice: string) => void {
+  const told = new Map<string, number>();
+  return (notice) => {
+    const now = performance.now();
+    if (now - (told.get(notice) ?? Number.NEGATIVE_INFINITY) < REPEATED_AFTER_MS) return;
+    for (const [other, at] of told) if (now - at >= REPEATED_AFTER_MS) told.delete(other);
+    told.set(notice, now);
+    tell(notice);
+  };
 }
 
 function every(intervalMs: number, work: () => Promise<unknown>, onError: (error: unknown) => void): NodeJS.Timeout {

@@ -28,6 +28,8 @@ export interface ServerState {
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
+  /** Whether no call can be admitted at the moment, because the store cannot be reached. */
+  isStoreDown(): boolean;
   /** How far the book of record is behind, where there is one. */
   lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -106,16 +108,16 @@ function unknownRoute(method: string | undefined, path: string): PurserError {
   return new PurserError("route_unknown", refusedRoute(method, path));
 }
 
-/** Calls go on while the book of record is away, so that is told and does not count. */
-async function showReadiness({ isDraining, lag }: ServerState, response: ServerResponse): Promise<void> {
-  const status = isDraining() ? "draining" : "ready";
+/** For load balancers: whether calls are better sent elsewhere. Calls go on while the book of record is away, so that is told and does not count. */
+async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, response: ServerResponse): Promise<void> {
+  const status = isDraining() ? "draining" : isStoreDown() ? "store unavailable" : "ready";
   const behind = await lag?.().catch(() => undefined);
   const archive = behind && {
     status: behind.failure ? "unavailable" : "reachable",
     entries_behind: behind.entries,
     seconds_behind: Math.round(behind.milliseconds / 1_000),
   };
-  end(response, isDraining() ? 503 : 200, { status, ...(archive && { archive }) });
+  end(response, status === "ready" ? 200 : 503, { status, ...(archive && { archive }) });
 }
 
 /** What the caller has left, for the holder of a key. */

@@ -133,7 +133,12 @@ export type ReserveResult =
       readonly standings: readonly Standing[];
     }
   /** The id was used before and its reservation has ended. */
-  | { readonly outcome: "ended" };
+  | { readonly outcome: "ended" }
+  /**
+   * A limit was bound to a window that is not open by the clock of the store: bind the limits anew, at its time, and ask again. Only a
+   * store whose clock is not that of its callers answers so.
+   */
+  | { readonly outcome: "moved"; readonly now: number };
 
 export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: number } | { readonly outcome: "unknown" };
 /** `corrected`: the hold had expired, and its charge was replaced. */
@@ -411,7 +416,7 @@ function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
   return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
-function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+export function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
@@ -480,7 +485,8 @@ function decideCorrection(
   };
 }
 
-const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
+/** What a call that was never sent used. */
+export const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
   amounts: { nanodollars: 0, tokens: 0, input_tokens: 0, output_tokens: 0, requests: 0, concurrent: 0 },
   charge: { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, certainty: "confirmed" },
 };
@@ -525,7 +531,7 @@ function resetPostings(state: State, postings: readonly Posting[]): readonly Pos
   return postings.map(({ counter }) => ({ counter, held: 0, spent: 0 - counted(state, counter).spent })).filter(({ spent }) => spent !== 0);
 }
 
-function checkAmounts(amounts: Amounts): void {
+export function checkAmounts(amounts: Amounts): void {
   for (const unit of UNITS) {
     const used = amounts[unit];
     if (Number.isSafeInteger(used) && used >= 0) continue;
@@ -534,7 +540,7 @@ function checkAmounts(amounts: Amounts): void {
 }
 
 /** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */
-function checkCountable({ budget, unit }: CounterRef, { spent, held }: Used, added: number): void {
+export function checkCountable({ budget, unit }: CounterRef, { spent, held }: Used, added: number): void {
   if (Number.isSafeInteger(added) && Number.isSafeInteger(spent + held + added)) return;
   throw new PurserError("amount_too_large", `${added} ${unit} more on budget "${budget}" are too many to be counted exactly.`);
 }
@@ -653,7 +659,7 @@ export function compact(state: State, closedBefore: number): readonly string[] {
 }
 
 /** What a window left unused is asked for during the next one, which may be a little longer. */
-function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): number {
+export function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): number {
   return rollsOver(window) ? resetsAt + 2 * (resetsAt - startsAt) : resetsAt;
 }
 

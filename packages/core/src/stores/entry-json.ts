@@ -7,7 +7,7 @@ export function restoreEntry(entry: Entry): Entry {
   return { ...entry, ...(detail && { detail: restoreDetail(detail) }), ...(charge && { charge: restoreCharge(charge) }) } as Entry;
 }
 
-function restoreDetail(detail: CallDetail): CallDetail {
+export function restoreDetail(detail: CallDetail): CallDetail {
   return { ...detail, cost: detail.cost, price: detail.price };
 }
 

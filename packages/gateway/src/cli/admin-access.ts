@@ -6,7 +6,7 @@ import { createAdmin } from "../admin/routes.ts";
 import { openAlerts } from "../alerts/alerts.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, sharedLedger } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { CommandContext, CommandInput } from "./command.ts";
@@ -48,7 +48,7 @@ export async function openAdminAccess(
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
   const books = await openBooksOf(config);
-  const ledger = await openLedger(config, now, purpose);
+  const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
   const keys = books?.keys ?? (await openKeys(config.dataDir));
   const switches = openSwitches(config.dataDir, { now });
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
@@ -67,13 +67,13 @@ export async function openAdminAccess(
 async function openBooksOf({ store, dataDir }: Config) {
   if (store.postgres === undefined) return undefined;
   const { openBooks } = await import("../books.ts");
-  return openBooks({ url: store.postgres, ledger: "read only", directory: dataDir, patienceMs: 0 });
+  return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? "read only", directory: dataDir, patienceMs: 0 });
 }
 
 /** A demo that runs in a folder where nothing else ever did is what is asked about. */
 export function activeFolder(dataDir: string): string {
   const demo = join(dataDir, DEMO_FOLDER);
-  return !existsSync(join(dataDir, "purser.db")) && readRunning(demo) ? demo : dataDir;
+  return !existsSync(join(dataDir, "purser.db")) && !readRunning(dataDir) && readRunning(demo) ? demo : dataDir;
 }
 
 function askOver(url: string, token: string): AdminAccess["ask"] {

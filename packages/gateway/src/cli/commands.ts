@@ -10,6 +10,7 @@ import { price } from "./commands/price.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { store } from "./commands/store.ts";
 import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
 
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   on,
   switches,
   tell,
+  store,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

@@ -36,10 +36,22 @@ export interface Config {
   readonly expose: { readonly cost: boolean; readonly left: boolean };
 }
 
-/** Where ledger and keys are kept beside the data folder. */
+/** Where balances and ledger live. */
 export interface StoreConfig {
+  /** A Redis or Valkey that several gateways share: its address, or those of some nodes of a cluster. The data folder where it is left out. */
+  readonly redis?: readonly string[] | undefined;
+  /** Whose balances these are: gateways with the same namespace share them. */
+  readonly namespace: string;
   /** The address of a PostgreSQL database, with user and password: the book of record. */
   readonly postgres?: string | undefined;
+}
+
+/** Balances in the data folder, and nothing elsewhere. */
+export const EMBEDDED: StoreConfig = { namespace: "purser" };
+
+/** The name of the ledger that the gateways on one Redis have together; none where a gateway has its own. */
+export function sharedLedger({ redis, namespace }: StoreConfig): string | undefined {
+  return redis && `redis/${namespace}`;
 }
 
 export interface ServerConfig {

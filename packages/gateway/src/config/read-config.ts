@@ -68,7 +68,7 @@ export function examineConfig(input: ConfigInput): Reading {
     file,
     server: readServer(fields, settings),
     dataDir: readDataDir(fields, settings, file, cwd),
-    store: { postgres: fields.store?.postgres },
+    store: { redis: fields.store?.redis, namespace: fields.store?.namespace ?? DEFAULTS.namespace, postgres: fields.store?.postgres },
     providers,
     routes: readRoutes(fields, providers),
     budgets,

@@ -91,7 +91,7 @@ function changedAtStart(before: Config, after: Config): readonly string[] {
     ...(before.server.host === after.server.host ? [] : ["server.host"]),
     ...(before.server.port === after.server.port ? [] : ["server.port"]),
     ...(before.dataDir === after.dataDir ? [] : ["data"]),
-    ...(before.store.postgres === after.store.postgres ? [] : ["store"]),
+    ...(JSON.stringify(before.store) === JSON.stringify(after.store) ? [] : ["store"]),
   ];
 }
 

@@ -1,6 +1,6 @@
 import { defineBudget } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
-import type { Config, ServerConfig } from "../config/config.ts";
+import { type Config, EMBEDDED, type ServerConfig } from "../config/config.ts";
 import { at } from "../providers/provider.ts";
 import { DEMO_MODELS, type DemoProvider, startDemoProvider } from "./provider.ts";
 
@@ -36,7 +36,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     file: undefined,
     server,
     dataDir,
-    store: {},
+    store: EMBEDDED,
     timezone: "UTC",
     providers: [
       {
