@@ -14,6 +14,7 @@ import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
@@ -44,7 +45,6 @@ export interface RunningGateway {
 }
 
 const EXPIRE_EVERY_MS = 1_000;
-const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
@@ -182,12 +182,6 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
   const timer = setInterval(() => work().catch(onError), intervalMs);
   timer.unref();
   return timer;
-}
-
-/** A call may be silent for longer than its lease; while this process lives, the hold does too. */
-async function renewLeases(budgets: Budgets, inFlight: ReadonlyMap<string, Reservation>): Promise<void> {
-  const soon = Date.now() + 5 * RENEW_EVERY_MS;
-  for (const reservation of inFlight.values()) if (reservation.expiresAt < soon) await budgets.extend(reservation);
 }
 
 const ID_BYTES = 9;

@@ -29,7 +29,7 @@ export interface Gateway {
   readonly config: Config;
   readonly budgets: Budgets;
   readonly prices: PriceSource;
-  readonly upstream: Upstream;
+  readonly upstream: Pick<Upstream, "send">;
   readonly route: Router;
   /** Reservations whose calls are in flight, so that their leases are renewed. */
   readonly inFlight: Map<string, Reservation>;

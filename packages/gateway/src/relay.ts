@@ -8,7 +8,7 @@ import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } 
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
 export interface RelayOptions {
-  readonly upstream: Upstream;
+  readonly upstream: Pick<Upstream, "send">;
   readonly request: UpstreamRequest;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
