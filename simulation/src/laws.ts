@@ -1,0 +1,454 @@
+import type { Balance, Call, CounterRef, Decision, Denial, Entry, Posting } from "../../packages/core/dist/index.js";
+import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/engine.js";
+import { Books, chargedOf, type Kept, type Sum } from "./books.js";
+import { isWindowAt } from "./calendar.js";
+import { MODELS, type Model } from "./models.js";
+import { type Configuration, counterName, isFor, nameOf, type PlannedBudget, type PlannedLimit } from "./plan.js";
+import type { Served } from "./providers.js";
+import { hold } from "./violation.js";
+
+type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
+type Command = Omit<ReserveCommand, "kind">;
+type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
+
+/** What a gateway knew when it asked the store to hold a call. */
+export interface Asked {
+  readonly command: Command;
+  readonly configuration: Configuration;
+  /** By the gateway's clock. */
+  readonly at: number;
+}
+
+/** One call that was made, and what is known of it outside of the product. */
+export interface Attempt {
+  readonly id: string;
+  /** The input's tokens as they are counted. */
+  readonly countedTokens: number;
+  readonly asked: Asked[];
+  refused: { readonly asked: Asked; readonly result: Refused } | undefined;
+  decision: Decision["outcome"] | "failed" | undefined;
+  /** Whether it went on without being counted, as its budgets say. */
+  isUncounted: boolean;
+  /** Whether the store failed it at least once. */
+  sawFailure: boolean;
+  /** Whether its first byte went out to a provider. */
+  wasSent: boolean;
+  served: Served | undefined;
+  /** Whether the gateway that made it died before its end: then nobody knows what became of it. */
+  wasOrphaned: boolean;
+}
+
+/** What is special in a simulation, for laws that hold only where it is not. */
+export interface LawsOptions {
+  /** By how much clocks can be wrong at most: what belongs to which window is not sure for so long around its ends. */
+  readonly skewMostMs: number;
+  /** Whether what is in flight belongs to a process that is known to be dead. */
+  readonly isRecovering: () => boolean;
+}
+
+/** The laws of ARCHITECTURE.md, checked at each entry of the ledger, at each decision, and once more when all is quiet. */
+export class Laws {
+  readonly books = new Books();
+  readonly attempts = new Map<string, Attempt>();
+  readonly #options: LawsOptions;
+  /** How many times a law was held against something. */
+  checks = 0;
+
+  constructor(options: LawsOptions) {
+    this.#options = options;
+  }
+
+  /** A call is made. */
+  attempt(id: string, countedTokens: number): Attempt {
+    const known = this.attempts.get(id);
+    if (known) return known;
+    const attempt: Attempt = {
+      id,
+      countedTokens,
+      asked: [],
+      refused: undefined,
+      decision: undefined,
+      isUncounted: false,
+      sawFailure: false,
+      wasSent: false,
+      served: undefined,
+      wasOrphaned: false,
+    };
+    this.attempts.set(id, attempt);
+    return attempt;
+  }
+
+  /** An entry is in the ledger. Law 6: numbers have no gap, amounts are whole, and what is held is what open reservations hold. */
+  entered(entry: Entry): void {
+    this.checks++;
+    const { books } = this;
+    hold(6, entry.seq === books.seq + 1, () => `Entry ${entry.seq} follows ${books.seq}.`);
+    if (entry.kind === "reserved") this.#admitted(entry);
+    const kept = entry.kind === "reserved" ? undefined : books.reservations.get(entry.reservation);
+    this.#followsItsHold(entry, kept);
+    books.seq = entry.seq;
+    for (const posting of entry.postings) {
+      hold(6, Number.isSafeInteger(posting.held) && Number.isSafeInteger(posting.spent), () => `Entry ${entry.seq} posts ${textOf(posting)}.`);
+      books.post(posting);
+    }
+    if (entry.kind === "reserved") books.reserve(entry);
+    else if (kept) this.#evolve(entry, kept);
+    for (const { counter } of entry.postings) {
+      const { held, spent, heldByOpen } = books.counters.get(counter.key) as Sum;
+      hold(3, held === heldByOpen, () => `${counter.key} holds ${held}, and its open reservations hold ${heldByOpen}.`);
+      hold(6, held >= 0 && spent >= 0, () => `${counter.key} holds ${held} and has spent ${spent}.`);
+    }
+  }
+
+  /** Laws 1 and 2: a reservation holds on every limit that applies, within each that is enforced, and as the call was asked for. */
+  #admitted(entry: Reserved): void {
+    const { reservation, postings, outputCap, detail } = entry;
+    hold(4, !this.books.reservations.has(reservation), () => `${reservation} was reserved a second time.`);
+    const attempt = this.attempts.get(reservation);
+    hold(8, attempt !== undefined && attempt.asked.length > 0, () => `${reservation} was reserved, and nobody asked for it.`);
+    const asked = attempt.asked.find((one) => isHeldAs(one, entry));
+    hold(2, asked !== undefined, () => `${reservation} holds ${postings.map(textOf).join(", ")}: not what was asked.`);
+    for (const { counter, held } of postings) {
+      const limit = limitOf(asked.configuration, counter);
+      hold(2, limit !== undefined, () => `${reservation} holds on ${counter.key}, which is no limit in force.`);
+      const { spent, held: before } = this.books.standing(counter.key);
+      const fits = !limit.isEnforced || held === 0 || spent + before + held <= limit.amount;
+      hold(1, fits, () => `${counter.key}: ${spent} spent + ${before} held + ${held} more of ${limit.amount} for ${reservation}.`);
+    }
+    const missing = applying(asked.configuration, detail.subject).find(({ name }) => postings.every(({ counter }) => nameOf(counter) !== name));
+    hold(2, missing === undefined, () => `${reservation} holds nothing on ${missing?.name}.`);
+    hold(1, outputCap <= asked.command.output.most, () => `${reservation} may write ${outputCap} tokens, more than were asked for.`);
+    this.#fillsToTheBrim(entry, asked);
+    for (const { counter } of postings) {
+      const isRight = attempt.asked.some(({ at }) => isWindowAt(counter, at));
+      const at = new Date(asked.at).toISOString();
+      hold(1, isRight, () => `${reservation} was reserved at ${at} on ${counter.key} until ${counter.resetsAt}: not its window.`);
+    }
+  }
+
+  /** An output cap that was lowered was lowered to what fits, and not further. */
+  #fillsToTheBrim({ reservation, outputCap, postings }: Reserved, { command, configuration }: Asked): void {
+    if (outputCap === command.output.most) return;
+    const fitsOneMore = postings.every(({ counter }) => {
+      const { spent, held } = this.books.standing(counter.key);
+      const limit = limitOf(configuration, counter);
+      return !limit?.isEnforced || spent + held + amountOf(command.asks[counter.unit], outputCap + 1) <= limit.amount;
+    });
+    hold(1, !fitsOneMore, () => `${reservation} may write ${outputCap} tokens, and one more would have fitted.`);
+  }
+
+  /** Laws 3, 4, 5 and 7: what may come after what, and what each kind of end does with the hold. */
+  #followsItsHold(entry: Entry, kept: Kept | undefined): void {
+    const { kind, reservation: id, postings } = entry;
+    if (kind === "reserved") return;
+    if (kind === "denied") return hold(2, postings.length === 0, () => `The refusal of ${id} posts ${postings.map(textOf).join(", ")}.`);
+    if (kind === "adjusted") {
+      const fresh = postings.every(({ counter, held }) => held === 0 || !kept?.held.has(counter.key));
+      hold(6, fresh, () => `${id} is held a second time on a limit that it held before.`);
+      return hold(3, kept?.state === "open" || postings.every(({ held }) => held === 0), () => `${id} is held, and is not in flight.`);
+    }
+    hold(4, kept !== undefined, () => `${id} is ${kind}, and was never reserved.`);
+    const isAllowed =
+      kind === "corrected" ? kept.state === "expired" : kind === "overrun" ? kept.overrun !== undefined : kept.state === "open";
+    hold(4, isAllowed, () => `${id} is ${kind} after it was ${kept.state}.`);
+    hold(7, kind === "overrun" || kept.overrun === undefined, () => `${id} exceeded its hold, and no entry says so.`);
+    const counters = kind === "overrun" ? (kept.overrun as ReadonlyMap<string, unknown>) : kept.held;
+    const areAll = kind === "extended" || (postings.length === counters.size && postings.every(({ counter }) => counters.has(counter.key)));
+    hold(3, areAll, () => `${id} holds on ${[...counters.keys()].join(", ")}, and its ${kind} posts ${postings.map(textOf).join(", ")}.`);
+    for (const posting of postings) {
+      const expected = this.#expected(entry, kept, posting.counter);
+      const isRight = posting.held === expected.held && posting.spent === expected.spent;
+      hold(4, isRight, () => `${id} is ${kind} with ${textOf(posting)}: expected ${expected.held} held and ${expected.spent} spent.`);
+    }
+    if (kind === "extended") hold(3, entry.expiresAt >= kept.expiresAt, () => `The lease of ${id} was shortened.`);
+    if (kind !== "expired") return;
+    const isDue = entry.at >= kept.expiresAt || this.#options.isRecovering();
+    hold(3, isDue, () => `${id} expired ${kept.expiresAt - entry.at} ms before its lease ran out.`);
+    hold(5, entry.charge.certainty === "unconfirmed", () => `${id} expired, and is charged as if its end were known.`);
+  }
+
+  #expected(entry: Entry, kept: Kept, counter: CounterRef): { readonly held: number; readonly spent: number } {
+    const held = kept.held.get(counter.key)?.held ?? 0;
+    if (entry.kind === "settled") return { held: 0 - held, spent: Math.min(held, chargedOf(entry.charge, counter.unit)) };
+    if (entry.kind === "overrun") return { held: 0, spent: kept.overrun?.get(counter.key) ?? 0 };
+    if (entry.kind === "corrected") return { held: 0, spent: correctedTo(entry, counter) - (kept.charged.get(counter.key) ?? 0) };
+    // Law 5: a hold whose end is unknown is charged at its estimate.
+    if (entry.kind === "expired") return { held: 0 - held, spent: counter.unit === "concurrent" ? 0 : held };
+    return { held: 0 - held, spent: 0 };
+  }
+
+  #evolve(entry: Entry, kept: Kept): void {
+    const { kind } = entry;
+    for (const { counter, spent } of entry.postings) kept.charged.set(counter.key, (kept.charged.get(counter.key) ?? 0) + spent);
+    if (kind === "extended") kept.expiresAt = entry.expiresAt;
+    if (kind === "adjusted") for (const posting of entry.postings) if (posting.held !== 0) this.books.holdOn(kept, posting);
+    if (kind === "released") this.books.end(kept, "released");
+    if (kind === "expired") this.books.end(kept, "expired", entry.charge);
+    if (kind === "corrected") {
+      kept.state = "corrected";
+      kept.charge = entry.charge;
+    }
+    if (kind === "overrun") {
+      kept.overrun = undefined;
+      kept.hasOverrun = true;
+    }
+    if (kind !== "settled") return;
+    const exceeding = new Map<string, number>();
+    for (const { counter, held } of kept.held.values()) {
+      const used = chargedOf(entry.charge, counter.unit);
+      if (used > held) exceeding.set(counter.key, used - held);
+    }
+    if (exceeding.size > 0) kept.overrun = exceeding;
+    this.books.end(kept, "settled", entry.charge);
+  }
+
+  /** The store has charged what ran out, of what was in the ledger by then. Law 3: every hold ends. */
+  expired(now: number, upTo: number): void {
+    this.checks++;
+    for (const { id, expiresAt, reserved } of this.books.open.values())
+      hold(3, expiresAt > now || reserved.seq > upTo, () => `The lease of ${id} ran out ${now - expiresAt} ms ago, and it is still held.`);
+  }
+
+  /** Law 6: the balances that a store tells are the sums of its entries; of all that it must know, where they are to be complete. */
+  balances(counters: readonly { readonly ref: CounterRef; readonly spent: number; readonly held: number }[], completeAt?: number): void {
+    this.checks++;
+    for (const { ref, spent, held } of counters) {
+      const sum = this.books.standing(ref.key);
+      const isSum = sum.spent === spent && sum.held === held;
+      hold(6, isSum, () => `${ref.key} has ${spent} spent and ${held} held, and its entries come to ${sum.spent} and ${sum.held}.`);
+    }
+    if (completeAt === undefined) return;
+    const told = new Set(counters.map(({ ref }) => ref.key));
+    for (const [key, { ref, spent, held }] of this.books.counters) {
+      const isForgotten = (ref.resetsAt ?? Infinity) < completeAt - KEPT_FOR_MS || (spent === 0 && held === 0);
+      hold(6, isForgotten || told.has(key), () => `${key} has ${spent} spent and ${held} held, and the store has forgotten it.`);
+    }
+  }
+
+  /** A store says that it holds a call. Law 2 of durability: its entry is there. */
+  reserved({ id }: Command, { outputTokens, standings }: Extract<ReserveResult, { readonly outcome: "reserved" }>): void {
+    this.checks++;
+    const kept = this.books.reservations.get(id);
+    hold(5, kept !== undefined, () => `${id} was said to be held, and is not in the ledger.`);
+    const { outputCap } = kept.reserved;
+    hold(4, outputCap === outputTokens, () => `${id} may write ${outputCap} tokens, and its caller was told ${outputTokens}.`);
+    hold(10, standings.every(({ spent, held }) => spent >= 0 && held >= 0), () => `${id} was told of balances below 0.`);
+  }
+
+  /** A store refuses a call, and its balances stand like this. */
+  refused(asked: Asked, result: Refused, standings: ReadonlyMap<string, Standing>): void {
+    this.checks++;
+    const { command } = asked;
+    const attempt = this.attempts.get(command.id) as Attempt;
+    attempt.refused = { asked, result };
+    for (const [i, { counter }] of command.limits.entries()) {
+      const { spent, held } = standings.get(counter.key) ?? { spent: 0, held: 0 };
+      const told = result.standings[i];
+      const isTold = told?.spent === spent && told.held === held;
+      hold(10, isTold, () => `${counter.key} has ${spent} spent and ${held} held, and the refusal of ${command.id} says otherwise.`);
+    }
+  }
+
+  /** A gateway has decided. A refusal is one that the limits ask for, and explains itself. */
+  decided(call: Call, decision: Decision, configuration: Configuration): void {
+    this.checks++;
+    const attempt = this.attempts.get(call.id) as Attempt;
+    attempt.decision = decision.outcome;
+    if (decision.outcome === "uncounted") {
+      attempt.isUncounted = true;
+      const isOpen = configuration.planned.every((budget) => budget.isOpen || !budget.isEnforced || !isFor(budget, call.subject));
+      hold(8, isOpen && attempt.sawFailure, () => `${call.id} goes on uncounted, and a budget of it is closed.`);
+    } else if (decision.outcome === "denied") {
+      this.#mayBeDenied(call, decision.denial, attempt, configuration);
+    } else {
+      const kept = this.books.reservations.get(call.id);
+      const { balances, reservation } = decision;
+      hold(5, kept !== undefined, () => `${call.id} is allowed, and not in the ledger.`);
+      hold(4, reservation.outputTokens === kept.reserved.outputCap, () => `${call.id} is allowed another cap than is held.`);
+      hold(10, balances.every(isPlausible), () => `${call.id} is told of balances that do not add up.`);
+    }
+  }
+
+  /** Law 10, and: a call is never refused that a single, sequential store would admit in the same state. */
+  #mayBeDenied(call: Call, denial: Denial, attempt: Attempt, configuration: Configuration): void {
+    const { id, subject } = call;
+    const { reason, balance, message, asked, retryAfterMs } = denial;
+    const isSoon = reason === "rate_limited" || reason === "budget_busy" || reason === "store_unavailable";
+    hold(10, message.length > 0 && (retryAfterMs !== undefined) === isSoon, () => `The refusal of ${id} (${reason}) does not say when to try again.`);
+    hold(10, (retryAfterMs ?? 0) >= 0 && (retryAfterMs ?? 0) <= 60_000, () => `The refusal of ${id} asks to wait ${retryAfterMs} ms.`);
+    const budgets = configuration.planned.filter((budget) => budget.isEnforced && isFor(budget, subject));
+    if (reason === "store_unavailable") {
+      const isClosed = budgets.some((budget) => !budget.isOpen);
+      return hold(10, attempt.sawFailure && isClosed, () => `${id} is refused for a store that did not fail it.`);
+    }
+    const model = MODELS.find(({ name }) => name === subject.model) as Model;
+    if (reason === "model_not_allowed") {
+      const isForbidden = budgets.some(({ models }) => models && !models.some((one) => model.name.startsWith(one.replace("*", ""))));
+      return hold(10, isForbidden, () => `${id} is refused for its model, which every budget allows.`);
+    }
+    if (reason === "model_unpriced") {
+      const isUnpriced = !model.card && budgets.some(({ limits }) => limits.some(({ unit }) => unit === "nanodollars"));
+      return hold(9, isUnpriced, () => `${id} is refused for want of a price.`);
+    }
+    if (!balance) {
+      hold(10, reason === "request_too_large", () => `${id} is refused (${reason}), and no limit is named.`);
+      return hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message} ${JSON.stringify([call.input.most, attempt.countedTokens, call.output, budgets.map(b=>[b.name,b.maxInput,b.maxOutput,b.minOutput])])}`);
+    }
+    const { refused } = attempt;
+    hold(10, refused !== undefined, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
+    const failing = refused.asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
+    const standing = refused.result.standings[failing];
+    const isTold = standing?.spent === balance.spent && standing.held === balance.held && isPlausible(balance);
+    hold(10, isTold && message.includes(balance.budget), () => `The refusal of ${id} says ${JSON.stringify(balance)}: ${message}`);
+    const least = leastAsks(call, attempt, model, budgets);
+    const room = refused.asked.command.limits.map(({ counter }, i) => {
+      const limit = limitOf(refused.asked.configuration, counter);
+      const { spent, held } = refused.result.standings[i] as Standing;
+      return { counter, isTight: limit?.isEnforced === true && least[counter.unit] > Math.max(0, limit.amount - spent - held) };
+    });
+    hold(1, room.some(({ isTight }) => isTight), () => `${id} is refused, and would fit: it asks ${JSON.stringify(least)}.`);
+    hold(10, room[failing]?.isTight === true, () => `${id} is refused by ${balance.budget} (asked ${asked}), where it would fit.`);
+    // What passes by itself, and what does not.
+    const { limit, spent, held, unit } = balance;
+    const used = unit === "requests" ? spent + held : spent;
+    const passes = limit >= least[unit] && used + least[unit] <= limit;
+    if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
+    else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
+  }
+
+  /** The first byte of a call goes out. Laws 5 and 8: nothing is sent that is not held, nor with another cap than is held. */
+  sent(id: string, cap: number | undefined): void {
+    this.checks++;
+    const attempt = this.attempts.get(id) as Attempt;
+    attempt.wasSent = true;
+    if (attempt.isUncounted) return;
+    const kept = this.books.reservations.get(id);
+    hold(5, kept !== undefined, () => `${id} is sent, and not in the ledger.`);
+    const isLimited = kept.reserved.postings.length > 0;
+    hold(1, !isLimited || cap === kept.reserved.outputCap, () => `${id} is sent with a cap of ${cap}, and ${kept.reserved.outputCap} is held.`);
+  }
+
+  served(served: Served): void {
+    const attempt = this.attempts.get(served.id) as Attempt;
+    hold(4, attempt.served === undefined, () => `${served.id} was sent twice.`);
+    attempt.served = served;
+  }
+
+  /** All has ended, and time has passed. Laws 3, 4, 5 and 7 for every call; and the providers' bills. */
+  quiet(): void {
+    for (const { ref, held } of this.books.counters.values()) hold(3, held === 0, () => `${ref.key} still holds ${held}.`);
+    for (const { id } of this.books.open.values()) hold(3, false, () => `${id} never ended.`);
+    for (const attempt of this.attempts.values()) {
+      this.checks++;
+      this.#isCharged(attempt);
+    }
+  }
+
+  #isCharged({ id, wasSent, served, isUncounted, wasOrphaned }: Attempt): void {
+    const kept = this.books.reservations.get(id);
+    if (!kept) {
+      return hold(5, !wasSent || isUncounted, () => `${id} was sent, and is not in the ledger.`);
+    }
+    hold(7, kept.overrun === undefined, () => `${id} exceeded its hold, and no entry says so.`);
+    const { charge } = kept;
+    const cost = charge?.cost ?? 0;
+    // Law 5: what was never sent is returned, where somebody lived to say so.
+    if (!wasSent && !wasOrphaned) {
+      const isReturned = kept.state === "released" || (kept.state === "corrected" && cost === 0 && charge?.usage.outputTokens === 0);
+      return hold(5, isReturned, () => `${id} was never sent, and is ${kept.state}, charged ${cost}.`);
+    }
+    const isOverrun = kept.hasOverrun && charge?.certainty === "confirmed";
+    hold(7, !isOverrun || served?.exceeds === true, () => `${id} exceeded its hold, and its provider did not.`);
+    if (!served || served.billed === 0 || served.lies || charge?.certainty === "estimated") return;
+    // Law 5: when in doubt, the budget is protected.
+    const isFree = kept.reserved.detail.cost === undefined;
+    const isUnknown = charge?.certainty === "unconfirmed" && served.exceeds;
+    if (isFree || isUnknown) return;
+    hold(5, cost >= served.billed, () => `${id} is ${kept.state} and charged ${cost}, and its provider bills ${served.billed}.`);
+  }
+}
+
+/** Windows that closed so long ago, by a clock that may be wrong, need not be remembered. */
+const KEPT_FOR_MS = 40 * 3_600_000;
+
+/** A limit in force, as it was planned. */
+function limitOf({ planned }: Configuration, counter: CounterRef): (PlannedLimit & { readonly isEnforced: boolean }) | undefined {
+  const budget = planned.find(({ name }) => name === counter.budget);
+  const limit = budget?.limits.find(({ unit, window }) => unit === counter.unit && window === counter.window.split("@")[0]);
+  return budget && limit && { ...limit, isEnforced: budget.isEnforced };
+}
+
+/** All limits that apply to a call, by the names of their counters. */
+function applying({ planned }: Configuration, subject: Call["subject"]): readonly { readonly name: string }[] {
+  return planned
+    .filter((budget) => isFor(budget, subject))
+    .flatMap((budget) => budget.limits.map((limit) => ({ name: counterName(budget, limit, subject) })));
+}
+
+/** Whether an entry holds what a command asked for, on the counters that it named. */
+function isHeldAs({ command }: Asked, { postings, outputCap }: Reserved): boolean {
+  return (
+    postings.length === command.limits.length &&
+    postings.every(({ counter, held, spent }, i) => {
+      const limit = command.limits[i];
+      return limit?.counter.key === counter.key && spent === 0 && held === amountOf(command.asks[counter.unit], outputCap);
+    })
+  );
+}
+
+function amountOf({ base, perOutputToken, scale }: Ask, tokens: number): number {
+  return Math.ceil((base + perOutputToken * tokens) / scale);
+}
+
+/** A release is recorded as a correction to nothing at all, though every settlement is a request. */
+function correctedTo(entry: Extract<Entry, { readonly kind: "settled" | "overrun" | "expired" | "corrected" }>, { unit }: CounterRef): number {
+  const { inputTokens, outputTokens } = entry.charge.usage;
+  const isReturned = inputTokens === 0 && outputTokens === 0 && !entry.charge.cost;
+  return isReturned ? 0 : chargedOf(entry.charge, unit);
+}
+
+/** The least that a call asks, by unit: its counted input, and the shortest answer that makes sense. */
+function leastAsks({ output, toolCalls = {}, input }: Call, attempt: Attempt, model: Model, budgets: readonly PlannedBudget[]) {
+  const { copies = 1, most: wanted, least: needed = 1 } = output;
+  const inputTokens = Math.min(attempt.countedTokens, input.most);
+  const cap = Math.floor(Math.min(wanted * copies, ...budgets.map(({ maxOutput = Infinity }) => maxOutput)) / copies);
+  const useful = Math.min(cap, Math.max(0, ...budgets.map(({ minOutput }) => minOutput)));
+  const outputTokens = Math.min(wanted, Math.max(needed, useful)) * copies;
+  return {
+    nanodollars: mostCost(model, inputTokens, outputTokens, toolCalls),
+    tokens: inputTokens + outputTokens,
+    input_tokens: inputTokens,
+    output_tokens: outputTokens,
+    requests: 1,
+    concurrent: 1,
+  };
+}
+
+/** The most that so many tokens can cost: each at the dearest rate of any tier that they can reach. */
+function mostCost({ card }: Model, inputTokens: number, outputTokens: number, toolCalls: Readonly<Record<string, number>>): number {
+  if (!card) return 0;
+  const reached = card.tiers.filter(({ aboveInputTokens }) => aboveInputTokens === 0 || inputTokens > aboveInputTokens);
+  const input = Math.max(...reached.flatMap(({ rates }) => [rates.input, rates.cacheRead ?? 0, rates.cacheWrite ?? 0]));
+  const output = Math.max(...reached.map(({ rates }) => rates.output));
+  const fees = Object.entries(toolCalls).reduce((sum, [tool, uses]) => sum + uses * (card.toolFees?.[tool] ?? 0), card.requestFee ?? 0);
+  return Math.ceil((inputTokens * input + outputTokens * output) / 1000) + fees;
+}
+
+function isTooLarge({ output, input }: Call, { countedTokens }: Attempt, budgets: readonly PlannedBudget[]): boolean {
+  const { copies = 1, most, least = 1 } = output;
+  const inputTokens = Math.min(countedTokens, input.most);
+  return budgets.some(({ maxInput = Infinity, maxOutput = Infinity }) => inputTokens > maxInput || maxOutput < Math.min(most, least) * copies);
+}
+
+function isOf(balance: Balance, { budget, subject, unit, window }: CounterRef): boolean {
+  const isSame = balance.budget === budget && balance.subject === subject && balance.unit === unit;
+  return isSame && balance.window === window.split("@")[0];
+}
+
+function isPlausible({ limit, spent, held, left }: Balance): boolean {
+  return spent >= 0 && held >= 0 && left === Math.max(0, limit - spent - held);
+}
+
+function textOf({ counter, held, spent }: Posting): string {
+  return `${counter.key} ${held} held ${spent} spent`;
+}

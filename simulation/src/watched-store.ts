@@ -1,0 +1,108 @@
+import { LEDGER_PAGE, type Store } from "../../packages/core/dist/stores/store.js";
+import type { Laws } from "./laws.js";
+import type { Configuration } from "./plan.js";
+
+export interface WatchOptions {
+  readonly laws: Laws;
+  /** By the clock of the store. */
+  readonly now: () => number;
+  /** Whether its ledger is to be read after each verb. Where entries become durable later, whoever keeps them tells. */
+  readonly readsLedger: boolean;
+  /** Holds what a law says against the simulation. */
+  readonly check: (law: () => void) => void;
+}
+
+/** A store whose every answer is held against the laws. */
+export function watchStore(store: Store, { laws, now, readsLedger, check }: WatchOptions): Store {
+  const readOn = async () => {
+    if (!readsLedger) return;
+    const touched = new Set<string>();
+    for (;;) {
+      const entries = await store.entries({ after: laws.books.seq });
+      for (const entry of entries) {
+        for (const { counter } of entry.postings) touched.add(counter.key);
+        check(() => laws.entered(entry));
+        // A violation leaves the books behind; there is no sense in reading on.
+        if (laws.books.seq !== entry.seq) return;
+      }
+      if (entries.length < LEDGER_PAGE) break;
+    }
+    if (touched.size === 0) return;
+    const counters = await store.counters({ keys: [...touched] });
+    check(() => laws.balances(counters));
+  };
+  const watched = async <Result>(verb: Promise<Result>): Promise<Result> => {
+    const result = await verb;
+    await readOn();
+    return result;
+  };
+  return {
+    ...verbsOf(store),
+    reserve: async (command) => {
+      const result = await watched(store.reserve(command));
+      if (result.outcome === "reserved") check(() => laws.reserved(command, result));
+      if (result.outcome !== "refused") return result;
+      const counters = await store.counters({ keys: command.limits.map(({ counter }) => counter.key) });
+      const standings = new Map(counters.map((counter) => [counter.ref.key, counter]));
+      const asked = laws.attempts.get(command.id)?.asked;
+      const own = asked?.findLast((one) => one.command === command) ?? asked?.at(-1);
+      if (own) check(() => laws.refused(own, result, standings));
+      return result;
+    },
+    extend: (command) => watched(store.extend(command)),
+    settle: (command) => watched(store.settle(command)),
+    release: (command) => watched(store.release(command)),
+    expire: async () => {
+      const [at, upTo] = [now(), laws.books.seq];
+      const result = await watched(store.expire());
+      check(() => laws.expired(at, upTo));
+      return result;
+    },
+    record: (entry) => watched(store.record(entry)),
+  };
+}
+
+/** The verbs of a store as values, to put others in the place of some of them. */
+export function verbsOf(store: Store): Store {
+  return {
+    reserve: (command) => store.reserve(command),
+    extend: (command) => store.extend(command),
+    settle: (command) => store.settle(command),
+    release: (command) => store.release(command),
+    expire: () => store.expire(),
+    record: (entry) => store.record(entry),
+    counters: (filter) => store.counters(filter),
+    entries: (query) => store.entries(query),
+    close: () => store.close(),
+  };
+}
+
+export interface NoteOptions {
+  readonly laws: Laws;
+  /** What the gateway goes by at the moment. */
+  terms(): { readonly configuration: Configuration; readonly at: number };
+  /** Told of the call that the store failed. */
+  onFailure(id: string): void;
+}
+
+/** What a gateway asks of its store is noted before it is asked, with the configuration that the gateway went by. */
+export function notedStore(store: Store, { laws, terms, onFailure }: NoteOptions): Store {
+  const known = new WeakMap<object, ReturnType<NoteOptions["terms"]>>();
+  return {
+    ...verbsOf(store),
+    reserve: async (command) => {
+      // A call keeps its limits while it is decided, whatever is configured meanwhile.
+      const own = known.get(command.limits) ?? terms();
+      known.set(command.limits, own);
+      const attempt = laws.attempts.get(command.id);
+      attempt?.asked.push({ command, ...own });
+      try {
+        return await store.reserve(command);
+      } catch (error) {
+        if (attempt) attempt.sawFailure = true;
+        onFailure(command.id);
+        throw error;
+      }
+    },
+  };
+}
