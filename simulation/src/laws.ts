@@ -292,7 +292,7 @@ export class Laws {
     }
     if (!balance) {
       hold(10, reason === "request_too_large", () => `${id} is refused (${reason}), and no limit is named.`);
-      return hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message} ${JSON.stringify([call.input.most, attempt.countedTokens, call.output, budgets.map(b=>[b.name,b.maxInput,b.maxOutput,b.minOutput])])}`);
+      return hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message}`);
     }
     const { refused } = attempt;
     hold(10, refused !== undefined, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
@@ -350,6 +350,7 @@ export class Laws {
       return hold(5, !wasSent || isUncounted, () => `${id} was sent, and is not in the ledger.`);
     }
     hold(7, kept.overrun === undefined, () => `${id} exceeded its hold, and no entry says so.`);
+    if (isUncounted) return;
     const { charge } = kept;
     const cost = charge?.cost ?? 0;
     // Law 5: what was never sent is returned, where somebody lived to say so.

@@ -56,10 +56,16 @@ export class Neighbour {
       output: { most: dice.magnitude(1, 1_500), copies: dice.chance(0.1) ? dice.between(2, 3) : 1 },
       leaseMs,
     };
-    const answer = await this.#ask((decisions) => decisions.reserve({ id, call, fingerprint: id }));
-    // Whoever got no answer does not know what is held, and those who know nothing say nothing.
-    if (!answer) attempt.wasOrphaned = true;
-    if (answer?.status !== 200) return;
+    let questions = 0;
+    const answer = await this.#ask((decisions) => {
+      questions++;
+      return decisions.reserve({ id, call, fingerprint: id });
+    });
+    if (answer?.status !== 200) {
+      // Whoever asked more than once does not know what is held, and those who know nothing say nothing.
+      if (!answer || questions !== 1) attempt.wasOrphaned = true;
+      return;
+    }
     const { outcome, output_tokens: cap } = answer.body as { readonly outcome: string; readonly output_tokens: number };
     await this.#wait(dice.magnitude(10, dice.chance(0.2) ? leaseMs * 4 : leaseMs));
     if (dice.chance(0.1)) await this.#say(attempt, outcome, (decisions) => decisions.release(id, "never sent"));

@@ -144,7 +144,7 @@ export class World {
       events: this.#history.events,
       checks: this.#laws.checks,
       hash: this.#history.hash,
-      failure: this.#failure === undefined ? undefined : { error: this.#failure, history: this.#history.lines() },
+      failure: this.#failure === undefined ? undefined : { error: this.#failure, history: [...this.#history.lines(), ...this.#about(this.#failure)] },
     };
   }
 
@@ -422,6 +422,12 @@ export class World {
     const code = error instanceof PurserError ? error.code : "error";
     this.#history.add(this.#time.now, "error", process.name, code, error instanceof Error ? error.message.slice(0, 100) : "");
     if (code !== "store_unavailable") this.#fail(error);
+  }
+
+  #about(error: unknown): readonly string[] {
+    const id = /\b(?:req|dec)-\d+\b/.exec(error instanceof Error ? error.message : "")?.[0];
+    const attempt = id === undefined ? undefined : this.#laws.attempts.get(id);
+    return attempt ? [JSON.stringify({ ...attempt, asked: attempt.asked.map(({ at, command }) => ({ at, output: command.output, limits: command.limits.map((l) => l.counter.key) })), refused: attempt.refused?.result, kept: this.#laws.books.reservations.get(attempt.id) }, undefined, 1)] : [];
   }
 
   #fail(error: unknown): void {
