@@ -81,10 +81,20 @@ export class SimulatedGateway {
     if (!running) return;
     this.#next = exchange;
     this.calls.add(exchange.id);
-    void serveCall(running.gateway, exchange.request, exchange.response, exchange.body.model.dialect)
+    serveCall(running.gateway, exchange.request, exchange.response, exchange.body.model.dialect)
       .catch(this.#options.onError)
       .finally(() => this.calls.delete(exchange.id));
     exchange.arrive();
+  }
+
+  /** Makes a call without any gateway: its program has the budgets in itself. */
+  call(id: string, make: (budgets: Budgets) => Promise<void>): void {
+    const running = this.#running;
+    if (!running) return;
+    this.calls.add(id);
+    make(running.budgets)
+      .catch(this.#options.onError)
+      .finally(() => this.calls.delete(id));
   }
 
   /** Answers another gateway, which asks before it sends a call and says after it what was used. */
@@ -124,7 +134,7 @@ export class SimulatedGateway {
         onDecision(call.id, decision);
         // Which of two configurations decided is not known where both could.
         if (since === this.#judgedBy || decision.outcome === "allowed") check(() => laws.decided(call, decision, this.#judgedBy));
-        else laws.attempt(call.id, 0).decision = decision.outcome;
+        else if (decision.outcome === "uncounted") laws.attempt(call.id, 0).isUncounted = true;
       },
       failed: (call) => {
         laws.attempt(call.id, 0).decision = "failed";

@@ -106,7 +106,9 @@ export class Laws {
     hold(4, !this.books.reservations.has(reservation), () => `${reservation} was reserved a second time.`);
     const attempt = this.attempts.get(reservation);
     hold(8, attempt !== undefined && attempt.asked.length > 0, () => `${reservation} was reserved, and nobody asked for it.`);
-    const asked = attempt.asked.find((one) => isHeldAs(one, entry));
+    const candidates = attempt.asked.filter((one) => isHeldAs(one, entry));
+    // Where a call was asked about more than once, it need have been right by one configuration only.
+    const asked = candidates.find((one) => this.#fits(entry, one)) ?? candidates[0];
     hold(2, asked !== undefined, () => `${reservation} holds ${postings.map(textOf).join(", ")}: not what was asked.`);
     for (const { counter, held } of postings) {
       const limit = limitOf(asked.configuration, counter);
@@ -124,6 +126,14 @@ export class Laws {
       const at = new Date(asked.at).toISOString();
       hold(1, isRight, () => `${reservation} was reserved at ${at} on ${counter.key} until ${counter.resetsAt}: not its window.`);
     }
+  }
+
+  #fits({ postings }: Reserved, { configuration }: Asked): boolean {
+    return postings.every(({ counter, held }) => {
+      const limit = limitOf(configuration, counter);
+      const standing = this.books.standing(counter.key);
+      return limit && (!limit.isEnforced || held === 0 || standing.spent + standing.held + held <= limit.amount);
+    });
   }
 
   /** An output cap that was lowered was lowered to what fits, and not further. */
@@ -336,8 +346,8 @@ export class Laws {
 
   /** All has ended, and time has passed. Laws 3, 4, 5 and 7 for every call; and the providers' bills. */
   quiet(): void {
-    for (const { ref, held } of this.books.counters.values()) hold(3, held === 0, () => `${ref.key} still holds ${held}.`);
     for (const { id } of this.books.open.values()) hold(3, false, () => `${id} never ended.`);
+    for (const { ref, held } of this.books.counters.values()) hold(3, held === 0, () => `${ref.key} still holds ${held}.`);
     for (const attempt of this.attempts.values()) {
       this.checks++;
       this.#isCharged(attempt);

@@ -2,6 +2,7 @@ import { prepareBodies } from "./bodies.js";
 import { prepareDisks } from "./disk.js";
 import { World } from "./world.js";
 
+Error.stackTraceLimit = 3;
 const bodies = await prepareBodies();
 await prepareDisks();
 const first = Number(process.argv[2] ?? 1);

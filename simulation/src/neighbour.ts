@@ -57,13 +57,10 @@ export class Neighbour {
       leaseMs,
     };
     let questions = 0;
-    const answer = await this.#ask((decisions) => {
-      questions++;
-      return decisions.reserve({ id, call, fingerprint: id });
-    });
+    const answer = await this.#ask((decisions) => decisions.reserve({ id, call, fingerprint: id }), () => questions++);
     if (answer?.status !== 200) {
       // Whoever asked more than once does not know what is held, and those who know nothing say nothing.
-      if (!answer || questions !== 1) attempt.wasOrphaned = true;
+      if (questions > 1) attempt.wasOrphaned = true;
       return;
     }
     const { outcome, output_tokens: cap } = answer.body as { readonly outcome: string; readonly output_tokens: number };
@@ -97,8 +94,9 @@ export class Neighbour {
   }
 
   /** Asks any gateway until one answers. Nothing where none does; a refusal is an answer. */
-  async #ask(question: (decisions: Decisions) => Promise<AdminResponse>): Promise<AdminResponse | undefined> {
+  async #ask(question: (decisions: Decisions) => Promise<AdminResponse>, onAsk = () => {}): Promise<AdminResponse | undefined> {
     for (let i = 0; i < TRIES; i++) {
+      onAsk();
       const answer = await this.#askOnce(question);
       if (answer && answer.status !== 503) return answer;
     }
@@ -117,12 +115,14 @@ export class Neighbour {
           resolve(response);
         });
       };
-      network.send(process, gateway.process, () => {
+      const isOnce = true;
+      const arrive = () => {
         gateway.ask(question).then(answer, (error: unknown) => {
           if (!(error instanceof PurserError)) throw error;
           answer(error.code === "store_unavailable" || error.code === "shutting_down" ? undefined : { status: 400, body: { code: error.code } });
         });
-      });
+      };
+      network.send(process, gateway.process, arrive, isOnce);
     });
   }
 

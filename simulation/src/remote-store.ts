@@ -2,22 +2,52 @@ import { PurserError, type Store } from "../../packages/core/dist/index.js";
 import type { Network } from "./network.js";
 import type { Due, Process, VirtualTime } from "./virtual-time.js";
 
+/** A store as others reach it. An attempt to hold a call has a number of its own, so that it can be undone without undoing another. */
+export interface RemoteServer extends Store {
+  reserve(command: Parameters<Store["reserve"]>[0], attempt?: number): ReturnType<Store["reserve"]>;
+  /** Returns what this attempt holds, or comes to hold later; nothing that another attempt was told of. */
+  undo(id: string, attempt: number): Promise<unknown>;
+}
+
+/** Makes a store one that keeps apart the attempts to hold the same call. */
+export function remoteServer(store: Store): RemoteServer {
+  const undone = new Set<number>();
+  /** Who holds a call; nobody alone, once a second attempt was told of it. */
+  const holders = new Map<string, number | "shared">();
+  return {
+    ...store,
+    reserve: async (command, attempt = 0) => {
+      if (undone.has(attempt)) return { outcome: "ended" };
+      const result = await store.reserve(command);
+      const holder = holders.get(command.id);
+      if (result.outcome === "reserved") holders.set(command.id, holder === undefined || holder === attempt ? attempt : "shared");
+      return result;
+    },
+    undo: async (id, attempt) => {
+      undone.add(attempt);
+      return holders.get(id) === attempt ? store.release({ id, why: "the reservation was not acknowledged" }) : undefined;
+    },
+  };
+}
+
 export interface RemoteStoreOptions {
   readonly time: VirtualTime;
   readonly network: Network;
-  readonly server: Store;
+  readonly server: RemoteServer;
   readonly serverProcess: Process;
   readonly process: Process;
   /** How long an answer is waited for, and how often it is asked for. */
   readonly timeoutMs: number;
   readonly tries: number;
+  /** A number that no attempt had before. */
+  nextAttempt(): number;
 }
 
-const UNDO_AGAIN_MS = 3_000;
+const OWED_AGAIN_MS = 3_000;
 
 /**
- * A store on another machine, as a client of it behaves: a verb that gets no answer is repeated, and given up as `store_unavailable`. A
- * reservation that was given up may have been made all the same, so it is released for as long as it takes.
+ * A store on another machine, as a client of it behaves: a verb that gets no answer is given up as `store_unavailable`. What was used, or
+ * is to be returned, is owed from then on, and said again until the store has heard it.
  */
 export class RemoteStore implements Store {
   readonly #options: RemoteStoreOptions;
@@ -27,17 +57,18 @@ export class RemoteStore implements Store {
   }
 
   async reserve(command: Parameters<Store["reserve"]>[0]): ReturnType<Store["reserve"]> {
+    const attempt = this.#options.nextAttempt();
     try {
-      return await this.#ask((server) => server.reserve(command));
+      return await this.#ask((server) => server.reserve(command, attempt), { isOnce: true });
     } catch (error) {
-      if (error instanceof PurserError && error.code === "store_unavailable") this.#undo(command.id);
+      if (isUnavailable(error)) this.#owe((server) => server.undo(command.id, attempt));
       throw error;
     }
   }
 
   extend: Store["extend"] = (command) => this.#ask((server) => server.extend(command));
-  settle: Store["settle"] = (command) => this.#ask((server) => server.settle(command));
-  release: Store["release"] = (command) => this.#ask((server) => server.release(command));
+  settle: Store["settle"] = (command) => this.#written((server) => server.settle(command));
+  release: Store["release"] = (command) => this.#written((server) => server.release(command));
   expire: Store["expire"] = () => this.#ask((server) => server.expire());
   /** What is written down beside calls has no id by which a repetition would be known. */
   record: Store["record"] = (entry) => this.#ask((server) => server.record(entry), { isOnce: true });
@@ -46,13 +77,23 @@ export class RemoteStore implements Store {
 
   async close(): Promise<void> {}
 
-  #undo(id: string): void {
-    const { time, process } = this.#options;
-    const again = () => time.after(process, UNDO_AGAIN_MS, () => this.#undo(id));
-    this.#ask((server) => server.release({ id, why: "the reservation was given up" })).catch(again);
+  async #written<Result>(verb: (server: RemoteServer) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.#ask(verb);
+    } catch (error) {
+      if (isUnavailable(error)) this.#owe(verb);
+      throw error;
+    }
   }
 
-  #ask<Result>(verb: (server: Store) => Promise<Result>, { isOnce = false } = {}): Promise<Result> {
+  #owe(verb: (server: RemoteServer) => Promise<unknown>): void {
+    const { time, process } = this.#options;
+    time.after(process, OWED_AGAIN_MS, () => {
+      this.#ask(verb).catch(() => this.#owe(verb));
+    });
+  }
+
+  #ask<Result>(verb: (server: RemoteServer) => Promise<Result>, { isOnce = false } = {}): Promise<Result> {
     const { time, network, server, serverProcess, process, timeoutMs, tries } = this.#options;
     return new Promise((resolve, reject) => {
       let timer: Due | undefined;
@@ -76,4 +117,8 @@ export class RemoteStore implements Store {
       attempt(isOnce ? 1 : tries);
     });
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof PurserError && error.code === "store_unavailable";
 }

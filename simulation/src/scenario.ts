@@ -13,7 +13,8 @@ export interface Scenario {
   readonly minutes: number;
   readonly plan: readonly PlannedBudget[];
   readonly callRate: number;
-  /** Of calls that another gateway sends, and asks about. */
+  /** Of calls that programs make which have their budgets in themselves, and of those that another gateway sends, and asks about. */
+  readonly programShare: number;
   readonly neighbourShare: number;
   readonly disconnectChance: number;
   readonly drains: boolean;
@@ -65,6 +66,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     minutes,
     plan: firstPlan(dice),
     callRate: dice.magnitude(2, 60),
+    programShare: sometimes(0.7, 0.3, 1),
     neighbourShare: sometimes(0.5, 0.1, 0.7),
     disconnectChance: sometimes(0.5, 0.02, 0.3),
     drains: dice.chance(0.3),

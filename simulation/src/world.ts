@@ -12,8 +12,9 @@ import { MODELS, type Model } from "./models.js";
 import { Neighbour } from "./neighbour.js";
 import { Network } from "./network.js";
 import { changedPlan, type Configuration, configurationOf, TASKS, TEAMS, USERS } from "./plan.js";
+import { Program } from "./program.js";
 import { Providers } from "./providers.js";
-import { RemoteStore } from "./remote-store.js";
+import { type RemoteServer, RemoteStore, remoteServer } from "./remote-store.js";
 import { drawScenario, type Scenario } from "./scenario.js";
 import { Violation } from "./violation.js";
 import { installVirtualTime, Process, VirtualTime } from "./virtual-time.js";
@@ -57,14 +58,16 @@ export class World {
   readonly #laws: Laws;
   readonly #providers: Providers;
   readonly #neighbour: Neighbour;
+  readonly #program: Program;
   readonly #gateways: SimulatedGateway[] = [];
   readonly #exchanges = new Map<string, Exchange>();
-  readonly #server: Store | undefined;
+  readonly #server: RemoteServer | undefined;
   readonly #disk: Disk | undefined;
   #durable: DurableStore | undefined;
   #configuration: Configuration;
   #recovering = 0;
   #requests = 0;
+  #attempts = 0;
   #isOver = false;
   #failure: unknown;
 
@@ -106,9 +109,10 @@ export class World {
       check,
       anyGateway: () => this.#anyGateway(),
     });
+    this.#program = new Program({ time, dice, laws: this.#laws, check, onError: (error) => this.#note(this.#time.current, error) });
     if (scenario.store === "remote") {
       const now = () => time.now + this.#storeProcess.skewMs;
-      this.#server = this.#watched(createMemoryStore({ now }), now);
+      this.#server = remoteServer(this.#watched(createMemoryStore({ now }), now));
     } else {
       this.#disk = new Disk({
         time,
@@ -156,7 +160,8 @@ export class World {
     this.#heal();
     const deadline = this.#time.now + QUIET_WITHIN_MS;
     await this.#passUntil(() => this.#isQuiet() || this.#time.now > deadline);
-    this.#time.leap(LEASES_OVER_MS);
+    // A clock that was put back makes leases as much longer.
+    this.#time.leap(LEASES_OVER_MS + 2 * this.#scenario.skewMostMs);
     const atRest = this.#time.now + MINUTE_MS;
     await this.#passUntil(() => this.#time.now > atRest);
     await this.#rest();
@@ -239,6 +244,7 @@ export class World {
         process,
         timeoutMs: storeTimeoutMs,
         tries: storeTries,
+        nextAttempt: () => ++this.#attempts,
       });
     }
     const disk = this.#disk as Disk;
@@ -309,9 +315,20 @@ export class World {
     const calls = dice.chance(0.1) ? dice.between(2, 10) : 1;
     for (let i = 0; i < calls; i++) {
       const subject = { team: dice.pick(TEAMS), ...optional("user", dice.pick(USERS)), ...optional("task", dice.pick(TASKS)) };
-      if (dice.chance(this.#scenario.neighbourShare)) this.#callOfNeighbour(subject);
+      if (dice.chance(this.#scenario.programShare)) this.#callOfProgram(subject);
+      else if (dice.chance(this.#scenario.neighbourShare)) this.#callOfNeighbour(subject);
       else this.#callOfClient(subject);
     }
+  }
+
+  #callOfProgram(subject: Readonly<Record<string, string>>): void {
+    const gateway = this.#anyGateway();
+    const id = `own-${++this.#requests}`;
+    if (!gateway) return;
+    const { process } = gateway;
+    const model = MODELS[this.#dice.between(0, 2)] as Model;
+    this.#history.add(this.#time.now, "call", id, process.name, model.name);
+    this.#time.after(process, 0, () => gateway.call(id, (budgets) => this.#program.call(process, budgets, id, subject, model)));
   }
 
   #callOfNeighbour(subject: Readonly<Record<string, string>>): void {
@@ -425,7 +442,7 @@ export class World {
   }
 
   #about(error: unknown): readonly string[] {
-    const id = /\b(?:req|dec)-\d+\b/.exec(error instanceof Error ? error.message : "")?.[0];
+    const id = /\b(?:req|dec|own)-\d+\b/.exec(error instanceof Error ? error.message : "")?.[0];
     const attempt = id === undefined ? undefined : this.#laws.attempts.get(id);
     return attempt ? [JSON.stringify({ ...attempt, asked: attempt.asked.map(({ at, command }) => ({ at, output: command.output, limits: command.limits.map((l) => l.counter.key) })), refused: attempt.refused?.result, kept: this.#laws.books.reservations.get(attempt.id) }, undefined, 1)] : [];
   }
