@@ -69,13 +69,24 @@ export class Budgets implements PriceSource {
    */
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
-    return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
-      await adoption.read(this.#now());
-      await close();
-      await adoption.finish(this.#now());
-      this.#apply(configuration);
-    });
+    return this.#gate.change((close) =>
+      this.#alone(async () => {
+        const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+        await adoption.read(await this.#time());
+        await close();
+        await adoption.finish(await this.#time());
+        this.#apply(configuration);
+      }),
+    );
+  }
+
+  /** Two that take over the same usage at the same time would count it twice. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    return this.#store.alone ? this.#store.alone(work) : work();
+  }
+
+  async #time(): Promise<number> {
+    return this.#store.time ? this.#store.time() : this.#now();
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
@@ -86,7 +97,7 @@ export class Budgets implements PriceSource {
   /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
   async reserve(call: Call): Promise<Decision> {
     while (this.#gate.closed) await this.#gate.closed;
-    const admission = new Admission(call, this.#terms(call), this.#store);
+    const admission = new Admission(call, (now) => this.#terms(call, now), this.#store);
     this.#gate.enter();
     try {
       const decision = await admission.decide();
@@ -174,8 +185,7 @@ export class Budgets implements PriceSource {
     this.#counters = new Counters();
   }
 
-  #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
-    const now = this.#now();
+  #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
     const limits: BoundBudgetLimit[] = [];

@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   shutting_down: "The server is draining and takes no new calls.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
+  store_unsuitable: "The store is set up so that it could forget balances.",
   store_locked: "Another process owns the data directory.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",

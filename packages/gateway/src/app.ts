@@ -3,7 +3,6 @@ import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
-import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
@@ -18,13 +17,14 @@ import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
+import { openStore } from "./store.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
   readonly config: Config;
   /** Told what an operator should know and no caller waits for. */
   readonly onNotice?: (notice: string) => void;
-  /** Where balances live; the embedded store in the data folder where it is left out. */
+  /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
@@ -50,9 +50,10 @@ const CUT_AFTER_MS = 500;
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { config, onNotice = () => undefined, store: given, requestTimeoutMs } = options;
-  const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
+  const tell = notRepeated(onNotice);
+  const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
+  const store = given ?? (await openStore(config, { onNotice, onError }));
   const keys = await openKeys(config.dataDir, { onError });
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
@@ -82,6 +83,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     gateway: () => gateway,
     admin,
     isDraining: () => isDraining,
+    isStoreDown: () => store.failure?.() !== undefined,
     calls,
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -176,6 +178,20 @@ async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream
   }
   server.closeAllConnections();
   await closed;
+}
+
+const REPEATED_AFTER_MS = 10_000;
+
+/** While a store is away every call fails for the same reason, and once in a while is often enough to say so. */
+function notRepeated(tell: (notice: string) => void): (notice: string) => void {
+  const told = new Map<string, number>();
+  return (notice) => {
+    const now = performance.now();
+    if (now - (told.get(notice) ?? Number.NEGATIVE_INFINITY) < REPEATED_AFTER_MS) return;
+    for (const [other, at] of told) if (now - at >= REPEATED_AFTER_MS) told.delete(other);
+    told.set(notice, now);
+    tell(notice);
+  };
 }
 
 function every(intervalMs: number, work: () => Promise<unknown>, onError: (error: unknown) => void): NodeJS.Timeout {

@@ -33,6 +33,8 @@ export interface ServerState {
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
+  /** Whether no call can be admitted at the moment, because the store cannot be reached. */
+  isStoreDown(): boolean;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
 }
@@ -95,7 +97,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
-  if (path === "/readyz") return end(response, state.isDraining() ? 503 : 200, { status: state.isDraining() ? "draining" : "ready" });
+  if (path === "/readyz") return showReadiness(state, response);
   if (path === "/budget") return showBudget(state.gateway(), request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
@@ -108,6 +110,12 @@ function unknownRoute(method: string | undefined, path: string): PurserError {
     "route_unknown",
     `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. Calls go to POST ${known}.`,
   );
+}
+
+/** For load balancers: whether calls are better sent elsewhere. */
+function showReadiness(state: ServerState, response: ServerResponse): void {
+  const status = state.isDraining() ? "draining" : state.isStoreDown() ? "store unavailable" : "ready";
+  end(response, status === "ready" ? 200 : 503, { status });
 }
 
 /** What the caller has left, for the holder of a key. */

@@ -100,7 +100,12 @@ export type ReserveResult =
   /** `failing`: the index of the limit that refuses, `asked`: the least the call asks of it. */
   | { readonly outcome: "refused"; readonly failing: number; readonly asked: number; readonly standings: readonly Standing[] }
   /** The id was used before and its reservation has ended. */
-  | { readonly outcome: "ended" };
+  | { readonly outcome: "ended" }
+  /**
+   * A limit was bound to a window that is not open by the clock of the store: bind the limits anew, at its time, and ask again. Only a
+   * store whose clock is not that of its callers answers so.
+   */
+  | { readonly outcome: "moved"; readonly now: number };
 
 export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: number } | { readonly outcome: "unknown" };
 /** `corrected`: the hold had expired, and its charge was replaced. */
@@ -254,7 +259,7 @@ function roomOf({ amount }: BoundLimit, { spent, held }: Standing): number {
 }
 
 /** Of all limits that refuse, names the one that keeps refusing for longest: first what can never fit, then what resets last. */
-function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
+export function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
   let failing = first;
   let longest = -1;
   let largest = 0;
@@ -282,7 +287,7 @@ export function refusedUntil({ amount, counter }: BoundLimit, { spent, held }: S
   return used + asked > amount ? (counter.resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
 }
 
-function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+export function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
@@ -351,7 +356,8 @@ function decideCorrection(
   };
 }
 
-const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
+/** What a call that was never sent used. */
+export const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
   amounts: { nanodollars: 0, tokens: 0, input_tokens: 0, output_tokens: 0, requests: 0, concurrent: 0 },
   charge: { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, certainty: "confirmed" },
 };
@@ -380,7 +386,7 @@ function decideRecord(state: State, { entry }: RecordCommand, now: number): Appl
   return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...entry }] };
 }
 
-function checkAmounts(amounts: Amounts): void {
+export function checkAmounts(amounts: Amounts): void {
   for (const unit of UNITS) {
     const used = amounts[unit];
     if (Number.isSafeInteger(used) && used >= 0) continue;
@@ -389,7 +395,7 @@ function checkAmounts(amounts: Amounts): void {
 }
 
 /** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */
-function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
+export function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
   if (Number.isSafeInteger(added) && Number.isSafeInteger(spent + held + added)) return;
   throw new PurserError("amount_too_large", `${added} ${unit} more on budget "${budget}" are too many to be counted exactly.`);
 }

@@ -1,3 +1,10 @@
 export { createFakeClock, type FakeClock } from "./fake-clock.ts";
 export { type MutantStore, mutantStores } from "./mutant-stores.ts";
+export {
+  type RedisProgram,
+  startTestRedis,
+  startTestRedisCluster,
+  type TestRedis,
+  type TestRedisCluster,
+} from "./redis-server.ts";
 export { type OpenStore, type StoreCase, storeContract } from "./store-contract.ts";

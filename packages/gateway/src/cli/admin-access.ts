@@ -53,7 +53,7 @@ export async function openAdminAccess({ options }: CommandInput, { cwd, env, now
 /** A demo that runs in a folder where nothing else ever did is what is asked about. */
 function activeFolder(dataDir: string): string {
   const demo = join(dataDir, DEMO_FOLDER);
-  return !existsSync(join(dataDir, "purser.db")) && readRunning(demo) ? demo : dataDir;
+  return !existsSync(join(dataDir, "purser.db")) && !readRunning(dataDir) && readRunning(demo) ? demo : dataDir;
 }
 
 function askOver(url: string, token: string): AdminAccess["ask"] {

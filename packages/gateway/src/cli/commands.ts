@@ -7,6 +7,7 @@ import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { store } from "./commands/store.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   budgets,
   explain,
   keys,
+  store,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

@@ -5,8 +5,9 @@ import type { PriceBook } from "@purser/core/prices";
 import { readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
+import { openRedisStore } from "../store.ts";
 
-/** Balances and ledger of a data folder, read without a server. */
+/** Balances and ledger, read without a server. */
 export interface Ledger {
   readonly budgets: Budgets;
   readonly store: Pick<Store, "entries">;
@@ -14,14 +15,20 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/** Opens the ledger of a configuration's data folder for reading. One that is not there yet is empty. */
+/** Opens the ledger of a configuration for reading. One that is not there yet is empty. */
 export async function openLedger(config: Config, now: () => number): Promise<Ledger> {
-  const store = existsSync(join(config.dataDir, "purser.db"))
-    ? readOnly(await readSqliteStore({ directory: config.dataDir }))
-    : createMemoryStore({ now });
+  const store = await openReading(config, now);
   const { budgets, allowances } = config;
   const prices = priceBookOf(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
+}
+
+async function openReading({ dataDir, store: { redis, namespace } }: Config, now: () => number): Promise<Store> {
+  if (redis) {
+    const store = await openRedisStore(redis, namespace, () => undefined);
+    return readOnly({ counters: (filter) => store.counters(filter), entries: (query) => store.entries(query), close: () => store.close() });
+  }
+  return existsSync(join(dataDir, "purser.db")) ? readOnly(await readSqliteStore({ directory: dataDir })) : createMemoryStore({ now });
 }
 
 /** A store of which only the reading half is there. */

@@ -9,6 +9,7 @@ export interface Config {
   readonly server: ServerConfig;
   /** The folder for the journal and the keys. */
   readonly dataDir: string;
+  readonly store: StoreConfig;
   readonly providers: readonly Provider[];
   /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
   readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
@@ -23,6 +24,14 @@ export interface Config {
   readonly onDisconnect: "abort" | "drain";
   /** What answers may reveal in headers. */
   readonly expose: { readonly cost: boolean; readonly left: boolean };
+}
+
+/** Where balances and ledger live. */
+export interface StoreConfig {
+  /** A Redis or Valkey that several gateways share: its address, or those of some nodes of a cluster. The data folder where it is left out. */
+  readonly redis?: readonly string[] | undefined;
+  /** Whose balances these are: gateways with the same namespace share them. */
+  readonly namespace: string;
 }
 
 export interface ServerConfig {

@@ -37,6 +37,7 @@ const MOST = {
   prices: 5_000,
   values: 10_000,
   headers: 50,
+  nodes: 100,
 };
 
 const TOKENS_MOST = 1_000_000_000;
@@ -50,6 +51,7 @@ export const DEFAULTS = {
   drainMs: 30_000,
   timeoutMs: 600_000,
   defaultMaxOutput: 4_096,
+  namespace: "purser",
 } as const;
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
@@ -78,6 +80,20 @@ const server = object(
   },
   { emptyAllowed: true },
 );
+
+const store = object({
+  redis: described(
+    "A Redis or Valkey that several gateways share: its URL, or those of some nodes of a cluster. rediss:// is encrypted. Without it, balances live in the data folder, for one gateway.",
+    list(parsed({ examples: ["redis://127.0.0.1:6379"] }, checkedRedisUrl), { most: MOST.nodes, least: 1, single: true }),
+  ),
+  namespace: described(
+    "Whose balances these are. Gateways with the same namespace on the same Redis share them.",
+    parsed({}, checkedNamespace),
+    {
+      default: DEFAULTS.namespace,
+    },
+  ),
+});
 
 const provider = object(
   {
@@ -233,6 +249,7 @@ export const CONFIGURATION = object(
     data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
       default: DEFAULTS.dataDir,
     }),
+    store: described("Where balances and the ledger live. A change needs a restart.", store),
     providers: described(
       `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
       map(located(provider), {
@@ -383,6 +400,22 @@ function checkedUrl(value: string): string {
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
   return url.origin + path;
+}
+
+/** Says nothing of the URL itself: it may have a password in it. */
+function checkedRedisUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "")
+    throw wrong("is not a URL of Redis. Write one like redis://127.0.0.1:6379, or rediss://user:password@host:6379 for TLS.");
+  if (!/^\/?\d*$/.test(url.pathname))
+    throw wrong("has a path that is not the number of a database. Write one like redis://host:6379/2, or leave it out.");
+  if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
+  return value;
+}
+
+function checkedNamespace(value: string): string {
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(value)) return value;
+  throw wrong(`"${value}" cannot be a namespace. Use letters, digits, dots and dashes, at most 64.`);
 }
 
 function wrong(message: string): PurserError {

@@ -64,6 +64,7 @@ export function examineConfig(input: ConfigInput): Reading {
     file,
     server: readServer(fields, settings),
     dataDir: readDataDir(fields, settings, file, cwd),
+    store: { redis: fields.store?.redis, namespace: fields.store?.namespace ?? DEFAULTS.namespace },
     providers,
     routes: readRoutes(fields, providers),
     budgets: configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers),

@@ -70,7 +70,7 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
     }
     const needsRestart = changedAtStart(config, next);
     const { host, port } = config.server;
-    config = { ...next, dataDir: config.dataDir, server: { ...next.server, host, port } };
+    config = { ...next, dataDir: config.dataDir, store: config.store, server: { ...next.server, host, port } };
     onChange({ config, needsRestart });
   }
 
@@ -91,6 +91,7 @@ function changedAtStart(before: Config, after: Config): readonly string[] {
     ...(before.server.host === after.server.host ? [] : ["server.host"]),
     ...(before.server.port === after.server.port ? [] : ["server.port"]),
     ...(before.dataDir === after.dataDir ? [] : ["data"]),
+    ...(JSON.stringify(before.store) === JSON.stringify(after.store) ? [] : ["store"]),
   ];
 }
 

@@ -35,6 +35,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     file: undefined,
     server,
     dataDir,
+    store: { namespace: "demo" },
     providers: [
       {
         name: "demo",

@@ -86,7 +86,7 @@ function planRun(
   const providers = config.file === undefined ? config.providers.map((provider) => elsewhere(provider, env)) : config.providers;
   const budget = defineBudget({ name: "run", limits });
   return {
-    config: { ...config, dataDir, providers, budgets: [budget], allowances: [] },
+    config: { ...config, dataDir, store: { namespace: config.store.namespace }, providers, budgets: [budget], allowances: [] },
     task,
     isPassedThrough: options["own-keys"] === true || providers.every(({ apiKey }) => apiKey === undefined),
   };

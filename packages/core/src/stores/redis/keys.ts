@@ -1,0 +1,36 @@
+/** The names of a store's keys. All carry one hash tag, so that a cluster keeps them in one slot and a script can change them together. */
+export interface Keys {
+  /** A hash: the last entry, its time, the epoch, and the last entry of each instance. */
+  readonly meta: string;
+  /** A stream: one message for each entry, whose id is the number of the entry. */
+  readonly ledger: string;
+  /** A hash: what each counter holds and has spent. */
+  readonly counters: string;
+  /** A sorted set: the reservations in flight by the end of their lease. */
+  readonly leases: string;
+  /** A sorted set: counters by the end of their window. */
+  readonly closing: string;
+  /** A sorted set: some numbers of entries by their time, to find where a time begins. */
+  readonly marks: string;
+  /** What the key of each reservation begins with: a hash of its state and the numbers of its entries. */
+  readonly reservation: string;
+  /** What the key of each command that must not be carried out twice begins with. */
+  readonly command: string;
+  /** A lock for what only one gateway may do at a time. */
+  readonly lock: string;
+}
+
+export function keysOf(namespace: string): Keys {
+  const key = (name: string) => `{${namespace}}:${name}`;
+  return {
+    meta: key("meta"),
+    ledger: key("ledger"),
+    counters: key("counters"),
+    leases: key("leases"),
+    closing: key("closing"),
+    marks: key("marks"),
+    reservation: key("reservation:"),
+    command: key("command:"),
+    lock: key("lock"),
+  };
+}

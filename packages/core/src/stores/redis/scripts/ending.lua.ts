@@ -1,0 +1,44 @@
+/**
+ * How a reservation ends, for the scripts that end one. An id that never was is marked, so that a reservation which comes late, over
+ * another connection, cannot hold what nobody would end.
+ */
+export const ENDING = `
+local RESERVATION = KEYS[7]
+local VOID_MS = 86400000
+
+local stored = redis.call('HMGET', RESERVATION, 'state', 'postings', 'detail', 'entries', 'attempt')
+local hold = { state = stored[1], postings = stored[2] and readPostings(stored[2]), detail = stored[3], entries = stored[4], attempt = stored[5] }
+
+local function finish(id)
+  redis.call('HSET', RESERVATION, 'state', 'ended', 'entries', joined(hold.entries, commit()))
+  redis.call('HDEL', RESERVATION, 'expiresAt', 'outputCap', 'postings', 'detail', 'estimate', 'opened', 'attempt')
+  redis.call('ZREM', LEASES, id)
+  if hold.state == 'expired' then redis.call('PERSIST', RESERVATION) end
+end
+
+-- The end of a call whose hold expired corrects what was charged then; after any other end it changes nothing.
+local function correct(id, amountOf, charge, isValid)
+  if hold.state == 'ended' then return answer('duplicate') end
+  if hold.state ~= 'expired' then
+    if not hold.state then
+      redis.call('HSET', RESERVATION, 'state', 'void')
+      if not hold.entries then redis.call('PEXPIRE', RESERVATION, VOID_MS) end
+    end
+    return answer('unknown')
+  end
+  if not isValid then return answer('invalid') end
+  load(keysOf(hold.postings))
+  local postings = {}
+  for i, posting in ipairs(hold.postings) do
+    postings[i] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0, spent = amountOf(posting.unit) - posting.spent }
+  end
+  for _, posting in ipairs(postings) do
+    local uncounted = uncountable(posting, posting.spent)
+    if uncounted then return uncounted end
+  end
+  local broken = add({ kind = 'corrected', reservation = id, postings = postings, detail = hold.detail, body = '{"charge":' .. charge .. '}' })
+  if broken then return broken end
+  finish(id)
+  return answer('corrected')
+end
+`;

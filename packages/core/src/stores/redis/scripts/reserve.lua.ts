@@ -1,0 +1,122 @@
+/**
+ * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer.
+ *
+ * KEYS   7 the reservation
+ * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
+ *        13 input tokens, 14 detail as JSON without what is filled in here, 15 how many asks, then `unit, base, perOutputToken, scale` of each,
+ *        then how many limits, then `key, unit, rest, amount, '1' where enforced, startsAt, resetsAt or '', budget as JSON` of each,
+ *        then the budgets, as JSON, of which it is known that they would refuse
+ * Returns `reserved`, output cap, expiry, detail, spent and held of each limit after the hold, and the indexes of limits that would refuse;
+ *         `open`, output cap, expiry, detail, spent and held of each limit, for an id that is held; `ended`; `moved`;
+ *         `refused`, the index of the first limit that refuses, spent and held of each limit; `uncountable`, the counter and what was added
+ */
+export const RESERVE = `
+local RESERVATION = KEYS[7]
+local regressed = refusal()
+if regressed then return regressed end
+
+local id, attempt, leaseMs = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local least, most = tonumber(ARGV[9]), tonumber(ARGV[10])
+local share = ARGV[11] ~= '' and tonumber(ARGV[11]) or nil
+local isPriced, inputTokens, detail = ARGV[12] == '1', ARGV[13], ARGV[14]
+local asks, at = {}, 16
+for _ = 1, tonumber(ARGV[15]) do
+  asks[ARGV[at]] = { base = tonumber(ARGV[at + 1]), perOutputToken = tonumber(ARGV[at + 2]), scale = tonumber(ARGV[at + 3]) }
+  at = at + 4
+end
+local limits = {}
+local count = tonumber(ARGV[at])
+at = at + 1
+for i = 1, count do
+  limits[i] = {
+    key = ARGV[at], unit = ARGV[at + 1], rest = ARGV[at + 2], amount = tonumber(ARGV[at + 3]), isEnforced = ARGV[at + 4] == '1',
+    startsAt = tonumber(ARGV[at + 5]), resetsAt = ARGV[at + 6] ~= '' and tonumber(ARGV[at + 6]) or nil, budget = ARGV[at + 7],
+  }
+  at = at + 8
+end
+
+load(keysOf(limits))
+local standings = {}
+for i, limit in ipairs(limits) do
+  standings[i] = { spent = counters[limit.key].spent, held = counters[limit.key].held }
+end
+local function withStandings(...)
+  local answered = answer(...)
+  for _, standing in ipairs(standings) do
+    answered[#answered + 1] = textOf(standing.spent)
+    answered[#answered + 1] = textOf(standing.held)
+  end
+  return answered
+end
+
+local known = redis.call('HMGET', RESERVATION, 'state', 'outputCap', 'expiresAt', 'detail', 'entries', 'attempt')
+if known[1] == 'open' then
+  -- Two attempts share the hold from now on, so neither may undo it when its own answer is lost.
+  if known[6] ~= attempt then redis.call('HSET', RESERVATION, 'attempt', '') end
+  return withStandings('open', known[2], known[3], known[4])
+end
+if known[1] then return answer('ended') end
+for _, limit in ipairs(limits) do
+  if now < limit.startsAt or (limit.resetsAt and now >= limit.resetsAt) then return answer('moved') end
+end
+
+local function amountOf(ask, tokens) return math.ceil((ask.base + ask.perOutputToken * tokens) / ask.scale) end
+local function roomOf(limit, standing) return limit.amount - standing.spent - standing.held end
+local function fits(limit, standing, asked)
+  local factor = (limit.unit == 'concurrent' or limit.unit == 'requests') and 1 or share or 1
+  return asked == 0 or asked * factor <= roomOf(limit, standing)
+end
+
+local outputCap = most
+for i, limit in ipairs(limits) do
+  local ask, room = asks[limit.unit], roomOf(limit, standings[i])
+  if limit.isEnforced and amountOf(ask, outputCap) > room then
+    local fitting = ask.perOutputToken > 0 and math.floor((room * ask.scale - ask.base) / ask.perOutputToken) or 0
+    outputCap = math.max(least, math.min(outputCap, fitting))
+  end
+end
+
+local postings, wouldRefuse = {}, {}
+for i, limit in ipairs(limits) do
+  local standing = standings[i]
+  local asked = amountOf(asks[limit.unit], outputCap)
+  if not fits(limit, standing, asked) then
+    if limit.isEnforced or share then return withStandings('refused', textOf(i - 1)) end
+    wouldRefuse[#wouldRefuse + 1] = i
+  end
+  local uncounted = uncountable(limit, asked)
+  if uncounted then return uncounted end
+  postings[i] = { key = limit.key, unit = limit.unit, rest = limit.rest, held = asked, spent = 0 }
+end
+for i, posting in ipairs(postings) do standings[i].held = standings[i].held + posting.held end
+
+local refusing = {}
+for i = at, #ARGV do refusing[#refusing + 1] = ARGV[i] end
+for _, i in ipairs(wouldRefuse) do
+  local isNew = true
+  for _, budget in ipairs(refusing) do isNew = isNew and budget ~= limits[i].budget end
+  if isNew then refusing[#refusing + 1] = limits[i].budget end
+end
+local outputTokens = textOf(amountOf(asks.output_tokens, outputCap))
+local cost = isPriced and ',"cost":' .. textOf(amountOf(asks.nanodollars, outputCap)) or ''
+detail = string.sub(detail, 1, -2) .. ',"outputTokens":' .. outputTokens .. cost
+if #refusing > 0 then detail = detail .. ',"wouldRefuse":[' .. table.concat(refusing, ',') .. ']' end
+detail = detail .. '}'
+
+local expiresAt = textOf(now + leaseMs)
+local text = writePostings(postings)
+local broken = add({
+  kind = 'reserved', reservation = id, postings = postings, text = text, detail = detail,
+  body = '{"expiresAt":' .. expiresAt .. ',"outputCap":' .. textOf(outputCap) .. '}',
+})
+if broken then return broken end
+local numbers = commit()
+redis.call('HSET', RESERVATION, 'state', 'open', 'expiresAt', expiresAt, 'outputCap', textOf(outputCap), 'postings', text, 'detail', detail,
+  'estimate', '{"usage":{"inputTokens":' .. inputTokens .. ',"outputTokens":' .. outputTokens .. '}' .. cost .. ',"certainty":"unconfirmed"}',
+  'opened', numbers, 'attempt', attempt, 'entries', joined(known[5], numbers))
+redis.call('ZADD', LEASES, expiresAt, id)
+
+local answered = withStandings('reserved', textOf(outputCap), expiresAt)
+for _, i in ipairs(wouldRefuse) do answered[#answered + 1] = textOf(i - 1) end
+return answered
+`;

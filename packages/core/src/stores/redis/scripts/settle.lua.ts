@@ -1,0 +1,39 @@
+import { ENDING } from "./ending.lua.ts";
+
+/**
+ * Replaces a hold by what was used; corrects the charge of a hold that expired.
+ *
+ * KEYS   7 the reservation
+ * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, then `unit, amount` of each
+ * Returns `settled`, `corrected`, `duplicate`, `unknown`, `invalid`, or `uncountable`, the counter and what was added
+ */
+export const SETTLE = `
+local regressed = refusal()
+if regressed then return regressed end
+${ENDING}
+local id, charge, isValid = ARGV[6], ARGV[7], ARGV[8] == '1'
+local amounts = {}
+for i = 9, #ARGV, 2 do amounts[ARGV[i]] = tonumber(ARGV[i + 1]) end
+if hold.state ~= 'open' then return correct(id, function(unit) return amounts[unit] end, charge, isValid) end
+if not isValid then return answer('invalid') end
+
+load(keysOf(hold.postings))
+local settled, overrun = {}, {}
+for i, posting in ipairs(hold.postings) do
+  local used = amounts[posting.unit]
+  settled[i] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0 - posting.held, spent = math.min(used, posting.held) }
+  if used > posting.held then
+    local uncounted = uncountable(posting, used - posting.held)
+    if uncounted then return uncounted end
+    overrun[#overrun + 1] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0, spent = used - posting.held }
+  end
+end
+local body = '{"charge":' .. charge .. '}'
+local broken = add({ kind = 'settled', reservation = id, postings = settled, detail = hold.detail, body = body })
+if not broken and #overrun > 0 then
+  broken = add({ kind = 'overrun', reservation = id, postings = overrun, detail = hold.detail, body = body })
+end
+if broken then return broken end
+finish(id)
+return answer('settled')
+`;
