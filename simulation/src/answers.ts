@@ -19,7 +19,12 @@ const WORD = " the";
 export function wholeAnswer({ model, visibleTokens, told }: Answer): string {
   const text = WORD.repeat(visibleTokens);
   if (model.provider === "anthropic") {
-    return JSON.stringify({ type: "message", content: [{ type: "text", text }], stop_reason: "end_turn", usage: told && anthropicUsage(told) });
+    return JSON.stringify({
+      type: "message",
+      content: [{ type: "text", text }],
+      stop_reason: "end_turn",
+      usage: told && anthropicUsage(told),
+    });
   }
   return JSON.stringify({ choices: [{ message: { content: text }, finish_reason: "stop" }], usage: told && openaiUsage(told) });
 }
@@ -39,7 +44,10 @@ function openaiStream({ visibleTokens, told, tellings }: Answer, pieces: number)
   const usage = told && `data: ${JSON.stringify({ choices: [], usage: openaiUsage(told) })}\n\n`;
   return [
     ...pieceSizes(visibleTokens, pieces).map((tokens) =>
-      event(`data: {"id":"1","object":"chat.completion.chunk","choices":[{"delta":{"content":"${WORD.repeat(tokens)}"},"finish_reason":null}]}\n\n`, tokens),
+      event(
+        `data: {"id":"1","object":"chat.completion.chunk","choices":[{"delta":{"content":"${WORD.repeat(tokens)}"},"finish_reason":null}]}\n\n`,
+        tokens,
+      ),
     ),
     event('data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'),
     ...(usage === undefined ? [] : Array.from({ length: tellings }, () => event(usage))),
@@ -56,7 +64,13 @@ function anthropicStream({ visibleTokens, told, tellings }: Answer, pieces: numb
       event(line({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: WORD.repeat(tokens) } }), tokens),
     ),
     ...Array.from({ length: usage ? tellings : 1 }, () =>
-      event(line({ type: "message_delta", delta: { stop_reason: "end_turn" }, ...(usage && { usage: { output_tokens: usage.output_tokens } }) })),
+      event(
+        line({
+          type: "message_delta",
+          delta: { stop_reason: "end_turn" },
+          ...(usage && { usage: { output_tokens: usage.output_tokens } }),
+        }),
+      ),
     ),
     event(line({ type: "message_stop" })),
   ];

@@ -39,7 +39,12 @@ async function makeBodies(): Promise<readonly PreparedBody[]> {
   const dice = new Dice(1);
   const bodies: PreparedBody[] = [];
   for (let i = 0; i < BODIES; i++) {
-    const model = dice.weighted([[8, 0], [6, 1], [8, 2], [1, 3]] as const);
+    const model = dice.weighted([
+      [8, 0],
+      [6, 1],
+      [8, 2],
+      [1, 3],
+    ] as const);
     bodies.push(await prepareBody(MODELS[model] as Model, dice));
   }
   return bodies;

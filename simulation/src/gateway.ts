@@ -50,6 +50,9 @@ export class SimulatedGateway {
     this.#judgedBy = options.configuration;
   }
 
+  /** The configuration that it has taken over. */
+  inForce: Configuration | undefined;
+
   get isReady(): boolean {
     return this.process.isAlive && this.#running !== undefined;
   }
@@ -64,11 +67,12 @@ export class SimulatedGateway {
     const { time, process, laws, configuration, expireEveryMs, onError } = this.#options;
     const store = notedStore(await this.#options.open(), {
       laws,
-      terms: () => ({ configuration: this.#judgedBy, at: this.now }),
+      judgedBy: () => this.#judgedBy,
       onFailure: (id) => this.failed.add(id),
     });
     const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
     await budgets.adopt();
+    this.inForce = configuration;
     const decisions = new Decisions({ budgets, store, prices: PRICES, now: () => this.now });
     this.#running = { budgets, decisions, gateway: this.#gateway(budgets, configuration) };
     time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
@@ -109,6 +113,7 @@ export class SimulatedGateway {
     if (!running) return;
     await running.budgets.configure(this.#terms(configuration));
     running.gateway = this.#gateway(running.budgets, configuration);
+    this.inForce = configuration;
   }
 
   /** `kill -9`: nothing that it waits for will ever come. */
@@ -148,6 +153,7 @@ export class SimulatedGateway {
     const config: Config = {
       file: undefined,
       server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0 },
+      store: { namespace: "simulated" },
       dataDir: DATA_DIR,
       providers: PROVIDERS,
       routes: [],

@@ -1,22 +1,32 @@
-import type { Balance, Call, CounterRef, Decision, Denial, Entry, Posting } from "../../packages/core/dist/index.js";
 import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/engine.js";
+import {
+  type Call,
+  type Charge,
+  type CounterRef,
+  type Decision,
+  type Entry,
+  type Posting,
+  type Unit,
+  windowSpan,
+} from "../../packages/core/dist/index.js";
 import { Books, chargedOf, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
-import { MODELS, type Model } from "./models.js";
-import { type Configuration, counterName, isFor, nameOf, type PlannedBudget, type PlannedLimit } from "./plan.js";
+import { checkDenial, isPlausible } from "./denial-law.js";
+import { type Configuration, counterName, isFor, limitName, limitOf, nameOf } from "./plan.js";
 import type { Served } from "./providers.js";
 import { hold } from "./violation.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
 type Command = Omit<ReserveCommand, "kind">;
+type PlacedLimit = Configuration["budgets"][number]["limits"][number];
 type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
 
 /** What a gateway knew when it asked the store to hold a call. */
 export interface Asked {
   readonly command: Command;
   readonly configuration: Configuration;
-  /** By the gateway's clock. */
-  readonly at: number;
+  /** When the store was asked, by its clock. */
+  at: number | undefined;
 }
 
 /** One call that was made, and what is known of it outside of the product. */
@@ -40,8 +50,8 @@ export interface Attempt {
 
 /** What is special in a simulation, for laws that hold only where it is not. */
 export interface LawsOptions {
-  /** By how much clocks can be wrong at most: what belongs to which window is not sure for so long around its ends. */
-  readonly skewMostMs: number;
+  /** Whether a changed configuration reaches some gateways later than others. */
+  readonly canLagBehind: boolean;
   /** Whether what is in flight belongs to a process that is known to be dead. */
   readonly isRecovering: () => boolean;
 }
@@ -78,6 +88,10 @@ export class Laws {
     return attempt;
   }
 
+  /** When limits last came into force, by the clock of the store, and since which entry each of them is. */
+  #changedAt = 0;
+  #inForce: ReadonlyMap<string, number> = new Map();
+
   /** An entry is in the ledger. Law 6: numbers have no gap, amounts are whole, and what is held is what open reservations hold. */
   entered(entry: Entry): void {
     this.checks++;
@@ -87,8 +101,17 @@ export class Laws {
     const kept = entry.kind === "reserved" ? undefined : books.reservations.get(entry.reservation);
     this.#followsItsHold(entry, kept);
     books.seq = entry.seq;
+    if (entry.kind === "adjusted" && entry.adopted) {
+      const { seq, adopted } = entry;
+      this.#changedAt = entry.at;
+      this.#inForce = new Map(adopted.limits.map((limit) => [identityOf(limit), this.#inForce.get(identityOf(limit)) ?? seq]));
+    }
     for (const posting of entry.postings) {
-      hold(6, Number.isSafeInteger(posting.held) && Number.isSafeInteger(posting.spent), () => `Entry ${entry.seq} posts ${textOf(posting)}.`);
+      hold(
+        6,
+        Number.isSafeInteger(posting.held) && Number.isSafeInteger(posting.spent),
+        () => `Entry ${entry.seq} posts ${textOf(posting)}.`,
+      );
       books.post(posting);
     }
     if (entry.kind === "reserved") books.reserve(entry);
@@ -117,13 +140,15 @@ export class Laws {
       const fits = !limit.isEnforced || held === 0 || spent + before + held <= limit.amount;
       hold(1, fits, () => `${counter.key}: ${spent} spent + ${before} held + ${held} more of ${limit.amount} for ${reservation}.`);
     }
-    const missing = applying(asked.configuration, detail.subject).find(({ name }) => postings.every(({ counter }) => nameOf(counter) !== name));
+    const missing = applying(asked.configuration, detail.subject).find(({ name }) =>
+      postings.every(({ counter }) => nameOf(counter) !== name),
+    );
     hold(2, missing === undefined, () => `${reservation} holds nothing on ${missing?.name}.`);
     hold(1, outputCap <= asked.command.output.most, () => `${reservation} may write ${outputCap} tokens, more than were asked for.`);
     this.#fillsToTheBrim(entry, asked);
     for (const { counter } of postings) {
-      const isRight = attempt.asked.some(({ at }) => isWindowAt(counter, at));
-      const at = new Date(asked.at).toISOString();
+      const isRight = attempt.asked.some(({ at = 0 }) => isWindowAt(counter, at));
+      const at = new Date(asked.at ?? 0).toISOString();
       hold(1, isRight, () => `${reservation} was reserved at ${at} on ${counter.key} until ${counter.resetsAt}: not its window.`);
     }
   }
@@ -151,11 +176,15 @@ export class Laws {
   #followsItsHold(entry: Entry, kept: Kept | undefined): void {
     const { kind, reservation: id, postings } = entry;
     if (kind === "reserved") return;
-    if (kind === "denied") return hold(2, postings.length === 0, () => `The refusal of ${id} posts ${postings.map(textOf).join(", ")}.`);
+    if (kind === "denied") {
+      hold(2, postings.length === 0, () => `The refusal of ${id} posts ${postings.map(textOf).join(", ")}.`);
+      return;
+    }
     if (kind === "adjusted") {
       const fresh = postings.every(({ counter, held }) => held === 0 || !kept?.held.has(counter.key));
       hold(6, fresh, () => `${id} is held a second time on a limit that it held before.`);
-      return hold(3, kept?.state === "open" || postings.every(({ held }) => held === 0), () => `${id} is held, and is not in flight.`);
+      hold(3, kept?.state === "open" || postings.every(({ held }) => held === 0), () => `${id} is held, and is not in flight.`);
+      return;
     }
     hold(4, kept !== undefined, () => `${id} is ${kind}, and was never reserved.`);
     const isAllowed =
@@ -181,7 +210,8 @@ export class Laws {
     const held = kept.held.get(counter.key)?.held ?? 0;
     if (entry.kind === "settled") return { held: 0 - held, spent: Math.min(held, chargedOf(entry.charge, counter.unit)) };
     if (entry.kind === "overrun") return { held: 0, spent: kept.overrun?.get(counter.key) ?? 0 };
-    if (entry.kind === "corrected") return { held: 0, spent: correctedTo(entry, counter) - (kept.charged.get(counter.key) ?? 0) };
+    if (entry.kind === "corrected")
+      return { held: 0, spent: correctedTo(entry.charge, counter.unit) - (kept.charged.get(counter.key) ?? 0) };
     // Law 5: a hold whose end is unknown is charged at its estimate.
     if (entry.kind === "expired") return { held: 0 - held, spent: counter.unit === "concurrent" ? 0 : held };
     return { held: 0 - held, spent: 0 };
@@ -242,7 +272,11 @@ export class Laws {
     hold(5, kept !== undefined, () => `${id} was said to be held, and is not in the ledger.`);
     const { outputCap } = kept.reserved;
     hold(4, outputCap === outputTokens, () => `${id} may write ${outputCap} tokens, and its caller was told ${outputTokens}.`);
-    hold(10, standings.every(({ spent, held }) => spent >= 0 && held >= 0), () => `${id} was told of balances below 0.`);
+    hold(
+      10,
+      standings.every(({ spent, held }) => spent >= 0 && held >= 0),
+      () => `${id} was told of balances below 0.`,
+    );
   }
 
   /** A store refuses a call, and its balances stand like this. */
@@ -269,7 +303,7 @@ export class Laws {
       const isOpen = configuration.planned.every((budget) => budget.isOpen || !budget.isEnforced || !isFor(budget, call.subject));
       hold(8, isOpen && attempt.sawFailure, () => `${call.id} goes on uncounted, and a budget of it is closed.`);
     } else if (decision.outcome === "denied") {
-      this.#mayBeDenied(call, decision.denial, attempt, configuration);
+      checkDenial(call, decision.denial, attempt, configuration);
     } else {
       const kept = this.books.reservations.get(call.id);
       const { balances, reservation } = decision;
@@ -277,53 +311,6 @@ export class Laws {
       hold(4, reservation.outputTokens === kept.reserved.outputCap, () => `${call.id} is allowed another cap than is held.`);
       hold(10, balances.every(isPlausible), () => `${call.id} is told of balances that do not add up.`);
     }
-  }
-
-  /** Law 10, and: a call is never refused that a single, sequential store would admit in the same state. */
-  #mayBeDenied(call: Call, denial: Denial, attempt: Attempt, configuration: Configuration): void {
-    const { id, subject } = call;
-    const { reason, balance, message, asked, retryAfterMs } = denial;
-    const isSoon = reason === "rate_limited" || reason === "budget_busy" || reason === "store_unavailable";
-    hold(10, message.length > 0 && (retryAfterMs !== undefined) === isSoon, () => `The refusal of ${id} (${reason}) does not say when to try again.`);
-    hold(10, (retryAfterMs ?? 0) >= 0 && (retryAfterMs ?? 0) <= 60_000, () => `The refusal of ${id} asks to wait ${retryAfterMs} ms.`);
-    const budgets = configuration.planned.filter((budget) => budget.isEnforced && isFor(budget, subject));
-    if (reason === "store_unavailable") {
-      const isClosed = budgets.some((budget) => !budget.isOpen);
-      return hold(10, attempt.sawFailure && isClosed, () => `${id} is refused for a store that did not fail it.`);
-    }
-    const model = MODELS.find(({ name }) => name === subject.model) as Model;
-    if (reason === "model_not_allowed") {
-      const isForbidden = budgets.some(({ models }) => models && !models.some((one) => model.name.startsWith(one.replace("*", ""))));
-      return hold(10, isForbidden, () => `${id} is refused for its model, which every budget allows.`);
-    }
-    if (reason === "model_unpriced") {
-      const isUnpriced = !model.card && budgets.some(({ limits }) => limits.some(({ unit }) => unit === "nanodollars"));
-      return hold(9, isUnpriced, () => `${id} is refused for want of a price.`);
-    }
-    if (!balance) {
-      hold(10, reason === "request_too_large", () => `${id} is refused (${reason}), and no limit is named.`);
-      return hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message}`);
-    }
-    const { refused } = attempt;
-    hold(10, refused !== undefined, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
-    const failing = refused.asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
-    const standing = refused.result.standings[failing];
-    const isTold = standing?.spent === balance.spent && standing.held === balance.held && isPlausible(balance);
-    hold(10, isTold && message.includes(balance.budget), () => `The refusal of ${id} says ${JSON.stringify(balance)}: ${message}`);
-    const least = leastAsks(call, attempt, model, budgets);
-    const room = refused.asked.command.limits.map(({ counter }, i) => {
-      const limit = limitOf(refused.asked.configuration, counter);
-      const { spent, held } = refused.result.standings[i] as Standing;
-      return { counter, isTight: limit?.isEnforced === true && least[counter.unit] > Math.max(0, limit.amount - spent - held) };
-    });
-    hold(1, room.some(({ isTight }) => isTight), () => `${id} is refused, and would fit: it asks ${JSON.stringify(least)}.`);
-    hold(10, room[failing]?.isTight === true, () => `${id} is refused by ${balance.budget} (asked ${asked}), where it would fit.`);
-    // What passes by itself, and what does not.
-    const { limit, spent, held, unit } = balance;
-    const used = unit === "requests" ? spent + held : spent;
-    const passes = limit >= least[unit] && used + least[unit] <= limit;
-    if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
-    else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
   }
 
   /** The first byte of a call goes out. Laws 5 and 8: nothing is sent that is not held, nor with another cap than is held. */
@@ -335,7 +322,11 @@ export class Laws {
     const kept = this.books.reservations.get(id);
     hold(5, kept !== undefined, () => `${id} is sent, and not in the ledger.`);
     const isLimited = kept.reserved.postings.length > 0;
-    hold(1, !isLimited || cap === kept.reserved.outputCap, () => `${id} is sent with a cap of ${cap}, and ${kept.reserved.outputCap} is held.`);
+    hold(
+      1,
+      !isLimited || cap === kept.reserved.outputCap,
+      () => `${id} is sent with a cap of ${cap}, and ${kept.reserved.outputCap} is held.`,
+    );
   }
 
   served(served: Served): void {
@@ -354,10 +345,38 @@ export class Laws {
     }
   }
 
+  /**
+   * Law 6: a changed configuration loses no usage. Whatever was in force when a call was made, the limits in force now have counted it, if
+   * it was made in a window that they have seen. Only of calls that a gateway admitted before the change reached it this is not said.
+   */
+  carriedOver({ planned, budgets }: Configuration): void {
+    for (const [i, budget] of planned.entries()) {
+      for (const [j, limit] of budget.limits.entries()) {
+        const { window } = (budgets[i] as Configuration["budgets"][number]).limits[j] as PlacedLimit;
+        const since = this.#inForce.get(identityOf({ budget: budget.name, limit: limitName(budget, limit), per: budget.per })) ?? 0;
+        const sums = new Map<string, number>();
+        for (const { reserved, charge, state } of this.books.reservations.values()) {
+          if (!isFor(budget, reserved.detail.subject) || !charge || state === "released") continue;
+          const { startsAt, resetsAt = Infinity } = windowSpan(window, reserved.at);
+          if (resetsAt <= this.#changedAt) continue;
+          const key = `${counterName(budget, limit, reserved.detail.subject)}|${startsAt}`;
+          if (this.#options.canLagBehind && reserved.seq > since && reserved.postings.every(({ counter }) => counter.key !== key)) continue;
+          sums.set(key, (sums.get(key) ?? 0) + correctedTo(charge, limit.unit));
+        }
+        this.checks += sums.size;
+        for (const [key, sum] of sums) {
+          const { spent } = this.books.standing(key);
+          hold(6, spent === sum, () => `${key} has ${spent} spent, and the calls made in its window come to ${sum}.`);
+        }
+      }
+    }
+  }
+
   #isCharged({ id, wasSent, served, isUncounted, wasOrphaned }: Attempt): void {
     const kept = this.books.reservations.get(id);
     if (!kept) {
-      return hold(5, !wasSent || isUncounted, () => `${id} was sent, and is not in the ledger.`);
+      hold(5, !wasSent || isUncounted, () => `${id} was sent, and is not in the ledger.`);
+      return;
     }
     hold(7, kept.overrun === undefined, () => `${id} exceeded its hold, and no entry says so.`);
     if (isUncounted) return;
@@ -366,7 +385,8 @@ export class Laws {
     // Law 5: what was never sent is returned, where somebody lived to say so.
     if (!wasSent && !wasOrphaned) {
       const isReturned = kept.state === "released" || (kept.state === "corrected" && cost === 0 && charge?.usage.outputTokens === 0);
-      return hold(5, isReturned, () => `${id} was never sent, and is ${kept.state}, charged ${cost}.`);
+      hold(5, isReturned, () => `${id} was never sent, and is ${kept.state}, charged ${cost}.`);
+      return;
     }
     const isOverrun = kept.hasOverrun && charge?.certainty === "confirmed";
     hold(7, !isOverrun || served?.exceeds === true, () => `${id} exceeded its hold, and its provider did not.`);
@@ -381,13 +401,6 @@ export class Laws {
 
 /** Windows that closed so long ago, by a clock that may be wrong, need not be remembered. */
 const KEPT_FOR_MS = 40 * 3_600_000;
-
-/** A limit in force, as it was planned. */
-function limitOf({ planned }: Configuration, counter: CounterRef): (PlannedLimit & { readonly isEnforced: boolean }) | undefined {
-  const budget = planned.find(({ name }) => name === counter.budget);
-  const limit = budget?.limits.find(({ unit, window }) => unit === counter.unit && window === counter.window.split("@")[0]);
-  return budget && limit && { ...limit, isEnforced: budget.isEnforced };
-}
 
 /** All limits that apply to a call, by the names of their counters. */
 function applying({ planned }: Configuration, subject: Call["subject"]): readonly { readonly name: string }[] {
@@ -407,57 +420,20 @@ function isHeldAs({ command }: Asked, { postings, outputCap }: Reserved): boolea
   );
 }
 
+/** A limit, as an adoption names it. */
+function identityOf({ budget, limit, per }: { readonly budget: string; readonly limit: string; readonly per: readonly string[] }): string {
+  return JSON.stringify([budget, limit, per]);
+}
+
 function amountOf({ base, perOutputToken, scale }: Ask, tokens: number): number {
   return Math.ceil((base + perOutputToken * tokens) / scale);
 }
 
 /** A release is recorded as a correction to nothing at all, though every settlement is a request. */
-function correctedTo(entry: Extract<Entry, { readonly kind: "settled" | "overrun" | "expired" | "corrected" }>, { unit }: CounterRef): number {
-  const { inputTokens, outputTokens } = entry.charge.usage;
-  const isReturned = inputTokens === 0 && outputTokens === 0 && !entry.charge.cost;
-  return isReturned ? 0 : chargedOf(entry.charge, unit);
-}
-
-/** The least that a call asks, by unit: its counted input, and the shortest answer that makes sense. */
-function leastAsks({ output, toolCalls = {}, input }: Call, attempt: Attempt, model: Model, budgets: readonly PlannedBudget[]) {
-  const { copies = 1, most: wanted, least: needed = 1 } = output;
-  const inputTokens = Math.min(attempt.countedTokens, input.most);
-  const cap = Math.floor(Math.min(wanted * copies, ...budgets.map(({ maxOutput = Infinity }) => maxOutput)) / copies);
-  const useful = Math.min(cap, Math.max(0, ...budgets.map(({ minOutput }) => minOutput)));
-  const outputTokens = Math.min(wanted, Math.max(needed, useful)) * copies;
-  return {
-    nanodollars: mostCost(model, inputTokens, outputTokens, toolCalls),
-    tokens: inputTokens + outputTokens,
-    input_tokens: inputTokens,
-    output_tokens: outputTokens,
-    requests: 1,
-    concurrent: 1,
-  };
-}
-
-/** The most that so many tokens can cost: each at the dearest rate of any tier that they can reach. */
-function mostCost({ card }: Model, inputTokens: number, outputTokens: number, toolCalls: Readonly<Record<string, number>>): number {
-  if (!card) return 0;
-  const reached = card.tiers.filter(({ aboveInputTokens }) => aboveInputTokens === 0 || inputTokens > aboveInputTokens);
-  const input = Math.max(...reached.flatMap(({ rates }) => [rates.input, rates.cacheRead ?? 0, rates.cacheWrite ?? 0]));
-  const output = Math.max(...reached.map(({ rates }) => rates.output));
-  const fees = Object.entries(toolCalls).reduce((sum, [tool, uses]) => sum + uses * (card.toolFees?.[tool] ?? 0), card.requestFee ?? 0);
-  return Math.ceil((inputTokens * input + outputTokens * output) / 1000) + fees;
-}
-
-function isTooLarge({ output, input }: Call, { countedTokens }: Attempt, budgets: readonly PlannedBudget[]): boolean {
-  const { copies = 1, most, least = 1 } = output;
-  const inputTokens = Math.min(countedTokens, input.most);
-  return budgets.some(({ maxInput = Infinity, maxOutput = Infinity }) => inputTokens > maxInput || maxOutput < Math.min(most, least) * copies);
-}
-
-function isOf(balance: Balance, { budget, subject, unit, window }: CounterRef): boolean {
-  const isSame = balance.budget === budget && balance.subject === subject && balance.unit === unit;
-  return isSame && balance.window === window.split("@")[0];
-}
-
-function isPlausible({ limit, spent, held, left }: Balance): boolean {
-  return spent >= 0 && held >= 0 && left === Math.max(0, limit - spent - held);
+function correctedTo(charge: Charge, unit: Unit): number {
+  const { inputTokens, outputTokens } = charge.usage;
+  const isReturned = inputTokens === 0 && outputTokens === 0 && !charge.cost;
+  return isReturned ? 0 : chargedOf(charge, unit);
 }
 
 function textOf({ counter, held, spent }: Posting): string {

@@ -16,7 +16,13 @@ export interface Model {
 }
 
 function openai(name: string, card: Omit<RateCard, "provider" | "model" | "source"> | undefined, thinks = false): Model {
-  return { name, provider: "openai", dialect: openaiChat, card: card && { provider: "openai", model: name, source: "test", ...card }, thinks };
+  return {
+    name,
+    provider: "openai",
+    dialect: openaiChat,
+    card: card && { provider: "openai", model: name, source: "test", ...card },
+    thinks,
+  };
 }
 
 export const MODELS: readonly Model[] = [

@@ -57,7 +57,10 @@ export class Neighbour {
       leaseMs,
     };
     let questions = 0;
-    const answer = await this.#ask((decisions) => decisions.reserve({ id, call, fingerprint: id }), () => questions++);
+    const answer = await this.#ask(
+      (decisions) => decisions.reserve({ id, call, fingerprint: id }),
+      () => questions++,
+    );
     if (answer?.status !== 200) {
       // Whoever asked more than once does not know what is held, and those who know nothing say nothing.
       if (questions > 1) attempt.wasOrphaned = true;
@@ -119,7 +122,9 @@ export class Neighbour {
       const arrive = () => {
         gateway.ask(question).then(answer, (error: unknown) => {
           if (!(error instanceof PurserError)) throw error;
-          answer(error.code === "store_unavailable" || error.code === "shutting_down" ? undefined : { status: 400, body: { code: error.code } });
+          answer(
+            error.code === "store_unavailable" || error.code === "shutting_down" ? undefined : { status: 400, body: { code: error.code } },
+          );
         });
       };
       network.send(process, gateway.process, arrive, isOnce);

@@ -151,6 +151,13 @@ function limitText({ unit, amount, window }: PlannedLimit): string {
   return `$${digits.slice(0, -9)}.${digits.slice(-9)}${period}`;
 }
 
+/** A limit in force, as it was planned. */
+export function limitOf({ planned }: Configuration, counter: CounterRef): (PlannedLimit & { readonly isEnforced: boolean }) | undefined {
+  const budget = planned.find(({ name }) => name === counter.budget);
+  const limit = budget?.limits.find(({ unit, window }) => unit === counter.unit && window === counter.window.split("@")[0]);
+  return budget && limit && { ...limit, isEnforced: budget.isEnforced };
+}
+
 /** Whether a budget is for a call: its attributes match, and it is part of what the budget has a balance for. */
 export function isFor({ selects, per }: PlannedBudget, subject: Subject): boolean {
   const has = subject as PlannedSubject;
@@ -159,11 +166,16 @@ export function isFor({ selects, per }: PlannedBudget, subject: Subject): boolea
 }
 
 /** What the counter of a limit is called for a call, but for when its window began. */
-export function counterName(budget: PlannedBudget, { unit, window }: PlannedLimit, subject: Subject): string {
+export function counterName(budget: PlannedBudget, limit: PlannedLimit, subject: Subject): string {
   const has = subject as PlannedSubject;
   const label = budget.per.map((path) => `${path}=${has[path] === undefined ? "(none)" : encoded(has[path])}`).join(",");
-  const zone = window === "minute" || window === "lifetime" ? "" : `@${budget.timezone}`;
-  return `${budget.name}|${unit}/${window}${zone}|${label}`;
+  return `${budget.name}|${limitName(budget, limit)}|${label}`;
+}
+
+/** What a limit is called in its budget. */
+export function limitName({ timezone }: PlannedBudget, { unit, window }: PlannedLimit): string {
+  const zone = window === "minute" || window === "lifetime" ? "" : `@${timezone}`;
+  return `${unit}/${window}${zone}`;
 }
 
 /** The same of a counter that the product made. */

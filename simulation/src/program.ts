@@ -69,13 +69,17 @@ export class Program {
   async #end(budgets: Budgets, reservation: Reservation, isSent: boolean): Promise<void> {
     const { dice, laws } = this.#options;
     const usage = laws.attempt(reservation.id, 0).served?.usage;
-    if (!isSent || !usage) await budgets.release(reservation, "never sent");
-    else if (dice.chance(0.1)) await budgets.extend(reservation);
-    else if (dice.chance(0.1)) {
+    if (!isSent || !usage) {
+      await budgets.release(reservation, "never sent");
+      return;
+    }
+    const { outputTokens: _, ...half } = usage;
+    await dice.weighted<() => Promise<unknown>>([
+      [8, () => budgets.settle(reservation, usage)],
       // Half of the truth: the rest is charged as it was held.
-      const { outputTokens: _, ...known } = usage;
-      await budgets.settle(reservation, known);
-    } else await budgets.settle(reservation, usage);
+      [1, () => budgets.settle(reservation, half)],
+      [1, () => budgets.extend(reservation)],
+    ])();
   }
 
   #wait(process: Process, ms: number): Promise<void> {

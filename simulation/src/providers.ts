@@ -119,8 +119,13 @@ export class Providers {
     const served: Served = { id, model: body.model, cap, usage: undefined, billed: 0, lies: false, exceeds: false };
     this.#options.onServed(served, behaviour);
     const workMs = this.#options.canBeSlow && dice.chance(0.02) ? dice.between(60_000, 2 * SILENCE_MOST_MS) : dice.magnitude(20, 8_000);
-    if (behaviour === "drops the call before the work") return connection.later(workMs, () => connection.fail("reset"));
-    if (behaviour === "refuses") return connection.later(workMs, () => connection.answer(dice.pick(REFUSALS), "application/json", ["{}"]));
+    if (behaviour === "drops the call before the work" || behaviour === "refuses") {
+      connection.later(workMs, () => {
+        if (behaviour === "refuses") connection.answer(dice.pick(REFUSALS), "application/json", ["{}"]);
+        else connection.fail("reset");
+      });
+      return;
+    }
     const isHeard = workMs < SILENCE_MOST_MS && behaviour !== "is silent";
     if (!isHeard) connection.later(SILENCE_MOST_MS, () => connection.fail("silent for too long", true));
     time.after(this.process, workMs, () => {
@@ -150,20 +155,28 @@ export class Providers {
   }
 
   #answer(served: Served, { call }: PreparedBody, behaviour: Behaviour, connection: Connection): void {
-    const { dice, time } = this.#options;
-    if (behaviour === "drops the call after the work") return connection.fail("reset");
-    if (behaviour === "loses patience") return connection.answer(dice.pick(PATIENCE_LOST), "text/html", ["too late"]);
-    if (behaviour === "answers what nobody can read") return connection.answer(200, "application/json", ["{not json"]);
-    if (behaviour === "compresses") return connection.answer(200, "application/json", ["…"], ["content-encoding", "gzip"]);
-    const answer = this.#answerOf(served, behaviour);
-    if (!call.stream) {
-      const text = wholeAnswer(answer);
-      const breaksAt = dice.between(0, text.length - 1);
-      if (behaviour !== "breaks off") return connection.answer(200, "application/json", [text]);
-      connection.begin(200, "application/json", ["content-length", String(Buffer.byteLength(text))]);
-      connection.write(Buffer.from(text.slice(0, breaksAt)));
-      return connection.fail("reset in the middle");
+    const { dice } = this.#options;
+    if (behaviour === "drops the call after the work") connection.fail("reset");
+    else if (behaviour === "loses patience") connection.answer(dice.pick(PATIENCE_LOST), "text/html", ["too late"]);
+    else if (behaviour === "answers what nobody can read") connection.answer(200, "application/json", ["{not json"]);
+    else if (behaviour === "compresses") connection.answer(200, "application/json", ["…"], ["content-encoding", "gzip"]);
+    else if (call.stream) this.#stream(this.#answerOf(served, behaviour), behaviour, connection);
+    else this.#whole(this.#answerOf(served, behaviour), behaviour, connection);
+  }
+
+  #whole(answer: Answer, behaviour: Behaviour, connection: Connection): void {
+    const text = wholeAnswer(answer);
+    if (behaviour !== "breaks off") {
+      connection.answer(200, "application/json", [text]);
+      return;
     }
+    connection.begin(200, "application/json", ["content-length", String(Buffer.byteLength(text))]);
+    connection.write(Buffer.from(text.slice(0, this.#options.dice.between(0, text.length - 1))));
+    connection.fail("reset in the middle");
+  }
+
+  #stream(answer: Answer, behaviour: Behaviour, connection: Connection): void {
+    const { dice, time } = this.#options;
     const events = streamedAnswer(answer, dice.between(1, 4));
     const end = behaviour === "breaks off" ? dice.between(0, events.length - 1) : events.length;
     connection.begin(200, "text/event-stream", []);

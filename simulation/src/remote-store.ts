@@ -7,25 +7,41 @@ export interface RemoteServer extends Store {
   reserve(command: Parameters<Store["reserve"]>[0], attempt?: number): ReturnType<Store["reserve"]>;
   /** Returns what this attempt holds, or comes to hold later; nothing that another attempt was told of. */
   undo(id: string, attempt: number): Promise<unknown>;
+  time(): Promise<number>;
+  /** Gives the lock to a holder for a while, or prolongs it. Returns whether it is the holder's. */
+  lock(holder: number, ms: number): Promise<boolean>;
+  unlock(holder: number): Promise<void>;
 }
 
-/** Makes a store one that keeps apart the attempts to hold the same call. */
-export function remoteServer(store: Store): RemoteServer {
+/** Makes a store one that others share: it goes by its own clock, and keeps apart the attempts to hold the same call. */
+export function remoteServer(store: Store, now: () => number): RemoteServer {
   const undone = new Set<number>();
   /** Who holds a call; nobody alone, once a second attempt was told of it. */
   const holders = new Map<string, number | "shared">();
+  let lock: { readonly holder: number; readonly until: number } | undefined;
   return {
     ...store,
     reserve: async (command, attempt = 0) => {
       if (undone.has(attempt)) return { outcome: "ended" };
-      const result = await store.reserve(command);
       const holder = holders.get(command.id);
+      const isMoved = command.limits.some(({ counter }) => now() < counter.startsAt || now() >= (counter.resetsAt ?? Infinity));
+      if (holder === undefined && isMoved) return { outcome: "moved", now: now() };
+      const result = await store.reserve(command);
       if (result.outcome === "reserved") holders.set(command.id, holder === undefined || holder === attempt ? attempt : "shared");
       return result;
     },
     undo: async (id, attempt) => {
       undone.add(attempt);
       return holders.get(id) === attempt ? store.release({ id, why: "the reservation was not acknowledged" }) : undefined;
+    },
+    time: async () => now(),
+    lock: async (holder, ms) => {
+      if (lock && lock.holder !== holder && now() < lock.until) return false;
+      lock = { holder, until: now() + ms };
+      return true;
+    },
+    unlock: async (holder) => {
+      if (lock?.holder === holder) lock = undefined;
     },
   };
 }
@@ -39,11 +55,13 @@ export interface RemoteStoreOptions {
   /** How long an answer is waited for, and how often it is asked for. */
   readonly timeoutMs: number;
   readonly tries: number;
-  /** A number that no attempt had before. */
-  nextAttempt(): number;
+  /** A number that nothing had before: no attempt, and nobody who is alone. */
+  nextNumber(): number;
 }
 
 const OWED_AGAIN_MS = 3_000;
+const LOCK_MS = 30_000;
+const LOCK_TRY_MS = 100;
 
 /**
  * A store on another machine, as a client of it behaves: a verb that gets no answer is given up as `store_unavailable`. What was used, or
@@ -57,7 +75,7 @@ export class RemoteStore implements Store {
   }
 
   async reserve(command: Parameters<Store["reserve"]>[0]): ReturnType<Store["reserve"]> {
-    const attempt = this.#options.nextAttempt();
+    const attempt = this.#options.nextNumber();
     try {
       return await this.#ask((server) => server.reserve(command, attempt), { isOnce: true });
     } catch (error) {
@@ -75,7 +93,34 @@ export class RemoteStore implements Store {
   counters: Store["counters"] = (filter) => this.#ask((server) => server.counters(filter));
   entries: Store["entries"] = (query) => this.#ask((server) => server.entries(query));
 
+  time = () => this.#ask((server) => server.time());
+
+  /** Runs work that no other gateway does at the same time, unless this one stands still for longer than its lock lasts. */
+  async alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const holder = this.#options.nextNumber();
+    while (!(await this.#ask((server) => server.lock(holder, LOCK_MS)))) await this.#wait(LOCK_TRY_MS);
+    let isOver = false;
+    const renew = () => {
+      if (!isOver) this.#ask((server) => server.lock(holder, LOCK_MS)).then(renewLater, renewLater);
+    };
+    const renewLater = () => void this.#options.time.after(this.#options.process, LOCK_MS / 3, renew);
+    renewLater();
+    try {
+      return await work();
+    } finally {
+      isOver = true;
+      await this.#ask((server) => server.unlock(holder));
+    }
+  }
+
   async close(): Promise<void> {}
+
+  #wait(ms: number): Promise<void> {
+    const { time, process } = this.#options;
+    return new Promise((resolve) => {
+      time.after(process, ms, resolve);
+    });
+  }
 
   async #written<Result>(verb: (server: RemoteServer) => Promise<Result>): Promise<Result> {
     try {

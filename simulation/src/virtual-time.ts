@@ -32,6 +32,8 @@ export class VirtualTime {
   current: Process;
   /** Told of a process before each of its events: it may die just then. */
   beforeEach: (process: Process) => void = () => undefined;
+  /** How many events there were. */
+  events = 0;
   readonly #queue: Due[] = [];
   #order = 0;
 
@@ -66,6 +68,7 @@ export class VirtualTime {
     if (!due) return false;
     this.now = Math.max(this.now, due.at);
     this.current = due.process;
+    this.events++;
     this.beforeEach(due.process);
     if (due.process.isAlive) due.run();
     await settled();
@@ -134,7 +137,8 @@ export function installVirtualTime(time: VirtualTime): () => void {
   const { setTimeout, clearTimeout, setImmediate } = globalThis;
   const dateNow = Date.now;
   const performanceNow = performance.now;
-  const plan = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => new Timer(time.after(time.current, ms, () => run(...args)));
+  const plan = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
+    new Timer(time.after(time.current, ms, () => run(...args)));
   Object.assign(globalThis, {
     setTimeout: plan,
     setImmediate: (run: (...args: unknown[]) => void, ...args: unknown[]) => plan(run, 0, ...args),

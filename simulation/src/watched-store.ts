@@ -39,13 +39,14 @@ export function watchStore(store: Store, { laws, now, readsLedger, check }: Watc
   return {
     ...verbsOf(store),
     reserve: async (command) => {
+      const asked = laws.attempts.get(command.id)?.asked;
+      const own = asked?.findLast((one) => one.command === command) ?? asked?.at(-1);
+      if (own) own.at = now();
       const result = await watched(store.reserve(command));
       if (result.outcome === "reserved") check(() => laws.reserved(command, result));
       if (result.outcome !== "refused") return result;
       const counters = await store.counters({ keys: command.limits.map(({ counter }) => counter.key) });
       const standings = new Map(counters.map((counter) => [counter.ref.key, counter]));
-      const asked = laws.attempts.get(command.id)?.asked;
-      const own = asked?.findLast((one) => one.command === command) ?? asked?.at(-1);
       if (own) check(() => laws.refused(own, result, standings));
       return result;
     },
@@ -74,28 +75,30 @@ export function verbsOf(store: Store): Store {
     counters: (filter) => store.counters(filter),
     entries: (query) => store.entries(query),
     close: () => store.close(),
+    ...(store.time && { time: () => store.time?.() as Promise<number> }),
+    ...(store.alone && { alone: (work) => store.alone?.(work) as ReturnType<typeof work> }),
   };
 }
 
 export interface NoteOptions {
   readonly laws: Laws;
-  /** What the gateway goes by at the moment. */
-  terms(): { readonly configuration: Configuration; readonly at: number };
+  /** The configuration that the gateway goes by at the moment. */
+  judgedBy(): Configuration;
   /** Told of the call that the store failed. */
   onFailure(id: string): void;
 }
 
 /** What a gateway asks of its store is noted before it is asked, with the configuration that the gateway went by. */
-export function notedStore(store: Store, { laws, terms, onFailure }: NoteOptions): Store {
-  const known = new WeakMap<object, ReturnType<NoteOptions["terms"]>>();
+export function notedStore(store: Store, { laws, judgedBy, onFailure }: NoteOptions): Store {
+  const known = new WeakMap<object, Configuration>();
   return {
     ...verbsOf(store),
     reserve: async (command) => {
       // A call keeps its limits while it is decided, whatever is configured meanwhile.
-      const own = known.get(command.limits) ?? terms();
-      known.set(command.limits, own);
+      const configuration = known.get(command.limits) ?? judgedBy();
+      known.set(command.limits, configuration);
       const attempt = laws.attempts.get(command.id);
-      attempt?.asked.push({ command, ...own });
+      attempt?.asked.push({ command, configuration, at: undefined });
       try {
         return await store.reserve(command);
       } catch (error) {

@@ -11,7 +11,8 @@ import { Laws } from "./laws.js";
 import { MODELS, type Model } from "./models.js";
 import { Neighbour } from "./neighbour.js";
 import { Network } from "./network.js";
-import { changedPlan, type Configuration, configurationOf, TASKS, TEAMS, USERS } from "./plan.js";
+import { type Configuration, changedPlan, configurationOf, TASKS, TEAMS, USERS } from "./plan.js";
+import type { Breakable } from "./planted-faults.js";
 import { Program } from "./program.js";
 import { Providers } from "./providers.js";
 import { type RemoteServer, RemoteStore, remoteServer } from "./remote-store.js";
@@ -30,8 +31,10 @@ export interface WorldOptions {
   readonly seed: number;
   readonly minutes: number;
   readonly bodies: readonly PreparedBody[];
-  /** Puts things of another kind in the place of those that are drawn. */
-  readonly change?: (scenario: Scenario) => Scenario;
+  /** What is not to be drawn. */
+  readonly scenario?: Partial<Scenario>;
+  /** Parts of the product that are broken, to show that the laws find it. */
+  readonly broken?: Partial<Breakable>;
 }
 
 /** What became of a simulation. */
@@ -41,12 +44,21 @@ export interface Outcome {
   readonly events: number;
   readonly checks: number;
   readonly hash: string;
-  readonly failure: { readonly error: unknown; readonly history: readonly string[] } | undefined;
+  readonly failure: Failure | undefined;
+}
+
+/** What went wrong, and what happened before. */
+export interface Failure {
+  readonly error: unknown;
+  /** After how many events. */
+  readonly event: number;
+  readonly history: readonly string[];
 }
 
 /** Everything that one seed decides: its processes, what they do to each other, and the laws that hold all the same. */
 export class World {
   readonly #seed: number;
+  readonly #broken: Partial<Breakable>;
   readonly #dice: Dice;
   readonly #scenario: Scenario;
   readonly #bodies: readonly PreparedBody[];
@@ -67,23 +79,24 @@ export class World {
   #configuration: Configuration;
   #recovering = 0;
   #requests = 0;
-  #attempts = 0;
+  #numbers = 0;
   #isOver = false;
   #failure: unknown;
 
-  constructor({ seed, minutes, bodies, change = (scenario) => scenario }: WorldOptions) {
+  constructor({ seed, minutes, bodies, scenario: given = {}, broken = {} }: WorldOptions) {
     this.#seed = seed;
+    this.#broken = broken;
     this.#bodies = bodies;
     const dice = new Dice(seed);
     this.#dice = dice;
-    const scenario = change(drawScenario(dice, minutes));
+    const scenario = { ...drawScenario(dice, minutes), ...given };
     this.#scenario = scenario;
     const time = new VirtualTime(scenario.startsAt, this.#outside);
     this.#time = time;
     time.beforeEach = (process) => this.#mayCrash(process);
     this.#network = new Network(time, dice, scenario.network);
     this.#configuration = configurationOf(1, scenario.plan);
-    this.#laws = new Laws({ skewMostMs: scenario.skewMostMs, isRecovering: () => this.#recovering > 0 });
+    this.#laws = new Laws({ canLagBehind: scenario.gateways > 1, isRecovering: () => this.#recovering > 0 });
     const check = (law: () => void) => this.#check(law);
     this.#providers = new Providers(new Process("providers"), {
       time,
@@ -112,7 +125,8 @@ export class World {
     this.#program = new Program({ time, dice, laws: this.#laws, check, onError: (error) => this.#note(this.#time.current, error) });
     if (scenario.store === "remote") {
       const now = () => time.now + this.#storeProcess.skewMs;
-      this.#server = remoteServer(this.#watched(createMemoryStore({ now }), now));
+      const store = createMemoryStore({ now });
+      this.#server = remoteServer(this.#watched(broken.server?.(store) ?? store, now), now);
     } else {
       this.#disk = new Disk({
         time,
@@ -145,10 +159,11 @@ export class World {
     return {
       seed: this.#seed,
       requests: this.#requests,
-      events: this.#history.events,
+      events: this.#time.events,
       checks: this.#laws.checks,
       hash: this.#history.hash,
-      failure: this.#failure === undefined ? undefined : { error: this.#failure, history: [...this.#history.lines(), ...this.#about(this.#failure)] },
+      failure:
+        this.#failure === undefined ? undefined : { error: this.#failure, event: this.#time.events, history: this.#told(this.#failure) },
     };
   }
 
@@ -184,6 +199,8 @@ export class World {
       if (mismatches.length > 0) throw new Violation(6, `The audit finds ${JSON.stringify(mismatches)}.`);
     }
     this.#laws.quiet();
+    // A clock that is put back leads into windows that were over.
+    if (this.#scenario.skewRate === 0) this.#laws.carriedOver(this.#configuration);
   }
 
   /** Time passes until a promise is kept. */
@@ -205,15 +222,19 @@ export class World {
   #start(process: Process): void {
     const { time, laws } = { time: this.#time, laws: this.#laws };
     const { expireEveryMs, drains } = this.#scenario;
+    const upstream = this.#providers.connectionsOf(process);
     const gateway = new SimulatedGateway({
       time,
       process,
       laws,
-      upstream: this.#providers.connectionsOf(process),
+      upstream: this.#broken.upstream?.(upstream) ?? upstream,
       configuration: this.#configuration,
       expireEveryMs,
       onDisconnect: drains ? "drain" : "abort",
-      open: () => this.#open(process),
+      open: async () => {
+        const store = await this.#open(process);
+        return this.#broken.client?.(store) ?? store;
+      },
       check: (law) => this.#check(law),
       onError: (error) => this.#note(process, error),
       onDecision: (id, decision) => {
@@ -244,13 +265,20 @@ export class World {
         process,
         timeoutMs: storeTimeoutMs,
         tries: storeTries,
-        nextAttempt: () => ++this.#attempts,
+        nextNumber: () => ++this.#numbers,
       });
     }
     const disk = this.#disk as Disk;
     const now = () => time.now + process.skewMs;
     const onError = (error: unknown) => this.#note(process, error);
-    const store = new DurableStore({ journal: disk.journalOf(process), recovered: disk.recover(), directory: "/simulated", now, onError });
+    const [journal, recovered] = [disk.journalOf(process), disk.recover()];
+    const store = new DurableStore({
+      journal: this.#broken.journal?.(journal) ?? journal,
+      recovered: this.#broken.recovered?.(recovered) ?? recovered,
+      directory: "/simulated",
+      now,
+      onError,
+    });
     this.#durable = store;
     this.#recovering++;
     try {
@@ -372,7 +400,7 @@ export class World {
   /** A change that cannot be taken over is tried again, unless there is a newer one. */
   #reload(gateway: SimulatedGateway, configuration: Configuration, ms: number): void {
     this.#time.after(gateway.process, ms, () => {
-      if (configuration !== this.#configuration) return;
+      if (configuration !== this.#configuration || gateway.inForce === configuration) return;
       if (!gateway.isReady) return this.#reload(gateway, configuration, 1_000);
       gateway.reload(configuration).then(
         () => this.#history.add(this.#time.now, "reloaded", gateway.process.name, configuration.number),
@@ -422,7 +450,9 @@ export class World {
 
   #isQuiet(): boolean {
     const { gateways } = this.#scenario;
-    const areRunning = this.#gateways.length === gateways && this.#gateways.every(({ isReady, calls }) => isReady && calls.size === 0);
+    const areRunning =
+      this.#gateways.length === gateways &&
+      this.#gateways.every(({ isReady, calls, inForce }) => isReady && calls.size === 0 && inForce === this.#configuration);
     return areRunning && this.#neighbour.open === 0;
   }
 
@@ -441,10 +471,18 @@ export class World {
     if (code !== "store_unavailable") this.#fail(error);
   }
 
-  #about(error: unknown): readonly string[] {
+  /** The scenario, the last events, and all that is known of the call that a failure names. */
+  #told(error: unknown): readonly string[] {
+    const { plan, ...rest } = this.#scenario;
     const id = /\b(?:req|dec|own)-\d+\b/.exec(error instanceof Error ? error.message : "")?.[0];
     const attempt = id === undefined ? undefined : this.#laws.attempts.get(id);
-    return attempt ? [JSON.stringify({ ...attempt, asked: attempt.asked.map(({ at, command }) => ({ at, output: command.output, limits: command.limits.map((l) => l.counter.key) })), refused: attempt.refused?.result, kept: this.#laws.books.reservations.get(attempt.id) }, undefined, 1)] : [];
+    const call = attempt && { ...attempt, asked: attempt.asked.length, kept: this.#laws.books.reservations.get(attempt.id) };
+    return [
+      `Scenario: ${JSON.stringify(rest)}`,
+      ...plan.map((budget) => `Budget: ${JSON.stringify(budget)}`),
+      ...this.#history.lines(),
+      ...(call ? [`Call: ${JSON.stringify(call)}`] : []),
+    ];
   }
 
   #fail(error: unknown): void {
