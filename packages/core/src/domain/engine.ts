@@ -67,7 +67,10 @@ export interface ExpireCommand {
   readonly all?: boolean;
 }
 
-/** Writes down a refusal or an adjustment. What an adjustment holds must belong to a reservation in flight; else nothing is written. */
+/**
+ * Writes down a refusal or an adjustment. What an adjustment holds must belong to a reservation in flight, and what it charges to one that
+ * ended must belong to one whose charge can still be corrected, which then corrects that too; else nothing is written.
+ */
 export interface RecordCommand {
   readonly kind: "record";
   readonly entry: Recordable;
@@ -382,6 +385,8 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
 function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
   const { postings, reservation } = entry;
   if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return unchanged(undefined);
+  const isSettled = state.ended.has(reservation) && !state.expired.has(reservation);
+  if (isSettled && postings.some(isCharge)) return unchanged(undefined);
   for (const { counter, spent, held } of postings) checkCountable(counter, standing(state, counter), spent + held);
   return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...entry }] };
 }
@@ -430,7 +435,14 @@ export function evolve(state: State, entry: Entry): void {
     const hold = state.holds.get(id);
     const held = entry.postings.filter((posting) => posting.held !== 0);
     if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
+    const expired = state.expired.get(id);
+    const charged = entry.postings.filter(isCharge);
+    if (expired && charged.length > 0) state.expired.set(id, { ...expired, postings: [...expired.postings, ...charged] });
   }
+}
+
+function isCharge({ held, spent }: Posting): boolean {
+  return held === 0 && spent !== 0;
 }
 
 function end(state: State, id: string): void {
