@@ -181,8 +181,9 @@ export class Laws {
       return;
     }
     if (kind === "adjusted") {
-      const fresh = postings.every(({ counter, held }) => held === 0 || !kept?.held.has(counter.key));
-      hold(6, fresh, () => `${id} is held a second time on a limit that it held before.`);
+      const fresh = postings.every(({ counter }) => !kept?.held.has(counter.key));
+      hold(6, fresh, () => `${id} is held or charged a second time on a limit that it was on before.`);
+      hold(4, kept === undefined || kept.state === "open" || kept.state === "expired", () => `${id} is adjusted after it was ${kept?.state}.`);
       hold(3, kept?.state === "open" || postings.every(({ held }) => held === 0), () => `${id} is held, and is not in flight.`);
       return;
     }
@@ -221,7 +222,10 @@ export class Laws {
     const { kind } = entry;
     for (const { counter, spent } of entry.postings) kept.charged.set(counter.key, (kept.charged.get(counter.key) ?? 0) + spent);
     if (kind === "extended") kept.expiresAt = entry.expiresAt;
-    if (kind === "adjusted") for (const posting of entry.postings) if (posting.held !== 0) this.books.holdOn(kept, posting);
+    if (kind === "adjusted") {
+      // What a limit that is new takes over of a call ends, or is corrected, with that call.
+      for (const posting of entry.postings) if (posting.held !== 0 || kept.state === "expired") this.books.holdOn(kept, posting);
+    }
     if (kind === "released") this.books.end(kept, "released");
     if (kind === "expired") this.books.end(kept, "expired", entry.charge);
     if (kind === "corrected") {

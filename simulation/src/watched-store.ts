@@ -42,11 +42,12 @@ export function watchStore(store: Store, { laws, now, readsLedger, check }: Watc
       const asked = laws.attempts.get(command.id)?.asked;
       const own = asked?.findLast((one) => one.command === command) ?? asked?.at(-1);
       if (own) own.at = now();
+      // Read at the same moment: another call may be decided before either is answered.
+      const before = store.counters({ keys: command.limits.map(({ counter }) => counter.key) });
       const result = await watched(store.reserve(command));
       if (result.outcome === "reserved") check(() => laws.reserved(command, result));
       if (result.outcome !== "refused") return result;
-      const counters = await store.counters({ keys: command.limits.map(({ counter }) => counter.key) });
-      const standings = new Map(counters.map((counter) => [counter.ref.key, counter]));
+      const standings = new Map((await before).map((counter) => [counter.ref.key, counter]));
       if (own) check(() => laws.refused(own, result, standings));
       return result;
     },

@@ -81,6 +81,7 @@ export class World {
   #requests = 0;
   #numbers = 0;
   #isOver = false;
+  #calmFrom = 0;
   #failure: unknown;
 
   constructor({ seed, minutes, bodies, scenario: given = {}, broken = {} }: WorldOptions) {
@@ -445,7 +446,9 @@ export class World {
     this.#network.heal();
     this.#providers.isWell = true;
     if (this.#disk) this.#disk.isWell = true;
-    for (const process of [this.#storeProcess, ...this.#gateways.map((gateway) => gateway.process)]) process.pausedUntil = 0;
+    const processes = [this.#storeProcess, ...this.#gateways.map((gateway) => gateway.process)];
+    // What came to a process while it stood still comes to it when it would have gone on.
+    this.#calmFrom = Math.max(this.#time.now, ...processes.map(({ pausedUntil }) => pausedUntil));
   }
 
   #isQuiet(): boolean {
@@ -453,7 +456,7 @@ export class World {
     const areRunning =
       this.#gateways.length === gateways &&
       this.#gateways.every(({ isReady, calls, inForce }) => isReady && calls.size === 0 && inForce === this.#configuration);
-    return areRunning && this.#neighbour.open === 0;
+    return areRunning && this.#neighbour.open === 0 && this.#time.now > this.#calmFrom;
   }
 
   #check(law: () => void): void {
