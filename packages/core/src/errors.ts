@@ -27,10 +27,15 @@ export const ERROR_CODES = {
   provider_unreachable: "The provider could not be reached.",
   provider_timeout: "The provider did not answer in time.",
   shutting_down: "The server is draining and takes no new calls.",
+  // Changes of budgets while they run.
+  budget_unknown: "There is no such budget.",
+  grant_unknown: "There is no such grant.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",
   store_locked: "Another process owns the data directory.",
+  postgres_unusable: "This PostgreSQL database cannot be used as it is.",
+  ledger_diverged: "The archive has another history than the ledger.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
   internal: "A rule of the program itself was broken.",

@@ -2,22 +2,23 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
+import { Budgets, Drain, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
+import type { Books } from "./books.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { openKeys } from "./callers/keys.ts";
-import type { Config } from "./config/config.ts";
+import { type Config, sharedLedger } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
-import { openStore } from "./store.ts";
+import { type OpenedStore, openStore, type StoreOptions } from "./store.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
@@ -53,8 +54,10 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const tell = notRepeated(onNotice);
   const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const store = given ?? (await openStore(config, { onNotice, onError }));
-  const keys = await openKeys(config.dataDir, { onError });
+  const books = await openBooksOf(config, onError);
+  const { store, ...ledger } = given ? { store: given, journal: given } : await openOwnStore(config, books, { onNotice, onError });
+  const archiving = books && new Drain({ ...ledger, archive: books.archive, onError });
+  const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
@@ -78,16 +81,19 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
+  const timeZone = () => gateway.config.timezone;
+  const admin = createAdmin({ budgets, store, keys, prices: pricesNow, decisions, timeZone, ...(books && { archive: books.archive }) });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
+    ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
   await listen(server, config.server);
+  archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
@@ -113,10 +119,32 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
+      await archiving?.close();
       keys.close();
       await store.close();
+      await books?.close();
     },
   };
+}
+
+/** Loaded only where it is used: most gateways have no PostgreSQL. */
+async function openBooksOf({ store, dataDir }: Config, onError: (error: unknown) => void): Promise<Books | undefined> {
+  if (store.postgres === undefined) return undefined;
+  const { openBooks, ledgerNameOf } = await import("./books.ts");
+  return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? (await ledgerNameOf(dataDir)), directory: dataDir, onError });
+}
+
+async function openOwnStore(
+  config: Config,
+  books: Books | undefined,
+  options: Pick<StoreOptions, "onNotice" | "onError">,
+): Promise<OpenedStore> {
+  try {
+    return await openStore(config, { ...options, archive: books?.archive });
+  } catch (error) {
+    await books?.close();
+    throw error;
+  }
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PurserError } from "@purser/core";
+import { type Lag, PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
@@ -35,6 +35,8 @@ export interface ServerState {
   isDraining(): boolean;
   /** Whether no call can be admitted at the moment, because the store cannot be reached. */
   isStoreDown(): boolean;
+  /** How far the book of record is behind, where there is one. */
+  lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
 }
@@ -112,10 +114,16 @@ function unknownRoute(method: string | undefined, path: string): PurserError {
   );
 }
 
-/** For load balancers: whether calls are better sent elsewhere. */
-function showReadiness(state: ServerState, response: ServerResponse): void {
-  const status = state.isDraining() ? "draining" : state.isStoreDown() ? "store unavailable" : "ready";
-  end(response, status === "ready" ? 200 : 503, { status });
+/** For load balancers: whether calls are better sent elsewhere. Calls go on while the book of record is away, so that is told and does not count. */
+async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, response: ServerResponse): Promise<void> {
+  const status = isDraining() ? "draining" : isStoreDown() ? "store unavailable" : "ready";
+  const behind = await lag?.().catch(() => undefined);
+  const archive = behind && {
+    status: behind.failure ? "unavailable" : "reachable",
+    entries_behind: behind.entries,
+    seconds_behind: Math.round(behind.milliseconds / 1_000),
+  };
+  end(response, status === "ready" ? 200 : 503, { status, ...(archive && { archive }) });
 }
 
 /** What the caller has left, for the holder of a key. */

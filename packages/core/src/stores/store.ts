@@ -1,4 +1,5 @@
 import type {
+  BoundLimit,
   Counter,
   ExpireResult,
   ExtendCommand,
@@ -11,6 +12,7 @@ import type {
   SettleCommand,
   SettleResult,
   Standing,
+  Used,
 } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
 import type { PurserError } from "../errors.ts";
@@ -32,10 +34,12 @@ export interface Store {
   release(command: Omit<ReleaseCommand, "kind">): Promise<ReleaseResult>;
   /** Charges the holds whose lease has run out. To be called every second or so. */
   expire(): Promise<ExpireResult>;
-  /** Writes down a refusal or an adjustment. */
+  /** Writes down a refusal, an adjustment, a grant or its end. */
   record(entry: Recordable): Promise<void>;
   /** All counters, or those that a filter asks for, as they stand now. */
   counters(filter?: CounterFilter): Promise<readonly Readonly<Counter>[]>;
+  /** How limits stand now, with the amounts in force, in the order of the limits. Changes nothing. */
+  standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]>;
   /** The entries that a query asks for, oldest first. */
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
@@ -48,10 +52,9 @@ export interface Store {
   alone?<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
-/** Which counters to read: those of one budget, or those with these keys. There may be very many, so whoever knows the keys names them. */
+/** Which counters to read: those of one budget. There may be very many, so whoever knows the limits asks how they stand. */
 export interface CounterFilter {
   readonly budget?: string;
-  readonly keys?: readonly string[];
 }
 
 /** Which entries of the ledger to read. All conditions hold together. */
@@ -70,8 +73,8 @@ export interface LedgerQuery {
 /** A balance that is not the sum of its entries. */
 export interface Mismatch {
   readonly key: string;
-  readonly balance: Standing;
-  readonly ledger: Standing;
+  readonly balance: Used;
+  readonly ledger: Used;
 }
 
 export const LEDGER_PAGE = 1_000;

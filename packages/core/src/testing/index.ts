@@ -1,5 +1,6 @@
 export { createFakeClock, type FakeClock } from "./fake-clock.ts";
 export { type MutantStore, mutantStores } from "./mutant-stores.ts";
+export { openTestPostgres, startTestPostgres, type TestPostgres } from "./postgres-server.ts";
 export {
   type RedisProgram,
   startTestRedis,

@@ -5,6 +5,7 @@ import { count } from "./commands/count.ts";
 import { explain } from "./commands/explain.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
 import { store } from "./commands/store.ts";
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   budgets,
   explain,
+  report,
   keys,
   store,
   {

@@ -17,6 +17,7 @@ import { RELEASE } from "./scripts/release.lua.ts";
 import { RESERVE } from "./scripts/reserve.lua.ts";
 import { RESTORE } from "./scripts/restore.lua.ts";
 import { SETTLE } from "./scripts/settle.lua.ts";
+import { STANDINGS } from "./scripts/standings.lua.ts";
 import { TRIM } from "./scripts/trim.lua.ts";
 import { counterOf } from "./text.ts";
 
@@ -28,6 +29,7 @@ const SCRIPTS = {
   expire: scriptOf(EXPIRE),
   record: scriptOf(RECORD),
   counters: scriptOf(COUNTERS),
+  standings: scriptOf(STANDINGS),
   accept: scriptOf(ACCEPT),
   restore: scriptOf(RESTORE),
   trim: scriptOf(TRIM),
@@ -101,13 +103,13 @@ export class Connection {
 
   async run(verb: keyof typeof SCRIPTS, keys: readonly string[], args: readonly string[]): Promise<Answer> {
     const { redis, now } = this.#options;
-    const { meta, ledger, counters, leases, closing, marks } = this.#options.keys;
+    const { meta, ledger, counters, series, grants, leases, closing, marks } = this.#options.keys;
     const [epoch, leastSeq, instance, leastOwn] = this.#fence.args;
     const reply = await this.#within(
       runScript(
         redis,
         SCRIPTS[verb],
-        [meta, ledger, counters, leases, closing, marks, ...keys],
+        [meta, ledger, counters, series, grants, leases, closing, marks, ...keys],
         [now ? String(now()) : "", epoch, leastSeq, instance, leastOwn, ...args],
       ),
     );

@@ -6,9 +6,13 @@ export interface Keys {
   readonly ledger: string;
   /** A hash: what each counter holds and has spent. */
   readonly counters: string;
+  /** A hash: the slices of each moving window. */
+  readonly series: string;
+  /** A hash: what is granted beyond limits. */
+  readonly grants: string;
   /** A sorted set: the reservations in flight by the end of their lease. */
   readonly leases: string;
-  /** A sorted set: counters by the end of their window. */
+  /** A sorted set: counters, series and grants by the time at which they can be forgotten. */
   readonly closing: string;
   /** A sorted set: some numbers of entries by their time, to find where a time begins. */
   readonly marks: string;
@@ -26,6 +30,8 @@ export function keysOf(namespace: string): Keys {
     meta: key("meta"),
     ledger: key("ledger"),
     counters: key("counters"),
+    series: key("series"),
+    grants: key("grants"),
     leases: key("leases"),
     closing: key("closing"),
     marks: key("marks"),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type BoundLimit,
   type Counter,
   checkAmounts,
   type ExpireResult,
@@ -10,6 +11,8 @@ import {
   type ReserveCommand,
   type ReserveResult,
   type SettleResult,
+  type Standing,
+  standings,
 } from "../../domain/engine.ts";
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import { UNITS } from "../../domain/limit.ts";
@@ -19,10 +22,11 @@ import { messageOf, type RedisClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { closed, isDoubtful, isUnavailable } from "./failure.ts";
 import { type Keys, keysOf } from "./keys.ts";
+import { limitArgs, pictured } from "./limits.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
 import { type LedgerSource, Restoration } from "./restoration.ts";
 import { Stream } from "./stream.ts";
-import { bodyText, keyText, postingsText, readCounter } from "./text.ts";
+import { bodyText, grantText, postingsText, readCounter, readSlices } from "./text.ts";
 
 export interface RedisStoreOptions {
   /** An instance of ioredis' `Redis` or `Cluster`. It stays yours: `close` does not end it. */
@@ -50,8 +54,6 @@ export interface Loss {
 const TIMEOUT_MS = 2_000;
 /** Holds charged by one run of the script, so that others are not kept waiting. */
 const EXPIRE_MOST = 100;
-/** Long enough for late corrections of calls that began before their window closed. */
-const KEEP_CLOSED_MS = 48 * 3_600_000;
 /** Counters read by one run of the script. */
 const COUNTERS_PAGE = 1_000;
 /** Settlements and releases that wait for Redis. Beyond that, holds are charged at their estimate when the lease runs out. */
@@ -131,7 +133,7 @@ export class RedisStore implements Store {
     if (this.#connection.isRegressed) await this.#restoration?.run();
     await this.#payOwed();
     for (let expired = 0; ; ) {
-      const args = [String(EXPIRE_MOST), this.#keys.reservation, String(KEEP_CLOSED_MS)];
+      const args = [String(EXPIRE_MOST), this.#keys.reservation];
       const { rest } = await this.#connection.run("expire", [], args);
       const count = Number(rest[0]);
       expired += count;
@@ -144,13 +146,24 @@ export class RedisStore implements Store {
     const { kind, reservation, postings } = entry;
     const detail = "detail" in entry ? JSON.stringify(entry.detail) : "";
     const keys = [this.#reservationKey(reservation), `${this.#keys.command}${this.#connection.nextCommand()}`];
-    await this.#connection.run("record", keys, [kind, reservation, postingsText(postings), detail, bodyText(entry)]);
+    const isReset = entry.kind === "adjusted" && entry.reset !== undefined;
+    const grant = "grant" in entry ? grantText(entry.grant) : ["", ""];
+    const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant];
+    await this.#connection.run("record", keys, args);
   }
 
-  async counters({ budget, keys }: CounterFilter = {}): Promise<readonly Readonly<Counter>[]> {
+  async counters({ budget }: CounterFilter = {}): Promise<readonly Readonly<Counter>[]> {
     await this.ready();
-    const found = keys ? (await this.#readCounters(["", ...keys.map(keyText)])).counters : await this.#allCounters();
-    return budget === undefined ? found : found.filter(({ ref }) => ref.budget === budget);
+    const found = new Map<string, Counter>();
+    for await (const { counters } of this.#counterPages())
+      for (const counter of counters) if (budget === undefined || counter.ref.budget === budget) found.set(counter.ref.key, counter);
+    return [...found.values()];
+  }
+
+  async standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]> {
+    await this.ready();
+    const { rest, now } = await this.#connection.run("standings", [], limitArgs(limits));
+    return standings(pictured(limits, rest), limits, now);
   }
 
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
@@ -178,7 +191,7 @@ export class RedisStore implements Store {
 
   async time(): Promise<number> {
     await this.ready();
-    return (await this.#connection.run("counters", [], [""])).now;
+    return (await this.#connection.run("standings", [], limitArgs([]))).now;
   }
 
   /**
@@ -325,20 +338,16 @@ export class RedisStore implements Store {
     this.#owed.delete(name);
   }
 
-  async #allCounters(): Promise<readonly Counter[]> {
-    const found = new Map<string, Counter>();
-    for await (const { counters } of this.#counterPages()) for (const counter of counters) found.set(counter.ref.key, counter);
-    return [...found.values()];
-  }
-
   /** What stands on one page stood so at the same time. */
   async *#counterPages() {
-    let cursor = "0";
-    do {
-      const page = await this.#readCounters([cursor, String(COUNTERS_PAGE)]);
-      yield page;
-      cursor = page.cursor;
-    } while (cursor !== "0");
+    for (const kind of ["counters", "series"] as const) {
+      let cursor = "0";
+      do {
+        const page = await this.#counterPage(kind, cursor);
+        yield page;
+        cursor = page.cursor;
+      } while (cursor !== "0");
+    }
   }
 
   async *#entriesUpTo(last: number): AsyncGenerator<Entry> {
@@ -349,11 +358,15 @@ export class RedisStore implements Store {
     }
   }
 
-  async #readCounters(args: readonly string[]) {
-    const { rest, seq } = await this.#connection.run("counters", [], args);
+  async #counterPage(kind: "counters" | "series", from: string) {
+    const { rest, seq } = await this.#connection.run("counters", [], [kind, from, String(COUNTERS_PAGE)]);
     const [cursor = "0", ...pairs] = rest;
     const counters: Counter[] = [];
-    for (let i = 0; i < pairs.length; i += 2) counters.push(readCounter(pairs[i] ?? "", pairs[i + 1] ?? ""));
+    for (let i = 0; i < pairs.length; i += 2) {
+      const [key = "", value = ""] = pairs.slice(i, i + 2);
+      if (kind === "series") counters.push(...readSlices(key, value));
+      else counters.push(readCounter(key, value));
+    }
     return { cursor, counters, seq };
   }
 

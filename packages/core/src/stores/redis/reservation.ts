@@ -1,7 +1,9 @@
-import { heldDetail, type ReserveCommand, type ReserveResult, refusal, type Standing } from "../../domain/engine.ts";
+import { apply, heldDetail, type ReserveCommand, type ReserveResult, type Standing, standings } from "../../domain/engine.ts";
 import { UNITS } from "../../domain/limit.ts";
+import { PurserError } from "../../errors.ts";
 import type { Answer } from "./connection.ts";
-import { counterText, readDetail } from "./text.ts";
+import { limitArgs, pictured } from "./limits.ts";
+import { readDetail } from "./text.ts";
 
 /** A command to reserve as its script takes it. */
 export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }: ReserveCommand, attempt: string): readonly string[] {
@@ -25,42 +27,47 @@ export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }
     const { base, perOutputToken, scale } = asks[unit];
     args.push(unit, String(base), String(perOutputToken), String(scale));
   }
-  args.push(String(limits.length));
-  for (const { counter, amount, enforced } of limits) {
-    const { startsAt, resetsAt, budget } = counter;
-    args.push(
-      ...counterText(counter),
-      String(amount),
-      enforced ? "1" : "",
-      String(startsAt),
-      String(resetsAt ?? ""),
-      JSON.stringify(budget),
-    );
-  }
+  args.push(...limitArgs(limits));
   for (const budget of wouldRefuse) args.push(JSON.stringify(budget));
   return args;
 }
 
 export function reserveResult(command: ReserveCommand, { outcome, rest, now }: Answer): ReserveResult {
-  const count = command.limits.length;
+  const { limits } = command;
   if (outcome === "ended") return { outcome };
   if (outcome === "moved") return { outcome, now };
-  if (outcome === "refused") {
-    const [failing, ...standings] = rest;
-    return refusal(command, readStandings(standings, count), Number(failing));
-  }
+  if (outcome === "refused") return refused(command, rest, now);
   const outputTokens = Number(rest[0]);
   const expiresAt = Number(rest[1]);
   if (outcome === "open") {
-    const standings = readStandings(rest.slice(3), count);
-    return { outcome: "reserved", outputTokens, expiresAt, standings, wouldRefuse: [], detail: readDetail(rest[2] ?? "") };
+    const [, , detail = "", ...picture] = rest;
+    const stand = standings(pictured(limits, picture), limits, now);
+    return { outcome: "reserved", outputTokens, expiresAt, standings: stand, wouldRefuse: [], detail: readDetail(detail) };
   }
-  const wouldRefuse = rest.slice(2 + 2 * count).map(Number);
-  const standings = readStandings(rest.slice(2), count);
-  return { outcome: "reserved", outputTokens, expiresAt, standings, wouldRefuse, detail: heldDetail(command, outputTokens, wouldRefuse) };
+  const end = 2 + 3 * limits.length;
+  const wouldRefuse = rest.slice(end).map(Number);
+  const stand = readStandings(rest.slice(2, end));
+  return {
+    outcome: "reserved",
+    outputTokens,
+    expiresAt,
+    standings: stand,
+    wouldRefuse,
+    detail: heldDetail(command, outputTokens, wouldRefuse),
+  };
 }
 
-/** `spent, held` of each limit. */
-function readStandings(numbers: readonly string[], count: number): readonly Standing[] {
-  return Array.from({ length: count }, (_, i) => ({ spent: Number(numbers[2 * i]), held: Number(numbers[2 * i + 1]) }));
+/** Why, and until when, the engine says: it sees what the script saw. */
+function refused(command: ReserveCommand, picture: readonly string[], now: number): ReserveResult {
+  const { result } = apply(pictured(command.limits, picture), command, now);
+  if (result.outcome === "refused") return result;
+  throw new PurserError("internal", `The script refused call ${command.id}, and the engine would not.`);
+}
+
+/** `amount, spent, held` of each limit. */
+function readStandings(numbers: readonly string[]): readonly Standing[] {
+  const found: Standing[] = [];
+  for (let i = 0; i < numbers.length; i += 3)
+    found.push({ amount: Number(numbers[i]), spent: Number(numbers[i + 1]), held: Number(numbers[i + 2]) });
+  return found;
 }

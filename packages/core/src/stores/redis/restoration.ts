@@ -4,7 +4,7 @@ import { messageOf } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import type { Stream } from "./stream.ts";
-import { postingsText } from "./text.ts";
+import { grantText, postingsText } from "./text.ts";
 
 /** Entries of the same ledger that are no longer in Redis: `LedgerArchive` is one. */
 export interface LedgerSource {
@@ -88,5 +88,6 @@ function entryArgs(entry: Entry): readonly string[] {
     "expiresAt" in entry ? String(entry.expiresAt) : "",
     "outputCap" in entry ? String(entry.outputCap) : "",
     charge ? JSON.stringify(charge) : "",
+    ...("grant" in entry ? grantText(entry.grant) : ["", ""]),
   ];
 }

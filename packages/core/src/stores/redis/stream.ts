@@ -22,7 +22,9 @@ export class Stream {
     const { reservation, since } = query;
     const after = Math.max(query.after ?? 0, since === undefined ? 0 : await this.#lastBefore(since));
     const bounded = { ...query, after };
-    const found = reservation === undefined ? await this.#scan(bounded) : await this.#ofReservation(reservation, bounded);
+    // What belongs to no reservation is not kept by one.
+    const found =
+      reservation === undefined || reservation === "" ? await this.#scan(bounded) : await this.#ofReservation(reservation, bounded);
     return query.newest ? found.reverse() : found;
   }
 

@@ -1,8 +1,22 @@
-import type { Counter } from "../../domain/engine.ts";
-import type { CallDetail, Charge, CounterRef, Entry, EntryKind, Posting } from "../../domain/ledger.ts";
+import { type Counter, keptUntil } from "../../domain/engine.ts";
+import {
+  type CallDetail,
+  type CounterRef,
+  type Entry,
+  type EntryKind,
+  type Grant,
+  grantSeries,
+  type Posting,
+} from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
+import { restoreDetail, restoreEntry } from "../entry-json.ts";
 
 /** How counters, postings and entries are written in Redis: as lines and JSON, so that scripts pass on what they need not understand. */
+
+/** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
+const KEEP_CLOSED_MS = 48 * 3_600_000;
+/** Slices close all the time, so they are kept only for as long as a clock may be set back. The scripts have the same figure. */
+const KEEP_SLICES_MS = 10 * 60_000;
 
 /** A counter's key, its unit, and the rest of what defines it. None of them has a tab or a line break. */
 export type CounterText = readonly [key: string, unit: string, rest: string];
@@ -13,8 +27,11 @@ const texts = new WeakMap<CounterRef, CounterText>();
 export function counterText(ref: CounterRef): CounterText {
   const known = texts.get(ref);
   if (known) return known;
-  const { key, budget, subject, unit, window, startsAt, resetsAt } = ref;
-  const text: CounterText = [keyText(key), unit, `${resetsAt ?? ""} ${JSON.stringify([budget, subject, window, startsAt])}`];
+  const { key, budget, subject, unit, window, startsAt, resetsAt, series } = ref;
+  const isSlice = series !== undefined;
+  const forgotten = resetsAt === undefined ? "" : isSlice ? resetsAt + KEEP_SLICES_MS : keptUntil(ref, resetsAt) + KEEP_CLOSED_MS;
+  const rest = [forgotten, resetsAt ?? "", startsAt, isSlice ? "s" : "", JSON.stringify([budget, subject, window])].join(" ");
+  const text: CounterText = [keyText(key), unit, rest];
   texts.set(ref, text);
   return text;
 }
@@ -24,18 +41,68 @@ export function keyText(key: string): string {
   return JSON.stringify(key).slice(1, -1);
 }
 
-export function counterOf([key, unit, rest]: CounterText): CounterRef {
-  const space = rest.indexOf(" ");
-  const [budget, subject, window, startsAt] = JSON.parse(rest.slice(space + 1)) as [string, string, string, number];
-  const resetsAt = space === 0 ? undefined : Number(rest.slice(0, space));
-  return { key: JSON.parse(`"${key}"`) as string, budget, subject, unit: unit as Unit, window, startsAt, resetsAt };
+function keyOf(text: string): string {
+  return JSON.parse(`"${text}"`) as string;
 }
 
-/** `held spent unit rest`, as the hash of counters has it. */
+const REST = /^\d* (\d*) (\d+) (s?) (.*)$/s;
+
+export function counterOf([key, unit, rest]: CounterText): CounterRef {
+  const [, resetsAt = "", startsAt, moving, names = "[]"] = REST.exec(rest) ?? [];
+  const span = { startsAt: Number(startsAt), resetsAt: resetsAt === "" ? undefined : Number(resetsAt) };
+  return refOf({ key, unit, names, isSlice: moving === "s", ...span });
+}
+
+interface RefText {
+  readonly key: string;
+  readonly unit: string;
+  /** Budget, subject and window as JSON. */
+  readonly names: string;
+  readonly startsAt: number;
+  readonly resetsAt: number | undefined;
+  readonly isSlice: boolean;
+}
+
+function refOf({ key: text, unit, names, startsAt, resetsAt, isSlice }: RefText): CounterRef {
+  const [budget = "", subject = "", window = ""] = JSON.parse(names) as readonly string[];
+  const key = keyOf(text);
+  const ref = { key, budget, subject, unit: unit as Unit, window, startsAt, resetsAt };
+  return isSlice ? { ...ref, series: key.slice(0, key.lastIndexOf("|")) } : ref;
+}
+
+/** A counter as the hash of counters has it: `held spent unit rest`. */
 export function readCounter(key: string, value: string): Counter {
   const [held = "", spent = "", unit = ""] = value.split(" ", 3);
   const rest = value.slice(held.length + spent.length + unit.length + 3);
   return { ref: counterOf([key, unit, rest]), held: Number(held), spent: Number(spent) };
+}
+
+/** The slices of a series as the hash of series has them: `unit names`, and on the second line `startsAt resetsAt held spent;` of each. */
+export function readSlices(series: string, value: string): readonly Counter[] {
+  const end = value.indexOf("\n");
+  const space = value.indexOf(" ");
+  const [unit, names] = [value.slice(0, space), value.slice(space + 1, end)];
+  const slices = value
+    .slice(end + 1)
+    .split(";")
+    .slice(0, -1);
+  return slices.map((text) => {
+    const [startsAt = 0, resetsAt, held = 0, spent = 0] = text.split(" ").map(Number);
+    return { ref: refOf({ key: `${series}|${startsAt}`, unit, names, startsAt, resetsAt, isSlice: true }), held, spent };
+  });
+}
+
+/** The series of a grant, and the grant on one line. */
+export function grantText(grant: Grant): readonly [series: string, line: string] {
+  const { id, amount, from, until } = grant;
+  return [keyText(grantSeries(grant)), [keyText(id), amount, from, until, JSON.stringify(grant), until + KEEP_CLOSED_MS].join("\t")];
+}
+
+export function readGrants(lines: string): readonly Grant[] {
+  return lines
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line.split("\t")[4] ?? "") as Grant);
 }
 
 export function postingsText(postings: readonly Posting[]): string {
@@ -43,10 +110,9 @@ export function postingsText(postings: readonly Posting[]): string {
 }
 
 function readPostings(text: string): readonly Posting[] {
-  if (text === "") return [];
   return text
-    .slice(0, -1)
     .split("\n")
+    .slice(0, -1)
     .map((line) => {
       const [key = "", unit = "", rest = "", held, spent] = line.split("\t");
       return { counter: counterOf([key, unit, rest]), held: Number(held), spent: Number(spent) };
@@ -66,29 +132,21 @@ export type Message = readonly [id: string, fields: readonly string[]];
 export function readEntry([id, fields]: Message): Entry {
   const field = Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1] ?? ""]] : [])));
   const { k = "", t, r = "", p = "", d = "", b = "" } = field as Readonly<Record<string, string>>;
-  const body = (b === "" ? {} : JSON.parse(b)) as { readonly charge?: Charge };
-  return {
+  return restoreEntry({
     seq: seqOf(id),
     at: Number(t),
     kind: k as EntryKind,
     reservation: r,
     postings: readPostings(p),
-    ...body,
-    ...(d !== "" && { detail: readDetail(d) }),
-    ...(body.charge && { charge: readCharge(body.charge) }),
-  } as Entry;
+    ...(b !== "" && JSON.parse(b)),
+    ...(d !== "" && { detail: JSON.parse(d) }),
+  } as Entry);
 }
 
 export function seqOf(id: string): number {
   return Number(id.slice(0, id.indexOf("-")));
 }
 
-/** JSON leaves out what is unknown; here it is said again. */
 export function readDetail(text: string): CallDetail {
-  const detail = JSON.parse(text) as CallDetail;
-  return { ...detail, cost: detail.cost, price: detail.price };
-}
-
-function readCharge(charge: Charge): Charge {
-  return { ...charge, cost: charge.cost };
+  return restoreDetail(JSON.parse(text) as CallDetail);
 }

@@ -1,4 +1,5 @@
 import { PurserError } from "@purser/core";
+import { type Config, sharedLedger } from "../../config/config.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { hostOf } from "../../redis-client.ts";
 import { openRedisStore } from "../../store.ts";
@@ -21,20 +22,30 @@ export const store: Command = {
   async run({ positionals, options }, { env, cwd, say }) {
     const [work] = positionals;
     if (work !== "audit" && work !== "accept-loss") throw new UsageError("Say what to do: purser store audit, or purser store accept-loss");
-    const { redis, namespace } = readConfig({ file: options.config as string | undefined, environment: env, cwd }).store;
+    const config = readConfig({ file: options.config as string | undefined, environment: env, cwd });
+    const { redis } = config.store;
     if (!redis)
       throw new PurserError(
         "config_invalid",
         "The configuration names no Redis. This command is for the store that several gateways share.",
       );
-    const opened = await openRedisStore(redis, namespace, say);
+    const books = await openBooksOf(config);
+    const opened = await openRedisStore(config, { archive: books?.archive, onNotice: say });
     try {
       return work === "audit" ? await audit(opened) : await acceptLoss(opened, redis.map(hostOf).join(", "));
     } finally {
       await opened.close();
+      await books?.close();
     }
   },
 };
+
+/** What Redis has lost may be there. */
+async function openBooksOf({ store: { postgres, ...shared }, dataDir }: Config) {
+  if (postgres === undefined) return undefined;
+  const { openBooks } = await import("../../books.ts");
+  return openBooks({ url: postgres, ledger: sharedLedger(shared) ?? "", directory: dataDir, patienceMs: 0 });
+}
 
 type Opened = Awaited<ReturnType<typeof openRedisStore>>;
 

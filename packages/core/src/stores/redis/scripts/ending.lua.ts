@@ -3,7 +3,7 @@
  * another connection, cannot hold what nobody would end.
  */
 export const ENDING = `
-local RESERVATION = KEYS[7]
+local RESERVATION = KEYS[9]
 local VOID_MS = 86400000
 
 local stored = redis.call('HMGET', RESERVATION, 'state', 'postings', 'detail', 'entries', 'attempt')
@@ -27,13 +27,13 @@ local function correct(id, amountOf, charge, isValid)
     return answer('unknown')
   end
   if not isValid then return answer('invalid') end
-  load(keysOf(hold.postings))
+  load(hold.postings)
   local postings = {}
   for i, posting in ipairs(hold.postings) do
-    postings[i] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0, spent = amountOf(posting.unit) - posting.spent }
+    postings[i] = posted(posting, 0, amountOf(posting.unit) - posting.spent)
   end
   for _, posting in ipairs(postings) do
-    local uncounted = uncountable(posting, posting.spent)
+    local uncounted = uncountable(posting, counters[posting.key], posting.spent)
     if uncounted then return uncounted end
   end
   local broken = add({ kind = 'corrected', reservation = id, postings = postings, detail = hold.detail, body = '{"charge":' .. charge .. '}' })

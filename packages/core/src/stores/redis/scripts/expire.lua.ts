@@ -1,34 +1,33 @@
 /**
- * Charges holds whose lease has run out at their estimate, the oldest first, and forgets counters of windows long closed.
+ * Charges holds whose lease has run out at their estimate, the oldest first, and forgets counters and grants of times long past.
  * Any number of gateways may do this at the same time.
  *
  * KEYS   the common ones: which reservations are due is known only here, and their keys lie in the same slot
- * ARGV   6 the most holds to charge, 7 what the key of a reservation begins with, 8 how long the counters of a closed window are kept
+ * ARGV   6 the most holds to charge, 7 what the key of a reservation begins with
  * Returns `expired` and how many
  */
 export const EXPIRE = `
 local regressed = refusal()
 if regressed then return regressed end
 
-local most, prefix, keepMs = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local most, prefix = tonumber(ARGV[6]), ARGV[7]
 local REFRESH_MS = 3600000
 local FORGET_MOST = 100
 local AGAIN_MS = 3600000
 
 local ids = redis.call('ZRANGEBYSCORE', LEASES, '-inf', textOf(now), 'LIMIT', 0, most)
-local due, keys = {}, {}
+local due, held = {}, {}
 for i, id in ipairs(ids) do
   local hold = redis.call('HMGET', prefix .. id, 'postings', 'detail', 'estimate', 'opened', 'entries')
   due[i] = { id = id, held = readPostings(hold[1]), detail = hold[2], estimate = hold[3], opened = tonumber(hold[4]), entries = hold[5] }
-  for _, posting in ipairs(due[i].held) do keys[#keys + 1] = posting.key end
+  for _, posting in ipairs(due[i].held) do held[#held + 1] = posting end
 end
 table.sort(due, function(one, other) return one.opened < other.opened end)
-load(keys)
+load(held)
 for _, hold in ipairs(due) do
   local postings = {}
   for i, posting in ipairs(hold.held) do
-    local spent = posting.unit == 'concurrent' and 0 or posting.held
-    postings[i] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0 - posting.held, spent = spent }
+    postings[i] = posted(posting, 0 - posting.held, posting.unit == 'concurrent' and 0 or posting.held)
   end
   hold.text = writePostings(postings)
   local broken = add({
@@ -38,12 +37,10 @@ for _, hold in ipairs(due) do
   if broken then return broken end
 end
 if #due > 0 then
-  local number = seq
-  commit()
-  for _, hold in ipairs(due) do
-    number = number + 1
+  local numbers = commit()
+  for i, hold in ipairs(due) do
     local key = prefix .. hold.id
-    redis.call('HSET', key, 'state', 'expired', 'postings', hold.text, 'entries', joined(hold.entries, textOf(number)))
+    redis.call('HSET', key, 'state', 'expired', 'postings', hold.text, 'entries', joined(hold.entries, { numbers[i] }))
     redis.call('HDEL', key, 'expiresAt', 'outputCap', 'estimate', 'opened', 'attempt')
     redis.call('ZREM', LEASES, hold.id)
   end
@@ -52,18 +49,38 @@ elseif epoch > 0 and stamp - ownSince > REFRESH_MS then
   redis.call('HSET', META, OWN, textOf(own) .. ' ' .. textOf(stamp))
 end
 
-local closed = redis.call('ZRANGEBYSCORE', CLOSING, '-inf', '(' .. textOf(now - keepMs), 'LIMIT', 0, FORGET_MOST)
-if #closed > 0 then
-  counters = {}
-  load(closed)
-  for _, key in ipairs(closed) do
-    if counters[key].held == 0 then
-      redis.call('HDEL', COUNTERS, key)
-      redis.call('ZREM', CLOSING, key)
-    else
-      redis.call('ZADD', CLOSING, textOf(now - keepMs + AGAIN_MS), key)
+-- Whether what closed can be forgotten now, or is looked at again later: something may still be held there.
+local forget = {
+  c = function(key)
+    loadKeys({ key })
+    if counters[key].held ~= 0 then return false end
+    redis.call('HDEL', COUNTERS, key)
+    return true
+  end,
+  s = function(name)
+    readSeries(name, redis.call('HGET', SERIES, name))
+    for _, slice in ipairs(series[name].slices) do
+      if slice.held ~= 0 or slice.resetsAt + KEEP_SLICES_MS >= now then return false end
     end
-  end
+    redis.call('HDEL', SERIES, name)
+    return true
+  end,
+  g = function(name)
+    local kept = {}
+    for line, keptUntil in string.gmatch(redis.call('HGET', GRANTS, name) or '', '([^\\n]*\\t(%d+))\\n') do
+      if tonumber(keptUntil) >= now then kept[#kept + 1] = line .. '\\n' end
+    end
+    if #kept > 0 then
+      redis.call('HSET', GRANTS, name, table.concat(kept))
+      return false
+    end
+    redis.call('HDEL', GRANTS, name)
+    return true
+  end,
+}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', CLOSING, '-inf', '(' .. textOf(now), 'LIMIT', 0, FORGET_MOST)) do
+  if forget[string.sub(member, 1, 1)](string.sub(member, 2)) then redis.call('ZREM', CLOSING, member)
+  else redis.call('ZADD', CLOSING, textOf(now + AGAIN_MS), member) end
 end
 return answer('expired', textOf(#due))
 `;

@@ -1,12 +1,12 @@
 /**
  * Renews the lease of a hold, and never shortens it.
  *
- * KEYS   7 the reservation
+ * KEYS   9 the reservation
  * ARGV   6 id, 7 lease in milliseconds
  * Returns `extended` and the expiry, or `unknown`
  */
 export const EXTEND = `
-local RESERVATION = KEYS[7]
+local RESERVATION = KEYS[9]
 local regressed = refusal()
 if regressed then return regressed end
 

@@ -1,20 +1,22 @@
+import { LIMITS } from "./limits.lua.ts";
+
 /**
- * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer.
+ * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer. Moving windows are held
+ * on the slice of the store's own time.
  *
- * KEYS   7 the reservation
+ * KEYS   9 the reservation
  * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
  *        13 input tokens, 14 detail as JSON without what is filled in here, 15 how many asks, then `unit, base, perOutputToken, scale` of each,
- *        then how many limits, then `key, unit, rest, amount, '1' where enforced, startsAt, resetsAt or '', budget as JSON` of each,
- *        then the budgets, as JSON, of which it is known that they would refuse
- * Returns `reserved`, output cap, expiry, detail, spent and held of each limit after the hold, and the indexes of limits that would refuse;
- *         `open`, output cap, expiry, detail, spent and held of each limit, for an id that is held; `ended`; `moved`;
- *         `refused`, the index of the first limit that refuses, spent and held of each limit; `uncountable`, the counter and what was added
+ *        then how many limits, then the limits, then the budgets, as JSON, of which it is known that they would refuse
+ * Returns `reserved`, output cap, expiry, amount, spent and held of each limit after the hold, and the indexes of limits that would refuse;
+ *         `open`, output cap, expiry, detail, and the picture of the limits, for an id that is held; `ended`; `moved`;
+ *         `refused` and the picture of the limits; `uncountable`, the counter and what was added
  */
 export const RESERVE = `
-local RESERVATION = KEYS[7]
+local RESERVATION = KEYS[9]
 local regressed = refusal()
 if regressed then return regressed end
-
+${LIMITS}
 local id, attempt, leaseMs = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local least, most = tonumber(ARGV[9]), tonumber(ARGV[10])
 local share = ARGV[11] ~= '' and tonumber(ARGV[11]) or nil
@@ -24,41 +26,27 @@ for _ = 1, tonumber(ARGV[15]) do
   asks[ARGV[at]] = { base = tonumber(ARGV[at + 1]), perOutputToken = tonumber(ARGV[at + 2]), scale = tonumber(ARGV[at + 3]) }
   at = at + 4
 end
-local limits = {}
-local count = tonumber(ARGV[at])
-at = at + 1
-for i = 1, count do
-  limits[i] = {
-    key = ARGV[at], unit = ARGV[at + 1], rest = ARGV[at + 2], amount = tonumber(ARGV[at + 3]), isEnforced = ARGV[at + 4] == '1',
-    startsAt = tonumber(ARGV[at + 5]), resetsAt = ARGV[at + 6] ~= '' and tonumber(ARGV[at + 6]) or nil, budget = ARGV[at + 7],
-  }
-  at = at + 8
-end
-
-load(keysOf(limits))
-local standings = {}
-for i, limit in ipairs(limits) do
-  standings[i] = { spent = counters[limit.key].spent, held = counters[limit.key].held }
-end
-local function withStandings(...)
-  local answered = answer(...)
-  for _, standing in ipairs(standings) do
-    answered[#answered + 1] = textOf(standing.spent)
-    answered[#answered + 1] = textOf(standing.held)
-  end
-  return answered
-end
+local limits
+limits, at = readLimits(at + 1, tonumber(ARGV[at]))
 
 local known = redis.call('HMGET', RESERVATION, 'state', 'outputCap', 'expiresAt', 'detail', 'entries', 'attempt')
 if known[1] == 'open' then
   -- Two attempts share the hold from now on, so neither may undo it when its own answer is lost.
   if known[6] ~= attempt then redis.call('HSET', RESERVATION, 'attempt', '') end
-  return withStandings('open', known[2], known[3], known[4])
+  return picture(answer('open', known[2], known[3], known[4]), limits)
 end
 if known[1] then return answer('ended') end
-for _, limit in ipairs(limits) do
-  if now < limit.startsAt or (limit.resetsAt and now >= limit.resetsAt) then return answer('moved') end
+for i, limit in ipairs(limits) do
+  if not limit.isSlice then
+    if now < limit.startsAt or (limit.resetsAt and now >= limit.resetsAt) then return answer('moved') end
+  elseif limit.rule then
+    local slice = sliceAt(limit, now - math.fmod(now, limit.rule.slice))
+    for field, value in pairs(slice) do limit[field] = value end
+  end
 end
+loadLimits(limits)
+local standings = {}
+for i, limit in ipairs(limits) do standings[i] = standingOf(limit) end
 
 local function amountOf(ask, tokens) return math.ceil((ask.base + ask.perOutputToken * tokens) / ask.scale) end
 local function roomOf(limit, standing) return limit.amount - standing.spent - standing.held end
@@ -81,14 +69,13 @@ for i, limit in ipairs(limits) do
   local standing = standings[i]
   local asked = amountOf(asks[limit.unit], outputCap)
   if not fits(limit, standing, asked) then
-    if limit.isEnforced or share then return withStandings('refused', textOf(i - 1)) end
+    if limit.isEnforced or share then return picture(answer('refused'), limits) end
     wouldRefuse[#wouldRefuse + 1] = i
   end
-  local uncounted = uncountable(limit, asked)
+  local uncounted = uncountable(limit, standing, asked)
   if uncounted then return uncounted end
-  postings[i] = { key = limit.key, unit = limit.unit, rest = limit.rest, held = asked, spent = 0 }
+  postings[i] = posted(limit, asked, 0)
 end
-for i, posting in ipairs(postings) do standings[i].held = standings[i].held + posting.held end
 
 local refusing = {}
 for i = at, #ARGV do refusing[#refusing + 1] = ARGV[i] end
@@ -103,20 +90,43 @@ detail = string.sub(detail, 1, -2) .. ',"outputTokens":' .. outputTokens .. cost
 if #refusing > 0 then detail = detail .. ',"wouldRefuse":[' .. table.concat(refusing, ',') .. ']' end
 detail = detail .. '}'
 
+local drawn = {}
+for _, limit in ipairs(limits) do
+  if limit.rule and limit.rule.kind == 'bucket' and limit.isSlice then
+    for _, posting in ipairs(drawTogether(limit)) do drawn[#drawn + 1] = posting end
+  end
+end
+local broken
+if #drawn > 0 then
+  load(drawn)
+  broken = add({ kind = 'drained', reservation = '', postings = drawn })
+end
 local expiresAt = textOf(now + leaseMs)
 local text = writePostings(postings)
-local broken = add({
+broken = broken or add({
   kind = 'reserved', reservation = id, postings = postings, text = text, detail = detail,
   body = '{"expiresAt":' .. expiresAt .. ',"outputCap":' .. textOf(outputCap) .. '}',
 })
 if broken then return broken end
+for _, limit in ipairs(limits) do
+  if limit.rule and limit.rule.kind == 'rolling' and limit.isSlice then
+    local slices = series[limit.seriesKey].slices
+    while slices[1] and slices[1].held == 0 and slices[1].resetsAt + KEEP_SLICES_MS < now do table.remove(slices, 1) end
+  end
+end
 local numbers = commit()
+local number = numbers[#numbers]
 redis.call('HSET', RESERVATION, 'state', 'open', 'expiresAt', expiresAt, 'outputCap', textOf(outputCap), 'postings', text, 'detail', detail,
   'estimate', '{"usage":{"inputTokens":' .. inputTokens .. ',"outputTokens":' .. outputTokens .. '}' .. cost .. ',"certainty":"unconfirmed"}',
-  'opened', numbers, 'attempt', attempt, 'entries', joined(known[5], numbers))
+  'opened', number, 'attempt', attempt, 'entries', joined(known[5], { number }))
 redis.call('ZADD', LEASES, expiresAt, id)
 
-local answered = withStandings('reserved', textOf(outputCap), expiresAt)
+local answered = answer('reserved', textOf(outputCap), expiresAt)
+for i, limit in ipairs(limits) do
+  answered[#answered + 1] = textOf(limit.amount)
+  answered[#answered + 1] = textOf(standings[i].spent)
+  answered[#answered + 1] = textOf(standings[i].held + postings[i].held)
+end
 for _, i in ipairs(wouldRefuse) do answered[#answered + 1] = textOf(i - 1) end
 return answered
 `;

@@ -1,27 +1,30 @@
+import { GRANTING } from "./granting.lua.ts";
+
 /**
  * Repeats entries that Redis has lost and the archive has, as they were decided the first time. They are not appended to the stream: they
  * are in the archive. Entries that are known already are passed over, so that several gateways may do this at the same time.
  *
  * KEYS   the common ones
  * ARGV   6 what the key of a reservation begins with, 7 '1' when these are the last; then of each entry
- *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate`
+ *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate, series and text of a grant`
  * Returns `restored` when Redis has all again that was seen of it, `behind` when not yet, `diverged` where an entry does not follow
  */
 export const RESTORE = `
+${GRANTING}
 local prefix, isLast = ARGV[6], ARGV[7] == '1'
 local REMEMBER_MS = 86400000
 local wanted = {}
-for at = 8, #ARGV, 9 do
+for at = 8, #ARGV, 11 do
   local number = tonumber(ARGV[at])
   local after = seq + #wanted + 1
   if number > after then return answer('diverged') end
   if number == after then
     local entry = {
       number = ARGV[at], time = tonumber(ARGV[at + 1]), kind = ARGV[at + 2], id = ARGV[at + 3], text = ARGV[at + 4], detail = ARGV[at + 5],
-      expiresAt = ARGV[at + 6], outputCap = ARGV[at + 7], estimate = ARGV[at + 8],
+      expiresAt = ARGV[at + 6], outputCap = ARGV[at + 7], estimate = ARGV[at + 8], series = ARGV[at + 9], grant = ARGV[at + 10],
     }
     entry.postings = readPostings(entry.text)
-    load(keysOf(entry.postings))
+    load(entry.postings)
     local broken = add(entry)
     if broken then return broken end
     wanted[#wanted + 1] = entry
@@ -44,13 +47,16 @@ for _, entry in ipairs(wanted) do
     redis.call('HDEL', key, 'expiresAt', 'outputCap', 'estimate', 'opened', 'attempt')
     redis.call('HSET', key, 'state', 'expired', 'postings', entry.text, 'detail', entry.detail)
     redis.call('ZREM', LEASES, entry.id)
-  elseif kind == 'adjusted' and redis.call('HGET', key, 'state') == 'open' then
-    local held = {}
+  elseif kind == 'adjusted' then
+    local state = redis.call('HGET', key, 'state')
+    local own = {}
     for _, posting in ipairs(entry.postings) do
-      if posting.held ~= 0 then held[#held + 1] = posting end
+      local isHeld = posting.held ~= 0
+      if (state == 'open' and isHeld) or (state == 'expired' and not isHeld and posting.spent ~= 0) then own[#own + 1] = posting end
     end
-    redis.call('HSET', key, 'postings', redis.call('HGET', key, 'postings') .. writePostings(held))
-  end
+    if #own > 0 then redis.call('HSET', key, 'postings', redis.call('HGET', key, 'postings') .. writePostings(own)) end
+  elseif kind == 'granted' then grant(entry.series, entry.grant)
+  elseif kind == 'revoked' then revoke(entry.series, entry.grant) end
   if kind == 'settled' or kind == 'released' or kind == 'corrected' or kind == 'expired' then redis.call('PEXPIRE', key, REMEMBER_MS) end
   latest = math.max(latest, entry.time)
 end

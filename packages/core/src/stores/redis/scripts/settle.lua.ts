@@ -3,7 +3,7 @@ import { ENDING } from "./ending.lua.ts";
 /**
  * Replaces a hold by what was used; corrects the charge of a hold that expired.
  *
- * KEYS   7 the reservation
+ * KEYS   9 the reservation
  * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, then `unit, amount` of each
  * Returns `settled`, `corrected`, `duplicate`, `unknown`, `invalid`, or `uncountable`, the counter and what was added
  */
@@ -17,15 +17,15 @@ for i = 9, #ARGV, 2 do amounts[ARGV[i]] = tonumber(ARGV[i + 1]) end
 if hold.state ~= 'open' then return correct(id, function(unit) return amounts[unit] end, charge, isValid) end
 if not isValid then return answer('invalid') end
 
-load(keysOf(hold.postings))
+load(hold.postings)
 local settled, overrun = {}, {}
 for i, posting in ipairs(hold.postings) do
   local used = amounts[posting.unit]
-  settled[i] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0 - posting.held, spent = math.min(used, posting.held) }
+  settled[i] = posted(posting, 0 - posting.held, math.min(used, posting.held))
   if used > posting.held then
-    local uncounted = uncountable(posting, used - posting.held)
+    local uncounted = uncountable(posting, counters[posting.key], used - posting.held)
     if uncounted then return uncounted end
-    overrun[#overrun + 1] = { key = posting.key, unit = posting.unit, rest = posting.rest, held = 0, spent = used - posting.held }
+    overrun[#overrun + 1] = posted(posting, 0, used - posting.held)
   end
 end
 local body = '{"charge":' .. charge .. '}'

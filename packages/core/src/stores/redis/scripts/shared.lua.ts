@@ -2,15 +2,17 @@
  * What every script begins with. It promises: nothing is written before everything is decided and checked, all entries of a command are
  * appended with the numbers that follow the last one, and a store that lost what it acknowledged changes nothing.
  *
- * KEYS   1 meta, 2 ledger, 3 counters, 4 leases, 5 closing, 6 marks
+ * KEYS   1 meta, 2 ledger, 3 counters, 4 series, 5 grants, 6 leases, 7 closing, 8 marks
  * ARGV   1 time in milliseconds ('' takes the server's), 2 epoch known, 3 highest entry seen, 4 instance, 5 last entry written by the instance
  * Returns epoch, last entry, last entry of the instance, time, and then what the script decided
  */
 export const SHARED = String.raw`
-local META, LEDGER, COUNTERS, LEASES, CLOSING, MARKS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local META, LEDGER, COUNTERS, SERIES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local GRANTS, LEASES, CLOSING, MARKS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local SAFE_MOST = 9007199254740991
 local MARK_EVERY = 256
 local CHUNK = 500
+local KEEP_SLICES_MS = 600000
 local OWN = 'i:' .. ARGV[4]
 
 -- Adding 0 turns the -0 of arithmetic into the 0 that a ledger can keep.
@@ -54,26 +56,72 @@ local function refusal()
   return nil
 end
 
-local counters = {}
+-- A counter is named by its key, its unit and the rest of what defines it: until when it is kept, when it resets, when it began, 's' for a
+-- slice of a moving window, and what only readers need.
+local function parsed(ref)
+  if not ref.startsAt then
+    local keptUntil, resetsAt, startsAt, moving, more = string.match(ref.rest, '^(%d*) (%d*) (%d+) (s?) (.*)$')
+    ref.keptUntil, ref.resetsAt, ref.startsAt, ref.more = keptUntil, tonumber(resetsAt), tonumber(startsAt), more
+    ref.seriesKey = string.sub(ref.key, 1, -2 - #startsAt)
+    ref.isSlice = moving == 's'
+  end
+  return ref
+end
 
-local function load(keys)
+-- The slice of a moving window in which a time is, as another slice of it names it.
+local function sliceAt(ref, startsAt)
+  local resetsAt = ref.resetsAt - ref.startsAt + startsAt
+  local rest = table.concat({ textOf(resetsAt + KEEP_SLICES_MS), textOf(resetsAt), textOf(startsAt), 's', ref.more }, ' ')
+  return parsed({ key = ref.seriesKey .. '|' .. textOf(startsAt), unit = ref.unit, rest = rest })
+end
+
+-- Counters by their key. Those of a series are its slices, which are kept together, in the order of time.
+local counters, series = {}, {}
+
+local function loadKeys(keys)
   for first = 1, #keys, CHUNK do
     local last = math.min(first + CHUNK - 1, #keys)
     local values = redis.call('HMGET', COUNTERS, unpack(keys, first, last))
     for i = first, last do
       local value = values[i - first + 1]
-      if not counters[keys[i]] then
-        local held, spent, ref = string.match(value or '0 0 ', '^(%S+) (%S+) (.*)$')
-        counters[keys[i]] = { held = tonumber(held), spent = tonumber(spent), ref = ref, isNew = not value }
-      end
+      local held, spent, definition = string.match(value or '0 0 ', '^(%S+) (%S+) (.*)$')
+      counters[keys[i]] = { held = tonumber(held), spent = tonumber(spent), definition = definition, isNew = not value }
     end
   end
 end
 
-local function keysOf(postings)
-  local keys = {}
-  for i, posting in ipairs(postings) do keys[i] = posting.key end
-  return keys
+local function readSeries(name, value)
+  local definition, text = string.match(value or '\n', '^([^\n]*)\n(.*)$')
+  local one = { definition = definition, slices = {}, at = {} }
+  for startsAt, resetsAt, held, spent in string.gmatch(text, '(%S+) (%S+) (%S+) (%S+);') do
+    local slice = { startsAt = tonumber(startsAt), resetsAt = tonumber(resetsAt), held = tonumber(held), spent = tonumber(spent), series = one, isIn = true }
+    one.slices[#one.slices + 1] = slice
+    counters[name .. '|' .. startsAt] = slice
+  end
+  series[name] = one
+end
+
+local function load(refs)
+  local keys, names, isAsked = {}, {}, {}
+  for _, ref in ipairs(refs) do
+    local name = parsed(ref).isSlice and ref.seriesKey or ref.key
+    if not isAsked[name] and not counters[name] and not series[name] then
+      isAsked[name] = true
+      local wanted = ref.isSlice and names or keys
+      wanted[#wanted + 1] = name
+    end
+  end
+  loadKeys(keys)
+  for first = 1, #names, CHUNK do
+    local last = math.min(first + CHUNK - 1, #names)
+    local values = redis.call('HMGET', SERIES, unpack(names, first, last))
+    for i = first, last do readSeries(names[i], values[i - first + 1]) end
+  end
+  for _, ref in ipairs(refs) do
+    if ref.isSlice and not counters[ref.key] then
+      counters[ref.key] = { startsAt = ref.startsAt, held = 0, spent = 0, series = series[ref.seriesKey] }
+    end
+  end
 end
 
 local function readPostings(text)
@@ -92,46 +140,93 @@ local function writePostings(postings)
   return table.concat(lines)
 end
 
--- What keeps spent and held together from being counted exactly, if anything. The counters are loaded.
-local function uncountable(posting, added)
-  local counter = counters[posting.key]
-  if isSafe(added) and isSafe(counter.spent + counter.held + added) then return nil end
-  return answer('uncountable', posting.key, posting.unit, posting.rest, textOf(counter.spent), textOf(counter.held), string.format('%.17g', added))
+local function posted(ref, held, spent)
+  return { key = ref.key, unit = ref.unit, rest = ref.rest, held = held, spent = spent }
+end
+
+-- What keeps spent and held together from being counted exactly, if anything.
+local function uncountable(ref, standing, added)
+  if isSafe(added) and isSafe(standing.spent + standing.held + added) then return nil end
+  return answer('uncountable', ref.key, ref.unit, ref.rest, textOf(standing.spent), textOf(standing.held), string.format('%.17g', added))
+end
+
+local function insert(slice)
+  local slices = slice.series.slices
+  local i = #slices
+  while i > 0 and slices[i].startsAt > slice.startsAt do i = i - 1 end
+  table.insert(slices, i + 1, slice)
+  slice.isIn = true
+end
+
+local function remove(slice)
+  local slices = slice.series.slices
+  for i = #slices, 1, -1 do
+    if slices[i] == slice then table.remove(slices, i) end
+  end
+  slice.isIn = false
 end
 
 local entries = {}
 
--- Posts an entry to the loaded counters, in memory. Returns the answer where a counter would be broken.
+-- Posts an entry to the loaded counters, in memory. A slice on which nothing stands any more is not kept. Returns the answer where a
+-- counter would be broken.
 local function add(entry)
   entries[#entries + 1] = entry
   for _, posting in ipairs(entry.postings) do
     local counter = counters[posting.key]
+    if counter.series and not counter.isIn then
+      local one = counter.series
+      counter.resetsAt = parsed(posting).resetsAt
+      if one.definition == '' then one.definition = posting.unit .. ' ' .. posting.more end
+      insert(counter)
+    elseif counter.isNew and not counter.isChanged then
+      counter.definition = posting.unit .. ' ' .. posting.rest
+      counter.keptUntil = parsed(posting).keptUntil
+    end
     counter.held = counter.held + posting.held
     counter.spent = counter.spent + posting.spent
     counter.isChanged = true
-    if counter.isNew then
-      counter.ref = posting.unit .. ' ' .. posting.rest
-      counter.resetsAt = string.match(posting.rest, '^%d*')
-    end
+    if counter.series then counter.series.isChanged = true end
     if counter.held < 0 or not isSafe(counter.spent) or not isSafe(counter.held) then
       return answer('broken', posting.key, string.format('%.17g', counter.held), string.format('%.17g', counter.spent))
     end
+    if counter.series and counter.held == 0 and counter.spent == 0 then remove(counter) end
   end
   return nil
+end
+
+local function writeAll(key, changed)
+  for first = 1, #changed, CHUNK do redis.call('HSET', key, unpack(changed, first, math.min(first + CHUNK - 1, #changed))) end
+end
+
+local function writeSeries(name, one)
+  local slices, keptUntil = {}, 0
+  for i, slice in ipairs(one.slices) do
+    slices[i] = table.concat({ textOf(slice.startsAt), textOf(slice.resetsAt), textOf(slice.held), textOf(slice.spent) }, ' ') .. ';'
+    keptUntil = math.max(keptUntil, slice.resetsAt + KEEP_SLICES_MS)
+  end
+  if #slices == 0 then
+    redis.call('HDEL', SERIES, name)
+    redis.call('ZREM', CLOSING, 's' .. name)
+    return
+  end
+  redis.call('HSET', SERIES, name, one.definition .. '\n' .. table.concat(slices))
+  redis.call('ZADD', CLOSING, textOf(keptUntil), 's' .. name)
 end
 
 -- Writes the counters as they are now, and where the ledger ends.
 local function flush()
   local changed = {}
   for key, counter in pairs(counters) do
-    if counter.isChanged then
+    if counter.isChanged and not counter.series then
       changed[#changed + 1] = key
-      changed[#changed + 1] = textOf(counter.held) .. ' ' .. textOf(counter.spent) .. ' ' .. counter.ref
-      if counter.isNew and counter.resetsAt ~= '' then redis.call('ZADD', CLOSING, counter.resetsAt, key) end
+      changed[#changed + 1] = textOf(counter.held) .. ' ' .. textOf(counter.spent) .. ' ' .. counter.definition
+      if counter.isNew and counter.keptUntil ~= '' then redis.call('ZADD', CLOSING, counter.keptUntil, 'c' .. key) end
     end
   end
-  for first = 1, #changed, CHUNK do
-    redis.call('HSET', COUNTERS, unpack(changed, first, math.min(first + CHUNK - 1, #changed)))
+  writeAll(COUNTERS, changed)
+  for name, one in pairs(series) do
+    if one.isChanged then writeSeries(name, one) end
   end
   if epoch == 0 then epoch = stamp end
   redis.call('HSET', META, 'seq', textOf(seq), 'latest', textOf(latest), 'epoch', textOf(epoch), OWN, textOf(own) .. ' ' .. textOf(stamp))
@@ -150,10 +245,22 @@ local function commit()
   end
   own = seq
   flush()
-  return table.concat(numbers, ',')
+  return numbers
 end
 
-local function joined(known, more)
+local function joined(known, numbers)
+  local more = table.concat(numbers, ',')
   return known and known ~= '' and known .. ',' .. more or more
+end
+
+-- Grants of some series, as they are written down: one on a line.
+local function grantsOf(names)
+  local values = {}
+  for first = 1, #names, CHUNK do
+    local last = math.min(first + CHUNK - 1, #names)
+    local found = redis.call('HMGET', GRANTS, unpack(names, first, last))
+    for i = first, last do values[i] = found[i - first + 1] or '' end
+  end
+  return values
 end
 `;
