@@ -1,4 +1,4 @@
-import type { Charge, CounterRef, Entry, Posting, Unit } from "../../packages/core/dist/index.js";
+import type { Charge, CounterRef, Entry, Grant, Posting, Unit } from "../../packages/core/dist/index.js";
 
 /** A balance, as the sum of what was posted to it. */
 export interface Sum {
@@ -24,11 +24,14 @@ export interface Kept {
   hasOverrun: boolean;
 }
 
-export const UNUSED: Pick<Sum, "held" | "spent"> = { held: 0, spent: 0 };
+const UNUSED: Pick<Sum, "held" | "spent"> = { held: 0, spent: 0 };
 
 /** The ledger read a second time, by other rules than the product's: what the laws are checked against. */
 export class Books {
   readonly counters = new Map<string, Sum>();
+  /** The slices of windows that move, by what they have in common, in no order. */
+  readonly series = new Map<string, Sum[]>();
+  readonly grants = new Map<string, Grant>();
   readonly reservations = new Map<string, Kept>();
   readonly open = new Map<string, Kept>();
   seq = 0;
@@ -42,6 +45,7 @@ export class Books {
     if (!sum) {
       sum = { ref, held: 0, spent: 0, heldByOpen: 0 };
       this.counters.set(ref.key, sum);
+      if (ref.series !== undefined) this.series.set(ref.series, [...(this.series.get(ref.series) ?? []), sum]);
     }
     sum.held += held;
     sum.spent += spent;

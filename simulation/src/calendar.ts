@@ -5,7 +5,7 @@ import type { CounterRef } from "../../packages/core/dist/index.js";
  * clock on the wall shows the same minute, hour, day, week, month, quarter or year.
  */
 export function isWindowAt({ window, startsAt, resetsAt }: CounterRef, instant: number): boolean {
-  if (window === "lifetime") return startsAt === 0 && resetsAt === undefined;
+  if (window.startsWith("lifetime")) return startsAt === 0 && resetsAt === undefined;
   if (resetsAt === undefined || instant < startsAt || instant >= resetsAt) return false;
   const key = `${window} ${startsAt} ${resetsAt}`;
   let isWindow = known.get(key);
@@ -22,7 +22,7 @@ const KNOWN_MOST = 50_000;
 const SAMPLES = 24;
 
 function isLongest(window: string, startsAt: number, resetsAt: number): boolean {
-  const [period = "", timeZone = "UTC"] = window.split("@");
+  const [period = "", timeZone = "UTC"] = window.replace(" rollover", "").split("@");
   const shown = (at: number) => labelOf(period, timeZone, at);
   const label = shown(startsAt);
   if (shown(startsAt - 1) === label || shown(resetsAt) === label || shown(resetsAt - 1) !== label) return false;

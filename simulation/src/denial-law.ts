@@ -38,6 +38,9 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
     hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message}`);
     return;
   }
+  // Who waits behind others is told so, and not asked for.
+  const isLeaky = balance.window.endsWith(" leaky");
+  if (isLeaky && reason === "rate_limited" && asked === undefined) return;
   const { refused } = attempt;
   hold(10, refused !== undefined, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
   const failing = refused.asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
@@ -47,8 +50,8 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   const least = leastAsks(call, attempt, model, budgets);
   const room = refused.asked.command.limits.map(({ counter }, i) => {
     const limit = limitOf(refused.asked.configuration, counter);
-    const { spent, held } = refused.result.standings[i] as Standing;
-    return { counter, isTight: limit?.isEnforced === true && least[counter.unit] > Math.max(0, limit.amount - spent - held) };
+    const { amount, spent, held } = refused.result.standings[i] as Standing;
+    return { counter, isTight: limit?.isEnforced === true && least[counter.unit] > Math.max(0, amount - spent - held) };
   });
   hold(
     1,
@@ -56,7 +59,8 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
     () => `${id} is refused, and would fit: it asks ${JSON.stringify(least)}.`,
   );
   hold(10, room[failing]?.isTight === true, () => `${id} is refused by ${balance.budget} (asked ${asked}), where it would fit.`);
-  // What passes by itself, and what does not.
+  // What passes by itself, and what does not. When a moving window has room is its slices' to say.
+  if (limitOf(configuration, (refused.asked.command.limits[failing] as { readonly counter: CounterRef }).counter)?.moving) return;
   const { limit, spent, held, unit } = balance;
   const used = unit === "requests" ? spent + held : spent;
   const passes = limit >= least[unit] && used + least[unit] <= limit;
@@ -101,7 +105,7 @@ function isTooLarge({ output, input }: Call, { countedTokens }: Attempt, budgets
 
 function isOf(balance: Balance, { budget, subject, unit, window }: CounterRef): boolean {
   const isSame = balance.budget === budget && balance.subject === subject && balance.unit === unit;
-  return isSame && balance.window === window.split("@")[0];
+  return isSame && balance.window === window.replace(/@\S+/, "").replace(" rollover", "");
 }
 
 /** Whether what is left is what the rest of a balance says. */

@@ -27,6 +27,7 @@ export interface GatewayOptions {
   onDecision(id: string, decision: Decision): void;
 }
 
+const NO_FAVOUR: ReadonlySet<string> = new Set(["body_invalid", "limit_invalid", "budget_unknown"]);
 const DATA_DIR = "/simulated";
 const BODY_MOST = 16 * 1024 * 1024;
 
@@ -38,6 +39,7 @@ export class SimulatedGateway {
   /** The calls that it works on, and those that the store failed: of these it alone knows that they were never sent. */
   readonly calls = new Set<string>();
   readonly failed = new Set<string>();
+  readonly #undecided = new Set<string>();
   #running: { readonly budgets: Budgets; readonly decisions: Decisions; gateway: Gateway } | undefined;
   /** The configuration by which the last call was judged. */
   #judgedBy: Configuration;
@@ -68,7 +70,11 @@ export class SimulatedGateway {
     const store = notedStore(await this.#options.open(), {
       laws,
       judgedBy: () => this.#judgedBy,
-      onFailure: (id) => this.failed.add(id),
+      now: () => this.now,
+      onFailure: (id) => {
+        if (id !== undefined) this.failed.add(id);
+        else for (const undecided of this.#undecided) laws.attempt(undecided, 0).sawFailure = true;
+      },
     });
     const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
     await budgets.adopt();
@@ -107,6 +113,15 @@ export class SimulatedGateway {
     return question(this.#running.decisions);
   }
 
+  /** Does something that an owner asks for. What does not fit its configuration is refused. */
+  async favour(make: (budgets: Budgets) => Promise<unknown>): Promise<void> {
+    try {
+      if (this.#running) await make(this.#running.budgets);
+    } catch (error) {
+      if (!(error instanceof PurserError) || !NO_FAVOUR.has(error.code)) this.#options.onError(error);
+    }
+  }
+
   /** Takes a changed configuration over, as when its file was changed. */
   async reload(configuration: Configuration): Promise<void> {
     const running = this.#running;
@@ -135,6 +150,8 @@ export class SimulatedGateway {
   #watch(): Watch {
     const { laws, check, onDecision } = this.#options;
     return {
+      begins: ({ id }) => this.#undecided.add(id),
+      ends: ({ id }) => this.#undecided.delete(id),
       decided: (call, decision, since) => {
         onDecision(call.id, decision);
         // Which of two configurations decided is not known where both could.
@@ -154,6 +171,7 @@ export class SimulatedGateway {
       file: undefined,
       server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0 },
       store: { namespace: "simulated" },
+      timezone: "UTC",
       dataDir: DATA_DIR,
       providers: PROVIDERS,
       routes: [],
@@ -180,6 +198,8 @@ export class SimulatedGateway {
 }
 
 interface Watch {
+  begins(call: Call): void;
+  ends(call: Call): void;
   decided(call: Call, decision: Decision, since: Configuration): void;
   failed(call: Call): void;
   judgedBy(): Configuration;
@@ -195,6 +215,7 @@ class WatchedBudgets extends Budgets {
   }
 
   override async reserve(call: Call): Promise<Decision> {
+    this.#watch.begins(call);
     const deciding = super.reserve(call);
     const since = this.#watch.judgedBy();
     try {
@@ -204,6 +225,8 @@ class WatchedBudgets extends Budgets {
     } catch (error) {
       this.#watch.failed(call);
       throw error;
+    } finally {
+      this.#watch.ends(call);
     }
   }
 }

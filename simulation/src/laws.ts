@@ -12,8 +12,9 @@ import {
 import { Books, chargedOf, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible } from "./denial-law.js";
-import { type Configuration, counterName, isFor, limitName, limitOf, nameOf } from "./plan.js";
+import { type Configuration, counterName, isFor, limitName, limitOf, type Moving, nameOf } from "./plan.js";
 import type { Served } from "./providers.js";
+import { amountInForce, sliceOf, usedOf } from "./room.js";
 import { hold } from "./violation.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
@@ -25,7 +26,8 @@ type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
 export interface Asked {
   readonly command: Command;
   readonly configuration: Configuration;
-  /** When the store was asked, by its clock. */
+  /** When the gateway asked, and when the store was asked, each by its own clock. */
+  readonly askedAt: number;
   at: number | undefined;
 }
 
@@ -52,6 +54,7 @@ export interface Attempt {
 export interface LawsOptions {
   /** Whether a changed configuration reaches some gateways later than others. */
   readonly canLagBehind: boolean;
+  readonly isRemote: boolean;
   /** Whether what is in flight belongs to a process that is known to be dead. */
   readonly isRecovering: () => boolean;
 }
@@ -91,6 +94,10 @@ export class Laws {
   /** When limits last came into force, by the clock of the store, and since which entry each of them is. */
   #changedAt = 0;
   #inForce: ReadonlyMap<string, number> = new Map();
+  /** The latest time of any entry. */
+  #latest = 0;
+  /** What resets took back, by the key of the counter. */
+  readonly #takenBack = new Map<string, number>();
 
   /** An entry is in the ledger. Law 6: numbers have no gap, amounts are whole, and what is held is what open reservations hold. */
   entered(entry: Entry): void {
@@ -101,6 +108,10 @@ export class Laws {
     const kept = entry.kind === "reserved" ? undefined : books.reservations.get(entry.reservation);
     this.#followsItsHold(entry, kept);
     books.seq = entry.seq;
+    this.#latest = Math.max(this.#latest, entry.at);
+    if (entry.kind === "adjusted" && entry.reset) {
+      for (const { counter, spent } of entry.postings) this.#takenBack.set(counter.key, (this.#takenBack.get(counter.key) ?? 0) - spent);
+    }
     if (entry.kind === "adjusted" && entry.adopted) {
       const { seq, adopted } = entry;
       this.#changedAt = entry.at;
@@ -119,7 +130,8 @@ export class Laws {
     for (const { counter } of entry.postings) {
       const { held, spent, heldByOpen } = books.counters.get(counter.key) as Sum;
       hold(3, held === heldByOpen, () => `${counter.key} holds ${held}, and its open reservations hold ${heldByOpen}.`);
-      hold(6, held >= 0 && spent >= 0, () => `${counter.key} holds ${held} and has spent ${spent}.`);
+      // A slice of a bucket that was drawn into another can be corrected to less than nothing.
+      hold(6, held >= 0 && (spent >= 0 || counter.series !== undefined), () => `${counter.key} holds ${held} and has spent ${spent}.`);
     }
   }
 
@@ -136,9 +148,9 @@ export class Laws {
     for (const { counter, held } of postings) {
       const limit = limitOf(asked.configuration, counter);
       hold(2, limit !== undefined, () => `${reservation} holds on ${counter.key}, which is no limit in force.`);
-      const { spent, held: before } = this.books.standing(counter.key);
-      const fits = !limit.isEnforced || held === 0 || spent + before + held <= limit.amount;
-      hold(1, fits, () => `${counter.key}: ${spent} spent + ${before} held + ${held} more of ${limit.amount} for ${reservation}.`);
+      if (!limit.isEnforced || held === 0) continue;
+      const [amount, used] = [amountInForce(this.books, limit, counter, entry.at), usedOf(this.books, limit, counter, entry.at)];
+      hold(1, used + held <= amount, () => `${counter.key}: ${used} used + ${held} more of ${amount} for ${reservation}.`);
     }
     const missing = applying(asked.configuration, detail.subject).find(({ name }) =>
       postings.every(({ counter }) => nameOf(counter) !== name),
@@ -147,27 +159,31 @@ export class Laws {
     hold(1, outputCap <= asked.command.output.most, () => `${reservation} may write ${outputCap} tokens, more than were asked for.`);
     this.#fillsToTheBrim(entry, asked);
     for (const { counter } of postings) {
-      const isRight = attempt.asked.some(({ at = 0 }) => isWindowAt(counter, at));
+      const limit = limitOf(asked.configuration, counter);
+      const isRight = attempt.asked.some((one) => isRightWindow(counter, limit?.moving, one));
       const at = new Date(asked.at ?? 0).toISOString();
       hold(1, isRight, () => `${reservation} was reserved at ${at} on ${counter.key} until ${counter.resetsAt}: not its window.`);
     }
   }
 
-  #fits({ postings }: Reserved, { configuration }: Asked): boolean {
+  #fits({ postings, at }: Reserved, { configuration }: Asked): boolean {
     return postings.every(({ counter, held }) => {
       const limit = limitOf(configuration, counter);
-      const standing = this.books.standing(counter.key);
-      return limit && (!limit.isEnforced || held === 0 || standing.spent + standing.held + held <= limit.amount);
+      if (!limit) return false;
+      return !limit.isEnforced || held === 0 || this.#hasRoom(limit, counter, held, at);
     });
   }
 
+  #hasRoom(limit: NonNullable<ReturnType<typeof limitOf>>, counter: CounterRef, asked: number, at: number): boolean {
+    return usedOf(this.books, limit, counter, at) + asked <= amountInForce(this.books, limit, counter, at);
+  }
+
   /** An output cap that was lowered was lowered to what fits, and not further. */
-  #fillsToTheBrim({ reservation, outputCap, postings }: Reserved, { command, configuration }: Asked): void {
+  #fillsToTheBrim({ reservation, outputCap, postings, at }: Reserved, { command, configuration }: Asked): void {
     if (outputCap === command.output.most) return;
     const fitsOneMore = postings.every(({ counter }) => {
-      const { spent, held } = this.books.standing(counter.key);
       const limit = limitOf(configuration, counter);
-      return !limit?.isEnforced || spent + held + amountOf(command.asks[counter.unit], outputCap + 1) <= limit.amount;
+      return !limit?.isEnforced || this.#hasRoom(limit, counter, amountOf(command.asks[counter.unit], outputCap + 1), at);
     });
     hold(1, !fitsOneMore, () => `${reservation} may write ${outputCap} tokens, and one more would have fitted.`);
   }
@@ -180,10 +196,23 @@ export class Laws {
       hold(2, postings.length === 0, () => `The refusal of ${id} posts ${postings.map(textOf).join(", ")}.`);
       return;
     }
+    if (kind === "drained" || kind === "granted" || kind === "revoked") {
+      this.#isInOrder(entry);
+      return;
+    }
+    if (kind === "adjusted" && entry.reset) {
+      const isAll = postings.every(({ counter, held, spent }) => held === 0 && spent === 0 - this.books.standing(counter.key).spent);
+      hold(6, isAll, () => `A reset takes back ${postings.map(textOf).join(", ")}, and not what is spent.`);
+      return;
+    }
     if (kind === "adjusted") {
       const fresh = postings.every(({ counter }) => !kept?.held.has(counter.key));
       hold(6, fresh, () => `${id} is held or charged a second time on a limit that it was on before.`);
-      hold(4, kept === undefined || kept.state === "open" || kept.state === "expired", () => `${id} is adjusted after it was ${kept?.state}.`);
+      hold(
+        4,
+        kept === undefined || kept.state === "open" || kept.state === "expired",
+        () => `${id} is adjusted after it was ${kept?.state}.`,
+      );
       hold(3, kept?.state === "open" || postings.every(({ held }) => held === 0), () => `${id} is held, and is not in flight.`);
       return;
     }
@@ -205,6 +234,24 @@ export class Laws {
     const isDue = entry.at >= kept.expiresAt || this.#options.isRecovering();
     hold(3, isDue, () => `${id} expired ${kept.expiresAt - entry.at} ms before its lease ran out.`);
     hold(5, entry.charge.certainty === "unconfirmed", () => `${id} expired, and is charged as if its end were known.`);
+  }
+
+  /** Grants begin and end once. What is left of a bucket is drawn together without anything coming or going. */
+  #isInOrder(entry: Extract<Entry, { readonly kind: "drained" | "granted" | "revoked" }>): void {
+    const { books } = this;
+    if (entry.kind === "drained") {
+      hold(
+        3,
+        entry.postings.every(({ held }) => held === 0),
+        () => `Entry ${entry.seq} draws together what is held.`,
+      );
+      return;
+    }
+    const { grant, kind } = entry;
+    hold(6, entry.postings.length === 0, () => `The grant ${grant.id} posts something.`);
+    hold(4, books.grants.has(grant.id) === (kind === "revoked"), () => `The grant ${grant.id} is ${kind} a second time.`);
+    if (kind === "granted") books.grants.set(grant.id, grant);
+    else books.grants.delete(grant.id);
   }
 
   #expected(entry: Entry, kept: Kept, counter: CounterRef): { readonly held: number; readonly spent: number } {
@@ -257,6 +304,8 @@ export class Laws {
   balances(counters: readonly { readonly ref: CounterRef; readonly spent: number; readonly held: number }[], completeAt?: number): void {
     this.checks++;
     for (const { ref, spent, held } of counters) {
+      // A slice that no window reaches any more may have been forgotten, and come back for a correction.
+      if (ref.series !== undefined && (ref.resetsAt ?? Infinity) < this.#latest) continue;
       const sum = this.books.standing(ref.key);
       const isSum = sum.spent === spent && sum.held === held;
       hold(6, isSum, () => `${ref.key} has ${spent} spent and ${held} held, and its entries come to ${sum.spent} and ${sum.held}.`);
@@ -264,7 +313,8 @@ export class Laws {
     if (completeAt === undefined) return;
     const told = new Set(counters.map(({ ref }) => ref.key));
     for (const [key, { ref, spent, held }] of this.books.counters) {
-      const isForgotten = (ref.resetsAt ?? Infinity) < completeAt - KEPT_FOR_MS || (spent === 0 && held === 0);
+      const keptForMs = ref.series === undefined ? KEPT_FOR_MS : 0;
+      const isForgotten = (ref.resetsAt ?? Infinity) < completeAt - keptForMs || (spent === 0 && held === 0);
       hold(6, isForgotten || told.has(key), () => `${key} has ${spent} spent and ${held} held, and the store has forgotten it.`);
     }
   }
@@ -283,17 +333,22 @@ export class Laws {
     );
   }
 
-  /** A store refuses a call, and its balances stand like this. */
-  refused(asked: Asked, result: Refused, standings: ReadonlyMap<string, Standing>): void {
+  /** A store refuses a call, and tells how its limits stand: as they stood at that moment, and as the books have it. */
+  refused(asked: Asked, result: Refused, before: readonly Standing[]): void {
     this.checks++;
-    const { command } = asked;
+    const { command, configuration, at = 0 } = asked;
     const attempt = this.attempts.get(command.id) as Attempt;
     attempt.refused = { asked, result };
     for (const [i, { counter }] of command.limits.entries()) {
-      const { spent, held } = standings.get(counter.key) ?? { spent: 0, held: 0 };
-      const told = result.standings[i];
-      const isTold = told?.spent === spent && told.held === held;
-      hold(10, isTold, () => `${counter.key} has ${spent} spent and ${held} held, and the refusal of ${command.id} says otherwise.`);
+      const [told, stood] = [result.standings[i], before[i]];
+      const isTold = told?.spent === stood?.spent && told?.held === stood?.held && told?.amount === stood?.amount;
+      hold(10, isTold, () => `${counter.key} stands at ${JSON.stringify(stood)}, and ${command.id} is told ${JSON.stringify(told)}.`);
+      const limit = limitOf(configuration, counter);
+      // What a gateway's own store decided a moment ago may not be on its disk yet.
+      if (!limit || !told || !this.#options.isRemote) continue;
+      const [amount, used] = [amountInForce(this.books, limit, counter, at), usedOf(this.books, limit, counter, at)];
+      const isRight = told.amount === amount && Math.abs(told.spent + told.held - used) <= (limit.moving?.kind === "bucket" ? 1 : 0);
+      hold(10, isRight, () => `${counter.key} has ${used} used of ${amount}, and ${command.id} is told ${JSON.stringify(told)}.`);
     }
   }
 
@@ -356,13 +411,15 @@ export class Laws {
   carriedOver({ planned, budgets }: Configuration): void {
     for (const [i, budget] of planned.entries()) {
       for (const [j, limit] of budget.limits.entries()) {
+        // What a bucket took in is drawn together, and drains; and of slices only a gateway beside its store knows them to the second.
+        if (limit.moving && (limit.moving.kind === "bucket" || this.#options.isRemote)) continue;
         const { window } = (budgets[i] as Configuration["budgets"][number]).limits[j] as PlacedLimit;
         const since = this.#inForce.get(identityOf({ budget: budget.name, limit: limitName(budget, limit), per: budget.per })) ?? 0;
         const sums = new Map<string, number>();
         for (const { reserved, charge, state } of this.books.reservations.values()) {
           if (!isFor(budget, reserved.detail.subject) || !charge || state === "released") continue;
           const { startsAt, resetsAt = Infinity } = windowSpan(window, reserved.at);
-          if (resetsAt <= this.#changedAt) continue;
+          if (resetsAt <= this.#changedAt + (limit.moving ? 2 * sliceOf(limit.moving) : 0)) continue;
           const key = `${counterName(budget, limit, reserved.detail.subject)}|${startsAt}`;
           if (this.#options.canLagBehind && reserved.seq > since && reserved.postings.every(({ counter }) => counter.key !== key)) continue;
           sums.set(key, (sums.get(key) ?? 0) + correctedTo(charge, limit.unit));
@@ -370,7 +427,8 @@ export class Laws {
         this.checks += sums.size;
         for (const [key, sum] of sums) {
           const { spent } = this.books.standing(key);
-          hold(6, spent === sum, () => `${key} has ${spent} spent, and the calls made in its window come to ${sum}.`);
+          const expected = sum - (this.#takenBack.get(key) ?? 0);
+          hold(6, spent === expected, () => `${key} has ${spent} spent, and the calls made in its window come to ${expected}.`);
         }
       }
     }
@@ -411,6 +469,14 @@ function applying({ planned }: Configuration, subject: Call["subject"]): readonl
   return planned
     .filter((budget) => isFor(budget, subject))
     .flatMap((budget) => budget.limits.map((limit) => ({ name: counterName(budget, limit, subject) })));
+}
+
+/** Whether a counter is that of the window, or of the slice, in which a call was asked for. */
+function isRightWindow(counter: CounterRef, moving: Moving | undefined, { askedAt, at = askedAt }: Asked): boolean {
+  if (!moving) return isWindowAt(counter, at);
+  const { startsAt } = counter;
+  const sliceMs = sliceOf(moving);
+  return startsAt % sliceMs === 0 && startsAt <= at && startsAt + sliceMs > askedAt;
 }
 
 /** Whether an entry holds what a command asked for, on the counters that it named. */

@@ -8,8 +8,22 @@ export type PlannedSubject = { readonly [path in "team" | "user" | "task" | "mod
 export interface PlannedLimit {
   readonly unit: Unit;
   readonly amount: number;
-  /** `day`, `lifetime`. */
+  /** `day`, `rolling 90m`, `minute bucket`, `lifetime`. */
   readonly window: string;
+  /** Of a window that moves with the time. */
+  readonly moving?: Moving;
+  /** How much of what a window left unused is added to the next one at most. */
+  readonly rollover?: number;
+}
+
+/** A rolling window of a length, or a bucket that drains by the amount in it. */
+export interface Moving {
+  readonly kind: "rolling" | "bucket";
+  readonly lengthMs: number;
+  /** What a bucket takes at once. */
+  readonly burst?: number;
+  /** How long calls wait for a leaky one. */
+  readonly waitS?: number;
 }
 
 /** A budget of a simulation. */
@@ -62,23 +76,39 @@ const CALL_SIZES: Readonly<Record<Unit, number>> = {
 
 const UNITS: readonly Unit[] = ["nanodollars", "nanodollars", "tokens", "input_tokens", "output_tokens", "requests", "concurrent"];
 const WINDOWS = ["minute", "hour", "hour", "day", "day", "week", "month", "quarter", "year", "lifetime"] as const;
+const MINUTE_MS = 60_000;
+const MOVING: readonly (readonly [window: string, moving: Moving])[] = [
+  ["rolling 30s", { kind: "rolling", lengthMs: 30_000 }],
+  ["rolling 5m", { kind: "rolling", lengthMs: 5 * MINUTE_MS }],
+  ["rolling 90m", { kind: "rolling", lengthMs: 90 * MINUTE_MS }],
+  ["rolling 1d", { kind: "rolling", lengthMs: 1_440 * MINUTE_MS }],
+  ["minute bucket", { kind: "bucket", lengthMs: MINUTE_MS }],
+  ["hour bucket", { kind: "bucket", lengthMs: 60 * MINUTE_MS }],
+  ["minute leaky", { kind: "bucket", lengthMs: MINUTE_MS }],
+  ["hour leaky", { kind: "bucket", lengthMs: 60 * MINUTE_MS }],
+];
+
+/** Which windows a plan has. Those that move go by the clock of the gateway to the second, so that clocks must agree. */
+export interface PlanOptions {
+  readonly hasMoving: boolean;
+}
 
 /** The first budgets of a simulation. */
-export function firstPlan(dice: Dice): readonly PlannedBudget[] {
+export function firstPlan(dice: Dice, options: PlanOptions): readonly PlannedBudget[] {
   const kinds = dice.some(KINDS, 0.5);
-  return (kinds.length > 0 ? kinds : KINDS.slice(0, 1)).map((kind) => planBudget(kind, dice));
+  return (kinds.length > 0 ? kinds : KINDS.slice(0, 1)).map((kind) => planBudget(kind, dice, options));
 }
 
 /** One thing that an operator changes. */
-export function changedPlan(plan: readonly PlannedBudget[], dice: Dice): readonly PlannedBudget[] {
+export function changedPlan(plan: readonly PlannedBudget[], dice: Dice, options: PlanOptions): readonly PlannedBudget[] {
   const at = dice.between(0, plan.length - 1);
   const changed = plan[at];
   const missing = KINDS.filter(({ name }) => plan.every((budget) => budget.name !== name));
-  if (!changed || (missing.length > 0 && dice.chance(0.25))) return [...plan, planBudget(dice.pick(missing), dice)];
+  if (!changed || (missing.length > 0 && dice.chance(0.25))) return [...plan, planBudget(dice.pick(missing), dice, options)];
   const change = (to: Partial<PlannedBudget>) => plan.with(at, { ...changed, ...to });
   return dice.weighted<() => readonly PlannedBudget[]>([
     [3, () => change({ limits: changed.limits.map((limit) => ({ ...limit, amount: scaled(limit, dice) })) })],
-    [2, () => change({ limits: planLimits(dice) })],
+    [2, () => change({ limits: planLimits(dice, options) })],
     [1, () => change({ limits: changed.limits.slice(0, 1) })],
     [2, () => change({ isEnforced: !changed.isEnforced })],
     [1, () => change({ isOpen: !changed.isOpen })],
@@ -90,15 +120,37 @@ export function changedPlan(plan: readonly PlannedBudget[], dice: Dice): readonl
   ])();
 }
 
+/** A grant of more, or a reset, for one of those who have a balance. */
+export interface Favour {
+  readonly budget: string;
+  readonly for: Readonly<Record<string, string>>;
+  /** A limit with the amount that is given. */
+  readonly limit: string;
+}
+
+/** Something that an owner does for somebody in between. */
+export function planFavour(plan: readonly PlannedBudget[], dice: Dice): Favour | undefined {
+  const budget = plan.length === 0 ? undefined : dice.pick(plan);
+  const limit = budget && dice.pick(budget.limits);
+  if (!budget || !limit) return undefined;
+  const { unit, window } = limit;
+  const values = { team: TEAMS, user: USERS.slice(0, 2), task: TASKS.slice(0, 2), model: ["gpt-5"], provider: ["openai"], endpoint: ["x"] };
+  return {
+    budget: budget.name,
+    for: Object.fromEntries(budget.per.map((path) => [path, dice.pick(values[path]) ?? ""])),
+    limit: limitText({ unit, window, amount: Math.max(1, planAmount(unit, dice)) }),
+  };
+}
+
 /** Reads a plan as the product reads its configuration. */
 export function configurationOf(number: number, planned: readonly PlannedBudget[]): Configuration {
   return { number, planned, budgets: planned.map((budget) => defineBudget(inputOf(budget))) };
 }
 
-function planBudget(kind: Pick<PlannedBudget, "name" | "selects" | "per">, dice: Dice): PlannedBudget {
+function planBudget(kind: Pick<PlannedBudget, "name" | "selects" | "per">, dice: Dice, options: PlanOptions): PlannedBudget {
   return {
     ...kind,
-    limits: planLimits(dice),
+    limits: planLimits(dice, options),
     timezone: dice.pick(ZONES),
     isEnforced: dice.chance(0.85),
     isOpen: dice.chance(0.15),
@@ -110,14 +162,29 @@ function planBudget(kind: Pick<PlannedBudget, "name" | "selects" | "per">, dice:
 }
 
 /** A few limits, no two of them of the same unit and window. */
-function planLimits(dice: Dice): readonly PlannedLimit[] {
+function planLimits(dice: Dice, { hasMoving }: PlanOptions): readonly PlannedLimit[] {
   const limits = new Map<string, PlannedLimit>();
   for (let i = dice.between(1, 3); i > 0; i--) {
     const unit = dice.pick(UNITS);
-    const window = unit === "concurrent" ? "lifetime" : dice.pick(WINDOWS);
-    limits.set(`${unit} ${window}`, { unit, window, amount: planAmount(unit, dice) });
+    const limit = hasMoving && unit !== "concurrent" && dice.chance(0.3) ? movingLimit(unit, dice) : fixedLimit(unit, dice);
+    limits.set(`${unit} ${limit.window}`, limit);
   }
   return [...limits.values()];
+}
+
+function fixedLimit(unit: Unit, dice: Dice): PlannedLimit {
+  const window = unit === "concurrent" ? "lifetime" : dice.pick(WINDOWS);
+  const limit = { unit, window, amount: planAmount(unit, dice) };
+  return window !== "lifetime" && dice.chance(0.1) ? { ...limit, rollover: planAmount(unit, dice) } : limit;
+}
+
+function movingLimit(unit: Unit, dice: Dice): PlannedLimit {
+  const [window, moving] = dice.pick(MOVING);
+  const amount = Math.max(1, planAmount(unit, dice));
+  const limit = { unit, window, amount, moving };
+  if (moving.kind === "rolling") return limit;
+  const waits = window.endsWith("leaky") && dice.chance(0.5) ? { waitS: dice.between(1, 120) } : {};
+  return { ...limit, moving: { ...moving, ...waits, ...(dice.chance(0.4) && { burst: Math.max(1, planAmount(unit, dice)) }) } };
 }
 
 function planAmount(unit: Unit, dice: Dice): number {
@@ -144,18 +211,34 @@ function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, min
   };
 }
 
-function limitText({ unit, amount, window }: PlannedLimit): string {
+/** A limit as it is written in a configuration. */
+export function limitText({ unit, amount, window, moving = { kind: "rolling", lengthMs: 0 }, rollover }: PlannedLimit): string {
+  const whole = unit === "nanodollars" ? amountText(amount, unit) : `${amount} ${unit.replace("_", " ")}`;
   const period = window === "lifetime" ? "" : ` / ${window}`;
-  if (unit !== "nanodollars") return `${amount} ${unit.replace("_", " ")}${period}`;
+  const burst = moving.burst === undefined ? "" : ` burst ${amountText(moving.burst, unit)}`;
+  const wait = moving.waitS === undefined ? "" : ` wait ${moving.waitS}s`;
+  return `${whole}${period}${burst}${wait}${rollover === undefined ? "" : ` rollover ${amountText(rollover, unit)}`}`;
+}
+
+/** An amount that stands alone, in its unit. */
+function amountText(amount: number, unit: Unit): string {
+  if (unit !== "nanodollars") return String(amount);
   const digits = String(amount).padStart(10, "0");
-  return `$${digits.slice(0, -9)}.${digits.slice(-9)}${period}`;
+  return `$${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }
 
 /** A limit in force, as it was planned. */
-export function limitOf({ planned }: Configuration, counter: CounterRef): (PlannedLimit & { readonly isEnforced: boolean }) | undefined {
-  const budget = planned.find(({ name }) => name === counter.budget);
-  const limit = budget?.limits.find(({ unit, window }) => unit === counter.unit && window === counter.window.split("@")[0]);
-  return budget && limit && { ...limit, isEnforced: budget.isEnforced };
+export function limitOf(
+  { planned, budgets }: Configuration,
+  counter: CounterRef,
+): (PlannedLimit & { readonly isEnforced: boolean; readonly placed: Budget["limits"][number] }) | undefined {
+  const name = `${counter.unit}/${counter.window}`;
+  const at = planned.findIndex((budget) => budget.name === counter.budget);
+  const budget = planned[at];
+  const i = budget ? budget.limits.findIndex((limit) => limitName(budget, limit) === name) : -1;
+  const limit = budget?.limits[i];
+  const placed = budgets[at]?.limits[i];
+  return budget && limit && placed && { ...limit, isEnforced: budget.isEnforced, placed };
 }
 
 /** Whether a budget is for a call: its attributes match, and it is part of what the budget has a balance for. */
@@ -173,9 +256,9 @@ export function counterName(budget: PlannedBudget, limit: PlannedLimit, subject:
 }
 
 /** What a limit is called in its budget. */
-export function limitName({ timezone }: PlannedBudget, { unit, window }: PlannedLimit): string {
-  const zone = window === "minute" || window === "lifetime" ? "" : `@${timezone}`;
-  return `${unit}/${window}${zone}`;
+export function limitName({ timezone }: PlannedBudget, { unit, window, moving, rollover }: PlannedLimit): string {
+  const zone = moving || window === "minute" || window === "lifetime" ? "" : `@${timezone}`;
+  return `${unit}/${window}${zone}${rollover === undefined ? "" : " rollover"}`;
 }
 
 /** The same of a counter that the product made. */

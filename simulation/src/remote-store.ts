@@ -90,6 +90,7 @@ export class RemoteStore implements Store {
   expire: Store["expire"] = () => this.#ask((server) => server.expire());
   /** What is written down beside calls has no id by which a repetition would be known. */
   record: Store["record"] = (entry) => this.#ask((server) => server.record(entry), { isOnce: true });
+  standings: Store["standings"] = (limits) => this.#ask((server) => server.standings(limits));
   counters: Store["counters"] = (filter) => this.#ask((server) => server.counters(filter));
   entries: Store["entries"] = (query) => this.#ask((server) => server.entries(query));
 

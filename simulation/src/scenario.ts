@@ -12,6 +12,8 @@ export interface Scenario {
   readonly startsAt: number;
   readonly minutes: number;
   readonly plan: readonly PlannedBudget[];
+  /** Whether limits can have windows that move with the time. */
+  readonly hasMoving: boolean;
   readonly callRate: number;
   /** Of calls that programs make which have their budgets in themselves, and of those that another gateway sends, and asks about. */
   readonly programShare: number;
@@ -30,8 +32,9 @@ export interface Scenario {
   readonly crashChance: number;
   readonly pauseRate: number;
   readonly partitionRate: number;
-  /** Changes of the configuration. */
+  /** Changes of the configuration; and grants, their ends, and resets. */
   readonly changeRate: number;
+  readonly favourRate: number;
   /** Time that passes while nobody runs. */
   readonly leapRate: number;
   /** Clocks that are wrong, and are put right or wrong. */
@@ -59,12 +62,14 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
   const store: StoreKind = dice.chance(0.5) ? "embedded" : "remote";
   const sometimes = (chance: number, least: number, most: number) => (dice.chance(chance) ? least + (most - least) * dice.roll() : 0);
   const hasSkew = dice.chance(0.3);
+  const hasMoving = dice.chance(0.5) && !(hasSkew && store === "remote");
   return {
     store,
     gateways: store === "embedded" ? 1 : dice.between(1, 4),
     startsAt: dice.pick(STARTS)(dice),
     minutes,
-    plan: firstPlan(dice),
+    plan: firstPlan(dice, { hasMoving }),
+    hasMoving,
     callRate: dice.magnitude(2, 60),
     programShare: sometimes(0.7, 0.3, 1),
     neighbourShare: sometimes(0.5, 0.1, 0.7),
@@ -86,6 +91,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     pauseRate: sometimes(0.2, 0.05, 0.5),
     partitionRate: sometimes(0.2, 0.05, 0.5),
     changeRate: sometimes(0.5, 0.1, 1),
+    favourRate: sometimes(0.4, 0.1, 2),
     leapRate: sometimes(0.4, 0.05, 0.5),
     skewMostMs: hasSkew ? dice.magnitude(10, 3_600_000) : 0,
     skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,

@@ -11,7 +11,7 @@ import { Laws } from "./laws.js";
 import { MODELS, type Model } from "./models.js";
 import { Neighbour } from "./neighbour.js";
 import { Network } from "./network.js";
-import { type Configuration, changedPlan, configurationOf, TASKS, TEAMS, USERS } from "./plan.js";
+import { type Configuration, changedPlan, configurationOf, planFavour, TASKS, TEAMS, USERS } from "./plan.js";
 import type { Breakable } from "./planted-faults.js";
 import { Program } from "./program.js";
 import { Providers } from "./providers.js";
@@ -97,7 +97,11 @@ export class World {
     time.beforeEach = (process) => this.#mayCrash(process);
     this.#network = new Network(time, dice, scenario.network);
     this.#configuration = configurationOf(1, scenario.plan);
-    this.#laws = new Laws({ canLagBehind: scenario.gateways > 1, isRecovering: () => this.#recovering > 0 });
+    this.#laws = new Laws({
+      canLagBehind: scenario.gateways > 1,
+      isRemote: scenario.store === "remote",
+      isRecovering: () => this.#recovering > 0,
+    });
     const check = (law: () => void) => this.#check(law);
     this.#providers = new Providers(new Process("providers"), {
       time,
@@ -298,11 +302,12 @@ export class World {
   }
 
   #planTraffic(): void {
-    const { callRate, pauseRate, partitionRate, changeRate, leapRate, skewRate, skewMostMs } = this.#scenario;
+    const { callRate, favourRate, pauseRate, partitionRate, changeRate, leapRate, skewRate, skewMostMs } = this.#scenario;
     const dice = this.#dice;
     const anyProcess = () => dice.pick([this.#storeProcess, ...this.#gateways.map(({ process }) => process)]);
     this.#again(callRate, () => this.#call());
     this.#again(changeRate, () => this.#changeConfiguration());
+    this.#again(favourRate, () => this.#favour());
     this.#again(pauseRate, () => {
       const process = anyProcess();
       const ms = dice.magnitude(100, dice.chance(0.1) ? 15 * MINUTE_MS : MINUTE_MS);
@@ -392,10 +397,37 @@ export class World {
   /** A changed file reaches the gateways one after another. */
   #changeConfiguration(): void {
     const dice = this.#dice;
-    this.#configuration = configurationOf(this.#configuration.number + 1, changedPlan(this.#configuration.planned, dice));
+    this.#configuration = configurationOf(this.#configuration.number + 1, changedPlan(this.#configuration.planned, dice, this.#scenario));
     const configuration = this.#configuration;
     this.#history.add(this.#time.now, "configuration", configuration.number);
     for (const gateway of this.#gateways) this.#reload(gateway, configuration, dice.between(0, 2_000));
+  }
+
+  /** An owner gives somebody more, takes that back, or lets a balance begin again. */
+  #favour(): void {
+    const dice = this.#dice;
+    const gateway = this.#anyGateway();
+    const favour = planFavour(this.#configuration.planned, dice);
+    if (!gateway || !favour) return;
+    const { limit, ...whom } = favour;
+    const why = { giver: "owner", why: "simulated" };
+    const id = `grant-${++this.#numbers}`;
+    const until = `${dice.magnitude(1, 120)}m`;
+    const what = dice.weighted([
+      [5, "grant"],
+      [2, "revoke"],
+      [2, "reset"],
+    ] as const);
+    this.#history.add(this.#time.now, what, gateway.process.name, whom.budget, limit);
+    this.#time.after(gateway.process, 0, () => {
+      void gateway.favour(async (budgets) => {
+        if (what === "grant") await budgets.grant({ ...whom, ...why, id, amount: limit, until });
+        if (what === "reset") await budgets.reset({ ...whom, ...why });
+        if (what !== "revoke") return;
+        const grant = (await budgets.grants()).at(0);
+        if (grant) await budgets.revoke(grant.id, why);
+      });
+    });
   }
 
   /** A change that cannot be taken over is tried again, unless there is a newer one. */
