@@ -25,12 +25,13 @@ process.exitCode = runTests(
 
 /** Compiled tests whose source is still there, and the tests of scripts that need no compiling. */
 function testFiles() {
-  const compiled = readdirSync(join(ROOT, "packages")).flatMap((name) => {
-    const dist = join(ROOT, "packages", name, "dist");
+  const workspaces = [...readdirSync(join(ROOT, "packages")).map((name) => join("packages", name)), "simulation"];
+  const compiled = workspaces.flatMap((workspace) => {
+    const dist = join(ROOT, workspace, "dist");
     if (!existsSync(dist)) return [];
     return filesBelow(dist)
       .filter((file) => file.endsWith(".test.js") && existsSync(join(dist, "../src", file.replace(/\.js$/, ".ts"))))
-      .map((file) => join("packages", name, "dist", file));
+      .map((file) => join(workspace, "dist", file));
   });
   const plain = ["bench", "scripts", "examples"].flatMap((name) =>
     filesBelow(join(ROOT, name)).flatMap((file) => (file.endsWith(".test.mjs") ? [join(name, file)] : [])),

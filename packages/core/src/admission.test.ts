@@ -265,6 +265,30 @@ test("a budget that refuses a call of any size refuses without counting", async 
   assert.deepEqual([held.counts, held.reason], [[3_000], "budget_busy"], "what calls in flight may return is counted for");
 });
 
+test("where counting stopped at a limit, another budget does not refuse by the bound that was not counted", async () => {
+  const inputs: BudgetInput[] = [
+    { name: "tight", limits: ["320 tokens / day"] },
+    { name: "chat", limits: ["10M tokens / day"], request: { maxInput: 1_180 } },
+    { name: "summary", limits: ["10M tokens / day"], request: { maxTotal: 1_500 } },
+  ];
+  const { budgets } = demoBudgets(inputs);
+  const { call, counts } = countable(620);
+  const { balance, message } = denial(await budgets.reserve(call));
+  assert.deepEqual([balance?.budget, counts], ["tight", [320]], message);
+});
+
+test("while the store is down, calls are counted as far as their request limits go, and not their budgets", async () => {
+  const { budgets } = withoutStore({
+    name: "company",
+    limits: ["320 tokens / day"],
+    onStoreFailure: "open",
+    request: { maxInput: 1_000, maxTotal: 1_200 },
+  });
+  const decision = await budgets.reserve(countable(900).call);
+  assert.deepEqual([decision.outcome, decision.outcome === "uncounted" && decision.outputTokens], ["uncounted", 300]);
+  assert.equal(denial(await budgets.reserve(countable(1_001).call)).reason, "request_too_large");
+});
+
 test("a bound by size is no reason to refuse a call or to shorten its answer", async () => {
   const { budgets } = demoBudgets([{ name: "company", limits: ["10M tokens / day"], request: { maxInput: 1_000, maxTotal: 1_500 } }]);
   const { call, counts } = countable(240, 1_000);

@@ -128,9 +128,9 @@ export class Admission {
       const decision = await this.#decideBySize();
       if (decision) return decision;
       this.#standings ??= await this.#store.standings(this.#terms.limits);
-      await this.#countInput(count);
+      await this.#countInput(count, this.#countLimit());
     }
-    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
+    const output = this.#refuseInput() ?? this.#outputRange(this.#inputLeast());
     if ("outcome" in output) return output;
     const result = await this.#reserve(output);
     return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
@@ -159,8 +159,10 @@ export class Admission {
       const message = "The budget store is unavailable at the moment, so no call can be admitted. Try again in a few seconds.";
       return denied({ reason: "store_unavailable", message, retryAfterMs: STORE_RETRY_MS });
     }
-    if (this.#call.input.count) await this.#countInput(this.#call.input.count);
-    const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
+    const { count } = this.#call.input;
+    const allowed = inputTokensAllowed(this.#enforced);
+    if (count && allowed < Infinity) await this.#countInput(count, allowed);
+    const output = this.#refuseInput() ?? this.#outputRange(this.#inputLeast());
     if ("outcome" in output) return output;
     const message = `The store is unavailable, and the budgets of this call say to go on: ${cause.message}`;
     return { outcome: "uncounted", outputTokens: output.most, message };
@@ -211,16 +213,21 @@ export class Admission {
     return plain && this.#denied(plain);
   }
 
-  async #countInput(count: (limit: number) => Promise<number>): Promise<void> {
-    const limit = this.#countLimit();
+  async #countInput(count: (limit: number) => Promise<number>, limit: number): Promise<void> {
     const counted = await count(limit);
     const { most } = this.#call.input;
     this.#size = counted <= limit ? { inputTokens: Math.min(counted, most), isCounted: true } : { ...this.#size, moreThan: limit };
   }
 
+  /** Where counting stopped because one limit is too small, no more is known than that: it is no reason for another to refuse. */
+  #inputLeast(): number {
+    const { inputTokens, moreThan } = this.#size;
+    return moreThan === undefined ? inputTokens : moreThan + 1;
+  }
+
   #refuseInput(): Denied | undefined {
     const allowed = inputTokensAllowed(this.#enforced);
-    if (this.#size.inputTokens <= allowed) return undefined;
+    if (this.#inputLeast() <= allowed) return undefined;
     const name = this.#enforced.find(({ request }) => request.maxInput === allowed || request.maxTotal === allowed)?.name;
     return this.#tooLarge(
       `budget "${name}" allows ${allowed.toLocaleString("en-US")} in one call. Shorten the conversation or the pasted text.`,

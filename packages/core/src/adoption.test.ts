@@ -160,6 +160,45 @@ test("what expired is taken over as it was charged, and as it was corrected", as
   assert.deepEqual((await standings(budgets))["tokens  concurrent"], [0, 0]);
 });
 
+test("late truth also corrects the limits that took a call over after its lease had run out", async () => {
+  let time = NOON;
+  const { budgets } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  const reserve = async () => allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 })));
+  const [late, returned, lost] = [await reserve(), await reserve(), await reserve()];
+  time += 3_600_000;
+  await budgets.expire();
+  const users: BudgetInput = { name: "users", per: "user", limits: ["1M / day", "9 requests / day"] };
+  await configure(budgets, COMPANY, users);
+  assert.deepEqual((await standings(budgets))["users user=ann tokens"], [3_300, 0]);
+  await budgets.settle(late, { inputTokens: 5, outputTokens: 5 });
+  await budgets.release(returned, "not sent");
+  const { "users user=ann tokens": tokens, "users user=ann requests": requests } = await standings(budgets);
+  assert.deepEqual({ tokens, requests }, { tokens: [10 + 1_100, 0], requests: [2, 0] });
+  await configure(budgets, COMPANY, users, { name: "teams", per: "team", limits: ["1M / day", "9 requests / day"] });
+  const { "teams team=a tokens": ofTeam, "teams team=a requests": requestsOfTeam } = await standings(budgets);
+  assert.deepEqual({ ofTeam, requestsOfTeam }, { ofTeam: [10 + 1_100, 0], requestsOfTeam: [2, 0] });
+  await budgets.settle(lost, { inputTokens: 1, outputTokens: 1 });
+  assert.deepEqual((await standings(budgets))["teams team=a tokens"], [10 + 2, 0]);
+});
+
+test("a call whose lease ran out, and that is corrected while it is being taken over, is taken over as it ended", async () => {
+  let time = NOON;
+  const { budgets, store } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  const late = allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 })));
+  time += 3_600_000;
+  await budgets.expire();
+  const record: Store["record"] = async (entry) => {
+    if (entry.reservation === late.id) await budgets.settle(late, { inputTokens: 20, outputTokens: 3 });
+    await store.record(entry);
+  };
+  const next = [COMPANY, { name: "users", per: "user", limits: ["1M / day"] } as const].map(defineBudget);
+  const restarted = new Budgets({ store: { ...store, record }, budgets: next, prices, now: () => time });
+  await restarted.adopt();
+  assert.deepEqual((await standings(restarted))["users user=ann tokens"], [23, 0]);
+});
+
 test("a limit that was out of force for a while misses nothing, and counts nothing twice", async () => {
   const { budgets, store } = demoBudgets([COMPANY]);
   await budgets.adopt();

@@ -1,7 +1,7 @@
 import { countsFrom, LimitCounters } from "./counters.ts";
 import type { Budget } from "./domain/budget.ts";
-import type { Amounts } from "./domain/engine.ts";
-import type { Adopted, CallDetail, CounterRef, Entry, EntryKind, LimitInForce, Posting } from "./domain/ledger.ts";
+import { type Amounts, NOTHING_USED } from "./domain/engine.ts";
+import type { Adopted, CallDetail, Charge, CounterRef, Entry, EntryKind, LimitInForce, Posting } from "./domain/ledger.ts";
 import { type Limit, limitId } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { compileSelector, type Subject } from "./domain/subject.ts";
@@ -62,6 +62,7 @@ export class Adoption {
     else await this.#readOn();
     const upTo = this.#readTo;
     await Promise.all([...this.#open].map(([id, missing]) => this.#hold(id, missing)));
+    await Promise.all([...this.#expired].map(([id, missing]) => this.#charge(id, missing)));
     if (!this.#isChanged) return;
     const adopted: Adopted = { upTo, limits: this.#inForce() };
     const postings = this.#fresh.flatMap(({ taken }) => [...taken.values()].filter(({ spent }) => spent !== 0));
@@ -119,20 +120,19 @@ export class Adoption {
       const missing = this.#missing(entry);
       if (missing.limits.length > 0) this.#open.set(reservation, missing);
     } else if (kind === "adjusted") {
-      const open = this.#open.get(reservation);
-      if (open) this.#open.set(reservation, without(open, entry.postings));
-    } else if (kind === "settled" || kind === "expired") {
+      for (const calls of [this.#open, this.#expired]) {
+        const missing = calls.get(reservation);
+        if (missing) calls.set(reservation, without(missing, entry.postings));
+      }
+    } else if (kind === "expired") {
       const open = this.#open.get(reservation);
       this.#open.delete(reservation);
-      if (!open) return;
-      take(open, amountsOf(entry.charge.usage, entry.charge.cost));
-      if (kind === "expired") this.#expired.set(reservation, open);
-    } else if (kind === "corrected") {
-      const expired = this.#expired.get(reservation);
+      if (open) this.#expired.set(reservation, open);
+    } else if (kind === "settled" || kind === "corrected") {
+      const missing = this.#open.get(reservation) ?? this.#expired.get(reservation);
+      this.#open.delete(reservation);
       this.#expired.delete(reservation);
-      if (!expired) return;
-      take(expired, estimateOf(entry.detail), -1);
-      take(expired, amountsOf(entry.charge.usage, entry.charge.cost));
+      if (missing) take(missing, entry.kind === "corrected" ? correctedTo(entry.charge) : amountsOf(entry.charge.usage, entry.charge.cost));
     } else if (kind === "released") {
       this.#open.delete(reservation);
     }
@@ -158,6 +158,17 @@ export class Adoption {
       .filter(({ held }) => held > 0);
     if (postings.length === 0) return;
     await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "in flight when the limits changed" });
+    for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
+  }
+
+  /** Charges a call whose lease ran out to the limits it misses, so that late truth corrects them too. */
+  async #charge(id: string, missing: Missing): Promise<void> {
+    const amounts = estimateOf(missing.detail);
+    const postings = missing.limits
+      .map(({ counter }) => ({ counter, held: 0, spent: amounts[counter.unit] }))
+      .filter(({ spent }) => spent !== 0);
+    if (postings.length === 0) return;
+    await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "its lease had run out when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
   }
 
@@ -198,11 +209,17 @@ function without(missing: Missing, postings: readonly Posting[]): Missing {
   return { ...missing, limits: missing.limits.filter(({ counter }) => !posted.has(counter.key)) };
 }
 
-function take({ limits }: Missing, amounts: Amounts, sign: 1 | -1 = 1): void {
+function take({ limits }: Missing, amounts: Amounts): void {
   for (const { fresh, counter } of limits) {
-    const spent = (fresh.taken.get(counter.key)?.spent ?? 0) + sign * amounts[counter.unit];
+    const spent = (fresh.taken.get(counter.key)?.spent ?? 0) + amounts[counter.unit];
     fresh.taken.set(counter.key, { counter, held: 0, spent });
   }
+}
+
+/** A call that was returned after its lease ran out is not even a request. */
+function correctedTo({ usage, cost }: Charge): Amounts {
+  const isReturned = usage.inputTokens === 0 && usage.outputTokens === 0 && cost === 0;
+  return isReturned ? NOTHING_USED.amounts : amountsOf(usage, cost);
 }
 
 function estimateOf({ inputTokens, outputTokens, cost }: CallDetail): Amounts {

@@ -17,6 +17,7 @@ import { type Config, sharedLedger } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
+import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { Answers } from "./rungs/answers.ts";
@@ -57,7 +58,6 @@ const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers. */
 const ANSWERS_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
-const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
@@ -264,12 +264,6 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
   const timer = setInterval(() => work().catch(onError), intervalMs);
   timer.unref();
   return timer;
-}
-
-/** A call may be silent for longer than its lease; while this process lives, the hold does too. */
-async function renewLeases(budgets: Budgets, inFlight: Gateway["inFlight"]): Promise<void> {
-  const soon = Date.now() + 5 * RENEW_EVERY_MS;
-  for (const { reservation } of inFlight.values()) if (reservation && reservation.expiresAt < soon) await budgets.extend(reservation);
 }
 
 function keepsAnswers(ladder: Ladder): boolean {

@@ -49,10 +49,10 @@ export interface Gateway {
   readonly config: Config;
   readonly budgets: Budgets;
   readonly prices: PriceSource;
-  readonly upstream: Upstream;
+  readonly upstream: Pick<Upstream, "send">;
   readonly route: Router;
   readonly bodies: BodyRoom;
-  readonly alerts: Alerts;
+  readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   /** What may be answered again. */
   readonly answers: Answers;

@@ -9,7 +9,7 @@ import type { Recording } from "./rungs/answers.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
 export interface RelayOptions {
-  readonly upstream: Upstream;
+  readonly upstream: Pick<Upstream, "send">;
   readonly request: UpstreamRequest;
   readonly response: ServerResponse;
   readonly dialect: Dialect;

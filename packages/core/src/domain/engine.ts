@@ -83,8 +83,9 @@ export interface ExpireCommand {
 }
 
 /**
- * Writes down a refusal, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and a grant that
- * ends must be there and one that begins must not; else nothing is written. A reset takes back what is spent on its counters at that moment.
+ * Writes down a refusal, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and what it
+ * charges to one that ended to one whose charge can still be corrected, which then corrects that too. A grant that ends must be there and
+ * one that begins must not; else nothing is written. A reset takes back what is spent on its counters at that moment.
  */
 export interface RecordCommand {
   readonly kind: "record";
@@ -522,8 +523,10 @@ function recordable(state: State, entry: Recordable): Recordable | undefined {
     return isGranted === (entry.kind === "revoked") ? entry : undefined;
   }
   if (entry.kind === "adjusted" && entry.reset) return { ...entry, postings: resetPostings(state, entry.postings) };
-  const holdsSome = entry.postings.some(({ held }) => held !== 0);
-  return holdsSome && !state.holds.has(entry.reservation) ? undefined : entry;
+  const { postings, reservation } = entry;
+  if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return undefined;
+  const isSettled = state.ended.has(reservation) && !state.expired.has(reservation);
+  return isSettled && postings.some(isCharge) ? undefined : entry;
 }
 
 /** Whatever was spent when the reset was asked for, it takes back what is spent when it is made: two at once take it back once. */
@@ -575,12 +578,19 @@ export function evolve(state: State, entry: Entry): void {
     const hold = state.holds.get(id);
     const held = entry.postings.filter((posting) => posting.held !== 0);
     if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
+    const expired = state.expired.get(id);
+    const charged = entry.postings.filter(isCharge);
+    if (expired && charged.length > 0) state.expired.set(id, { ...expired, postings: [...expired.postings, ...charged] });
   } else if (entry.kind === "granted") {
     const series = grantSeries(entry.grant);
     state.grants.set(series, [...(state.grants.get(series) ?? []), entry.grant]);
   } else if (entry.kind === "revoked") {
     keepGrants(state, grantSeries(entry.grant), (grant) => grant.id !== entry.grant.id);
   }
+}
+
+function isCharge({ held, spent }: Posting): boolean {
+  return held === 0 && spent !== 0;
 }
 
 function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) => boolean): void {

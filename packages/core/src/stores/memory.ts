@@ -49,7 +49,8 @@ export function selectCounters({ counters }: State, { budget }: CounterFilter): 
 }
 
 function selectEntries(ledger: readonly Entry[], query: LedgerQuery): readonly Entry[] {
-  const matching = ledger.filter((entry) => matchesQuery(entry, query));
+  // Entries are numbered without gaps, from 1.
+  const matching = ledger.slice(query.after ?? 0).filter((entry) => matchesQuery(entry, query));
   const most = query.most ?? LEDGER_PAGE;
   return query.newest ? matching.slice(-most) : matching.slice(0, most);
 }

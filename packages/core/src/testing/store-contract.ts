@@ -104,6 +104,21 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": [300, 0], "team tokens": [300, 0] });
   }),
 
+  law("what a limit that is new takes over from a call whose lease ran out is corrected with it", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 9_000 })];
+    for (const id of ["late", "settled"]) await store.reserve(sampleCall({ id, limits, input: 500, leaseMs: 10_000 }));
+    await store.settle(sampleSettlement("settled", 500));
+    clock.advance(20_000);
+    await store.expire();
+    const { counter } = sampleLimit({ budget: "team", amount: 9_000 });
+    for (const reservation of ["late", "settled"]) {
+      await store.record({ kind: "adjusted", reservation, postings: [{ counter, held: 0, spent: 500 }], why: "new limit" });
+    }
+    assert.deepEqual(await standings(store), { "company tokens": [1_000, 0], "team tokens": [500, 0] });
+    assert.deepEqual(await store.settle(sampleSettlement("late", 123)), { outcome: "corrected" });
+    assert.deepEqual(await standings(store), { "company tokens": [623, 0], "team tokens": [123, 0] });
+  }),
+
   law("an estimate too rough for what is left is refused", async ({ store }) => {
     const limits = [sampleLimit({ amount: 1_000 })];
     assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 101, share: 10 }))).outcome, "refused");

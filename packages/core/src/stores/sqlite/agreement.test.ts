@@ -55,7 +55,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   ids.map((id): Command => ({ kind: "release", id, why: "never sent" })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   fc.constant<Command>({ kind: "expire" }),
-  fc.tuple(ids, limitSets, tokens).map(([reservation, limits, held]): Command => {
+  fc.tuple(ids, limitSets, fc.oneof(fc.constant(0), tokens)).map(([reservation, limits, held]): Command => {
     const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
     return { kind: "record", entry: { kind: "adjusted", reservation, postings, why: "new limit" } };
   }),

@@ -53,6 +53,22 @@ test("what the last owner left in flight is charged at its estimate, and can sti
   await fourth.close();
 });
 
+test("what a new limit took over of such a call is corrected with it, also after another start", async (t) => {
+  const directory = temporaryDirectory(t);
+  const first = await openSqliteStore({ directory });
+  await first.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
+  await first.close();
+  const second = await openSqliteStore({ directory });
+  const { counter } = sampleLimit({ budget: "user", amount: 900 });
+  await second.record({ kind: "adjusted", reservation: "a", postings: [{ counter, held: 0, spent: 500 }], why: "new limit" });
+  await second.close();
+  const third = await openSqliteStore({ directory });
+  await third.settle(sampleSettlement("a", 100));
+  const [user] = await third.counters({ budget: "user" });
+  assert.deepEqual([user?.spent, await third.audit()], [100, []]);
+  await third.close();
+});
+
 test("a directory belongs to one process at a time, and the refusal says what to do", async (t) => {
   const directory = temporaryDirectory(t);
   const owner = await openSqliteStore({ directory });

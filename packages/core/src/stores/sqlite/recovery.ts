@@ -118,6 +118,22 @@ class Recovery {
       this.#state.expired.set(entry.reservation, { postings: entry.postings, detail: entry.detail });
       this.#opened.set(entry.reservation, (openedBy.get(row.seq) as { opened: number }).opened);
     }
+    this.#readCharged(upTo);
+  }
+
+  /** What limits that came into force later took over of the charge of an expired reservation is corrected with it. */
+  #readCharged(upTo: number): void {
+    const rows = this.#database
+      .prepare(
+        `${SELECT_ENTRIES} WHERE e.kind = 'adjusted' AND e.kind NOT IN ('reserved', 'settled') AND e.opened IS NOT NULL AND e.seq <= ?
+         AND EXISTS (SELECT 1 FROM entry x WHERE x.opened = e.opened AND x.kind = 'expired' AND x.seq < e.seq) ORDER BY e.seq`,
+      )
+      .all(upTo) as EntryRow[];
+    for (const row of rows) {
+      const { reservation, postings } = this.#entry(row);
+      const expired = this.#state.expired.get(reservation);
+      if (expired) this.#state.expired.set(reservation, { ...expired, postings: [...expired.postings, ...postings] });
+    }
   }
 
   /** Grants are few, so they are read from the ledger and are no part of the snapshot. */

@@ -2,7 +2,8 @@ import { GRANTING } from "./granting.lua.ts";
 
 /**
  * Writes down a refusal, an adjustment, a grant or its end, once however often it is sent. What an adjustment holds must belong to a
- * reservation in flight; a grant that begins must not be there yet, and one that ends must. A reset takes back what is spent at this moment.
+ * reservation in flight, and what it charges to one that ended to one whose charge can still be corrected. A grant that begins must not be
+ * there yet, and one that ends must. A reset takes back what is spent at this moment.
  *
  * KEYS   11 the reservation, 12 what it holds, 13 the mark of this command
  * ARGV   6 kind, 7 id of the reservation, 8 postings, 9 detail as JSON or '', 10 the rest of the entry as JSON, 11 '1' for a reset,
@@ -19,7 +20,7 @@ if redis.call('EXISTS', COMMAND) == 1 then return answer('recorded') end
 local kind, id, text, isReset = ARGV[6], ARGV[7], ARGV[8], ARGV[11] == '1'
 local postings = readPostings(text)
 local hold = redis.call('HMGET', RESERVATION, 'state', 'entries')
-local held = {}
+local held, charged = {}, {}
 load(postings)
 if kind == 'granted' or kind == 'revoked' then
   if isGranted(ARGV[12], ARGV[13]) ~= (kind == 'revoked') then return answer('ignored') end
@@ -32,9 +33,11 @@ elseif isReset then
   postings, text = spent, writePostings(spent)
 else
   for _, posting in ipairs(postings) do
-    if posting.held ~= 0 then held[#held + 1] = posting end
+    if posting.held ~= 0 then held[#held + 1] = posting
+    elseif posting.spent ~= 0 then charged[#charged + 1] = posting end
   end
   if #held > 0 and hold[1] ~= 'open' then return answer('ignored') end
+  if #charged > 0 and hold[1] == 'ended' then return answer('ignored') end
 end
 for _, posting in ipairs(postings) do
   local uncounted = uncountable(posting, counters[posting.key], posting.spent + posting.held)
@@ -46,6 +49,7 @@ local numbers = commit()
 -- What belongs to no reservation is found by reading on: its numbers would have no end.
 if id ~= '' then redis.call('HSET', RESERVATION, 'entries', joined(hold[2], numbers)) end
 if hold[1] == 'void' then redis.call('PERSIST', RESERVATION) end
+if #charged > 0 and hold[1] == 'expired' then redis.call('APPEND', HOLD, writePostings(charged)) end
 if #held > 0 then redis.call('APPEND', HOLD, writePostings(held)) end
 if kind == 'granted' then grant(ARGV[12], ARGV[13]) end
 if kind == 'revoked' then revoke(ARGV[12], ARGV[13]) end

@@ -49,12 +49,14 @@ for _, entry in ipairs(wanted) do
     redis.call('HSET', key, 'state', 'expired')
     redis.call('SET', holdKey, writeHold('', entry.detail, entry.text), 'PX', REMEMBER_MS)
     redis.call('ZREM', LEASES, entry.id)
-  elseif kind == 'adjusted' and redis.call('HGET', key, 'state') == 'open' then
-    local held = {}
+  elseif kind == 'adjusted' then
+    local state = redis.call('HGET', key, 'state')
+    local own = {}
     for _, posting in ipairs(entry.postings) do
-      if posting.held ~= 0 then held[#held + 1] = posting end
+      local isHeld = posting.held ~= 0
+      if (state == 'open' and isHeld) or (state == 'expired' and not isHeld and posting.spent ~= 0) then own[#own + 1] = posting end
     end
-    redis.call('APPEND', holdKey, writePostings(held))
+    if #own > 0 then redis.call('APPEND', holdKey, writePostings(own)) end
   elseif kind == 'granted' then grant(entry.series, entry.grant)
   elseif kind == 'revoked' then revoke(entry.series, entry.grant) end
   if kind == 'settled' or kind == 'released' or kind == 'corrected' or kind == 'expired' then redis.call('PEXPIRE', key, REMEMBER_MS) end

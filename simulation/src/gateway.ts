@@ -1,0 +1,244 @@
+import { Budgets, type Call, type Decision, PurserError, type Store } from "../../packages/core/dist/index.js";
+import { Decisions } from "../../packages/gateway/dist/admin/decisions.js";
+import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
+import type { Config } from "../../packages/gateway/dist/config/config.js";
+import { Guards } from "../../packages/gateway/dist/guards/guards.js";
+import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
+import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
+import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
+import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
+import type { Exchange } from "./exchange.js";
+import type { Laws } from "./laws.js";
+import { PRICES, PROVIDERS } from "./models.js";
+import type { Configuration } from "./plan.js";
+import type { Process, VirtualTime } from "./virtual-time.js";
+import { notedStore } from "./watched-store.js";
+
+export interface GatewayOptions {
+  readonly time: VirtualTime;
+  readonly process: Process;
+  readonly laws: Laws;
+  readonly upstream: Gateway["upstream"];
+  readonly configuration: Configuration;
+  readonly expireEveryMs: number;
+  readonly onDisconnect: Config["onDisconnect"];
+  /** Opens the store as a process that starts does. */
+  open(): Promise<Store>;
+  /** Holds what a law says against the simulation. */
+  check(law: () => void): void;
+  onError(error: unknown): void;
+  onDecision(id: string, decision: Decision): void;
+}
+
+const NO_FAVOUR: ReadonlySet<string> = new Set(["body_invalid", "limit_invalid", "budget_unknown"]);
+/** No budget of the simulation has a ladder or a guard. */
+const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: async () => undefined };
+const DATA_DIR = "/simulated";
+const BODY_MOST = 16 * 1024 * 1024;
+
+/** One gateway process: the product's own pipeline, budgets and leases, from its start until it is killed. */
+export class SimulatedGateway {
+  readonly process: Process;
+  readonly #options: GatewayOptions;
+  readonly #inFlight = new Map<string, CallInFlight>();
+  /** The calls that it works on, and those that the store failed: of these it alone knows that they were never sent. */
+  readonly calls = new Set<string>();
+  readonly failed = new Set<string>();
+  readonly #undecided = new Set<string>();
+  #running: { readonly budgets: Budgets; readonly decisions: Decisions; gateway: Gateway } | undefined;
+  /** The configuration by which the last call was judged. */
+  #judgedBy: Configuration;
+  /** The call that is being taken over. */
+  #next: Exchange | undefined;
+
+  constructor(options: GatewayOptions) {
+    this.process = options.process;
+    this.#options = options;
+    this.#judgedBy = options.configuration;
+  }
+
+  /** The configuration that it has taken over. */
+  inForce: Configuration | undefined;
+
+  get isReady(): boolean {
+    return this.process.isAlive && this.#running !== undefined;
+  }
+
+  /** Milliseconds by its own clock. */
+  get now(): number {
+    return this.#options.time.now + this.process.skewMs;
+  }
+
+  /** Opens the store, takes its budgets into force, and begins to take calls: in the order of the real one. */
+  async start(): Promise<void> {
+    const { time, process, laws, configuration, expireEveryMs, onError } = this.#options;
+    const store = notedStore(await this.#options.open(), {
+      laws,
+      judgedBy: () => this.#judgedBy,
+      now: () => this.now,
+      onFailure: (id) => {
+        if (id !== undefined) this.failed.add(id);
+        else for (const undecided of this.#undecided) laws.attempt(undecided, 0).sawFailure = true;
+      },
+    });
+    const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
+    await budgets.adopt();
+    this.inForce = configuration;
+    const decisions = new Decisions({ budgets, store, prices: PRICES, now: () => this.now });
+    this.#running = { budgets, decisions, gateway: this.#gateway(budgets, configuration) };
+    time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
+    time.every(process, RENEW_EVERY_MS, () => void renewLeases(budgets, this.#inFlight, this.now).catch(onError));
+  }
+
+  /** Takes a call of a client over. */
+  serve(exchange: Exchange): void {
+    const running = this.#running;
+    if (!running) return;
+    this.#next = exchange;
+    this.calls.add(exchange.id);
+    serveCall(running.gateway, exchange.request, exchange.response, { dialect: exchange.body.model.dialect, names: {} })
+      .catch(this.#options.onError)
+      .finally(() => this.calls.delete(exchange.id));
+    exchange.arrive();
+  }
+
+  /** Makes a call without any gateway: its program has the budgets in itself. */
+  call(id: string, make: (budgets: Budgets) => Promise<void>): void {
+    const running = this.#running;
+    if (!running) return;
+    this.calls.add(id);
+    make(running.budgets)
+      .catch(this.#options.onError)
+      .finally(() => this.calls.delete(id));
+  }
+
+  /** Answers another gateway, which asks before it sends a call and says after it what was used. */
+  ask<Answer>(question: (decisions: Decisions) => Promise<Answer>): Promise<Answer> {
+    if (!this.#running) return Promise.reject(new PurserError("shutting_down", "It does not run."));
+    return question(this.#running.decisions);
+  }
+
+  /** Does something that an owner asks for. What does not fit its configuration is refused. */
+  async favour(make: (budgets: Budgets) => Promise<unknown>): Promise<void> {
+    try {
+      if (this.#running) await make(this.#running.budgets);
+    } catch (error) {
+      if (!(error instanceof PurserError) || !NO_FAVOUR.has(error.code)) this.#options.onError(error);
+    }
+  }
+
+  /** Takes a changed configuration over, as when its file was changed. */
+  async reload(configuration: Configuration): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    await running.budgets.configure(this.#terms(configuration));
+    running.gateway = this.#gateway(running.budgets, configuration);
+    this.inForce = configuration;
+  }
+
+  /** `kill -9`: nothing that it waits for will ever come. */
+  kill(): void {
+    this.process.isAlive = false;
+  }
+
+  #terms(configuration: Configuration) {
+    const prices = {
+      card: (provider: string, model: string, at: number) => {
+        // Asked once when a call is judged, and of the configuration in force.
+        this.#judgedBy = configuration;
+        return PRICES.card(provider, model, at);
+      },
+    };
+    return { budgets: configuration.budgets, prices };
+  }
+
+  #watch(): Watch {
+    const { laws, check, onDecision } = this.#options;
+    return {
+      begins: ({ id }) => this.#undecided.add(id),
+      ends: ({ id }) => this.#undecided.delete(id),
+      decided: (call, decision, since) => {
+        onDecision(call.id, decision);
+        // Which of two configurations decided is not known where both could.
+        if (since === this.#judgedBy || decision.outcome === "allowed") check(() => laws.decided(call, decision, this.#judgedBy));
+        else if (decision.outcome === "uncounted") laws.attempt(call.id, 0).isUncounted = true;
+      },
+      failed: (call) => {
+        laws.attempt(call.id, 0).decision = "failed";
+      },
+      judgedBy: () => this.#judgedBy,
+    };
+  }
+
+  #gateway(budgets: Budgets, configuration: Configuration): Gateway {
+    const { upstream, onError, onDisconnect } = this.#options;
+    const config: Config = {
+      file: undefined,
+      server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0 },
+      store: { namespace: "simulated" },
+      timezone: "UTC",
+      dataDir: DATA_DIR,
+      providers: PROVIDERS,
+      routes: [],
+      budgets: configuration.budgets,
+      prices: [],
+      defaultPrice: undefined,
+      allowances: [],
+      guards: [],
+      channels: [],
+      unseenInput: undefined,
+      defaultMaxOutput: 1_000,
+      onDisconnect,
+      expose: { cost: true, left: true },
+    };
+    return {
+      config,
+      budgets,
+      prices: PRICES,
+      upstream,
+      route: createRouter(config),
+      bodies: new BodyRoom(),
+      alerts: NOBODY_IS_TOLD,
+      guards: new Guards([], NOBODY_IS_TOLD, onError),
+      answers: new Answers(),
+      inFlight: this.#inFlight,
+      identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
+      newId: () => this.#next?.id ?? "",
+      onError,
+    };
+  }
+}
+
+interface Watch {
+  begins(call: Call): void;
+  ends(call: Call): void;
+  decided(call: Call, decision: Decision, since: Configuration): void;
+  failed(call: Call): void;
+  judgedBy(): Configuration;
+}
+
+/** Budgets whose decisions are held against the laws. */
+class WatchedBudgets extends Budgets {
+  readonly #watch: Watch;
+
+  constructor(options: ConstructorParameters<typeof Budgets>[0], watch: Watch) {
+    super(options);
+    this.#watch = watch;
+  }
+
+  override async reserve(call: Call): Promise<Decision> {
+    this.#watch.begins(call);
+    const deciding = super.reserve(call);
+    const since = this.#watch.judgedBy();
+    try {
+      const decision = await deciding;
+      this.#watch.decided(call, decision, since);
+      return decision;
+    } catch (error) {
+      this.#watch.failed(call);
+      throw error;
+    } finally {
+      this.#watch.ends(call);
+    }
+  }
+}

@@ -1,0 +1,193 @@
+import type { ReserveCommand } from "../../packages/core/dist/domain/engine.js";
+import type { Store } from "../../packages/core/dist/index.js";
+import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
+import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
+import type { Gateway } from "../../packages/gateway/dist/pipeline.js";
+import type { Scenario } from "./scenario.js";
+import { verbsOf } from "./watched-store.js";
+
+/** What can be put in the place of parts of the product: something that is broken. */
+export interface Breakable {
+  /** The store as it decides. */
+  server(store: Store): Store;
+  /** The store as a gateway reaches it. */
+  client(store: Store): Store;
+  journal(journal: Journal): Journal;
+  recovered(recovered: Recovered): Recovered;
+  upstream(upstream: Gateway["upstream"]): Gateway["upstream"];
+}
+
+/** A mistake that such systems are known for, and the law that must find it. */
+export interface PlantedFault extends Partial<Breakable> {
+  readonly fault: string;
+  readonly laws: readonly number[];
+  /** Where the mistake can be made at all. */
+  readonly scenario: Partial<Scenario>;
+}
+
+type Command = Omit<ReserveCommand, "kind">;
+
+const REMOTE: Partial<Scenario> = { store: "remote", gateways: 3, skewRate: 0 };
+const EMBEDDED: Partial<Scenario> = { store: "embedded", gateways: 1, skewRate: 0 };
+
+/** Each is planted by wrapping: there is nothing in the product that could be switched. */
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  {
+    fault: "checks first and acts later",
+    laws: [1],
+    scenario: { ...REMOTE, callRate: 60 },
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: async (command) => {
+        const counters = new Map((await store.counters()).map((counter) => [counter.ref.key, counter]));
+        const fits = command.limits.every(({ counter, amount }) => {
+          const { spent = 0, held = 0 } = counters.get(counter.key) ?? {};
+          return least(command, counter.unit) <= amount - spent - held;
+        });
+        return store.reserve(fits ? { ...command, limits: command.limits.map((limit) => ({ ...limit, enforced: false })) } : command);
+      },
+    }),
+  },
+  {
+    fault: "keeps what it held on the limits before the one that refuses",
+    laws: [2],
+    scenario: REMOTE,
+    server: (store) => ({
+      ...verbsOf(store),
+      reserve: async (command) => {
+        const result = await store.reserve(command);
+        if (result.outcome === "refused" && result.failing > 0)
+          await store.reserve({ ...command, limits: command.limits.slice(0, result.failing), share: undefined });
+        return result;
+      },
+    }),
+  },
+  {
+    fault: "charges again when a call is settled again",
+    laws: [6],
+    scenario: { ...REMOTE, programShare: 1 },
+    server: (store) => ({
+      ...verbsOf(store),
+      settle: async (command) => {
+        const result = await store.settle(command);
+        if (result.outcome !== "duplicate") return result;
+        const [reserved] = await store.entries({ reservation: command.id, kinds: ["reserved"] });
+        const postings = (reserved?.postings ?? []).map(({ counter }) => ({ counter, held: 0, spent: command.amounts[counter.unit] }));
+        await store.record({ kind: "adjusted", reservation: "", postings, why: "broken on purpose" });
+        return result;
+      },
+    }),
+  },
+  {
+    fault: "returns a hold whose end is unknown",
+    laws: [6],
+    scenario: { ...REMOTE, crashChance: 0.005 },
+    server: (store) => ({
+      ...verbsOf(store),
+      expire: async () => {
+        const result = await store.expire();
+        const expired = result.expired === 0 ? [] : await store.entries({ kinds: ["expired"], newest: true, most: result.expired });
+        for (const { postings } of expired) {
+          const back = postings.map(({ counter, spent }) => ({ counter, held: 0, spent: 0 - spent }));
+          await store.record({ kind: "adjusted", reservation: "", postings: back, why: "broken on purpose" });
+        }
+        return result;
+      },
+    }),
+  },
+  {
+    fault: "forgets a hold when it starts again",
+    laws: [3, 6],
+    scenario: { ...EMBEDDED, crashChance: 0.005 },
+    recovered: (recovered) => {
+      const { holds } = recovered.state;
+      for (const id of [...holds.keys()].slice(0, 1)) holds.delete(id);
+      return recovered;
+    },
+  },
+  {
+    fault: "says that a hold is durable before it is",
+    laws: [5],
+    scenario: { ...EMBEDDED, diskSlowChance: 0.5 },
+    journal: (journal) => ({
+      ...journal,
+      write: async (batch) => {
+        // Whoever is in such a hurry does not look at what became of it either.
+        journal.write(batch).catch(() => undefined);
+      },
+    }),
+  },
+  {
+    fault: "takes every day for one of 24 hours",
+    laws: [1],
+    scenario: { ...EMBEDDED, startsAt: Date.UTC(2026, 2, 29, 10), changeRate: 0 },
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) => store.reserve({ ...command, limits: command.limits.map(withEvenDays) }),
+    }),
+  },
+  {
+    fault: "forgets what was used when the configuration changes",
+    laws: [6],
+    scenario: { ...EMBEDDED, changeRate: 1 },
+    client: (store) => ({
+      ...verbsOf(store),
+      entries: (query) => (query.since === undefined ? store.entries(query) : Promise.resolve([])),
+    }),
+  },
+  {
+    fault: "returns the hold of a call that was sent",
+    laws: [5],
+    scenario: { trouble: 0.5, programShare: 0, neighbourShare: 0 },
+    upstream: ({ send }) => ({
+      send: (request, listener) =>
+        send(request, {
+          began: (...answer) => listener.began(...answer),
+          received: (chunk) => listener.received(chunk),
+          ended: () => listener.ended(),
+          failed: (error) => listener.failed({ ...error, wasSent: false }),
+        }),
+    }),
+  },
+  {
+    fault: "holds half of the answer",
+    laws: [2],
+    scenario: {},
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) => {
+        const halved = Object.entries(command.asks).map(([unit, ask]) => [unit, { ...ask, perOutputToken: ask.perOutputToken / 2 }]);
+        return store.reserve({ ...command, asks: Object.fromEntries(halved) as Command["asks"] });
+      },
+    }),
+  },
+  {
+    fault: "refuses while a tenth is left",
+    laws: [1, 10],
+    scenario: REMOTE,
+    server: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) =>
+        store.reserve({ ...command, limits: command.limits.map((limit) => ({ ...limit, amount: Math.ceil(limit.amount * 0.9) })) }),
+    }),
+  },
+  {
+    fault: "never ends a hold whose lease has run out",
+    laws: [3],
+    scenario: {},
+    client: (store) => ({ ...verbsOf(store), expire: async () => ({ expired: 0 }) }),
+  },
+];
+
+function least({ asks, output }: Command, unit: keyof Command["asks"]): number {
+  const { base, perOutputToken, scale } = asks[unit];
+  return Math.ceil((base + perOutputToken * output.least) / scale);
+}
+
+const DAY_MS = 86_400_000;
+
+function withEvenDays(limit: Command["limits"][number]): Command["limits"][number] {
+  const { counter } = limit;
+  if (!counter.window.startsWith("day@") || counter.resetsAt === undefined || counter.resetsAt - counter.startsAt === DAY_MS) return limit;
+  return { ...limit, counter: { ...counter, resetsAt: counter.startsAt + DAY_MS } };
+}

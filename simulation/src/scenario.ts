@@ -1,0 +1,99 @@
+import type { Dice } from "./dice.js";
+import type { NetworkFaults } from "./network.js";
+import { firstPlan, type PlannedBudget } from "./plan.js";
+
+/** Where the balances of a simulation live. */
+export type StoreKind = "embedded" | "remote";
+
+/** What a simulation is about, drawn from its seed: how much of everything, and how bad it is. Rates are by the minute. */
+export interface Scenario {
+  readonly store: StoreKind;
+  readonly gateways: number;
+  readonly startsAt: number;
+  readonly minutes: number;
+  readonly plan: readonly PlannedBudget[];
+  /** Whether limits can have windows that move with the time. */
+  readonly hasMoving: boolean;
+  readonly callRate: number;
+  /** Of calls that programs make which have their budgets in themselves, and of those that another gateway sends, and asks about. */
+  readonly programShare: number;
+  readonly neighbourShare: number;
+  readonly disconnectChance: number;
+  readonly drains: boolean;
+  readonly expireEveryMs: number;
+  readonly trouble: number;
+  readonly canBeSlow: boolean;
+  readonly network: NetworkFaults;
+  readonly storeTimeoutMs: number;
+  readonly storeTries: number;
+  readonly diskFailureChance: number;
+  readonly diskSlowChance: number;
+  /** At each event that a gateway is to take. */
+  readonly crashChance: number;
+  readonly pauseRate: number;
+  readonly partitionRate: number;
+  /** Changes of the configuration; and grants, their ends, and resets. */
+  readonly changeRate: number;
+  readonly favourRate: number;
+  /** Time that passes while nobody runs. */
+  readonly leapRate: number;
+  /** Clocks that are wrong, and are put right or wrong. */
+  readonly skewMostMs: number;
+  readonly skewRate: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Where calendars are hard: clocks put forwards and back, ends of months and years, a leap day. And any other time. */
+const STARTS: readonly ((dice: Dice) => number)[] = [
+  () => Date.UTC(2026, 2, 29, 0, 55),
+  () => Date.UTC(2026, 9, 25, 0, 50),
+  () => Date.UTC(2026, 2, 8, 6, 55),
+  () => Date.UTC(2026, 10, 1, 5, 50),
+  () => Date.UTC(2026, 3, 4, 14, 50),
+  () => Date.UTC(2026, 11, 31, 22, 55),
+  () => Date.UTC(2028, 1, 28, 23, 55),
+  (dice) => Date.UTC(2026, 0, 1) + dice.between(0, 1_000) * DAY_MS + dice.between(0, DAY_MS),
+  (dice) => Date.UTC(2026, 0, 1) + dice.between(1, 1_000) * DAY_MS - dice.between(0, 600_000),
+];
+
+/** A scenario of so many minutes. Each kind of trouble is absent from most of them, so that each is met alone and with others. */
+export function drawScenario(dice: Dice, minutes: number): Scenario {
+  const store: StoreKind = dice.chance(0.5) ? "embedded" : "remote";
+  const sometimes = (chance: number, least: number, most: number) => (dice.chance(chance) ? least + (most - least) * dice.roll() : 0);
+  const hasSkew = dice.chance(0.3);
+  const hasMoving = dice.chance(0.5) && !(hasSkew && store === "remote");
+  return {
+    store,
+    gateways: store === "embedded" ? 1 : dice.between(1, 4),
+    startsAt: dice.pick(STARTS)(dice),
+    minutes,
+    plan: firstPlan(dice, { hasMoving }),
+    hasMoving,
+    callRate: dice.magnitude(2, 60),
+    programShare: sometimes(0.7, 0.3, 1),
+    neighbourShare: sometimes(0.5, 0.1, 0.7),
+    disconnectChance: sometimes(0.5, 0.02, 0.3),
+    drains: dice.chance(0.3),
+    expireEveryMs: dice.pick([1_000, 5_000, 20_000]),
+    trouble: sometimes(0.7, 0.05, 0.6),
+    canBeSlow: dice.chance(0.3),
+    network: {
+      lossChance: sometimes(0.4, 0.01, 0.2),
+      duplicateChance: sometimes(0.4, 0.01, 0.3),
+      delayChance: sometimes(0.4, 0.01, 0.2),
+    },
+    storeTimeoutMs: dice.pick([100, 1_000, 5_000]),
+    storeTries: dice.between(1, 3),
+    diskFailureChance: sometimes(0.3, 0.005, 0.1),
+    diskSlowChance: sometimes(0.3, 0.01, 0.2),
+    crashChance: sometimes(0.4, 0.0005, 0.01),
+    pauseRate: sometimes(0.2, 0.05, 0.5),
+    partitionRate: sometimes(0.2, 0.05, 0.5),
+    changeRate: sometimes(0.5, 0.1, 1),
+    favourRate: sometimes(0.4, 0.1, 2),
+    leapRate: sometimes(0.4, 0.05, 0.5),
+    skewMostMs: hasSkew ? dice.magnitude(10, 3_600_000) : 0,
+    skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,
+  };
+}
