@@ -1,4 +1,21 @@
 import { PurserError } from "../errors.ts";
+import {
+  allottedOf,
+  coverOpened,
+  expiredLease,
+  fairPart,
+  type Grant,
+  type Lease,
+  type LeaseCommand,
+  type LeaseResult,
+  type LeaseStep,
+  Leases,
+  leaseChange,
+  leaseOf,
+  type OpenStep,
+  type Rejected,
+  type Want,
+} from "./lease.ts";
 import type { CallDetail, Charge, CounterRef, Entry, Posting } from "./ledger.ts";
 import { UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
@@ -76,12 +93,14 @@ export interface RecordCommand {
 export type Recordable = DistributiveOmit<Extract<Entry, { kind: "denied" | "adjusted" }>, "seq" | "at">;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand;
+export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand | LeaseCommand;
 
 /** Spent and held on the counter of one limit, in the order of the command's limits. */
 export interface Standing {
   readonly spent: number;
   readonly held: number;
+  /** How much of what is held no call uses yet, because it is allotted to leases. Left out where nothing is. */
+  readonly allotted?: number;
 }
 
 export type ReserveResult =
@@ -137,13 +156,21 @@ export interface State {
   readonly ended: Recent<true>;
   /** Of these, the ones that expired: they can still be corrected. */
   readonly expired: Recent<Expired>;
+  readonly leases: Leases;
 }
 
 /** How many ended and how many expired reservations are remembered at least. What comes later than that many calls is answered `unknown`. */
 export const ENDED_MOST = 100_000;
 
 export function createState(): State {
-  return { seq: 0, counters: new Map(), holds: new Map(), ended: new Recent(ENDED_MOST), expired: new Recent(ENDED_MOST) };
+  return {
+    seq: 0,
+    counters: new Map(),
+    holds: new Map(),
+    ended: new Recent(ENDED_MOST),
+    expired: new Recent(ENDED_MOST),
+    leases: new Leases(),
+  };
 }
 
 export interface Applied<Result> {
@@ -160,6 +187,7 @@ export interface Results {
   readonly release: ReleaseResult;
   readonly expire: ExpireResult;
   readonly record: undefined;
+  readonly lease: LeaseResult;
 }
 
 /** Decides a command and evolves the state by the entries it makes. Deterministic; the time comes in. */
@@ -168,12 +196,13 @@ export function apply<Kind extends Command["kind"]>(
   command: Extract<Command, { kind: Kind }>,
   now: number,
 ): Applied<Results[Kind]> {
-  const decided = decide(state, command, now) as Applied<Results[Kind]>;
+  if (command.kind === "lease") return applyLease(state, command as LeaseCommand, now) as Applied<Results[Kind]>;
+  const decided = decide(state, command as Exclude<Command, LeaseCommand>, now) as Applied<Results[Kind]>;
   for (const entry of decided.entries) evolve(state, entry);
   return decided;
 }
 
-function decide(state: State, command: Command, now: number): Applied<Results[Command["kind"]]> {
+function decide(state: State, command: Exclude<Command, LeaseCommand>, now: number): Applied<Results[Command["kind"]]> {
   if (command.kind === "reserve") return decideReserve(state, command, now);
   if (command.kind === "extend") return decideExtend(state, command, now);
   if (command.kind === "settle") return decideSettle(state, command, now);
@@ -192,7 +221,7 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
       outcome: "reserved",
       outputTokens: outputCap,
       expiresAt,
-      standings: standings.map(copyOf),
+      standings: limits.map(({ counter }) => copyOf(state, counter)),
       wouldRefuse: [],
       detail,
     });
@@ -208,12 +237,19 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
     const before = standings[i] as Standing;
     const asked = amountOf(asks[limit.counter.unit], outputCap);
     if (!fits(limit, before, asked, share)) {
-      if (limit.enforced || share !== undefined) return unchanged(refusal(command, standings, i));
+      if (limit.enforced || share !== undefined)
+        return unchanged(
+          refusal(
+            command,
+            limits.map(({ counter }) => copyOf(state, counter)),
+            i,
+          ),
+        );
       wouldRefuse.push(i);
     }
     checkCountable(limit.counter, before, asked);
     postings.push({ counter: limit.counter, held: asked, spent: 0 });
-    after.push({ spent: before.spent, held: before.held + asked });
+    after.push({ ...copyOf(state, limit.counter), held: before.held + asked });
   }
 
   const expiresAt = now + command.leaseMs;
@@ -243,7 +279,7 @@ function fittingOutput({ limits, asks, output }: ReserveCommand, standings: read
   return tokens;
 }
 
-function fits(limit: BoundLimit, standing: Standing, asked: number, share = 1): boolean {
+export function fits(limit: BoundLimit, standing: Standing, asked: number, share = 1): boolean {
   // Calls are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
   const factor = limit.counter.unit === "concurrent" || limit.counter.unit === "requests" ? 1 : share;
   return asked === 0 || asked * factor <= roomOf(limit, standing);
@@ -254,7 +290,7 @@ function roomOf({ amount }: BoundLimit, { spent, held }: Standing): number {
 }
 
 /** Of all limits that refuse, names the one that keeps refusing for longest: first what can never fit, then what resets last. */
-function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
+export function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
   let failing = first;
   let longest = -1;
   let largest = 0;
@@ -268,21 +304,21 @@ function refusal({ limits, asks, output, share }: ReserveCommand, standings: rea
     [failing, longest, largest] = [i, until, part];
   }
   const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
-  return { outcome: "refused", failing, asked, standings: standings.map(copyOf) };
+  return { outcome: "refused", failing, asked, standings };
 }
 
 /**
  * When a refusal passes: never for what is larger than the limit, at the reset for what is larger than the unspent rest, and at 0, any
  * moment, for what only calls in flight are in the way of.
  */
-export function refusedUntil({ amount, counter }: BoundLimit, { spent, held }: Standing, asked: number): number {
+export function refusedUntil({ amount, counter }: BoundLimit, { spent, held, allotted = 0 }: Standing, asked: number): number {
   if (asked > amount) return Number.POSITIVE_INFINITY;
-  // A request in flight is used up, whatever it returns of its money and tokens.
-  const used = counter.unit === "requests" ? spent + held : spent;
+  // A request in flight is used up, whatever it returns of its money and tokens. One that a lease could make is not.
+  const used = counter.unit === "requests" ? spent + held - allotted : spent;
   return used + asked > amount ? (counter.resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
 }
 
-function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+export function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
@@ -370,7 +406,108 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
     const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
     entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
   }
-  return { result: { expired: entries.length }, entries };
+  const expired = entries.length;
+  for (const lease of state.leases.values()) {
+    if (lease.end !== undefined || (!all && lease.expiresAt > now)) continue;
+    entries.push({
+      kind: "leased",
+      seq: state.seq + entries.length + 1,
+      at: now,
+      reservation: lease.id,
+      ...leaseChange(lease, expiredLease(lease)),
+    });
+  }
+  return { result: { expired }, entries };
+}
+
+/** A report and what is wanted after it: the one command of several steps, of which each sees what those before it changed. */
+function applyLease(state: State, command: LeaseCommand, now: number): Applied<LeaseResult> {
+  const { id, report, leaseMs, ends } = command;
+  const known = state.leases.get(id);
+  const wants = distinct(command.wants);
+  if (known?.end === "returned") return unchanged({ outcome: "ended" });
+  if (known && report <= known.reported) return unchanged(leaseResult(state, known, wants, []));
+  if (report !== (known?.reported ?? 0) + 1) return unchanged({ outcome: "unknown" });
+
+  const entries: Entry[] = [];
+  const add = (entry: DistributiveOmit<Entry, "seq" | "at">) => {
+    const numbered = { seq: state.seq + 1, at: now, ...entry };
+    evolve(state, numbered);
+    entries.push(numbered);
+  };
+  const isExpired = known?.end === "expired";
+  const expiresAt = isExpired ? known.expiresAt : Math.max(known?.expiresAt ?? 0, now + leaseMs);
+  let lease: Lease = { id, expiresAt, reported: report, end: known?.end, allotments: known?.allotments ?? [] };
+  const change = (next: Lease) => {
+    add({ kind: "leased", reservation: id, ...leaseChange(state.leases.get(id), next) });
+    lease = next;
+  };
+
+  const opened = newCalls(state, command.steps);
+  const { left, holds } = coverOpened(lease, opened);
+  if (opened.length > 0) change(left);
+  const rejected: Rejected[] = [];
+  for (const step of command.steps) {
+    if (step.kind !== "open") entries.push(...applyStep(state, step, now, rejected));
+    else {
+      const postings = holds.get(step);
+      const { outputCap, detail } = step;
+      if (postings) add({ kind: "reserved", reservation: step.id, postings, expiresAt: now + step.leaseMs, outputCap, detail });
+    }
+  }
+  if (ends) {
+    change({ ...lease, end: "returned", allotments: [] });
+    return { result: { outcome: "ended" }, entries };
+  }
+  const owns = new Map(lease.allotments.map(({ counter, amount }) => [counter.key, amount]));
+  const allotments = wants.map((want) => {
+    const { counter } = want.limit;
+    const own = owns.get(counter.key) ?? 0;
+    return { counter, amount: isExpired ? Math.min(own, want.amount) : allottedOf(want, own, fairOf(state, want, own)) };
+  });
+  change({ ...lease, allotments: allotments.filter(({ amount }) => amount > 0) });
+  return { result: leaseResult(state, lease, wants, rejected), entries };
+}
+
+/** One want for each counter: the first. */
+function distinct(wants: readonly Want[]): readonly Want[] {
+  const keys = new Set<string>();
+  return wants.filter(({ limit: { counter } }) => !keys.has(counter.key) && keys.add(counter.key));
+}
+
+/** A call whose id was used before is no new one. */
+function newCalls(state: State, steps: readonly LeaseStep[]): readonly OpenStep[] {
+  const ids = new Set<string>();
+  return steps.filter(
+    (step): step is OpenStep =>
+      step.kind === "open" && !state.holds.has(step.id) && !state.ended.has(step.id) && !ids.has(step.id) && ids.add(step.id) !== undefined,
+  );
+}
+
+/** A step that cannot be counted must not keep those after it from being counted. */
+function applyStep(state: State, step: Exclude<LeaseStep, OpenStep>, now: number, rejected: Rejected[]): readonly Entry[] {
+  try {
+    return apply(state, step, now).entries;
+  } catch (error) {
+    if (!(error instanceof PurserError) || error.code === "internal") throw error;
+    rejected.push({ id: step.id, message: error.message });
+    return [];
+  }
+}
+
+function leaseResult(state: State, lease: Lease, wants: readonly Want[], rejected: readonly Rejected[]): LeaseResult {
+  const owns = new Map(lease.allotments.map(({ counter, amount }) => [counter.key, amount]));
+  const grants = wants.map((want): Grant => {
+    const own = owns.get(want.limit.counter.key) ?? 0;
+    return { amount: own, fair: fairOf(state, want, own), standing: copyOf(state, want.limit.counter) };
+  });
+  return { outcome: lease.end === "expired" ? "expired" : "leased", expiresAt: lease.expiresAt, grants, rejected };
+}
+
+/** A holder that has nothing yet is one more. */
+function fairOf(state: State, { limit }: Want, own: number): number {
+  const { key } = limit.counter;
+  return fairPart(limit.amount, standing(state, limit.counter), own, state.leases.holders(key) + (own > 0 ? 0 : 1));
 }
 
 function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
@@ -380,7 +517,7 @@ function decideRecord(state: State, { entry }: RecordCommand, now: number): Appl
   return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...entry }] };
 }
 
-function checkAmounts(amounts: Amounts): void {
+export function checkAmounts(amounts: Amounts): void {
   for (const unit of UNITS) {
     const used = amounts[unit];
     if (Number.isSafeInteger(used) && used >= 0) continue;
@@ -389,7 +526,7 @@ function checkAmounts(amounts: Amounts): void {
 }
 
 /** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */
-function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
+export function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
   if (Number.isSafeInteger(added) && Number.isSafeInteger(spent + held + added)) return;
   throw new PurserError("amount_too_large", `${added} ${unit} more on budget "${budget}" are too many to be counted exactly.`);
 }
@@ -424,6 +561,8 @@ export function evolve(state: State, entry: Entry): void {
     const hold = state.holds.get(id);
     const held = entry.postings.filter((posting) => posting.held !== 0);
     if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
+  } else if (entry.kind === "leased") {
+    state.leases.set(leaseOf(entry));
   }
 }
 
@@ -452,8 +591,10 @@ function standing(state: State, { key }: CounterRef): Standing {
   return state.counters.get(key) ?? UNUSED;
 }
 
-function copyOf({ spent, held }: Standing): Standing {
-  return { spent, held };
+function copyOf(state: State, counter: CounterRef): Standing {
+  const { spent, held } = standing(state, counter);
+  const allotted = state.leases.allotted(counter.key);
+  return allotted > 0 ? { spent, held, allotted } : { spent, held };
 }
 
 /** What a call with this output cap asks of a unit, rounded up to whole units. */

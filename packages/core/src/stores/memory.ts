@@ -1,6 +1,6 @@
 import { apply, type Command, type Counter, createState, type Results, type State } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
-import { type CounterFilter, LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
+import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, matchesQuery } from "./store.ts";
 
 export interface MemoryStoreOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -8,7 +8,7 @@ export interface MemoryStoreOptions {
 }
 
 /** Balances and ledger in this process only: for tests, and for programs that need no memory of yesterday. */
-export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): Store {
+export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): LeasingStore {
   const state: State = createState();
   const ledger: Entry[] = [];
 
@@ -25,6 +25,7 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
     release: async (command) => run({ kind: "release", ...command }),
     expire: async () => run({ kind: "expire" }),
     record: async (entry) => run({ kind: "record", entry }),
+    lease: async (command) => run({ kind: "lease", ...command }),
     counters: async (filter = {}) => selectCounters(state, filter),
     entries: async (query) => selectEntries(ledger, query),
     close: async () => undefined,
@@ -32,10 +33,14 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
 }
 
 /** Copies of the counters that a filter asks for. */
-export function selectCounters({ counters }: State, { budget, keys }: CounterFilter): readonly Counter[] {
+export function selectCounters({ counters, leases }: State, { budget, keys }: CounterFilter): readonly Counter[] {
   const selected: Counter[] = [];
   const candidates = keys ? keys.map((key) => counters.get(key)) : counters.values();
-  for (const counter of candidates) if (counter && (budget === undefined || counter.ref.budget === budget)) selected.push({ ...counter });
+  for (const counter of candidates) {
+    if (!counter || (budget !== undefined && counter.ref.budget !== budget)) continue;
+    const allotted = leases.allotted(counter.ref.key);
+    selected.push(allotted > 0 ? { ...counter, allotted } : { ...counter });
+  }
   return selected;
 }
 

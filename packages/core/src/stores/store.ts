@@ -11,6 +11,7 @@ import type {
   SettleCommand,
   SettleResult,
 } from "../domain/engine.ts";
+import type { LeaseCommand, LeaseResult } from "../domain/lease.ts";
 import type { Entry } from "../domain/ledger.ts";
 
 /**
@@ -38,6 +39,12 @@ export interface Store {
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+}
+
+/** A store that lends parts of its balances to those who share it: what `createLeasedStore` needs. */
+export interface LeasingStore extends Store {
+  /** Takes, renews, resizes or ends a lease, and counts what its holder reports. A report that comes again changes nothing. */
+  lease(command: Omit<LeaseCommand, "kind">): Promise<LeaseResult>;
 }
 
 /** Which counters to read: those of one budget, or those with these keys. There may be very many, so whoever knows the keys names them. */

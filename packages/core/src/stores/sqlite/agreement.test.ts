@@ -9,7 +9,7 @@ import type { Entry } from "../../domain/ledger.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
 import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { createMemoryStore } from "../memory.ts";
-import type { Store } from "../store.ts";
+import type { LeasingStore } from "../store.ts";
 import { openDurableStore } from "./opening.ts";
 
 /** One thing that happens: a command, time that passes, or a restart. */
@@ -49,6 +49,26 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
     return { kind: "record", entry: { kind: "adjusted", reservation, postings, why: "new limit" } };
   }),
+  fc
+    .record({
+      id: fc.constantFrom("lease-a", "lease-b", "lease-c"),
+      report: fc.integer({ min: 1, max: 6 }),
+      opened: fc.array(fc.tuple(ids, tokens), { maxLength: 3 }),
+      settled: fc.array(fc.tuple(ids, tokens, tokens), { maxLength: 3 }),
+      limits: limitSets,
+      wanted: tokens,
+      leaseMs: tokens,
+      ends: fc.boolean(),
+    })
+    .map(({ id, report, opened, settled, limits, wanted, leaseMs, ends }): Command => {
+      const holds = (amount: number) => limits.map(({ counter }) => ({ counter, amount }));
+      const opens = opened.map(
+        ([id, amount]) => ({ kind: "open", id, holds: holds(amount), outputCap: 9, leaseMs, detail: sampleDetail() }) as const,
+      );
+      const settles = settled.map((used) => ({ kind: "settle", ...sampleSettlement(...used) }) as const);
+      const wants = limits.map((limit) => ({ limit, amount: wanted, least: 2 }));
+      return { kind: "lease", id, report, steps: [...opens, ...settles], wants, leaseMs, ends };
+    }),
   ids.map((reservation): Command => {
     const denial = { reason: "budget_exhausted", message: 'No: "quotes"\n', detail: sampleDetail() } as const;
     return { kind: "record", entry: { kind: "denied", reservation, postings: [], ...denial } };
@@ -142,7 +162,7 @@ function runModel(sequence: readonly Step[]) {
   return { state, results, entries };
 }
 
-async function take(store: Store, clock: FakeClock, step: Step): Promise<unknown> {
+async function take(store: LeasingStore, clock: FakeClock, step: Step): Promise<unknown> {
   if (step.kind === "wait") clock.advance(step.milliseconds);
   if (step.kind !== "command") return undefined;
   const { command } = step;
@@ -159,6 +179,8 @@ async function take(store: Store, clock: FakeClock, step: Step): Promise<unknown
       return store.expire();
     case "record":
       return store.record(command.entry);
+    case "lease":
+      return store.lease(command);
   }
 }
 

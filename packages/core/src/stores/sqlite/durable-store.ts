@@ -2,7 +2,7 @@ import { apply, type Command, type Counter, type ReserveCommand, type Results, t
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { selectCounters } from "../memory.ts";
-import type { CounterFilter, LedgerQuery, Store } from "../store.ts";
+import type { CounterFilter, LeasingStore, LedgerQuery, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder, KEEP_CLOSED_MS } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
@@ -17,7 +17,7 @@ export interface Mismatch {
 }
 
 /** A store whose every acknowledged effect survives the process and the power. */
-export interface SqliteStore extends Store {
+export interface SqliteStore extends LeasingStore {
   /** Compares every balance with the sum of its entries in the ledger. Always empty, or there is a fault to report. */
   audit(): Promise<readonly Mismatch[]>;
   /** Why nothing can be written at the moment; nothing when all is well. */
@@ -97,6 +97,13 @@ export class DurableStore implements SqliteStore {
     return this.#change({ kind: "record", entry });
   }
 
+  /** What is allotted may be spent at once, so nothing is before it can be written down. */
+  async lease(command: Parameters<LeasingStore["lease"]>[0]): Promise<Results["lease"]> {
+    const refusal = this.#refusal();
+    if (refusal) throw refusal;
+    return this.#change({ kind: "lease", ...command });
+  }
+
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
   async begin(): Promise<void> {
     this.#run({ kind: "expire", all: true });
@@ -171,8 +178,8 @@ export class DurableStore implements SqliteStore {
     const applied = apply(this.#state, command, this.#now());
     if (applied.entries.length > 0) {
       this.#encoder.add(applied.entries);
-      // Only a reservation is waited for: its call goes upstream when it is durable.
-      this.#queue.schedule(command.kind === "reserve" ? "now" : "soon");
+      // Only what calls go upstream by is waited for.
+      this.#queue.schedule(command.kind === "reserve" || command.kind === "lease" ? "now" : "soon");
     }
     return applied;
   }

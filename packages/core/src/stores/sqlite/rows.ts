@@ -69,7 +69,7 @@ export function entryOf(row: EntryRow, counters: CounterSource): Entry {
   const kind = row.kind as EntryKind;
   const body = JSON.parse(row.body) as { readonly detail?: CallDetail; readonly charge?: Charge };
   const entry = { seq, at, kind, reservation, postings: postingsOf(row.postings, counters), ...body };
-  if (kind === "extended" || kind === "adjusted") return entry as Entry;
+  if (kind === "extended" || kind === "adjusted" || kind === "leased") return entry as Entry;
   const opening = row.opening === null ? body : (JSON.parse(row.opening) as typeof body);
   const detail = detailOf((body.detail ?? opening.detail) as CallDetail);
   return { ...entry, detail, ...(body.charge && { charge: chargeOf(body.charge) }) } as Entry;
