@@ -87,6 +87,8 @@ export class Admission {
   readonly #copies: number;
   readonly #service: ServiceTier;
   #size: InputSize;
+  /** How the limits stood when the store was last asked. */
+  #standings: readonly Standing[] | undefined;
 
   constructor(call: Call, terms: Terms, store: Store) {
     this.#call = checked(call);
@@ -106,6 +108,7 @@ export class Admission {
     if (count) {
       const decision = await this.#decideBySize();
       if (decision) return decision;
+      this.#standings ??= await this.#store.standings(this.#terms.limits);
       await this.#countInput(count);
     }
     const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
@@ -153,6 +156,7 @@ export class Admission {
     if ("outcome" in output || output.most < this.#outputCap(0)) return undefined;
     const result = await this.#reserve(output, ROUGH_SHARE);
     if (result.outcome === "reserved") return this.#allowed(result);
+    this.#standings = result.standings;
     const plain = this.#refusalOfAnySize(result.standings, output);
     return plain && this.#denied(plain);
   }
@@ -240,39 +244,38 @@ export class Admission {
         service: this.#service,
         free: detail.allowance !== undefined,
       },
-      balances: balancesOf(this.#terms.limits, standings),
+      balances: balancesOf(this.#terms, standings),
       wouldRefuse: detail.wouldRefuse ?? [],
     };
   }
 
-  #denied({ failing, asked: least, standings }: Refused): Denied {
+  #denied({ failing, asked: least, until, standings }: Refused): Denied {
     const bound = this.#terms.limits[failing];
     const standing = standings[failing];
     if (!bound || !standing) throw new PurserError("internal", `The store refused by limit ${failing}, which the call does not have.`);
     const { isCounted, moreThan } = this.#size;
     const asked = moreThan === undefined ? least : undefined;
-    const balance = balanceOf(bound, standing);
-    const { reason, retryAfterMs } = this.#reasonOf(bound, standing, least);
+    const balance = balanceOf(bound, standing, this.#terms.now);
+    const { reason, retryAfterMs } = this.#reasonOf(bound, standing, until);
     const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
     const isSizeKnown = isCounted || moreThan !== undefined;
     const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
     return {
       outcome: "denied",
       denial: { reason, balance, asked, retryAfterMs, message },
-      balances: balancesOf(this.#terms.limits, standings),
+      balances: balancesOf(this.#terms, standings),
     };
   }
 
   /** A retry is worth it only where the refusal passes by itself, and soon. */
-  #reasonOf(bound: BoundBudgetLimit, standing: Standing, asked: number): Pick<Denial, "reason" | "retryAfterMs"> {
-    const { amount, counter } = bound;
-    const until = refusedUntil(bound, standing, asked);
-    const resetsInMs = (counter.resetsAt ?? Infinity) - this.#terms.now;
+  #reasonOf({ counter, rule }: BoundBudgetLimit, { amount }: Standing, until: number): Pick<Denial, "reason" | "retryAfterMs"> {
+    const { now } = this.#terms;
     if (until === Infinity) return { reason: amount === 0 ? "budget_exhausted" : "request_too_large", retryAfterMs: undefined };
     if (until > 0) {
-      const isSoon = resetsInMs <= SOON_MS;
-      return { reason: isSoon ? "rate_limited" : "budget_exhausted", retryAfterMs: isSoon ? resetsInMs : undefined };
+      const isSoon = until - now <= SOON_MS;
+      return { reason: isSoon ? "rate_limited" : "budget_exhausted", retryAfterMs: isSoon ? until - now : undefined };
     }
+    const resetsInMs = rule ? Infinity : (counter.resetsAt ?? Infinity) - now;
     return { reason: counter.unit === "concurrent" ? "rate_limited" : "budget_busy", retryAfterMs: Math.min(RETRY_MS, resetsInMs) };
   }
 
@@ -287,11 +290,13 @@ export class Admission {
       const standing = standings[failing] as Standing;
       const asked = amountOf(asks[unit], least);
       const isPayable = unit === "nanodollars" && allowances.length > 0;
-      if (!limit.enforced || isPayable || asked === 0) continue;
-      const isFull = unit === "concurrent" && standing.held + asked > limit.amount;
-      const until = Math.max(isFull ? 1 : 0, refusedUntil(limit, standing, asked));
+      // When a moving window has room is known to the store, which was asked about a larger call.
+      if (!limit.enforced || isPayable || asked === 0 || limit.rule) continue;
+      const isFull = unit === "concurrent" && standing.held + asked > standing.amount;
+      const refused = refusedUntil(standing, limit.counter, asked);
+      const until = Math.max(isFull ? 1 : 0, refused);
       if (until <= longest) continue;
-      refusal = { outcome: "refused", failing, asked, standings };
+      refusal = { outcome: "refused", failing, asked, until: refused, standings };
       longest = until;
     }
     return refusal;
@@ -316,7 +321,8 @@ export class Admission {
     const { card, limits, allowances } = this.#terms;
     const [none, one] = [this.#asks(0, 0, card), this.#asks(1, 0, card)];
     let most = inputTokensAllowed(this.#enforced);
-    for (const { amount, enforced, counter } of limits) {
+    for (const [i, { enforced, counter, amount: configured }] of limits.entries()) {
+      const { amount } = this.#standings?.[i] ?? { amount: configured };
       const isPayable = counter.unit === "nanodollars" && allowances.length > 0;
       if (!enforced || isPayable) continue;
       const perToken = one[counter.unit].base - none[counter.unit].base;
@@ -346,8 +352,8 @@ export class Admission {
 }
 
 /** Every limit of a call, the tightest first. */
-function balancesOf(limits: readonly BoundBudgetLimit[], standings: readonly Standing[]): readonly Balance[] {
-  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing));
+function balancesOf({ limits, now }: Terms, standings: readonly Standing[]): readonly Balance[] {
+  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
 }
 

@@ -8,6 +8,7 @@ import type { Decision } from "./domain/decision.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
+import { windowName } from "./domain/window.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
 import { DEMO_CARD, demoBudgets, demoCall, NOON } from "./testing/demo-budgets.ts";
@@ -241,8 +242,8 @@ async function expectedStandings(store: Store, budgets: readonly Budget[], now: 
   for (const { at, subject, spent, held } of calls.values()) {
     for (const budget of budgets.filter((one) => one.selects(subject))) {
       for (const { unit, window } of budget.limits) {
-        if (at < starts[(window.kind === "lifetime" ? "lifetime" : window.period) as keyof typeof starts]) continue;
-        const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${window.kind === "lifetime" ? "lifetime" : window.period}`;
+        if (at < starts[windowName(window) as keyof typeof starts]) continue;
+        const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${windowName(window)}`;
         const [before = 0, beforeHeld = 0] = totals.get(key) ?? [];
         totals.set(key, [before + spent[unit], beforeHeld + held[unit]]);
       }

@@ -1,10 +1,10 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial } from "./domain/decision.ts";
-import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
+import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
 import type { Limit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
@@ -70,7 +70,7 @@ export class Budgets implements PriceSource {
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
     return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+      const adoption = new Adoption(this.#store, configuration.budgets);
       await adoption.read(this.#now());
       await close();
       await adoption.finish(this.#now());
@@ -138,14 +138,12 @@ export class Budgets implements PriceSource {
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    const keys = subject && this.#keysOf(wanted, subject);
-    const counters = await this.#store.counters({ ...(budget !== undefined && { budget }), ...(keys && { keys }) });
-    return this.#counters.balances(wanted, counters, this.#now(), subject);
-  }
-
-  #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {
+    // Which balances one subject has is known; of all that used a budget, only the counters say it.
+    const counters = subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
     const now = this.#now();
-    return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
+    const limits = this.#counters.balanced(wanted, counters, now, subject);
+    const standings = await this.#store.standings(limits);
+    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   }
 
   /** The price of a model as it stands; nothing where it has none. */

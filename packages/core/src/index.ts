@@ -3,7 +3,7 @@ export { type Allowance, Budgets, type BudgetsOptions, type PriceSource } from "
 export { type Budget, type BudgetInput, type BudgetMode, DEFAULT_MIN_OUTPUT, defineBudget, type RequestLimits } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posting } from "./domain/ledger.ts";
-export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export type { Reservation } from "./domain/reservation.ts";

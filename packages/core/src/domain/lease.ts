@@ -68,18 +68,19 @@ export interface Want {
 }
 
 export type LeaseResult =
-  /** `expired`: the lease has run out. Reports still count, and nothing more is allotted. `grants` are in the order of the wants. */
+  /** `expired`: the lease has run out. Reports still count, and nothing more is allotted. `portions` are in the order of the wants. */
   | {
       readonly outcome: "leased" | "expired";
       readonly expiresAt: number;
-      readonly grants: readonly Grant[];
+      readonly portions: readonly Portion[];
       readonly rejected: readonly Rejected[];
     }
   | { readonly outcome: "ended" }
   /** The lease never was, was forgotten, or a report before this one is missing. Nothing was counted. */
   | { readonly outcome: "unknown" };
 
-export interface Grant {
+/** What a holder has of something that it wants. */
+export interface Portion {
   /** What is allotted now. */
   readonly amount: number;
   /** What would be a fair part of what is left: to be aimed at when the lease is next resized. */
@@ -221,8 +222,8 @@ export function coverOpened(
 }
 
 /** A fair part of what is left of a limit, for one of its holders, who has `own` of it. */
-export function fairPart(amount: number, { spent, held }: Standing, own: number, holders: number): number {
-  return Math.floor((LEASED_PART * Math.max(0, amount - spent - held + own)) / Math.max(1, holders));
+export function fairPart({ amount, spent, held }: Standing, own: number, holders: number): number {
+  return Math.floor((LEASED_PART * Math.max(0, amount - spent - held + own)) / holders);
 }
 
 /** What a holder gets of what it wants. It is never left with less than it has at hand and wants, for it may be using it. */

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { formatAmount, formatLimit, limitId, parseLimit } from "./limit.ts";
+import { windowName } from "./window.ts";
 
 const read = (text: string) => {
   const { unit, amount, window } = parseLimit(text, "Europe/Berlin");
-  return [unit, amount, window.kind === "lifetime" ? "lifetime" : window.period];
+  return [unit, amount, windowName(window)];
 };
 
 const GOOD = [

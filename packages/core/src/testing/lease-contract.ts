@@ -3,7 +3,7 @@ import type { BoundLimit } from "../domain/engine.ts";
 import type { LeaseCommand, LeaseResult, LeaseStep, OpenStep, Want } from "../domain/lease.ts";
 import type { LeasingStore } from "../stores/store.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
-import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "./sample-calls.ts";
+import { sampleCall, sampleDetail, sampleLimit, sampleMovingLimit, sampleSettlement } from "./sample-calls.ts";
 
 /** Opens an empty store that tells the time by the clock it is given. */
 export type OpenLeasingStore = (options: { readonly now: () => number }) => Promise<LeasingStore>;
@@ -25,17 +25,23 @@ const LEASE_MS = 30_000;
 export const leaseContract: readonly LeaseCase[] = [
   law("what is allotted is held, and no call has it", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
-    assert.deepEqual(grantsOf(await store.lease(renewal({ wants: [want(limit, 300)] }))), [300]);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ wants: [want(limit, 300)] }))), [300]);
     assert.deepEqual(await standings(store), { "company tokens": { spent: 0, held: 300, allotted: 300 } });
     const refused = await store.reserve(sampleCall({ id: "a", limits: [limit], input: 701 }));
-    assert.deepEqual(refused, { outcome: "refused", failing: 0, asked: 701, standings: [{ spent: 0, held: 300, allotted: 300 }] });
+    assert.deepEqual(refused, {
+      outcome: "refused",
+      failing: 0,
+      asked: 701,
+      until: 0,
+      standings: [{ amount: 1_000, spent: 0, held: 300, allotted: 300 }],
+    });
     assert.equal((await store.reserve(sampleCall({ id: "b", limits: [limit], input: 700 }))).outcome, "reserved");
   }),
 
   law("leases get a fair part of what is left, and never all of it", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
     const granted: number[] = [];
-    for (const id of ["a", "b", "c"]) granted.push(...grantsOf(await store.lease(renewal({ id, wants: [want(limit, 5_000)] }))));
+    for (const id of ["a", "b", "c"]) granted.push(...amountsOf(await store.lease(renewal({ id, wants: [want(limit, 5_000)] }))));
     assert.deepEqual(granted, [500, 125, 62]);
     assert.equal((await store.reserve(sampleCall({ id: "call", limits: [limit], input: 313 }))).outcome, "reserved");
   }),
@@ -44,26 +50,56 @@ export const leaseContract: readonly LeaseCase[] = [
     const limit = sampleLimit({ amount: 1_000 });
     const result = await store.lease(renewal({ wants: [want(limit, 800, 501)] }));
     assert.ok(result.outcome === "leased");
-    assert.deepEqual(result.grants, [{ amount: 0, fair: 500, standing: { spent: 0, held: 0 } }]);
+    assert.deepEqual(result.portions, [{ amount: 0, fair: 500, standing: { amount: 1_000, spent: 0, held: 0 } }]);
   }),
 
   law("a limit with nothing left allots nothing", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
     await store.reserve(sampleCall({ id: "a", limits: [limit], input: 1_000 }));
-    assert.deepEqual(grantsOf(await store.lease(renewal({ wants: [want(limit, 10)] }))), [0]);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ wants: [want(limit, 10)] }))), [0]);
+  }),
+
+  law("a moving window lends nothing", async ({ store, clock }) => {
+    const rule = { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 } as const;
+    const limit = sampleMovingLimit({ amount: 1_000, rule, at: clock.now() });
+    assert.deepEqual(amountsOf(await store.lease(renewal({ wants: [want(limit, 10)] }))), [0]);
+  }),
+
+  law("a patient call is refused, rather than shortened, where leases hold what it lacks, and nowhere else", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    const [limit] = limits as [BoundLimit];
+    await store.lease(renewal({ wants: [want(limit, 400)] }));
+    const ask = (id: string, more: object) => store.reserve({ ...sampleCall({ id, limits, input: 100, output: 600, least: 10 }), ...more });
+    const refused = await ask("a", { patient: true });
+    assert.ok(refused.outcome === "refused");
+    assert.deepEqual(refused.standings, [{ amount: 1_000, spent: 0, held: 400, allotted: 400 }]);
+    await store.lease(renewal({ report: 2 }));
+    const whole = await ask("b", { patient: true });
+    assert.ok(whole.outcome === "reserved" && whole.outputTokens === 600);
+    const shortened = await ask("c", { patient: true });
+    assert.ok(shortened.outcome === "reserved" && shortened.outputTokens === 200);
+  }),
+
+  law("requests that a lease could make are not used up", async ({ store, clock }) => {
+    const limit = sampleLimit({ unit: "requests", amount: 10, resetsAt: clock.now() + 60_000 });
+    await store.lease(renewal({ wants: [want(limit, 5)] }));
+    for (let i = 0; i < 5; i++) await store.reserve(sampleCall({ id: `call-${i}`, limits: [limit] }));
+    const refused = await store.reserve(sampleCall({ id: "a", limits: [limit] }));
+    assert.ok(refused.outcome === "refused");
+    assert.equal(refused.until, 0);
   }),
 
   law("a holder is not left with less than it has and wants, whatever is left", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
     await store.lease(renewal({ wants: [want(limit, 400)] }));
     await store.reserve(sampleCall({ id: "a", limits: [limit], input: 600 }));
-    assert.deepEqual(grantsOf(await store.lease(renewal({ report: 2, wants: [want(limit, 700, 600)] }))), [400]);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 2, wants: [want(limit, 700, 600)] }))), [400]);
   }),
 
   law("what is no longer wanted is returned", async ({ store }) => {
     const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", amount: 1_000 })] as const;
     await store.lease(renewal({ wants: limits.map((limit) => want(limit, 400)) }));
-    assert.deepEqual(grantsOf(await store.lease(renewal({ report: 2, wants: [want(limits[0], 100)] }))), [100]);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 2, wants: [want(limits[0], 100)] }))), [100]);
     assert.deepEqual(await standings(store), {
       "company tokens": { spent: 0, held: 100, allotted: 100 },
       "team tokens": { spent: 0, held: 0 },
@@ -220,7 +256,7 @@ export const leaseContract: readonly LeaseCase[] = [
     await store.lease(renewal({ wants: [want(limit, 100)] }));
     clock.advance(LEASE_MS);
     await store.expire();
-    assert.deepEqual(grantsOf(await store.lease(renewal({ report: 2, wants: [want(limit, 400)] }))), [100]);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 2, wants: [want(limit, 400)] }))), [100]);
     assert.deepEqual(await standings(store), { "company tokens": { spent: 100, held: 0 } });
   }),
 
@@ -283,9 +319,9 @@ function opened(id: string, { counter }: BoundLimit, amount: number): OpenStep {
   return { kind: "open", id, holds: [{ counter, amount }], outputCap: 0, leaseMs: 60_000, detail: sampleDetail(amount) };
 }
 
-function grantsOf(result: LeaseResult): readonly number[] {
+function amountsOf(result: LeaseResult): readonly number[] {
   assert.ok(result.outcome === "leased" || result.outcome === "expired", result.outcome);
-  return result.grants.map(({ amount }) => amount);
+  return result.portions.map(({ amount }) => amount);
 }
 
 /** What every counter says but its name. */
@@ -315,7 +351,7 @@ async function leasedTraffic({ store, clock }: Scene, limit: BoundLimit): Promis
       }
       const result = await store.lease(renewal({ id, report: holder.report, steps, wants: [want(limit, holder.room + roll(300))] }));
       holder.report++;
-      if (result.outcome === "leased") holder.room = result.grants[0]?.amount ?? 0;
+      if (result.outcome === "leased") holder.room = result.portions[0]?.amount ?? 0;
       else Object.assign(holder, { lease: holder.lease + 1, report: 1, room: 0 });
     }
     const direct = await store.reserve(sampleCall({ id: `direct-${round}`, limits: [limit], input: roll(200) }));

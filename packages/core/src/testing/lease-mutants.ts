@@ -23,7 +23,7 @@ export const leaseMutants: readonly LeaseMutant[] = [
   })),
 
   mutant("says that more is allotted than is held", "leases get a fair part of what is left, and never all of it", (store) => ({
-    lease: async (command) => withGrants(await store.lease(command), (amount, i) => command.wants[i]?.amount ?? amount),
+    lease: async (command) => withAmounts(await store.lease(command), (amount, i) => command.wants[i]?.amount ?? amount),
   })),
 
   mutant("lends all that is left to the first who asks", "leases get a fair part of what is left, and never all of it", (store) => ({
@@ -116,7 +116,7 @@ export const leaseMutants: readonly LeaseMutant[] = [
   mutant("goes on lending on a lease that has run out", "a lease that has run out is allotted nothing more", (store) => ({
     lease: async (command) => {
       const result = await store.lease(command);
-      return result.outcome === "expired" ? withGrants(result, (amount, i) => command.wants[i]?.amount ?? amount) : result;
+      return result.outcome === "expired" ? withAmounts(result, (amount, i) => command.wants[i]?.amount ?? amount) : result;
     },
   })),
 
@@ -159,6 +159,24 @@ export const leaseMutants: readonly LeaseMutant[] = [
     }),
   ),
 
+  mutant("lends of a window that moves", "a moving window lends nothing", (store) => ({
+    lease: (command) =>
+      store.lease({ ...command, wants: command.wants.map(({ limit: { rule: _, ...limit }, ...want }) => ({ ...want, limit })) }),
+  })),
+
+  mutant(
+    "shortens a patient call",
+    "a patient call is refused, rather than shortened, where leases hold what it lacks, and nowhere else",
+    (store) => ({ reserve: ({ patient: _, ...command }) => store.reserve(command) }),
+  ),
+
+  mutant("counts requests that leases could make as used up", "requests that a lease could make are not used up", (store) => ({
+    reserve: async (command) => {
+      const result = await store.reserve(command);
+      return result.outcome === "refused" ? { ...result, until: command.limits[0]?.counter.resetsAt ?? 0 } : result;
+    },
+  })),
+
   mutant("hides that what is held is allotted", "what is allotted is held, and no call has it", (store) => ({
     counters: async (filter) => (await store.counters(filter)).map(({ ref, spent, held }) => ({ ref, spent, held })),
   })),
@@ -175,9 +193,9 @@ function mutant(fault: string, caughtBy: string, break_: (store: LeasingStore) =
   };
 }
 
-function withGrants(result: LeaseResult, amountOf: (amount: number, i: number) => number): LeaseResult {
+function withAmounts(result: LeaseResult, amountOf: (amount: number, i: number) => number): LeaseResult {
   if (result.outcome !== "leased" && result.outcome !== "expired") return result;
-  return { ...result, grants: result.grants.map((grant, i) => ({ ...grant, amount: amountOf(grant.amount, i) })) };
+  return { ...result, portions: result.portions.map((portion, i) => ({ ...portion, amount: amountOf(portion.amount, i) })) };
 }
 
 /** Charges what the settlements of a report say, on the counters that it wants. */
