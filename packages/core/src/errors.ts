@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_locked: "Another process owns the data directory.",
+  leases_unsupported: "The store does not lend parts of its balances, so it cannot be shared by way of leases.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
   internal: "A rule of the program itself was broken.",

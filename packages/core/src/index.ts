@@ -20,5 +20,6 @@ export {
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export { CALENDAR_PERIODS, type CalendarPeriod, type Window, type WindowSpan, windowSpan, windowText } from "./domain/window.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
+export { createLeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
-export type { CounterFilter, LedgerQuery, Store } from "./stores/store.ts";
+export type { CounterFilter, LeasingStore, LedgerQuery, Store } from "./stores/store.ts";

@@ -270,8 +270,11 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
   }
   if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
-  const recallable = command.patient === true ? heldByLeases(state, command, limits, used) : -1;
-  if (recallable >= 0) return unchanged(refusal(state, command, { limits, used, first: recallable, now }));
+  if (command.patient && state.leases.size > 0) {
+    const lacking = heldByLeases(command, standingsOf(state, limits, used));
+    for (const i of lacking) state.leases.recall((limits[i] as BoundLimit).counter.key, now);
+    if (lacking.length > 0) return unchanged(refusal(state, command, { limits, used, first: lacking[0] as number, now }));
+  }
   const outputCap = fittingOutput(command, limits, used);
   const postings: Posting[] = [];
   const after: Standing[] = [];
@@ -299,11 +302,20 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
   return { result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail }, entries };
 }
 
-/** The first limit that has no room for the whole call, and where leases hold some of what it lacks. */
-function heldByLeases({ leases }: State, { asks, output }: ReserveCommand, limits: readonly BoundLimit[], used: readonly Used[]): number {
-  return limits.findIndex(
-    (limit, i) => leases.allotted(limit.counter.key) > 0 && !fits(limit, used[i] as Used, amountOf(asks[limit.counter.unit], output.most)),
-  );
+/**
+ * The limits that have no room for the whole call because leases hold some of it. None where the call would be refused whatever they
+ * return.
+ */
+export function heldByLeases({ limits, asks, output }: Omit<ReserveCommand, "kind">, standings: readonly Standing[]): readonly number[] {
+  const lacking: number[] = [];
+  for (const [i, limit] of limits.entries()) {
+    const { amount, spent, held, allotted = 0 } = standings[i] as Standing;
+    const inForce = { ...limit, amount };
+    const ask = asks[limit.counter.unit];
+    if (limit.enforced && !fits(inForce, { spent, held: held - allotted }, amountOf(ask, output.least))) return [];
+    if (allotted > 0 && !fits(inForce, { spent, held }, amountOf(ask, output.most))) lacking.push(i);
+  }
+  return lacking;
 }
 
 function unchanged<Result>(result: Result): Applied<Result> {
@@ -374,7 +386,7 @@ function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundL
   return tokens;
 }
 
-function fits(limit: BoundLimit, used: Used, asked: number, share = 1): boolean {
+export function fits(limit: BoundLimit, used: Used, asked: number, share = 1): boolean {
   // Calls are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
   const factor = limit.counter.unit === "concurrent" || limit.counter.unit === "requests" ? 1 : share;
   return asked === 0 || asked * factor <= roomOf(limit, used);
@@ -448,7 +460,11 @@ function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
   return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
-export function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+export function heldDetail(
+  { asks, limits, detail }: Pick<ReserveCommand, "asks" | "limits" | "detail">,
+  outputCap: number,
+  wouldRefuse: readonly number[],
+): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
@@ -524,6 +540,7 @@ const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
 
 function decideExpire(state: State, { all }: ExpireCommand, now: number): Applied<ExpireResult> {
   const entries: Entry[] = [];
+  if (all) state.leases.endRecalls();
   for (const hold of state.holds.values()) {
     if (!all && hold.expiresAt > now) continue;
     const { id, detail } = hold;
@@ -595,7 +612,7 @@ function applyLease(state: State, command: LeaseCommand, now: number): Applied<L
     const own = owns.get(counter.key) ?? 0;
     if (isExpired) return { counter, amount: Math.min(own, want.amount) };
     const [standing] = standings(state, [want.limit], now);
-    return { counter, amount: allottedOf(want, own, fairOf(state, want.limit, standing as Standing, own)) };
+    return { counter, amount: allottedOf(want, own, fairOf(state, want.limit, standing as Standing, own, now)) };
   });
   change({ ...lease, allotments: allotments.filter(({ amount }) => amount > 0) });
   return { result: leaseResult(state, lease, wants, now, rejected), entries };
@@ -637,14 +654,14 @@ function leaseResult(state: State, lease: Lease, wants: readonly Want[], now: nu
   const portions = wants.map(({ limit }, i): Portion => {
     const own = owns.get(limit.counter.key) ?? 0;
     const standing = all[i] as Standing;
-    return { amount: own, fair: fairOf(state, limit, standing, own), standing };
+    return { amount: own, fair: fairOf(state, limit, standing, own, now), standing };
   });
   return { outcome: lease.end === "expired" ? "expired" : "leased", expiresAt: lease.expiresAt, portions, rejected };
 }
 
 /** A holder that has nothing yet is one more. What is in a moving window changes with the time, so nothing of it is lent. */
-function fairOf({ leases }: State, { counter, rule }: BoundLimit, standing: Standing, own: number): number {
-  return rule ? 0 : fairPart(standing, own, leases.holders(counter.key) + (own > 0 ? 0 : 1));
+function fairOf({ leases }: State, { counter, rule }: BoundLimit, standing: Standing, own: number, now: number): number {
+  return rule || leases.isRecalled(counter.key, now) ? 0 : fairPart(standing, own, leases.holders(counter.key) + (own > 0 ? 0 : 1));
 }
 
 function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {

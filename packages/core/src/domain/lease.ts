@@ -97,6 +97,9 @@ export interface Rejected {
 /** All leases together get at most this part of what is left of a limit, so that the rest is found by whoever asks for it. */
 const LEASED_PART = 0.5;
 
+/** Longer than holders take from one report to the next. */
+const RECALL_MS = 5_000;
+
 /** Leases that ended are kept for late reports; of more than this many, the oldest are forgotten and stay charged as they are. */
 const ENDED_LEASES_MOST = 1_000;
 
@@ -105,6 +108,8 @@ export class Leases {
   readonly #leases = new Map<string, Lease>();
   readonly #allotted = new Map<string, { amount: number; holders: number }>();
   readonly #ended = new Set<string>();
+  /** Until when nothing is lent of a counter. Not in the ledger, since it changes no balance: it is forgotten with the process. */
+  readonly #recalled = new Map<string, number>();
 
   /** All that are open or remembered. */
   values(): IterableIterator<Lease> {
@@ -127,6 +132,21 @@ export class Leases {
   /** How many leases have a part of a counter. */
   holders(key: string): number {
     return this.#allotted.get(key)?.holders ?? 0;
+  }
+
+  /** Lends nothing of a counter for a while, so that its holders return what they have: a call lacks it. */
+  recall(key: string, now: number): void {
+    for (const [other, until] of this.#recalled) if (until <= now) this.#recalled.delete(other);
+    this.#recalled.set(key, now + RECALL_MS);
+  }
+
+  isRecalled(key: string, now: number): boolean {
+    return now < (this.#recalled.get(key) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** Lends again of everything. */
+  endRecalls(): void {
+    this.#recalled.clear();
   }
 
   /** Puts a lease in the place of what it was. */

@@ -80,6 +80,24 @@ export const leaseContract: readonly LeaseCase[] = [
     assert.ok(shortened.outcome === "reserved" && shortened.outputTokens === 200);
   }),
 
+  law("what a patient call lacks is recalled: for a while it is lent to nobody", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    const [limit] = limits as [BoundLimit];
+    await store.lease(renewal({ wants: [want(limit, 400)] }));
+    await store.reserve({ ...sampleCall({ id: "a", limits, input: 700 }), patient: true });
+    const result = await store.lease(renewal({ report: 2, wants: [want(limit, 400)] }));
+    assert.ok(result.outcome === "leased");
+    assert.deepEqual(
+      result.portions.map(({ amount, fair }) => [amount, fair]),
+      [[400, 0]],
+    );
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 3 }))), []);
+    assert.equal((await store.reserve({ ...sampleCall({ id: "a", limits, input: 700 }), patient: true })).outcome, "reserved");
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 4, wants: [want(limit, 10)] }))), [0]);
+    clock.advance(5_000);
+    assert.deepEqual(amountsOf(await store.lease(renewal({ report: 5, wants: [want(limit, 10)] }))), [10]);
+  }),
+
   law("requests that a lease could make are not used up", async ({ store, clock }) => {
     const limit = sampleLimit({ unit: "requests", amount: 10, resetsAt: clock.now() + 60_000 });
     await store.lease(renewal({ wants: [want(limit, 5)] }));

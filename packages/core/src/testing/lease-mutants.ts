@@ -170,6 +170,10 @@ export const leaseMutants: readonly LeaseMutant[] = [
     (store) => ({ reserve: ({ patient: _, ...command }) => store.reserve(command) }),
   ),
 
+  mutant("recalls nothing", "what a patient call lacks is recalled: for a while it is lent to nobody", (store) => ({
+    reserve: (command) => store.reserve({ ...command, patient: false }),
+  })),
+
   mutant("counts requests that leases could make as used up", "requests that a lease could make are not used up", (store) => ({
     reserve: async (command) => {
       const result = await store.reserve(command);
