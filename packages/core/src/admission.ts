@@ -43,6 +43,8 @@ export interface Call {
   readonly service?: ServiceTier;
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
+  /** Aborted when the caller goes away, so that its call waits for nothing any more. */
+  readonly signal?: AbortSignal;
 }
 
 /** How long a hold lives that nobody extends: longer than a call may be silent. */
@@ -53,6 +55,8 @@ const ROUGH_SHARE = 256;
 const RETRY_MS = 1_000;
 const SOON_MS = 60_000;
 const STORE_RETRY_MS = 5_000;
+/** Whoever comes back sooner finds the same line. */
+const BEHIND_RETRY_MS = 10_000;
 /** English prose has about 4 bytes a token; only said as "about". */
 const BYTES_PER_TOKEN = 4;
 
@@ -74,6 +78,12 @@ interface InputSize {
   readonly moreThan?: number;
 }
 
+/** The limit that refused a call, and until when it does: 0 at any moment, `Infinity` never. */
+export interface LimitRefusal {
+  readonly bound: BoundBudgetLimit;
+  readonly until: number;
+}
+
 type Denied = Extract<Decision, { readonly outcome: "denied" }>;
 type Reserved = Extract<ReserveResult, { readonly outcome: "reserved" }>;
 type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
@@ -89,6 +99,7 @@ export class Admission {
   #size: InputSize;
   /** How the limits stood when the store was last asked. */
   #standings: readonly Standing[] | undefined;
+  #refusal: LimitRefusal | undefined;
 
   constructor(call: Call, terms: Terms, store: Store) {
     this.#call = checked(call);
@@ -115,6 +126,23 @@ export class Admission {
     if ("outcome" in output) return output;
     const result = await this.#reserve(output);
     return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
+  }
+
+  /** Which limit refused the call; none where it was not one of a budget's limits. */
+  get refusal(): LimitRefusal | undefined {
+    return this.#refusal;
+  }
+
+  /** Refuses the call without asking for it, because so many others wait for the same limit before it. */
+  async refuseBehind({ counter }: BoundBudgetLimit, waiting: number): Promise<Decision> {
+    const standings = await this.#store.standings(this.#terms.limits);
+    const i = this.#terms.limits.findIndex((limit) => limit.counter.series === counter.series);
+    const [bound, standing] = [this.#terms.limits[i], standings[i]];
+    if (!bound || !standing) throw new PurserError("internal", `The limit ${counter.key} is none of the call's.`);
+    const balance = balanceOf(bound, standing, this.#terms.now);
+    const about = { reason: "rate_limited", balance, asked: undefined, retryAfterMs: BEHIND_RETRY_MS } as const;
+    const message = describeRefusal({ ...about, owner: bound.budget.owner, waiting });
+    return { outcome: "denied", denial: { ...about, message }, balances: balancesOf(this.#terms, standings) };
   }
 
   /** Law: hard limits fail closed. Where no budget asks for that, the call goes on uncounted, but within its request limits. */
@@ -255,7 +283,9 @@ export class Admission {
     if (!bound || !standing) throw new PurserError("internal", `The store refused by limit ${failing}, which the call does not have.`);
     const { isCounted, moreThan } = this.#size;
     const asked = moreThan === undefined ? least : undefined;
-    const balance = balanceOf(bound, standing, this.#terms.now);
+    this.#refusal = { bound, until };
+    const whole = balanceOf(bound, standing, this.#terms.now);
+    const balance = bound.rule && until > 0 && until < Infinity ? { ...whole, resetsAt: until } : whole;
     const { reason, retryAfterMs } = this.#reasonOf(bound, standing, until);
     const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
     const isSizeKnown = isCounted || moreThan !== undefined;

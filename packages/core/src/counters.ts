@@ -112,6 +112,8 @@ export function countsFrom(limit: Limit, now: number): number {
 /** One limit as it stands, for people and programs. */
 export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Standing, now: number): Balance {
   const { counter, budget, limit, rule } = bound;
+  // A bucket is as good as new when it is empty.
+  const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
   return {
     budget: counter.budget,
     subject: counter.subject,
@@ -121,8 +123,7 @@ export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Stan
     spent,
     held,
     left: Math.max(0, amount - spent - held),
-    // A bucket is as good as new when it is empty.
-    resetsAt: rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt,
+    resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
 }

@@ -245,12 +245,13 @@ function hex(code: number, digits: number): string {
 function checkDistinct(name: string, limits: readonly Limit[]): void {
   const seen = new Map<string, Limit>();
   for (const limit of limits) {
-    const other = seen.get(limitId(limit));
+    const thing = `${limit.unit}/${windowText(limit.window)}`;
+    const other = seen.get(thing);
     if (other) {
       const both = `"${formatLimit(other)}" and "${formatLimit(limit)}"`;
       throw new PurserError("limit_invalid", `Budget "${name}" has two limits for the same thing, ${both}. Keep the smaller one.`);
     }
-    seen.set(limitId(limit), limit);
+    seen.set(thing, limit);
   }
 }
 

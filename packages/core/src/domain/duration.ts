@@ -20,3 +20,12 @@ export function formatDuration(ms: number): string {
   const [letter, unit] = UNITS.find(([, size]) => ms % size === 0) ?? (["ms", 1] as const);
   return `${ms / unit}${letter}`;
 }
+
+const NAMES: Readonly<Record<string, string>> = { d: "day", h: "hour", m: "minute", s: "second" };
+
+/** A duration in words: `15 minutes`, `day`. */
+export function durationPhrase(ms: number): string {
+  const [letter, unit] = UNITS.find(([, size]) => ms % size === 0) ?? (["s", 1_000] as const);
+  const count = ms / unit;
+  return count === 1 ? (NAMES[letter] as string) : `${count} ${NAMES[letter]}s`;
+}

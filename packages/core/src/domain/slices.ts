@@ -117,13 +117,16 @@ export function drained({ drains, periodMs }: Bucket, timeMs: number): number {
   return Math.min(Number.MAX_SAFE_INTEGER, periods * drains + high * rest + (part - (part % periodMs)) / periodMs);
 }
 
-/** The shortest time in which so much drains. */
+/** Longer than any clock will run, and still short enough to be added to a time. */
+const FOREVER_MS = 1e14;
+
+/** The shortest time in which so much drains; `Infinity` where nobody will live to see it. */
 export function drainingTime(rule: Bucket, amount: number): number {
   if (amount <= 0) return 0;
-  if (rule.drains === 0) return Number.POSITIVE_INFINITY;
   const rest = amount % rule.drains;
   // Close to exact, then exact.
   let timeMs = ((amount - rest) / rule.drains) * rule.periodMs + Math.ceil((rest / rule.drains) * rule.periodMs);
+  if (!(timeMs < FOREVER_MS)) return Number.POSITIVE_INFINITY;
   while (drained(rule, timeMs) < amount) timeMs++;
   while (timeMs > 0 && drained(rule, timeMs - 1) >= amount) timeMs--;
   return timeMs;

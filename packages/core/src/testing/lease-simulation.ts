@@ -132,7 +132,7 @@ class Simulation {
     gateway.store = leased
       ? createLeasedStore(remote, {
           now: this.#time.now,
-          after: (delayMs, work) => this.#time.after(delayMs, () => gateway.isAlive && work()),
+          timers: { after: (delayMs, work) => this.#time.after(delayMs, () => gateway.isAlive && work()) },
           newId: () => `lease-${++this.#names}`,
           onError: (error) => this.#errors.push(error),
           ...(reportMs !== undefined && { reportMs }),

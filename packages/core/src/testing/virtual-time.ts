@@ -1,5 +1,7 @@
+import type { Timers } from "../timers.ts";
+
 /** Time that passes only when nothing is left to do at the moment: hours of traffic in seconds, and the same every time. */
-export class VirtualTime {
+export class VirtualTime implements Timers {
   #now: number;
   #heap: Event[] = [];
   #order = 0;

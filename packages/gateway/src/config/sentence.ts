@@ -1,4 +1,4 @@
-import { type Budget, formatAmount, LEAKY_WAIT_MS, type Limit } from "@purser/core";
+import { type Budget, durationPhrase, formatAmount, LEAKY_WAIT_MS, type Limit } from "@purser/core";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
@@ -28,25 +28,12 @@ function limitPhrase({ unit, amount, window, burst, waitMs = LEAKY_WAIT_MS, roll
   const phrase = formatAmount(amount, unit);
   if (unit === "concurrent") return phrase;
   if (window.kind === "lifetime") return `${phrase} in all`;
-  if (window.kind === "rolling") return `${phrase} in any ${spanPhrase(window.lengthMs)}`;
+  if (window.kind === "rolling") return `${phrase} in any ${durationPhrase(window.lengthMs)}`;
   const rate = `${phrase} ${window.period === "hour" ? "an" : "a"} ${window.period}`;
   if (window.kind === "calendar")
     return rollover === undefined ? rate : `${rate} with up to ${formatAmount(rollover, unit)} left over from the one before`;
   const atOnce = burst === undefined ? `${rate} as they drain` : `${rate} as they drain and ${formatAmount(burst, unit)} at once`;
-  return window.excess === "waits" ? `${atOnce}, waiting up to ${spanPhrase(waitMs)}` : atOnce;
-}
-
-const SPANS = [
-  ["day", 86_400_000],
-  ["hour", 3_600_000],
-  ["minute", 60_000],
-  ["second", 1_000],
-] as const;
-
-function spanPhrase(ms: number): string {
-  const [name, size] = SPANS.find(([, size]) => ms % size === 0) ?? (["millisecond", 1] as const);
-  const count = ms / size;
-  return count === 1 ? name : `${count} ${name}s`;
+  return window.excess === "waits" ? `${atOnce}, waiting up to ${durationPhrase(waitMs)}` : atOnce;
 }
 
 function requestSentence({ maxInput, maxOutput, maxTotal, models }: Budget["request"]): string {

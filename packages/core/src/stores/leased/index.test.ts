@@ -13,7 +13,7 @@ import { createLeasedStore, type LeasedStoreOptions } from "./index.ts";
 
 for (const { name, run } of storeContract) {
   test(`leased store: ${name}`, () =>
-    run(async ({ now }) => createLeasedStore(createMemoryStore({ now }), { now, after: () => () => undefined })));
+    run(async ({ now }) => createLeasedStore(createMemoryStore({ now }), { now, timers: { after: () => () => undefined } })));
 }
 
 const START = Date.UTC(2026, 10, 22, 12);
@@ -37,7 +37,7 @@ class Scene {
     const { time, errors } = this;
     return createLeasedStore(this.#remote(), {
       now: time.now,
-      after: time.after,
+      timers: time,
       newId: () => `lease-${++this.#leases}`,
       onError: (error) => errors.push(error),
       ...options,
@@ -222,7 +222,7 @@ test("a call that can never fit is refused at once, whatever others have at hand
 test("what died with a gateway keeps others waiting no longer than their patience, and is charged when its lease runs out", async () => {
   const scene = new Scene();
   let isAlive = true;
-  const dying = scene.gateway({ after: (delayMs, work) => scene.time.after(delayMs, () => isAlive && work()) });
+  const dying = scene.gateway({ timers: { after: (delayMs, work) => scene.time.after(delayMs, () => isAlive && work()) } });
   const other = scene.gateway();
   await scene.warmUp(dying, LIMITS);
   isAlive = false;

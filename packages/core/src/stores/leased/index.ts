@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { PurserError } from "../../errors.ts";
+import { TIMERS, type Timers } from "../../timers.ts";
 import type { LeasingStore, Store } from "../store.ts";
 import { LeasedStore } from "./leased-store.ts";
 
@@ -8,8 +9,8 @@ export interface LeasedStoreOptions {
   readonly now?: () => number;
   /** Told of reports that could not be made, once for each outage, and of what could not be counted. */
   readonly onError?: (error: unknown) => void;
-  /** Does work after a time, and returns what calls it off; by the timers of Node.js where it is left out. */
-  readonly after?: (delayMs: number, work: () => void) => () => void;
+  /** Those of the process where they are left out. */
+  readonly timers?: Timers;
   /** Names a lease that never was; random where it is left out. */
   readonly newId?: () => string;
   /** How long what is allotted can be used while the store does not answer. Half a minute where it is left out. */
@@ -40,7 +41,7 @@ export function createLeasedStore(store: Store, options: LeasedStoreOptions = {}
     store,
     now: options.now ?? Date.now,
     onError: options.onError ?? (() => undefined),
-    after: options.after ?? afterByTimer,
+    timers: options.timers ?? TIMERS,
     newId: options.newId ?? (() => `lease_${randomUUID()}`),
     leaseMs: options.leaseMs ?? LEASE_MS,
     reportMs: options.reportMs ?? REPORT_MS,
@@ -50,10 +51,4 @@ export function createLeasedStore(store: Store, options: LeasedStoreOptions = {}
 
 function lends(store: Store): store is LeasingStore {
   return typeof (store as Partial<LeasingStore>).lease === "function";
-}
-
-function afterByTimer(delayMs: number, work: () => void): () => void {
-  const timer = setTimeout(work, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

@@ -18,6 +18,7 @@ import type { Allotment, LeaseCommand, LeaseResult, LeaseStep, OpenStep } from "
 import type { CallDetail, Entry } from "../../domain/ledger.ts";
 import { Recent } from "../../domain/recent.ts";
 import { PurserError } from "../../errors.ts";
+import type { Timers } from "../../timers.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Store } from "../store.ts";
 import { Demand } from "./demand.ts";
 import { holdsOf, Rooms, type Sent } from "./rooms.ts";
@@ -25,7 +26,7 @@ import { holdsOf, Rooms, type Sent } from "./rooms.ts";
 export interface LeasedStoreSettings {
   readonly store: LeasingStore;
   readonly now: () => number;
-  readonly after: (delayMs: number, work: () => void) => () => void;
+  readonly timers: Timers;
   readonly newId: () => string;
   readonly onError: (error: unknown) => void;
   readonly leaseMs: number;
@@ -224,12 +225,12 @@ export class LeasedStore implements Store {
 
   /** Returns what is at hand of these limits, or waits for others to do so. */
   async #recall(limits: readonly BoundLimit[]): Promise<void> {
-    const { reportMs, after } = this.#settings;
+    const { reportMs, timers } = this.#settings;
     if (this.#rooms.recall(limits, this.#now() + reportMs)) {
       await this.#reporting?.catch(() => undefined);
       await this.#reportNow();
     } else {
-      await new Promise<void>((resolve) => after(reportMs / PATIENT_LOOKS, resolve));
+      await new Promise<void>((resolve) => timers.after(reportMs / PATIENT_LOOKS, resolve));
     }
   }
 
@@ -275,7 +276,7 @@ export class LeasedStore implements Store {
   /** Sees to it that there is a report soon. */
   #wake(): void {
     if (this.#closed) return;
-    this.#callOff ??= this.#settings.after(this.#settings.reportMs, () => this.#look());
+    this.#callOff ??= this.#settings.timers.after(this.#settings.reportMs, () => this.#look());
   }
 
   #look(): void {
@@ -323,7 +324,7 @@ export class LeasedStore implements Store {
     this.#report = undefined;
     this.#hasFailed = false;
     const isUrgent = this.#take(report, result);
-    if ((isUrgent || this.#steps.length >= STEPS_MOST) && !this.#closed) this.#settings.after(0, () => this.#reportInBackground());
+    if ((isUrgent || this.#steps.length >= STEPS_MOST) && !this.#closed) this.#settings.timers.after(0, () => this.#reportInBackground());
   }
 
   /** What was done and what is wanted; nothing where there is neither. A lease without either ends. */
