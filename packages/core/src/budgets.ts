@@ -91,14 +91,22 @@ export class Budgets implements PriceSource {
   /**
    * Replaces budgets, prices and allowances. What was used stays used: a new limit starts from the ledger of its window, calls in flight
    * included. Calls are admitted by the old ones until then, and by none of them after.
+   *
+   * Where several processes share a store, one of them puts limits in force for all: the others pass `untilAdopted`, which is called when
+   * they admit no more calls, and resolves when that is done.
    */
-  configure(configuration: Configuration): Promise<void> {
+  configure(configuration: Configuration, untilAdopted?: () => Promise<void>): Promise<void> {
     checkNames(configuration);
     return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, configuration.budgets);
-      await adoption.read(this.#now());
-      await close();
-      await adoption.finish(this.#now());
+      if (untilAdopted) {
+        await close();
+        await untilAdopted();
+      } else {
+        const adoption = new Adoption(this.#store, configuration.budgets);
+        await adoption.read(this.#now());
+        await close();
+        await adoption.finish(this.#now());
+      }
       this.#apply(configuration);
     });
   }

@@ -40,7 +40,7 @@ export {
 } from "./domain/window.ts";
 export { formatWindowStart, parseWindowStart, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
-export { createLeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
+export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type { CounterFilter, LeasingStore, LedgerQuery, Store } from "./stores/store.ts";
 export type { Timers } from "./timers.ts";

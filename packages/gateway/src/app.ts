@@ -5,8 +5,9 @@ import type { AddressInfo } from "node:net";
 import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
-import { createAdmin } from "./admin/routes.ts";
+import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -25,8 +26,18 @@ export interface StartOptions {
   readonly onNotice?: (notice: string) => void;
   /** Where balances live; the embedded store in the data folder where it is left out. */
   readonly store?: Store;
+  /** Where several gateways share a store and a port: what they leave to whoever started them. */
+  readonly shared?: SharedParts;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
+}
+
+/** What is done once for several gateways. */
+export interface SharedParts {
+  /** Called when no call is being admitted here any more; resolves when changed limits are in force for all. */
+  untilAdopted(): Promise<void>;
+  /** Answers about calls that other gateways send: whoever asks again may reach another one of us. */
+  readonly decide: Admin;
 }
 
 /** A gateway that listens. */
@@ -49,7 +60,7 @@ const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store: given, requestTimeoutMs } = options;
+  const { config, onNotice = () => undefined, store: given, shared, requestTimeoutMs } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
@@ -58,7 +69,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const upstream = new Upstream();
   const prices = priceBookOf(config);
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, onError });
-  await budgets.adopt();
+  if (!shared) await budgets.adopt();
 
   const inFlight = new Map<string, Reservation>();
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -77,7 +88,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
+  const own = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
+  const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -103,7 +115,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     keys,
     async reload(next) {
       const nextPrices = priceBookOf(next);
-      await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
+      const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
+      await budgets.configure(configuration, shared?.untilAdopted);
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {

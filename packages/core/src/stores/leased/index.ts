@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import { PurserError } from "../../errors.ts";
 import { TIMERS, type Timers } from "../../timers.ts";
 import type { LeasingStore, Store } from "../store.ts";
-import { LeasedStore } from "./leased-store.ts";
+import { AllottedStore, type LeasedStore } from "./leased-store.ts";
+
+export type { LeasedStore } from "./leased-store.ts";
 
 export interface LeasedStoreOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -30,14 +32,14 @@ const CLOCK_ALLOWANCE_MS = 1_000;
  * memory inside them, and asks the shared store for everything else. Together they never exceed a limit.
  * Closing it returns what is allotted, and closes the shared store.
  */
-export function createLeasedStore(store: Store, options: LeasedStoreOptions = {}): Store {
+export function createLeasedStore(store: Store, options: LeasedStoreOptions = {}): LeasedStore {
   if (!lends(store)) {
     throw new PurserError(
       "leases_unsupported",
       "This store does not lend parts of its balances: it has no `lease`. Use it without createLeasedStore, or a store that has it, such as that of memory or SQLite.",
     );
   }
-  return new LeasedStore({
+  return new AllottedStore({
     store,
     now: options.now ?? Date.now,
     onError: options.onError ?? (() => undefined),

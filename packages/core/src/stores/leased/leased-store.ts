@@ -34,6 +34,12 @@ export interface LeasedStoreSettings {
   readonly clockAllowanceMs: number;
 }
 
+/** A store over allotments of another one. */
+export interface LeasedStore extends Store {
+  /** Reports all that was done so far, so that the other store knows it. */
+  report(): Promise<void>;
+}
+
 /** A call that was admitted here. */
 interface OwnCall {
   readonly id: string;
@@ -72,7 +78,7 @@ const PAUSE = 5;
  * its limits have room here, whole; any other is decided there, with all its limits: so none is refused or shortened for want of an
  * allotment, and none is held in two places.
  */
-export class LeasedStore implements Store {
+export class AllottedStore implements LeasedStore {
   readonly #store: LeasingStore;
   readonly #settings: LeasedStoreSettings;
   readonly #now: () => number;
@@ -171,6 +177,10 @@ export class LeasedStore implements Store {
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
     await this.#reportAll();
     return this.#store.entries(query);
+  }
+
+  report(): Promise<void> {
+    return this.#reportAll();
   }
 
   close(): Promise<void> {
