@@ -570,6 +570,7 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
 /** A report and what is wanted after it: the one command of several steps, of which each sees what those before it changed. */
 function applyLease(state: State, command: LeaseCommand, now: number): Applied<LeaseResult> {
   const { id, report, leaseMs, ends } = command;
+  checkLease(command);
   const known = state.leases.get(id);
   const wants = distinct(command.wants);
   if (known?.end === "returned") return unchanged({ outcome: "ended" });
@@ -616,6 +617,14 @@ function applyLease(state: State, command: LeaseCommand, now: number): Applied<L
   });
   change({ ...lease, allotments: allotments.filter(({ amount }) => amount > 0) });
   return { result: leaseResult(state, lease, wants, now, rejected), entries };
+}
+
+/** An amount below 0 would make room for others. Checked before anything changes. */
+function checkLease({ id, steps, wants }: LeaseCommand): void {
+  const amounts = wants.flatMap(({ amount, least }) => [amount, least]);
+  for (const step of steps) if (step.kind === "open") amounts.push(...step.holds.map(({ amount }) => amount));
+  if (amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0)) return;
+  throw new PurserError("amount_invalid", `The lease ${id} wants or opens an amount that is no whole number of 0 or more.`);
 }
 
 /** One want for each counter: the first. */

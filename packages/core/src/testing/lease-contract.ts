@@ -235,6 +235,18 @@ export const leaseContract: readonly LeaseCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": { spent: 60, held: 100 } });
   }),
 
+  law("an amount that cannot be counted is rejected, and its report leaves no trace", async ({ store }) => {
+    const limit = sampleLimit({ amount: 1_000 });
+    await store.lease(renewal({ wants: [want(limit, 400)] }));
+    const before = await store.entries({});
+    for (const amount of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      await assert.rejects(store.lease(renewal({ report: 2, wants: [want(limit, amount)] })), { code: "amount_invalid" });
+      const steps = [opened("a", limit, 10), opened("b", limit, amount)];
+      await assert.rejects(store.lease(renewal({ report: 2, steps })), { code: "amount_invalid" });
+    }
+    assert.deepEqual(await store.entries({}), before);
+  }),
+
   law("a lease lives until it has run out, and is renewed by every report", async ({ store, clock }) => {
     const limit = sampleLimit({ amount: 1_000 });
     await store.lease(renewal({ wants: [want(limit, 400)] }));
