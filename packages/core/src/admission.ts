@@ -44,7 +44,7 @@ export interface Call {
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
   /** Aborted when the caller goes away, so that its call waits for nothing any more. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How long a hold lives that nobody extends: longer than a call may be silent. */

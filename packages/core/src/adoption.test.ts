@@ -68,6 +68,37 @@ test("a new limit, window or per starts from what its window has used", async ()
   assert.deepEqual([day?.spent, month?.spent], [2_200_000, 3_300_000]);
 });
 
+test("a new limit with a window that moves, or that carries over, takes each call over where it belongs", async () => {
+  let time = NOON - 31 * 24 * 3_600_000;
+  const { budgets } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  await spend(budgets);
+  for (const minutesAgo of [26 * 60, 23 * 60, 2 * 60, 1]) {
+    time = NOON - minutesAgo * 60_000;
+    await spend(budgets);
+  }
+  time = NOON;
+  const inFlight = allowed(await budgets.reserve(demoCall({ input: 100, output: 0 })));
+  const limits = ["1M / rolling 24h", "1M / rolling 1h", "6000 / minute bucket", "5k / month rollover 2k"];
+  await configure(budgets, { ...COMPANY, limits: [...(COMPANY.limits ?? []), ...limits] });
+  const shown = async () => (await budgets.balances()).slice(1).map(({ limit, spent, held }) => [limit, spent, held]);
+  // The call of a minute ago was in a second that ended 59 seconds ago, and 6,000 drain in a minute.
+  assert.deepEqual(await shown(), [
+    [1_000_000, 3_150, 100],
+    [1_000_000, 1_050, 100],
+    [6_000, 0, 100],
+    [7_000, 4_200, 100],
+  ]);
+  await budgets.settle(inFlight, { inputTokens: 40, outputTokens: 0 });
+  time += 75 * 60_000;
+  assert.deepEqual(await shown(), [
+    [1_000_000, 2_140, 0],
+    [1_000_000, 0, 0],
+    [6_000, 0, 0],
+    [7_000, 4_240, 0],
+  ]);
+});
+
 test("calls in flight are held by a new limit too, and settle on it to the unit", async () => {
   const { budgets } = demoBudgets([COMPANY]);
   await budgets.adopt();

@@ -150,19 +150,21 @@ export class Budgets implements PriceSource {
     };
     const place = this.#waiting.enter(leaky.map(lineOf));
     if (!place) return this.#attempt(call, behind);
+    // Whoever made the call may make its signal only now that it is asked for.
     const patient = { ...call, input: countedOnce(call.input) };
+    const { signal } = patient;
     const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
     try {
-      if (!(await this.#turn(place, giveUpAt, call.signal))) return await this.#attempt(call, behind);
+      if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind);
       for (;;) {
-        call.signal?.throwIfAborted();
+        signal?.throwIfAborted();
         const attempt = await this.#attempt(patient);
         const { refusal } = attempt.admission;
         if (attempt.decision.outcome !== "denied" || !refusal || !isLeaky(refusal.bound)) return attempt;
         const now = this.#now();
         const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
         if (againAt > giveUpAt) return attempt;
-        await this.#waiting.wait(place, Math.min(againAt - now, FIRST_RETRY_MS), call.signal);
+        await this.#waiting.wait(place, Math.min(againAt - now, FIRST_RETRY_MS), signal);
       }
     } finally {
       this.#waiting.leave(place);
@@ -224,8 +226,10 @@ export class Budgets implements PriceSource {
     return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   }
 
-  /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more. */
+  /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more, and returns what was given. */
   async grant(input: GrantInput): Promise<Grant> {
+    const [given] = await this.#store.entries({ reservation: input.id, kinds: ["granted"], most: 1 });
+    if (given?.kind === "granted") return given.grant;
     const grant = defineGrant(input, this.#budget(input.budget), this.#now());
     await this.#store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
     return grant;

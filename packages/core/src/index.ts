@@ -11,7 +11,7 @@ export {
   type RequestLimits,
 } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant } from "./domain/decision.ts";
-export { durationPhrase } from "./domain/duration.ts";
+export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
@@ -30,6 +30,7 @@ export {
 } from "./domain/subject.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export {
+  BUCKET_PERIODS,
   type BucketPeriod,
   CALENDAR_PERIODS,
   type CalendarPeriod,
@@ -38,7 +39,7 @@ export {
   windowSpan,
   windowText,
 } from "./domain/window.ts";
-export { formatWindowStart, parseWindowStart, type WindowStart } from "./domain/window-start.ts";
+export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";

@@ -50,11 +50,15 @@ export function budgetedCall({ dialect, call, provider, model, subject, key, pri
   };
 }
 
-/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
+/**
+ * Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. Only a call that has to wait
+ * asks for the signal that ends when its caller goes away.
+ */
 export function reserveCall(
   budgets: Budgets,
   id: string,
   { dialect, call, model, pricedAs, subject, outputTokensMost }: BudgetedCall,
+  signal: () => AbortSignal | undefined,
 ): Promise<Decision> {
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
@@ -66,6 +70,9 @@ export function reserveCall(
     output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
     service,
+    get signal() {
+      return signal();
+    },
   });
 }
 

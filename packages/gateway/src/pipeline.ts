@@ -57,12 +57,22 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
     const admissible = await readAdmissible(gateway, exchange);
-    const decision = await reserveCall(gateway.budgets, exchange.id, admissible);
+    const decision = await reserveCall(gateway.budgets, exchange.id, admissible, () => callerGone(response));
     if (decision.outcome === "denied") return refuseDenied(exchange, decision);
     await send(gateway, exchange, admissible, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+const CALLER_GONE = new Error("The caller went away before its call was admitted.");
+
+/** Aborted when the caller's connection closes. */
+function callerGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort(CALLER_GONE);
+  else response.once("close", () => gone.abort(CALLER_GONE));
+  return gone.signal;
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
@@ -227,6 +237,7 @@ function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { out
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
+  if (error === CALLER_GONE) return;
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

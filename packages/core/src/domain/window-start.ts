@@ -16,6 +16,9 @@ const MONTHS = [
   "december",
 ] as const;
 
+/** The names that a start can be written with. */
+export const WINDOW_START_NAMES: readonly string[] = [...WEEKDAYS, ...MONTHS];
+
 /** On which day weeks, months, quarters and years begin. A month that is too short for the day begins on its last one. */
 export interface WindowStart {
   /** 0 is Sunday, 1 Monday. */

@@ -4,13 +4,15 @@ import {
   type BudgetInput,
   compilePattern,
   defineBudget,
+  type ErrorCode,
+  type ExceptionInput,
   formatLimit,
   PurserError,
   parseLimit,
   type Selector,
 } from "@purser/core";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields } from "./description.ts";
+import type { AllowanceFields, BudgetFields, ExceptionFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -37,17 +39,35 @@ export function configuredBudgets(
 }
 
 function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
+  const input = budgetInput(value, timezone);
   try {
-    return defineBudget(budgetInput(value, timezone));
+    return defineBudget(input);
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
-    const field =
-      error.code === "limit_invalid" || error.code === "amount_too_large"
-        ? "limits"
-        : error.code === "window_invalid"
-          ? "timezone"
-          : undefined;
-    return (field ? place.field(field) : place).problem(error.message);
+    return placeOfError(input, error, value, place).problem(error.message);
+  }
+}
+
+const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
+  limit_invalid: "limits",
+  amount_too_large: "limits",
+  window_invalid: "starts",
+};
+
+/** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
+function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
+  const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
+  if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
+  const field = FIELD_OF_ERROR[code];
+  return field ? place.field(field) : place;
+}
+
+function isWrong(input: BudgetInput): boolean {
+  try {
+    defineBudget(input);
+    return false;
+  } catch {
+    return true;
   }
 }
 
@@ -59,6 +79,8 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
+    ...(value.starts && { starts: value.starts }),
+    exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
     ...(value.min_output !== undefined && { minOutput: value.min_output }),
@@ -72,6 +94,17 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
       },
     }),
   };
+}
+
+/** The exceptions of which nothing has been noted that would be noted again. */
+function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
+  return exceptions.filter(
+    ({ value }) => value.for !== undefined && value.for.size > 0 && value.limits !== undefined && value.limits.length > 0,
+  );
+}
+
+function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
+  return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
 }
 
 /** What is allowed and is hardly meant. */
