@@ -55,6 +55,8 @@ const ROUGH_SHARE = 256;
 const RETRY_MS = 1_000;
 const SOON_MS = 60_000;
 const STORE_RETRY_MS = 5_000;
+/** Bound at the store's own time, a limit is in the right window, unless it ends at that moment. */
+const MOVES_MOST = 4;
 /** Whoever comes back sooner finds the same line. */
 const BEHIND_RETRY_MS = 10_000;
 /** English prose has about 4 bytes a token; only said as "about". */
@@ -91,21 +93,24 @@ type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
 /** The decision about one call: what it asks, what fits, and why not. */
 export class Admission {
   readonly #call: Call;
-  readonly #terms: Terms;
+  readonly #termsAt: (now?: number) => Terms;
   readonly #store: Store;
   readonly #enforced: readonly Budget[];
   readonly #copies: number;
   readonly #service: ServiceTier;
+  #terms: Terms;
   #size: InputSize;
   /** How the limits stood when the store was last asked. */
   #standings: readonly Standing[] | undefined;
   #refusal: LimitRefusal | undefined;
 
-  constructor(call: Call, terms: Terms, store: Store) {
+  /** `termsAt`: what holds for the call now, or at the store's time where that is in another window. */
+  constructor(call: Call, termsAt: (now?: number) => Terms, store: Store) {
     this.#call = checked(call);
-    this.#terms = terms;
+    this.#termsAt = termsAt;
+    this.#terms = termsAt();
     this.#store = store;
-    this.#enforced = terms.budgets.filter(({ mode }) => mode === "enforce");
+    this.#enforced = this.#terms.budgets.filter(({ mode }) => mode === "enforce");
     this.#copies = call.output.copies ?? 1;
     this.#service = call.service ?? "standard";
     this.#size = { inputTokens: call.input.most, isCounted: false };
@@ -229,15 +234,25 @@ export class Admission {
       : this.#tooLarge(`${allowed(maxTotal)} for input and output of one call together: too few for ${answer}. Shorten the input.`);
   }
 
-  /** Free allowances are tried first, one by one: a call that fits one costs nothing. */
+  /** A store that several gateways share goes by its own clock, and sends back what was bound to a window of another time. */
   async #reserve(output: OutputRange, share?: number): Promise<Reserved | Refused> {
+    for (let tries = 0; tries < MOVES_MOST; tries++) {
+      const result = await this.#tryAllowances(output, share);
+      if (result.outcome === "reserved" || result.outcome === "refused") return result;
+      if (result.outcome === "ended")
+        throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
+      this.#terms = this.#termsAt(result.now);
+    }
+    throw new PurserError("internal", "The store goes by windows that it does not keep to. Check its clock.");
+  }
+
+  /** Free allowances are tried first, one by one: a call that fits one costs nothing. */
+  async #tryAllowances(output: OutputRange, share: number | undefined): Promise<ReserveResult> {
     for (const allowance of this.#terms.allowances) {
       const result = await this.#ask(output, share, allowance);
-      if (result.outcome === "reserved") return result;
+      if (result.outcome === "reserved" || result.outcome === "moved") return result;
     }
-    const result = await this.#ask(output, share, undefined);
-    if (result.outcome !== "ended") return result;
-    throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
+    return this.#ask(output, share, undefined);
   }
 
   #ask(output: OutputRange, share: number | undefined, allowance: BoundLimit | undefined): Promise<ReserveResult> {

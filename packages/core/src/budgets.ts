@@ -101,14 +101,25 @@ export class Budgets implements PriceSource {
       if (untilAdopted) {
         await close();
         await untilAdopted();
-      } else {
-        const adoption = new Adoption(this.#store, configuration.budgets);
-        await adoption.read(this.#now());
-        await close();
-        await adoption.finish(this.#now());
-      }
+      } else await this.#alone(() => this.#adopt(configuration, close));
       this.#apply(configuration);
     });
+  }
+
+  async #adopt({ budgets }: Configuration, close: () => Promise<void>): Promise<void> {
+    const adoption = new Adoption(this.#store, budgets);
+    await adoption.read(await this.#time());
+    await close();
+    await adoption.finish(await this.#time());
+  }
+
+  /** Two that take over the same usage at the same time would count it twice. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    return this.#store.alone ? this.#store.alone(work) : work();
+  }
+
+  async #time(): Promise<number> {
+    return this.#store.time ? this.#store.time() : this.#now();
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
@@ -129,7 +140,7 @@ export class Budgets implements PriceSource {
 
   async #attempt(call: Call, decide = (admission: Admission) => admission.decide()): Promise<Attempt> {
     while (this.#gate.closed) await this.#gate.closed;
-    const admission = new Admission(call, this.#terms(call), this.#store);
+    const admission = new Admission(call, (now) => this.#terms(call, now), this.#store);
     this.#gate.enter();
     try {
       return { decision: await decide(admission), admission };
@@ -314,8 +325,7 @@ export class Budgets implements PriceSource {
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
-  #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
-    const now = this.#now();
+  #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
     const budgets = this.#budgets.filter((budget) => budget.selects(subject));
     const limits: BoundBudgetLimit[] = [];

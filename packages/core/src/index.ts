@@ -17,6 +17,14 @@ export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export {
+  REPORT_AMOUNTS,
+  REPORT_STEPS,
+  type ReportAmounts,
+  type ReportQuery,
+  type ReportRow,
+  type ReportStep,
+} from "./domain/report.ts";
 export type { Reservation } from "./domain/reservation.ts";
 export {
   ATTRIBUTES,
@@ -34,6 +42,7 @@ export {
   type BucketPeriod,
   CALENDAR_PERIODS,
   type CalendarPeriod,
+  checkTimeZone,
   type Window,
   type WindowSpan,
   windowSpan,
@@ -41,7 +50,10 @@ export {
 } from "./domain/window.ts";
 export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
+export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
+export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
+export { reportLedger } from "./stores/reporting.ts";
 export type { CounterFilter, LeasingStore, LedgerQuery, Store } from "./stores/store.ts";
 export type { Timers } from "./timers.ts";

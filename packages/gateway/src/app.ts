@@ -1,9 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
-import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
@@ -11,12 +9,12 @@ import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
-import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import type { Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { openRecords } from "./records.ts";
 import { createHttpServer } from "./server.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -24,7 +22,7 @@ export interface StartOptions {
   readonly config: Config;
   /** Told what an operator should know and no caller waits for. */
   readonly onNotice?: (notice: string) => void;
-  /** Where balances live; the embedded store in the data folder where it is left out. */
+  /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
@@ -61,10 +59,10 @@ const CUT_AFTER_MS = 500;
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { config, onNotice = () => undefined, store: given, shared, requestTimeoutMs } = options;
-  const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
-  const keys = await openKeys(config.dataDir, { onError });
+  const tell = notRepeated(onNotice);
+  const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
+  const records = await openRecords(config, { store: given, isArchivedElsewhere: shared !== undefined, onNotice, onError });
+  const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
@@ -88,16 +86,20 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const own = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
+  const timeZone = () => gateway.config.timezone;
+  const own = createAdmin({ budgets, store, keys, prices: pricesNow, decisions, timeZone, ...(archive && { archive }) });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
     isDraining: () => isDraining,
+    isStoreDown: () => store.failure?.() !== undefined,
     calls,
+    ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
   await listen(server, config.server);
+  archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
@@ -124,8 +126,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
-      keys.close();
-      await store.close();
+      await records.close();
     },
   };
 }
@@ -189,6 +190,20 @@ async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream
   }
   server.closeAllConnections();
   await closed;
+}
+
+const REPEATED_AFTER_MS = 10_000;
+
+/** While a store is away every call fails for the same reason, and once in a while is often enough to say so. */
+function notRepeated(tell: (notice: string) => void): (notice: string) => void {
+  const told = new Map<string, number>();
+  return (notice) => {
+    const now = performance.now();
+    if (now - (told.get(notice) ?? Number.NEGATIVE_INFINITY) < REPEATED_AFTER_MS) return;
+    for (const [other, at] of told) if (now - at >= REPEATED_AFTER_MS) told.delete(other);
+    told.set(notice, now);
+    tell(notice);
+  };
 }
 
 function every(intervalMs: number, work: () => Promise<unknown>, onError: (error: unknown) => void): NodeJS.Timeout {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { PurserError } from "@purser/core";
+import { type Lag, PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { readBytes } from "./body.ts";
@@ -33,6 +33,10 @@ export interface ServerState {
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
+  /** Whether no call can be admitted at the moment, because the store cannot be reached. */
+  isStoreDown(): boolean;
+  /** How far the book of record is behind, where there is one. */
+  lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
 }
@@ -95,7 +99,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
-  if (path === "/readyz") return end(response, state.isDraining() ? 503 : 200, { status: state.isDraining() ? "draining" : "ready" });
+  if (path === "/readyz") return showReadiness(state, response);
   if (path === "/budget") return showBudget(state.gateway(), request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
@@ -108,6 +112,18 @@ function unknownRoute(method: string | undefined, path: string): PurserError {
     "route_unknown",
     `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. Calls go to POST ${known}.`,
   );
+}
+
+/** For load balancers: whether calls are better sent elsewhere. Calls go on while the book of record is away, so that is told and does not count. */
+async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, response: ServerResponse): Promise<void> {
+  const status = isDraining() ? "draining" : isStoreDown() ? "store unavailable" : "ready";
+  const behind = await lag?.().catch(() => undefined);
+  const archive = behind && {
+    status: behind.failure ? "unavailable" : "reachable",
+    entries_behind: behind.entries,
+    seconds_behind: Math.round(behind.milliseconds / 1_000),
+  };
+  end(response, status === "ready" ? 200 : 503, { status, ...(archive && { archive }) });
 }
 
 /** What the caller has left, for the holder of a key. */

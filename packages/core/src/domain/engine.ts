@@ -154,7 +154,12 @@ export type ReserveResult =
       readonly standings: readonly Standing[];
     }
   /** The id was used before and its reservation has ended. */
-  | { readonly outcome: "ended" };
+  | { readonly outcome: "ended" }
+  /**
+   * A limit was bound to a window that is not open by the clock of the store: bind the limits anew, at its time, and ask again. Only a
+   * store whose clock is not that of its callers answers so.
+   */
+  | { readonly outcome: "moved"; readonly now: number };
 
 export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: number } | { readonly outcome: "unknown" };
 /** `corrected`: the hold had expired, and its charge was replaced. */
@@ -533,7 +538,8 @@ function decideCorrection(
   };
 }
 
-const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
+/** What a call that was never sent used. */
+export const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
   amounts: { nanodollars: 0, tokens: 0, input_tokens: 0, output_tokens: 0, requests: 0, concurrent: 0 },
   charge: { usage: { inputTokens: 0, outputTokens: 0 }, cost: 0, certainty: "confirmed" },
 };
@@ -826,7 +832,7 @@ export function compact(state: State, closedBefore: number): readonly string[] {
 }
 
 /** What a window left unused is asked for during the next one, which may be a little longer. */
-function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): number {
+export function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): number {
   return rollsOver(window) ? resetsAt + 2 * (resetsAt - startsAt) : resetsAt;
 }
 

@@ -155,7 +155,7 @@ for (const unit of ["tokens", "requests"] as const) {
       fc.property(steps, buckets, (sequence, { amount, drains }) => {
         const rule: Bucket = { kind: "bucket", drains, periodMs: 60_000, sliceMs: 1_000 };
         for (const { at, asked, result, before } of play(rule, amount, sequence, unit).decided) {
-          if (result.outcome === "ended") continue;
+          if (result.outcome === "ended" || result.outcome === "moved") continue;
           const [{ spent, held }] = result.standings as readonly [Standing];
           // Whole units drain, so a part of one that is left counts whole.
           const level = Math.ceil(levelOf(before, rule, at) - 1e-6);

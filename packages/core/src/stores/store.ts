@@ -12,9 +12,11 @@ import type {
   SettleCommand,
   SettleResult,
   Standing,
+  Used,
 } from "../domain/engine.ts";
 import type { LeaseCommand, LeaseResult } from "../domain/lease.ts";
 import type { Entry } from "../domain/ledger.ts";
+import type { PurserError } from "../errors.ts";
 
 /**
  * Where balances live. Each verb is atomic over all limits of a call, and resolves when its effect is durable.
@@ -43,6 +45,12 @@ export interface Store {
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+  /** Why nothing can be written at the moment; nothing when all is well. Left out where nothing can be in the way. */
+  failure?(): PurserError | undefined;
+  /** Epoch milliseconds by the clock of the store, which decides what window a call is in. Left out where it is the caller's own. */
+  time?(): Promise<number>;
+  /** Runs work that no other process with the same balances may do at the same time. Left out where there is no other. */
+  alone?<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
 /** A store that lends parts of its balances to those who share it: what `createLeasedStore` needs. */
@@ -67,6 +75,13 @@ export interface LedgerQuery {
   /** At most this many; the newest of them, where `newest` is set. 1,000 where it is left out. */
   readonly most?: number;
   readonly newest?: boolean;
+}
+
+/** A balance that is not the sum of its entries. */
+export interface Mismatch {
+  readonly key: string;
+  readonly balance: Used;
+  readonly ledger: Used;
 }
 
 export const LEDGER_PAGE = 1_000;

@@ -462,14 +462,17 @@ export const storeContract: readonly StoreCase[] = [
     const limits = [{ ...sampleLimit({ amount: 100, resetsAt: noon + 86_400_000 }), rollover }];
     const amount = async () => (await store.standings(limits))[0]?.amount;
     assert.equal(await amount(), 130);
+    clock.set(noon - 1_000);
     await store.reserve(sampleCall({ id: "a", limits: [before], input: 80 }));
+    await store.reserve(sampleCall({ id: "c", limits: [{ ...before, enforced: false }], input: 50 }));
+    clock.set(noon);
+    assert.equal(await amount(), 100);
+    await store.release({ id: "c", why: "never sent" });
     assert.equal(await amount(), 120);
     await store.settle(sampleSettlement("a", 75));
     assert.equal(await amount(), 125);
     assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 126 }))).outcome, "refused");
     assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 125 }))).outcome, "reserved");
-    await store.reserve(sampleCall({ id: "c", limits: [{ ...before, enforced: false }], input: 50 }));
-    assert.equal(await amount(), 100);
   }),
 
   law("a reset takes back what is spent when it is made, and nothing that is held", async ({ store, clock }) => {

@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
+import {
+  type Budgets,
+  type Entry,
+  type ErrorCode,
+  type LedgerArchive,
+  type PriceSource,
+  PurserError,
+  reportLedger,
+  type Store,
+} from "@purser/core";
 import type { Keys } from "../callers/key.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
 import { balanceJson } from "./balances.ts";
@@ -9,15 +18,20 @@ import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
+import { readReportQuery, reportJson } from "./report.ts";
 
 export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances" | "grant" | "grants" | "revoke" | "reset">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
+  /** The book of record, where there is one: it has what other gateways did, and answers reports. */
+  readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
+  /** The zone of reports that name none; UTC where it is left out. */
+  readonly timeZone?: () => string;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -29,7 +43,8 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now" | "timeZone">> &
+  Pick<AdminOptions, "prices" | "decisions" | "archive">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -40,6 +55,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
   { method: "GET", path: "/api/requests", run: listRequests },
   { method: "GET", path: "/api/requests/{id}", run: showRequest },
+  { method: "GET", path: "/api/report", run: report },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -70,8 +86,8 @@ export function isAboutDecisions({ path }: AdminRequest): boolean {
 }
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ budgets, store, keys, prices, decisions, now = Date.now }: AdminOptions): Admin {
-  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }), ...(decisions && { decisions }) };
+export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options }: AdminOptions): Admin {
+  const parts: Parts = { ...options, now, timeZone };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -152,10 +168,16 @@ async function callsBefore(store: Parts["store"], id: string, most: number): Pro
   }
 }
 
-async function showRequest({ store, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
-  const entries = await store.entries({ reservation: id });
+async function showRequest({ store, archive, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+  const own = await store.entries({ reservation: id });
+  const entries = own.length === 0 && archive ? await archive.reservationEntries(id) : own;
   if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
   return ok(reportCall(entries, prices));
+}
+
+async function report({ store, archive, now, timeZone }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const query = readReportQuery(request.query, { now: now(), timeZone: timeZone() });
+  return ok(reportJson(archive ? await archive.report(query) : await reportLedger(store, query), query));
 }
 
 async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<AdminResponse> {

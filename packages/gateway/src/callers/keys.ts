@@ -1,9 +1,10 @@
-import { hash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isSubjectPath, PurserError } from "@purser/core";
 import type { Key, Keys, NewKey } from "./key.ts";
+import { KeyRing, keyOf, makeKey, type StoredKey, validAt } from "./stored-key.ts";
 
 export interface KeysOptions {
   /** Told when the keys have changed on disk: made or revoked by the command line, or by hand. */
@@ -25,30 +26,37 @@ export async function openKeys(directory: string, options: KeysOptions = {}): Pr
   return new KeysFile(join(directory, KEYS_FILE), options);
 }
 
-/** What is written for a key: all but its secret, of which only the hash is kept. */
-interface StoredKey extends Key {
-  readonly secretSha256: string;
-}
-
 interface Document {
   readonly version: 1;
   readonly keys: readonly StoredKey[];
 }
 
 const FRESH_MS = 100;
-const HASHES_MOST = 10_000;
 const LOCK_WAIT_MS = 5_000;
 const LOCK_STALE_MS = 10_000;
+
+/**
+ * Hands the keys of a folder over to where they are kept from now on. The file stays as `keys.json.moved`, and an empty one in its place, which
+ * says that there were keys, should the gateway be started without the other place again.
+ */
+export async function moveKeys(directory: string, take: (keys: readonly StoredKey[]) => Promise<void>): Promise<void> {
+  const file = join(directory, KEYS_FILE);
+  if ((readDocument(file)?.keys ?? []).length === 0) return;
+  await locked(`${file}.lock`, async () => {
+    const document = readDocument(file);
+    if (!document || document.keys.length === 0) return;
+    await take(document.keys);
+    await writeDocument(`${file}.moved`, document);
+    await writeDocument(file, { version: 1, keys: [] });
+  });
+}
 
 class KeysFile implements Keys {
   readonly #file: string;
   readonly #freshMs: number;
   readonly #onChange: () => void;
   readonly #onError: (error: unknown) => void;
-  /** By the hash of the secret: looking a hash up gives away nothing about the secrets, so the look-up needs no constant time. */
-  #keys: ReadonlyMap<string, Key> = new Map();
-  /** Hashes of secrets in use, so that a busy key is not hashed with every call. The key itself is looked up each time. */
-  readonly #hashes = new Map<string, string>();
+  readonly #ring = new KeyRing();
   #exists = false;
   #stamp = "";
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -68,29 +76,23 @@ class KeysFile implements Keys {
   }
 
   find(secret: string, now: number): Key | undefined {
-    const secretSha256 = this.#hashes.get(secret) ?? sha256(secret);
     this.#look(false);
-    let key = this.#keys.get(secretSha256);
-    if (!key) {
-      // A key that was made a moment ago must work at once.
-      this.#look(true);
-      key = this.#keys.get(secretSha256);
-    }
-    if (key && this.#hashes.size < HASHES_MOST) this.#hashes.set(secret, secretSha256);
-    return key && (key.expiresAt === undefined || now < key.expiresAt) ? key : undefined;
+    // A key that was made a moment ago must work at once.
+    return validAt(
+      this.#ring.find(secret, () => this.#look(true)),
+      now,
+    );
   }
 
-  async create({ name, attributes = {}, maySet = [], role = "caller", expiresAt }: NewKey) {
-    const secret = `pk-${randomBytes(32).toString("base64url")}`;
-    const id = `key_${randomBytes(6).toString("hex")}`;
-    const key: Key = { id, name, attributes, maySet, role, createdAt: Date.now(), expiresAt };
-    await this.#change((stored) => [...stored, { ...key, secretSha256: sha256(secret) }]);
-    return { key, secret };
+  async create(key: NewKey) {
+    const { stored, secret } = makeKey(key);
+    await this.#change((others) => [...others, stored]);
+    return { key: keyOf(stored), secret };
   }
 
   list(): readonly Key[] {
     this.#look(true);
-    return [...this.#keys.values()];
+    return this.#ring.list();
   }
 
   async revoke(id: string): Promise<boolean> {
@@ -127,8 +129,7 @@ class KeysFile implements Keys {
     const stored = readDocument(this.#file)?.keys;
     this.#stamp = stamp;
     this.#exists ||= stored !== undefined;
-    this.#hashes.clear();
-    if (stored) this.#keys = new Map(stored.map(({ secretSha256, ...key }) => [secretSha256, withExpiry(key)]));
+    if (stored) this.#ring.replace(stored);
   }
 
   /** Changes within this process follow each other; a lock file keeps other processes apart. */
@@ -144,15 +145,6 @@ class KeysFile implements Keys {
     this.#writing = done.catch(() => undefined);
     return done;
   }
-}
-
-function sha256(secret: string): string {
-  return hash("sha256", secret, "hex");
-}
-
-/** JSON has no `undefined`: a key without an end has the field again after reading. */
-function withExpiry(key: Key): Key {
-  return { ...key, expiresAt: key.expiresAt ?? undefined };
 }
 
 /** Changes whenever the file is replaced; empty where there is none. */

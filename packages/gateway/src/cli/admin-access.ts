@@ -5,7 +5,7 @@ import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
-import type { Config } from "../config/config.ts";
+import { type Config, sharedLedger } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import type { CommandContext, CommandInput } from "./command.ts";
 import { openLedger } from "./ledger.ts";
@@ -45,20 +45,30 @@ export async function openAdminAccess(
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
-  const ledger = await openLedger(config, now, purpose);
-  const keys = await openKeys(config.dataDir);
-  const admin = createAdmin({ ...ledger, keys, now });
+  const books = await openBooksOf(config);
+  const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
+  const keys = books?.keys ?? (await openKeys(config.dataDir));
+  const timeZone = () => config.timezone;
+  const admin = createAdmin({ ...ledger, keys, now, timeZone, ...(books && { archive: books.archive }) });
   const close = async () => {
     keys.close();
     await ledger.close();
+    await books?.close();
   };
   return { url: undefined, config, ask: askDirectly(admin), close };
+}
+
+/** A command does not wait for a server that may be starting. */
+async function openBooksOf({ store, dataDir }: Config) {
+  if (store.postgres === undefined) return undefined;
+  const { openBooks } = await import("../books.ts");
+  return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? "read only", directory: dataDir, patienceMs: 0 });
 }
 
 /** A demo that runs in a folder where nothing else ever did is what is asked about. */
 function activeFolder(dataDir: string): string {
   const demo = join(dataDir, DEMO_FOLDER);
-  return !existsSync(join(dataDir, "purser.db")) && readRunning(demo) ? demo : dataDir;
+  return !existsSync(join(dataDir, "purser.db")) && !readRunning(dataDir) && readRunning(demo) ? demo : dataDir;
 }
 
 function askOver(url: string, token: string): AdminAccess["ask"] {

@@ -6,8 +6,10 @@ import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { store } from "./commands/store.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -16,7 +18,9 @@ export const COMMANDS: readonly Command[] = [
   budgets,
   grant,
   explain,
+  report,
   keys,
+  store,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Budgets, createMemoryStore, PurserError, type Store } from "@purser/core";
+import { Budgets, createMemoryStore, type LedgerArchive, PurserError, type Store } from "@purser/core";
 import type { PriceBook } from "@purser/core/prices";
 import { openSqliteStore, type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
+import { openRedisStore } from "../store.ts";
 
-/** Balances and ledger of a data folder, read without a server. */
+/** Balances and ledger, read without a server. */
 export interface Ledger {
   readonly budgets: Budgets;
   readonly store: Pick<Store, "entries">;
@@ -15,23 +16,39 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/**
- * Opens the ledger of a configuration's data folder: for reading, where one that is not there yet is empty; or to change it, which only one
- * process can at a time.
- */
-export async function openLedger(config: Config, now: () => number, purpose: "reading" | "changing" = "reading"): Promise<Ledger> {
-  const store = purpose === "changing" ? await openToChange(config, now) : await openToRead(config, now);
+export interface LedgerOptions {
+  /** To change the ledger of a data folder, it must belong to no other process. */
+  readonly purpose?: "reading" | "changing" | undefined;
+  /** The book of record, which has what has left a Redis. */
+  readonly archive?: LedgerArchive | undefined;
+}
+
+/** Opens the ledger of a configuration: for reading, where one that is not there yet is empty; or to change it. */
+export async function openLedger(config: Config, now: () => number, options: LedgerOptions = {}): Promise<Ledger> {
+  const store = options.purpose === "changing" ? await openToChange(config, now, options) : await openToRead(config, now, options);
   const { budgets, allowances } = config;
   const prices = priceBookOf(config);
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 
-async function openToChange({ dataDir: directory }: Config, now: () => number): Promise<Store> {
+async function openToChange(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {
+  const { dataDir: directory, store } = config;
+  if (store.redis) return openRedisStore(config, { archive, onNotice: () => undefined });
   await mkdir(directory, { recursive: true, mode: 0o700 });
   return openSqliteStore({ directory, now });
 }
 
-async function openToRead({ dataDir: directory }: Config, now: () => number): Promise<Store> {
+async function openToRead(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {
+  const { dataDir: directory } = config;
+  if (config.store.redis) {
+    const store = await openRedisStore(config, { archive, onNotice: () => undefined });
+    return readOnly({
+      counters: (filter) => store.counters(filter),
+      standings: (limits) => store.standings(limits),
+      entries: (query) => store.entries(query),
+      close: () => store.close(),
+    });
+  }
   if (!existsSync(join(directory, "purser.db"))) return createMemoryStore({ now });
   return readOnly(await readSqliteStore({ directory, now }));
 }

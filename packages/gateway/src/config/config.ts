@@ -9,10 +9,13 @@ export interface Config {
   readonly server: ServerConfig;
   /** The folder for the journal and the keys. */
   readonly dataDir: string;
+  readonly store: StoreConfig;
   readonly providers: readonly Provider[];
   /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
   readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
   readonly budgets: readonly Budget[];
+  /** The zone whose calendar holds where nothing else says. */
+  readonly timezone: string;
   readonly prices: readonly PriceOverride[];
   /** The price of every model that has none: the configured default of law 9. */
   readonly defaultPrice: PriceOverride | undefined;
@@ -23,6 +26,24 @@ export interface Config {
   readonly onDisconnect: "abort" | "drain";
   /** What answers may reveal in headers. */
   readonly expose: { readonly cost: boolean; readonly left: boolean };
+}
+
+/** Where balances and ledger live. */
+export interface StoreConfig {
+  /** A Redis or Valkey that several gateways share: its address, or those of some nodes of a cluster. The data folder where it is left out. */
+  readonly redis?: readonly string[] | undefined;
+  /** Whose balances these are: gateways with the same namespace share them. */
+  readonly namespace: string;
+  /** The address of a PostgreSQL database, with user and password: the book of record. */
+  readonly postgres?: string | undefined;
+}
+
+/** Balances in the data folder, and nothing elsewhere. */
+export const EMBEDDED: StoreConfig = { namespace: "purser" };
+
+/** The name of the ledger that the gateways on one Redis have together; none where a gateway has its own. */
+export function sharedLedger({ redis, namespace }: StoreConfig): string | undefined {
+  return redis && `redis/${namespace}`;
 }
 
 export interface ServerConfig {

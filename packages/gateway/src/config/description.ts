@@ -50,6 +50,7 @@ const MOST = {
   prices: 5_000,
   values: 10_000,
   headers: 50,
+  nodes: 100,
 };
 
 const DAY_PATTERN = "^\\d{4}-\\d{2}-\\d{2}$";
@@ -64,6 +65,7 @@ export const DEFAULTS = {
   drainMs: 30_000,
   timeoutMs: 600_000,
   defaultMaxOutput: 4_096,
+  namespace: "purser",
 } as const;
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
@@ -92,6 +94,24 @@ const server = object(
   },
   { emptyAllowed: true },
 );
+
+const store = object({
+  redis: described(
+    "A Redis or Valkey that several gateways share: its URL, or those of some nodes of a cluster. rediss:// is encrypted. Without it, balances live in the data folder, for one gateway.",
+    list(parsed({ examples: ["redis://127.0.0.1:6379"] }, checkedRedisUrl), { most: MOST.nodes, least: 1, single: true }),
+  ),
+  namespace: described(
+    "Whose balances these are. Gateways with the same namespace on the same Redis share them.",
+    parsed({}, checkedNamespace),
+    {
+      default: DEFAULTS.namespace,
+    },
+  ),
+  postgres: described(
+    "A PostgreSQL database that keeps the whole ledger and the keys of all gateways. A change needs a restart.",
+    parsed({ examples: ["postgres://purser@db.example.com/purser"] }, checkedPostgresUrl),
+  ),
+});
 
 const provider = object(
   {
@@ -279,6 +299,7 @@ export const CONFIGURATION = object(
     data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
       default: DEFAULTS.dataDir,
     }),
+    store: described("Where balances and the ledger live. A change needs a restart.", store),
     providers: described(
       `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
       map(located(provider), {
@@ -293,7 +314,7 @@ export const CONFIGURATION = object(
       list(located(route), { most: MOST.routes }),
     ),
     budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
-    timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+    timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
     prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
     default_price: described(
       "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
@@ -476,6 +497,28 @@ function checkedUrl(value: string): string {
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
   return url.origin + path;
+}
+
+/** Says nothing of the URL itself: it may have a password in it. */
+function checkedRedisUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "")
+    throw wrong("is not a URL of Redis. Write one like redis://127.0.0.1:6379, or rediss://user:password@host:6379 for TLS.");
+  if (!/^\/?\d*$/.test(url.pathname))
+    throw wrong("has a path that is not the number of a database. Write one like redis://host:6379/2, or leave it out.");
+  if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
+  return value;
+}
+
+function checkedNamespace(value: string): string {
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(value)) return value;
+  throw wrong(`"${value}" cannot be a namespace. Use letters, digits, dots and dashes, at most 64.`);
+}
+
+/** Says nothing of what is in it: that is a password. */
+function checkedPostgresUrl(value: string): string {
+  if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value;
+  throw wrong("is not the address of a PostgreSQL database. Write one like postgres://user:password@host:5432/database.");
 }
 
 function wrong(message: string): PurserError {

@@ -1,6 +1,6 @@
 import { defineBudget } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
-import type { Config, ServerConfig } from "../config/config.ts";
+import { type Config, EMBEDDED, type ServerConfig } from "../config/config.ts";
 import { DEMO_MODELS, type DemoProvider, startDemoProvider } from "./provider.ts";
 
 /** Everything that can be tried without any provider's key: a provider on this machine, budgets at five levels, and a key. */
@@ -35,6 +35,8 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     file: undefined,
     server,
     dataDir,
+    store: EMBEDDED,
+    timezone: "UTC",
     providers: [
       {
         name: "demo",

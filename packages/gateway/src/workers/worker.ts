@@ -1,5 +1,5 @@
-import { createLeasedStore, PurserError } from "@purser/core";
-import { type RunningGateway, startGateway } from "../app.ts";
+import { createLeasedStore, type LeasedStore, PurserError } from "@purser/core";
+import { type RunningGateway, type StartOptions, startGateway } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
@@ -10,7 +10,7 @@ import { failureOf } from "./served-store.ts";
 /** One of several gateways on one port: a process whose store is that of the process which started it. */
 class WorkerGateway {
   readonly #remote = createRemoteStore((questions) => tell({ kind: "questions", questions }));
-  readonly #store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
+  #store: LeasedStore | undefined;
   #source: ConfigSource | undefined;
   #config: Config | undefined;
   #gateway: RunningGateway | undefined;
@@ -28,17 +28,19 @@ class WorkerGateway {
     try {
       this.#source = source;
       this.#config = read(source);
-      this.#gateway = await startGateway({
-        config: this.#config,
-        store: this.#store,
-        shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide },
-        onNotice: notice,
-      });
+      this.#gateway = await startGateway({ config: this.#config, onNotice: notice, ...this.#sharedParts(this.#config) });
       const { url, host, port } = this.#gateway;
       tell({ kind: "listening", url, host, port });
     } catch (error) {
       tell({ kind: "failed", failure: failureOf(error) });
     }
+  }
+
+  /** A store that several machines share is opened by each gateway for itself. */
+  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared"> {
+    if (store.redis) return {};
+    this.#store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
+    return { store: this.#store, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
   }
 
   async #configure(text: string): Promise<void> {
@@ -55,7 +57,7 @@ class WorkerGateway {
 
   /** All that was admitted here has to be in the ledger before new limits start from it. */
   async #untilAdopted(): Promise<void> {
-    await this.#store.report();
+    await this.#store?.report();
     await new Promise<void>((resolve, reject) => {
       this.#adopted = { resolve, reject };
       tell({ kind: "paused" });

@@ -1,19 +1,13 @@
 import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { Budgets, type LeasingStore, type PriceSource, PurserError } from "@purser/core";
-import { openSqliteStore } from "@purser/core/stores/sqlite";
-import type { Admin } from "../admin/admin.ts";
-import { Decisions } from "../admin/decisions.ts";
-import { createAdmin } from "../admin/routes.ts";
+import { PurserError } from "@purser/core";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
-import { openKeys } from "../callers/keys.ts";
 import type { Config } from "../config/config.ts";
-import { priceBookOf } from "../config/price-book.ts";
-import { type Answer, type ConfigSource, type FromWorker, Outbox, type Question, type ToWorker } from "./messages.ts";
-import { serveStore } from "./served-store.ts";
+import { openRecords, type Records } from "../records.ts";
+import { Central } from "./central.ts";
+import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
 
 export interface StartWorkersOptions {
   readonly config: Config;
@@ -33,7 +27,6 @@ export interface RunningWorkers {
   close(): Promise<void>;
 }
 
-const EXPIRE_EVERY_MS = 1_000;
 /** Stopping a worker takes as long as its calls may, and a little more. */
 const CLOSE_MORE_MS = 10_000;
 const RESTART_AFTER_MS = 1_000;
@@ -42,23 +35,27 @@ const RELOAD_MOST_MS = 60_000;
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
   const { config, onNotice } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const store = await openSqliteStore({ directory: config.dataDir, onError });
+  const records = await openRecords(config, { onNotice, onError });
   try {
-    const keys = await openKeys(config.dataDir, { onError });
     await readOrCreateAdminToken(config.dataDir);
-    const workers = new Workers({ ...options, store, keys, onError });
+    const workers = new Workers({
+      ...options,
+      onError,
+      records,
+      central: config.store.redis ? undefined : new Central(config, records, onError),
+    });
     const url = await workers.start();
-    return { url, keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
+    return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
   } catch (error) {
-    await store.close();
+    await records.close();
     throw error;
   }
 }
 
 interface WorkersParts extends StartWorkersOptions {
-  readonly store: LeasingStore;
-  readonly keys: Keys;
+  readonly records: Records;
+  /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
+  readonly central: Central | undefined;
   readonly onError: (error: unknown) => void;
 }
 
@@ -73,40 +70,29 @@ interface One {
 
 class Workers {
   readonly #parts: WorkersParts;
-  readonly #budgets: Budgets;
-  readonly #answer: (question: Question) => Promise<Answer>;
   readonly #all = new Set<One>();
-  readonly #timer: NodeJS.Timeout;
-  #prices: PriceSource;
   #source: ConfigSource;
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(parts: WorkersParts) {
-    const { config, store, keys, source, onError } = parts;
     this.#parts = parts;
-    this.#source = source;
-    this.#prices = priceBookOf(config);
-    const prices: PriceSource = { card: (...model) => this.#prices.card(...model) };
-    this.#budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, onError });
-    const decisions = new Decisions({ budgets: this.#budgets, store, prices, isDraining: () => this.#isClosing });
-    const decide: Admin = createAdmin({ budgets: this.#budgets, store, keys, prices, decisions });
-    this.#answer = serveStore(store, decide);
-    this.#timer = setInterval(() => this.#budgets.expire().catch(onError), EXPIRE_EVERY_MS).unref();
+    this.#source = parts.source;
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
-  /** Puts the limits in force, and starts the workers one after the other: the first one takes the port, or says why it cannot. */
+  /** Puts the limits in force, and starts the workers: the first one takes the port, or says why it cannot. */
   async start(): Promise<string> {
-    await this.#budgets.adopt();
+    const { central, count } = this.#parts;
+    await central?.start();
     try {
       const { url } = await this.#startOne();
-      await Promise.all(Array.from({ length: this.#parts.count - 1 }, () => this.#startOne()));
+      await Promise.all(Array.from({ length: count - 1 }, () => this.#startOne()));
       return url;
     } catch (error) {
       this.#isClosing = true;
-      clearInterval(this.#timer);
       for (const { worker } of this.#all) worker.process.kill("SIGKILL");
+      await central?.close();
       throw error;
     }
   }
@@ -118,9 +104,10 @@ class Workers {
   }
 
   async close(): Promise<void> {
+    const { config, central, records } = this.#parts;
     this.#isClosing = true;
+    central?.drain();
     await this.#reloading;
-    const { config, store, keys } = this.#parts;
     const ended = [...this.#all].map(async ({ worker }) => {
       const timer = setTimeout(() => worker.process.kill("SIGKILL"), config.server.drainMs + CLOSE_MORE_MS);
       send(worker, { kind: "close" });
@@ -128,10 +115,8 @@ class Workers {
       clearTimeout(timer);
     });
     await Promise.all(ended);
-    clearInterval(this.#timer);
-    await this.#budgets.close();
-    keys.close();
-    await store.close();
+    await central?.close();
+    await records.close();
   }
 
   /** Starts a worker, and another one in its place whenever it dies. */
@@ -173,7 +158,7 @@ class Workers {
 
   #take(one: One, message: FromWorker): void {
     if (message.kind === "questions")
-      for (const question of message.questions) void this.#answer(question).then((answer) => one.answers.add(answer));
+      for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
     else if (message.kind === "notice") this.#parts.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
@@ -185,20 +170,19 @@ class Workers {
    */
   async #reload(config: Config, text: string): Promise<void> {
     if (this.#isClosing) return;
-    const prices = priceBookOf(config);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {
       const paused = await Promise.all(changes.map(({ paused }) => paused));
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
-        await this.#budgets.configure({ budgets: config.budgets, prices, allowances: config.allowances });
-        this.#prices = prices;
+        await this.#parts.central?.configure(config);
         this.#source = { ...this.#source, text };
       }
     } catch (error) {
       failure = (error as Error).message;
     }
+    // Where each worker has put the limits in force by itself, nobody waits for this word.
     for (const { one } of changes) send(one.worker, { kind: "adopted", failure });
     const failures = await Promise.all(changes.map(({ done }) => done));
     failure ??= failures.find((one) => one !== undefined);

@@ -79,6 +79,8 @@ const PAUSE = 5;
  * allotment, and none is held in two places.
  */
 export class AllottedStore implements LeasedStore {
+  readonly time?: NonNullable<Store["time"]>;
+  readonly alone?: NonNullable<Store["alone"]>;
   readonly #store: LeasingStore;
   readonly #settings: LeasedStoreSettings;
   readonly #now: () => number;
@@ -105,6 +107,9 @@ export class AllottedStore implements LeasedStore {
     this.#store = settings.store;
     this.#now = settings.now;
     this.#measuredAt = settings.now();
+    const { time, alone } = settings.store;
+    if (time) this.time = () => time.call(settings.store);
+    if (alone) this.alone = (work) => alone.call(settings.store, work) as ReturnType<typeof work>;
   }
 
   async reserve(command: Omit<ReserveCommand, "kind">): Promise<ReserveResult> {
@@ -181,6 +186,10 @@ export class AllottedStore implements LeasedStore {
 
   report(): Promise<void> {
     return this.#reportAll();
+  }
+
+  failure(): PurserError | undefined {
+    return this.#store.failure?.();
   }
 
   close(): Promise<void> {

@@ -12,19 +12,12 @@ import {
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { selectCounters } from "../memory.ts";
-import type { CounterFilter, LeasingStore, LedgerQuery, Store } from "../store.ts";
+import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder, KEEP_CLOSED_MS, KEEP_SLICES_MS } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
 import { readEntries } from "./reading.ts";
 import type { Recovered } from "./recovery.ts";
-
-/** A balance that is not the sum of its entries. */
-export interface Mismatch {
-  readonly key: string;
-  readonly balance: { readonly held: number; readonly spent: number };
-  readonly ledger: { readonly held: number; readonly spent: number };
-}
 
 /** A store whose every acknowledged effect survives the process and the power. */
 export interface SqliteStore extends LeasingStore {

@@ -6,7 +6,8 @@ import { openDurableStore, openForReading } from "./opening.ts";
 import { readEntries, readPage } from "./reading.ts";
 import { recover } from "./recovery.ts";
 
-export type { Mismatch, SqliteStore } from "./durable-store.ts";
+export type { Mismatch } from "../store.ts";
+export type { SqliteStore } from "./durable-store.ts";
 
 export interface SqliteStoreOptions {
   /** Where `purser.db` lies. Created where it is missing; belongs to one process at a time. */

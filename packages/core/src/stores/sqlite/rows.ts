@@ -1,6 +1,7 @@
-import { type CallDetail, type Charge, type CounterRef, type Entry, type EntryKind, type Posting, seriesOf } from "../../domain/ledger.ts";
+import { type CallDetail, type CounterRef, type Entry, type EntryKind, type Posting, seriesOf } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
 import { isMovingText } from "../../domain/window.ts";
+import { restoreEntry } from "../entry-json.ts";
 import type { SqlValue } from "./driver.ts";
 
 export const ENTRY_COLUMNS = 7;
@@ -72,21 +73,11 @@ const OF_CALLS: ReadonlySet<EntryKind> = new Set(["reserved", "settled", "overru
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {
   const { seq, at, reservation } = row;
   const kind = row.kind as EntryKind;
-  const body = JSON.parse(row.body) as { readonly detail?: CallDetail; readonly charge?: Charge };
+  const body = JSON.parse(row.body) as { readonly detail?: CallDetail };
   const entry = { seq, at, kind, reservation, postings: postingsOf(row.postings, counters), ...body };
   if (!OF_CALLS.has(kind)) return entry as Entry;
   const opening = row.opening === null ? body : (JSON.parse(row.opening) as typeof body);
-  const detail = detailOf((body.detail ?? opening.detail) as CallDetail);
-  return { ...entry, detail, ...(body.charge && { charge: chargeOf(body.charge) }) } as Entry;
-}
-
-/** JSON leaves out what is unknown; here it is said again. */
-function detailOf(detail: CallDetail): CallDetail {
-  return { ...detail, cost: detail.cost, price: detail.price };
-}
-
-function chargeOf(charge: Charge): Charge {
-  return { ...charge, cost: charge.cost };
+  return restoreEntry({ ...entry, detail: body.detail ?? opening.detail } as Entry);
 }
 
 function postingsOf(text: string, counters: CounterSource): readonly Posting[] {

@@ -9,6 +9,7 @@ import { problemText } from "../../config/source.ts";
 import { type ConfigChange, watchConfig } from "../../config/watch.ts";
 import { type Demo, openDemo } from "../../demo/demo.ts";
 import { introduction } from "../../demo/introduction.ts";
+import { hostOf } from "../../redis-client.ts";
 import { DEMO_FOLDER } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import { programName } from "../program-name.ts";
@@ -152,6 +153,7 @@ function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "ke
   return [
     `${style.bold("Purser is up:")} ${url}`,
     `Configuration: ${config.file ?? "none, so all is as it is by default"}. Data: ${config.dataDir}.`,
+    ...(config.store.redis ? [`Balances: ${config.store.redis.map(hostOf).join(", ")}, namespace ${config.store.namespace}.`] : []),
     budgets === 0
       ? "There are no budgets: calls are counted, and none is refused."
       : `${budgets} budget${budgets === 1 ? "" : "s"}: ${config.budgets.map(({ name }) => name).join(", ")}.`,

@@ -1,0 +1,54 @@
+import { GRANTING } from "./granting.lua.ts";
+
+/**
+ * Writes down a refusal, an adjustment, a grant or its end, once however often it is sent. What an adjustment holds must belong to a
+ * reservation in flight; a grant that begins must not be there yet, and one that ends must. A reset takes back what is spent at this moment.
+ *
+ * KEYS   11 the reservation, 12 what it holds, 13 the mark of this command
+ * ARGV   6 kind, 7 id of the reservation, 8 postings, 9 detail as JSON or '', 10 the rest of the entry as JSON, 11 '1' for a reset,
+ *        12 series and 13 text of a grant
+ * Returns `recorded`, `ignored`, or `uncountable`, the counter and what was added
+ */
+export const RECORD = `
+local RESERVATION, HOLD, COMMAND = KEYS[11], KEYS[12], KEYS[13]
+local COMMAND_MS = 3600000
+local regressed = refusal()
+if regressed then return regressed end
+${GRANTING}
+if redis.call('EXISTS', COMMAND) == 1 then return answer('recorded') end
+local kind, id, text, isReset = ARGV[6], ARGV[7], ARGV[8], ARGV[11] == '1'
+local postings = readPostings(text)
+local hold = redis.call('HMGET', RESERVATION, 'state', 'entries')
+local held = {}
+load(postings)
+if kind == 'granted' or kind == 'revoked' then
+  if isGranted(ARGV[12], ARGV[13]) ~= (kind == 'revoked') then return answer('ignored') end
+elseif isReset then
+  local spent = {}
+  for _, posting in ipairs(postings) do
+    local counter = counters[posting.key]
+    if counter.spent ~= 0 then spent[#spent + 1] = posted(posting, 0, 0 - counter.spent) end
+  end
+  postings, text = spent, writePostings(spent)
+else
+  for _, posting in ipairs(postings) do
+    if posting.held ~= 0 then held[#held + 1] = posting end
+  end
+  if #held > 0 and hold[1] ~= 'open' then return answer('ignored') end
+end
+for _, posting in ipairs(postings) do
+  local uncounted = uncountable(posting, counters[posting.key], posting.spent + posting.held)
+  if uncounted then return uncounted end
+end
+local broken = add({ kind = kind, reservation = id, postings = postings, text = text, detail = ARGV[9], body = ARGV[10] })
+if broken then return broken end
+local numbers = commit()
+-- What belongs to no reservation is found by reading on: its numbers would have no end.
+if id ~= '' then redis.call('HSET', RESERVATION, 'entries', joined(hold[2], numbers)) end
+if hold[1] == 'void' then redis.call('PERSIST', RESERVATION) end
+if #held > 0 then redis.call('APPEND', HOLD, writePostings(held)) end
+if kind == 'granted' then grant(ARGV[12], ARGV[13]) end
+if kind == 'revoked' then revoke(ARGV[12], ARGV[13]) end
+redis.call('SET', COMMAND, '1', 'PX', COMMAND_MS)
+return answer('recorded')
+`;

@@ -1,0 +1,39 @@
+import { ENDING } from "./ending.lua.ts";
+
+/**
+ * Replaces a hold by what was used; corrects the charge of a hold that expired.
+ *
+ * KEYS   11 the reservation, 12 what it holds
+ * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, 9 `unit=amount;` of each
+ * Returns `settled`, `corrected`, `duplicate`, `unknown`, `invalid`, or `uncountable`, the counter and what was added
+ */
+export const SETTLE = `
+local regressed = refusal()
+if regressed then return regressed end
+${ENDING}
+local id, charge, isValid = ARGV[6], ARGV[7], ARGV[8] == '1'
+local amounts = {}
+for unit, amount in string.gmatch(ARGV[9], '([^=]*)=([^;]*);') do amounts[unit] = tonumber(amount) end
+if hold.state ~= 'open' then return correct(id, function(unit) return amounts[unit] end, charge, isValid) end
+if not isValid then return answer('invalid') end
+
+load(hold.postings)
+local settled, overrun = {}, {}
+for i, posting in ipairs(hold.postings) do
+  local used = amounts[posting.unit]
+  settled[i] = posted(posting, 0 - posting.held, math.min(used, posting.held))
+  if used > posting.held then
+    local uncounted = uncountable(posting, counters[posting.key], used - posting.held)
+    if uncounted then return uncounted end
+    overrun[#overrun + 1] = posted(posting, 0, used - posting.held)
+  end
+end
+local body = '{"charge":' .. charge .. '}'
+local broken = add({ kind = 'settled', reservation = id, postings = settled, detail = hold.detail, body = body })
+if not broken and #overrun > 0 then
+  broken = add({ kind = 'overrun', reservation = id, postings = overrun, detail = hold.detail, body = body })
+end
+if broken then return broken end
+finish(id)
+return answer('settled')
+`;

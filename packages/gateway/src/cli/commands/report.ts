@@ -1,0 +1,159 @@
+import { REPORT_STEPS } from "@purser/core";
+import { AMOUNT_FIELDS, type AmountField, type ReportJson, type ReportRowJson } from "../../admin/report.ts";
+import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
+import { shortDollars } from "../amounts.ts";
+import type { Command, CommandInput } from "../command.ts";
+import type { Style } from "../style.ts";
+import { table } from "../table.ts";
+import { UsageError } from "./outcome.ts";
+
+export const report: Command = {
+  name: "report",
+  summary: "what was used, and what it cost, by whom and when",
+  usage: "[--by team,model] [--step day] [--since WHEN] [--until WHEN] [--filter team=search] [--csv]",
+  help: [
+    "Reads PostgreSQL where `store.postgres` is configured, with what all gateways did; else this gateway's own ledger.",
+    "",
+    "  --by LIST       one row for each org, team, product, feature, user, tier, session, task, key,",
+    "                  provider, model, endpoint or tag.NAME; several with commas",
+    `  --step STEP     one row for each ${REPORT_STEPS.join(", ")} as well`,
+    "  --since WHEN    2026-11-01, 2026-11, an instant, or 30d, 12h ago; this month where it is left out",
+    "  --until WHEN    up to, not including; now where it is left out",
+    "  --filter A=V    only calls with this value; * stands for anything. May be repeated",
+    "  --zone NAME     whose days and months; the configuration's `timezone` where it is left out",
+    "  --csv           for spreadsheets",
+    ACCESS_HELP,
+    "",
+    "Example: purser report --by team,model --since 2026-11-01 --until 2026-12-01",
+  ].join("\n"),
+  options: {
+    ...ACCESS_OPTIONS,
+    by: { type: "string", multiple: true },
+    step: { type: "string" },
+    since: { type: "string" },
+    until: { type: "string" },
+    filter: { type: "string", multiple: true },
+    zone: { type: "string" },
+    csv: { type: "boolean" },
+  },
+  async run(input, context) {
+    const [word] = input.positionals;
+    if (word !== undefined) throw new UsageError(`"${word}" belongs to no option. Did you mean --by ${word}?`);
+    const access = await openAdminAccess(input, context);
+    try {
+      const json = (await access.ask("GET", `/api/report?${queryOf(input, context.now())}`)) as ReportJson;
+      const text = input.options.csv === true ? csvText(json) : reportText(json, context.style);
+      return { exit: 0, text, json };
+    } finally {
+      await access.close();
+    }
+  },
+};
+
+function queryOf({ options }: CommandInput, now: number): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [option, field] of [
+    ["by", "by"],
+    ["step", "step"],
+    ["since", "since"],
+    ["until", "until"],
+    ["filter", "filter"],
+    ["zone", "time_zone"],
+  ] as const) {
+    for (const value of [options[option] ?? []].flat())
+      query.append(field, option === "since" || option === "until" ? instantOf(String(value), now) : String(value));
+  }
+  return query;
+}
+
+const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** `30d` is so long ago; anything else is for the API to read. */
+function instantOf(text: string, now: number): string {
+  const [, count, unit = ""] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
+  return count === undefined ? text : new Date(now - Number(count) * (UNITS[unit] ?? 0)).toISOString();
+}
+
+function reportText(json: ReportJson, style: Style): string {
+  const { data, by, step, time_zone } = json;
+  const span = `From ${timeText(json.since, time_zone)} to ${timeText(json.until, time_zone)} (${time_zone}).`;
+  if (data.length === 0) return `Nothing was used. ${span}`;
+  const total = totalOf(data);
+  const shown = COLUMNS.filter(({ field, isAlways }) => isAlways || total[field] !== 0);
+  const cells = (row: Readonly<Record<AmountField, number>>) => shown.map(({ field, show }) => show(row[field]));
+  const rows = data.map((row) => [
+    ...(step === null ? [] : [stepText(row.from, step, time_zone)]),
+    ...by.map((path) => row.values[path] ?? style.dim("none")),
+    ...cells(row),
+  ]);
+  const before = by.length + (step === null ? 0 : 1);
+  const heading = [...(step === null ? [] : [capital(step)]), ...by.map(capital), ...shown.map(({ title }) => title)];
+  const sums = before === 0 ? [] : [[style.bold("Total"), ...Array(before - 1).fill(""), ...cells(total)]];
+  const right = shown.map((_, i) => before + i);
+  return `${table(heading.map(style.dim), [...rows, ...sums], right)}\n\n${style.dim(span)}`;
+}
+
+interface AmountColumn {
+  readonly field: AmountField;
+  readonly title: string;
+  readonly show: (amount: number) => string;
+  /** Else only where there is something to show. */
+  readonly isAlways?: boolean;
+}
+
+const count = (amount: number) => amount.toLocaleString("en-US");
+const COLUMNS: readonly AmountColumn[] = [
+  { field: "calls", title: "Calls", show: count, isAlways: true },
+  { field: "refusals", title: "Refused", show: count },
+  { field: "input_tokens", title: "Input", show: count, isAlways: true },
+  { field: "cache_read_input_tokens", title: "of it cached", show: count },
+  { field: "output_tokens", title: "Output", show: count, isAlways: true },
+  { field: "unpriced_calls", title: "Unpriced calls", show: count },
+  { field: "unconfirmed_nanodollars", title: "Unconfirmed", show: shortDollars },
+  { field: "cost_nanodollars", title: "Cost", show: shortDollars, isAlways: true },
+];
+
+function totalOf(data: readonly ReportRowJson[]): Readonly<Record<AmountField, number>> {
+  const sums = AMOUNT_FIELDS.map((field) => [field, data.reduce((sum, row) => sum + row[field], 0)]);
+  return Object.fromEntries(sums) as Record<AmountField, number>;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** `2026-11`, `2026-11-22`, `2026-11-22 08:00`: as the clock of the zone shows it. */
+function stepText(instant: string, step: NonNullable<ReportJson["step"]>, timeZone: string): string {
+  return timeText(instant, timeZone).slice(0, { month: 7, day: 10, hour: 16 }[step]);
+}
+
+function timeText(instant: string, timeZone: string): string {
+  const format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
+  return format.format(new Date(instant));
+}
+
+/** RFC 4180. Amounts are whole numbers; money is in dollars with nine decimals, exactly. */
+function csvText({ data, by }: ReportJson): string {
+  const heading = ["from", "to", ...by, ...AMOUNT_FIELDS.map((field) => field.replace("nanodollars", "dollars"))];
+  const lines = data.map((row) => [
+    row.from,
+    row.to,
+    ...by.map((path) => harmless(row.values[path] ?? "")),
+    ...AMOUNT_FIELDS.map((field) => (field.endsWith("nanodollars") ? decimalDollars(row[field]) : String(row[field]))),
+  ]);
+  return [heading, ...lines].map((line) => line.map(csvCell).join(",")).join("\n");
+}
+
+/** A value that a spreadsheet would run as a formula is shown as the text that it is: users of a gateway can choose their own names. */
+function harmless(value: string): string {
+  return /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+}
+
+function csvCell(text: string): string {
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function decimalDollars(nanodollars: number): string {
+  const digits = String(Math.abs(nanodollars)).padStart(10, "0");
+  return `${nanodollars < 0 ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
+}

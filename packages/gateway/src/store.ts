@@ -1,0 +1,51 @@
+import type { LedgerArchive, Store } from "@purser/core";
+import { createRedisStore, type RedisStore } from "@purser/core/stores/redis";
+import { openSqliteStore } from "@purser/core/stores/sqlite";
+import type { Config } from "./config/config.ts";
+import { openRedis } from "./redis-client.ts";
+
+export interface StoreOptions {
+  /** The book of record, where there is one: it has what has left a Redis. */
+  readonly archive?: LedgerArchive | undefined;
+  /** Told what an operator should know. */
+  readonly onNotice: (notice: string) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** A store, and how what is in it comes to the book of record. */
+export interface OpenedStore {
+  readonly store: Store;
+  /** The entries that the store itself has. */
+  readonly journal: Pick<Store, "entries">;
+  /** Told how far the book of record goes: what comes before that may leave the store. */
+  readonly onArchived?: (lastSeq: number) => Promise<void>;
+}
+
+/** Opens the store that a configuration names: the Redis of several gateways, or the data folder of one. */
+export async function openStore(config: Config, options: StoreOptions): Promise<OpenedStore> {
+  if (!config.store.redis) {
+    const store = await openSqliteStore({ directory: config.dataDir, onError: options.onError });
+    return { store, journal: store };
+  }
+  const store = await openRedisStore(config, options);
+  const onArchived = async (lastSeq: number) => {
+    await store.trim(lastSeq);
+  };
+  return { store, journal: store.journal, onArchived };
+}
+
+/** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */
+export async function openRedisStore(
+  { store: { redis: urls = [], namespace } }: Pick<Config, "store">,
+  { archive, onNotice }: Pick<StoreOptions, "archive" | "onNotice">,
+): Promise<RedisStore> {
+  const redis = await openRedis(urls);
+  const store = createRedisStore({ redis, namespace, onNotice, onClosed: () => redis.disconnect(), ...(archive && { archive }) });
+  try {
+    await store.ready();
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  return store;
+}
