@@ -6,7 +6,7 @@
  *   --pairs N    reservations with their settlements in a slice (10,000)
  */
 import { parseArgs } from "node:util";
-import { Budgets, createMemoryStore, defineBudget } from "@purser/core";
+import { Budgets, createLeasedStore, createMemoryStore, defineBudget } from "@purser/core";
 import { apply, createState } from "../packages/core/dist/domain/engine.js";
 import { amountsOf, asksOf } from "../packages/core/dist/domain/quote.js";
 import { quantile } from "./statistics.mjs";
@@ -123,9 +123,51 @@ function refusalRow() {
   };
 }
 
+/**
+ * The same calls decided from allotments of another store, reports to it included. Time is made: 500 calls in the 2 seconds between two
+ * reports. Calls end at once here and their slots return with the reports, so there are more of them.
+ */
+async function leasedRow() {
+  const budgets = [...BUDGETS.slice(0, -1), { name: "agents", limits: ["1M concurrent"] }].map(defineBudget);
+  let now = Date.UTC(2026, 10, 22, 12);
+  const due = [];
+  const shared = createMemoryStore({ now: () => now });
+  let asked = 0;
+  const reserve = (command) => {
+    asked++;
+    return shared.reserve(command);
+  };
+  const after = (_milliseconds, work) => {
+    due.push(work);
+    return () => undefined;
+  };
+  const store = createLeasedStore({ ...shared, reserve }, { now: () => now, timers: { after }, onError: (error) => console.error(error) });
+  const purser = new Budgets({ store, budgets, prices: { card: () => CARD }, now: () => now });
+  const run = async (first, count) => {
+    for (let i = first; i < first + count; i++) {
+      if (i % 500 === 0) {
+        now += 2_000;
+        for (const work of due.splice(0)) work();
+        await store.report();
+      }
+      const call = { id: `leased-${i}`, subject: SUBJECTS[i % USERS], input: { most: 1_000 }, output: { most: 500 } };
+      const decision = await purser.reserve(call);
+      if (decision.outcome !== "allowed") throw new Error(decision.outcome);
+      await purser.settle(decision.reservation, USAGE);
+    }
+  };
+  await run(1e9, 10_000);
+  return async (first) => {
+    asked = 0;
+    await run(first, PAIRS);
+    if (asked > PAIRS / 100) throw new Error(`${asked} of ${PAIRS} calls were asked for.`);
+  };
+}
+
 const ROWS = [
   { what: "engine, 8 limits: reserve + settle", goal: 300_000, run: engineRow() },
   { what: "Budgets, 5 budgets with 8 limits: reserve + settle", goal: 150_000, run: budgetsRow() },
+  { what: "Budgets on leases, 5 budgets with 8 limits: reserve + settle", goal: undefined, run: await leasedRow() },
   { what: "Budgets, 6 budgets with 9 limits: refusal", goal: undefined, run: refusalRow() },
 ];
 

@@ -104,18 +104,26 @@ export class Budgets implements PriceSource {
   /**
    * Replaces budgets, prices and allowances. What was used stays used: a new limit starts from the ledger of its window, calls in flight
    * included. Calls are admitted by the old ones until then, and by none of them after.
+   *
+   * Where several processes share a store, one of them puts limits in force for all: the others pass `untilAdopted`, which is called when
+   * they admit no more calls, and resolves when that is done.
    */
-  configure(configuration: Configuration): Promise<void> {
+  configure(configuration: Configuration, untilAdopted?: () => Promise<void>): Promise<void> {
     checkNames(configuration);
-    return this.#gate.change((close) =>
-      this.#alone(async () => {
-        const adoption = new Adoption(this.#store, configuration.budgets);
-        await adoption.read(await this.#time());
+    return this.#gate.change(async (close) => {
+      if (untilAdopted) {
         await close();
-        await adoption.finish(await this.#time());
-        this.#apply(configuration);
-      }),
-    );
+        await untilAdopted();
+      } else await this.#alone(() => this.#adopt(configuration, close));
+      this.#apply(configuration);
+    });
+  }
+
+  async #adopt({ budgets }: Configuration, close: () => Promise<void>): Promise<void> {
+    const adoption = new Adoption(this.#store, budgets);
+    await adoption.read(await this.#time());
+    await close();
+    await adoption.finish(await this.#time());
   }
 
   /** Two that take over the same usage at the same time would count it twice. */

@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",
   store_locked: "Another process owns the data directory.",
+  leases_unsupported: "The store does not lend parts of its balances, so it cannot be shared by way of leases.",
   postgres_unusable: "This PostgreSQL database cannot be used as it is.",
   ledger_diverged: "The archive has another history than the ledger.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",

@@ -1,28 +1,26 @@
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, Drain, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
-import { createAdmin } from "./admin/routes.ts";
+import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { BodyRoom } from "./body-room.ts";
-import type { Books } from "./books.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
-import { openKeys } from "./callers/keys.ts";
-import { type Config, sharedLedger } from "./config/config.ts";
+import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { openRecords } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
-import { type OpenedStore, openStore, type StoreOptions } from "./store.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -32,10 +30,20 @@ export interface StartOptions {
   readonly onNotice?: (notice: string) => void;
   /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
+  /** Where several gateways share a store and a port: what they leave to whoever started them. */
+  readonly shared?: SharedParts;
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
   /** The room for bodies in memory; a part of the machine's where it is left out. */
   readonly bodies?: BodyRoom;
+}
+
+/** What is done once for several gateways. */
+export interface SharedParts {
+  /** Called when no call is being admitted here any more; resolves when changed limits are in force for all. */
+  untilAdopted(): Promise<void>;
+  /** Answers about calls that other gateways send: whoever asks again may reach another one of us. */
+  readonly decide: Admin;
 }
 
 /** A gateway that listens. */
@@ -62,17 +70,15 @@ const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store: given, requestTimeoutMs, bodies = new BodyRoom() } = options;
+  const { config, onNotice = () => undefined, store: given, shared, requestTimeoutMs, bodies = new BodyRoom() } = options;
   const tell = notRepeated(onNotice);
   const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const books = await openBooksOf(config, onError);
-  const { store, ...ledger } = given ? { store: given, journal: given } : await openOwnStore(config, books, { onNotice, onError });
-  const archiving = books && new Drain({ ...ledger, archive: books.archive, onError });
-  const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
+  const records = await openRecords(config, { store: given, isArchivedElsewhere: shared !== undefined, onNotice, onError });
+  const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
+  // Of several that share a folder none could know whom the others have told: their configuration has no channels.
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
@@ -84,7 +90,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     if (call) guards.spent(call.subject, charge, Date.now());
   };
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
-  await budgets.adopt();
+  if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let gateway: Gateway = {
@@ -107,8 +113,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, ...(books && { archive: books.archive }) };
-  const admin = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -140,7 +147,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     keys,
     async reload(next) {
       const nextPrices = priceBookOf(next);
-      await budgets.configure({ budgets: next.budgets, prices: nextPrices, allowances: next.allowances });
+      const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
+      await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       guards.configure(next.guards);
       // Answers are kept as long as a ladder asks for them.
@@ -153,32 +161,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       for (const timer of timers) clearInterval(timer);
       await budgets.close();
       await alerts.close();
-      await archiving?.close();
-      keys.close();
-      await store.close();
-      await books?.close();
+      await records.close();
     },
   };
-}
-
-/** Loaded only where it is used: most gateways have no PostgreSQL. */
-async function openBooksOf({ store, dataDir }: Config, onError: (error: unknown) => void): Promise<Books | undefined> {
-  if (store.postgres === undefined) return undefined;
-  const { openBooks, ledgerNameOf } = await import("./books.ts");
-  return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? (await ledgerNameOf(dataDir)), directory: dataDir, onError });
-}
-
-async function openOwnStore(
-  config: Config,
-  books: Books | undefined,
-  options: Pick<StoreOptions, "onNotice" | "onError">,
-): Promise<OpenedStore> {
-  try {
-    return await openStore(config, { ...options, archive: books?.archive });
-  } catch (error) {
-    await books?.close();
-    throw error;
-  }
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */

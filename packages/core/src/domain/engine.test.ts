@@ -13,6 +13,7 @@ import {
   evolve,
   type State,
 } from "./engine.ts";
+import type { LeaseStep } from "./lease.ts";
 import type { CallDetail, CounterRef, Entry } from "./ledger.ts";
 import { UNITS, type Unit } from "./limit.ts";
 import { asksOf } from "./quote.ts";
@@ -72,6 +73,7 @@ function settle(id: string, tokens: { input: number; output: number }): Command 
 }
 
 const IDS = ["a", "b", "c", "d", "e", "f"];
+const LEASES = ["lease a", "lease b"];
 const id = fc.constantFrom(...IDS);
 const tokens = fc.integer({ min: 0, max: 260 });
 const someLimits = fc.subarray(LIMITS, { minLength: 1 });
@@ -96,6 +98,32 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.tuple(id, fc.integer({ min: 0, max: 90 })).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   },
   { weight: 2, arbitrary: fc.boolean().map((all): Command => ({ kind: "expire", all })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .record({
+        id: fc.constantFrom(...LEASES),
+        report: fc.integer({ min: 1, max: 5 }),
+        opened: fc.array(fc.tuple(id, tokens, someLimits), { maxLength: 3 }),
+        settled: fc.array(fc.tuple(id, tokens, tokens), { maxLength: 2 }),
+        wanted: someLimits,
+        amount: tokens,
+        ends: fc.constantFrom(false, false, false, true),
+      })
+      .map(({ id, report, opened, settled, wanted, amount, ends }): Command => {
+        const steps: LeaseStep[] = opened.map(([id, amount, limits]) => ({
+          kind: "open",
+          id,
+          holds: limits.map(({ counter }) => ({ counter, amount })),
+          outputCap: 1,
+          leaseMs: 50,
+          detail: DETAIL,
+        }));
+        for (const [id, input, output] of settled) steps.push(settle(id, { input, output }) as LeaseStep);
+        const wants = wanted.map((limit) => ({ limit, amount, least: 2 }));
+        return { kind: "lease", id, report, steps, wants, leaseMs: 70, ends };
+      }),
+  },
   {
     weight: 1,
     arbitrary: id.map(
@@ -127,9 +155,10 @@ const steps = fc.array(fc.tuple(command, fc.integer({ min: -60, max: 60 })), { m
 
 const balancesOf = (state: State) => Object.fromEntries([...state.counters].map(([key, { spent, held }]) => [key, { spent, held }]));
 /** All that a state says, as text: what is not known is left out, as in a journal. */
-const contentOf = ({ seq, counters, holds, ended, expired }: State) => {
+const contentOf = ({ seq, counters, holds, ended, expired, leases }: State) => {
   const remembered = IDS.map((id) => [id, ended.has(id), expired.get(id)]);
-  return JSON.stringify([seq, [...counters], [...holds], remembered]);
+  const allotted = [...counters.keys()].map((key) => [leases.allotted(key), leases.holders(key)]);
+  return JSON.stringify([seq, [...counters], [...holds], remembered, [...leases.values()], allotted]);
 };
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
@@ -151,7 +180,9 @@ class Checker {
     if (result?.outcome === "refused") assert.equal(entries.length, 0, "a denial changes nothing");
     this.#checkBalances(state, command);
     this.#checkLimits(state);
-    for (const entry of entries) if (entry.kind === "reserved") this.#checkGrant(state, entry);
+    // What a lease opened was granted to the lease.
+    const granting = command.kind === "lease" ? "leased" : "reserved";
+    for (const entry of entries) if (entry.kind === granting) this.#checkGrant(state, entry);
   }
 
   #follow(entry: Entry): void {
@@ -180,7 +211,10 @@ class Checker {
     assert.deepEqual([...state.holds.keys()].sort(), open.sort());
     for (const [key, { held }] of state.counters) {
       const holds = [...state.holds.values()].flatMap(({ postings }) => postings).filter(({ counter }) => counter.key === key);
-      assert.equal(held, sum(holds.map(({ held }) => held)), `what ${key} holds belongs to calls in flight`);
+      const leases = [...state.leases.values()].filter(({ end }) => end === undefined);
+      const allotted = sum(leases.flatMap(({ allotments }) => allotments.flatMap((one) => (one.counter.key === key ? [one.amount] : []))));
+      assert.equal(state.leases.allotted(key), allotted);
+      assert.equal(held, allotted + sum(holds.map(({ held }) => held)), `what ${key} holds belongs to calls in flight or to leases`);
     }
   }
 
@@ -202,7 +236,7 @@ class Checker {
     for (const { counter, held } of granted.postings) {
       const limit = LIMITS.find((one) => one.counter.key === counter.key);
       const standing = state.counters.get(counter.key);
-      if (!limit?.enforced || held === 0 || !standing) continue;
+      if (!limit?.enforced || held <= 0 || !standing) continue;
       assert.ok(standing.spent + standing.held <= limit.amount, `${counter.key} was granted beyond its limit`);
     }
   }

@@ -1,4 +1,21 @@
 import { PurserError } from "../errors.ts";
+import {
+  allottedOf,
+  coverOpened,
+  expiredLease,
+  fairPart,
+  type Lease,
+  type LeaseCommand,
+  type LeaseResult,
+  type LeaseStep,
+  Leases,
+  leaseChange,
+  leaseOf,
+  type OpenStep,
+  type Portion,
+  type Rejected,
+  type Want,
+} from "./lease.ts";
 import { type CallDetail, type Charge, type CounterRef, type Entry, type Grant, grantSeries, type Posting, seriesOf } from "./ledger.ts";
 import { rollsOver, UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
@@ -47,6 +64,8 @@ export interface ReserveCommand {
   readonly output: OutputRange;
   /** Refuse an amount above 1/`share` of what any limit has left, observed ones too: for estimates too rough to decide near a limit. */
   readonly share?: number | undefined;
+  /** Refuse, rather than shorten the answer, where leases hold what the whole call lacks: whoever asks will have it returned and ask again. */
+  readonly patient?: boolean;
   readonly leaseMs: number;
   /** The engine fills in the output and the cost that are held. */
   readonly detail: CallDetail;
@@ -95,12 +114,14 @@ export interface RecordCommand {
 export type Recordable = DistributiveOmit<Extract<Entry, { kind: "denied" | "adjusted" | "granted" | "revoked" }>, "seq" | "at">;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand;
+export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand | LeaseCommand;
 
 /** What is used of a limit. */
 export interface Used {
   readonly spent: number;
   readonly held: number;
+  /** How much of what is held no call uses yet, because it is allotted to leases. Left out where nothing is. */
+  readonly allotted?: number;
 }
 
 /** How one limit stands, in the order of the command's limits. */
@@ -180,6 +201,7 @@ export interface State {
   readonly ended: Recent<true>;
   /** Of these, the ones that expired: they can still be corrected. */
   readonly expired: Recent<Expired>;
+  readonly leases: Leases;
 }
 
 /** How many ended and how many expired reservations are remembered at least. What comes later than that many calls is answered `unknown`. */
@@ -194,6 +216,7 @@ export function createState(): State {
     holds: new Map(),
     ended: new Recent(ENDED_MOST),
     expired: new Recent(ENDED_MOST),
+    leases: new Leases(),
   };
 }
 
@@ -211,6 +234,7 @@ export interface Results {
   readonly release: ReleaseResult;
   readonly expire: ExpireResult;
   readonly record: undefined;
+  readonly lease: LeaseResult;
 }
 
 /** Decides a command and evolves the state by the entries it makes. Deterministic; the time comes in. */
@@ -219,12 +243,13 @@ export function apply<Kind extends Command["kind"]>(
   command: Extract<Command, { kind: Kind }>,
   now: number,
 ): Applied<Results[Kind]> {
-  const decided = decide(state, command, now) as Applied<Results[Kind]>;
+  if (command.kind === "lease") return applyLease(state, command as LeaseCommand, now) as Applied<Results[Kind]>;
+  const decided = decide(state, command as Exclude<Command, LeaseCommand>, now) as Applied<Results[Kind]>;
   for (const entry of decided.entries) evolve(state, entry);
   return decided;
 }
 
-function decide(state: State, command: Command, now: number): Applied<Results[Command["kind"]]> {
+function decide(state: State, command: Exclude<Command, LeaseCommand>, now: number): Applied<Results[Command["kind"]]> {
   if (command.kind === "reserve") return decideReserve(state, command, now);
   if (command.kind === "extend") return decideExtend(state, command, now);
   if (command.kind === "settle") return decideSettle(state, command, now);
@@ -244,13 +269,18 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
       outcome: "reserved",
       outputTokens: outputCap,
       expiresAt,
-      standings: standingsOf(limits, used),
+      standings: standingsOf(state, limits, used),
       wouldRefuse: [],
       detail,
     });
   }
   if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
+  if (command.patient && state.leases.size > 0) {
+    const lacking = heldByLeases(command, standingsOf(state, limits, used));
+    for (const i of lacking) state.leases.recall((limits[i] as BoundLimit).counter.key, now);
+    if (lacking.length > 0) return unchanged(refusal(state, command, { limits, used, first: lacking[0] as number, now }));
+  }
   const outputCap = fittingOutput(command, limits, used);
   const postings: Posting[] = [];
   const after: Standing[] = [];
@@ -265,7 +295,7 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
     }
     checkCountable(limit.counter, before, asked);
     postings.push({ counter: limit.counter, held: asked, spent: 0 });
-    after.push({ amount: limit.amount, spent: before.spent, held: before.held + asked });
+    after.push({ ...standingOf(state, limit, before), held: before.held + asked });
   }
 
   const expiresAt = now + command.leaseMs;
@@ -276,6 +306,22 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
   const seq = state.seq + entries.length + 1;
   entries.push({ kind: "reserved", seq, at: now, reservation: id, postings, expiresAt, outputCap, detail });
   return { result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail }, entries };
+}
+
+/**
+ * The limits that have no room for the whole call because leases hold some of it. None where the call would be refused whatever they
+ * return.
+ */
+export function heldByLeases({ limits, asks, output }: Omit<ReserveCommand, "kind">, standings: readonly Standing[]): readonly number[] {
+  const lacking: number[] = [];
+  for (const [i, limit] of limits.entries()) {
+    const { amount, spent, held, allotted = 0 } = standings[i] as Standing;
+    const inForce = { ...limit, amount };
+    const ask = asks[limit.counter.unit];
+    if (limit.enforced && !fits(inForce, { spent, held: held - allotted }, amountOf(ask, output.least))) return [];
+    if (allotted > 0 && !fits(inForce, { spent, held }, amountOf(ask, output.most))) lacking.push(i);
+  }
+  return lacking;
 }
 
 function unchanged<Result>(result: Result): Applied<Result> {
@@ -312,17 +358,20 @@ function usageOf({ counters, series }: State, { counter, rule }: BoundLimit, now
   return slices === undefined ? UNUSED : seriesStanding(rule, slices, now);
 }
 
-function standingsOf(limits: readonly BoundLimit[], used: readonly Used[]): readonly Standing[] {
-  return limits.map(({ amount }, i) => {
-    const { spent, held } = used[i] as Used;
-    return { amount, spent, held };
-  });
+function standingsOf(state: State, limits: readonly BoundLimit[], used: readonly Used[]): readonly Standing[] {
+  return limits.map((limit, i) => standingOf(state, limit, used[i] as Used));
+}
+
+function standingOf({ leases }: State, { amount, counter }: BoundLimit, { spent, held }: Used): Standing {
+  const allotted = leases.allotted(counter.key);
+  return allotted > 0 ? { amount, spent, held, allotted } : { amount, spent, held };
 }
 
 /** How limits stand, with the amounts in force. Changes nothing. */
 export function standings(state: State, limits: readonly BoundLimit[], now: number): readonly Standing[] {
   const inForce = limitsInForce(state, limits, now);
   return standingsOf(
+    state,
     inForce,
     inForce.map((limit) => usageOf(state, limit, now)),
   );
@@ -343,7 +392,7 @@ function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundL
   return tokens;
 }
 
-function fits(limit: BoundLimit, used: Used, asked: number, share = 1): boolean {
+export function fits(limit: BoundLimit, used: Used, asked: number, share = 1): boolean {
   // Calls are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
   const factor = limit.counter.unit === "concurrent" || limit.counter.unit === "requests" ? 1 : share;
   return asked === 0 || asked * factor <= roomOf(limit, used);
@@ -375,12 +424,12 @@ function refusal(state: State, { asks, output, share }: ReserveCommand, { limits
     [failing, longest, largest] = [i, until, part];
   }
   const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
-  return { outcome: "refused", failing, asked, until: Math.max(0, longest), standings: standingsOf(limits, used) };
+  return { outcome: "refused", failing, asked, until: Math.max(0, longest), standings: standingsOf(state, limits, used) };
 }
 
 function limitRefusedUntil(state: State, limit: BoundLimit, asked: number, now: number): number {
   const { counter, amount, rule } = limit;
-  if (rule === undefined || asked > amount) return refusedUntil({ amount, ...usageOf(state, limit, now) }, counter, asked);
+  if (rule === undefined || asked > amount) return refusedUntil(standingOf(state, limit, usageOf(state, limit, now)), counter, asked);
   return seriesRefusedUntil(rule, state.series.get(counter.series ?? "") ?? [], { unit: counter.unit, amount, asked, now });
 }
 
@@ -388,10 +437,10 @@ function limitRefusedUntil(state: State, limit: BoundLimit, asked: number, now: 
  * When a refusal by one counter passes: never for what is larger than the limit, at the reset for what is larger than the unspent rest, and
  * at 0, any moment, for what only calls in flight are in the way of.
  */
-export function refusedUntil({ amount, spent, held }: Standing, { unit, resetsAt }: CounterRef, asked: number): number {
+export function refusedUntil({ amount, spent, held, allotted = 0 }: Standing, { unit, resetsAt }: CounterRef, asked: number): number {
   if (asked > amount) return Number.POSITIVE_INFINITY;
-  // A request in flight is used up, whatever it returns of its money and tokens.
-  const used = unit === "requests" ? spent + held : spent;
+  // A request in flight is used up, whatever it returns of its money and tokens. One that a lease could make is not.
+  const used = unit === "requests" ? spent + held - allotted : spent;
   return used + asked > amount ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
 }
 
@@ -417,7 +466,11 @@ function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
   return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
-export function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
+export function heldDetail(
+  { asks, limits, detail }: Pick<ReserveCommand, "asks" | "limits" | "detail">,
+  outputCap: number,
+  wouldRefuse: readonly number[],
+): CallDetail {
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
@@ -494,6 +547,7 @@ export const NOTHING_USED: Pick<SettleCommand, "amounts" | "charge"> = {
 
 function decideExpire(state: State, { all }: ExpireCommand, now: number): Applied<ExpireResult> {
   const entries: Entry[] = [];
+  if (all) state.leases.endRecalls();
   for (const hold of state.holds.values()) {
     if (!all && hold.expiresAt > now) continue;
     const { id, detail } = hold;
@@ -506,7 +560,124 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
     const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
     entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
   }
-  return { result: { expired: entries.length }, entries };
+  const expired = entries.length;
+  for (const lease of state.leases.values()) {
+    if (lease.end !== undefined || (!all && lease.expiresAt > now)) continue;
+    entries.push({
+      kind: "leased",
+      seq: state.seq + entries.length + 1,
+      at: now,
+      reservation: lease.id,
+      ...leaseChange(lease, expiredLease(lease)),
+    });
+  }
+  return { result: { expired }, entries };
+}
+
+/** A report and what is wanted after it: the one command of several steps, of which each sees what those before it changed. */
+function applyLease(state: State, command: LeaseCommand, now: number): Applied<LeaseResult> {
+  const { id, report, leaseMs, ends } = command;
+  checkLease(command);
+  const known = state.leases.get(id);
+  const wants = distinct(command.wants);
+  if (known?.end === "returned") return unchanged({ outcome: "ended" });
+  if (known && report <= known.reported) return unchanged(leaseResult(state, known, wants, now));
+  if (report !== (known?.reported ?? 0) + 1) return unchanged({ outcome: "unknown" });
+
+  const entries: Entry[] = [];
+  const add = (entry: DistributiveOmit<Entry, "seq" | "at">) => {
+    const numbered = { seq: state.seq + 1, at: now, ...entry };
+    evolve(state, numbered);
+    entries.push(numbered);
+  };
+  const isExpired = known?.end === "expired";
+  const expiresAt = isExpired ? known.expiresAt : Math.max(known?.expiresAt ?? 0, now + leaseMs);
+  let lease: Lease = { id, expiresAt, reported: report, end: known?.end, allotments: known?.allotments ?? [] };
+  const change = (next: Lease) => {
+    add({ kind: "leased", reservation: id, ...leaseChange(state.leases.get(id), next) });
+    lease = next;
+  };
+
+  const opened = newCalls(state, command.steps);
+  const { left, holds } = coverOpened(lease, opened);
+  if (opened.length > 0) change(left);
+  const rejected: Rejected[] = [];
+  for (const step of command.steps) {
+    if (step.kind !== "open") entries.push(...applyStep(state, step, now, rejected));
+    else {
+      const postings = holds.get(step);
+      const { outputCap, detail } = step;
+      if (postings) add({ kind: "reserved", reservation: step.id, postings, expiresAt: now + step.leaseMs, outputCap, detail });
+    }
+  }
+  if (ends) {
+    change({ ...lease, end: "returned", allotments: [] });
+    return { result: { outcome: "ended" }, entries };
+  }
+  const owns = new Map(lease.allotments.map(({ counter, amount }) => [counter.key, amount]));
+  const allotments = wants.map((want) => {
+    const { counter } = want.limit;
+    const own = owns.get(counter.key) ?? 0;
+    if (isExpired) return { counter, amount: Math.min(own, want.amount) };
+    const [standing] = standings(state, [want.limit], now);
+    return { counter, amount: allottedOf(want, own, fairOf(state, want.limit, standing as Standing, own, now)) };
+  });
+  change({ ...lease, allotments: allotments.filter(({ amount }) => amount > 0) });
+  return { result: leaseResult(state, lease, wants, now, rejected), entries };
+}
+
+/** An amount below 0 would make room for others. Checked before anything changes. */
+function checkLease({ id, steps, wants }: LeaseCommand): void {
+  const amounts = wants.flatMap(({ amount, least }) => [amount, least]);
+  for (const step of steps) if (step.kind === "open") amounts.push(...step.holds.map(({ amount }) => amount));
+  if (amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0)) return;
+  throw new PurserError("amount_invalid", `The lease ${id} wants or opens an amount that is no whole number of 0 or more.`);
+}
+
+/** One want for each counter: the first. */
+function distinct(wants: readonly Want[]): readonly Want[] {
+  const keys = new Set<string>();
+  return wants.filter(({ limit: { counter } }) => !keys.has(counter.key) && keys.add(counter.key));
+}
+
+/** A call whose id was used before is no new one. */
+function newCalls(state: State, steps: readonly LeaseStep[]): readonly OpenStep[] {
+  const ids = new Set<string>();
+  return steps.filter(
+    (step): step is OpenStep =>
+      step.kind === "open" && !state.holds.has(step.id) && !state.ended.has(step.id) && !ids.has(step.id) && ids.add(step.id) !== undefined,
+  );
+}
+
+/** A step that cannot be counted must not keep those after it from being counted. */
+function applyStep(state: State, step: Exclude<LeaseStep, OpenStep>, now: number, rejected: Rejected[]): readonly Entry[] {
+  try {
+    return apply(state, step, now).entries;
+  } catch (error) {
+    if (!(error instanceof PurserError) || error.code === "internal") throw error;
+    rejected.push({ id: step.id, message: error.message });
+    return [];
+  }
+}
+
+function leaseResult(state: State, lease: Lease, wants: readonly Want[], now: number, rejected: readonly Rejected[] = []): LeaseResult {
+  const owns = new Map(lease.allotments.map(({ counter, amount }) => [counter.key, amount]));
+  const all = standings(
+    state,
+    wants.map(({ limit }) => limit),
+    now,
+  );
+  const portions = wants.map(({ limit }, i): Portion => {
+    const own = owns.get(limit.counter.key) ?? 0;
+    const standing = all[i] as Standing;
+    return { amount: own, fair: fairOf(state, limit, standing, own, now), standing };
+  });
+  return { outcome: lease.end === "expired" ? "expired" : "leased", expiresAt: lease.expiresAt, portions, rejected };
+}
+
+/** A holder that has nothing yet is one more. What is in a moving window changes with the time, so nothing of it is lent. */
+function fairOf({ leases }: State, { counter, rule }: BoundLimit, standing: Standing, own: number, now: number): number {
+  return rule || leases.isRecalled(counter.key, now) ? 0 : fairPart(standing, own, leases.holders(counter.key) + (own > 0 ? 0 : 1));
 }
 
 function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
@@ -581,6 +752,8 @@ export function evolve(state: State, entry: Entry): void {
     const expired = state.expired.get(id);
     const charged = entry.postings.filter(isCharge);
     if (expired && charged.length > 0) state.expired.set(id, { ...expired, postings: [...expired.postings, ...charged] });
+  } else if (entry.kind === "leased") {
+    state.leases.set(leaseOf(entry));
   } else if (entry.kind === "granted") {
     const series = grantSeries(entry.grant);
     state.grants.set(series, [...(state.grants.get(series) ?? []), entry.grant]);

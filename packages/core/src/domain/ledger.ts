@@ -112,6 +112,15 @@ export type Entry = EntryBase &
         /** How many refusals like this one the entry stands for, where a client in a loop got more than are written down each. */
         readonly times?: number;
       }
+    /** What a lease allots from then on, `allotted` in the order of the postings; of an expired one, what of it is charged, unconfirmed. */
+    | {
+        readonly kind: "leased";
+        readonly expiresAt: number;
+        /** The number of the holder's last report. */
+        readonly reported: number;
+        readonly allotted: readonly number[];
+        readonly end?: "returned" | "expired";
+      }
     /** With a reservation in flight: what it holds on a limit that is new. Without one: what is not a call. */
     | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted; readonly reset?: Reset }
     /** What was left of the oldest slices of a bucket, drawn together into one. */

@@ -1,6 +1,6 @@
 import { apply, type Command, type Counter, compactSlices, createState, type Results, type State, standings } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
-import { type CounterFilter, LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
+import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, matchesQuery } from "./store.ts";
 
 export interface MemoryStoreOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -12,7 +12,7 @@ const COMPACT_EVERY_COUNTERS = 1_000;
 const KEEP_SLICES_MS = 10 * 60_000;
 
 /** Balances and ledger in this process only: for tests, and for programs that need no memory of yesterday. */
-export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): Store {
+export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): LeasingStore {
   const state: State = createState();
   const ledger: Entry[] = [];
   let compactAt = COMPACT_EVERY_COUNTERS;
@@ -34,6 +34,7 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
     release: async (command) => run({ kind: "release", ...command }),
     expire: async () => run({ kind: "expire" }),
     record: async (entry) => run({ kind: "record", entry }),
+    lease: async (command) => run({ kind: "lease", ...command }),
     counters: async (filter = {}) => selectCounters(state, filter),
     standings: async (limits) => standings(state, limits, now()),
     entries: async (query) => selectEntries(ledger, query),
@@ -42,9 +43,13 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
 }
 
 /** Copies of the counters that a filter asks for. */
-export function selectCounters({ counters }: State, { budget }: CounterFilter): readonly Counter[] {
+export function selectCounters({ counters, leases }: State, { budget }: CounterFilter): readonly Counter[] {
   const selected: Counter[] = [];
-  for (const counter of counters.values()) if (budget === undefined || counter.ref.budget === budget) selected.push({ ...counter });
+  for (const counter of counters.values()) {
+    if (budget !== undefined && counter.ref.budget !== budget) continue;
+    const allotted = leases.allotted(counter.ref.key);
+    selected.push(allotted > 0 ? { ...counter, allotted } : { ...counter });
+  }
   return selected;
 }
 

@@ -14,6 +14,7 @@ import type {
   Standing,
   Used,
 } from "../domain/engine.ts";
+import type { LeaseCommand, LeaseResult } from "../domain/lease.ts";
 import type { Entry } from "../domain/ledger.ts";
 import type { PurserError } from "../errors.ts";
 
@@ -50,6 +51,12 @@ export interface Store {
   time?(): Promise<number>;
   /** Runs work that no other process with the same balances may do at the same time. Left out where there is no other. */
   alone?<Result>(work: () => Promise<Result>): Promise<Result>;
+}
+
+/** A store that lends parts of its balances to those who share it: what `createLeasedStore` needs. */
+export interface LeasingStore extends Store {
+  /** Takes, renews, resizes or ends a lease, and counts what its holder reports. A report that comes again changes nothing. */
+  lease(command: Omit<LeaseCommand, "kind">): Promise<LeaseResult>;
 }
 
 /** Which counters to read: those of one budget. There may be very many, so whoever knows the limits asks how they stand. */

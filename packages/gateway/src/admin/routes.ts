@@ -93,6 +93,11 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/openapi.json", run: async () => ok(OPENAPI) },
 ];
 
+/** Whether a request is about a call of another gateway. */
+export function isAboutDecisions({ path }: AdminRequest): boolean {
+  return path === "/api/authorize" || path === "/api/decisions" || path.startsWith("/api/decisions/");
+}
+
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
 export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options }: AdminOptions): Admin {
   const parts: Parts = { ...options, now, timeZone };

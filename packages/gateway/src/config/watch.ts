@@ -16,6 +16,8 @@ export interface WatchOptions extends Omit<ConfigInput, "text" | "file"> {
 /** A new configuration that is in use from now on. */
 export interface ConfigChange {
   readonly config: Config;
+  /** What the file says now. */
+  readonly text: string;
   /** Fields that were changed and hold only after a restart: `server.port`. The configuration keeps their old values. */
   readonly needsRestart: readonly string[];
 }
@@ -69,9 +71,8 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
       return;
     }
     const needsRestart = changedAtStart(config, next);
-    const { host, port } = config.server;
-    config = { ...next, dataDir: config.dataDir, store: config.store, server: { ...next.server, host, port } };
-    onChange({ config, needsRestart });
+    config = keepWhatHoldsFromStart(config, next);
+    onChange({ config, text, needsRestart });
   }
 
   const timer = setInterval(look, LOOK_EVERY_MS);
@@ -83,6 +84,12 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
     clearTimeout(settling);
     watcher?.close();
   };
+}
+
+/** A configuration that is taken over without a restart. */
+export function keepWhatHoldsFromStart(before: Config, after: Config): Config {
+  const { host, port } = before.server;
+  return { ...after, dataDir: before.dataDir, store: before.store, server: { ...after.server, host, port } };
 }
 
 /** The fields that are used once, at the start. */

@@ -12,7 +12,7 @@ import {
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { selectCounters } from "../memory.ts";
-import type { CounterFilter, LedgerQuery, Mismatch, Store } from "../store.ts";
+import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder, KEEP_CLOSED_MS, KEEP_SLICES_MS } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
@@ -20,7 +20,7 @@ import { readEntries } from "./reading.ts";
 import type { Recovered } from "./recovery.ts";
 
 /** A store whose every acknowledged effect survives the process and the power. */
-export interface SqliteStore extends Store {
+export interface SqliteStore extends LeasingStore {
   /** Compares every balance with the sum of its entries in the ledger. Always empty, or there is a fault to report. */
   audit(): Promise<readonly Mismatch[]>;
   /** Why nothing can be written at the moment; nothing when all is well. */
@@ -98,6 +98,13 @@ export class DurableStore implements SqliteStore {
     const refusal = this.#refusal();
     if (refusal) throw refusal;
     return this.#change({ kind: "record", entry });
+  }
+
+  /** What is allotted may be spent at once, so nothing is before it can be written down. */
+  async lease(command: Parameters<LeasingStore["lease"]>[0]): Promise<Results["lease"]> {
+    const refusal = this.#refusal();
+    if (refusal) throw refusal;
+    return this.#change({ kind: "lease", ...command });
   }
 
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
@@ -179,8 +186,8 @@ export class DurableStore implements SqliteStore {
     const applied = apply(this.#state, command, this.#now());
     if (applied.entries.length > 0) {
       this.#encoder.add(applied.entries);
-      // Only a reservation is waited for: its call goes upstream when it is durable.
-      this.#queue.schedule(command.kind === "reserve" ? "now" : "soon");
+      // Only what calls go upstream by is waited for.
+      this.#queue.schedule(command.kind === "reserve" || command.kind === "lease" ? "now" : "soon");
     }
     return applied;
   }

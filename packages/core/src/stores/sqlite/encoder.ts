@@ -57,13 +57,13 @@ export class Encoder {
   add(entries: readonly Entry[]): void {
     for (const entry of entries) {
       const { reservation, seq, at } = entry;
-      const isOpening = entry.kind === "reserved" || entry.kind === "denied";
+      const isOpening = entry.kind === "reserved" || entry.kind === "denied" || entry.kind === "leased";
       pushEntry(this.#entries, entry, isOpening ? undefined : this.#opened.get(reservation), this.#postings(entry.postings));
-      if (entry.kind === "reserved") this.#opened.set(reservation, seq);
+      if (entry.kind === "reserved" || entry.kind === "leased") this.#opened.set(reservation, seq);
       if (at > this.#latest) this.#latest = at;
     }
     for (const { reservation } of entries) {
-      if (!this.#state.holds.has(reservation) && !this.#state.expired.has(reservation)) this.#opened.delete(reservation);
+      if (!isKnown(this.#state, reservation)) this.#opened.delete(reservation);
     }
     this.#entriesSinceSnapshot += entries.length;
   }
@@ -105,9 +105,9 @@ export class Encoder {
   }
 
   #snapshot(now: number): Snapshot {
-    const { seq, holds, expired } = this.#state;
+    const { seq, holds, expired, leases } = this.#state;
     const forgotten = this.#compact(now);
-    if (this.#opened.size > holds.size + expired.size) this.#forgetOpened();
+    if (this.#opened.size > holds.size + expired.size + leases.size) this.#forgetOpened();
     const balances = this.#balances(forgotten);
     const snapshot = { seq, latest: this.#latest, balances, forgotten: this.#untrack(forgotten), holds: this.#holds() };
     this.#changed = [];
@@ -131,7 +131,9 @@ export class Encoder {
   }
 
   #holds(): string {
-    return JSON.stringify(Array.from(this.#state.holds.keys(), (id) => this.#opened.get(id)));
+    const { holds, leases } = this.#state;
+    const ids = [...holds.keys(), ...Array.from(leases.values(), ({ id }) => id)];
+    return JSON.stringify(ids.map((id) => this.#opened.get(id)));
   }
 
   #compact(now: number): string[] {
@@ -160,7 +162,11 @@ export class Encoder {
 
   /** The state drops its oldest expired reservations when it has too many. */
   #forgetOpened(): void {
-    const { holds, expired } = this.#state;
-    for (const id of this.#opened.keys()) if (!holds.has(id) && !expired.has(id)) this.#opened.delete(id);
+    for (const id of this.#opened.keys()) if (!isKnown(this.#state, id)) this.#opened.delete(id);
   }
+}
+
+/** Whether an id is one of a reservation or lease that can still be changed. */
+export function isKnown({ holds, expired, leases }: State, id: string): boolean {
+  return holds.has(id) || expired.has(id) || leases.get(id) !== undefined;
 }

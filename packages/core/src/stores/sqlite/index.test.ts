@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createFakeClock, storeContract } from "../../testing/index.ts";
+import { createFakeClock, leaseContract, storeContract } from "../../testing/index.ts";
 import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
 import { isSafeVersion } from "./driver.ts";
@@ -10,6 +10,13 @@ import { openSqliteStore, readSqliteStore } from "./index.ts";
 
 for (const { name, run } of storeContract) {
   test(`SQLite store: ${name}`, async (t) => {
+    const directory = temporaryDirectory(t);
+    await run((options) => openSqliteStore({ directory, ...options }));
+  });
+}
+
+for (const { name, run } of leaseContract) {
+  test(`SQLite store, leases: ${name}`, async (t) => {
     const directory = temporaryDirectory(t);
     await run((options) => openSqliteStore({ directory, ...options }));
   });

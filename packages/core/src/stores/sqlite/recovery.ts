@@ -1,6 +1,8 @@
 import { addCounter, createState, ENDED_MOST, evolve, type State } from "../../domain/engine.ts";
+import { type LeasedEntry, leaseOf } from "../../domain/lease.ts";
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import type { Database } from "./driver.ts";
+import { isKnown } from "./encoder.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, SELECT_ENTRIES } from "./rows.ts";
 
 /** What a ledger says: the balances and holds of its last entry, and what is needed to write the next one. */
@@ -43,8 +45,7 @@ class Recovery {
   run(): Recovered {
     this.#readSnapshot();
     this.#replay();
-    const { holds, expired } = this.#state;
-    for (const id of this.#opened.keys()) if (!holds.has(id) && !expired.has(id)) this.#opened.delete(id);
+    for (const id of this.#opened.keys()) if (!isKnown(this.#state, id)) this.#opened.delete(id);
     return {
       state: this.#state,
       counterIds: this.#counterIds(),
@@ -76,20 +77,27 @@ class Recovery {
     }
   }
 
-  /** A hold is what the entries of its reservation made it, up to the snapshot. */
+  /** A hold is what the entries of its reservation made it, up to the snapshot; a lease what its last one says. */
   #readHolds(opened: readonly number[], upTo: number): void {
     const statement = this.#database.prepare(`${SELECT_ENTRIES} WHERE (e.seq = ? OR e.opened = ?) AND e.seq <= ? ORDER BY e.seq`);
     for (const seq of opened) {
       const scratch = createState();
       for (const row of statement.all(seq, seq, upTo) as EntryRow[]) {
-        scratch.seq = row.seq - 1;
-        evolve(scratch, this.#entry(row));
+        const entry = this.#entry(row);
+        if (entry.kind === "leased") this.#readLease(entry);
+        else evolve(scratch, { ...entry, seq: scratch.seq + 1 });
       }
       for (const [id, hold] of scratch.holds) {
         this.#state.holds.set(id, hold);
         this.#opened.set(id, seq);
       }
     }
+  }
+
+  /** The last entry of a lease says all about it. */
+  #readLease(entry: LeasedEntry): void {
+    this.#state.leases.set(leaseOf(entry));
+    this.#opened.set(entry.reservation, entry.seq);
   }
 
   #readEnded(upTo: number): void {
@@ -153,7 +161,7 @@ class Recovery {
     const rows = this.#database.prepare(`${SELECT_ENTRIES} WHERE e.seq > ? ORDER BY e.seq`).iterate(this.#state.seq);
     for (const row of rows as Iterable<EntryRow>) {
       const entry = this.#entry(row);
-      if (entry.kind === "reserved") this.#opened.set(entry.reservation, entry.seq);
+      if (entry.kind === "reserved" || entry.kind === "leased") this.#opened.set(entry.reservation, entry.seq);
       for (const { counter } of entry.postings) this.#changed.add(counter.key);
       this.#latest = Math.max(this.#latest, entry.at);
       evolve(this.#state, entry);

@@ -1,5 +1,5 @@
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import type { Config } from "../../config/config.ts";
@@ -7,7 +7,7 @@ import { isLoopback } from "../../config/loopback.ts";
 import { postgresPlace } from "../../config/postgres-place.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { problemText } from "../../config/source.ts";
-import { watchConfig } from "../../config/watch.ts";
+import { type ConfigChange, watchConfig } from "../../config/watch.ts";
 import { type Demo, openDemo } from "../../demo/demo.ts";
 import { introduction } from "../../demo/introduction.ts";
 import { hostOf } from "../../redis-client.ts";
@@ -19,13 +19,14 @@ import { readRunning, removeRunning, writeRunning } from "../running-gateway.ts"
 export const serve: Command = {
   name: "serve",
   summary: "run the gateway",
-  usage: "[--config FILE] [--port N] [--host H] [--data DIR] [--demo]",
+  usage: "[--config FILE] [--port N] [--host H] [--data DIR] [--workers N] [--demo]",
   help: [
     "  --config FILE   the configuration; purser.yaml in this folder where it is left out.",
     "                  Changes of the file are taken over without a restart.",
     "  --port N        4100 where nothing says otherwise; 0 takes a free one",
     "  --host H        127.0.0.1 where nothing says otherwise: this machine only",
     "  --data DIR      the folder for the journal and the keys; .purser where nothing says otherwise",
+    "  --workers N     so many processes on one port, for more calls than one core can carry; together they keep every limit",
     "  --demo          a provider, budgets and a key of its own: everything can be tried without any provider's key",
     "  --json          one line of JSON when it listens",
     "",
@@ -36,6 +37,7 @@ export const serve: Command = {
     port: { type: "string" },
     host: { type: "string" },
     data: { type: "string" },
+    workers: { type: "string" },
     demo: { type: "boolean" },
   },
   wordsMost: 0,
@@ -49,25 +51,38 @@ export const serve: Command = {
     const onWarning = (warning: Parameters<typeof problemText>[0]) => context.say(`Warning: ${problemText(warning)}`);
     const source = { file: options.config as string | undefined, environment: context.env, flags, cwd: context.cwd };
     const config = readConfig({ ...source, onWarning });
-    return options.demo === true ? serveDemo(config, input, context) : serveConfig(config, { ...source, onWarning }, input, context);
+    const workers = readWorkers(options.workers as string | undefined);
+    if (options.demo !== true) return serveConfig(config, { ...source, onWarning, workers }, input, context);
+    if (workers > 1) throw new PurserError("config_invalid", "The demo runs in one process. Leave out --workers, or --demo.");
+    return serveDemo(config, input, context);
   },
 };
 
-async function serveConfig(
-  config: Config,
-  source: Omit<Parameters<typeof watchConfig>[2], "current">,
-  input: CommandInput,
-  context: CommandContext,
-): Promise<CommandResult> {
+const WORKERS_MOST = 256;
+
+function readWorkers(text = "1"): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= WORKERS_MOST) return count;
+  throw new PurserError("config_invalid", `--workers is a number of processes from 1 to ${WORKERS_MOST}, not "${text}".`);
+}
+
+interface ServeSource extends Omit<Parameters<typeof watchConfig>[2], "current"> {
+  readonly file: string | undefined;
+  readonly cwd: string;
+  readonly workers: number;
+}
+
+async function serveConfig(config: Config, source: ServeSource, input: CommandInput, context: CommandContext): Promise<CommandResult> {
   const { say } = context;
-  const gateway = await start(config, context);
+  const gateway = source.workers > 1 ? await startShared(config, source, context) : await startAlone(config, context);
   const unwatch =
     config.file === undefined
       ? () => undefined
       : watchConfig(
           config.file,
-          ({ config: changed, needsRestart }) => {
-            gateway.reload(changed).then(
+          (change) => {
+            const { needsRestart } = change;
+            gateway.reload(change).then(
               () =>
                 say(
                   `${config.file} is taken over.${needsRestart.length > 0 ? ` A restart is needed for ${needsRestart.join(", ")}.` : ""}`,
@@ -81,6 +96,29 @@ async function serveConfig(
   await untilStopped(gateway, config.dataDir, context);
   unwatch();
   return { exit: 0, text: "", json: undefined };
+}
+
+/** A gateway in one process or several. */
+interface Served extends Pick<RunningGateway, "url" | "keys" | "close"> {
+  reload(change: ConfigChange): Promise<void>;
+}
+
+async function startAlone(config: Config, context: CommandContext): Promise<Served> {
+  const gateway = await start(config, context);
+  return { ...gateway, reload: (change) => gateway.reload(change.config) };
+}
+
+async function startShared(config: Config, source: ServeSource, { say }: CommandContext): Promise<Served> {
+  const { startWorkers } = await import("../../workers/workers.ts");
+  const { cwd, flags = {}, workers: count } = source;
+  const text = config.file === undefined ? undefined : readFileSync(resolve(cwd, config.file), "utf8");
+  const texts = { file: config.file, text, flags: textFlags(flags), cwd };
+  const workers = await startWorkers({ config, source: texts, count, onNotice: say });
+  return { ...workers, reload: (change) => workers.reload(change.config, change.text) };
+}
+
+function textFlags({ host, port, data }: NonNullable<ServeSource["flags"]>) {
+  return { host, port: port === undefined ? undefined : String(port), data };
 }
 
 async function serveDemo(config: Config, input: CommandInput, context: CommandContext): Promise<CommandResult> {
@@ -105,11 +143,11 @@ function demoWelcome({ secret }: Demo, { url }: RunningGateway, { style, cwd }: 
   return introduction({ url, secret, program: programName(cwd), style });
 }
 
-function announce({ options }: CommandInput, { print }: CommandContext, { url }: RunningGateway, welcome: string): void {
+function announce({ options }: CommandInput, { print }: CommandContext, { url }: Pick<RunningGateway, "url">, welcome: string): void {
   print(options.json === true ? JSON.stringify({ url, pid: process.pid }) : welcome);
 }
 
-function welcome(config: Config, { url, keys }: RunningGateway, { style, cwd }: CommandContext): string {
+function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "keys">, { style, cwd }: CommandContext): string {
   const program = programName(cwd);
   const withKey = config.providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name }) => name);
   const isOpen = keys.isEmpty && isLoopback(config.server.host);
@@ -140,7 +178,7 @@ async function start(config: Config, { say }: CommandContext): Promise<RunningGa
 }
 
 /** Waits for the signal to stop, then lets calls end. The second signal is the system's to act on: it ends the process at once. */
-async function untilStopped(gateway: RunningGateway, dataDir: string, { say }: CommandContext): Promise<void> {
+async function untilStopped(gateway: Pick<RunningGateway, "url" | "close">, dataDir: string, { say }: CommandContext): Promise<void> {
   writeRunning(dataDir, { url: gateway.url, pid: process.pid });
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());

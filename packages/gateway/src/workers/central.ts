@@ -1,0 +1,76 @@
+import { Budgets, type LeasingStore, type PriceSource, PurserError, type Store } from "@purser/core";
+import type { Admin } from "../admin/admin.ts";
+import { Decisions } from "../admin/decisions.ts";
+import { type AdminOptions, createAdmin } from "../admin/routes.ts";
+import type { Config } from "../config/config.ts";
+import { priceBookOf } from "../config/price-book.ts";
+import type { Records } from "../records.ts";
+import { openSwitches } from "../switches/switches.ts";
+import type { Answer, Question } from "./messages.ts";
+import { serveStore } from "./served-store.ts";
+
+const EXPIRE_EVERY_MS = 1_000;
+/** Several workers tell nobody, and only what is about decisions is asked here. */
+const NO_ALERTS: AdminOptions["alerts"] = {
+  channels: [],
+  deliveries: [],
+  waiting: [],
+  test: () => Promise.reject(new PurserError("channel_unknown", "Several workers tell nobody.")),
+};
+
+/** What this process does for all workers: it has the store, puts limits in force, and decides calls of other gateways. */
+export class Central {
+  /** Answers what a worker asks. */
+  readonly answer: (question: Question) => Promise<Answer>;
+  readonly #budgets: Budgets;
+  readonly #records: Records;
+  readonly #timer: NodeJS.Timeout;
+  #prices: PriceSource;
+  #timeZone: string;
+  #isClosing = false;
+
+  constructor(config: Config, records: Records, onError: (error: unknown) => void) {
+    const { store, keys, archive } = records;
+    if (!lends(store)) throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
+    this.#records = records;
+    this.#prices = priceBookOf(config);
+    this.#timeZone = config.timezone;
+    const prices: PriceSource = { card: (...model) => this.#prices.card(...model) };
+    const timeZone = () => this.#timeZone;
+    const switches = openSwitches(config.dataDir, { onError });
+    const { explain: switchedOff } = switches;
+    this.#budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
+    const decisions = new Decisions({ budgets: this.#budgets, store, prices, isDraining: () => this.#isClosing });
+    const kept = { store, keys, switches, alerts: NO_ALERTS, ...(archive && { archive }) };
+    const decide: Admin = createAdmin({ ...kept, budgets: this.#budgets, prices, decisions, timeZone });
+    this.answer = serveStore(store, decide);
+    this.#timer = setInterval(() => this.#budgets.expire().catch(onError), EXPIRE_EVERY_MS).unref();
+  }
+
+  async start(): Promise<void> {
+    await this.#budgets.adopt();
+    this.#records.archiving?.start();
+  }
+
+  /** Puts changed limits in force. No worker may admit calls meanwhile. */
+  async configure({ budgets, allowances, timezone, ...config }: Config): Promise<void> {
+    const prices = priceBookOf({ budgets, allowances, timezone, ...config });
+    await this.#budgets.configure({ budgets, prices, allowances });
+    this.#prices = prices;
+    this.#timeZone = timezone;
+  }
+
+  /** Takes no new calls of other gateways. */
+  drain(): void {
+    this.#isClosing = true;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#budgets.close();
+  }
+}
+
+function lends(store: Store): store is LeasingStore {
+  return "lease" in store;
+}

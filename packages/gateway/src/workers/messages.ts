@@ -1,0 +1,62 @@
+import type { ErrorCode } from "@purser/core";
+
+/** The text of a configuration and all that its reading depends on: a worker reads it itself, since what is read cannot be sent. */
+export interface ConfigSource {
+  readonly file: string | undefined;
+  readonly text: string | undefined;
+  readonly flags: { readonly host?: string | undefined; readonly port?: string | undefined; readonly data?: string | undefined };
+  readonly cwd: string;
+}
+
+/** What a worker asks of the process that has the store. */
+export interface Question {
+  readonly id: number;
+  readonly verb: string;
+  readonly argument: unknown;
+}
+
+export type Answer = { readonly id: number } & ({ readonly result: unknown } | { readonly error: Failure });
+
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+export type ToWorker =
+  | { readonly kind: "start"; readonly source: ConfigSource }
+  | { readonly kind: "answers"; readonly answers: readonly Answer[] }
+  /** Takes over a configuration: admits no more calls, says so, and waits for word that its limits are in force. */
+  | { readonly kind: "configure"; readonly text: string }
+  /** `failure`: the limits could not be put in force, and the old ones stay. */
+  | { readonly kind: "adopted"; readonly failure: string | undefined }
+  | { readonly kind: "close" };
+
+export type FromWorker =
+  /** It listens to messages: what is sent before is lost. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "questions"; readonly questions: readonly Question[] }
+  | { readonly kind: "listening"; readonly url: string; readonly host: string; readonly port: number }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "paused" }
+  | { readonly kind: "configured"; readonly failure: string | undefined }
+  | { readonly kind: "notice"; readonly notice: string };
+
+/** Gathers what is sent within one turn of the event loop: a message costs as much as what is in many. */
+export class Outbox<Item> {
+  readonly #send: (items: readonly Item[]) => void;
+  #items: Item[] = [];
+
+  constructor(send: (items: readonly Item[]) => void) {
+    this.#send = send;
+  }
+
+  add(item: Item): void {
+    if (this.#items.push(item) === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const items = this.#items;
+    this.#items = [];
+    this.#send(items);
+  }
+}
