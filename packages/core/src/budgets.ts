@@ -1,12 +1,13 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
-import type { Balance, Decision, Denial } from "./domain/decision.ts";
-import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
-import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
-import type { Limit } from "./domain/limit.ts";
+import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
+import type { Counter, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
+import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
+import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
@@ -14,7 +15,10 @@ import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
 import { Gate } from "./gate.ts";
-import type { Store } from "./stores/store.ts";
+import { type ActiveRung, describeBlock, type LadderPlan, Ladders } from "./ladders.ts";
+import { LEDGER_PAGE, type Store } from "./stores/store.ts";
+import { TIMERS, type Timers } from "./timers.ts";
+import { type Place, WaitingCalls } from "./waiting-calls.ts";
 
 /** Where prices come from. `undefined`: the model has no price. */
 export interface PriceSource {
@@ -35,9 +39,29 @@ export interface BudgetsOptions {
   readonly allowances?: readonly Allowance[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+  /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
+  readonly timers?: Timers;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
+
+/** What is to begin again at nothing. */
+export interface ResetInput {
+  readonly budget: string;
+  /** Whose balance: a value for each of the budget's `per`. */
+  readonly for?: Subject;
+  /** Which limit, written like one: `$50 / month`. All of the budget where it is left out. */
+  readonly limit?: string;
+  readonly giver: string;
+  readonly why: string;
+}
+
+/** How often a call that waits only for calls in flight asks again. */
+const BUSY_RETRY_MS = 100;
+/** A call that is first in line asks again at least this often, because a hold may be returned before anything drains. */
+const FIRST_RETRY_MS = 1_000;
 
 type Configuration = Pick<BudgetsOptions, "budgets" | "prices" | "allowances">;
 
@@ -46,18 +70,27 @@ export class Budgets implements PriceSource {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
+  /** Says why calls of a subject are switched off; nothing where they are not. */
+  readonly switchedOff: (subject: Subject) => string | undefined;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
+  readonly #waiting: WaitingCalls;
   readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
   #budgets: readonly Budget[] = [];
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
   #counters = new Counters();
+  readonly #ladders = new Ladders();
+  /** Whether any limit lets calls wait. */
+  #isLeaky = false;
 
-  constructor({ store, now = Date.now, onError = () => undefined, ...configuration }: BudgetsOptions) {
+  constructor(options: BudgetsOptions) {
+    const { store, now = Date.now, timers = TIMERS, onError = () => undefined, switchedOff = NEVER, ...configuration } = options;
     this.#store = store;
     this.#now = now;
+    this.#waiting = new WaitingCalls(timers);
     this.#onError = onError;
+    this.switchedOff = switchedOff;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -70,7 +103,7 @@ export class Budgets implements PriceSource {
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
     return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+      const adoption = new Adoption(this.#store, configuration.budgets);
       await adoption.read(this.#now());
       await close();
       await adoption.finish(this.#now());
@@ -83,22 +116,94 @@ export class Budgets implements PriceSource {
     return this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
   }
 
-  /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
+  /**
+   * Holds the most that a call can use on every limit that applies, or on none. A denial is a value. A call that only a leaky bucket refuses
+   * waits for its turn first; it rejects with the reason of its signal, where that is aborted meanwhile.
+   */
   async reserve(call: Call): Promise<Decision> {
+    const off = this.switchedOff(call.subject);
+    if (off !== undefined) return this.refuse(call, "switched_off", off);
+    const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
+    const { decision, admission } = leaky.length > 0 ? await this.#attemptInTurn(call, leaky) : await this.#attempt(call);
+    if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
+    return decision;
+  }
+
+  async #attempt(call: Call, decide = (admission: Admission) => admission.decide()): Promise<Attempt> {
     while (this.#gate.closed) await this.#gate.closed;
     const admission = new Admission(call, this.#terms(call), this.#store);
     this.#gate.enter();
     try {
-      const decision = await admission.decide();
-      if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
-      return decision;
+      return { decision: await decide(admission), admission };
     } catch (error) {
       if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
       this.#onError(error);
-      return await admission.decideWithoutStore(error);
+      return { decision: await admission.decideWithoutStore(error), admission };
     } finally {
       this.#gate.leave();
     }
+  }
+
+  /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
+  async ladder(subject: Subject): Promise<LadderPlan | undefined> {
+    const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
+    const laddered = enforced.filter(({ ladder }) => ladder.length > 0);
+    if (laddered.length === 0) return undefined;
+    const balances = await this.#balancesOf(laddered, [], subject);
+    return {
+      rungs: this.#ladders.active(laddered, balances, subject),
+      outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
+      allowsModel: (model) => enforced.every((budget) => budget.allowsModel(model)),
+    };
+  }
+
+  /** Refuses a call by a rung of a ladder, and writes it down. */
+  block(call: Call, active: ActiveRung): Extract<Decision, { outcome: "denied" }> {
+    return this.refuse(call, "budget_exhausted", describeBlock(active), active.balance);
+  }
+
+  /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
+  refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
+    const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
+    this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
+    return { outcome: "denied", denial, balances: balance ? [balance] : [] };
+  }
+
+  /** Calls of one leaky bucket ask one after the other, so that none is overtaken; the first of them asks again until it fits. */
+  async #attemptInTurn(call: Call, leaky: readonly BoundBudgetLimit[]): Promise<Attempt> {
+    const behind = (admission: Admission) => {
+      const longest = leaky.reduce((one, other) => (this.#lineLength(other) > this.#lineLength(one) ? other : one));
+      return admission.refuseBehind(longest, this.#lineLength(longest));
+    };
+    const place = this.#waiting.enter(leaky.map(lineOf));
+    if (!place) return this.#attempt(call, behind);
+    const patient = { ...call, input: countedOnce(call.input) };
+    const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
+    try {
+      if (!(await this.#turn(place, giveUpAt, call.signal))) return await this.#attempt(call, behind);
+      for (;;) {
+        call.signal?.throwIfAborted();
+        const attempt = await this.#attempt(patient);
+        const { refusal } = attempt.admission;
+        if (attempt.decision.outcome !== "denied" || !refusal || !isLeaky(refusal.bound)) return attempt;
+        const now = this.#now();
+        const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
+        if (againAt > giveUpAt) return attempt;
+        await this.#waiting.wait(place, Math.min(againAt - now, FIRST_RETRY_MS), call.signal);
+      }
+    } finally {
+      this.#waiting.leave(place);
+    }
+  }
+
+  /** Resolves to whether the call is first, at latest when it gives up. */
+  async #turn(place: Place, giveUpAt: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (!this.#waiting.isFirst(place)) await this.#waiting.wait(place, Math.max(0, giveUpAt - this.#now()), signal);
+    return this.#waiting.isFirst(place);
+  }
+
+  #lineLength(bound: BoundBudgetLimit): number {
+    return this.#waiting.length(lineOf(bound));
   }
 
   /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
@@ -138,14 +243,74 @@ export class Budgets implements PriceSource {
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    const keys = subject && this.#keysOf(wanted, subject);
-    const counters = await this.#store.counters({ ...(budget !== undefined && { budget }), ...(keys && { keys }) });
-    return this.#counters.balances(wanted, counters, this.#now(), subject);
+    // Which balances one subject has is known; of all that used a budget, only the counters say it.
+    return this.#balancesOf(wanted, subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget }), subject);
   }
 
-  #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {
+  async #balancesOf(budgets: readonly Budget[], counters: readonly Readonly<Counter>[], subject?: Subject): Promise<readonly Balance[]> {
     const now = this.#now();
-    return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
+    const limits = this.#counters.balanced(budgets, counters, now, subject);
+    const standings = await this.#store.standings(limits);
+    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
+  }
+
+  /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more. */
+  async grant(input: GrantInput): Promise<Grant> {
+    const grant = defineGrant(input, this.#budget(input.budget), this.#now());
+    await this.#store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
+    return grant;
+  }
+
+  /** The grants that are in force or will be, oldest first. */
+  async grants({ budget }: { readonly budget?: string } = {}): Promise<readonly Grant[]> {
+    const now = this.#now();
+    const grants = new Map<string, Grant>();
+    for await (const entry of this.#entries(["granted", "revoked"])) {
+      if (entry.kind === "granted" && entry.grant.until > now) grants.set(entry.grant.id, entry.grant);
+      if (entry.kind === "revoked") grants.delete(entry.grant.id);
+    }
+    return [...grants.values()].filter((grant) => budget === undefined || grant.budget === budget);
+  }
+
+  /** Ends a grant at once; nothing where there is none with this id, or it has ended. */
+  async revoke(id: string, { giver, why }: { readonly giver: string; readonly why: string }): Promise<Grant | undefined> {
+    const grant = (await this.grants()).find((one) => one.id === id);
+    if (grant) await this.#store.record({ kind: "revoked", reservation: id, postings: [], grant, giver, why });
+    return grant;
+  }
+
+  /**
+   * Lets balances begin again at nothing: what is spent is taken back by an entry that says who did it and why. Calls in flight keep what they
+   * hold, and every charge stays in the ledger.
+   */
+  async reset({ budget: name, for: subject = {}, limit: text, giver, why }: ResetInput): Promise<readonly Balance[]> {
+    const budget = this.#budget(name);
+    const label = subjectOf(budget, subject);
+    const only = text === undefined ? undefined : limitId(limitOf(budget, parseLimit(text, budget.timezone), text));
+    const bound = this.#counters.bind(budget, label, this.#now()).filter(({ limit }) => only === undefined || limitId(limit) === only);
+    const names = new Set(bound.map(({ counter }) => counter.series ?? counter.key));
+    const counters = (await this.#store.counters({ budget: name })).filter(({ ref }) => names.has(ref.series ?? ref.key));
+    const postings = counters.map(({ ref }): Posting => ({ counter: ref, held: 0, spent: 0 }));
+    await this.#store.record({ kind: "adjusted", reservation: "", postings, why, reset: { giver } });
+    const standings = await this.#store.standings(bound);
+    return bound.map((one, i) => balanceOf(one, standings[i] as Standing, this.#now()));
+  }
+
+  #budget(name: string): Budget {
+    const budget = this.#budgets.find((one) => one.name === name);
+    if (budget) return budget;
+    throw new PurserError("budget_unknown", `There is no budget "${name}". Budgets stand in the configuration, each with its name.`);
+  }
+
+  async *#entries(kinds: readonly EntryKind[]): AsyncGenerator<Entry> {
+    let after = 0;
+    for (;;) {
+      const page = await this.#store.entries({ kinds, after });
+      yield* page;
+      const last = page.at(-1);
+      if (!last || page.length < LEDGER_PAGE) return;
+      after = last.seq;
+    }
   }
 
   /** The price of a model as it stands; nothing where it has none. */
@@ -172,6 +337,7 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
   #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
@@ -194,6 +360,34 @@ export class Budgets implements PriceSource {
     const { reason, message } = denial;
     this.#denials.add(denial, { kind: "denied", reservation: call.id, postings: [], reason, message, detail }, this.#now());
   }
+}
+
+const NEVER = () => undefined;
+/** What was decided about a call, and what is known about that. */
+interface Attempt {
+  readonly decision: Decision;
+  readonly admission: Admission;
+}
+
+function isLeaky({ limit: { window }, enforced }: BoundBudgetLimit): boolean {
+  return enforced && window.kind === "bucket" && window.excess === "waits";
+}
+
+function lineOf({ counter }: BoundBudgetLimit): string {
+  return counter.series ?? counter.key;
+}
+
+/** A call that asks again and again is counted once. */
+function countedOnce({ most, count }: Call["input"]): Call["input"] {
+  if (!count) return { most };
+  let counted: { readonly limit: number; readonly tokens: Promise<number> } | undefined;
+  return {
+    most,
+    count: (limit) => {
+      if (counted?.limit !== limit) counted = { limit, tokens: count(limit) };
+      return counted.tokens;
+    },
+  };
 }
 
 /** A total that nobody knows is charged as it was held: unknown is not nothing. */

@@ -5,6 +5,7 @@ export const ERROR_CODES = {
   amount_too_large: "An amount is too large to be counted exactly.",
   limit_invalid: "A limit is not written as `amount [unit] [/ window]`.",
   window_invalid: "A window, time zone or start is not one that exists.",
+  ladder_invalid: "A step or a rung of a ladder is not one that exists.",
   price_invalid: "A price is incomplete or not exact.",
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",
@@ -14,7 +15,8 @@ export const ERROR_CODES = {
   rate_limited: "A rate or concurrency limit is reached for the moment.",
   request_too_large: "The call is larger than a budget allows any call to be.",
   model_not_allowed: "A budget does not allow this model.",
-  model_unpriced: "The model has no price and a budget limits money.",
+  model_unpriced: "The model, or a tool that its provider runs, has no price and a budget limits money.",
+  switched_off: "What the call is for is switched off.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",
   body_too_large: "The request body is larger than the server accepts.",
@@ -27,11 +29,17 @@ export const ERROR_CODES = {
   provider_unreachable: "The provider could not be reached.",
   provider_timeout: "The provider did not answer in time.",
   shutting_down: "The server is draining and takes no new calls.",
+  // Changes of budgets while they run.
+  budget_unknown: "There is no such budget.",
+  grant_unknown: "There is no such grant.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_locked: "Another process owns the data directory.",
+  postgres_unusable: "This PostgreSQL database cannot be used as it is.",
+  ledger_diverged: "The archive has another history than the ledger.",
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
+  switch_unknown: "There is no such switch in force.",
   internal: "A rule of the program itself was broken.",
 } as const;
 

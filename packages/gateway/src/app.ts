@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
+import { Budgets, type PriceSource, PurserError, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
@@ -14,9 +14,10 @@ import { openKeys } from "./callers/keys.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
-import type { Gateway } from "./pipeline.ts";
+import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { createHttpServer } from "./server.ts";
+import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
@@ -44,6 +45,8 @@ export interface RunningGateway {
 }
 
 const EXPIRE_EVERY_MS = 1_000;
+/** What another process switched off stops within this. */
+const LOOK_EVERY_MS = 250;
 const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
@@ -57,10 +60,12 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   const prices = priceBookOf(config);
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, onError });
+  const inFlight = new Map<string, CallInFlight>();
+  const switches = await openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
+  const { explain: switchedOff } = switches;
+  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
   await budgets.adopt();
 
-  const inFlight = new Map<string, Reservation>();
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let gateway: Gateway = {
     config,
@@ -77,7 +82,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, prices: pricesNow, decisions });
+  const admin = createAdmin({ budgets, store, keys, switches, prices: pricesNow, decisions });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -89,6 +94,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -142,29 +148,33 @@ function hostName(host = ""): string {
   return host.startsWith("[") ? host.slice(1, host.indexOf("]")) : (host.split(":")[0] as string);
 }
 
+/** What keeps a server from listening, in words that say what to do. */
+const LISTEN_FAILURES: Readonly<Record<string, (host: string, port: number) => string>> = {
+  EADDRINUSE: (host, port) => `Port ${port} on ${host} is in use. Stop what listens there, or choose another with --port.`,
+  EADDRNOTAVAIL: (host) => `${host} is no address of this machine. Listen on 127.0.0.1, or on 0.0.0.0 for all its addresses.`,
+  ENOTFOUND: (host) => `${host} is no address of this machine. Listen on 127.0.0.1, or on 0.0.0.0 for all its addresses.`,
+  EACCES: (_host, port) => `Port ${port} needs rights that this process does not have. Choose one from 1024 up with --port.`,
+};
+
 function listen(server: Server, { host, port }: Config["server"]): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
-      const what =
-        cause.code === "EADDRINUSE"
-          ? `Port ${port} on ${host} is in use. Stop what listens there, or choose another with --port.`
-          : cause.message;
+      const what = LISTEN_FAILURES[cause.code ?? ""]?.(host, port) ?? `Port ${port} on ${host} cannot be listened on: ${cause.message}.`;
       reject(new PurserError("config_invalid", what, { cause }));
     });
     server.listen(port, host, resolve);
   });
 }
 
-/** Running calls get `drainMs` to end. What is left then is cut, and settled as any cut call is. */
+/** Running calls get `drainMs` to end, and new ones are told to come back. What is left then is cut, and settled as any cut call is. */
 async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(() => resolve("late"), drainMs);
   });
   const isLate = (await Promise.race([Promise.allSettled(calls), late])) === "late";
   clearTimeout(timer);
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   if (isLate) {
     await upstream.destroy();
     // Whoever waits for an answer gets one; whoever is still sending a request cannot hold us up.
@@ -185,9 +195,18 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
 }
 
 /** A call may be silent for longer than its lease; while this process lives, the hold does too. */
-async function renewLeases(budgets: Budgets, inFlight: ReadonlyMap<string, Reservation>): Promise<void> {
+async function renewLeases(budgets: Budgets, inFlight: Gateway["inFlight"]): Promise<void> {
   const soon = Date.now() + 5 * RENEW_EVERY_MS;
-  for (const reservation of inFlight.values()) if (reservation.expiresAt < soon) await budgets.extend(reservation);
+  for (const { reservation } of inFlight.values()) if (reservation && reservation.expiresAt < soon) await budgets.extend(reservation);
+}
+
+/** Streams of what is switched off do not run on. */
+async function endSwitchedOff(switches: Switches, inFlight: Gateway["inFlight"], onError: (error: unknown) => void): Promise<void> {
+  const ends = [...inFlight.values()].map((call) => {
+    const message = switches.explain(call.subject);
+    return message === undefined ? undefined : call.end("switched_off", message).catch(onError);
+  });
+  await Promise.all(ends);
 }
 
 const ID_BYTES = 9;

@@ -3,6 +3,13 @@ import { PurserError } from "@purser/core";
 
 const SMALL_CHUNK = 1_024;
 const SMALL_CHUNKS_MOST = 1_024;
+/** A large body is read and worked on in pieces of this size, so that small calls beside it are never kept waiting for the whole. */
+const LARGE_BYTES = 256 * 1_024;
+
+/** Lets the calls that wait go first, where what is about to be worked on is large. */
+export function turnFor(bytes: number): Promise<void> | undefined {
+  return bytes < LARGE_BYTES ? undefined : new Promise((resolve) => setImmediate(resolve));
+}
 
 /** The whole body of a request. Throws `body_too_large` as soon as it is known to be. */
 export function readBytes(request: IncomingMessage, most: number): Promise<Buffer> {
@@ -11,6 +18,38 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
     return Promise.reject(new PurserError("body_invalid", `Bodies in "${encoding}" encoding cannot be read. Send the body uncompressed.`));
   }
   if (length !== undefined && Number(length) > most) return Promise.reject(tooLarge(Number(length), most));
+  return Number(length) >= LARGE_BYTES ? readLarge(request, Number(length)) : readChunks(request, most);
+}
+
+/**
+ * A body whose size is announced goes to its place piece by piece: to join the pieces at the end would be one long step. Its place grows
+ * with what has come, since a size is soon announced.
+ */
+function readLarge(request: IncomingMessage, length: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let body: Buffer = Buffer.allocUnsafeSlow(LARGE_BYTES);
+    let at = 0;
+    let restAt = LARGE_BYTES;
+    request.on("data", (chunk: Buffer) => {
+      if (at + chunk.length > body.length) body = grown(body, at, Math.min(length, 2 * (at + chunk.length)));
+      at += chunk.copy(body, at);
+      if (at < restAt) return;
+      restAt = at + LARGE_BYTES;
+      request.pause();
+      setImmediate(() => request.resume());
+    });
+    request.on("end", () => resolve(body.length === at ? body : body.subarray(0, at)));
+    rejectBrokenOff(request, reject);
+  });
+}
+
+function grown(body: Buffer, used: number, bytes: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(bytes);
+  body.copy(larger, 0, 0, used);
+  return larger;
+}
+
+function readChunks(request: IncomingMessage, most: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     /** Small chunks, put together before they are so many that keeping them apart takes more room than they have bytes. */
@@ -34,12 +73,16 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
       gather();
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
     });
-    const brokenOff = (cause?: Error) => reject(new PurserError("body_invalid", "The request was broken off before its end.", { cause }));
-    request.on("error", brokenOff);
-    // Every request closes; only one that did not come whole was broken off.
-    request.on("close", () => {
-      if (!request.complete) brokenOff();
-    });
+    rejectBrokenOff(request, reject);
+  });
+}
+
+function rejectBrokenOff(request: IncomingMessage, reject: (error: PurserError) => void): void {
+  const brokenOff = (cause?: Error) => reject(new PurserError("body_invalid", "The request was broken off before its end.", { cause }));
+  request.on("error", brokenOff);
+  // Every request closes; only one that did not come whole was broken off.
+  request.on("close", () => {
+    if (!request.complete) brokenOff();
   });
 }
 

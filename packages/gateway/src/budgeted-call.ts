@@ -1,5 +1,7 @@
 import {
   type Budgets,
+  type Call,
+  type CallDetail,
   type Decision,
   type Denial,
   type DenialReason,
@@ -10,6 +12,7 @@ import {
   type Usage,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
+import { turnFor } from "./body.ts";
 import { refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
@@ -29,6 +32,10 @@ export interface BudgetedCall {
   readonly subject: Subject;
   /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
   readonly outputTokensMost: number;
+  /** What ladders did to it. */
+  readonly rungs?: CallDetail["rungs"];
+  /** The model that was asked for, where a ladder chose another. */
+  readonly insteadOf?: CallDetail["insteadOf"];
   /** How much of its input is held for what it names and does not carry. */
   readonly unseenTokens: number;
 }
@@ -87,14 +94,16 @@ export function denialMessage({ unseenTokens }: BudgetedCall, { reason, message 
 const ABOUT_SIZE: ReadonlySet<DenialReason> = new Set<DenialReason>(["request_too_large", "budget_exhausted", "budget_busy"]);
 
 /** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-export function reserveCall(
-  budgets: Budgets,
-  id: string,
-  { dialect, call, model, pricedAs, subject, outputTokensMost }: BudgetedCall,
-): Promise<Decision> {
+export function reserveCall(budgets: Budgets, id: string, budgeted: BudgetedCall): Promise<Decision> {
+  return budgets.reserve(callOf(id, budgeted));
+}
+
+/** What a call asks of its budgets. */
+export function callOf(id: string, budgeted: BudgetedCall): Call {
+  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
-  return budgets.reserve({
+  return {
     id,
     subject,
     pricedAs,
@@ -102,7 +111,9 @@ export function reserveCall(
     output: { most: outputTokensMost, least: outputLeast, copies },
     toolCalls,
     service,
-  });
+    rungs,
+    insteadOf,
+  };
 }
 
 /**
@@ -166,7 +177,7 @@ async function estimatedUsage(
   reservation: Reservation,
   { usage, outputTokens }: Outcome & { kind: "answered" },
 ): Promise<Usage> {
-  const inputTokens = usage?.inputTokens || ((await countedInput(dialect, call, model)) ?? reservation.inputTokens);
+  const inputTokens = usage?.inputTokens || ((await countedInput({ dialect, call, model })) ?? reservation.inputTokens);
   return { ...toolsMost(call), ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
 }
 
@@ -180,16 +191,23 @@ const CUT_TOKENS = 8;
  * fit: to decode all of it would keep every other call waiting.
  */
 async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
+  const bytes = call.body.bytes.length;
+  await turnFor(bytes);
   const beginning = longTextBeginning(call.body, dialect.textFields, limit * BYTES_PER_TOKEN_MOST);
   if (beginning !== undefined) {
+    await turnFor(bytes);
     const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
     if (tokens > limit + CUT_TOKENS) return tokens;
   }
   return countTokens(model, dialect.countable(call), limit);
 }
 
-/** Nothing where the body is one that a provider may read and we cannot. */
-async function countedInput(dialect: Dialect, call: ModelCall, model: string): Promise<number | undefined> {
+/** The exact size of a call's input. Nothing where the body is one that a provider may read and we cannot. */
+export async function countedInput({
+  dialect,
+  call,
+  model,
+}: Pick<BudgetedCall, "dialect" | "call" | "model">): Promise<number | undefined> {
   try {
     return await countTokens(model, dialect.countable(call));
   } catch (error) {

@@ -28,6 +28,15 @@ const NOT_FORWARDED = new Set([
   "x-forwarded-proto",
   "x-real-ip",
   "baggage",
+  // Parts of an answer, or none: what it used would not be in it.
+  "range",
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+  "x-goog-fieldmask",
+  "x-http-method-override",
 ]);
 
 const NOT_RETURNED = new Set([

@@ -7,11 +7,21 @@ import {
   PurserError,
   type Reservation,
   type ServiceTier,
+  type Subject,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { readBytes } from "./body.ts";
-import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import { readBytes, turnFor } from "./body.ts";
+import {
+  type Admitted,
+  admittedBody,
+  budgetedCall,
+  callOf,
+  countedInput,
+  denialMessage,
+  reserveCall,
+  settleCall,
+} from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -22,8 +32,9 @@ import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
-import { type RelayOptions, relay } from "./relay.ts";
+import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
+import { answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -34,11 +45,19 @@ export interface Gateway {
   readonly prices: PriceSource;
   readonly upstream: Upstream;
   readonly route: Router;
-  /** Reservations whose calls are in flight, so that their leases are renewed. */
-  readonly inFlight: Map<string, Reservation>;
+  /** Calls in flight: their leases are renewed, and they can be ended before their time. */
+  readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
   newId(): string;
   onError(error: unknown): void;
+}
+
+export interface CallInFlight {
+  readonly subject: Subject;
+  /** None where the call goes uncounted. */
+  readonly reservation: Reservation | undefined;
+  /** Ends its stream as if its output cap had been reached; what has not begun is refused with a code and a message. A whole answer comes. */
+  end(code: Refusal["code"], message: string): Promise<void>;
 }
 
 /** One request and what is known about it so far. */
@@ -51,33 +70,35 @@ interface Exchange {
   readonly names: PathNames;
 }
 
-/** A call that is ready to be admitted. */
-interface Admissible extends BudgetedCall {
-  readonly caller: Caller;
-  readonly provider: Provider;
-}
-
-/** The life of one call: read, identify, route, reserve, send, meter, settle. */
-export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, call: FoundCall): Promise<void> {
-  const { dialect, names } = call;
+/** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
+export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
+  const { dialect, names } = found;
   const exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
   try {
-    const admissible = await readAdmissible(gateway, exchange);
-    if (dialect.isFree) return await send(gateway, exchange, admissible, undefined);
-    const decision = await reserveCall(gateway.budgets, exchange.id, admissible);
-    if (decision.outcome === "denied") return refuseDenied(exchange, decision, denialMessage(admissible, decision.denial));
-    await send(gateway, exchange, admissible, decision);
+    const routed = await readRouted(gateway, exchange);
+    if (dialect.isFree) return await send(gateway, exchange, routed, undefined);
+    const { call, waitMs, end } = await climb(gateway, routed);
+    const off = gateway.budgets.switchedOff(call.subject);
+    if (off !== undefined)
+      return refuseDenied(exchange, call, gateway.budgets.refuse(callOf(exchange.id, call), "switched_off", off), undefined);
+    if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
+    if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
+    const decision = await reserveCall(gateway.budgets, exchange.id, call);
+    if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
+    await send(gateway, exchange, call, decision);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readAdmissible(gateway: Gateway, { request, dialect, names }: Exchange): Promise<Admissible> {
+async function readRouted(gateway: Gateway, { request, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  const call = dialect.readCall(readJsonBody(await readBytes(request, gateway.config.server.maxBodyBytes)), names);
+  const bytes = await readBytes(request, gateway.config.server.maxBodyBytes);
+  await turnFor(bytes.length);
+  const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model, sentAs } = route;
@@ -86,53 +107,53 @@ async function readAdmissible(gateway: Gateway, { request, dialect, names }: Exc
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const budgeted = budgetedCall({
-    dialect,
-    call,
-    provider: provider.name,
-    model,
-    sentAs,
-    subject,
-    key,
-    prices,
-    defaultMaxOutput,
-    unseenInput,
-  });
-  return { ...budgeted, caller, provider };
+  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  return { ...budgetedCall(terms), caller, provider, names };
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
-async function send(gateway: Gateway, exchange: Exchange, admissible: Admissible, decision: Admitted | undefined): Promise<void> {
+async function send(gateway: Gateway, exchange: Exchange, routed: RoutedCall, decision: Admitted | undefined): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
-  const prepared = await prepare(gateway, exchange, admissible, decision, reservation);
-  if (reservation) gateway.inFlight.set(exchange.id, reservation);
+  const prepared = await prepare(gateway, exchange, routed, decision, reservation);
+  const relayed = relay(prepared);
+  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
+  gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
   try {
-    const outcome = await relay(prepared);
+    const outcome = await relayed.outcome;
     answerFailure(exchange, outcome);
-    if (reservation) await settleCall(gateway.budgets, admissible, reservation, outcome).catch(gateway.onError);
+    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
   }
 }
 
+async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
+  if (!routed.call.stream) return;
+  const inputTokens = (await countedInput(routed)) ?? 0;
+  relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
+}
+
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
 async function prepare(
   gateway: Gateway,
   exchange: Exchange,
-  admissible: Admissible,
+  routed: RoutedCall,
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
-  const { id, request, response, dialect, names } = exchange;
-  const { call, provider, model, sentAs, caller } = admissible;
+  const { id, request, response, dialect } = exchange;
+  const { call, provider, model, sentAs, caller, names, subject } = routed;
   try {
+    // It may have been switched off while the call was admitted.
+    const off = gateway.budgets.switchedOff(subject);
+    if (off !== undefined) throw new PurserError("switched_off", off);
     return {
       upstream: gateway.upstream,
       request: {
         ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
         headers: upstreamHeaders(exchange, provider, caller),
-        body: admittedBody(admissible, decision),
+        body: admittedBody(routed, decision),
         timeoutMs: provider.timeoutMs,
       },
       response,
@@ -140,7 +161,7 @@ async function prepare(
       call,
       counter: createOutputCounter(model),
       onDisconnect: gateway.config.onDisconnect,
-      headers: answerHeaders(gateway.config, id, decision),
+      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(routed)],
       headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
     };
   } catch (error) {
@@ -169,6 +190,11 @@ function answerHeaders({ expose }: Config, id: string, decision: Decision | unde
   const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
   const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
   return ["x-purser-request-id", id, ...left, ...uncounted];
+}
+
+/** Says what ladders did to the call. */
+function rungHeader({ rungs = [] }: RoutedCall): readonly string[] {
+  return rungs.length === 0 ? [] : ["x-purser-rung", headerText(rungs.join(", "))];
 }
 
 function costHeader(
@@ -205,12 +231,40 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
   );
 }
 
-function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { outcome: "denied" }, message: string): void {
+/** A header carries ASCII only. */
+function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
+}
+
+/** Keeps a call waiting while its client does. Nothing is held meanwhile. */
+function clientWaits({ response }: Exchange, waitMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const left = () => {
+      clearTimeout(timer);
+      resolve(false);
+    };
+    const timer = setTimeout(() => {
+      response.off("close", left);
+      resolve(!response.destroyed);
+    }, waitMs);
+    response.once("close", left);
+  });
+}
+
+/** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
+function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision & { outcome: "denied" }, text: string | undefined): void {
   const { id, request, response, dialect } = exchange;
-  const refusal: Refusal = { code: denial.reason, message, denial, requestId: id };
+  const { denial, balances } = denied;
+  if (text !== undefined && dialect.writeAnswer) {
+    const { contentType, body } = dialect.writeAnswer(routed.call, text, id);
+    const rung = headerText(`answer (${denial.balance?.budget ?? ""})`);
+    endWith(response, 200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": rung }, body);
+    return;
+  }
+  const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
-  endWith(response, codex?.status ?? status, headers, codex?.body ?? dialect.writeError(refusal, status));
+  endWith(response, codex?.status ?? status, headers, JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)));
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
@@ -229,12 +283,12 @@ function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void
 function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"], message: string): void {
   const refusal: Refusal = { code, message, requestId: id };
   const { status, headers } = refusalHead(refusal);
-  endWith(response, status, headers, dialect.writeError(refusal, status));
+  endWith(response, status, headers, JSON.stringify(dialect.writeError(refusal, status)));
 }
 
-function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: unknown): void {
+function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.from(body);
   response.writeHead(status, { ...headers, "content-length": bytes.length });
   response.end(bytes);
 }

@@ -14,6 +14,7 @@ export interface RefusalHead {
  */
 const STATUS: { readonly [code in ErrorCode]?: number } = {
   budget_exhausted: 402,
+  switched_off: 402,
   budget_busy: 429,
   rate_limited: 429,
   request_too_large: 413,
@@ -102,11 +103,11 @@ function quotaAmount({ unit }: Balance, amount: number): number {
  */
 export function codexRefusal(
   headers: IncomingHttpHeaders,
-  { denial, message }: Refusal,
+  { code, denial, message }: Refusal,
 ): { readonly status: number; readonly body: unknown } | undefined {
   const isCodex = String(headers.originator ?? "").startsWith("codex") || String(headers["user-agent"] ?? "").startsWith("codex_");
-  if (!isCodex || denial?.reason !== "budget_exhausted") return undefined;
-  const resetsAt = denial.balance?.resetsAt;
+  if (!isCodex || STATUS[code] !== 402) return undefined;
+  const resetsAt = denial?.balance?.resetsAt;
   const resets = resetsAt === undefined ? {} : { resets_at: Math.ceil(resetsAt / 1000) };
   return { status: 429, body: { error: { type: "usage_limit_reached", code: "insufficient_quota", message, ...resets } } };
 }

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { ServiceTier, Usage } from "@purser/core";
-import type { Dialect, ModelCall } from "./dialects/dialect.ts";
+import type { Dialect, EndTerms, ModelCall } from "./dialects/dialect.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { framingOf, StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
@@ -25,9 +25,25 @@ export interface RelayOptions {
 const HELD_ANSWER_MOST = 1024 * 1024;
 const CONTENT_LENGTH = new Set(["content-length"]);
 
-/** Sends a call and passes its answer on, byte by byte as it comes, metering it on the way. Resolves when all is over. */
-export function relay(options: RelayOptions): Promise<Outcome> {
-  return new Promise((resolve) => new Relay(options, resolve).start());
+/** A call that was sent and whose answer is passed on. */
+export interface RelayedCall {
+  /** Resolves when all is over. */
+  readonly outcome: Promise<Outcome>;
+  /** Ends a stream before its time, as if its output cap had been reached. */
+  endGracefully(terms: EarlyEnd): void;
+}
+
+export interface EarlyEnd extends EndTerms {
+  /** Answers a client to which nothing was written yet. */
+  refuse(): void;
+}
+
+/** Sends a call and passes its answer on as it comes, metering it on the way. */
+export function relay(options: RelayOptions): RelayedCall {
+  const { promise: outcome, resolve } = withResolvers<Outcome>();
+  const relayed = new Relay(options, resolve);
+  relayed.start();
+  return { outcome, endGracefully: (terms) => relayed.endGracefully(terms) };
 }
 
 class Relay implements UpstreamListener {
@@ -41,6 +57,10 @@ class Relay implements UpstreamListener {
   #answer: AnswerMeter | undefined;
   #holdsAnswer = false;
   #isReadable = true;
+  /** The client has not taken what was written, so the provider is ahead of it. */
+  #isBehind = false;
+  #patience: NodeJS.Timeout | undefined;
+  /** Nothing more goes to the client: it left, or its answer was ended. */
   #isClientGone = false;
   #isOver = false;
 
@@ -87,7 +107,11 @@ class Relay implements UpstreamListener {
       this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }
-    response.on("drain", () => flow.resume());
+    response.on("drain", () => {
+      this.#isBehind = false;
+      clearTimeout(this.#patience);
+      flow.resume();
+    });
     this.#flow = flow;
   }
 
@@ -134,19 +158,35 @@ class Relay implements UpstreamListener {
     const outcome = this.#outcome(false);
     if (!this.#isClientGone && !response.headersSent) this.#finish({ kind: "unknown", error, isClientWaiting: true });
     else this.#finish(outcome);
-    if (response.headersSent) response.destroy();
+    if (response.headersSent && !response.writableEnded) response.destroy();
+  }
+
+  /**
+   * Nothing goes on at the provider, and the client gets the end of a stream: never a connection that just breaks. A whole answer is not cut:
+   * it is paid for.
+   */
+  endGracefully({ refuse, ...terms }: EarlyEnd): void {
+    const { response, dialect, call } = this.#options;
+    if (this.#isOver || this.#isClientGone || !call.stream || !dialect.writeEnd) return;
+    if (this.#status === 0) refuse();
+    else if (this.#stream && !this.#stream.isComplete) response.end(dialect.writeEnd(call, this.#stream.cut(), terms));
+    else return;
+    this.#isClientGone = true;
+    this.#abort();
   }
 
   /**
    * A stream that nobody reads is given up, as far as what passed says what it cost. Anything else is read to its end: it is paid for, and
-   * its end says how much.
+   * its end says how much. So is a stream that its client did not keep up with: the provider has written more of it than passed here.
    */
   readonly #clientLeft = (): void => {
+    clearTimeout(this.#patience);
     if (this.#options.response.writableFinished || this.#isOver || this.#isClientGone) return;
+    const wasBehind = this.#isBehind;
     this.#isClientGone = true;
     this.#options.response.emit("drain");
     const { call, onDisconnect } = this.#options;
-    if (call.stream && !this.#answer && !call.hidesReasoning && onDisconnect === "abort") this.#abort();
+    if (call.stream && !this.#answer && !call.hidesReasoning && !wasBehind && onDisconnect === "abort") this.#abort();
   };
 
   #outcome(isWhole: boolean): Outcome {
@@ -169,16 +209,30 @@ class Relay implements UpstreamListener {
   }
 
   #write(bytes: Buffer): void {
-    if (this.#isClientGone) return;
-    if (!this.#options.response.write(bytes)) this.#flow?.pause();
+    const { response, request } = this.#options;
+    if (this.#isClientGone || response.write(bytes) || this.#isBehind) return;
+    this.#isBehind = true;
+    this.#flow?.pause();
+    // Who takes nothing for as long as a provider may be silent would keep the budget's money held for ever.
+    this.#patience = setTimeout(() => response.destroy(), request.timeoutMs);
   }
 
   #finish(outcome: Outcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    clearTimeout(this.#patience);
     this.#options.response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
+}
+
+/** Node.js 20 has no `Promise.withResolvers`. */
+function withResolvers<Value>(): { readonly promise: Promise<Value>; readonly resolve: (value: Value) => void } {
+  let resolve: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((given) => {
+    resolve = given;
+  });
+  return { promise, resolve };
 }
 
 const NONE: ReadonlySet<string> = new Set();

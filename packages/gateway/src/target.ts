@@ -22,14 +22,18 @@ export interface Addressed {
 /** Azure's address without a date. Calls with an `api-version` go to what stands beside it, and some name a deployment there. */
 const AZURE_UNDATED = "/openai/v1";
 
-/** Where a call goes. Query parameters such as Anthropic's `?beta=true` go along; a key in the query does not. */
+/** A key in the query is ours or nobody's. The others are Google's ways to have usage left out of an answer, or written as no JSON. */
+const NOT_FORWARDED = ["key", "fields", "$fields", "$alt", "callback"];
+
+/** Where a call goes. Query parameters such as Anthropic's `?beta=true` and Google's `?alt=sse` go along. */
 export function targetOf({ provider, dialect, url, names, model }: Addressed): Target {
   const base = baseOf(provider, dialect);
   const isDated = url.startsWith("/openai/") && !url.startsWith(`${AZURE_UNDATED}/`);
   const [, query = ""] = url.split("?");
   if (query === "" && !isDated && !dialect.path.includes("{")) return base;
   const parameters = new URLSearchParams(query);
-  parameters.delete("key");
+  for (const name of NOT_FORWARDED) parameters.delete(name);
+  if (parameters.getAll("alt").some((form) => form !== "sse")) parameters.delete("alt");
   let path = withoutPath(base, dialect);
   if (isDated && path.endsWith(AZURE_UNDATED)) {
     path = path.slice(0, -"/v1".length) + (names.deployment === undefined ? "" : `/deployments/${encodeURIComponent(model)}`);

@@ -111,6 +111,11 @@ export function discounted(card: RateCard, picodollars: number, service: Service
   return ((picodollars - rest) / 1000) * permille + Math.ceil((rest * permille) / 1000);
 }
 
+/** Whether no token of the model costs anything, whatever its kind. */
+export function isFree({ tiers }: RateCard): boolean {
+  return tiers.every(({ rates }) => Object.values(rates).every((rate) => !rate));
+}
+
 /** A number of tokens and what each of them costs. */
 type Share = readonly [tokens: number, rate: Picodollars];
 

@@ -89,6 +89,15 @@ test("a call that jumps the queue is held and charged at what that costs", () =>
   assert.equal(costOf(card("openai", "gpt-5"), usage, "priority"), 2_500_000_000);
 });
 
+test("a context beyond 128,000 tokens costs double at xAI", () => {
+  for (const model of ["grok-4", "grok-4-fast-reasoning", "grok-4-1-fast-non-reasoning-latest"]) {
+    const cost = (inputTokens: number) => costOf(card("xai", model), { inputTokens, outputTokens: 1_000 });
+    const at = card("xai", model).tiers.map(({ aboveInputTokens }) => aboveInputTokens);
+    assert.deepEqual(at, [0, 128_000], model);
+    assert.ok(cost(128_001) > 1.99 * cost(128_000), model);
+  }
+});
+
 test("a provider's own tools are charged by the use", () => {
   const fees = (provider: string, model: string) => card(provider, model).toolFees;
   assert.equal(fees("openai", "gpt-5")?.web_search, 10_000_000);

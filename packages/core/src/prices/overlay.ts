@@ -166,8 +166,29 @@ const GLM: readonly OverlayRow[] = [
 
 const OPENAI = { provider: ["openai", "azure"], source: "OpenAI: Pricing (platform.openai.com/docs/pricing)", read: "2026-11-22" };
 
+const XAI = { provider: "xai", source: "xAI: Models and pricing (docs.x.ai/docs/models)", read: "2026-11-25" };
+
 /** What the base has wrong or too coarse. */
 const CORRECTIONS: readonly OverlayRow[] = [
+  // Larger contexts cost double, which the base knows of the models since 4.20 only.
+  {
+    ...XAI,
+    model: ["grok-4", "grok-4-0709", "grok-4-latest"],
+    input: "3.00",
+    output: "15.00",
+    cache_read: "0.75",
+    tiers: [{ above: 128_000, input: "6.00", output: "30.00", cache_read: "1.50" }],
+    unsure: "What cached input costs there: it is doubled as all else is.",
+  },
+  {
+    ...XAI,
+    model: ["grok-4-fast*", "grok-4-1-fast*"],
+    input: "0.20",
+    output: "0.50",
+    cache_read: "0.05",
+    tiers: [{ above: 128_000, input: "0.40", output: "1.00", cache_read: "0.10" }],
+    unsure: "What cached input costs there: it is doubled as all else is.",
+  },
   // The archive that disagrees was taken four days before this price cut.
   {
     ...OPENAI,
@@ -278,7 +299,14 @@ const TOOLS: readonly OverlayRow[] = [
     tools: { image_generation: 0.25 },
     unsure: "The largest image of the best quality; what each costs is not in an answer.",
   },
-  { ...ANTHROPIC, provider: "anthropic", model: "*", tools: { web_search: 0.01 } },
+  {
+    ...ANTHROPIC,
+    provider: "anthropic",
+    model: "*",
+    // What web_fetch reads is charged as input. Code runs for $0.05 an hour, and for at least five minutes.
+    tools: { web_search: 0.01, web_fetch: 0, code_execution: 0.0042 },
+    unsure: "How long code runs is not in an answer: a use is charged as five minutes, also within the hours that are free.",
+  },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini*", tools: { web_search: 0.035, maps: 0.025 } },
   { ...GOOGLE, provider: ["google", "vertex"], model: "*gemini-3*", tools: { web_search: 0.014 } },
   {

@@ -18,6 +18,20 @@ export function balanceJson({ budget, subject, unit, window, limit, spent, held,
   return { budget, subject, unit, window, limit, spent, held, left, resets_at: resetsAt === undefined ? null : instantJson(resetsAt) };
 }
 
+/** The balances of which most is used, in the order in which they were. Few are looked for among very many, so that all are not sorted. */
+export function fullest(balances: readonly Balance[], most: number): readonly Balance[] {
+  if (balances.length <= most) return balances;
+  const found: { readonly index: number; readonly share: number }[] = [];
+  for (const [index, { limit, left }] of balances.entries()) {
+    const share = limit === 0 ? 1 : (limit - left) / limit;
+    if (found.length === most && share <= (found[most - 1]?.share ?? 0)) continue;
+    const at = found.findIndex((one) => one.share < share);
+    found.splice(at < 0 ? found.length : at, 0, { index, share });
+    if (found.length > most) found.pop();
+  }
+  return found.sort((a, b) => a.index - b.index).map(({ index }) => balances[index] as Balance);
+}
+
 export function instantJson(instant: number): string {
   return new Date(instant).toISOString();
 }

@@ -1,6 +1,7 @@
 import {
   type CallDetail,
   type Charge,
+  costOf,
   type Entry,
   type PriceSource,
   type Subject,
@@ -48,6 +49,11 @@ export interface CallReport extends CallSummary {
   readonly balances: readonly CallBalance[];
   /** Budgets in `observe` mode that would have refused it. */
   readonly would_refuse: readonly string[];
+  /** What the ladders of its budgets did to it. */
+  readonly rungs: readonly string[];
+  /** The model that was asked for, where a ladder chose another, and what that saved. */
+  readonly instead_of: { readonly provider: string; readonly model: string } | null;
+  readonly saved_nanodollars: number | null;
   readonly entries: readonly EntryJson[];
 }
 
@@ -108,6 +114,9 @@ export function reportCall(entries: readonly Entry[], prices?: PriceSource): Cal
     arithmetic: (detail && charge && arithmeticOf(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     balances: balancesOf(entries),
     would_refuse: detail?.wouldRefuse ?? [],
+    rungs: detail?.rungs ?? [],
+    instead_of: detail?.insteadOf ?? null,
+    saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     entries: entries.map(entryJson),
   };
 }
@@ -134,6 +143,12 @@ function chargeOf(entries: readonly Entry[]): Charge | undefined {
 function arithmeticOf({ subject }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
   const card = prices?.card(subjectValue(subject, "provider") ?? "", subjectValue(subject, "model") ?? "", at);
   return card && cost !== undefined ? chargeLines(card, usage, cost) : undefined;
+}
+
+/** What the same usage would have cost with the model that was asked for, less what it cost. */
+function savedBy({ insteadOf }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource): number | undefined {
+  const card = insteadOf && prices?.card(insteadOf.provider, insteadOf.model, at);
+  return card && cost !== undefined ? costOf(card, usage) - cost : undefined;
 }
 
 function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {

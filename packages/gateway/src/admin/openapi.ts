@@ -13,7 +13,15 @@ export const OPENAPI = {
       get: {
         operationId: "listBudgets",
         summary: "Every balance as it stands: one for each limit, and for each subject that used it in its window.",
-        parameters: [{ name: "budget", in: "query", description: "Only the budget of this name.", schema: { type: "string" } }],
+        parameters: [
+          { name: "budget", in: "query", description: "Only the budget of this name.", schema: { type: "string" } },
+          {
+            name: "most",
+            in: "query",
+            description: "Only so many, those of which most is used, and in `total` how many there are.",
+            schema: { type: "integer", minimum: 1, maximum: 1000 },
+          },
+        ],
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
     },
@@ -83,6 +91,34 @@ export const OPENAPI = {
           }),
           default: ref("responses", "Problem"),
         },
+      },
+    },
+    "/api/switches": {
+      get: {
+        operationId: "listSwitches",
+        summary: "What is switched off, by whom, why and until when.",
+        parameters: [
+          { name: "all", in: "query", description: "`true`: those too that are over, as they happened.", schema: { const: "true" } },
+        ],
+        responses: { 200: json("The switches, oldest first.", list("Switch")), default: ref("responses", "Problem") },
+      },
+      post: {
+        operationId: "switchOff",
+        summary: "Refuses calls from now on and ends their running streams within a second.",
+        requestBody: body("NewSwitch"),
+        responses: { 201: json("It is switched off.", ref("schemas", "Switch")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/switches/{id}": {
+      delete: {
+        operationId: "switchOn",
+        summary: "Lets calls pass again.",
+        parameters: [
+          id("The id of the switch: sw_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("It is switched on.", ref("schemas", "Switch")), default: ref("responses", "Problem") },
       },
     },
     "/api/decisions": {
@@ -245,6 +281,13 @@ export const OPENAPI = {
           },
           balances: { type: "array", items: ref("schemas", "CallBalance") },
           would_refuse: { type: "array", items: { type: "string" }, description: "Budgets in observe mode that would have refused it." },
+          rungs: { type: "array", items: { type: "string" }, description: "What the ladders of its budgets did to it." },
+          instead_of: {
+            type: ["object", "null"],
+            properties: { provider: { type: "string" }, model: { type: "string" } },
+            description: "The model that was asked for, where a ladder chose another.",
+          },
+          saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
           entries: {
             type: "array",
             items: {
@@ -277,6 +320,31 @@ export const OPENAPI = {
         additionalProperties: false,
         required: ["name"],
         properties: { ...keyProperties(), expires_at: { type: ["string", "null"], format: "date-time" } },
+      },
+      Switch: {
+        type: "object",
+        required: ["id", "for", "in_force", "at", "by", "why", "until", "ended"],
+        properties: {
+          id: { type: "string" },
+          ...switchProperties(),
+          in_force: { type: "boolean" },
+          at: { type: "string", format: "date-time" },
+          until: { type: ["string", "null"], format: "date-time", description: "null: until somebody switches it on." },
+          ended: {
+            type: ["object", "null"],
+            description: "Who switched it on again.",
+            properties: { at: { type: "string", format: "date-time" }, by: { type: "string" }, why: { type: "string" } },
+          },
+        },
+      },
+      NewSwitch: {
+        type: "object",
+        additionalProperties: false,
+        required: ["for", "why"],
+        properties: {
+          ...switchProperties(),
+          until: { type: ["string", "null"], format: "date-time", description: "Never ends by itself where it is left out." },
+        },
       },
       AskedCall: {
         type: "object",
@@ -459,6 +527,18 @@ function callProperties() {
     certainty: { enum: ["confirmed", "estimated", "unconfirmed", null] },
     reason: { type: ["string", "null"], description: "The error code of a denial." },
     message: { type: ["string", "null"] },
+  };
+}
+
+function switchProperties() {
+  return {
+    for: {
+      type: "object",
+      description: "Which calls it stops, in the words of a budget's `for:`. An empty one stops all.",
+      examples: [{ feature: "chatbot" }, { model: ["gpt-4o", "gpt-4o-*"], "tag.env": "prod" }],
+    },
+    why: { type: "string", maxLength: 256, description: "Whoever is refused reads it." },
+    by: { type: "string", maxLength: 256, description: "Who does it. The key that was used is added." },
   };
 }
 

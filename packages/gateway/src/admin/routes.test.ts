@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard, type Store } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
+import { openSwitches } from "../switches/switches.ts";
 import type { Admin, AdminResponse } from "./admin.ts";
 import { OPENAPI } from "./openapi.ts";
 import { ADMIN_ROUTES, createAdmin } from "./routes.ts";
@@ -64,7 +65,14 @@ describe("the admin API", () => {
         defineBudget({ name: "trial", mode: "observe", limits: ["10 tokens / day"] }),
       ],
     });
-    admin = createAdmin({ budgets, store, prices, keys: await openKeys(directory), now: () => NOW });
+    admin = createAdmin({
+      budgets,
+      store,
+      prices,
+      keys: await openKeys(directory),
+      switches: await openSwitches(directory),
+      now: () => NOW,
+    });
     await settledCall("req_1");
     await call("req_2");
     await call("req_3", 1_900);
@@ -103,6 +111,14 @@ describe("the admin API", () => {
       ],
     });
     assert.equal((await ask("GET", "/api/budgets")).body.data.length, 4);
+  });
+
+  test("the fullest balances are had without the others", async () => {
+    const { body: all } = await ask("GET", "/api/budgets");
+    const { body } = await ask("GET", "/api/budgets?most=2");
+    const used = ({ limit, left }: { limit: number; left: number }) => (limit - left) / limit;
+    const fullest = all.data.toSorted((a: Json, b: Json) => used(b) - used(a)).slice(0, 2);
+    assert.deepEqual([body.data, body.total], [all.data.filter((one: Json) => fullest.includes(one)), 4]);
   });
 
   test("a charge is explained by terms that add up to it", async () => {
@@ -201,6 +217,8 @@ describe("the admin API", () => {
       ["GET", "/api/requests/req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?after_id=req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?limit=0", 400, "body_invalid"],
+      ["GET", "/api/requests?user=ann", 400, "body_invalid"],
+      ["GET", "/api/budgets?most=all", 400, "body_invalid"],
       ["GET", "/api/requests/%E0%A4%A", 404, "route_unknown"],
     ] as const) {
       const { status: given, body } = await ask(method, target);

@@ -1,17 +1,21 @@
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Keys } from "../callers/key.ts";
+import { suggestion } from "../config/nearest-name.ts";
+import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
-import { balanceJson } from "./balances.ts";
+import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
+import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 
 export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
+  readonly switches: Switches;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -27,7 +31,7 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "now">> & Pick<AdminOptions, "prices" | "decisions">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -37,6 +41,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
+  { method: "GET", path: "/api/switches", run: listSwitches },
+  { method: "POST", path: "/api/switches", run: throwSwitch },
+  { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
     method: "POST",
@@ -59,8 +66,8 @@ export const ADMIN_ROUTES: readonly Route[] = [
 ];
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ budgets, store, keys, prices, decisions, now = Date.now }: AdminOptions): Admin {
-  const parts: Parts = { budgets, store, keys, now, ...(prices && { prices }), ...(decisions && { decisions }) };
+export function createAdmin({ now = Date.now, ...options }: AdminOptions): Admin {
+  const parts: Parts = { ...options, now };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -82,24 +89,39 @@ export function createAdmin({ budgets, store, keys, prices, decisions, now = Dat
 }
 
 async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["budget", "most"]);
   const budget = query.get("budget");
+  const most = query.get("most");
   const balances = await budgets.balances(budget === null ? {} : { budget });
-  return ok({ data: balances.map(balanceJson) });
+  if (most === null) return ok({ data: balances.map(balanceJson) });
+  return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
 }
 
+const BALANCES_MOST = 1_000;
 const PAGE = 20;
 const PAGE_MOST = 100;
 
 async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
-  const limit = Number(query.get("limit") ?? PAGE);
-  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MOST)
-    throw new PurserError("body_invalid", `"limit" is a number from 1 to ${PAGE_MOST}.`);
+  checkParameters(query, ["limit", "after_id"]);
+  const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
   const afterId = query.get("after_id");
   // One more than is shown tells whether there is another page.
   const firsts = afterId === null ? await newestCalls(store, limit + 1) : await callsBefore(store, afterId, limit + 1);
   const shown = firsts.slice(0, limit);
   const data = await Promise.all(shown.map(async ({ reservation }) => summariseCall(await store.entries({ reservation }))));
   return ok({ data, has_more: firsts.length > limit, last_id: data.at(-1)?.id ?? null });
+}
+
+/** A filter that nobody applies would show what was to be left out. */
+function checkParameters(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of query.keys())
+    if (!known.includes(name)) throw new PurserError("body_invalid", `There is no parameter "${name}" here.${suggestion(name, known)}`);
+}
+
+function countOf(name: string, text: string, most: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= most) return count;
+  throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
 /** The entries with which calls begin. */
@@ -134,7 +156,22 @@ async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<
 
 async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
   if (await keys.revoke(id)) return ok({ id, revoked: true });
-  return problem(404, "key_invalid", `There is no key "${id}". \`GET /api/keys\` lists them.`);
+  return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
+}
+
+async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  const all = switches.list().map((one) => switchJson(one, now()));
+  return ok({ data: query.get("all") === "true" ? all : all.filter(({ in_force }) => in_force) });
+}
+
+async function throwSwitch({ switches, now }: Parts, { body, subject }: AdminRequest): Promise<AdminResponse> {
+  return { status: 201, body: switchJson(await switches.off(readNewSwitch(body, subject?.key, now())), now()) };
+}
+
+async function endSwitch({ switches, now }: Parts, { query, subject }: AdminRequest, id: string): Promise<AdminResponse> {
+  const ended = await switches.on(id, readSwitchEnd(query, subject?.key));
+  if (ended) return ok(switchJson(ended, now()));
+  return problem(404, "switch_unknown", `No switch "${id}" is in force. \`GET /api/switches\` lists those that are.`);
 }
 
 /** For gateways that ask in headers and read headers only. */

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isSubjectPath, PurserError } from "@purser/core";
 import type { Key, Keys, NewKey } from "./key.ts";
 
@@ -21,7 +21,6 @@ const KEYS_FILE = "keys.json";
  * Once the file exists the gateway never treats every caller as its owner again, even when the last key is revoked.
  */
 export async function openKeys(directory: string, options: KeysOptions = {}): Promise<Keys> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   return new KeysFile(join(directory, KEYS_FILE), options);
 }
 
@@ -134,6 +133,8 @@ class KeysFile implements Keys {
   /** Changes within this process follow each other; a lock file keeps other processes apart. */
   #change(change: (stored: readonly StoredKey[]) => readonly StoredKey[] | undefined): Promise<void> {
     const run = async () => {
+      // Made when it is needed: who only looks leaves no folder behind.
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
       await locked(`${this.#file}.lock`, async () => {
         const changed = change(readDocument(this.#file)?.keys ?? []);
         if (changed) await writeDocument(this.#file, { version: 1, keys: changed });

@@ -7,6 +7,7 @@ import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
+import { openSwitches } from "../switches/switches.ts";
 import type { CommandContext, CommandInput } from "./command.ts";
 import { openLedger } from "./ledger.ts";
 import { readRunning } from "./running-gateway.ts";
@@ -42,7 +43,8 @@ export async function openAdminAccess({ options }: CommandInput, { cwd, env, now
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
   const ledger = await openLedger(config, now);
   const keys = await openKeys(config.dataDir);
-  const admin = createAdmin({ ...ledger, keys, now });
+  const switches = await openSwitches(config.dataDir, { now });
+  const admin = createAdmin({ ...ledger, keys, switches, now });
   const close = async () => {
     keys.close();
     await ledger.close();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -99,12 +99,18 @@ budgets:
   test("what is written wrong is refused with what to write, and exit code 2", async () => {
     for (const [args, words] of [
       [["budgts"], /budgets/],
-      [["budgets", "--al"], /--al.*\nUsage: purser budgets/s],
+      [["budgets", "--al"], /no option --al\. Did you mean "--all"\?\nUsage: purser budgets/],
+      [["budgets", "company", "users"], /"users" is a word too many/],
+      [["serve", "now"], /"now" is a word too many/],
+      [["serve", "--port", "0", "--data", "purser.yaml"], /purser\.yaml cannot be used \(EEXIST\)\. It is no folder\./],
       [["keys", "revok", "x"], /revoke/],
       [["keys", "create"], /--name/],
       [["run", "--budget", "$1", "node"], /two dashes/],
       [["run", "--", "node"], /--budget/],
       [["run", "--budget", "two dollars", "--", "node"], /amount/],
+      [["run", "--budget", "--", "node"], /--budget needs a value\. Put dollars in single quotes/],
+      [["run", "--budget", "00", "--", "node"], /"00" has no unit\. Write dollars as '\$5', in single quotes/],
+      [["run", "--budget", "$1", "--", "./purser.yaml"], /"\.\/purser\.yaml" cannot be run \(EACCES\)/],
       [["explain"], /req_/],
       [["budgets", "--config", "nowhere.yaml"], /nowhere\.yaml/],
     ] as const) {
@@ -178,9 +184,19 @@ budgets:
     assert.ok(!readFileSync(join(folder, ".purser", "keys.json"), "utf8").includes(made.secret));
   });
 
+  test("who only looks leaves no folder behind", async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), "purser-looks-"));
+    for (const command of [["budgets"], ["keys"], ["explain", "last"]]) await purser(command, { cwd: elsewhere });
+    assert.deepEqual(readdirSync(elsewhere), []);
+    rmSync(elsewhere, { recursive: true, force: true });
+  });
+
   test("people get tables and sentences", async () => {
     const budgets = await purser(["budgets"]);
     assert.match(budgets.out, /^Budget +For +Limit +Used +Spent +Held +Left +Resets$/m);
+    assert.deepEqual((await purser(["budgets", "company"])).out.split("\n").length, 3);
+    const other = await purser(["budgets", "compny"]);
+    assert.deepEqual([other.exit, other.out], [1, 'There is no budget "compny". Did you mean "company"?\n']);
     assert.match(budgets.out, /^users +user=ann +700 tokens \/ day +[█▌░]{16} +\d+ % /m);
     const last = await purser(["explain", "last"]);
     assert.match(last.out, /^req_\S+ was refused \(.*\)\. /);
@@ -308,6 +324,7 @@ describe("purser run", () => {
     child.kill("SIGTERM");
     assert.equal(await exited, 5);
     assert.match(err, /Purser: 0 calls, none refused/);
+    assert.match(err, /No call came through Purser\. .*OPENAI_BASE_URL or ANTHROPIC_BASE_URL/);
   });
 
   test("a program of every maker finds the gateway, and gets a key that is worth the budget", async () => {

@@ -3,7 +3,7 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 import { PurserError } from "@purser/core";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "./command.ts";
-import { UsageError } from "./commands/outcome.ts";
+import { isArgumentError, UsageError, usageMessage } from "./commands/outcome.ts";
 import { COMMANDS } from "./commands.ts";
 
 /** Reads a command line and runs what it says. */
@@ -28,7 +28,7 @@ export function wantsJson(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).includes("--json");
 }
 
-function readInput({ options }: Command, args: readonly string[]): CommandInput {
+function readInput({ name, options, wordsMost = Number.POSITIVE_INFINITY }: Command, args: readonly string[]): CommandInput {
   const end = args.indexOf("--");
   const rest = end < 0 ? undefined : args.slice(end + 1);
   if (!options) return { args, positionals: [], options: {}, rest };
@@ -38,21 +38,38 @@ function readInput({ options }: Command, args: readonly string[]): CommandInput 
     allowPositionals: true,
   } satisfies ParseArgsConfig;
   const { values, positionals } = parseArgs(config);
+  if (positionals.length > wordsMost)
+    throw new UsageError(
+      `"${positionals[wordsMost]}" is a word too many: \`purser ${name}\` takes ${wordsMost === 0 ? "none" : `at most ${wordsMost}`}.`,
+    );
   return { args, positionals, options: values as CommandInput["options"], rest };
 }
 
 function failure(error: unknown, command: Command | undefined): CommandResult {
-  const isArgumentError = error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
-  if (error instanceof UsageError || isArgumentError) {
-    const message = (error as Error).message;
+  if (error instanceof UsageError || isArgumentError(error)) {
+    const message = usageMessage(error, Object.keys({ ...command?.options, json: true, help: true }));
     const usage = command ? `\nUsage: purser ${command.name} ${command.usage}` : "";
     return { exit: 2, text: message + usage, json: { error: { code: "usage", message } } };
   }
   if (error instanceof PurserError && error.code !== "internal") {
-    const isNo = error.code === "reservation_unknown" || error.code === "key_invalid";
+    const isNo = error.code === "reservation_unknown" || error.code === "switch_unknown" || error.code === "key_invalid";
     return { exit: isNo ? 1 : 2, text: error.message, json: { error: { code: error.code, message: error.message } } };
   }
-  throw error;
+  const unusable = unusablePath(error);
+  if (unusable === undefined) throw error;
+  return { exit: 2, text: unusable, json: { error: { code: "store_unavailable", message: unusable } } };
+}
+
+/** Why a file or folder cannot be used: the system's own errors say what failed, and not what to do. */
+function unusablePath(error: unknown): string | undefined {
+  const { code = "", path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (path === undefined || syscall === undefined) return undefined;
+  const advice = /^(ENOSPC|EDQUOT)$/.test(code)
+    ? "There is no room left on its disk. Make some, or choose another folder with --data."
+    : /^(EEXIST|ENOTDIR)$/.test(code)
+      ? "It is no folder. Choose another one with --data."
+      : "Check who may read and write it, or choose another folder with --data.";
+  return `${path} cannot be used (${code}). ${advice}`;
 }
 
 function unknownCommand(name: string): UsageError {

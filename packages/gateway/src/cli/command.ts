@@ -12,6 +12,8 @@ export interface Command {
   readonly help: string;
   /** As `parseArgs` takes them; left out where a command reads `args` itself. `--json`, `--help` and `--` are read for every command. */
   readonly options?: NonNullable<ParseArgsConfig["options"]>;
+  /** How many words it takes besides its options; any number where it is left out. */
+  readonly wordsMost?: number;
   run(input: CommandInput, context: CommandContext): Promise<CommandResult>;
 }
 

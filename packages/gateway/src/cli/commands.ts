@@ -8,6 +8,7 @@ import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { off, on, switches } from "./commands/switches.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -17,6 +18,9 @@ export const COMMANDS: readonly Command[] = [
   explain,
   keys,
   env,
+  off,
+  on,
+  switches,
   {
     name: "check",
     summary: "read purser.yaml aloud, or say what is wrong with it",

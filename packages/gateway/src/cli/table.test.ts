@@ -17,6 +17,14 @@ test("columns are aligned whatever colours and letters are in them", () => {
   assert.equal(text.replace(/\u001b\[\d+m/g, ""), "Name     Spent\nJürgen      $1\n→       $1,000");
 });
 
+test("a table of 200,000 rows is a table", () => {
+  const text = table(
+    ["Name"],
+    Array.from({ length: 200_000 }, () => ["x"]),
+  );
+  assert.equal(text.split("\n").length, 200_001);
+});
+
 test("a bar is as long for every share, and full or empty only at the ends", () => {
   assert.deepEqual([0, 0.5, 1, 7, -1].map(bar), ["░".repeat(16), "████████░░░░░░░░", "█".repeat(16), "█".repeat(16), "░".repeat(16)]);
   for (let share = 0; share <= 1; share += 0.01) assert.equal([...bar(share)].length, 16);

@@ -2,7 +2,8 @@ import { stripVTControlCharacters } from "node:util";
 
 /** Rows under a heading, in columns as wide as they need to be. Numbers stand to the right. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[], right: readonly number[] = []): string {
-  const widths = heading.map((title, column) => Math.max(...[title, ...rows.map((row) => row[column] ?? "")].map(width)));
+  // Not all at once as arguments: a table can have more rows than a call takes.
+  const widths = heading.map((title, column) => rows.reduce((most, row) => Math.max(most, width(row[column] ?? "")), width(title)));
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, column) => {

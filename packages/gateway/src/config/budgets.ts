@@ -4,13 +4,15 @@ import {
   type BudgetInput,
   compilePattern,
   defineBudget,
+  type ErrorCode,
+  type ExceptionInput,
   formatLimit,
   PurserError,
   parseLimit,
   type Selector,
 } from "@purser/core";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields } from "./description.ts";
+import type { AllowanceFields, BudgetFields, ExceptionFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -37,17 +39,36 @@ export function configuredBudgets(
 }
 
 function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
+  const input = budgetInput(value, timezone);
   try {
-    return defineBudget(budgetInput(value, timezone));
+    return defineBudget(input);
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
-    const field =
-      error.code === "limit_invalid" || error.code === "amount_too_large"
-        ? "limits"
-        : error.code === "window_invalid"
-          ? "timezone"
-          : undefined;
-    return (field ? place.field(field) : place).problem(error.message);
+    return placeOfError(input, error, value, place).problem(error.message);
+  }
+}
+
+const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
+  limit_invalid: "limits",
+  amount_too_large: "limits",
+  window_invalid: "starts",
+  ladder_invalid: "ladder",
+};
+
+/** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
+function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
+  const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
+  if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
+  const field = FIELD_OF_ERROR[code];
+  return field ? place.field(field) : place;
+}
+
+function isWrong(input: BudgetInput): boolean {
+  try {
+    defineBudget(input);
+    return false;
+  } catch {
+    return true;
   }
 }
 
@@ -59,6 +80,9 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
+    ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
+    ...(value.starts && { starts: value.starts }),
+    exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
     ...(value.min_output !== undefined && { minOutput: value.min_output }),
@@ -74,16 +98,37 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
   };
 }
 
+/** Fewer tokens than this are no limit for calls, but a sum of dollars without its sign. */
+const TOKENS_MEANT_LEAST = 100;
+const NANODOLLARS_PER_DOLLAR = 1_000_000_000;
+/** The exceptions of which nothing has been noted that would be noted again. */
+function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
+  return exceptions.filter(
+    ({ value }) => value.for !== undefined && value.for.size > 0 && value.limits !== undefined && value.limits.length > 0,
+  );
+}
+
+function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
+  return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
+}
+
 /** What is allowed and is hardly meant. */
 function warnOfDoubts(budget: Budget, place: Place, providers: readonly Provider[]): void {
   const { limits, per, request, selector } = budget;
-  if (limits.length === 0 && Object.keys(request).length === 0) place.warning(`budget "${budget.name}" limits nothing. Give it limits.`);
+  const isSilent = limits.length === 0 && Object.keys(request).length === 0;
+  // Limits that are written and cannot be read have been noted already.
+  if (isSilent && !place.field("limits").items()?.length) place.warning(`budget "${budget.name}" limits nothing. Give it limits.`);
   const ends = per.includes("task") || per.includes("session");
   for (const limit of limits) {
     if (limit.window.kind !== "lifetime" || limit.unit === "concurrent" || limit.amount === 0 || ends) continue;
     place
       .field("limits")
       .warning(`${formatLimit(limit)} has no window, so it never resets. Write ${formatLimit(limit)} / month if that is not meant.`);
+  }
+  for (const limit of limits) {
+    if (limit.unit !== "tokens" || limit.amount === 0 || limit.amount >= TOKENS_MEANT_LEAST) continue;
+    const dollars = formatLimit({ ...limit, unit: "nanodollars", amount: limit.amount * NANODOLLARS_PER_DOLLAR });
+    place.field("limits").warning(`${formatLimit(limit)} is less than one call uses. Write ${dollars} if dollars are meant.`);
   }
   if (new Set(per).size < per.length) place.field("per").warning("names an attribute twice.");
   for (const wanted of [selector.endpoint ?? []].flat()) {

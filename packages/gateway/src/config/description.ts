@@ -1,4 +1,16 @@
-import { ATTRIBUTES, isSubjectPath, PurserError, parseDollars, parseDollarsPerMillion, parseLimit, type SubjectPath } from "@purser/core";
+import {
+  ATTRIBUTES,
+  BUCKET_PERIODS,
+  CALENDAR_PERIODS,
+  isSubjectPath,
+  PurserError,
+  parseDollars,
+  parseDollarsPerMillion,
+  parseLimit,
+  parseWindowStart,
+  type SubjectPath,
+  WINDOW_START_NAMES,
+} from "@purser/core";
 import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
@@ -31,6 +43,7 @@ import { nearestName } from "./nearest-name.ts";
 const MOST = {
   budgets: 10_000,
   limits: 32,
+  exceptions: 1_000,
   providers: 200,
   models: 1_000,
   routes: 1_000,
@@ -39,6 +52,7 @@ const MOST = {
   headers: 50,
 };
 
+const DAY_PATTERN = "^\\d{4}-\\d{2}-\\d{2}$";
 const TOKENS_MOST = 1_000_000_000;
 const HOUR_MS = 3_600_000;
 
@@ -132,6 +146,29 @@ const selector = map(list(text(), { most: MOST.values, least: 1, single: true })
   suggestions: ATTRIBUTES,
 });
 
+/** A map that says something. */
+function filled<Value>(field: Field<ReadonlyMap<string, Value>>): Field<ReadonlyMap<string, Value>> {
+  return {
+    schema: { ...field.schema, minProperties: 1 },
+    read: (place) => (place.entries()?.length === 0 ? place.problem("is empty. Name whom it is for.") : field.read(place)),
+  };
+}
+
+const exception = object(
+  {
+    for: described("Whom it is for: a value, or several, of what per names.", filled(selector), { examples: [{ user: "ann" }] }),
+    limits: described(
+      "What they may use instead. Each stands in the place of the budget's limit with the same unit and window.",
+      list(limit(), { most: MOST.limits, least: 1, single: true }),
+      { examples: [["50k tokens / day"]] },
+    ),
+    until: described("The last day on which it holds, in the budget's time zone.", parsed({ pattern: DAY_PATTERN }, checkedDay), {
+      examples: ["2026-12-31"],
+    }),
+  },
+  { required: ["for", "limits"] },
+);
+
 const budget = object(
   {
     name: described("Names the budget in answers, reports and headers.", name()),
@@ -146,6 +183,15 @@ const budget = object(
       list(limit(), { most: MOST.limits, single: true }),
       { examples: [["$50 / month", "1M tokens / day", "2 concurrent"]] },
     ),
+    exceptions: described(
+      "Other amounts for some. The first that is for a call counts.",
+      list(located(exception), { most: MOST.exceptions }),
+    ),
+    starts: described(
+      "When windows start, where that is not the calendar's own: a day of the week, a day of the month, a month, or the date of an anniversary.",
+      list(windowStart(), { most: 4, least: 1, single: true }),
+      { examples: ["sunday", 15, "april", "2026-03-15"] },
+    ),
     request: described(
       "What any one call may be.",
       object({
@@ -154,6 +200,11 @@ const budget = object(
         max_total: described("The most tokens of a call, input and output.", tokens()),
         models: described("The models that calls may use; * stands for anything.", models()),
       }),
+    ),
+    ladder: described(
+      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held. A later rung of a kind takes the place of an earlier one.",
+      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
+      { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
     owner: described("Who answers for the budget: an address or a name.", text()),
@@ -167,7 +218,6 @@ const budget = object(
   },
   {
     required: ["name"],
-    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
   },
 );
 
@@ -215,7 +265,7 @@ const price = object(
     model: described("Names of models; * stands for anything.", pattern()),
     provider: described("The providers it holds for. All of them where it is left out.", pattern()),
     ...charges,
-    from: described("The first day on which it holds, in UTC.", parsed({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" }, checkedDay), {
+    from: described("The first day on which it holds, in UTC.", parsed({ pattern: DAY_PATTERN }, checkedDay), {
       examples: ["2026-01-31"],
     }),
   },
@@ -236,71 +286,113 @@ const allowance = object(
 );
 
 /** The whole file. */
-export const CONFIGURATION = object(
-  {
-    server: described("The server itself. A change of host or port needs a restart.", server),
-    data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
-      default: DEFAULTS.dataDir,
+export const CONFIGURATION = object({
+  server: described("The server itself. A change of host or port needs a restart.", server),
+  data: described("The folder for the journal and the keys, from where this file stands. A change needs a restart.", text(), {
+    default: DEFAULTS.dataDir,
+  }),
+  providers: described(
+    `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
+    map(located(provider), {
+      most: MOST.providers,
+      key: providerNameProblem,
+      pattern: "^[a-z0-9][a-z0-9._-]*$",
+      suggestions: [...PRESETS.keys()],
     }),
-    providers: described(
-      `Where calls go. A preset needs a key only: ${[...PRESETS.keys()].join(", ")}. Without this field all presets are there.`,
-      map(located(provider), {
-        most: MOST.providers,
-        key: providerNameProblem,
-        pattern: "^[a-z0-9][a-z0-9._-]*$",
-        suggestions: [...PRESETS.keys()],
-      }),
-    ),
-    routes: described(
-      "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
-      list(located(route), { most: MOST.routes }),
-    ),
-    budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
-    timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
-    prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
-    default_price: described(
-      "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
-      located(object(charges)),
-      { examples: [{ input: 10, output: 30 }] },
-    ),
-    allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
-    default_max_output: described(
-      "The output cap of a call that names none, to a model whose maximum is unknown.",
-      count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
-      { default: DEFAULTS.defaultMaxOutput },
-    ),
-    unseen_input: described(
-      "What is held for input that a call names and does not carry, such as an earlier answer. What the model can read, where it is left out.",
-      count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" }),
-      { examples: ["50k"] },
-    ),
-    on_disconnect: described(
-      "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
-      choice(["abort", "drain"]),
-      { default: "abort" },
-    ),
-    expose: described(
-      "What answers may reveal in headers.",
-      object({
-        cost: described("What the call cost.", flag(), { default: true }),
-        left: described("What is left of the tightest budget.", flag(), { default: true }),
-      }),
-    ),
-  },
-  {
-    refused: { ladder: "this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused." },
-  },
-);
+  ),
+  routes: described(
+    "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
+    list(located(route), { most: MOST.routes }),
+  ),
+  budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+  timezone: described("The time zone of every budget that has none of its own.", timezone(), { default: "UTC" }),
+  prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
+  default_price: described(
+    "What a model without a price costs. Without it, such a model is refused where a budget limits money.",
+    located(object(charges)),
+    { examples: [{ input: 10, output: 30 }] },
+  ),
+  allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
+  default_max_output: described(
+    "The output cap of a call that names none, to a model whose maximum is unknown.",
+    count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
+    { default: DEFAULTS.defaultMaxOutput },
+  ),
+  unseen_input: described(
+    "What is held for input that a call names and does not carry, such as an earlier answer. What the model can read, where it is left out.",
+    count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" }),
+    { examples: ["50k"] },
+  ),
+  on_disconnect: described(
+    "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
+    choice(["abort", "drain"]),
+    { default: "abort" },
+  ),
+  expose: described(
+    "What answers may reveal in headers.",
+    object({
+      cost: described("What the call cost.", flag(), { default: true }),
+      left: described("What is left of the tightest budget.", flag(), { default: true }),
+    }),
+  ),
+});
 
 function limit(): Field<string> {
   // Only the form is judged here: the time zone of the budget is known where the budget is put together.
   return parsed(
-    { type: ["string", "integer"], examples: ["$50 / month", "100k tokens / day", "10 requests / hour", "2 concurrent", "$2"] },
+    {
+      type: ["string", "integer"],
+      examples: [
+        "$50 / month",
+        "100k tokens / day",
+        "10 requests / hour",
+        "2 concurrent",
+        "$2",
+        "1M tokens / rolling 24h",
+        "100k tokens / minute bucket burst 120k",
+        "10 requests / minute leaky",
+        "$50 / month rollover $20",
+      ],
+    },
     (value) => {
-      parseLimit(value, "UTC");
+      try {
+        parseLimit(value, "UTC");
+      } catch (error) {
+        if (!(error instanceof PurserError)) throw error;
+        throw new PurserError(error.code, error.message + limitHint(value));
+      }
       return value;
     },
   );
+}
+
+const LIMIT_WORDS = [
+  ...["tokens", "token", "input", "output", "requests", "request", "concurrent"],
+  ...CALENDAR_PERIODS,
+  ...BUCKET_PERIODS,
+  ...["rolling", "bucket", "leaky", "burst", "wait", "rollover"],
+];
+
+/** Of a limit that cannot be read: what its first word that is none was most likely meant to be. */
+function limitHint(written: string): string {
+  for (const word of written.toLowerCase().match(/[a-z]{3,}/g) ?? []) {
+    const nearest = LIMIT_WORDS.includes(word) ? undefined : nearestName(word, LIMIT_WORDS);
+    if (nearest !== undefined) return ` Did you mean "${nearest}"?`;
+  }
+  return "";
+}
+
+function windowStart(): Field<string> {
+  return parsed({ type: ["string", "integer"] }, (value) => {
+    try {
+      parseWindowStart(value);
+    } catch (error) {
+      const nearest = nearestName(value, WINDOW_START_NAMES);
+      if (!(error instanceof PurserError) || nearest === undefined) throw error;
+      throw wrong(`${error.message} Did you mean "${nearest}"?`);
+    }
+    return value;
+  });
 }
 
 function allowanceLimit(): Field<string> {
@@ -406,6 +498,7 @@ function wrong(message: string): PurserError {
 export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
 export type BudgetFields = ValueOf<typeof budget>;
+export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;
 export type AllowanceFields = ValueOf<typeof allowance>;
 export type ChargeFields = Values<typeof charges>;

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { formatLimit, PurserError } from "@purser/core";
+import { formatLimit, PurserError, windowText } from "@purser/core";
 import fc from "fast-check";
 import { PRESETS } from "../providers/presets/index.ts";
 import { at, FAMILIES } from "../providers/provider.ts";
@@ -107,7 +107,7 @@ routes:
   - { model: gpt-*, provider: opnai }
 `;
   // What is wrong with a limit is said by whoever reads limits; here its beginning is enough.
-  const told = problems(text).map((problem) => problem.replace(/(cannot be read: "\w+").*/, "$1"));
+  const told = problems(text).map((problem) => problem.replace(/(cannot be read: "\w+").*/, "$1").replace(/ Write steps as .*/, ""));
   assert.deepEqual(told, [
     'purser.yaml:1:11  server.prot: unknown field. Did you mean "port"?',
     'purser.yaml:1:30  server.max_body: "3 elephants" has no unit that is known. Write it like 32 MiB, with b, kb, mb, gb, kib, mib, gib.',
@@ -116,7 +116,7 @@ routes:
     'purser.yaml:6:12  budgets[1].for.teem: "teem" is not an attribute of a call, so this would never select any. Did you mean "team"?',
     'purser.yaml:7:14  budgets[1].limits[0]: The limit "5 elephants" cannot be read: "elephants"',
     'purser.yaml:7:27  budgets[1].limits[1]: The limit "$1 / fortnight" cannot be read: "fortnight"',
-    "purser.yaml:8:5  budgets[1].ladder: this version of Purser has no ladders yet. Remove the field: at 100 % calls are refused.",
+    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: this version has no rung "tell" yet (50%).',
     'purser.yaml:9:15  budgets[1].timezone: "Europe/Berlim" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.',
     'purser.yaml:11:31  routes[0].provider: no provider "opnai" is configured. Did you mean "openai"?',
   ]);
@@ -331,6 +331,8 @@ test("a budget selects by any of several values, and by tags", () => {
 test("what is allowed and hardly meant is warned of", () => {
   assert.match(warnings("budgets: [{ name: a }]\n")[0] ?? "", /budgets\[0\]: budget "a" limits nothing/);
   assert.match(warnings("budgets: [{ name: a, limits: [$50] }]\n")[0] ?? "", /\$50\.00 has no window, so it never resets/);
+  const [tokens = ""] = warnings("budgets: [{ name: a, limits: [5 / month] }]\n");
+  assert.match(tokens, /5 tokens \/ month is less than one call uses\. Write \$5\.00 \/ month if dollars are meant/);
   assert.deepEqual(warnings("budgets: [{ name: a, per: task, limits: [$50] }, { name: b, limits: [2 concurrent] }]\n"), []);
   assert.match(
     warnings("providers: { openai: }\nbudgets: [{ name: a, for: { provider: opnai }, limits: [$5 / day] }]\n")[0] ?? "",
@@ -440,3 +442,72 @@ test("no text makes the reader fail: all that is wrong is told with a place in t
     { numRuns: 300 },
   );
 });
+
+test("starts, exceptions and windows that move are read as they are written", () => {
+  const { budgets } = config(`
+budgets:
+  - name: users
+    per: user
+    limits: [$50 / month rollover $20, 1M / rolling 24h, 10 requests / minute leaky burst 3]
+    starts: 15
+    timezone: Asia/Kolkata
+    exceptions:
+      - { for: { user: [ann, b*] }, limits: [$80 / month], until: 2026-12-31 }
+  - name: weeks
+    limits: [$50 / week, $500 / year]
+    starts: [sunday, 2026-03-15]
+`);
+  assert.deepEqual(
+    budgets.map(({ limits }) => limits.map(formatLimit)),
+    [
+      ["$50.00 / month rollover $20.00", "1,000,000 tokens / rolling 1d", "10 requests / minute leaky burst 3 requests"],
+      ["$50.00 / week", "$500.00 / year"],
+    ],
+  );
+  const [exception] = budgets[0]?.exceptions ?? [];
+  assert.deepEqual(
+    [exception?.until, [...(exception?.limits.values() ?? [])].map(formatLimit)],
+    [Date.UTC(2026, 11, 31, 18, 30), ["$80.00 / month rollover $20.00"]],
+  );
+  assert.deepEqual(
+    budgets.flatMap(({ limits }) => limits.map(({ window }) => windowText(window))),
+    ["month@Asia/Kolkata from 15", "rolling 1d", "minute leaky", "week@UTC from sunday", "year@UTC from 15 march"],
+  );
+});
+
+const WRONG_WINDOWS = [
+  ["limits: [1M / rollin 24h]", /1:\d+ {2}budgets\[0\]\.limits\[0\]: .*"rollin 24h" is not a window.* Did you mean "rolling"\?/],
+  ["limits: [1M / minute bukket burst 2M]", /Did you mean "bucket"\?/],
+  ["limits: [10 request / minute leaky wiat 3s]", /"wiat" cannot stand there.* Did you mean "wait"\?/],
+  ["limits: [$50 / month rolover $20]", /Did you mean "rollover"\?/],
+  [
+    "limits: [$50 / day], starts: sundey",
+    /budgets\[0\]\.starts: .*"sundey" is not a day on which windows can start.* Did you mean "sunday"\?/,
+  ],
+  ["limits: [$50 / day], starts: sunday", /budgets\[0\]\.starts: .*no limit starts on "sunday"/],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day] }, { for: { team: a }, limits: [$9 / day] }]",
+    /budgets\[0\]\.exceptions\[1\]: .*"team", which per does not name. Name user/,
+  ],
+  ["limits: [$50 / day], per: user, exceptions: [{ for: { usr: a }, limits: [$9 / day] }]", /Did you mean "user"\?/],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / week] }]",
+    /exceptions\[0\]: .*stands in the place of no limit.*\$50\.00 \/ day/,
+  ],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day], untill: 2026-12-31 }]",
+    /untill: unknown field. Did you mean "until"\?/,
+  ],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day], until: 2026-02-30 }]",
+    /"2026-02-30" is not a day/,
+  ],
+] as const;
+
+for (const [fields, message] of WRONG_WINDOWS) {
+  test(`{ ${fields} } is refused where it is wrong, with what was meant`, () => {
+    const [problem = "", ...others] = problems(`budgets: [{ name: a, ${fields} }]`);
+    assert.match(problem, message);
+    assert.deepEqual(others, []);
+  });
+}

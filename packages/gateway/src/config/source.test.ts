@@ -35,6 +35,18 @@ test("an amount with thousands commas inside brackets is one amount", () => {
   assert.deepEqual(texts("numbers"), ["100", "200", "300"]);
 });
 
+test("an amount with a decimal comma inside brackets is not one amount and another", () => {
+  const { root } = read("a: [$1,5 / day]\nb: [$2,50, $3,75]\nc: [$5,10 requests / hour]\n");
+  const texts = (name: string) =>
+    root
+      .field(name)
+      .items()
+      ?.map((item) => item.text()?.value);
+  assert.deepEqual(texts("a"), ["$1,5 / day"]);
+  assert.deepEqual(texts("b"), ["$2,50", "$3,75"]);
+  assert.deepEqual(texts("c"), ["$5", "10 requests / hour"]);
+});
+
 test("a default counts where the variable is unset or empty, and a doubled dollar is plain", () => {
   const { root } = read("a: ${A:-one}\nb: ${B:-two}\nc: $${C}\nd: ${D}\n", { A: "", B: "b" });
   assert.equal(valueAt(root, "a"), "one");

@@ -132,9 +132,10 @@ function fieldPath(path: string, key: string): string {
 
 // YAML ends a plain value at `{`, `}` and `,` inside brackets, so `{ api_key: ${KEY} }` and `[$50,000 / month]` would not mean
 // what everybody reads. Inside a variable and inside a number such characters are moved, one for one, to a range that YAML
-// leaves alone, and moved back in the values: every position stays where it was.
+// leaves alone, and moved back in the values: every position stays where it was. A decimal comma, `$1,50`, is kept together too, so that
+// it is refused as no number, and not read as one dollar and fifty tokens.
 const PROTECTED =
-  /\$\{[A-Za-z_]\w*(?::-[^}\n]*)?\}|\$\d{1,3}(?:,\d{3})+(?!\d)|(?<![\w,.])\d{1,3}(?:,\d{3})+(?=(?: ?[kKmMbB])? *(?:\/|[a-z]))/g;
+  /\$\{[A-Za-z_]\w*(?::-[^}\n]*)?\}|\$\d{1,3}(?:,\d{3})+(?!\d)|\$\d+,\d{1,2}(?= *[/\],\n])|(?<![\w,.])\d{1,3}(?:,\d{3})+(?=(?: ?[kKmMbB])? *(?:\/|[a-z]))/g;
 const SHIFT = 0xe000;
 
 function protectedText(text: string): string {

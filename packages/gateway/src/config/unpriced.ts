@@ -1,4 +1,5 @@
 import type { PriceSource } from "@purser/core";
+import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS } from "../providers/provider.ts";
 import { routeModel } from "../providers/routing.ts";
 import type { Config } from "./config.ts";
@@ -15,12 +16,13 @@ export function unpricedModels(config: Config, prices: PriceSource, now: number)
     if (!prices.card(provider, model, now)) unpriced.set(`${provider}/${model}`, { model, provider });
   };
   for (const model of namedModels(config)) {
-    for (const dialect of DIALECTS) {
-      const route = routeModel(model, dialect, config);
-      if ("provider" in route) check(route.provider.name, route.model);
-    }
+    const routes = DIALECTS.map((dialect) => routeModel(model, dialect, config)).filter((route) => "provider" in route);
+    const claimed = routes.filter(({ isClaimed }) => isClaimed);
+    for (const route of claimed.length > 0 ? claimed : routes) check(route.provider.name, route.model);
   }
-  for (const { name, models } of config.providers) for (const model of models) if (!model.includes("*")) check(name, model);
+  // What a preset serves, and nobody has a key for, is no concern of this configuration.
+  const listed = config.providers.filter(({ name, models, apiKey }) => apiKey !== undefined || models !== PRESETS.get(name)?.models);
+  for (const { name, models } of listed) for (const model of models) if (!model.includes("*")) check(name, model);
   return [...unpriced.values()];
 }
 

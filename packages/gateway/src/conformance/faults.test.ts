@@ -435,6 +435,42 @@ describe("callers who leave", () => {
     await checkConfirmed(stand, 8, 77);
   });
 
+  test("a caller who takes nothing and leaves is charged what the provider wrote, not what was passed on", async (context) => {
+    const flood = chatEvent("blah ".repeat(10_000));
+    let written = 0;
+    const { stand } = await startScene(context, async (response) => {
+      response.writeHead(200, STREAM_HEADERS);
+      for (; written < 400; written++) if (!response.write(flood)) await new Promise((resolve) => response.once("drain", resolve));
+      response.end(chatUsageEvent({ input: 8, output: 77 }) + CHAT_DONE);
+    });
+    const abort = new AbortController();
+    await fetch(stand.url + CHAT.path, { method: "POST", body: JSON.stringify(STREAM), signal: abort.signal });
+    await eventually("the answer to be under way", () => written > 100 || undefined);
+    for (let last = -1; last !== written; ) {
+      last = written;
+      for (let turn = 0; turn < 200; turn++) await setImmediate();
+    }
+    assert.ok(written < 400, "the provider is ahead of its reader");
+    abort.abort();
+    await checkConfirmed(stand, 8, 77);
+  });
+
+  test("a caller who stays and takes nothing cannot keep a budget's money held", async (context) => {
+    const flood = chatEvent("blah ".repeat(10_000));
+    const { stand } = await startScene(
+      context,
+      (response) => {
+        response.writeHead(200, STREAM_HEADERS);
+        for (let i = 0; i < 400; i++) response.write(flood);
+        response.end(chatUsageEvent({ input: 8, output: 77 }) + CHAT_DONE);
+      },
+      { adjust: (config) => ({ ...config, providers: config.providers.map((provider) => ({ ...provider, timeoutMs: 200 })) }) },
+    );
+    const response = await fetch(stand.url + CHAT.path, { method: "POST", body: JSON.stringify(STREAM) });
+    await checkConfirmed(stand, 8, 77);
+    await assert.rejects(response.text());
+  });
+
   test("a whole answer is read although its caller left, because it is paid for", async (context) => {
     let reply = () => {};
     const { stand, provider } = await startScene(context, (response, received) => {
@@ -500,10 +536,13 @@ describe("a server that is told to stop", () => {
     const { stand, provider } = await startScene(context, stream.answer, { store: "sqlite" });
     const { rest } = await openStream(stand);
     const closed = stand.gateway.close();
-    await assert.rejects(post(stand.url + CHAT.path, CALL), "nobody listens any more");
+    const refused = await post(stand.url + CHAT.path, CALL);
+    assert.deepEqual([refused.status, refused.headers.get("retry-after"), refused.json.error.code], [503, "5", "shutting_down"]);
+    assert.equal((await fetch(`${stand.url}/readyz`)).status, 503);
     stream.finish((response) => response.end(chatUsageEvent({ input: 8, output: 40 }) + CHAT_DONE));
     assert.match(await rest(), /\[DONE\]\n\n$/);
     await closed;
+    await assert.rejects(fetch(`${stand.url}/readyz`));
     assert.equal(provider.received.length, 1);
     const store = await openSqliteStore({ directory: stand.directory });
     context.after(() => store.close());

@@ -399,7 +399,7 @@ describe("callers who want to be somebody else", () => {
     const stand = await startStand(context, {
       config: `${providersAt(provider.url, ", headers: { OpenAI-Organization: org-ours }")}\n${PRICES}`,
     });
-    const { status } = await post(`${stand.url}/v1/chat/completions?key=sk-theirs&beta=true`, PLAIN_CALL, {
+    const { status } = await post(`${stand.url}/v1/chat/completions?key=sk-theirs&beta=true&fields=choices&%24alt=media`, PLAIN_CALL, {
       authorization: "Bearer sk-theirs",
       "x-api-key": "sk-theirs",
       "api-key": "sk-theirs",
@@ -408,12 +408,14 @@ describe("callers who want to be somebody else", () => {
       "x-forwarded-for": "10.0.0.1",
       "x-purser-user": "ann",
       "x-stainless-lang": "js",
+      "x-goog-fieldmask": "choices",
+      "if-none-match": "*",
       "accept-encoding": "gzip",
     });
     assert.equal(status, 200);
     const { url, rawHeaders, headers } = provider.received[0] ?? assert.fail();
     assert.equal(url, "/v1/chat/completions?beta=true");
-    assert.doesNotMatch(rawHeaders.join("\n"), /theirs|cookie|session=1|10\.0\.0\.1|x-purser|gzip/i);
+    assert.doesNotMatch(rawHeaders.join("\n"), /theirs|cookie|session=1|10\.0\.0\.1|x-purser|gzip|fieldmask|if-none-match/i);
     assert.deepEqual([headers["openai-organization"], headers.authorization], ["org-ours", "Bearer provider-secret"]);
     assert.equal(headers["x-stainless-lang"], "js");
   });

@@ -201,12 +201,88 @@ describe("ways round a budget for a model", () => {
     assert.equal((await post(stand.url + FORMATS[1].path, { ...CALL, speed: "fast" })).status, 402);
   });
 
-  for (const more of [{ models: ["a", "b"] }, { fallbacks: ["b"] }, { model: " gpt-4o" }])
+  for (const more of [
+    { models: ["a", "b"] },
+    { fallbacks: ["b"] },
+    { model: " gpt-4o" },
+    { Model: "gpt-5-pro" },
+    { MAX_TOKENS: 100_000 },
+    { maxTokens: 100_000 },
+    { "max_to\u212aens": 100_000 },
+    { N: 128 },
+    { apiBase: "http://127.0.0.1:9" },
+  ])
     test(`refused: ${JSON.stringify(more)}`, async (context) => {
       const stand = await start(context, () => assert.fail("the provider was asked"));
       for (const { path } of FORMATS) assert.equal((await post(stand.url + path, { ...CALL, ...more })).status, 400);
       assert.deepEqual(await stand.ledger("reserved"), []);
     });
+});
+
+describe("what a provider charges beside tokens", () => {
+  const PRICED = (more: string) =>
+    `prices: [{ model: "*", input: 3, output: 15, max_output: 8192 }, { model: gpt-4o, tools: { browser_search: 0.01 } }${more}]`;
+
+  async function scene(context: TestContext, more = "", limits = "$10") {
+    const provider = await startRawProvider(context, answerChat());
+    const budgets = `budgets: [{ name: all, limits: [${limits}] }]`;
+    return { provider, stand: await startStand(context, { config: [providersAt(provider.url), PRICED(more), budgets].join("\n") }) };
+  }
+
+  test("a tool that runs at the provider is charged a use, because no usage counts it", async (context) => {
+    const { stand } = await scene(context);
+    await post(stand.url + CHAT.path, { ...CALL, tools: [{ type: "browser_search" }] });
+    const [settled] = await stand.entries(1, "settled");
+    assert.equal(settled?.charge.cost, 12 * NANODOLLARS.input + 5 * NANODOLLARS.output + 10_000_000);
+  });
+
+  const UNPRICED: readonly (readonly [tool: string, more: object])[] = [
+    ["web_search", { tools: [{ type: "builtin_function", function: { name: "$web_search" } }] }],
+    ["code_interpreter", { tools: [{ type: "function", function: { name: "f" } }, { type: "code_interpreter" }] }],
+    ["web_search", { web_search_options: {} }],
+    ["web_search", { enable_search: true }],
+    ["live_search", { search_parameters: { mode: "auto" } }],
+    ["plugin_web", { plugins: [{ id: "web" }] }],
+    ["web_search", { model: "gpt-5-search-api" }],
+  ];
+  for (const [tool, more] of UNPRICED)
+    test(`${JSON.stringify(more)} is refused where money is limited and "${tool}" has no price`, async (context) => {
+      const { stand, provider } = await scene(context);
+      const { status, json } = await post(stand.url + CHAT.path, { ...CALL, model: "m", ...more });
+      assert.equal(status, 400);
+      assert.match(json.error.message, new RegExp(`The tool "${tool}" of the model .* has no price, and budget "all" limits money`));
+      assert.equal(provider.received.length, 0);
+    });
+
+  test("such a tool passes where only tokens are limited, and where the model is said to cost nothing", async (context) => {
+    const call = { ...CALL, tools: [{ type: "code_interpreter" }] };
+    const { stand: tokens } = await scene(context, "", "1M tokens");
+    assert.equal((await post(tokens.url + CHAT.path, call)).status, 200);
+    const { stand: free } = await scene(context, ", { model: free-model, free: true }");
+    assert.equal((await post(free.url + CHAT.path, { ...call, model: "free-model" })).status, 200);
+  });
+
+  test("the best of many answers is budgeted as many", async (context) => {
+    const { stand } = await scene(context);
+    await post(stand.url + CHAT.path, { ...CALL, best_of: 20 });
+    const [reserved] = await stand.entries(1, "reserved");
+    assert.equal(reserved?.detail.outputTokens, 20 * CALL.max_tokens);
+  });
+
+  test("inference in one country is priced by itself", async (context) => {
+    const { stand } = await scene(context, ", { model: gpt-4o-us, input: 3.3, output: 16.5 }");
+    for (const inference_geo of ["global", "us"]) await post(stand.url + FORMATS[1].path, { ...CALL, inference_geo });
+    const costs = (await stand.entries(2, "settled")).map(({ charge }) => charge.cost);
+    assert.deepEqual(costs, [12 * 3_000 + 5 * 15_000, 12 * 3_300 + 5 * 16_500]);
+  });
+
+  test("a tool cannot name a dearer model than the call", async (context) => {
+    const { stand, provider } = await scene(context);
+    const advisor = (model: string) => ({ ...CALL, tools: [{ type: "advisor_20260301", name: "advisor", model }] });
+    assert.equal((await post(stand.url + FORMATS[1].path, advisor("claude-opus-5"))).status, 400);
+    assert.equal(provider.received.length, 0);
+    assert.equal((await post(stand.url + FORMATS[1].path, advisor(CALL.model))).status, 200);
+  });
 });
 
 test("a document in the place of an image is no image", async (context) => {
@@ -224,11 +300,9 @@ test("calls written one behind the other end with their connection, also those w
   const stand = await start(context, (response) => {
     response.writeHead(200, STREAM_HEADERS);
     if (calls++ === 0) return response.write(chatEvent("first"));
-    const write = () => {
-      while (!response.destroyed && response.write(long));
-    };
-    response.on("drain", write);
-    return write();
+    // More than the buffers on the way take, so that its end comes only when somebody reads on.
+    for (let i = 0; i < 2_000; i++) response.write(long);
+    return response.end(chatUsageEvent({ input: 8, output: 99 }) + CHAT_DONE);
   });
   const body = JSON.stringify({ ...CALL, stream: true });
   const head = Object.entries({ host: "localhost", ...JSON_HEADERS, "content-length": body.length }).map((pair) => pair.join(": "));
@@ -238,6 +312,7 @@ test("calls written one behind the other end with their connection, also those w
   await new Promise((resolve) => socket.once("data", resolve));
   await eventually("the second call", async () => ((await stand.ledger("reserved")).length === 2 && calls === 2) || undefined);
   socket.destroy();
-  await stand.entries(2, "settled");
+  const settled = await stand.entries(2, "settled");
+  assert.deepEqual(settled.map(({ charge }) => charge.certainty).sort(), ["confirmed", "estimated"]);
   await stand.checkBooks();
 });

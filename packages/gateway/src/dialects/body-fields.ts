@@ -5,16 +5,29 @@ import { type JsonBody, memberValue } from "./json-body.ts";
 const FORBIDDEN = ["api_base", "base_url", "api_key"];
 /** Fields by which another model may answer than the one that the call is checked and charged for. */
 const OTHER_MODELS = ["models", "fallbacks", "fallback_models", "fallback_model"];
+/** Fields that say how much a call can use. */
+const COUNTED =
+  "model max_tokens max_completion_tokens n best_of stream stream_options messages system tools functions service_tier thinking speed inference_geo".split(
+    " ",
+  );
+const SPELLINGS = new Map([...FORBIDDEN, ...OTHER_MODELS, ...COUNTED].map((name) => [plainSpelling(name), name]));
 
 export function refuseForbidden(body: JsonBody): void {
-  for (const name of FORBIDDEN) {
-    if (body.members.has(name))
-      throw invalid(`The field "${name}" is not allowed: where calls go is configured in the gateway. Remove it.`);
+  for (const written of body.members.keys()) {
+    const name = SPELLINGS.get(plainSpelling(written));
+    if (name === undefined) continue;
+    if (FORBIDDEN.includes(name))
+      throw invalid(`The field "${written}" is not allowed: where calls go is configured in the gateway. Remove it.`);
+    if (OTHER_MODELS.includes(name))
+      throw invalid(`The field "${written}" is not allowed: a call is charged as the one model in "model". Name one there, and remove it.`);
+    if (written !== name) throw invalid(`The field "${written}" is read as "${name}" by some providers. Write ${name}, or remove it.`);
   }
-  for (const name of OTHER_MODELS) {
-    if (body.members.has(name))
-      throw invalid(`The field "${name}" is not allowed: a call is charged as the one model in "model". Name one there, and remove it.`);
-  }
+}
+
+/** Readers of JSON that are written in Go take `Model` and `model` for one field, those of protocol buffers `maxTokens` and `max_tokens`. */
+function plainSpelling(name: string): string {
+  // No spelling of a name that is read here is longer.
+  return name.length > 64 ? name : name.normalize("NFKC").toLowerCase().replaceAll("_", "");
 }
 
 /** A text that must be there. */

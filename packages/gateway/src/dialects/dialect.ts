@@ -59,6 +59,20 @@ export interface AnswerPart {
   readonly refusedAs?: number;
   /** Whether the event has nothing for the client but usage that it did not ask for. */
   readonly isOnlyUsage?: boolean;
+  /** Whether the event only keeps the connection awake. */
+  readonly isSilent?: boolean;
+}
+
+/** What has passed of a stream that is to end before its time. */
+export interface PassedStream {
+  /** The last event that said anything; none where nothing did. */
+  readonly last: unknown;
+  /** What has to be written first, where the last event is not finished. */
+  readonly gap: string;
+  /** As the provider reported it so far. */
+  readonly usage: Usage | undefined;
+  /** Counted by us. */
+  readonly outputTokens: number;
 }
 
 /** A refusal or failure on its way to the client. */
@@ -98,4 +112,29 @@ export interface Dialect {
   /** The texts that a model wrote, in a whole answer or in one event: for counting where no usage is reported. */
   readText(part: unknown): string;
   writeError(refusal: Refusal, status: number): unknown;
+  /** How a conversation can be cut short; none where it cannot. */
+  readonly turns?: ConversationForm;
+  /** Whether a call says that its beginning is to be read from the provider's prompt cache. */
+  usesCache?(call: ModelCall): boolean;
+  /** The events that end a stream as if its output cap had been reached. Without it, streams run to their own end. */
+  writeEnd?(call: ModelCall, passed: PassedStream, terms: EndTerms): string;
+  /** An answer that no model wrote, in the form in which the call wants it. */
+  writeAnswer?(call: ModelCall, text: string, id: string): WrittenAnswer;
+}
+
+/** Where the messages of a call are, and which of them begin a turn: a message that can stand without what came before it. */
+export interface ConversationForm {
+  readonly member: string;
+  beginsTurn(message: unknown): boolean;
+}
+
+/** What the end of a stream says that the stream itself does not know. */
+export interface EndTerms {
+  readonly id: string;
+  readonly inputTokens: number;
+}
+
+export interface WrittenAnswer {
+  readonly contentType: string;
+  readonly body: string;
 }

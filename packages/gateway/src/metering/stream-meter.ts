@@ -1,5 +1,5 @@
 import type { ServiceTier, Usage } from "@purser/core";
-import type { AnswerPart, Dialect, RawUsage } from "../dialects/dialect.ts";
+import type { AnswerPart, Dialect, PassedStream, RawUsage } from "../dialects/dialect.ts";
 
 /** What a meter needs to know of a wire format. */
 export type PartReader = Pick<Dialect, "usageField" | "hasOutput" | "readPart" | "readText" | "readUsage">;
@@ -20,6 +20,9 @@ const NO_USAGE = Buffer.from('"usage":null');
 const NO_END = Buffer.from('"finish_reason":null');
 const DATA = Buffer.from("data:");
 const NOTHING = Buffer.alloc(0);
+const COLON = 0x3a;
+/** Takes the place of an event of which only the name has passed. */
+const PING = 'event: ping\ndata: {"type":"ping"}\n\n';
 /** Ends of streams are announced in short lines; longer lines are content. */
 const SHORT_LINE = 64;
 /** Content is counted only when this much is waiting, or when the provider reported no usage in the end. */
@@ -41,8 +44,8 @@ export function framingOf(contentType: string | null | undefined): StreamOptions
 }
 
 /**
- * Reads usage out of server-sent events as they flow. Bytes are handed on in the call in which they came;
- * only lines that can matter are decoded, and no more than one unfinished line is kept.
+ * Reads usage out of server-sent events as they flow. Lines are handed on in the call in which they are whole, so that a stream can be ended
+ * behind any of them; only lines that can matter are decoded, and no more than one unfinished line is kept.
  */
 export class StreamMeter {
   readonly #reader: PartReader;
@@ -59,6 +62,10 @@ export class StreamMeter {
   #service: ServiceTier | undefined;
   #isComplete = false;
   #refusedAs: number | undefined;
+  /** The last event that said anything, and what of it has passed: all of it, or a line that more belongs to. */
+  #last: Buffer | undefined;
+  #open: "nothing" | "a name" | "an event" = "nothing";
+  #isUnread = false;
 
   constructor(reader: PartReader, counter: TextCounter, { hidesUsage, framing = "events" }: StreamOptions) {
     this.#reader = reader;
@@ -90,18 +97,15 @@ export class StreamMeter {
 
   /** Takes bytes as they came and returns what the client is to get of them. */
   write(chunk: Buffer): readonly Buffer[] {
+    if (this.#isUnread) return [chunk];
     const lastNewline = chunk.lastIndexOf(NEWLINE);
-    if (lastNewline < 0) {
-      this.#keep(chunk);
-      return this.#hidesUsage ? [] : [chunk];
-    }
+    if (lastNewline < 0) return this.#keep(chunk) ? [] : this.#giveUp();
     const whole = chunk.subarray(0, lastNewline + 1);
     const lines = this.#unfinishedBytes === 0 ? whole : Buffer.concat([...this.#unfinished, whole]);
     this.#unfinished = [];
     this.#unfinishedBytes = 0;
     if (lastNewline + 1 < chunk.length) this.#keep(chunk.subarray(lastNewline + 1));
-    const shown = this.#readLines(lines);
-    return this.#hidesUsage ? shown : [chunk];
+    return this.#readLines(lines);
   }
 
   /** The last line, where the stream ended without a newline. */
@@ -110,8 +114,13 @@ export class StreamMeter {
     const rest = Buffer.concat(this.#unfinished);
     this.#unfinished = [];
     this.#unfinishedBytes = 0;
-    const shown = this.#readLines(rest);
-    return this.#hidesUsage ? shown : [];
+    return this.#readLines(rest);
+  }
+
+  /** What has passed of a stream that ends here, before its time. */
+  cut(): PassedStream {
+    const gap = this.#open === "nothing" ? "" : this.#open === "a name" ? PING : "\n";
+    return { last: this.#last && this.#valueOf(this.#last), gap, usage: this.usage, outputTokens: this.outputTokens() };
   }
 
   /** How many tokens of text passed, counted by us. */
@@ -120,10 +129,19 @@ export class StreamMeter {
     return this.#counter.tokens();
   }
 
-  #keep(bytes: Buffer): void {
-    if (this.#unfinishedBytes > LINE_MOST) return;
+  /** Whether the line can still be an event. */
+  #keep(bytes: Buffer): boolean {
     this.#unfinished.push(bytes);
     this.#unfinishedBytes += bytes.length;
+    return this.#unfinishedBytes <= LINE_MOST;
+  }
+
+  #giveUp(): readonly Buffer[] {
+    const kept = this.#unfinished;
+    this.#unfinished = [];
+    this.#unfinishedBytes = 0;
+    this.#isUnread = true;
+    return kept;
   }
 
   /** Reads complete lines. Where usage is hidden, returns what is left to show; the search for usage never starts over. */
@@ -154,10 +172,15 @@ export class StreamMeter {
     if (isBlank) {
       const isHidden = this.#skipsBlank;
       this.#skipsBlank = false;
+      this.#open = "nothing";
       return isHidden;
     }
     const { length } = this.#prefix;
-    if (line.length < length || line.compare(this.#prefix, 0, length, 0, length) !== 0) return false;
+    if (line.length < length || line.compare(this.#prefix, 0, length, 0, length) !== 0) {
+      if (line[0] !== COLON && this.#open === "nothing") this.#open = "a name";
+      return false;
+    }
+    this.#open = "an event";
     if (line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
       this.#addUncounted(line);
       return false;
@@ -176,7 +199,8 @@ export class StreamMeter {
       this.#addUncounted(line);
       return false;
     }
-    const { usage, service, isEnd, isOnlyUsage, refusedAs } = part;
+    const { usage, service, isEnd, isOnlyUsage, isSilent, refusedAs } = part;
+    if (isSilent) return false;
     if (usage) this.#usage = completed(this.#usage ?? {}, usage);
     this.#service = service ?? this.#service;
     if (isEnd) this.#isComplete = true;
@@ -195,6 +219,14 @@ export class StreamMeter {
     }
   }
 
+  #valueOf(line: Buffer): unknown {
+    try {
+      return JSON.parse(line.toString("utf8", this.#prefix.length));
+    } catch {
+      return undefined;
+    }
+  }
+
   /** What the model wrote in a line. A line that nobody here can read counts as it stands: that is more, and never nothing. */
   #textOf(line: Buffer): string {
     const text = line.toString("utf8", this.#prefix.length).trim();
@@ -206,6 +238,7 @@ export class StreamMeter {
   }
 
   #addUncounted(line: Buffer): void {
+    this.#last = line;
     this.#uncounted.push(line);
     this.#uncountedBytes += line.length;
     if (this.#uncountedBytes > UNCOUNTED_MOST) this.#count();

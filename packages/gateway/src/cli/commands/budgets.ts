@@ -1,33 +1,39 @@
 import type { BalanceJson } from "../../admin/balances.ts";
-import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
+import { suggestion } from "../../config/nearest-name.ts";
+import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import { limitText, shortAmount, untilText } from "../amounts.ts";
-import type { Command, CommandContext } from "../command.ts";
+import type { Command, CommandContext, CommandResult } from "../command.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
 
 export const budgets: Command = {
   name: "budgets",
   summary: "what every budget has spent, holds and has left",
-  usage: "[--budget NAME] [--all]",
+  usage: "[NAME] [--all]",
   help: [
     "Asks the running gateway, or reads the data folder where none runs.",
     "",
-    "  --budget NAME   only this budget",
+    "  NAME            only this budget; also --budget NAME",
     `  --all           every balance; the ${"fullest 40"} where it is left out`,
     ACCESS_HELP,
   ].join("\n"),
   options: { ...ACCESS_OPTIONS, budget: { type: "string" }, all: { type: "boolean" } },
+  wordsMost: 1,
   async run(input, context) {
     const access = await openAdminAccess(input, context);
     try {
-      const { budget, all } = input.options;
-      const query = budget === undefined ? "" : `?budget=${encodeURIComponent(String(budget))}`;
-      const { data } = (await access.ask("GET", `/api/budgets${query}`)) as { data: readonly BalanceJson[] };
+      const { all } = input.options;
+      const budget = (input.options.budget as string | undefined) ?? input.positionals[0];
+      const query = new URLSearchParams({
+        ...(budget !== undefined && { budget }),
+        ...(all !== true && input.options.json !== true && { most: String(SHOWN) }),
+      });
+      const answer = (await access.ask("GET", `/api/budgets?${query}`)) as { data: readonly BalanceJson[]; total?: number };
+      const { data, total = data.length } = answer;
       if (data.length === 0) {
-        const isKnown = budget === undefined || access.config.budgets.some(({ name }) => name === budget);
-        return { exit: isKnown ? 0 : 1, text: emptyText(budget as string | undefined, isKnown), json: data };
+        return emptyResult(access, budget);
       }
-      return { exit: 0, text: balancesText(data, context, all === true ? data.length : SHOWN), json: data };
+      return { exit: 0, text: balancesText(data, context, total), json: data };
     } finally {
       await access.close();
     }
@@ -36,35 +42,37 @@ export const budgets: Command = {
 
 const SHOWN = 40;
 
-function emptyText(budget: string | undefined, isKnown: boolean): string {
-  if (budget === undefined) return "No budget has been used yet. Budgets stand in purser.yaml; `purser check` reads them aloud.";
-  return isKnown ? `Budget "${budget}" has not been used yet in its present window.` : `There is no budget "${budget}".`;
+function emptyResult({ config, url }: AdminAccess, budget: string | undefined): CommandResult {
+  const names = config.budgets.map(({ name }) => name);
+  const where = url === undefined ? `in ${config.dataDir}, and no gateway runs on that folder` : `at ${url}`;
+  if (budget === undefined) {
+    const text = `No budget has been used yet ${where}. Budgets stand in purser.yaml; \`purser check\` reads them aloud.`;
+    return { exit: 0, text, json: [] };
+  }
+  if (names.includes(budget)) return { exit: 0, text: `Budget "${budget}" has not been used yet in its present window.`, json: [] };
+  return { exit: 1, text: `There is no budget "${budget}".${suggestion(budget, names)}`, json: [] };
 }
 
-/** The balances as a table. Shared with `purser run`, whose bill ends with it. */
+/** Balances as a table, `total` of them in all. Shared with `purser run`, whose bill ends with it. */
 export function balancesText(
   balances: readonly BalanceJson[],
   { style, now }: Pick<CommandContext, "style" | "now">,
-  most: number,
+  total = balances.length,
 ): string {
-  // The fullest are what people look for; what is shown stays in the order of the configuration.
-  const shown = new Set([...balances].sort((a, b) => shareUsed(b) - shareUsed(a)).slice(0, most));
-  const rows = balances
-    .filter((balance) => shown.has(balance))
-    .map((balance) => {
-      const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
-      return [
-        style.bold(budget),
-        subject,
-        limitText(limit, unit, window),
-        usedText(balance, style),
-        unit === "concurrent" ? "" : shortAmount(spent, unit),
-        held === 0 ? "" : shortAmount(held, unit),
-        shortAmount(left, unit),
-        unit === "concurrent" ? "" : untilText(resets_at, now()),
-      ];
-    });
-  const more = balances.length - shown.size;
+  const rows = balances.map((balance) => {
+    const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
+    return [
+      style.bold(budget),
+      subject,
+      limitText(limit, unit, window),
+      usedText(balance, style),
+      unit === "concurrent" ? "" : shortAmount(spent, unit),
+      held === 0 ? "" : shortAmount(held, unit),
+      shortAmount(left, unit),
+      unit === "concurrent" ? "" : untilText(resets_at, now()),
+    ];
+  });
+  const more = total - balances.length;
   const heading = ["Budget", "For", "Limit", "Used", "Spent", "Held", "Left", "Resets"].map(style.dim);
   const lines = table(heading, rows, [4, 5, 6]);
   return more > 0 ? `${lines}\n${style.dim(`… and ${more} that are less used: --all shows them.`)}` : lines;

@@ -45,6 +45,12 @@ test("a wrong file is told with every problem, and exits 1", async (t) => {
   );
 });
 
+test("a limit that cannot be read is one problem, not two", async (t) => {
+  const { text } = await checked(t, { text: "budgets: [{ name: a, limits: [$5 / fortnight] }]\n" });
+  assert.match(text, /"fortnight" is not a window/);
+  assert.doesNotMatch(text, /limits nothing/);
+});
+
 test("models that are named and have no price are listed, unless a price or a default is set", async (t) => {
   const text =
     "providers: { openai: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, gpt-nobody-knows, gpt-*] } }]\n";
@@ -54,15 +60,22 @@ test("models that are named and have no price are listed, unless a price or a de
   assert.deepEqual(await unpriced("default_price: { input: 1, output: 2 }\n"), []);
 });
 
+test("a model is priced where it is served, not by whoever alone speaks another format", async (t) => {
+  const text =
+    "providers: { openai: , anthropic: , google: , ollama: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, claude-sonnet-4-6, gemini-2.5-pro] } }]\n";
+  assert.deepEqual(((await checked(t, { text })).json as { unpriced: unknown }).unpriced, []);
+});
+
 test("without a file it says so; a named file that is not there and a wrong option exit 2", async (t) => {
   const none = await checked(t, {});
   assert.equal(none.exit, 0);
   assert.match(none.text, /There is no purser\.yaml/);
   assert.match(none.text, /none: every call is counted and none is refused/);
+  assert.deepEqual((none.json as { unpriced: unknown }).unpriced, []);
   assert.equal((await checked(t, { args: ["other.yaml"] })).exit, 2);
   const wrong = await checked(t, { args: ["--fiel", "x"] });
   assert.equal(wrong.exit, 2);
-  assert.match(wrong.text, /Unknown option '--fiel'[\s\S]*Usage: purser check/);
+  assert.match(wrong.text, /There is no option --fiel\.[\s\S]*Usage: purser check/);
 });
 
 test("the schema for editors is printed on demand", async (t) => {

@@ -19,6 +19,7 @@ export const explain: Command = {
     ACCESS_HELP,
   ].join("\n"),
   options: { ...ACCESS_OPTIONS, model: { type: "string" } },
+  wordsMost: 1,
   async run(input, context) {
     const [id] = input.positionals;
     if (typeof input.options.model === "string") return explainRoute(input.options.model, input, context);
@@ -109,7 +110,8 @@ function tokensOf(usage: CallReport["usage"], kind: string): string {
   return typeof tokens === "number" ? `${tokens.toLocaleString("en-US")} tokens` : "an unknown number of tokens";
 }
 
-function factsText({ at, outcome, model, provider, subject, estimate, would_refuse }: CallReport): string {
+function factsText(report: CallReport): string {
+  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs } = report;
   const { tags = {}, provider: _provider, model: _model, ...own } = subject;
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
@@ -121,9 +123,16 @@ function factsText({ at, outcome, model, provider, subject, estimate, would_refu
     ["Model", `${model ?? "unknown"} at ${provider ?? "unknown"}`],
     ["Charged to", who.join(" ") || "nobody in particular"],
     ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
+    ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${savedText(report)}`] as const] : []),
     ...(would_refuse.length > 0 ? [["Would refuse", `${would_refuse.join(", ")} (they only observe)`] as const] : []),
   ];
   return facts.map(([name, text]) => `${name.padEnd(12)}  ${text}`).join("\n");
+}
+
+function savedText({ instead_of, saved_nanodollars }: CallReport): string {
+  if (instead_of === null) return "";
+  const saved = saved_nanodollars === null ? "" : `, which saved ${formatDollars(saved_nanodollars)}`;
+  return `; instead of ${instead_of.model} at ${instead_of.provider}${saved}`;
 }
 
 function balancesText({ balances, outcome }: CallReport): string {

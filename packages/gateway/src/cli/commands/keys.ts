@@ -1,8 +1,8 @@
-import { PurserError } from "@purser/core";
 import { KEY_ATTRIBUTES, type KeyJson } from "../../admin/key-json.ts";
 import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import { instantOf } from "../instants.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
 
@@ -17,7 +17,7 @@ export const keys: Command = {
     "                      --feature, --user, --tier, --session, --task",
     "    --tag NAME=VALUE  the same for a tag; may be repeated",
     "    --may-set LIST    what its holder may add by headers: user,session,tag.*",
-    "    --expires WHEN    30d, 12h or a date; never where it is left out",
+    "    --expires WHEN    30d, 12h, 18:00 or a date; never where it is left out",
     "    --admin           may also use /api",
     "  list              every key, without its secret",
     "  revoke ID         ends a key at once",
@@ -35,6 +35,7 @@ export const keys: Command = {
     expires: { type: "string" },
     admin: { type: "boolean" },
   },
+  wordsMost: 2,
   async run(input, context) {
     const [verb = "list", ...rest] = input.positionals;
     const run = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
@@ -64,7 +65,7 @@ async function create(
     attributes: attributesOf(options),
     may_set: listOf(options["may-set"]),
     role: options.admin === true ? "admin" : "caller",
-    ...(options.expires !== undefined && { expires_at: expiryOf(String(options.expires), now()) }),
+    ...(options.expires !== undefined && { expires_at: new Date(instantOf(String(options.expires), now())).toISOString() }),
   };
   const key = (await access.ask("POST", "/api/keys", body)) as KeyJson & { secret: string };
   const text = [
@@ -108,15 +109,6 @@ function attributesOf(options: CommandInput["options"]): Record<string, unknown>
 
 function listOf(option: CommandInput["options"][string]): readonly string[] {
   return ((option ?? []) as readonly string[]).flatMap((text) => text.split(",")).flatMap((part) => part.trim() || []);
-}
-
-const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-
-function expiryOf(text: string, now: number): string {
-  const [, count, unit = ""] = /^(\d{1,6})\s*([mhdw])$/.exec(text.trim()) ?? [];
-  const instant = count === undefined ? Date.parse(text) : now + Number(count) * (UNITS[unit] ?? 0);
-  if (Number.isNaN(instant)) throw new PurserError("body_invalid", `"${text}" is not a time. Write 30d, 12h or a date such as 2027-01-31.`);
-  return new Date(instant).toISOString();
 }
 
 function attributesText({ attributes }: KeyJson): string {

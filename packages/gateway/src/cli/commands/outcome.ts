@@ -1,4 +1,5 @@
 import { PurserError } from "@purser/core";
+import { suggestion } from "../../config/nearest-name.ts";
 
 /** Where a command runs. */
 export interface CommandIo {
@@ -32,12 +33,32 @@ export async function withUsage(usage: string, run: () => Promise<CommandOutcome
         json: { error: { code: error.code, message: error.message } },
       };
     if (!(error instanceof UsageError) && !isArgumentError(error)) throw error;
-    const message = `${error.message}\nUsage: ${usage}`;
+    const message = `${usageMessage(
+      error,
+      [...usage.matchAll(/--([a-z-]+)/g)].map(([, name = ""]) => name),
+    )}\nUsage: ${usage}`;
     return { exit: 2, text: message, json: { error: { code: "usage", message } } };
   }
 }
 
 /** What `parseArgs` throws for an option that is not known or has no value. */
-function isArgumentError(error: unknown): error is Error {
-  return error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith("ERR_PARSE_ARGS");
+export function isArgumentError(error: unknown): error is Error {
+  return error instanceof Error && codeOf(error).startsWith("ERR_PARSE_ARGS");
+}
+
+/** What is wrong with the arguments of a command that has these options. */
+export function usageMessage(error: Error, options: readonly string[]): string {
+  const [, name = ""] = /'--?([\w-]+)/.exec(error.message) ?? [];
+  if (codeOf(error) === "ERR_PARSE_ARGS_UNKNOWN_OPTION")
+    return `There is no option --${name}.${suggestion(
+      name,
+      options.map((option) => `--${option}`),
+    )}`;
+  if (codeOf(error) === "ERR_PARSE_ARGS_INVALID_OPTION_VALUE" && error.message.includes("argument missing"))
+    return `--${name} needs a value.${name === "budget" ? " Put dollars in single quotes, or the shell takes $2 for a variable: '$2'." : ""}`;
+  return error.message;
+}
+
+function codeOf(error: Error): string {
+  return String((error as NodeJS.ErrnoException).code);
 }

@@ -44,6 +44,12 @@ test("a model without a price exits 1 with the nearest name", async (t) => {
   assert.match(text, /openai\/gpt-4o-mimi has no price, so budgets in money refuse it\. Did you mean gpt-4o-mini\?/);
 });
 
+test("a model that nobody is known to serve is told with the nearest name", async (t) => {
+  const { exit, text } = await priced(t, ["gpt4o"]);
+  assert.equal(exit, 2);
+  assert.match(text, /No provider is known to serve gpt4o\. Did you mean gpt-4o\?/);
+});
+
 test("what cannot be read on the command line exits 2", async (t) => {
   for (const args of [[], ["a", "b"], ["gpt-4o", "--input", "many"], ["gpt-4o", "--at", "today"], ["gpt-4o", "--att", "x"]]) {
     assert.equal((await priced(t, args)).exit, 2, args.join(" "));

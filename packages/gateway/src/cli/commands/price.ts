@@ -33,7 +33,14 @@ export async function price(args: string[], io: CommandIo): Promise<CommandOutco
     const config = readConfig({ file: values.config, environment: io.environment, cwd: io.cwd });
     const book = priceBookOf(config);
     const named = values.provider === undefined ? modelAtProvider(config, model) : { provider: values.provider, model };
-    if (!named) throw new UsageError(`No provider is known to serve ${model}. Name one with --provider.`);
+    if (!named) {
+      const nearest = nearestName(
+        model,
+        config.providers.flatMap(({ name }) => book.models(name)),
+      );
+      const hint = nearest === undefined ? "" : ` Did you mean ${nearest}?`;
+      throw new UsageError(`No provider is known to serve ${model}.${hint} Name a provider with --provider.`);
+    }
     const card = book.card(named.provider, named.model, at);
     return card ? priced(card, tokens) : unpriced(book, named);
   });
@@ -44,13 +51,12 @@ export interface ModelAtProvider {
   readonly model: string;
 }
 
-/** Where calls to the model go, in the first dialect in which they go anywhere. */
+/** Where calls to the model go, in the first dialect in which they go anywhere. That one provider alone speaks a dialect says little. */
 export function modelAtProvider(config: Config, model: string): ModelAtProvider | undefined {
-  for (const dialect of DIALECTS) {
-    const route = routeModel(model, dialect, config);
-    if ("provider" in route) return { provider: route.provider.name, model: route.model };
-  }
-  return undefined;
+  const routes = DIALECTS.map((dialect) => routeModel(model, dialect, config)).filter((route) => "provider" in route);
+  const isOnlyOne = new Set(routes.map(({ provider }) => provider)).size === 1;
+  const route = routes.find(({ isClaimed }) => isClaimed) ?? (isOnlyOne ? routes[0] : undefined);
+  return route && { provider: route.provider.name, model: route.model };
 }
 
 interface Tokens {

@@ -48,6 +48,7 @@ export const run: Command = {
     const { options, rest, positionals } = input;
     const limits = (options.budget ?? []) as readonly string[];
     if (limits.length === 0) throw new UsageError("Say what the run may use: purser run --budget '$2' -- COMMAND");
+    for (const limit of limits) refuseBareNumber(limit);
     const [command, ...args] = rest ?? [];
     if (command === undefined || positionals.length > 0)
       throw new UsageError("Write the command after two dashes: purser run --budget '$2' -- node agent.js");
@@ -70,6 +71,15 @@ export const run: Command = {
     }
   },
 };
+
+/** What is left of an unquoted `$20` when the shell is done with it: a number of tokens that nobody means. */
+function refuseBareNumber(limit: string): void {
+  const [, number] = /^\s*([\d.,_]*)\s*(?:\/|$)/.exec(limit) ?? [];
+  if (number === undefined) return;
+  throw new UsageError(
+    `"${limit}" has no unit. Write dollars as '$5', in single quotes, or the shell takes $5 for a variable; tokens as '5 tokens'.`,
+  );
+}
 
 /** One run: the configuration of its gateway, and what its calls are known by. */
 interface Run {
@@ -175,7 +185,8 @@ async function runProgram([command = "", ...args]: readonly string[], env: NodeJ
   try {
     return await new Promise<number>((done, fail) => {
       child.once("error", (cause: NodeJS.ErrnoException) => {
-        fail(cause.code === "ENOENT" ? new UsageError(`There is no command "${command}".`) : cause);
+        const what = cause.code === "ENOENT" ? `There is no command "${command}".` : `"${command}" cannot be run (${cause.code}).`;
+        fail(new UsageError(cause.code === "EACCES" ? `${what} Is it a program, and may you run it?` : what));
       });
       child.once("exit", (code, signal) => done(code ?? 128 + (signal ? constants.signals[signal] : 0)));
     });
@@ -299,9 +310,14 @@ function billText(
   ]);
   const heading = ["Model", "Calls", ...kinds.map(({ title }) => title), "Cost"].map(style.dim);
   const byModel = models.length === 0 ? [] : ["", table(heading, rows, heading.map((_, column) => column).slice(1))];
-  const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context, budgets.length)];
-  return ["", total, ...byModel, ...left, ...(refusal === null ? [] : ["", `Last refusal: ${refusal}`])].join("\n");
+  const unseen = calls + refused === 0 ? ["", UNSEEN] : [];
+  const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context)];
+  return ["", total, ...unseen, ...byModel, ...left, ...(refusal === null ? [] : ["", `Last refusal: ${refusal}`])].join("\n");
 }
+
+const UNSEEN =
+  "No call came through Purser. A program that makes calls must take its base URL from OPENAI_BASE_URL or ANTHROPIC_BASE_URL;\n" +
+  "one that has its own built in, or that speaks another format, is not limited by this budget.";
 
 const KINDS = [
   { field: "input_tokens", title: "Input" },

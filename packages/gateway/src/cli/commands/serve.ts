@@ -36,6 +36,7 @@ export const serve: Command = {
     data: { type: "string" },
     demo: { type: "boolean" },
   },
+  wordsMost: 0,
   async run(input, context) {
     const { options } = input;
     const flags = {

@@ -1,7 +1,9 @@
 import type { Dialect } from "../dialect.ts";
+import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
+import { writeEnd } from "./write-end.ts";
 import { writeError } from "./write-error.ts";
 
 /** Anthropic's messages, and all who speak them. */
@@ -21,6 +23,10 @@ export const anthropicMessages: Dialect = {
   readUsage,
   readText,
   writeError,
+  writeEnd,
+  turns,
+  usesCache,
+  writeAnswer,
 };
 
 /** Counts the input of a message without making one. */

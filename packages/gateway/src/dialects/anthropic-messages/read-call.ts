@@ -51,8 +51,15 @@ export function readQuestion(body: JsonBody): ModelCall {
     // What is shown of thinking is a summary.
     hidesReasoning: thinking !== undefined && thinking.type !== "disabled",
     service: "standard",
-    priceVariant: optionalText(body, "speed") === "fast" ? "fast" : undefined,
+    priceVariant: priceVariant(body),
   };
+}
+
+/** Fast mode has prices of its own, and so has inference in one country only (1.1 times those of anywhere). */
+function priceVariant(body: JsonBody): string | undefined {
+  const geo = optionalText(body, "inference_geo");
+  const parts = [optionalText(body, "speed") === "fast" ? "fast" : undefined, geo === "global" ? undefined : geo];
+  return parts.filter((part) => part !== undefined).join("-") || undefined;
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
@@ -74,6 +81,10 @@ function serverTools(body: JsonBody): Record<string, number> {
   const uses: Record<string, number> = {};
   for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
+    if (tool.model !== undefined && tool.model !== memberValue(body, "model"))
+      throw invalid(
+        `The tool "${tool.type}" names another model, and a call is charged as the one in "model". Remove it, or name that one.`,
+      );
     const kind = /^(web_search|web_fetch|code_execution)_\d+$/.exec(tool.type)?.[1];
     if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? HOSTED_TOOL_USES);
   }

@@ -14,7 +14,7 @@ interface Event {
 export function readPart(part: unknown): AnswerPart {
   const { type, message, usage } = (part ?? {}) as Event;
   const raw = usage ?? message?.usage;
-  return { ...(raw && { usage: raw }), isEnd: type === "message_stop" };
+  return { ...(raw && { usage: raw }), isEnd: type === "message_stop", isSilent: type === "ping" };
 }
 
 /** Steps that the top level leaves out and the provider charges (https://platform.claude.com/docs/en/build-with-claude/compaction). */

@@ -3,7 +3,9 @@ import type { Refusal } from "../dialect.ts";
 
 /** Anthropic's error shape (https://platform.claude.com/docs/en/api/errors); its SDK shows `details.error_code` as `errorCode`. */
 export function writeError({ code, message, denial, requestId }: Refusal, status: number): unknown {
-  const details = denial && { details: { error_code: status === 402 ? "budget_exceeded" : code, budget: describeBudget(denial) } };
+  const details = denial && {
+    details: { error_code: code === "budget_exhausted" ? "budget_exceeded" : code, budget: describeBudget(denial) },
+  };
   return { type: "error", error: { type: errorType(status), message, ...details }, request_id: requestId };
 }
 

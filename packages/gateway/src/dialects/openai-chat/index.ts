@@ -1,8 +1,10 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../openai/error.ts";
+import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
+import { writeEnd } from "./write-end.ts";
 
 /** OpenAI's chat completions, and all who speak them. */
 export const openaiChat: Dialect = {
@@ -21,4 +23,8 @@ export const openaiChat: Dialect = {
   readUsage,
   readText,
   writeError,
+  writeEnd,
+  turns,
+  usesCache,
+  writeAnswer,
 };

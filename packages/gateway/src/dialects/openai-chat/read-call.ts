@@ -1,5 +1,5 @@
 import type { Countable } from "@purser/core/tokens";
-import { invalid, optionalBoolean, optionalCount, optionalList, optionalObject, refuseForbidden, requiredList } from "../body-fields.ts";
+import { invalid, optionalBoolean, optionalCount, optionalList, refuseForbidden, requiredList } from "../body-fields.ts";
 import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";
@@ -11,9 +11,7 @@ import { readModel } from "../openai/model.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { wantsUsage } from "../openai/stream-options.ts";
 import type { PathNames } from "../path.ts";
-
-/** These models search the web once for every call, asked or not. */
-const SEARCH_MODEL = /search-preview/;
+import { chargedTools } from "./tool-fees.ts";
 
 export function readCall(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
@@ -29,23 +27,19 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     stream: optionalBoolean(body, "stream"),
     outputCap: caps[0] ?? caps[1],
     outputLeast: 1,
-    copies: optionalCount(body, "n", 128) ?? 1,
+    // vLLM writes the best of so many answers, and shows `n` of them.
+    copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
     ...media,
     hidesInput: false,
-    toolCalls: searches(body, model),
+    toolCalls: chargedTools(body, model),
     ...readAttributes(body),
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),
     service: askedTier(body),
     priceVariant: undefined,
   };
-}
-
-function searches(body: JsonBody, model: string): Record<string, number> {
-  if (SEARCH_MODEL.test(model)) return { web_search_preview: 1 };
-  return optionalObject(body, "web_search_options") === undefined ? {} : { web_search: 1 };
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */

@@ -8,7 +8,7 @@ export function writeError({ code, message, denial }: Refusal, status: number): 
 }
 
 function classify(code: string, status: number): readonly [type: string, code: string] {
-  if (status === 402) return ["insufficient_quota", "insufficient_quota"];
+  if (status === 402) return ["insufficient_quota", code === "budget_exhausted" ? "insufficient_quota" : code];
   if (status === 429) return ["rate_limit_error", "rate_limit_exceeded"];
   if (status === 401) return ["authentication_error", code];
   if (status >= 500) return ["server_error", code];

@@ -1,0 +1,17 @@
+import { LEDGER } from "./0001-ledger.sql.ts";
+import { ROLLUPS } from "./0002-rollups.sql.ts";
+import { KEYS } from "./0003-keys.sql.ts";
+
+/** A step of the schema. Once it was released it never changes: what is to change is a further step. */
+export interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Every step, in order. Names are qualified by the schema `purser`. */
+export const MIGRATIONS: readonly Migration[] = [
+  { number: 1, name: "ledger", sql: LEDGER },
+  { number: 2, name: "rollups", sql: ROLLUPS },
+  { number: 3, name: "keys", sql: KEYS },
+];

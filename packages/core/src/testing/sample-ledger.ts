@@ -1,0 +1,105 @@
+import { apply, type Command, createState } from "../domain/engine.ts";
+import type { Charge, Entry } from "../domain/ledger.ts";
+import type { Subject } from "../domain/subject.ts";
+import { LEDGER_PAGE, matchesQuery, type Store } from "../stores/store.ts";
+import { sampleCall, sampleLimit, sampleSettlement } from "./sample-calls.ts";
+
+export interface SampleLedgerOptions {
+  readonly seed?: number;
+  /** How many entries at least. */
+  readonly count: number;
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly until: number;
+}
+
+const TEAMS = [undefined, "search", "support", "ops\twith\ttabs", "", "naïve 😀", "back\\slash"];
+const FEATURES = [undefined, "chat", "batch"];
+const MODELS = ["gpt-4o", "GPT-4o", "claude-sonnet-4-6", "local/llama"];
+const CUSTOMERS = [undefined, "acme", 'with "quotes" and\nlines'];
+
+/** What a store would have written in a time of random traffic: every kind of entry, in order. The same for the same seed. */
+export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOptions): readonly Entry[] {
+  const random = seededRandom(seed);
+  const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item;
+  const state = createState();
+  const entries: Entry[] = [];
+  const open: string[] = [];
+  const expired: string[] = [];
+  const limits = [sampleLimit({ amount: 1e12 }), sampleLimit({ budget: "team", unit: "nanodollars", amount: 1e15, resetsAt: until })];
+  const run = (command: Command, at: number) => entries.push(...apply(state, command, at).entries);
+  for (let call = 0; entries.length < count; call++) {
+    const at = Math.floor(since + ((until - since) * entries.length) / (count + 1));
+    const id = `call-${seed}-${call}`;
+    const subject = sampleSubject(pick, random);
+    const chance = random();
+    if (chance < 0.1) {
+      const detail = { ...sampleCall({ id, limits, input: 5 }).detail, subject };
+      const denial = {
+        reason: "budget_exhausted",
+        message: "No.",
+        detail,
+        ...(chance < 0.03 && { times: 1 + Math.floor(random() * 9) }),
+      } as const;
+      run({ kind: "record", entry: { kind: "denied", reservation: id, postings: [], ...denial } }, at);
+      continue;
+    }
+    const asked = sampleCall({ id, limits, input: Math.floor(random() * 2_000), output: Math.floor(random() * 500), leaseMs: 1_000 });
+    run({ kind: "reserve", ...asked, detail: { ...asked.detail, subject, price: chance < 0.2 ? undefined : "test" } }, at);
+    open.push(id);
+    if (chance < 0.25) continue;
+    const ending = pick(open);
+    open.splice(open.indexOf(ending), 1);
+    if (chance < 0.3) run({ kind: "release", id: ending, why: "never sent" }, at);
+    else if (chance < 0.35) run({ kind: "extend", id: ending, leaseMs: 2_000 }, at);
+    else if (chance < 0.4) {
+      run({ kind: "expire", all: true }, at);
+      expired.push(...open.splice(0), ending);
+    } else run(settlement(ending, random), at);
+    if (expired.length > 0 && chance > 0.8) run(settlement(expired.pop() as string, random), at);
+  }
+  return entries;
+}
+
+function sampleSubject(pick: <Item>(items: readonly Item[]) => Item, random: () => number): Subject {
+  const named = { team: pick(TEAMS), feature: pick(FEATURES), user: `user-${Math.floor(random() * 20)}`, model: pick(MODELS) };
+  const customer = pick(CUSTOMERS);
+  const known = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
+  return { ...known, provider: "demo", ...(customer !== undefined && { tags: { customer } }) };
+}
+
+function settlement(id: string, random: () => number): Command {
+  const [input, output] = [Math.floor(random() * 2_500), Math.floor(random() * 700)];
+  const { amounts, charge } = sampleSettlement(id, input, output);
+  const cached = Math.floor(input / 3);
+  const usage = { ...charge.usage, cacheReadInputTokens: cached, reasoningOutputTokens: Math.floor(output / 2) };
+  const certainty = random() < 0.1 ? "unconfirmed" : "confirmed";
+  const known: Charge = {
+    ...charge,
+    usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,
+    certainty,
+  };
+  return { kind: "settle", id, amounts, charge: random() < 0.1 ? { ...known, cost: undefined } : known };
+}
+
+/** Those of a list, as a store that has them would read them. */
+export function sampleJournal(entries: readonly Entry[]): Pick<Store, "entries"> {
+  return {
+    entries: async (query) => {
+      const matching = entries.filter((entry) => matchesQuery(entry, query));
+      const most = query.most ?? LEDGER_PAGE;
+      return query.newest ? matching.slice(-most) : matching.slice(0, most);
+    },
+  };
+}
+
+/** Mulberry32. */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

@@ -1,0 +1,36 @@
+import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
+import { listOf, recordOf } from "../json-value.ts";
+
+/** A turn begins with what the user says. Results of tools come from the user too, and stay with the call that asked for them. */
+export const turns: ConversationForm = {
+  member: "messages",
+  beginsTurn: (message) => {
+    const { role, content } = recordOf(message);
+    return role === "user" && !listOf(content).some((part) => recordOf(part).type === "tool_result");
+  },
+};
+
+/** Anthropic caches what is marked (https://platform.claude.com/docs/en/build-with-claude/prompt-caching). */
+export function usesCache({ body }: ModelCall): boolean {
+  return body.bytes.includes('"cache_control"');
+}
+
+/** A message that cost nothing, whole or as a stream. */
+export function writeAnswer({ stream, model }: ModelCall, text: string, id: string): WrittenAnswer {
+  const message = { id: `msg_${id}`, type: "message", role: "assistant", model, content: [], stop_sequence: null };
+  const usage = { input_tokens: 0, output_tokens: 0 };
+  if (!stream) {
+    const whole = { ...message, content: [{ type: "text", text }], stop_reason: "end_turn", usage };
+    return { contentType: "application/json", body: JSON.stringify(whole) };
+  }
+  const events = [
+    { type: "message_start", message: { ...message, stop_reason: null, usage } },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } },
+    { type: "content_block_delta", index: 0, delta: { type: "text_delta", text } },
+    { type: "content_block_stop", index: 0 },
+    { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 0 } },
+    { type: "message_stop" },
+  ];
+  const body = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("");
+  return { contentType: "text/event-stream", body };
+}

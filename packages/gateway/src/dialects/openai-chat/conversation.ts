@@ -1,0 +1,30 @@
+import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
+import { memberValue } from "../json-body.ts";
+import { recordOf } from "../json-value.ts";
+
+/** A turn begins with what the user says. Calls of tools and their answers follow it, and stay with it. */
+export const turns: ConversationForm = { member: "messages", beginsTurn: (message) => recordOf(message).role === "user" };
+
+/** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
+export function usesCache({ body }: ModelCall): boolean {
+  return memberValue(body, "prompt_cache_key") !== undefined || body.bytes.includes('"cache_control"');
+}
+
+/** A completion that cost nothing, whole or as a stream. */
+export function writeAnswer(call: ModelCall, text: string, id: string): WrittenAnswer {
+  const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  const head = { id: `chatcmpl-${id}`, created: 0, model: call.model };
+  if (!call.stream) {
+    const choices = [{ index: 0, message: { role: "assistant", content: text, refusal: null }, logprobs: null, finish_reason: "stop" }];
+    return { contentType: "application/json", body: JSON.stringify({ ...head, object: "chat.completion", choices, usage }) };
+  }
+  const chunk = (delta: unknown, reason: string | null) => ({
+    ...head,
+    object: "chat.completion.chunk",
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
+  });
+  const events: unknown[] = [chunk({ role: "assistant", content: text }, null), chunk({}, "stop")];
+  if (call.wantsUsage) events.push({ ...head, object: "chat.completion.chunk", choices: [], usage });
+  const body = events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join("");
+  return { contentType: "text/event-stream", body: `${body}data: [DONE]\n\n` };
+}

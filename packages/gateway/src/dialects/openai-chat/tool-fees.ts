@@ -1,0 +1,42 @@
+import { optionalBoolean, optionalList, optionalObject } from "../body-fields.ts";
+import { type JsonBody, memberValue } from "../json-body.ts";
+import { isRecord, listOf, recordOf } from "../json-value.ts";
+
+/** These models search the web once for every call, asked or not. */
+const SEARCH_MODEL = /search-(?:preview|api)/;
+/** Tools that the caller runs; all others run at the provider, which charges for them. */
+const CALLERS_OWN = new Set<unknown>([undefined, "function", "custom"]);
+/** xAI searches so many sources, and charges each, where the call names no number. */
+const LIVE_SEARCH_SOURCES = 20;
+
+/**
+ * What the provider may do for a call beside answering and charges by use, by names in the rate card. No usage in this format says how
+ * often it was done, so that one use is charged for each tool that the call allows.
+ */
+export function chargedTools(body: JsonBody, model: string): Record<string, number> {
+  const uses: Record<string, number> = {};
+  if (SEARCH_MODEL.test(model)) uses[model.includes("search-preview") ? "web_search_preview" : "web_search"] = 1;
+  else if (optionalObject(body, "web_search_options") !== undefined || asksQwenToSearch(body)) uses.web_search = 1;
+  const liveSearch = optionalObject(body, "search_parameters");
+  if (liveSearch && liveSearch.mode !== "off") uses.live_search = sourcesOf(liveSearch.max_search_results);
+  if (optionalList(body, "tools") > 0)
+    for (const tool of listOf(memberValue(body, "tools"))) if (isRecord(tool) && !CALLERS_OWN.has(tool.type)) uses[nameOf(tool)] = 1;
+  // OpenRouter's: each of them works on the call, and some cost.
+  if (body.members.has("plugins"))
+    for (const plugin of listOf(memberValue(body, "plugins"))) uses[`plugin_${String(recordOf(plugin).id)}`] = 1;
+  return uses;
+}
+
+function asksQwenToSearch(body: JsonBody): boolean {
+  return optionalBoolean(body, "enable_search");
+}
+
+function sourcesOf(most: unknown): number {
+  return typeof most === "number" && Number.isInteger(most) && most >= 0 && most <= 1_000 ? most : LIVE_SEARCH_SOURCES;
+}
+
+/** `browser_search`; Moonshot's `builtin_function` that is called `$web_search`. */
+function nameOf({ type, function: called }: Record<string, unknown>): string {
+  const name = type === "builtin_function" ? String(recordOf(called).name) : String(type);
+  return name.replace(/^\$/, "").replace(/_\d{4}_?\d\d_?\d\d$/, "");
+}

@@ -1,0 +1,67 @@
+import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
+import { memberValue } from "../json-body.ts";
+import { recordOf } from "../json-value.ts";
+
+/** A turn begins with what the user says. Calls of tools and what came of them follow it, and stay with it. */
+export const turns: ConversationForm = {
+  member: "input",
+  beginsTurn: (item) => {
+    const { role, type = "message" } = recordOf(item);
+    return type === "message" && role === "user";
+  },
+};
+
+/** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
+export function usesCache({ body }: ModelCall): boolean {
+  return memberValue(body, "prompt_cache_key") !== undefined;
+}
+
+/** A response that cost nothing, whole or as a stream. */
+export function writeAnswer({ stream, model }: ModelCall, text: string, id: string): WrittenAnswer {
+  const part = { type: "output_text", text, annotations: [], logprobs: [] };
+  const item = { id: `msg_${id}`, type: "message", status: "completed", role: "assistant", content: [part] };
+  const response = { ...responseHead(id, model), status: "completed", output: [item], usage: NO_USAGE };
+  if (!stream) return { contentType: "application/json", body: JSON.stringify(response) };
+  const begun = { ...responseHead(id, model), status: "in_progress", output: [], usage: null };
+  const at = { item_id: item.id, output_index: 0, content_index: 0 };
+  const events = [
+    { type: "response.created", response: begun },
+    { type: "response.in_progress", response: begun },
+    { type: "response.output_item.added", output_index: 0, item: { ...item, status: "in_progress", content: [] } },
+    { type: "response.content_part.added", ...at, part: { ...part, text: "" } },
+    { type: "response.output_text.delta", ...at, delta: text, logprobs: [] },
+    { type: "response.output_text.done", ...at, text, logprobs: [] },
+    { type: "response.content_part.done", ...at, part },
+    { type: "response.output_item.done", output_index: 0, item },
+    { type: "response.completed", response },
+  ];
+  const lines = events.map((event, i) => `event: ${event.type}\ndata: ${JSON.stringify({ ...event, sequence_number: i })}\n\n`);
+  return { contentType: "text/event-stream", body: lines.join("") };
+}
+
+const NO_USAGE = {
+  input_tokens: 0,
+  input_tokens_details: { cached_tokens: 0 },
+  output_tokens: 0,
+  output_tokens_details: { reasoning_tokens: 0 },
+  total_tokens: 0,
+};
+
+/** What clients look for in every response, whatever it says. */
+function responseHead(id: string, model: string) {
+  return {
+    id: `resp_${id}`,
+    object: "response",
+    created_at: 0,
+    error: null,
+    incomplete_details: null,
+    instructions: null,
+    metadata: {},
+    model,
+    parallel_tool_calls: true,
+    temperature: null,
+    tool_choice: "auto",
+    tools: [],
+    top_p: null,
+  };
+}
