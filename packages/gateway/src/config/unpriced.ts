@@ -16,10 +16,9 @@ export function unpricedModels(config: Config, prices: PriceSource, now: number)
     if (!prices.card(provider, model, now)) unpriced.set(`${provider}/${model}`, { model, provider });
   };
   for (const model of namedModels(config)) {
-    for (const dialect of DIALECTS) {
-      const route = routeModel(model, dialect, config);
-      if ("provider" in route) check(route.provider.name, route.model);
-    }
+    const routes = DIALECTS.map((dialect) => routeModel(model, dialect, config)).filter((route) => "provider" in route);
+    const claimed = routes.filter(({ isClaimed }) => isClaimed);
+    for (const route of claimed.length > 0 ? claimed : routes) check(route.provider.name, route.model);
   }
   // What a preset serves, and nobody has a key for, is no concern of this configuration.
   const listed = config.providers.filter(({ name, models, apiKey }) => apiKey !== undefined || models !== PRESETS.get(name)?.models);

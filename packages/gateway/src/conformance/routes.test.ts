@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
-import type { Unit } from "@purser/core";
+import { Budgets, createMemoryStore, defineBudget, type Unit } from "@purser/core";
+import { createPriceBook } from "@purser/core/prices";
 import type { Dialect } from "../dialects/dialect.ts";
 import { fillPath } from "../dialects/path.ts";
+import { createFetch } from "../fetch.ts";
 import { CALLS } from "../routes.ts";
 import { type Answered, post, readAnswer } from "./calls.ts";
 import { type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
@@ -220,6 +222,26 @@ describe("every route of the server", () => {
       assert.equal(scene.provider.received.length, 0);
     });
   }
+
+  test("every route moves the same inside a program, through purser/fetch", async (context) => {
+    for (const { route, dialect, sample } of ROUTES) {
+      await context.test(route, async (inner) => {
+        const provider = await startRawProvider(inner, (response) => writeJson(response, 200, sample.answer(USAGE)));
+        const budgets = new Budgets({
+          store: createMemoryStore(),
+          prices: createPriceBook({ overrides: [{ model: "*", input: "3", output: "15", max_output: 8_192 }] }),
+          budgets: [defineBudget({ name: "all", limits: LIMITS })],
+        });
+        const budgeted = createFetch({ budgets, provider: "house" });
+        const send = () => budgeted(provider.url + route, { method: "POST", body: JSON.stringify({ model: "m", ...sample.call("Ahoy") }) });
+        assert.deepEqual((await readAnswer(await send())).json, JSON.parse(JSON.stringify(sample.answer(USAGE))));
+        const used = Object.fromEntries((await budgets.balances()).map(({ unit, spent }) => [unit, spent]));
+        if (dialect.isFree) assert.ok(Object.values(used).every((amount) => amount === 0));
+        else assert.deepEqual(used, moved(dialect));
+        assert.equal(provider.received[0]?.url, route);
+      });
+    }
+  });
 
   test("what is on no route is refused, whatever it looks like, and reaches nobody", async (context) => {
     const [chat = assert.fail()] = ROUTES;

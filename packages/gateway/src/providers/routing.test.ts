@@ -121,6 +121,10 @@ test("every decision says why", () => {
   const route = routeModel("claude-sonnet-4-5", "anthropic-messages", { providers: ALL, routes: [] });
   assert.ok("provider" in route);
   assert.equal(route.why, "anthropic serves claude-*.");
+  assert.equal(route.isClaimed, true);
+  const only = routeModel("gpt-4o", "gemini-content", { providers: ALL, routes: [] });
+  assert.ok("provider" in only);
+  assert.deepEqual([only.why, only.isClaimed], ["google is the only provider that speaks gemini-content.", false]);
 });
 
 test("the path of a dialect can be appended to every base URL of a preset", () => {

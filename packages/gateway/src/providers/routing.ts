@@ -11,6 +11,8 @@ export interface Route {
   readonly sentAs: string;
   /** The rule that decided, as a sentence for people. */
   readonly why: string;
+  /** Whether anything says that the provider serves the model, and not only that nobody else speaks the dialect. */
+  readonly isClaimed: boolean;
 }
 
 /** No provider serves the model in this dialect: the message says what to do about it. */
@@ -40,7 +42,8 @@ export function routeModel(model: string, dialect: DialectName, { providers, rou
     routeByModels(model, speakers) ??
     routeToOnlySpeaker(model, dialect, speakers);
   if (!decided) return { unknown: unknownMessage(model, dialect, providers, speakers) };
-  return "unknown" in decided ? decided : { ...decided, ...namesAt(decided.provider, decided.model) };
+  if ("unknown" in decided) return decided;
+  return { ...decided, ...namesAt(decided.provider, decided.model), isClaimed: decided.isClaimed ?? true };
 }
 
 /** A provider with names of its own for models is asked for either, and is told its own; budgets and prices know the model's. */
@@ -70,7 +73,7 @@ export function createRouter(routing: Routing): Router {
   };
 }
 
-type Decided = Omit<Route, "sentAs"> | UnknownRoute | undefined;
+type Decided = (Omit<Route, "sentAs" | "isClaimed"> & { readonly isClaimed?: boolean }) | UnknownRoute | undefined;
 
 function routeByConfiguration(model: string, dialect: DialectName, providers: readonly Provider[], routes: Routing["routes"]): Decided {
   const route = routes.find(({ pattern }) => matcher(pattern)(model));
@@ -105,7 +108,7 @@ function routeByModels(model: string, speakers: readonly Provider[]): Decided {
 function routeToOnlySpeaker(model: string, dialect: DialectName, speakers: readonly Provider[]): Decided {
   const [provider] = speakers;
   return provider && speakers.length === 1
-    ? { provider, model, why: `${provider.name} is the only provider that speaks ${dialect}.` }
+    ? { provider, model, why: `${provider.name} is the only provider that speaks ${dialect}.`, isClaimed: false }
     : undefined;
 }
 

@@ -60,6 +60,12 @@ test("models that are named and have no price are listed, unless a price or a de
   assert.deepEqual(await unpriced("default_price: { input: 1, output: 2 }\n"), []);
 });
 
+test("a model is priced where it is served, not by whoever alone speaks another format", async (t) => {
+  const text =
+    "providers: { openai: , anthropic: , google: , ollama: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, claude-sonnet-4-6, gemini-2.5-pro] } }]\n";
+  assert.deepEqual(((await checked(t, { text })).json as { unpriced: unknown }).unpriced, []);
+});
+
 test("without a file it says so; a named file that is not there and a wrong option exit 2", async (t) => {
   const none = await checked(t, {});
   assert.equal(none.exit, 0);

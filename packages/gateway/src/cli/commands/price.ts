@@ -51,13 +51,12 @@ export interface ModelAtProvider {
   readonly model: string;
 }
 
-/** Where calls to the model go, in the first dialect in which they go anywhere. */
+/** Where calls to the model go, in the first dialect in which they go anywhere. That one provider alone speaks a dialect says little. */
 export function modelAtProvider(config: Config, model: string): ModelAtProvider | undefined {
-  for (const dialect of DIALECTS) {
-    const route = routeModel(model, dialect, config);
-    if ("provider" in route) return { provider: route.provider.name, model: route.model };
-  }
-  return undefined;
+  const routes = DIALECTS.map((dialect) => routeModel(model, dialect, config)).filter((route) => "provider" in route);
+  const isOnlyOne = new Set(routes.map(({ provider }) => provider)).size === 1;
+  const route = routes.find(({ isClaimed }) => isClaimed) ?? (isOnlyOne ? routes[0] : undefined);
+  return route && { provider: route.provider.name, model: route.model };
 }
 
 interface Tokens {

@@ -1,18 +1,22 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../gemini/error.ts";
-import { geminiContent } from "../gemini-content/index.ts";
+import { writeCall } from "../gemini-content/write-call.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 
 /** Google's `embedContent`, and all who speak it. */
 export const geminiEmbedding: Dialect = {
-  ...geminiContent,
   name: "gemini-embeddings",
   path: "/{version}/models/{model}:embedContent",
+  authHeader: "x-goog-api-key",
+  isFree: false,
   textFields: ["content", "requests"],
+  usageField: "usageMetadata",
   hasOutput: false,
+  hidesToolCalls: false,
   readCall,
   countable,
+  writeCall,
   readPart,
   readUsage,
   readText,

@@ -5,8 +5,7 @@ import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
 
-/** OpenAI's responses, and all who speak them. */
-export const openaiResponses: Dialect = {
+const metered: Dialect = {
   name: "openai-responses",
   path: "/responses",
   authHeader: "authorization",
@@ -22,18 +21,18 @@ export const openaiResponses: Dialect = {
   readUsage,
   readText,
   writeError,
-  turns,
-  usesCache,
-  writeAnswer,
 };
+
+/** OpenAI's responses, and all who speak them. */
+export const openaiResponses: Dialect = { ...metered, turns, usesCache, writeAnswer };
 
 /** Makes a long conversation short. It takes no cap, so that what the model can write is held. */
 export const openaiCompaction: Dialect = {
-  ...openaiResponses,
+  ...metered,
   path: "/responses/compact",
   readCall: (body, names) => ({ ...readCall(body, names), outputCap: undefined, outputLeast: Number.MAX_SAFE_INTEGER }),
   writeCall: (call, { model }) => writeCall(call, { model, outputTokens: undefined }),
 };
 
 /** Counts the input of a response without making one. */
-export const openaiInputTokens: Dialect = { ...openaiResponses, path: "/responses/input_tokens", isFree: true };
+export const openaiInputTokens: Dialect = { ...metered, path: "/responses/input_tokens", isFree: true };
