@@ -316,10 +316,13 @@ test("the tier that a provider served is the tier that is charged", async () => 
   assert.equal(charge.cost, 600_000);
 });
 
-test("a client in a loop cannot fill the ledger with refusals, and none of them is forgotten", async () => {
+test("a client in a loop cannot fill the ledger with refusals, by whatever names it calls, and none of them is forgotten", async () => {
   let now = NOON;
-  const { budgets, store } = demoBudgets([{ name: "company", limits: ["$0 / day"] }], { now: () => now });
-  for (let i = 0; i < 5_000; i++) await budgets.reserve(demoCall({ input: 10, output: 10 }));
+  const { budgets, store } = demoBudgets([{ name: "company", per: "user", limits: ["$0 / day"] }], { now: () => now });
+  for (let i = 0; i < 5_000; i++) {
+    const call = demoCall({ input: 10, output: 10 });
+    await budgets.reserve({ ...call, subject: { ...call.subject, user: `user-${i}` } });
+  }
   now += 1_000;
   await budgets.expire();
   await budgets.close();

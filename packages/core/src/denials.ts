@@ -25,8 +25,8 @@ export class Denials {
   }
 
   add({ reason, balance }: Denial, entry: DeniedEntry, now: number): void {
-    const { key = "", user = "" } = entry.detail.subject;
-    const name = JSON.stringify([reason, balance?.budget, balance?.subject, key, user]);
+    // By the key alone: what else a call says about itself a caller may be free to choose, anew for each call.
+    const name = JSON.stringify([reason, balance?.budget, entry.detail.subject.key]);
     let kind = this.#kinds.get(name);
     if (!kind || now - kind.since >= SECOND_MS || now < kind.since) {
       if (kind) this.#writeWaiting(kind);

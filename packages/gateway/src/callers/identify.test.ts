@@ -169,6 +169,12 @@ describe("what the body says", () => {
     assert.deepEqual(refine({}, undefined, { user: "eva" }), { user: "eva" });
   });
 
+  test("keeps no more tags of a body than of a header, however many it has", () => {
+    const tags = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`tag-${i}`, "x"]));
+    const refined = refine({ tags: { first: "y" } }, undefined, { tags });
+    assert.deepEqual(Object.keys(refined.tags ?? {}), ["first", ...Object.keys(tags).slice(0, 31)]);
+  });
+
   test("never changes what key or headers said, and is never a reason to refuse", () => {
     const subject = { user: "ann", tags: { plan: "free" } };
     assert.equal(refine(subject, ANN, { user: "bob", tags: { plan: "pro", other: "x" } }), subject);

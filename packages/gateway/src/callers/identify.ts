@@ -80,15 +80,26 @@ export interface BodyAttributes {
  */
 export function refine(subject: Subject, key: Key | undefined, fromBody: BodyAttributes): Subject {
   const user = subject.user === undefined && maySet(key, "user") ? cleanValue(fromBody.user) : undefined;
-  const tags = fromBody.tags && Object.entries(fromBody.tags).filter(([name]) => isFreeTag(subject, key, name));
-  if (user === undefined && !tags?.length) return subject;
-  const draft = new Draft(subject);
-  if (user !== undefined) draft.set("user", user);
-  for (const [name, text] of tags ?? []) {
-    const value = cleanValue(text);
-    if (value !== undefined) draft.setTag(name, value);
+  const tags = fromBody.tags && freeTags(subject, key, fromBody.tags);
+  if (user === undefined && !tags) return subject;
+  return { ...subject, ...(user !== undefined && { user }), ...(tags && { tags: { ...subject.tags, ...tags } }) };
+}
+
+/** The first of a body's tags that may be set: no more than a header may name, since each call keeps its tags in the ledger. */
+function freeTags(
+  subject: Subject,
+  key: Key | undefined,
+  fromBody: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> | undefined {
+  const tags: [name: string, value: string][] = [];
+  let room = TAGS_MOST - Object.keys(subject.tags ?? {}).length;
+  for (const [name, text] of Object.entries(fromBody)) {
+    const value = room > 0 && isFreeTag(subject, key, name) ? cleanValue(text) : undefined;
+    if (value === undefined) continue;
+    tags.push([name, value]);
+    room--;
   }
-  return draft.subject;
+  return tags.length > 0 ? Object.fromEntries(tags) : undefined;
 }
 
 /** The credentials of a request, in the order in which they are tried. Clients may send a provider's key beside ours. */

@@ -27,6 +27,7 @@ const BAD_BODIES: Readonly<Record<string, string | Buffer>> = {
   "a byte order mark": `\ufeff{${MODEL},${MESSAGES}}`,
   "bytes that are no UTF-8": Buffer.from(`{${MODEL},"messages":[{"role":"user","content":"\xff\xfe"}]}`, "latin1"),
   "UTF-16": Buffer.from(`{${MODEL},${MESSAGES}}`, "utf16le"),
+  "metadata without end": `{${MODEL},${MESSAGES},"metadata":{${Array.from({ length: 1_000 }, (_, i) => `"k${i}":"v"`).join(",")}}}`,
   "a NUL between fields": `{${MODEL},\u0000${MESSAGES}}`,
   "the model twice": `{${MODEL},${MESSAGES},"model":"m2"}`,
   "the cap twice": `{${MODEL},"max_tokens":1,${MESSAGES}}`,

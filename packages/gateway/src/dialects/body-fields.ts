@@ -84,10 +84,14 @@ export function optionalList(body: JsonBody, name: string): number {
   return member.elements;
 }
 
+/** Objects that are read here are small: metadata, options. */
+const FIELDS_MOST = 256;
+
 export function optionalObject(body: JsonBody, name: string): Readonly<Record<string, unknown>> | undefined {
   const member = body.members.get(name);
   if (member === undefined || isNull(body, name)) return undefined;
   if (member.type !== "object") throw invalid(`The field "${name}" must be an object.`);
+  if (member.elements > FIELDS_MOST) throw invalid(`The field "${name}" has more than ${FIELDS_MOST} fields. Send fewer.`);
   return readMember(body, name) as Record<string, unknown>;
 }
 

@@ -116,8 +116,11 @@ test("the name of a kind of media is seen however its letters are escaped", () =
 test("a body of endless small values is refused before it is built: that would keep every other call waiting", () => {
   const values = (count: number, value: string) => `{"x":[${Array(count).fill(value).join(",")}]}`;
   for (const value of ["[]", '{"a":0}', "0"])
-    assert.throws(() => read(values(600_000, value)), { code: "body_invalid", message: /values/ });
+    assert.throws(() => read(values(600_000, value)), { code: "body_invalid", message: /values|fields in all/ });
   const fields = Array.from({ length: 2_000 }, (_, i) => `"${i}":0`).join(",");
   assert.throws(() => read(`{${fields}}`), { code: "body_invalid", message: /fields/ });
   assert.equal(read(values(400_000, "0")).members.get("x")?.elements, 400_000);
+  const inner = (count: number) => `{"x":{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join(",")}}}`;
+  assert.throws(() => read(inner(150_000)), { code: "body_invalid", message: /fields in all/ });
+  assert.equal(read(inner(50_000)).members.get("x")?.elements, 50_000);
 });

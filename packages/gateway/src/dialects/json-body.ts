@@ -7,7 +7,7 @@ export interface Member {
   readonly start: number;
   readonly end: number;
   readonly type: "string" | "number" | "object" | "array" | "literal";
-  /** For an array: how many elements it has. */
+  /** How many elements an array or an object has. */
   readonly elements: number;
 }
 
@@ -36,6 +36,8 @@ const ESCAPED_NAME_LENGTH_MOST = 6 * NAME_LENGTH_MOST;
 /** No call has more values. To build ten million empty lists would keep every other call waiting for seconds. */
 const VALUES_MOST = 500_000;
 const MEMBERS_MOST = 1_000;
+/** The same for fields of all objects together: each new name costs as much as ten values. */
+const MEMBERS_IN_ALL_MOST = 100_000;
 
 /**
  * Reads the bytes of a request as one strict JSON object and indexes its top level. Throws `body_invalid` for anything else:
@@ -196,7 +198,8 @@ class Scan {
   }
 
   #colon(): void {
-    this.#membersInAll++;
+    if (++this.#membersInAll > MEMBERS_IN_ALL_MOST)
+      throw invalid(`The request body has more than ${MEMBERS_IN_ALL_MOST.toLocaleString("en-US")} fields in all. Send fewer.`);
     this.#space();
     if (this.#bytes[this.#at] !== 0x3a) throw this.#unexpected(this.#at);
     this.#at++;

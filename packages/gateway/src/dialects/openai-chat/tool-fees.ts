@@ -1,4 +1,4 @@
-import { optionalBoolean, optionalList, optionalObject } from "../body-fields.ts";
+import { invalid, optionalBoolean, optionalList, optionalObject } from "../body-fields.ts";
 import { type JsonBody, memberValue } from "../json-body.ts";
 import { isRecord, listOf, recordOf } from "../json-value.ts";
 
@@ -8,23 +8,26 @@ const SEARCH_MODEL = /search-(?:preview|api)/;
 const CALLERS_OWN = new Set<unknown>([undefined, "function", "custom"]);
 /** xAI searches so many sources, and charges each, where the call names no number. */
 const LIVE_SEARCH_SOURCES = 20;
+/** No provider has more. */
+const TOOLS_MOST = 32;
 
 /**
  * What the provider may do for a call beside answering and charges by use, by names in the rate card. No usage in this format says how
  * often it was done, so that one use is charged for each tool that the call allows.
  */
 export function chargedTools(body: JsonBody, model: string): Record<string, number> {
-  const uses: Record<string, number> = {};
-  if (SEARCH_MODEL.test(model)) uses[model.includes("search-preview") ? "web_search_preview" : "web_search"] = 1;
-  else if (optionalObject(body, "web_search_options") !== undefined || asksQwenToSearch(body)) uses.web_search = 1;
+  const uses = new Map<string, number>();
+  if (SEARCH_MODEL.test(model)) uses.set(model.includes("search-preview") ? "web_search_preview" : "web_search", 1);
+  else if (optionalObject(body, "web_search_options") !== undefined || asksQwenToSearch(body)) uses.set("web_search", 1);
   const liveSearch = optionalObject(body, "search_parameters");
-  if (liveSearch && liveSearch.mode !== "off") uses.live_search = sourcesOf(liveSearch.max_search_results);
+  if (liveSearch && liveSearch.mode !== "off") uses.set("live_search", sourcesOf(liveSearch.max_search_results));
   if (optionalList(body, "tools") > 0)
-    for (const tool of listOf(memberValue(body, "tools"))) if (isRecord(tool) && !CALLERS_OWN.has(tool.type)) uses[nameOf(tool)] = 1;
+    for (const tool of listOf(memberValue(body, "tools"))) if (isRecord(tool) && !CALLERS_OWN.has(tool.type)) uses.set(nameOf(tool), 1);
   // OpenRouter's: each of them works on the call, and some cost.
   if (body.members.has("plugins"))
-    for (const plugin of listOf(memberValue(body, "plugins"))) uses[`plugin_${String(recordOf(plugin).id)}`] = 1;
-  return uses;
+    for (const plugin of listOf(memberValue(body, "plugins"))) uses.set(shortName(`plugin_${String(recordOf(plugin).id)}`), 1);
+  if (uses.size > TOOLS_MOST) throw invalid(`The call has more than ${TOOLS_MOST} kinds of tools that its provider runs. Send fewer.`);
+  return Object.fromEntries(uses);
 }
 
 function asksQwenToSearch(body: JsonBody): boolean {
@@ -38,5 +41,10 @@ function sourcesOf(most: unknown): number {
 /** `browser_search`; Moonshot's `builtin_function` that is called `$web_search`. */
 function nameOf({ type, function: called }: Record<string, unknown>): string {
   const name = type === "builtin_function" ? String(recordOf(called).name) : String(type);
-  return name.replace(/^\$/, "").replace(/_\d{4}_?\d\d_?\d\d$/, "");
+  return shortName(name.replace(/^\$/, "").replace(/_\d{4}_?\d\d_?\d\d$/, ""));
+}
+
+/** Names come from callers, and stand in refusals and in the ledger. */
+function shortName(name: string): string {
+  return name.slice(0, 64);
 }
