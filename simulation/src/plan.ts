@@ -51,7 +51,7 @@ export interface Configuration {
 export const TEAMS = ["a", "b"] as const;
 export const USERS = ["ann", "bob", "cy=d|e", undefined] as const;
 export const TASKS = ["t1", "t2", undefined] as const;
-export const ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"] as const;
+const ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"] as const;
 
 /** Kinds of budgets: which calls, and which of them share a balance. */
 const KINDS: readonly Pick<PlannedBudget, "name" | "selects" | "per">[] = [
@@ -212,7 +212,7 @@ function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, min
 }
 
 /** A limit as it is written in a configuration. */
-export function limitText({ unit, amount, window, moving = { kind: "rolling", lengthMs: 0 }, rollover }: PlannedLimit): string {
+function limitText({ unit, amount, window, moving = { kind: "rolling", lengthMs: 0 }, rollover }: PlannedLimit): string {
   const whole = unit === "nanodollars" ? amountText(amount, unit) : `${amount} ${unit.replace("_", " ")}`;
   const period = window === "lifetime" ? "" : ` / ${window}`;
   const burst = moving.burst === undefined ? "" : ` burst ${amountText(moving.burst, unit)}`;
