@@ -276,6 +276,10 @@ export class Laws {
     if (kind === "released") this.books.end(kept, "released");
     if (kind === "expired") this.books.end(kept, "expired", entry.charge);
     if (kind === "corrected") {
+      for (const { counter } of entry.postings) {
+        const short = (kept.charged.get(counter.key) ?? 0) - correctedTo(entry.charge, counter.unit);
+        if (short !== 0) this.#takenBack.set(counter.key, (this.#takenBack.get(counter.key) ?? 0) - short);
+      }
       kept.state = "corrected";
       kept.charge = entry.charge;
     }
