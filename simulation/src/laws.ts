@@ -258,8 +258,14 @@ export class Laws {
     const held = kept.held.get(counter.key)?.held ?? 0;
     if (entry.kind === "settled") return { held: 0 - held, spent: Math.min(held, chargedOf(entry.charge, counter.unit)) };
     if (entry.kind === "overrun") return { held: 0, spent: kept.overrun?.get(counter.key) ?? 0 };
-    if (entry.kind === "corrected")
-      return { held: 0, spent: correctedTo(entry.charge, counter.unit) - (kept.charged.get(counter.key) ?? 0) };
+    if (entry.kind === "corrected") {
+      const change = correctedTo(entry.charge, counter.unit) - (kept.charged.get(counter.key) ?? 0);
+      // What a reset took back meanwhile is not taken back again. What was drawn together in a bucket may become less than nothing.
+      const isBucket = counter.window.endsWith(" bucket") || counter.window.endsWith(" leaky");
+      const isForgotten = (counter.resetsAt ?? Infinity) < this.#latest - KEPT_FOR_MS;
+      const spent = isForgotten ? 0 : this.books.standing(counter.key).spent;
+      return { held: 0, spent: isBucket ? change : Math.max(change, Math.min(0, 0 - spent)) };
+    }
     // Law 5: a hold whose end is unknown is charged at its estimate.
     if (entry.kind === "expired") return { held: 0 - held, spent: counter.unit === "concurrent" ? 0 : held };
     return { held: 0 - held, spent: 0 };
@@ -276,6 +282,10 @@ export class Laws {
     if (kind === "released") this.books.end(kept, "released");
     if (kind === "expired") this.books.end(kept, "expired", entry.charge);
     if (kind === "corrected") {
+      for (const { counter } of entry.postings) {
+        const short = (kept.charged.get(counter.key) ?? 0) - correctedTo(entry.charge, counter.unit);
+        if (short !== 0) this.#takenBack.set(counter.key, (this.#takenBack.get(counter.key) ?? 0) - short);
+      }
       kept.state = "corrected";
       kept.charge = entry.charge;
     }

@@ -12,11 +12,13 @@ export interface NetworkFaults {
 
 const CALM: NetworkFaults = { lossChance: 0, duplicateChance: 0, delayChance: 0 };
 
-/** Messages between processes: late, out of order, twice, or never. */
+/** Messages between processes: late, twice, or never. Those of one to another keep their order, as on one connection; others overtake them. */
 export class Network {
   readonly #time: VirtualTime;
   readonly #dice: Dice;
   #faults: NetworkFaults;
+  /** When the last message of one process to another arrives. */
+  readonly #lastAt = new Map<Process, Map<Process, number>>();
   /** Until when a process is cut off from all others. */
   readonly #partitioned = new Map<Process, number>();
 
@@ -30,8 +32,17 @@ export class Network {
   send(from: Process, to: Process, deliver: () => void, isOnce = false): void {
     const { lossChance, duplicateChance } = this.#faults;
     if (this.#isCut(from) || this.#isCut(to) || this.#dice.chance(lossChance)) return;
-    this.#time.after(to, this.#delayMs(), deliver);
-    if (!isOnce && this.#dice.chance(duplicateChance)) this.#time.after(to, this.#delayMs(), deliver);
+    this.#deliver(from, to, deliver);
+    if (!isOnce && this.#dice.chance(duplicateChance)) this.#deliver(from, to, deliver);
+  }
+
+  #deliver(from: Process, to: Process, deliver: () => void): void {
+    const { now } = this.#time;
+    const ofSender = this.#lastAt.get(from) ?? new Map<Process, number>();
+    const at = Math.max(now + this.#delayMs(), ofSender.get(to) ?? 0);
+    ofSender.set(to, at);
+    this.#lastAt.set(from, ofSender);
+    this.#time.after(to, at - now, deliver);
   }
 
   partition(process: Process, ms: number): void {
@@ -48,6 +59,6 @@ export class Network {
   }
 
   #delayMs(): number {
-    return this.#dice.chance(this.#faults.delayChance) ? this.#dice.magnitude(100, 20_000) : this.#dice.between(0, 5);
+    return this.#dice.chance(this.#faults.delayChance) ? this.#dice.magnitude(50, 8_000) : this.#dice.between(0, 5);
   }
 }

@@ -83,7 +83,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
       duplicateChance: sometimes(0.4, 0.01, 0.3),
       delayChance: sometimes(0.4, 0.01, 0.2),
     },
-    storeTimeoutMs: dice.pick([100, 1_000, 5_000]),
+    storeTimeoutMs: dice.pick([300, 1_000, 5_000]),
     storeTries: dice.between(1, 3),
     diskFailureChance: sometimes(0.3, 0.005, 0.1),
     diskSlowChance: sometimes(0.3, 0.01, 0.2),

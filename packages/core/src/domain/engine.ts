@@ -531,12 +531,22 @@ function decideCorrection(
   const expired = state.expired.get(id);
   if (!expired) return unchanged({ outcome: state.ended.has(id) ? "duplicate" : "unknown" });
   checkAmounts(amounts);
-  const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: amounts[counter.unit] - spent }));
+  const postings = expired.postings.map(({ counter, spent }) => {
+    return { counter, held: 0, spent: correctable(counted(state, counter), counter, amounts[counter.unit] - spent) };
+  });
   for (const { counter, spent } of postings) checkCountable(counter, counted(state, counter), spent);
   return {
     result: { outcome: "corrected" },
     entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge }],
   };
+}
+
+/**
+ * What a correction takes back was taken back before where the balance was reset meanwhile, so that no more is left of it than that. Slices of
+ * a bucket were drawn together, and a correction makes the history of one smaller than nothing.
+ */
+function correctable({ spent }: Used, { window }: CounterRef, change: number): number {
+  return isBucketText(window) ? change : Math.max(change, Math.min(0, 0 - spent));
 }
 
 /** What a call that was never sent used. */

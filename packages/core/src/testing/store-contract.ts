@@ -516,6 +516,22 @@ export const storeContract: readonly StoreCase[] = [
     );
   }),
 
+  law("late truth takes nothing back that a reset has taken back before", async ({ store, clock }) => {
+    const limits = [
+      sampleLimit({ amount: 1_000 }),
+      sampleMovingLimit({ budget: "team", amount: 1_000, rule: ROLLING_MINUTE, at: clock.now() }),
+    ];
+    for (const id of ["late", "longer"]) await store.reserve(sampleCall({ id, limits, input: 300, leaseMs: 1_000 }));
+    clock.advance(2_000);
+    await store.expire();
+    const postings = limits.map(({ counter }) => ({ counter, held: 0, spent: 0 }));
+    await store.record({ kind: "adjusted", reservation: "", postings, why: "paid by another team", reset: { giver: "the owner" } });
+    assert.deepEqual(await store.settle(sampleSettlement("late", 100)), { outcome: "corrected" });
+    for (const standing of await store.standings(limits)) assert.deepEqual(standing, { amount: 1_000, spent: 0, held: 0 });
+    await store.settle(sampleSettlement("longer", 350));
+    for (const standing of await store.standings(limits)) assert.deepEqual(standing, { amount: 1_000, spent: 50, held: 0 });
+  }),
+
   law("a balance is the sum of its entries, whose numbers have no gap", async (scene) => {
     await someTraffic(scene);
     const sums = new Map<string, { held: number; spent: number }>();
