@@ -46,6 +46,8 @@ export interface Call {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
+  /** Aborted when the caller goes away, so that its call waits for nothing any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How long a hold lives that nobody extends: longer than a call may be silent. */
@@ -56,6 +58,8 @@ const ROUGH_SHARE = 256;
 const RETRY_MS = 1_000;
 const SOON_MS = 60_000;
 const STORE_RETRY_MS = 5_000;
+/** Whoever comes back sooner finds the same line. */
+const BEHIND_RETRY_MS = 10_000;
 /** English prose has about 4 bytes a token; only said as "about". */
 const BYTES_PER_TOKEN = 4;
 
@@ -77,6 +81,12 @@ interface InputSize {
   readonly moreThan?: number;
 }
 
+/** The limit that refused a call, and until when it does: 0 at any moment, `Infinity` never. */
+export interface LimitRefusal {
+  readonly bound: BoundBudgetLimit;
+  readonly until: number;
+}
+
 type Denied = Extract<Decision, { readonly outcome: "denied" }>;
 type Reserved = Extract<ReserveResult, { readonly outcome: "reserved" }>;
 type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
@@ -90,6 +100,9 @@ export class Admission {
   readonly #copies: number;
   readonly #service: ServiceTier;
   #size: InputSize;
+  /** How the limits stood when the store was last asked. */
+  #standings: readonly Standing[] | undefined;
+  #refusal: LimitRefusal | undefined;
 
   constructor(call: Call, terms: Terms, store: Store) {
     this.#call = checked(call);
@@ -109,12 +122,30 @@ export class Admission {
     if (count) {
       const decision = await this.#decideBySize();
       if (decision) return decision;
+      this.#standings ??= await this.#store.standings(this.#terms.limits);
       await this.#countInput(count);
     }
     const output = this.#refuseInput() ?? this.#outputRange(this.#size.inputTokens);
     if ("outcome" in output) return output;
     const result = await this.#reserve(output);
     return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
+  }
+
+  /** Which limit refused the call; none where it was not one of a budget's limits. */
+  get refusal(): LimitRefusal | undefined {
+    return this.#refusal;
+  }
+
+  /** Refuses the call without asking for it, because so many others wait for the same limit before it. */
+  async refuseBehind({ counter }: BoundBudgetLimit, waiting: number): Promise<Decision> {
+    const standings = await this.#store.standings(this.#terms.limits);
+    const i = this.#terms.limits.findIndex((limit) => limit.counter.series === counter.series);
+    const [bound, standing] = [this.#terms.limits[i], standings[i]];
+    if (!bound || !standing) throw new PurserError("internal", `The limit ${counter.key} is none of the call's.`);
+    const balance = balanceOf(bound, standing, this.#terms.now);
+    const about = { reason: "rate_limited", balance, asked: undefined, retryAfterMs: BEHIND_RETRY_MS } as const;
+    const message = describeRefusal({ ...about, owner: bound.budget.owner, waiting });
+    return { outcome: "denied", denial: { ...about, message }, balances: balancesOf(this.#terms, standings) };
   }
 
   /** Law: hard limits fail closed. Where no budget asks for that, the call goes on uncounted, but within its request limits. */
@@ -156,6 +187,7 @@ export class Admission {
     if ("outcome" in output || output.most < this.#outputCap(0)) return undefined;
     const result = await this.#reserve(output, ROUGH_SHARE);
     if (result.outcome === "reserved") return this.#allowed(result);
+    this.#standings = result.standings;
     const plain = this.#refusalOfAnySize(result.standings, output);
     return plain && this.#denied(plain);
   }
@@ -243,39 +275,40 @@ export class Admission {
         service: this.#service,
         free: detail.allowance !== undefined,
       },
-      balances: balancesOf(this.#terms.limits, standings),
+      balances: balancesOf(this.#terms, standings),
       wouldRefuse: detail.wouldRefuse ?? [],
     };
   }
 
-  #denied({ failing, asked: least, standings }: Refused): Denied {
+  #denied({ failing, asked: least, until, standings }: Refused): Denied {
     const bound = this.#terms.limits[failing];
     const standing = standings[failing];
     if (!bound || !standing) throw new PurserError("internal", `The store refused by limit ${failing}, which the call does not have.`);
     const { isCounted, moreThan } = this.#size;
     const asked = moreThan === undefined ? least : undefined;
-    const balance = balanceOf(bound, standing);
-    const { reason, retryAfterMs } = this.#reasonOf(bound, standing, least);
+    this.#refusal = { bound, until };
+    const whole = balanceOf(bound, standing, this.#terms.now);
+    const balance = bound.rule && until > 0 && until < Infinity ? { ...whole, resetsAt: until } : whole;
+    const { reason, retryAfterMs } = this.#reasonOf(bound, standing, until);
     const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
     const isSizeKnown = isCounted || moreThan !== undefined;
     const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
     return {
       outcome: "denied",
       denial: { reason, balance, asked, retryAfterMs, message },
-      balances: balancesOf(this.#terms.limits, standings),
+      balances: balancesOf(this.#terms, standings),
     };
   }
 
   /** A retry is worth it only where the refusal passes by itself, and soon. */
-  #reasonOf(bound: BoundBudgetLimit, standing: Standing, asked: number): Pick<Denial, "reason" | "retryAfterMs"> {
-    const { amount, counter } = bound;
-    const until = refusedUntil(bound, standing, asked);
-    const resetsInMs = (counter.resetsAt ?? Infinity) - this.#terms.now;
+  #reasonOf({ counter, rule }: BoundBudgetLimit, { amount }: Standing, until: number): Pick<Denial, "reason" | "retryAfterMs"> {
+    const { now } = this.#terms;
     if (until === Infinity) return { reason: amount === 0 ? "budget_exhausted" : "request_too_large", retryAfterMs: undefined };
     if (until > 0) {
-      const isSoon = resetsInMs <= SOON_MS;
-      return { reason: isSoon ? "rate_limited" : "budget_exhausted", retryAfterMs: isSoon ? resetsInMs : undefined };
+      const isSoon = until - now <= SOON_MS;
+      return { reason: isSoon ? "rate_limited" : "budget_exhausted", retryAfterMs: isSoon ? until - now : undefined };
     }
+    const resetsInMs = rule ? Infinity : (counter.resetsAt ?? Infinity) - now;
     return { reason: counter.unit === "concurrent" ? "rate_limited" : "budget_busy", retryAfterMs: Math.min(RETRY_MS, resetsInMs) };
   }
 
@@ -290,11 +323,13 @@ export class Admission {
       const standing = standings[failing] as Standing;
       const asked = amountOf(asks[unit], least);
       const isPayable = unit === "nanodollars" && allowances.length > 0;
-      if (!limit.enforced || isPayable || asked === 0) continue;
-      const isFull = unit === "concurrent" && standing.held + asked > limit.amount;
-      const until = Math.max(isFull ? 1 : 0, refusedUntil(limit, standing, asked));
+      // When a moving window has room is known to the store, which was asked about a larger call.
+      if (!limit.enforced || isPayable || asked === 0 || limit.rule) continue;
+      const isFull = unit === "concurrent" && standing.held + asked > standing.amount;
+      const refused = refusedUntil(standing, limit.counter, asked);
+      const until = Math.max(isFull ? 1 : 0, refused);
       if (until <= longest) continue;
-      refusal = { outcome: "refused", failing, asked, standings };
+      refusal = { outcome: "refused", failing, asked, until: refused, standings };
       longest = until;
     }
     return refusal;
@@ -319,7 +354,8 @@ export class Admission {
     const { card, limits, allowances } = this.#terms;
     const [none, one] = [this.#asks(0, 0, card), this.#asks(1, 0, card)];
     let most = inputTokensAllowed(this.#enforced);
-    for (const { amount, enforced, counter } of limits) {
+    for (const [i, { enforced, counter, amount: configured }] of limits.entries()) {
+      const { amount } = this.#standings?.[i] ?? { amount: configured };
       const isPayable = counter.unit === "nanodollars" && allowances.length > 0;
       if (!enforced || isPayable) continue;
       const perToken = one[counter.unit].base - none[counter.unit].base;
@@ -351,8 +387,8 @@ export class Admission {
 }
 
 /** Every limit of a call, the tightest first. */
-function balancesOf(limits: readonly BoundBudgetLimit[], standings: readonly Standing[]): readonly Balance[] {
-  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing));
+function balancesOf({ limits, now }: Terms, standings: readonly Standing[]): readonly Balance[] {
+  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
 }
 

@@ -8,6 +8,7 @@ import type { Decision } from "./domain/decision.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
+import { windowName } from "./domain/window.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
 import { DEMO_CARD, demoBudgets, demoCall, NOON } from "./testing/demo-budgets.ts";
@@ -65,6 +66,37 @@ test("a new limit, window or per starts from what its window has used", async ()
   });
   const [day, month] = await budgets.balances({ budget: "company" });
   assert.deepEqual([day?.spent, month?.spent], [2_200_000, 3_300_000]);
+});
+
+test("a new limit with a window that moves, or that carries over, takes each call over where it belongs", async () => {
+  let time = NOON - 31 * 24 * 3_600_000;
+  const { budgets } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  await spend(budgets);
+  for (const minutesAgo of [26 * 60, 23 * 60, 2 * 60, 1]) {
+    time = NOON - minutesAgo * 60_000;
+    await spend(budgets);
+  }
+  time = NOON;
+  const inFlight = allowed(await budgets.reserve(demoCall({ input: 100, output: 0 })));
+  const limits = ["1M / rolling 24h", "1M / rolling 1h", "6000 / minute bucket", "5k / month rollover 2k"];
+  await configure(budgets, { ...COMPANY, limits: [...(COMPANY.limits ?? []), ...limits] });
+  const shown = async () => (await budgets.balances()).slice(1).map(({ limit, spent, held }) => [limit, spent, held]);
+  // The call of a minute ago was in a second that ended 59 seconds ago, and 6,000 drain in a minute.
+  assert.deepEqual(await shown(), [
+    [1_000_000, 3_150, 100],
+    [1_000_000, 1_050, 100],
+    [6_000, 0, 100],
+    [7_000, 4_200, 100],
+  ]);
+  await budgets.settle(inFlight, { inputTokens: 40, outputTokens: 0 });
+  time += 75 * 60_000;
+  assert.deepEqual(await shown(), [
+    [1_000_000, 2_140, 0],
+    [1_000_000, 0, 0],
+    [6_000, 0, 0],
+    [7_000, 4_240, 0],
+  ]);
 });
 
 test("calls in flight are held by a new limit too, and settle on it to the unit", async () => {
@@ -241,8 +273,8 @@ async function expectedStandings(store: Store, budgets: readonly Budget[], now: 
   for (const { at, subject, spent, held } of calls.values()) {
     for (const budget of budgets.filter((one) => one.selects(subject))) {
       for (const { unit, window } of budget.limits) {
-        if (at < starts[(window.kind === "lifetime" ? "lifetime" : window.period) as keyof typeof starts]) continue;
-        const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${window.kind === "lifetime" ? "lifetime" : window.period}`;
+        if (at < starts[windowName(window) as keyof typeof starts]) continue;
+        const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${windowName(window)}`;
         const [before = 0, beforeHeld = 0] = totals.get(key) ?? [];
         totals.set(key, [before + spent[unit], beforeHeld + held[unit]]);
       }

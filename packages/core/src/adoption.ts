@@ -1,10 +1,11 @@
-import type { Counters } from "./counters.ts";
-import { type Budget, subjectLabel } from "./domain/budget.ts";
+import { countsFrom, LimitCounters } from "./counters.ts";
+import type { Budget } from "./domain/budget.ts";
 import type { Amounts } from "./domain/engine.ts";
 import type { Adopted, CallDetail, CounterRef, Entry, EntryKind, LimitInForce, Posting } from "./domain/ledger.ts";
 import { type Limit, limitId } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { compileSelector, type Subject } from "./domain/subject.ts";
+import { isMoving, windowSpan } from "./domain/window.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 
 /** Stands in the place of a reservation on the entries that say which limits are in force. */
@@ -25,7 +26,6 @@ const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
  */
 export class Adoption {
   readonly #store: Store;
-  readonly #counters: Counters;
   readonly #budgets: readonly Budget[];
   #now = 0;
   #fresh: readonly FreshLimit[] = [];
@@ -34,9 +34,8 @@ export class Adoption {
   #open = new Map<string, Missing>();
   #expired = new Map<string, Missing>();
 
-  constructor(store: Store, counters: Counters, budgets: readonly Budget[]) {
+  constructor(store: Store, budgets: readonly Budget[]) {
     this.#store = store;
-    this.#counters = counters;
     this.#budgets = budgets;
   }
 
@@ -80,13 +79,16 @@ export class Adoption {
   }
 
   #freshLimit(budget: Budget, limit: Limit): FreshLimit {
-    const counterOf = (subject: Subject) => {
-      const bound = this.#counters.bind(budget, subjectLabel(budget, subject), this.#now);
-      return (bound[budget.limits.indexOf(limit)] as (typeof bound)[number]).counter;
+    const counters = new LimitCounters(budget, limit, this.#now);
+    return {
+      budget,
+      limit,
+      readsFrom: limit.unit === "concurrent" ? this.#now - IN_FLIGHT_MOST_MS : countsFrom(limit, this.#now),
+      resetsAt: isMoving(limit.window) ? Infinity : (windowSpan(limit.window, this.#now).resetsAt ?? Infinity),
+      counterOf: (subject, at) => counters.at(subject, at),
+      taken: new Map(),
+      takenBefore: [],
     };
-    const { startsAt, resetsAt = Infinity } = counterOf({});
-    const readsFrom = limit.unit === "concurrent" ? this.#now - IN_FLIGHT_MOST_MS : startsAt;
-    return { budget, limit, readsFrom, resetsAt, counterOf, taken: new Map(), takenBefore: [] };
   }
 
   /** What a limit took over when it came into force before, perhaps for fewer subjects, it does not take over again. */
@@ -144,7 +146,7 @@ export class Adoption {
       ({ budget, readsFrom, takenBefore }) =>
         at >= readsFrom && budget.selects(subject) && !takenBefore.some(({ upTo, selects }) => seq <= upTo && selects(subject)),
     );
-    const all = { detail, limits: limits.map((fresh) => ({ fresh, counter: fresh.counterOf(subject) })) };
+    const all = { detail, limits: limits.map((fresh) => ({ fresh, counter: fresh.counterOf(subject, at) })) };
     return without(all, postings);
   }
 
@@ -178,7 +180,8 @@ interface FreshLimit {
   /** Calls reserved since then count for it. */
   readonly readsFrom: number;
   readonly resetsAt: number;
-  counterOf(subject: Subject): CounterRef;
+  /** Where a call that was reserved at a time is kept. */
+  counterOf(subject: Subject, at: number): CounterRef;
   /** By the key of the counter. */
   readonly taken: Map<string, Posting>;
   readonly takenBefore: { readonly upTo: number; selects(subject: Subject): boolean }[];

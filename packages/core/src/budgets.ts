@@ -1,13 +1,14 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
-import type { ExtendResult, ReleaseResult, SettleResult } from "./domain/engine.ts";
+import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
+import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
-import type { CallDetail, Certainty, Charge } from "./domain/ledger.ts";
-import type { Limit } from "./domain/limit.ts";
+import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
@@ -16,7 +17,9 @@ import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { type ActiveRung, describeBlock, type LadderPlan, Ladders } from "./ladders.ts";
-import type { Store } from "./stores/store.ts";
+import { LEDGER_PAGE, type Store } from "./stores/store.ts";
+import { TIMERS, type Timers } from "./timers.ts";
+import { type Place, WaitingCalls } from "./waiting-calls.ts";
 
 /** Where prices come from. `undefined`: the model has no price. */
 export interface PriceSource {
@@ -41,9 +44,27 @@ export interface BudgetsOptions {
   readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told what each call was charged, when that is certain. */
   readonly onCharge?: (id: string, charge: Charge) => void;
+  /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
+  readonly timers?: Timers;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
+
+/** What is to begin again at nothing. */
+export interface ResetInput {
+  readonly budget: string;
+  /** Whose balance: a value for each of the budget's `per`. */
+  readonly for?: Subject;
+  /** Which limit, written like one: `$50 / month`. All of the budget where it is left out. */
+  readonly limit?: string;
+  readonly giver: string;
+  readonly why: string;
+}
+
+/** How often a call that waits only for calls in flight asks again. */
+const BUSY_RETRY_MS = 100;
+/** A call that is first in line asks again at least this often, because a hold may be returned before anything drains. */
+const FIRST_RETRY_MS = 1_000;
 
 type Configuration = Pick<BudgetsOptions, "budgets" | "prices" | "allowances">;
 
@@ -57,16 +78,20 @@ export class Budgets implements PriceSource {
   readonly #onCharge: (id: string, charge: Charge) => void;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
+  readonly #waiting: WaitingCalls;
   readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
   #budgets: readonly Budget[] = [];
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
   #counters = new Counters();
   readonly #ladders = new Ladders();
+  /** Whether any limit lets calls wait. */
+  #isLeaky = false;
 
   constructor({
     store,
     now = Date.now,
+    timers = TIMERS,
     onError = () => undefined,
     switchedOff = NEVER,
     onCharge = NEVER,
@@ -74,6 +99,7 @@ export class Budgets implements PriceSource {
   }: BudgetsOptions) {
     this.#store = store;
     this.#now = now;
+    this.#waiting = new WaitingCalls(timers);
     this.#onError = onError;
     this.switchedOff = switchedOff;
     this.#onCharge = onCharge;
@@ -89,7 +115,7 @@ export class Budgets implements PriceSource {
   configure(configuration: Configuration): Promise<void> {
     checkNames(configuration);
     return this.#gate.change(async (close) => {
-      const adoption = new Adoption(this.#store, new Counters(), configuration.budgets);
+      const adoption = new Adoption(this.#store, configuration.budgets);
       await adoption.read(this.#now());
       await close();
       await adoption.finish(this.#now());
@@ -102,21 +128,29 @@ export class Budgets implements PriceSource {
     return this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
   }
 
-  /** Holds the most that a call can use on every limit that applies, or on none. A denial is a value. */
+  /**
+   * Holds the most that a call can use on every limit that applies, or on none. A denial is a value. A call that only a leaky bucket refuses
+   * waits for its turn first; it rejects with the reason of its signal, where that is aborted meanwhile.
+   */
   async reserve(call: Call): Promise<Decision> {
     const off = this.switchedOff(call.subject);
     if (off !== undefined) return this.refuse(call, "switched_off", off);
+    const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
+    const { decision, admission } = leaky.length > 0 ? await this.#attemptInTurn(call, leaky) : await this.#attempt(call);
+    if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
+    return decision;
+  }
+
+  async #attempt(call: Call, decide = (admission: Admission) => admission.decide()): Promise<Attempt> {
     while (this.#gate.closed) await this.#gate.closed;
     const admission = new Admission(call, this.#terms(call), this.#store);
     this.#gate.enter();
     try {
-      const decision = await admission.decide();
-      if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
-      return decision;
+      return { decision: await decide(admission), admission };
     } catch (error) {
       if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
       this.#onError(error);
-      return await admission.decideWithoutStore(error);
+      return { decision: await admission.decideWithoutStore(error), admission };
     } finally {
       this.#gate.leave();
     }
@@ -127,7 +161,7 @@ export class Budgets implements PriceSource {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
     const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
-    const balances = await this.#balancesOf(laddered, subject);
+    const balances = await this.#balancesOf(laddered, { subject });
     return {
       rungs: this.#ladders.active(laddered, balances, subject),
       outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
@@ -145,6 +179,45 @@ export class Budgets implements PriceSource {
     const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
     this.#recordDenial(call, denial, new Admission(call, this.#terms(call), this.#store).detail());
     return { outcome: "denied", denial, balances: balance ? [balance] : [] };
+  }
+
+  /** Calls of one leaky bucket ask one after the other, so that none is overtaken; the first of them asks again until it fits. */
+  async #attemptInTurn(call: Call, leaky: readonly BoundBudgetLimit[]): Promise<Attempt> {
+    const behind = (admission: Admission) => {
+      const longest = leaky.reduce((one, other) => (this.#lineLength(other) > this.#lineLength(one) ? other : one));
+      return admission.refuseBehind(longest, this.#lineLength(longest));
+    };
+    const place = this.#waiting.enter(leaky.map(lineOf));
+    if (!place) return this.#attempt(call, behind);
+    // Whoever made the call may make its signal only now that it is asked for.
+    const patient = { ...call, input: countedOnce(call.input) };
+    const { signal } = patient;
+    const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
+    try {
+      if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind);
+      for (;;) {
+        signal?.throwIfAborted();
+        const attempt = await this.#attempt(patient);
+        const { refusal } = attempt.admission;
+        if (attempt.decision.outcome !== "denied" || !refusal || !isLeaky(refusal.bound)) return attempt;
+        const now = this.#now();
+        const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
+        if (againAt > giveUpAt) return attempt;
+        await this.#waiting.wait(place, Math.min(againAt - now, FIRST_RETRY_MS), signal);
+      }
+    } finally {
+      this.#waiting.leave(place);
+    }
+  }
+
+  /** Resolves to whether the call is first, at latest when it gives up. */
+  async #turn(place: Place, giveUpAt: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (!this.#waiting.isFirst(place)) await this.#waiting.wait(place, Math.max(0, giveUpAt - this.#now()), signal);
+    return this.#waiting.isFirst(place);
+  }
+
+  #lineLength(bound: BoundBudgetLimit): number {
+    return this.#waiting.length(lineOf(bound));
   }
 
   /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
@@ -180,24 +253,82 @@ export class Budgets implements PriceSource {
   }
 
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
-  async balances(filter: { readonly budget?: string; readonly subject?: Subject } = {}): Promise<readonly Balance[]> {
+  async balances(filter: BalanceFilter = {}): Promise<readonly Balance[]> {
     const { budget, subject } = filter;
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    if (subject) return this.#balancesOf(wanted, subject);
-    const counters = await this.#store.counters(budget === undefined ? {} : { budget });
-    return this.#counters.balances(wanted, counters, this.#now());
+    return this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
   }
 
-  async #balancesOf(budgets: readonly Budget[], subject: Subject): Promise<readonly Balance[]> {
-    const counters = await this.#store.counters({ keys: this.#keysOf(budgets, subject) });
-    return this.#counters.balances(budgets, counters, this.#now(), subject);
-  }
-
-  #keysOf(budgets: readonly Budget[], subject: Subject): readonly string[] {
+  async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
+    // Which balances one subject has is known; of all that used a budget, only the counters say it.
+    const counters = subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
     const now = this.#now();
-    return budgets.flatMap((budget) => this.#counters.bind(budget, subjectLabel(budget, subject), now).map(({ counter }) => counter.key));
+    const limits = this.#counters.balanced(budgets, counters, now, subject);
+    const standings = await this.#store.standings(limits);
+    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
+  }
+
+  /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more, and returns what was given. */
+  async grant(input: GrantInput): Promise<Grant> {
+    const [given] = await this.#store.entries({ reservation: input.id, kinds: ["granted"], most: 1 });
+    if (given?.kind === "granted") return given.grant;
+    const grant = defineGrant(input, this.#budget(input.budget), this.#now());
+    await this.#store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
+    return grant;
+  }
+
+  /** The grants that are in force or will be, oldest first. */
+  async grants({ budget }: { readonly budget?: string } = {}): Promise<readonly Grant[]> {
+    const now = this.#now();
+    const grants = new Map<string, Grant>();
+    for await (const entry of this.#entries(["granted", "revoked"])) {
+      if (entry.kind === "granted" && entry.grant.until > now) grants.set(entry.grant.id, entry.grant);
+      if (entry.kind === "revoked") grants.delete(entry.grant.id);
+    }
+    return [...grants.values()].filter((grant) => budget === undefined || grant.budget === budget);
+  }
+
+  /** Ends a grant at once; nothing where there is none with this id, or it has ended. */
+  async revoke(id: string, { giver, why }: { readonly giver: string; readonly why: string }): Promise<Grant | undefined> {
+    const grant = (await this.grants()).find((one) => one.id === id);
+    if (grant) await this.#store.record({ kind: "revoked", reservation: id, postings: [], grant, giver, why });
+    return grant;
+  }
+
+  /**
+   * Lets balances begin again at nothing: what is spent is taken back by an entry that says who did it and why. Calls in flight keep what they
+   * hold, and every charge stays in the ledger.
+   */
+  async reset({ budget: name, for: subject = {}, limit: text, giver, why }: ResetInput): Promise<readonly Balance[]> {
+    const budget = this.#budget(name);
+    const label = subjectOf(budget, subject);
+    const only = text === undefined ? undefined : limitId(limitOf(budget, parseLimit(text, budget.timezone), text));
+    const bound = this.#counters.bind(budget, label, this.#now()).filter(({ limit }) => only === undefined || limitId(limit) === only);
+    const names = new Set(bound.map(({ counter }) => counter.series ?? counter.key));
+    const counters = (await this.#store.counters({ budget: name })).filter(({ ref }) => names.has(ref.series ?? ref.key));
+    const postings = counters.map(({ ref }): Posting => ({ counter: ref, held: 0, spent: 0 }));
+    await this.#store.record({ kind: "adjusted", reservation: "", postings, why, reset: { giver } });
+    const standings = await this.#store.standings(bound);
+    return bound.map((one, i) => balanceOf(one, standings[i] as Standing, this.#now()));
+  }
+
+  #budget(name: string): Budget {
+    const budget = this.#budgets.find((one) => one.name === name);
+    if (budget) return budget;
+    throw new PurserError("budget_unknown", `There is no budget "${name}". Budgets stand in the configuration, each with its name.`);
+  }
+
+  async *#entries(kinds: readonly EntryKind[]): AsyncGenerator<Entry> {
+    let after = 0;
+    for (;;) {
+      const page = await this.#store.entries({ kinds, after });
+      yield* page;
+      const last = page.at(-1);
+      if (!last || page.length < LEDGER_PAGE) return;
+      after = last.seq;
+    }
   }
 
   /** The price of a model as it stands; nothing where it has none. */
@@ -224,6 +355,7 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
   #terms({ subject, pricedAs = subject.model ?? "" }: Call): Terms {
@@ -249,6 +381,38 @@ export class Budgets implements PriceSource {
 }
 
 const NEVER = () => undefined;
+/** Which balances are asked for: of one budget, of one subject. */
+interface BalanceFilter {
+  readonly budget?: string;
+  readonly subject?: Subject;
+}
+
+/** What was decided about a call, and what is known about that. */
+interface Attempt {
+  readonly decision: Decision;
+  readonly admission: Admission;
+}
+
+function isLeaky({ limit: { window }, enforced }: BoundBudgetLimit): boolean {
+  return enforced && window.kind === "bucket" && window.excess === "waits";
+}
+
+function lineOf({ counter }: BoundBudgetLimit): string {
+  return counter.series ?? counter.key;
+}
+
+/** A call that asks again and again is counted once. */
+function countedOnce({ most, count }: Call["input"]): Call["input"] {
+  if (!count) return { most };
+  let counted: { readonly limit: number; readonly tokens: Promise<number> } | undefined;
+  return {
+    most,
+    count: (limit) => {
+      if (counted?.limit !== limit) counted = { limit, tokens: count(limit) };
+      return counted.tokens;
+    },
+  };
+}
 
 /** A total that nobody knows is charged as it was held: unknown is not nothing. */
 function completeUsage(usage: Usage, { inputTokens, outputTokens, copies }: Reservation): Usage {

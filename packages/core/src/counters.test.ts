@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Counters } from "./counters.ts";
 import { type BudgetInput, defineBudget } from "./domain/budget.ts";
+import { windowName } from "./domain/window.ts";
 import { NOON } from "./testing/demo-budgets.ts";
 
 const HOUR = 3_600_000;
@@ -50,14 +51,16 @@ test("balances are those of the current window, and of the attributes that the b
     ...counters.bind(budget, "user=old", NOON - 24 * HOUR).slice(0, 1),
     ...counters.bind(budget, "user=ann", NOON),
   ].map(({ counter }, i) => ({ ref: counter, spent: i + 1, held: 90 }));
-  const balances = (subject?: { user: string }) =>
-    counters.balances([budget], known, NOON, subject).map(({ subject, unit, window, spent, left }) => [subject, unit, window, spent, left]);
-  assert.deepEqual(balances(), [
-    ["user=ann", "tokens", "day", 4, 6],
-    ["user=ann", "requests", "lifetime", 5, 0],
+  const balanced = (subject?: { user: string }) =>
+    counters
+      .balanced([budget], known, NOON, subject)
+      .map(({ counter, limit }) => [counter.subject, counter.unit, windowName(limit.window)]);
+  assert.deepEqual(balanced(), [
+    ["user=ann", "tokens", "day"],
+    ["user=ann", "requests", "lifetime"],
   ]);
-  assert.deepEqual(balances({ user: "new" }), [
-    ["user=new", "tokens", "day", 0, 100],
-    ["user=new", "requests", "lifetime", 0, 9],
+  assert.deepEqual(balanced({ user: "new" }), [
+    ["user=new", "tokens", "day"],
+    ["user=new", "requests", "lifetime"],
   ]);
 });

@@ -1,14 +1,16 @@
-import { type Budget, isLabelOf, subjectLabel } from "./domain/budget.ts";
+import { type Budget, isLabelOf, type LimitException, labelSubject, subjectLabel } from "./domain/budget.ts";
 import type { Balance } from "./domain/decision.ts";
-import type { BoundLimit, Counter, Standing } from "./domain/engine.ts";
-import type { CounterRef } from "./domain/ledger.ts";
-import { type Limit, limitId } from "./domain/limit.ts";
+import type { BoundLimit, Counter, Rollover, Standing } from "./domain/engine.ts";
+import { type CounterRef, seriesOf } from "./domain/ledger.ts";
+import { capacityOf, type Limit, limitId, limitWindow } from "./domain/limit.ts";
+import { drainingTime, type Rule } from "./domain/slices.ts";
 import type { Subject } from "./domain/subject.ts";
-import { type WindowSpan, windowName, windowSpan, windowText } from "./domain/window.ts";
+import { isMoving, movingLength, sliceLength, type WindowSpan, windowName, windowSpan } from "./domain/window.ts";
 
 /** A limit bound to its counter, with the budget that it belongs to. */
 export interface BoundBudgetLimit extends BoundLimit {
   readonly budget: Budget;
+  /** As it holds for the subject: of an exception, where one does. */
   readonly limit: Limit;
 }
 
@@ -22,8 +24,16 @@ interface Shared {
 interface Current<Bound> {
   readonly from: number;
   readonly until: number;
-  readonly spans: readonly WindowSpan[];
+  readonly spans: readonly LimitSpan[];
   readonly bound: Map<string, Bound>;
+}
+
+/** The instance of a limit's window that a time falls into, or the slice of it. */
+interface LimitSpan extends WindowSpan {
+  /** When another one begins. */
+  readonly endsAt: number;
+  /** When the window before began, for a limit that asks what that one left. */
+  readonly previousStartsAt: number | undefined;
 }
 
 /** Subjects whose counters are kept at hand for one budget; a budget with more starts over. */
@@ -36,42 +46,74 @@ export class Counters {
 
   /** The limits of a budget, each bound to the counter of one subject. */
   bind(budget: Budget, label: string, now: number): readonly BoundBudgetLimit[] {
-    const { spans, bound } = currentOf(this.#budgets, budget, budget.limits, now);
-    return bound.get(label) ?? keep(bound, label, bindLimits(budget, label, spans));
+    const { spans, bound } = currentOf(this.#budgets, budget, budget, now);
+    return bound.get(label) ?? keep(bound, label, bindLimits(budget, label, spans, now));
   }
 
   /** The limit of a free allowance. */
   bindAllowance(allowance: Shared, now: number): BoundLimit {
-    const { spans, bound } = currentOf(this.#allowances, allowance, [allowance.limit], now);
-    return bound.get("") ?? keep(bound, "", bindShared(allowance, spans[0] as WindowSpan));
+    const { spans, bound } = currentOf(this.#allowances, allowance, { limits: [allowance.limit], exceptions: [] }, now);
+    return bound.get("") ?? keep(bound, "", bindLimit(allowanceName(allowance), allowance.limit, "", spans[0] as LimitSpan));
   }
 
-  /** Balances of budgets from the counters of a store: of one subject, or of all that have a counter in the current window. */
-  balances(budgets: readonly Budget[], counters: readonly Readonly<Counter>[], now: number, subject?: Subject): readonly Balance[] {
-    const standings = new Map(counters.map((counter) => [counter.ref.key, counter]));
+  /** The limits of which there are balances: of one subject, or of all that have a counter in the current window. */
+  balanced(
+    budgets: readonly Budget[],
+    counters: readonly Readonly<Counter>[],
+    now: number,
+    subject?: Subject,
+  ): readonly BoundBudgetLimit[] {
+    const used = new Set(counters.map(({ ref }) => ref.series ?? ref.key));
     const labels = labelsByBudget(counters);
     return budgets.flatMap((budget) => {
-      const { spans } = currentOf(this.#budgets, budget, budget.limits, now);
+      const { spans } = currentOf(this.#budgets, budget, budget, now);
       const known = labels.get(budget.name) ?? new Set();
       const wanted = subject ? [subjectLabel(budget, subject)] : budget.per.length === 0 ? [""] : known;
       return [...wanted]
         .filter((label) => isLabelOf(budget, label))
-        .flatMap((label) => bindLimits(budget, label, spans))
-        .filter(({ counter }) => subject || budget.per.length === 0 || standings.has(counter.key))
-        .map((bound) => balanceOf(bound, standings.get(bound.counter.key) ?? UNUSED));
+        .flatMap((label) => bindLimits(budget, label, spans, now))
+        .filter(({ counter }) => subject || budget.per.length === 0 || used.has(counter.series ?? counter.key));
     });
   }
 }
-
-const UNUSED: Standing = { spent: 0, held: 0 };
 
 /** What stands in the place of a budget's name on the counter of an allowance. */
 export function allowanceName({ name }: { readonly name: string }): string {
   return `allowance ${name}`;
 }
 
+/** Finds the counters of one limit, for times that mostly go on. */
+export class LimitCounters {
+  readonly #budget: Budget;
+  readonly #limit: Limit;
+  #span: LimitSpan;
+
+  constructor(budget: Budget, limit: Limit, now: number) {
+    this.#budget = budget;
+    this.#limit = limit;
+    this.#span = limitSpan(limit, now);
+  }
+
+  /** Where the limit keeps what a subject reserves at a time. */
+  at(subject: Subject, time: number): CounterRef {
+    if (time < this.#span.startsAt || time >= this.#span.endsAt) this.#span = limitSpan(this.#limit, time);
+    return counterRef(this.#budget.name, this.#limit, subjectLabel(this.#budget, subject), this.#span);
+  }
+}
+
+/** Since when it matters for a limit what was reserved. */
+export function countsFrom(limit: Limit, now: number): number {
+  const { startsAt, previousStartsAt = startsAt } = limitSpan(limit, now);
+  const rule = ruleOf(limit);
+  if (!rule) return previousStartsAt;
+  return rule.kind === "rolling" ? startsAt - rule.lengthMs : startsAt - drainingTime(rule, capacityOf(limit)) - rule.periodMs;
+}
+
 /** One limit as it stands, for people and programs. */
-export function balanceOf({ counter, amount, budget, limit }: BoundBudgetLimit, { spent, held }: Standing): Balance {
+export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Standing, now: number): Balance {
+  const { counter, budget, limit, rule } = bound;
+  // A bucket is as good as new when it is empty.
+  const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
   return {
     budget: counter.budget,
     subject: counter.subject,
@@ -81,37 +123,85 @@ export function balanceOf({ counter, amount, budget, limit }: BoundBudgetLimit, 
     spent,
     held,
     left: Math.max(0, amount - spent - held),
-    resetsAt: counter.resetsAt,
+    resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
 }
 
-function bindLimits(budget: Budget, label: string, spans: readonly WindowSpan[]): readonly BoundBudgetLimit[] {
+function bindLimits(budget: Budget, label: string, spans: readonly LimitSpan[], now: number): readonly BoundBudgetLimit[] {
+  const exception = exceptionFor(budget, label, now);
   const enforced = budget.mode === "enforce";
-  return budget.limits.map((limit, i) => {
-    const counter = counterRef(budget.name, limit, label, spans[i] as WindowSpan);
-    return { counter, amount: limit.amount, enforced, budget, limit };
+  return budget.limits.map((configured, i) => {
+    const limit = exception?.limits.get(limitId(configured)) ?? configured;
+    return { ...bindLimit(budget.name, limit, label, spans[i] as LimitSpan), enforced, budget, limit };
   });
 }
 
-function bindShared(allowance: Shared, span: WindowSpan): BoundLimit {
-  const { limit } = allowance;
-  return { counter: counterRef(allowanceName(allowance), limit, "", span), amount: limit.amount, enforced: true };
+/** The first exception that is for the subject and has not ended. */
+function exceptionFor({ exceptions }: Budget, label: string, now: number): LimitException | undefined {
+  if (exceptions.length === 0) return undefined;
+  const subject = labelSubject(label);
+  return exceptions.find(({ until, isFor }) => now < until && isFor(subject));
+}
+
+function bindLimit(owner: string, limit: Limit, label: string, span: LimitSpan): BoundLimit {
+  const counter = counterRef(owner, limit, label, span);
+  const rule = ruleOf(limit);
+  const rollover = rolloverOf(limit, counter, span);
+  return { counter, amount: capacityOf(limit), enforced: true, ...(rule && { rule }), ...(rollover && { rollover }) };
 }
 
 /** The key has one reading only: of its parts none but the first can contain a `|`. */
 function counterRef(budget: string, limit: Limit, subject: string, { startsAt, resetsAt }: WindowSpan): CounterRef {
   const key = `${budget}|${limitId(limit)}|${subject}|${startsAt}`;
-  return { key, budget, subject, unit: limit.unit, window: windowText(limit.window), startsAt, resetsAt };
+  const ref = { key, budget, subject, unit: limit.unit, window: limitWindow(limit), startsAt, resetsAt };
+  return isMoving(limit.window) ? { ...ref, series: seriesOf(ref) } : ref;
+}
+
+function ruleOf({ window, amount }: Limit): Rule | undefined {
+  if (!isMoving(window)) return undefined;
+  const sliceMs = sliceLength(window);
+  const length = movingLength(window);
+  return window.kind === "rolling"
+    ? { kind: "rolling", lengthMs: length, sliceMs }
+    : { kind: "bucket", drains: amount, periodMs: length, sliceMs };
+}
+
+function rolloverOf({ amount, rollover }: Limit, counter: CounterRef, { previousStartsAt }: LimitSpan): Rollover | undefined {
+  if (rollover === undefined || previousStartsAt === undefined) return undefined;
+  return { key: `${seriesOf(counter)}|${previousStartsAt}`, amount, most: rollover };
+}
+
+/** A slice of a bucket is remembered for longer than a full bucket takes to drain, because an overrun can fill it beyond. */
+const REMEMBERED_DRAININGS = 3;
+const REMEMBERED_MOST_MS = 366 * 86_400_000;
+
+function limitSpan(limit: Limit, now: number): LimitSpan {
+  const { window, rollover } = limit;
+  const { startsAt, resetsAt } = windowSpan(window, now);
+  if (!isMoving(window)) {
+    const previousStartsAt = rollover === undefined ? undefined : windowSpan(window, startsAt - 1).startsAt;
+    return { startsAt, resetsAt, endsAt: resetsAt ?? Number.POSITIVE_INFINITY, previousStartsAt };
+  }
+  const endsAt = startsAt + sliceLength(window);
+  const rule = ruleOf(limit);
+  const drainsIn = rule?.kind === "bucket" ? Math.min(REMEMBERED_MOST_MS, REMEMBERED_DRAININGS * drainingTime(rule, capacityOf(limit))) : 0;
+  return { startsAt, endsAt, resetsAt: window.kind === "rolling" ? resetsAt : endsAt + drainsIn, previousStartsAt: undefined };
 }
 
 /** A clock that steps back over a reset finds the counters of the window before again: their keys say when it began. */
-function currentOf<Owner, Bound>(known: Map<Owner, Current<Bound>>, owner: Owner, limits: readonly Limit[], now: number): Current<Bound> {
+function currentOf<Owner, Bound>(
+  known: Map<Owner, Current<Bound>>,
+  owner: Owner,
+  { limits, exceptions }: Pick<Budget, "limits" | "exceptions">,
+  now: number,
+): Current<Bound> {
   const current = known.get(owner);
   if (current && now >= current.from && now < current.until) return current;
-  const spans = limits.map(({ window }) => windowSpan(window, now));
-  const from = Math.max(0, ...spans.map(({ startsAt }) => startsAt));
-  const until = Math.min(Infinity, ...spans.map(({ resetsAt = Infinity }) => resetsAt));
+  const spans = limits.map((limit) => limitSpan(limit, now));
+  const ended = exceptions.map(({ until }) => until);
+  const from = Math.max(0, ...spans.map(({ startsAt }) => startsAt), ...ended.filter((until) => until <= now));
+  const until = Math.min(Infinity, ...spans.map(({ endsAt }) => endsAt), ...ended.filter((until) => until > now));
   const fresh: Current<Bound> = { from, until, spans, bound: new Map() };
   known.set(owner, fresh);
   return fresh;

@@ -30,6 +30,9 @@ export const ERROR_CODES = {
   provider_unreachable: "The provider could not be reached.",
   provider_timeout: "The provider did not answer in time.",
   shutting_down: "The server is draining and takes no new calls.",
+  // Changes of budgets while they run.
+  budget_unknown: "There is no such budget.",
+  grant_unknown: "There is no such grant.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_locked: "Another process owns the data directory.",

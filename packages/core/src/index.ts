@@ -1,18 +1,22 @@
 export { type Call, LEASE_MS } from "./admission.ts";
-export { type Allowance, Budgets, type BudgetsOptions, type PriceSource } from "./budgets.ts";
+export { type Allowance, Budgets, type BudgetsOptions, type PriceSource, type ResetInput } from "./budgets.ts";
 export {
   type Budget,
   type BudgetInput,
   type BudgetMode,
   DEFAULT_MIN_OUTPUT,
   defineBudget,
+  type ExceptionInput,
+  type LimitException,
   type RequestLimits,
   subjectLabel,
 } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
+export { durationPhrase, parseDuration } from "./domain/duration.ts";
+export type { GrantInput } from "./domain/grant.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
-export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Posting } from "./domain/ledger.ts";
-export { formatAmount, formatLimit, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export type { Reservation } from "./domain/reservation.ts";
@@ -28,8 +32,19 @@ export {
   subjectValue,
 } from "./domain/subject.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
-export { CALENDAR_PERIODS, type CalendarPeriod, type Window, type WindowSpan, windowSpan, windowText } from "./domain/window.ts";
+export {
+  BUCKET_PERIODS,
+  type BucketPeriod,
+  CALENDAR_PERIODS,
+  type CalendarPeriod,
+  type Window,
+  type WindowSpan,
+  windowSpan,
+  windowText,
+} from "./domain/window.ts";
+export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export type { ActiveRung, LadderPlan } from "./ladders.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
 export type { CounterFilter, LedgerQuery, Store } from "./stores/store.ts";
+export type { Timers } from "./timers.ts";

@@ -64,9 +64,23 @@ export function budgetedCall({ dialect, call, provider, model, subject, key, pri
   };
 }
 
-/** Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. */
-export function reserveCall(budgets: Budgets, id: string, budgeted: BudgetedCall): Promise<Decision> {
-  return budgets.reserve(callOf(id, budgeted));
+/**
+ * Holds the most that the call can use. The bound by size is free; the count is made only if it could matter. Only a call that has to wait
+ * asks for the signal that ends when its caller goes away.
+ */
+export function reserveCall(
+  budgets: Budgets,
+  id: string,
+  budgeted: BudgetedCall,
+  signal: () => AbortSignal | undefined,
+): Promise<Decision> {
+  const call = callOf(id, budgeted);
+  return budgets.reserve({
+    ...call,
+    get signal() {
+      return signal();
+    },
+  });
 }
 
 /** What a call asks of its budgets. */

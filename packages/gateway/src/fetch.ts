@@ -74,7 +74,7 @@ export function createFetch(options: FetchOptions): Fetch {
         prices: budgets,
         defaultMaxOutput,
       });
-      const decision = await reserveCall(budgets, exchange.id, budgeted);
+      const decision = await reserveCall(budgets, exchange.id, budgeted, () => signal);
       return decision.outcome === "denied" ? refuseDenied(exchange, decision) : await sendAdmitted(exchange, budgeted, decision);
     } catch (error) {
       if (!(error instanceof PurserError) || error.code === "internal") throw error;

@@ -83,7 +83,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
       return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
     if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
     if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
-    const decision = await reserveCall(gateway.budgets, exchange.id, call);
+    const decision = await reserveCall(gateway.budgets, exchange.id, call, () => callerGone(response));
     gateway.alerts.decided(decision);
     if (decision.outcome === "denied") {
       const text = answerAfter(decision.denial, gateway.config.budgets);
@@ -93,6 +93,16 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+const CALLER_GONE = new Error("The caller went away before its call was admitted.");
+
+/** Aborted when the caller's connection closes. */
+function callerGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController();
+  if (response.destroyed) gone.abort(CALLER_GONE);
+  else response.once("close", () => gone.abort(CALLER_GONE));
+  return gone.signal;
 }
 
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
@@ -333,6 +343,7 @@ function refuseDenied(exchange: Exchange, { denial, balances }: Decision & { out
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
+  if (error === CALLER_GONE) return;
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

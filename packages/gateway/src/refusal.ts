@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Balance, ErrorCode } from "@purser/core";
+import { type Balance, type ErrorCode, parseDuration } from "@purser/core";
 import type { Refusal } from "./dialects/dialect.ts";
 
 /** What a refusal looks like on the wire, but for its body. */
@@ -75,11 +75,17 @@ const QUOTA_UNITS = {
 
 const WINDOW_SECONDS: Readonly<Record<string, number>> = { minute: 60, hour: 3_600, day: 86_400, week: 604_800 };
 
+/** How long a window is; nothing where it is not always the same, or drains and has no end. */
+function windowSeconds(window: string): number | undefined {
+  const rolling = window.startsWith("rolling ") ? parseDuration(window.slice("rolling ".length)) : undefined;
+  return rolling === undefined ? WINDOW_SECONDS[window] : rolling / 1000;
+}
+
 /** The `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers. Money in micro-dollars, so that it fits their integers. */
 function rateLimitFields(balances: readonly Balance[], now: number): Record<string, string> {
   if (balances.length === 0) return {};
   const policies = balances.map((balance) => {
-    const seconds = WINDOW_SECONDS[balance.window];
+    const seconds = windowSeconds(balance.window);
     return `${policyName(balance)};q=${quotaAmount(balance, balance.limit)};qu="${QUOTA_UNITS[balance.unit]}"${seconds ? `;w=${seconds}` : ""}`;
   });
   const limits = balances.map((balance) => {

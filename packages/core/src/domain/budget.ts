@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
-import { formatLimit, type Limit, limitId, parseLimit } from "./limit.ts";
+import { formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
 import {
   ATTRIBUTES,
   compilePattern,
@@ -12,7 +12,8 @@ import {
   type SubjectPath,
   subjectValue,
 } from "./subject.ts";
-import { checkTimeZone } from "./window.ts";
+import { checkTimeZone, endOfDay, windowText } from "./window.ts";
+import { parseWindowStart, type WindowStart } from "./window-start.ts";
 
 /** A named set of limits for the calls it selects, as one writes it. */
 export interface BudgetInput {
@@ -26,8 +27,12 @@ export interface BudgetInput {
   readonly request?: RequestLimits;
   /** What happens to calls as the budget fills: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"] }`. */
   readonly ladder?: LadderInput;
+  /** Other amounts for some of the subjects that `per` names. The first that is for a subject counts. */
+  readonly exceptions?: readonly ExceptionInput[];
   /** IANA name; UTC where it is left out. */
   readonly timezone?: string;
+  /** When its windows start: a day of the week (`sunday`), a day of the month (`15`), a month (`april`), a date (`2026-03-15`), or several. */
+  readonly starts?: string | readonly string[];
   /** Who answers for it: an e-mail address or a name. */
   readonly owner?: string;
   /** `observe` records what would have been refused and refuses nothing. */
@@ -36,6 +41,16 @@ export interface BudgetInput {
   readonly minOutput?: number;
   /** `open` lets calls pass uncounted while the store is down. `closed` where it is left out. */
   readonly onStoreFailure?: "open" | "closed";
+}
+
+/** Other amounts for the subjects that it is for. */
+export interface ExceptionInput {
+  /** May name only what `per` names. */
+  readonly for: Selector;
+  /** Each has the unit and the window of one of the budget's limits, and stands in its place. */
+  readonly limits: readonly string[];
+  /** The last day on which it holds, in the budget's time zone: `2026-12-31`. */
+  readonly until?: string;
 }
 
 export type BudgetMode = "enforce" | "observe";
@@ -57,6 +72,7 @@ export interface Budget {
   readonly selector: Selector;
   readonly per: readonly SubjectPath[];
   readonly limits: readonly Limit[];
+  readonly exceptions: readonly LimitException[];
   readonly request: RequestLimits;
   readonly ladder: Ladder;
   readonly timezone: string;
@@ -68,13 +84,25 @@ export interface Budget {
   allowsModel(model: string): boolean;
 }
 
+/** Limits that stand in the place of the budget's for some subjects. */
+export interface LimitException {
+  readonly selector: Selector;
+  /** By the identity of the limit in whose place they stand. */
+  readonly limits: ReadonlyMap<string, Limit>;
+  /** Epoch milliseconds; `Infinity` for one that does not end. */
+  readonly until: number;
+  isFor(subject: Subject): boolean;
+}
+
 export const DEFAULT_MIN_OUTPUT = 256;
 
 /** Checks and completes a budget. Throws `limit_invalid`, `window_invalid`, `ladder_invalid` or `config_invalid` with what to do. */
 export function defineBudget(input: BudgetInput): Budget {
   if (input.name.trim() === "") throw new PurserError("config_invalid", "A budget has no name. Give it one: refusals and reports show it.");
   const timezone = checkTimeZone(input.timezone ?? "UTC");
-  const limits = (input.limits ?? []).map((text) => parseLimit(text, timezone));
+  const starts = [input.starts ?? []].flat().map(parseWindowStart);
+  const limits = (input.limits ?? []).map((text) => startingLimit(parseLimit(text, timezone), starts));
+  checkStarts(input, limits, starts);
   const per = typeof input.per === "string" ? [input.per] : (input.per ?? []);
   checkDistinct(input.name, limits);
   checkPaths(input.name, [...Object.keys(input.for ?? {}), ...per]);
@@ -86,6 +114,9 @@ export function defineBudget(input: BudgetInput): Budget {
     selector: input.for ?? {},
     per,
     limits,
+    exceptions: (input.exceptions ?? []).map((exception) =>
+      defineException(exception, { name: input.name, per, limits, timezone, starts }),
+    ),
     request: input.request ?? {},
     ladder: parseLadder(input.ladder ?? {}),
     timezone,
@@ -96,6 +127,59 @@ export function defineBudget(input: BudgetInput): Budget {
     selects: compileSelection(input.for ?? {}, per),
     allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
+}
+
+/** A limit whose windows start when the budget says. */
+function startingLimit(limit: Limit, starts: readonly WindowStart[]): Limit {
+  for (const start of starts) {
+    const starting = limitStartingOn(limit, start);
+    if (starting) return starting;
+  }
+  return limit;
+}
+
+/** A start that concerns no limit is a mistake: somebody expects a window to begin then. */
+function checkStarts({ name, starts: texts }: BudgetInput, limits: readonly Limit[], starts: readonly WindowStart[]): void {
+  for (const [i, start] of starts.entries()) {
+    if (limits.some((limit) => limitStartingOn(limit, start))) continue;
+    const text = [texts ?? []].flat()[i];
+    const message = `Budget "${name}": no limit starts on "${text}". A day of the week is for limits by the week, a day of the month for those by the month, a month for those by the quarter or year, and a date for all of them.`;
+    throw new PurserError("window_invalid", message);
+  }
+}
+
+interface ExceptionContext extends Pick<Budget, "name" | "per" | "limits" | "timezone"> {
+  readonly starts: readonly WindowStart[];
+}
+
+function defineException({ for: selector, limits: texts, until }: ExceptionInput, context: ExceptionContext): LimitException {
+  const { name, per, timezone } = context;
+  const paths = Object.keys(selector) as SubjectPath[];
+  const other = paths.find((path) => !per.includes(path));
+  if (paths.length === 0 || other !== undefined) {
+    const what = other === undefined ? "an exception says for whom it is" : `an exception is for "${other}", which per does not name`;
+    const names = per.length === 0 ? "Give the budget a per: first" : `Name ${per.join(" or ")} under its for`;
+    throw new PurserError("config_invalid", `Budget "${name}": ${what}. ${names}.`);
+  }
+  if (texts.length === 0)
+    throw new PurserError("config_invalid", `Budget "${name}": an exception has no limits. Say what it allows instead.`);
+  const limits = new Map(texts.map((text) => exceptionalLimit(text, context)));
+  const end = until === undefined ? Number.POSITIVE_INFINITY : endOfDay(until, timezone);
+  if (end === undefined)
+    throw new PurserError("config_invalid", `Budget "${name}": "${until}" is not the last day of an exception. Write a date: 2026-12-31.`);
+  return { selector, limits, until: end, isFor: compileSelector(selector) };
+}
+
+/** The limit of an exception, by the identity of the one in whose place it stands. */
+function exceptionalLimit(text: string, { name, limits, timezone, starts }: ExceptionContext): readonly [string, Limit] {
+  const given = startingLimit(parseLimit(text, timezone), starts);
+  const base = limits.find(({ unit, window }) => unit === given.unit && windowText(window) === windowText(given.window));
+  if (!base || (given.rollover !== undefined && base.rollover === undefined)) {
+    const message = `Budget "${name}": the exception "${text}" stands in the place of no limit. It needs the unit and the window of one of them: ${limits.map(formatLimit).join(", ")}.`;
+    throw new PurserError("limit_invalid", message);
+  }
+  const { waitMs = base.waitMs, rollover = base.rollover } = given;
+  return [limitId(base), { ...given, ...(waitMs !== undefined && { waitMs }), ...(rollover !== undefined && { rollover }) }];
 }
 
 /**
@@ -128,6 +212,20 @@ export function isLabelOf({ per }: Pick<Budget, "per">, label: string): boolean 
   return paths.length === per.length && paths.every((path, i) => path === per[i]);
 }
 
+/** The part of a subject that a label was made of. */
+export function labelSubject(label: string): Subject {
+  const values: Record<string, string> = {};
+  const tags: Record<string, string> = {};
+  for (const pair of label === "" ? [] : label.split(",")) {
+    const split = pair.indexOf("=");
+    const [path, value] = [pair.slice(0, split), pair.slice(split + 1)];
+    if (value === NO_VALUE) continue;
+    if (path.startsWith("tag.")) tags[path.slice(4)] = unescapeLabel(value);
+    else values[path] = unescapeLabel(value);
+  }
+  return { ...values, tags };
+}
+
 /** What separates the parts of a label and of a counter's key, the first letter of `(none)`, and what not every store can keep apart. */
 const ESCAPED = /[%,=|]|^\(|\p{Control}|\p{Surrogate}/gu;
 
@@ -139,6 +237,12 @@ function escapeLabel(value: string): string {
   });
 }
 
+function unescapeLabel(value: string): string {
+  return value.replace(/%u([0-9A-F]{4})|%([0-9A-F]{2})/g, (_, wide: string, narrow: string) =>
+    String.fromCharCode(Number.parseInt(wide ?? narrow, 16)),
+  );
+}
+
 function hex(code: number, digits: number): string {
   return code.toString(16).toUpperCase().padStart(digits, "0");
 }
@@ -146,12 +250,13 @@ function hex(code: number, digits: number): string {
 function checkDistinct(name: string, limits: readonly Limit[]): void {
   const seen = new Map<string, Limit>();
   for (const limit of limits) {
-    const other = seen.get(limitId(limit));
+    const thing = `${limit.unit}/${windowText(limit.window)}`;
+    const other = seen.get(thing);
     if (other) {
       const both = `"${formatLimit(other)}" and "${formatLimit(limit)}"`;
       throw new PurserError("limit_invalid", `Budget "${name}" has two limits for the same thing, ${both}. Keep the smaller one.`);
     }
-    seen.set(limitId(limit), limit);
+    seen.set(thing, limit);
   }
 }
 

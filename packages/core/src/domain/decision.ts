@@ -1,5 +1,7 @@
+import { durationPhrase, parseDuration } from "./duration.ts";
 import { formatAmount, type Unit } from "./limit.ts";
 import type { Reservation } from "./reservation.ts";
+import { isMovingText } from "./window.ts";
 
 /** Why a call is refused. Each is an error code with a page of its own. */
 export type DenialReason =
@@ -25,14 +27,18 @@ export interface Balance {
   /** `user=ann`; empty for a budget with a single balance. */
   readonly subject: string;
   readonly unit: Unit;
-  /** `month`, `day`, `lifetime`. */
+  /** `month`, `day`, `rolling 1d`, `minute bucket`, `lifetime`. */
   readonly window: string;
+  /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
   readonly limit: number;
   readonly spent: number;
   readonly held: number;
   /** What is left for new calls. Never below 0. */
   readonly left: number;
-  /** Epoch milliseconds; none for a lifetime limit. */
+  /**
+   * Epoch milliseconds; none for a lifetime limit. A window that moves does not reset: then it is when all that is used has come back, if
+   * nothing else is used, and in a refusal when the call fits.
+   */
   readonly resetsAt: number | undefined;
   readonly timezone: string;
 }
@@ -72,10 +78,12 @@ export interface Refusal {
   readonly retryAfterMs: number | undefined;
   /** Who can give more. */
   readonly owner: string | undefined;
+  /** How many calls wait for the limit before this one, which has waited in vain. */
+  readonly waiting?: number;
 }
 
 /** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
-export function describeRefusal({ reason, balance, asked, retryAfterMs, owner }: Refusal): string {
+export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, waiting }: Refusal): string {
   const { limit, spent, held, left, unit } = balance;
   const amount = (value: number) => formatAmount(value, unit);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
@@ -94,17 +102,30 @@ export function describeRefusal({ reason, balance, asked, retryAfterMs, owner }:
   if (reason === "budget_busy") {
     return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} Calls in flight return what they do not use: try again in a moment.`;
   }
+  if (waiting !== undefined) {
+    const calls = waiting === 1 ? "1 call waits" : `${waiting} calls wait`;
+    return `${name} lets calls through in order as ${whole} has room, and ${calls} before this one. Try again in ${secondsPhrase(retryAfterMs ?? 0)}.`;
+  }
   if (reason === "rate_limited") {
     return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} Try again in ${secondsPhrase(retryAfterMs ?? 0)}.`;
   }
-  const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
+  const resets = resetsSentence(balance);
   if (left === 0 || asked === undefined) return `${name} has nothing left of ${whole} ${used}. ${resets} Ask ${giver} for more.`;
   return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} ${resets} Send a smaller call, or ask ${giver} for more.`;
+}
+
+function resetsSentence({ resetsAt, window, timezone }: Balance): string {
+  if (resetsAt === undefined) return "It does not reset.";
+  const at = formatInstant(resetsAt, timezone);
+  return isMovingText(window) ? `It has room for it again ${at}.` : `It resets ${at}.`;
 }
 
 /** `this month`, `today`: a window in a sentence, with the space before it. */
 export function windowPhrase(window: string): string {
   if (window === "lifetime") return " for its whole life";
+  const [first = "", second = ""] = window.split(" ");
+  if (first === "rolling") return ` in any ${durationPhrase(parseDuration(second) ?? 0)}`;
+  if (second !== "") return ` in its bucket, which drains by the ${first}`;
   return window === "day" ? " today" : ` this ${window}`;
 }
 

@@ -1,7 +1,9 @@
 import { PurserError } from "../errors.ts";
-import type { CallDetail, Charge, CounterRef, Entry, Posting } from "./ledger.ts";
-import { UNITS, type Unit } from "./limit.ts";
+import { type CallDetail, type Charge, type CounterRef, type Entry, type Grant, grantSeries, type Posting, seriesOf } from "./ledger.ts";
+import { rollsOver, UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
+import { drawTogether, type Rule, type Slice, seriesRefusedUntil, seriesStanding } from "./slices.ts";
+import { isBucketText } from "./window.ts";
 
 /** What a call asks of one unit: `base` plus `perOutputToken` for each token of its output cap, both in 1/`scale` of the unit. */
 export interface Ask {
@@ -17,10 +19,23 @@ export type Amounts = Readonly<Record<Unit, number>>;
 
 /** One limit that applies to a call, with the counter it is kept on. */
 export interface BoundLimit {
+  /** Of a moving window: the slice that the time falls into. */
   readonly counter: CounterRef;
+  /** What there is room for at once, without grants and what is carried over. */
   readonly amount: number;
   /** `false` counts without refusing. */
   readonly enforced: boolean;
+  /** How the slices of a moving window add up. */
+  readonly rule?: Rule;
+  readonly rollover?: Rollover;
+}
+
+/** What the window before left unused of its amount is added to this one, up to `most`. What was added there is not passed on again. */
+export interface Rollover {
+  /** The key of the counter of the window before. One that does not exist has left everything. */
+  readonly key: string;
+  readonly amount: number;
+  readonly most: number;
 }
 
 export interface ReserveCommand {
@@ -67,21 +82,30 @@ export interface ExpireCommand {
   readonly all?: boolean;
 }
 
-/** Writes down a refusal or an adjustment. What an adjustment holds must belong to a reservation in flight; else nothing is written. */
+/**
+ * Writes down a refusal, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and a grant that
+ * ends must be there and one that begins must not; else nothing is written. A reset takes back what is spent on its counters at that moment.
+ */
 export interface RecordCommand {
   readonly kind: "record";
   readonly entry: Recordable;
 }
 
-export type Recordable = DistributiveOmit<Extract<Entry, { kind: "denied" | "adjusted" }>, "seq" | "at">;
+export type Recordable = DistributiveOmit<Extract<Entry, { kind: "denied" | "adjusted" | "granted" | "revoked" }>, "seq" | "at">;
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand;
 
-/** Spent and held on the counter of one limit, in the order of the command's limits. */
-export interface Standing {
+/** What is used of a limit. */
+export interface Used {
   readonly spent: number;
   readonly held: number;
+}
+
+/** How one limit stands, in the order of the command's limits. */
+export interface Standing extends Used {
+  /** The amount in force: that of the limit, with what is granted and carried over. */
+  readonly amount: number;
 }
 
 export type ReserveResult =
@@ -97,8 +121,17 @@ export type ReserveResult =
       /** The call as it is held: where an id is repeated, as it was held the first time. */
       readonly detail: CallDetail;
     }
-  /** `failing`: the index of the limit that refuses, `asked`: the least the call asks of it. */
-  | { readonly outcome: "refused"; readonly failing: number; readonly asked: number; readonly standings: readonly Standing[] }
+  /**
+   * `failing`: the index of the limit that refuses, `asked`: the least the call asks of it, `until`: when that fits, if nothing else is
+   * asked: 0 at any moment, `Infinity` never.
+   */
+  | {
+      readonly outcome: "refused";
+      readonly failing: number;
+      readonly asked: number;
+      readonly until: number;
+      readonly standings: readonly Standing[];
+    }
   /** The id was used before and its reservation has ended. */
   | { readonly outcome: "ended" };
 
@@ -108,7 +141,7 @@ export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplic
 export type ReleaseResult = { readonly outcome: "released" | "corrected" | "duplicate" | "unknown" };
 export type ExpireResult = { readonly expired: number };
 
-export interface Counter extends Standing {
+export interface Counter extends Used, Slice {
   readonly ref: CounterRef;
   spent: number;
   held: number;
@@ -132,6 +165,10 @@ interface Expired {
 export interface State {
   seq: number;
   readonly counters: Map<string, Counter>;
+  /** The counters that are slices, by their series, in the order of time. One on which nothing stands is not kept. */
+  readonly series: Map<string, Counter[]>;
+  /** By the series that they add to. */
+  readonly grants: Map<string, readonly Grant[]>;
   readonly holds: Map<string, Hold>;
   /** Reservations that ended lately, so that none ends twice. */
   readonly ended: Recent<true>;
@@ -143,7 +180,15 @@ export interface State {
 export const ENDED_MOST = 100_000;
 
 export function createState(): State {
-  return { seq: 0, counters: new Map(), holds: new Map(), ended: new Recent(ENDED_MOST), expired: new Recent(ENDED_MOST) };
+  return {
+    seq: 0,
+    counters: new Map(),
+    series: new Map(),
+    grants: new Map(),
+    holds: new Map(),
+    ended: new Recent(ENDED_MOST),
+    expired: new Recent(ENDED_MOST),
+  };
 }
 
 export interface Applied<Result> {
@@ -183,8 +228,9 @@ function decide(state: State, command: Command, now: number): Applied<Results[Co
 }
 
 function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
-  const { id, limits, asks, share } = command;
-  const standings = limits.map(({ counter }) => standing(state, counter));
+  const { id, asks, share } = command;
+  const limits = limitsInForce(state, command.limits, now);
+  const used = limits.map((limit) => usageOf(state, limit, now));
   const open = state.holds.get(id);
   if (open) {
     const { outputCap, expiresAt, detail } = open;
@@ -192,49 +238,97 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
       outcome: "reserved",
       outputTokens: outputCap,
       expiresAt,
-      standings: standings.map(copyOf),
+      standings: standingsOf(limits, used),
       wouldRefuse: [],
       detail,
     });
   }
   if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
-  const outputCap = fittingOutput(command, standings);
+  const outputCap = fittingOutput(command, limits, used);
   const postings: Posting[] = [];
   const after: Standing[] = [];
   const wouldRefuse: number[] = [];
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i] as BoundLimit;
-    const before = standings[i] as Standing;
+    const before = used[i] as Used;
     const asked = amountOf(asks[limit.counter.unit], outputCap);
     if (!fits(limit, before, asked, share)) {
-      if (limit.enforced || share !== undefined) return unchanged(refusal(command, standings, i));
+      if (limit.enforced || share !== undefined) return unchanged(refusal(state, command, { limits, used, first: i, now }));
       wouldRefuse.push(i);
     }
     checkCountable(limit.counter, before, asked);
     postings.push({ counter: limit.counter, held: asked, spent: 0 });
-    after.push({ spent: before.spent, held: before.held + asked });
+    after.push({ amount: limit.amount, spent: before.spent, held: before.held + asked });
   }
 
   const expiresAt = now + command.leaseMs;
   const detail = heldDetail(command, outputCap, wouldRefuse);
-  return {
-    result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail },
-    entries: [{ kind: "reserved", seq: state.seq + 1, at: now, reservation: id, postings, expiresAt, outputCap, detail }],
-  };
+  const entries: Entry[] = [];
+  const drawn = drawnTogether(state, limits, now);
+  if (drawn.length > 0) entries.push({ kind: "drained", seq: state.seq + 1, at: now, reservation: "", postings: drawn });
+  const seq = state.seq + entries.length + 1;
+  entries.push({ kind: "reserved", seq, at: now, reservation: id, postings, expiresAt, outputCap, detail });
+  return { result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail }, entries };
 }
 
 function unchanged<Result>(result: Result): Applied<Result> {
   return { result, entries: [] };
 }
 
+/** The limits with the amounts that are in force: the same ones, where nothing is added to any. */
+function limitsInForce(state: State, limits: readonly BoundLimit[], now: number): readonly BoundLimit[] {
+  if (state.grants.size === 0 && limits.every(({ rollover }) => rollover === undefined)) return limits;
+  return limits.map((limit) => {
+    const added = granted(state, limit, now) + carriedOver(state, limit);
+    return added === 0 ? limit : { ...limit, amount: Math.min(Number.MAX_SAFE_INTEGER, limit.amount + added) };
+  });
+}
+
+function granted({ grants }: State, { counter }: BoundLimit, now: number): number {
+  if (grants.size === 0) return 0;
+  let added = 0;
+  for (const { amount, from, until } of grants.get(counter.series ?? seriesOf(counter)) ?? [])
+    if (from <= now && now < until) added += amount;
+  return added;
+}
+
+function carriedOver({ counters }: State, { rollover }: BoundLimit): number {
+  if (!rollover) return 0;
+  const { spent, held } = counters.get(rollover.key) ?? UNUSED;
+  return Math.min(rollover.most, Math.max(0, rollover.amount - spent - held));
+}
+
+/** What is used of a limit: the counter itself, which goes on changing, or what its slices add up to. What leaves the engine is a copy. */
+function usageOf({ counters, series }: State, { counter, rule }: BoundLimit, now: number): Used {
+  if (rule === undefined) return counters.get(counter.key) ?? UNUSED;
+  const slices = series.get(counter.series ?? "");
+  return slices === undefined ? UNUSED : seriesStanding(rule, slices, now);
+}
+
+function standingsOf(limits: readonly BoundLimit[], used: readonly Used[]): readonly Standing[] {
+  return limits.map(({ amount }, i) => {
+    const { spent, held } = used[i] as Used;
+    return { amount, spent, held };
+  });
+}
+
+/** How limits stand, with the amounts in force. Changes nothing. */
+export function standings(state: State, limits: readonly BoundLimit[], now: number): readonly Standing[] {
+  const inForce = limitsInForce(state, limits, now);
+  return standingsOf(
+    inForce,
+    inForce.map((limit) => usageOf(state, limit, now)),
+  );
+}
+
 /** The largest output cap that fits every enforced limit, or the least one where none does. */
-function fittingOutput({ limits, asks, output }: ReserveCommand, standings: readonly Standing[]): number {
+function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundLimit[], used: readonly Used[]): number {
   let tokens = output.most;
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i] as BoundLimit;
     const ask = asks[limit.counter.unit];
-    const room = roomOf(limit, standings[i] as Standing);
+    const room = roomOf(limit, used[i] as Used);
     if (!limit.enforced || amountOf(ask, tokens) <= room) continue;
     // What does not fit asks more than there is room for, so `room * scale` stays below an amount that was exact.
     const fitting = ask.perOutputToken > 0 ? Math.floor((room * ask.scale - ask.base) / ask.perOutputToken) : 0;
@@ -243,43 +337,78 @@ function fittingOutput({ limits, asks, output }: ReserveCommand, standings: read
   return tokens;
 }
 
-function fits(limit: BoundLimit, standing: Standing, asked: number, share = 1): boolean {
+function fits(limit: BoundLimit, used: Used, asked: number, share = 1): boolean {
   // Calls are counted exactly whatever the estimate, so the share does not concern them. Neither does it what is free.
   const factor = limit.counter.unit === "concurrent" || limit.counter.unit === "requests" ? 1 : share;
-  return asked === 0 || asked * factor <= roomOf(limit, standing);
+  return asked === 0 || asked * factor <= roomOf(limit, used);
 }
 
-function roomOf({ amount }: BoundLimit, { spent, held }: Standing): number {
+function roomOf({ amount }: BoundLimit, { spent, held }: Used): number {
   return amount - spent - held;
 }
 
+/** The limits of a call that is refused, and the first of them that does so. */
+interface Refusing {
+  readonly limits: readonly BoundLimit[];
+  readonly used: readonly Used[];
+  readonly first: number;
+  readonly now: number;
+}
+
 /** Of all limits that refuse, names the one that keeps refusing for longest: first what can never fit, then what resets last. */
-function refusal({ limits, asks, output, share }: ReserveCommand, standings: readonly Standing[], first: number): ReserveResult {
+function refusal(state: State, { asks, output, share }: ReserveCommand, { limits, used, first, now }: Refusing): ReserveResult {
   let failing = first;
   let longest = -1;
   let largest = 0;
   for (const [i, limit] of limits.entries()) {
     const asked = amountOf(asks[limit.counter.unit], output.least);
-    const standing = standings[i] as Standing;
-    if (!limit.enforced || fits(limit, standing, asked, share)) continue;
-    const until = refusedUntil(limit, standing, asked);
+    if (!limit.enforced || fits(limit, used[i] as Used, asked, share)) continue;
+    const until = limitRefusedUntil(state, limit, asked, now);
     const part = asked / limit.amount;
     if (until < longest || (until === longest && part <= largest)) continue;
     [failing, longest, largest] = [i, until, part];
   }
   const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
-  return { outcome: "refused", failing, asked, standings: standings.map(copyOf) };
+  return { outcome: "refused", failing, asked, until: Math.max(0, longest), standings: standingsOf(limits, used) };
+}
+
+function limitRefusedUntil(state: State, limit: BoundLimit, asked: number, now: number): number {
+  const { counter, amount, rule } = limit;
+  if (rule === undefined || asked > amount) return refusedUntil({ amount, ...usageOf(state, limit, now) }, counter, asked);
+  return seriesRefusedUntil(rule, state.series.get(counter.series ?? "") ?? [], { unit: counter.unit, amount, asked, now });
 }
 
 /**
- * When a refusal passes: never for what is larger than the limit, at the reset for what is larger than the unspent rest, and at 0, any
- * moment, for what only calls in flight are in the way of.
+ * When a refusal by one counter passes: never for what is larger than the limit, at the reset for what is larger than the unspent rest, and
+ * at 0, any moment, for what only calls in flight are in the way of.
  */
-export function refusedUntil({ amount, counter }: BoundLimit, { spent, held }: Standing, asked: number): number {
+export function refusedUntil({ amount, spent, held }: Standing, { unit, resetsAt }: CounterRef, asked: number): number {
   if (asked > amount) return Number.POSITIVE_INFINITY;
   // A request in flight is used up, whatever it returns of its money and tokens.
-  const used = counter.unit === "requests" ? spent + held : spent;
-  return used + asked > amount ? (counter.resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
+  const used = unit === "requests" ? spent + held : spent;
+  return used + asked > amount ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
+}
+
+/** What draws the past of buckets together, now that more flows into them. */
+function drawnTogether({ series }: State, limits: readonly BoundLimit[], now: number): readonly Posting[] {
+  const postings: Posting[] = [];
+  for (const { counter, rule } of limits) {
+    if (rule?.kind !== "bucket" || counter.series === undefined) continue;
+    const drawn = drawTogether(rule, series.get(counter.series) ?? [], now);
+    if (!drawn) continue;
+    let level = drawn.level;
+    for (const { ref, spent } of drawn.slices) {
+      if (ref.startsAt === drawn.startsAt) level -= spent;
+      else if (spent !== 0) postings.push({ counter: ref, held: 0, spent: 0 - spent });
+    }
+    if (level !== 0) postings.push({ counter: sliceAt(counter, drawn.startsAt), held: 0, spent: level });
+  }
+  return postings;
+}
+
+function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
+  const { series = seriesOf(counter), resetsAt } = counter;
+  return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
 function heldDetail({ asks, limits, detail }: ReserveCommand, outputCap: number, wouldRefuse: readonly number[]): CallDetail {
@@ -313,7 +442,7 @@ function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now:
     const used = amounts[counter.unit];
     settled.push({ counter, held: 0 - held, spent: Math.min(used, held) });
     if (used <= held) continue;
-    checkCountable(counter, standing(state, counter), used - held);
+    checkCountable(counter, counted(state, counter), used - held);
     overrun.push({ counter, held: 0, spent: used - held });
   }
   const { seq } = state;
@@ -344,7 +473,7 @@ function decideCorrection(
   if (!expired) return unchanged({ outcome: state.ended.has(id) ? "duplicate" : "unknown" });
   checkAmounts(amounts);
   const postings = expired.postings.map(({ counter, spent }) => ({ counter, held: 0, spent: amounts[counter.unit] - spent }));
-  for (const { counter, spent } of postings) checkCountable(counter, standing(state, counter), spent);
+  for (const { counter, spent } of postings) checkCountable(counter, counted(state, counter), spent);
   return {
     result: { outcome: "corrected" },
     entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge }],
@@ -374,10 +503,26 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
 }
 
 function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
-  const { postings, reservation } = entry;
-  if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return unchanged(undefined);
-  for (const { counter, spent, held } of postings) checkCountable(counter, standing(state, counter), spent + held);
-  return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...entry }] };
+  const recorded = recordable(state, entry);
+  if (!recorded) return unchanged(undefined);
+  for (const { counter, spent, held } of recorded.postings) checkCountable(counter, counted(state, counter), spent + held);
+  return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...recorded }] };
+}
+
+/** The entry as it is to be written; nothing where it has no effect any more. */
+function recordable(state: State, entry: Recordable): Recordable | undefined {
+  if (entry.kind === "granted" || entry.kind === "revoked") {
+    const isGranted = state.grants.get(grantSeries(entry.grant))?.some(({ id }) => id === entry.grant.id) ?? false;
+    return isGranted === (entry.kind === "revoked") ? entry : undefined;
+  }
+  if (entry.kind === "adjusted" && entry.reset) return { ...entry, postings: resetPostings(state, entry.postings) };
+  const holdsSome = entry.postings.some(({ held }) => held !== 0);
+  return holdsSome && !state.holds.has(entry.reservation) ? undefined : entry;
+}
+
+/** Whatever was spent when the reset was asked for, it takes back what is spent when it is made: two at once take it back once. */
+function resetPostings(state: State, postings: readonly Posting[]): readonly Posting[] {
+  return postings.map(({ counter }) => ({ counter, held: 0, spent: 0 - counted(state, counter).spent })).filter(({ spent }) => spent !== 0);
 }
 
 function checkAmounts(amounts: Amounts): void {
@@ -389,7 +534,7 @@ function checkAmounts(amounts: Amounts): void {
 }
 
 /** Keeps spent and held together within what is counted exactly. Checked before anything changes, so that a refusal leaves no trace. */
-function checkCountable({ budget, unit }: CounterRef, { spent, held }: Standing, added: number): void {
+function checkCountable({ budget, unit }: CounterRef, { spent, held }: Used, added: number): void {
   if (Number.isSafeInteger(added) && Number.isSafeInteger(spent + held + added)) return;
   throw new PurserError("amount_too_large", `${added} ${unit} more on budget "${budget}" are too many to be counted exactly.`);
 }
@@ -424,7 +569,18 @@ export function evolve(state: State, entry: Entry): void {
     const hold = state.holds.get(id);
     const held = entry.postings.filter((posting) => posting.held !== 0);
     if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
+  } else if (entry.kind === "granted") {
+    const series = grantSeries(entry.grant);
+    state.grants.set(series, [...(state.grants.get(series) ?? []), entry.grant]);
+  } else if (entry.kind === "revoked") {
+    keepGrants(state, grantSeries(entry.grant), (grant) => grant.id !== entry.grant.id);
   }
+}
+
+function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) => boolean): void {
+  const kept = (grants.get(series) ?? []).filter(isKept);
+  if (kept.length > 0) grants.set(series, kept);
+  else grants.delete(series);
 }
 
 function end(state: State, id: string): void {
@@ -436,24 +592,44 @@ function post(state: State, { counter: ref, held, spent }: Posting): void {
   let counter = state.counters.get(ref.key);
   if (!counter) {
     counter = { ref, spent: 0, held: 0 };
-    state.counters.set(ref.key, counter);
+    addCounter(state, counter);
   }
   counter.held += held;
   counter.spent += spent;
   if (counter.held < 0 || !Number.isSafeInteger(counter.spent) || !Number.isSafeInteger(counter.held)) {
     throw new PurserError("internal", `Counter ${ref.key} would hold ${counter.held} and have spent ${counter.spent}.`);
   }
+  if (ref.series !== undefined && counter.held === 0 && counter.spent === 0) forget(state, counter);
 }
 
-const UNUSED: Standing = { spent: 0, held: 0 };
-
-/** As it stands: the counter itself, which goes on changing. What leaves the engine is a copy. */
-function standing(state: State, { key }: CounterRef): Standing {
-  return state.counters.get(key) ?? UNUSED;
+/** Adds a counter as it stands, as when a snapshot is read. */
+export function addCounter({ counters, series }: State, counter: Counter): void {
+  const { key, series: name, startsAt } = counter.ref;
+  counters.set(key, counter);
+  if (name === undefined) return;
+  const slices = series.get(name);
+  if (!slices) {
+    series.set(name, [counter]);
+    return;
+  }
+  // Time goes on, so a slice nearly always belongs at the end.
+  let i = slices.length;
+  while (i > 0 && (slices[i - 1] as Counter).ref.startsAt > startsAt) i--;
+  slices.splice(i, 0, counter);
 }
 
-function copyOf({ spent, held }: Standing): Standing {
-  return { spent, held };
+function forget({ counters, series }: State, { ref }: Counter): void {
+  counters.delete(ref.key);
+  if (ref.series === undefined) return;
+  const slices = (series.get(ref.series) ?? []).filter((slice) => slice.ref.key !== ref.key);
+  if (slices.length > 0) series.set(ref.series, slices);
+  else series.delete(ref.series);
+}
+
+const UNUSED: Used = { spent: 0, held: 0 };
+
+function counted({ counters }: State, { key }: CounterRef): Used {
+  return counters.get(key) ?? UNUSED;
 }
 
 /** What a call with this output cap asks of a unit, rounded up to whole units. */
@@ -465,9 +641,31 @@ export function amountOf({ base, perOutputToken, scale }: Ask, outputTokens: num
 export function compact(state: State, closedBefore: number): readonly string[] {
   const forgotten: string[] = [];
   for (const [key, { ref, held }] of state.counters) {
-    if (ref.resetsAt !== undefined && ref.resetsAt < closedBefore && held === 0) {
+    if (ref.series === undefined && ref.resetsAt !== undefined && keptUntil(ref, ref.resetsAt) < closedBefore && held === 0) {
       state.counters.delete(key);
       forgotten.push(key);
+    }
+  }
+  for (const [series, grants] of state.grants) {
+    if (grants.some(({ until }) => until < closedBefore)) keepGrants(state, series, ({ until }) => until >= closedBefore);
+  }
+  return forgotten;
+}
+
+/** What a window left unused is asked for during the next one, which may be a little longer. */
+function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): number {
+  return rollsOver(window) ? resetsAt + 2 * (resetsAt - startsAt) : resetsAt;
+}
+
+/** Forgets the slices that no window reaches any more: those of a bucket together, when it has been empty since before. */
+export function compactSlices(state: State, closedBefore: number): readonly string[] {
+  const forgotten: string[] = [];
+  for (const slices of state.series.values()) {
+    const isClosed = ({ ref, held }: Counter) => held === 0 && (ref.resetsAt ?? Number.POSITIVE_INFINITY) < closedBefore;
+    const closed = isBucketText((slices[0] as Counter).ref.window) && !slices.every(isClosed) ? [] : slices.filter(isClosed);
+    for (const slice of closed) {
+      forget(state, slice);
+      forgotten.push(slice.ref.key);
     }
   }
   return forgotten;

@@ -5,7 +5,7 @@ import type { Usage } from "./usage.ts";
 
 /** One balance: what one budget allows one subject in one window of one unit. */
 export interface CounterRef {
-  /** Unique over all; built from the other fields. */
+  /** Unique over all; built from the other fields: `BUDGET|UNIT/WINDOW|SUBJECT|STARTS_AT`. */
   readonly key: string;
   readonly budget: string;
   /** `user=ann`; empty for a budget with a single balance. */
@@ -15,6 +15,36 @@ export interface CounterRef {
   readonly window: string;
   readonly startsAt: number;
   readonly resetsAt: number | undefined;
+  /** Of a slice of a moving window: the key of all its slices, which is `key` without its last part. */
+  readonly series?: string;
+}
+
+/** What the counters of one limit and subject share, whatever the time. Grants are kept by it too. */
+export function seriesOf({ key }: Pick<CounterRef, "key">): string {
+  return key.slice(0, key.lastIndexOf("|"));
+}
+
+/** More of a limit for one subject, for a time. Ends by itself. */
+export interface Grant {
+  readonly id: string;
+  readonly budget: string;
+  /** `nanodollars/month@Europe/Berlin`. */
+  readonly limit: string;
+  /** `user=ann`; empty for a budget with a single balance. */
+  readonly subject: string;
+  /** Added to the limit in each of its windows, in the limit's unit. */
+  readonly amount: number;
+  /** Epoch milliseconds; it holds from the first on, and not any more at the second. */
+  readonly from: number;
+  readonly until: number;
+  /** Who gave it. */
+  readonly giver: string;
+  readonly why: string;
+}
+
+/** The series that a grant adds to. */
+export function grantSeries({ budget, limit, subject }: Grant): string {
+  return `${budget}|${limit}|${subject}`;
 }
 
 /** What an entry changes on one counter. A balance is the sum of its postings, to the unit. */
@@ -83,8 +113,18 @@ export type Entry = EntryBase &
         readonly times?: number;
       }
     /** With a reservation in flight: what it holds on a limit that is new. Without one: what is not a call. */
-    | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted }
+    | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted; readonly reset?: Reset }
+    /** What was left of the oldest slices of a bucket, drawn together into one. */
+    | { readonly kind: "drained" }
+    /** `reservation` is the id of the grant. */
+    | { readonly kind: "granted"; readonly grant: Grant }
+    | { readonly kind: "revoked"; readonly grant: Grant; readonly giver: string; readonly why: string }
   );
+
+/** Counters begin again at nothing: the entry takes back what was spent on them. The charges stay in the ledger. */
+export interface Reset {
+  readonly giver: string;
+}
 
 /** The limits in force from an entry on. What was used up to `upTo` and is not on their counters, the entry posts to them. */
 export interface Adopted {

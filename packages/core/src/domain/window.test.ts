@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Temporal } from "temporal-polyfill";
-import { CALENDAR_PERIODS, type CalendarPeriod, checkTimeZone, windowSpan, windowText } from "./window.ts";
+import {
+  CALENDAR_PERIODS,
+  type CalendarPeriod,
+  checkTimeZone,
+  endOfDay,
+  startingOn,
+  type Window,
+  windowSpan,
+  windowText,
+} from "./window.ts";
+import { formatWindowStart, parseWindowStart, type WindowStart } from "./window-start.ts";
 
 const ZONES = [
   "UTC",
@@ -106,6 +116,142 @@ for (const timeZone of ZONES) {
     );
   });
 }
+
+/** The first day of a period that starts on a day of the user's choice, by the Temporal calendar. */
+function independentStart(
+  period: "week" | "month" | "quarter" | "year",
+  { weekday, month = 1, day = 1 }: WindowStart,
+  today: Temporal.PlainDate,
+) {
+  if (period === "week") return today.subtract({ days: (today.dayOfWeek - (weekday === 0 ? 7 : (weekday as number)) + 7) % 7 });
+  const months = { month: 1, quarter: 3, year: 12 }[period];
+  // Counted from a day far in the past, so that no month is ever subtracted from a month that was cut short.
+  const origin = Temporal.PlainDate.from({ year: 1900, month, day: 1 });
+  const startOf = (index: number) => {
+    const first = origin.add({ months: index * months });
+    return first.with({ day: Math.min(day, first.daysInMonth) });
+  };
+  let index = Math.floor(origin.until(today, { largestUnit: "months" }).months / months) + 1;
+  while (Temporal.PlainDate.compare(startOf(index), today) > 0) index--;
+  return { first: startOf(index), next: startOf(index + 1) };
+}
+
+const STARTS = [
+  "sunday",
+  "saturday",
+  "1",
+  "15",
+  "28",
+  "29",
+  "30",
+  "31",
+  "april",
+  "july",
+  "february",
+  "2026-03-15",
+  "2024-02-29",
+  "2025-12-31",
+];
+
+for (const timeZone of ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia", "UTC"]) {
+  test(`windows that start on another day are those of the calendar in ${timeZone}, and tile the time line`, () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom("week", "month", "quarter", "year"),
+        fc.constantFrom(...STARTS),
+        instants(timeZone),
+        (period, text, now) => {
+          const start = parseWindowStart(text);
+          const window = startingOn(calendar(period, timeZone), start);
+          if (!window) return;
+          const { startsAt, resetsAt = Number.NaN } = windowSpan(window, now);
+          const today = Temporal.Instant.fromEpochMilliseconds(now).toZonedDateTimeISO(timeZone).toPlainDate();
+          const expected = independentStart(period, start, today);
+          const days = "first" in expected ? expected : { first: expected, next: expected.add({ weeks: 1 }) };
+          const instantOf = (date: Temporal.PlainDate) => iso(date.toZonedDateTime(timeZone).epochMilliseconds);
+          assert.deepEqual(
+            [iso(startsAt), iso(resetsAt)],
+            [instantOf(days.first), instantOf(days.next)],
+            `${period} from ${text} of ${iso(now)}`,
+          );
+          assert.equal(iso(windowSpan(window, resetsAt).startsAt), iso(resetsAt));
+          assert.equal(iso(windowSpan(window, startsAt - 1).resetsAt), iso(startsAt));
+        },
+      ),
+      { numRuns: 1_500 },
+    );
+  });
+}
+
+const STARTED = [
+  ["a week from Sunday", "week", "sunday", "America/New_York", "2026-03-10T12:00Z", "2026-03-08T05:00Z", "2026-03-15T04:00Z"],
+  [
+    "a month from the 15th, over the end of a year",
+    "month",
+    "15",
+    "Europe/Berlin",
+    "2027-01-01T12:00Z",
+    "2026-12-14T23:00Z",
+    "2027-01-14T23:00Z",
+  ],
+  ["a month from the 31st in a month of 28 days", "month", "31", "UTC", "2026-02-28T12:00Z", "2026-02-28T00:00Z", "2026-03-31T00:00Z"],
+  ["the month before it", "month", "31", "UTC", "2026-02-27T12:00Z", "2026-01-31T00:00Z", "2026-02-28T00:00Z"],
+  ["a month from the 30th over a leap day", "month", "30", "UTC", "2028-02-29T12:00Z", "2028-02-29T00:00Z", "2028-03-30T00:00Z"],
+  ["a fiscal year from April", "year", "april", "Asia/Kolkata", "2026-03-31T18:00Z", "2025-03-31T18:30Z", "2026-03-31T18:30Z"],
+  ["a fiscal quarter from February", "quarter", "february", "UTC", "2027-01-15T00:00Z", "2026-11-01T00:00Z", "2027-02-01T00:00Z"],
+  [
+    "a year from an anniversary",
+    "year",
+    "2026-03-15",
+    "Australia/Lord_Howe",
+    "2026-11-22T12:00Z",
+    "2026-03-14T13:00Z",
+    "2027-03-14T13:00Z",
+  ],
+  ["a year from a leap day", "year", "2024-02-29", "UTC", "2027-02-28T00:00Z", "2027-02-28T00:00Z", "2028-02-29T00:00Z"],
+  ["a quarter from an anniversary", "quarter", "2026-03-15", "Pacific/Apia", "2026-11-22T12:00Z", "2026-09-14T11:00Z", "2026-12-14T11:00Z"],
+  ["a week from the day of the week of a date", "week", "2026-03-15", "UTC", "2026-11-25T12:00Z", "2026-11-22T00:00Z", "2026-11-29T00:00Z"],
+] as const;
+
+for (const [what, period, start, timeZone, now, startsAt, resetsAt] of STARTED) {
+  test(`the span is right for ${what}`, () => {
+    const span = windowSpan(startingOn(calendar(period, timeZone), parseWindowStart(start)) as Window, at(now));
+    assert.deepEqual([iso(span.startsAt), iso(span.resetsAt)], [iso(at(startsAt)), iso(at(resetsAt))]);
+  });
+}
+
+test("a start is known by what it changes: the calendar's own is none, and it names the counters where it is another", () => {
+  const text = (period: CalendarPeriod, start: string) => {
+    const window = startingOn(calendar(period, "UTC"), parseWindowStart(start));
+    return window && windowText(window);
+  };
+  assert.deepEqual(
+    [text("week", "monday"), text("month", "1"), text("quarter", "july"), text("year", "january")],
+    ["week@UTC", "month@UTC", "quarter@UTC", "year@UTC"],
+  );
+  assert.equal(text("week", "sunday"), "week@UTC from sunday");
+  assert.equal(text("month", "2026-03-15"), "month@UTC from 15");
+  assert.equal(text("quarter", "may"), "quarter@UTC from february");
+  assert.equal(text("year", "2026-03-15"), "year@UTC from 15 march");
+  assert.deepEqual(
+    [text("day", "sunday"), text("month", "april"), text("week", "15"), text("year", "15")],
+    [undefined, undefined, undefined, undefined],
+  );
+  assert.equal(formatWindowStart(parseWindowStart("April")), "april");
+});
+
+for (const text of ["", "32", "0", "someday", "2026-02-30", "2026-13-01", "15.5", "-1"]) {
+  test(`"${text}" is no day on which windows can start, and what to write is said`, () =>
+    assert.throws(() => parseWindowStart(text), { code: "window_invalid", message: /Write a day of the week \(sunday\)/ }));
+}
+
+test("a day is over when the next one begins in its zone, also where that has no midnight", () => {
+  const over = (text: string, timeZone: string) => iso(endOfDay(text, timeZone));
+  assert.equal(over("2026-12-31", "Europe/Berlin"), iso(at("2026-12-31T23:00Z")));
+  assert.equal(over("2018-11-03", "America/Sao_Paulo"), iso(at("2018-11-04T03:00Z")));
+  assert.equal(over("2028-02-28", "UTC"), iso(at("2028-02-29T00:00Z")));
+  assert.deepEqual([endOfDay("2026-02-29", "UTC"), endOfDay("31.12.2026", "UTC")], [undefined, undefined]);
+});
 
 const SPANS = [
   ["a day of 23 hours", "day", "Europe/Berlin", "2026-03-29T12:00Z", "2026-03-28T23:00Z", "2026-03-29T22:00Z"],

@@ -1,4 +1,4 @@
-import { apply, type Command, type Counter, createState, type Results, type State } from "../domain/engine.ts";
+import { apply, type Command, type Counter, compactSlices, createState, type Results, type State, standings } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
 import { type CounterFilter, LEDGER_PAGE, type LedgerQuery, matchesQuery, type Store } from "./store.ts";
 
@@ -7,14 +7,23 @@ export interface MemoryStoreOptions {
   readonly now?: () => number;
 }
 
+/** Slices close all the time. They are forgotten when so many have come, so that looking for them costs little. */
+const COMPACT_EVERY_COUNTERS = 1_000;
+const KEEP_SLICES_MS = 10 * 60_000;
+
 /** Balances and ledger in this process only: for tests, and for programs that need no memory of yesterday. */
 export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): Store {
   const state: State = createState();
   const ledger: Entry[] = [];
+  let compactAt = COMPACT_EVERY_COUNTERS;
 
   const run = <Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Results[Kind] => {
     const { result, entries } = apply(state, command, now());
     ledger.push(...entries);
+    if (state.counters.size >= compactAt) {
+      compactSlices(state, now() - KEEP_SLICES_MS);
+      compactAt = state.counters.size + COMPACT_EVERY_COUNTERS;
+    }
     return result;
   };
 
@@ -26,16 +35,16 @@ export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): 
     expire: async () => run({ kind: "expire" }),
     record: async (entry) => run({ kind: "record", entry }),
     counters: async (filter = {}) => selectCounters(state, filter),
+    standings: async (limits) => standings(state, limits, now()),
     entries: async (query) => selectEntries(ledger, query),
     close: async () => undefined,
   };
 }
 
 /** Copies of the counters that a filter asks for. */
-export function selectCounters({ counters }: State, { budget, keys }: CounterFilter): readonly Counter[] {
+export function selectCounters({ counters }: State, { budget }: CounterFilter): readonly Counter[] {
   const selected: Counter[] = [];
-  const candidates = keys ? keys.map((key) => counters.get(key)) : counters.values();
-  for (const counter of candidates) if (counter && (budget === undefined || counter.ref.budget === budget)) selected.push({ ...counter });
+  for (const counter of counters.values()) if (budget === undefined || counter.ref.budget === budget) selected.push({ ...counter });
   return selected;
 }
 

@@ -1,4 +1,5 @@
 import type {
+  BoundLimit,
   Counter,
   ExpireResult,
   ExtendCommand,
@@ -10,6 +11,7 @@ import type {
   ReserveResult,
   SettleCommand,
   SettleResult,
+  Standing,
 } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
 
@@ -30,20 +32,21 @@ export interface Store {
   release(command: Omit<ReleaseCommand, "kind">): Promise<ReleaseResult>;
   /** Charges the holds whose lease has run out. To be called every second or so. */
   expire(): Promise<ExpireResult>;
-  /** Writes down a refusal or an adjustment. */
+  /** Writes down a refusal, an adjustment, a grant or its end. */
   record(entry: Recordable): Promise<void>;
   /** All counters, or those that a filter asks for, as they stand now. */
   counters(filter?: CounterFilter): Promise<readonly Readonly<Counter>[]>;
+  /** How limits stand now, with the amounts in force, in the order of the limits. Changes nothing. */
+  standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]>;
   /** The entries that a query asks for, oldest first. */
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
 }
 
-/** Which counters to read: those of one budget, or those with these keys. There may be very many, so whoever knows the keys names them. */
+/** Which counters to read: those of one budget. There may be very many, so whoever knows the limits asks how they stand. */
 export interface CounterFilter {
   readonly budget?: string;
-  readonly keys?: readonly string[];
 }
 
 /** Which entries of the ledger to read. All conditions hold together. */

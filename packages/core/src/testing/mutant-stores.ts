@@ -1,3 +1,4 @@
+import type { BoundLimit } from "../domain/engine.ts";
 import type { Posting } from "../domain/ledger.ts";
 import { createMemoryStore } from "../stores/memory.ts";
 import type { Store } from "../stores/store.ts";
@@ -114,6 +115,115 @@ export const mutantStores: readonly MutantStore[] = [
     },
   })),
 
+  mutant(
+    "counts a moving window from one slice alone",
+    "a rolling limit is not passed in any span of its length, and frees itself slice by slice",
+    (store) => withLimits(store, ({ rule: _, ...limit }) => limit),
+  ),
+
+  mutant(
+    "forgets the oldest slice of a rolling window",
+    "a rolling limit is not passed in any span of its length, and frees itself slice by slice",
+    (store) =>
+      withLimits(store, (limit) =>
+        limit.rule?.kind === "rolling" ? { ...limit, rule: { ...limit.rule, lengthMs: limit.rule.lengthMs - limit.rule.sliceMs } } : limit,
+      ),
+  ),
+
+  mutant("posts a call to the slice in which it ends", "a call stays in the slice in which it was reserved, whenever it ends", (store) => {
+    return {
+      settle: async (command) => {
+        const result = await store.settle(command);
+        for (const { counter } of await postingsOf(store, command.id)) {
+          const spent = command.amounts[counter.unit];
+          const startsAt = counter.startsAt + 50_000;
+          const later = { ...counter, key: `${counter.series}|${startsAt}`, startsAt };
+          await adjust(store, [
+            { counter, held: 0, spent: -spent },
+            { counter: later, held: 0, spent },
+          ]);
+        }
+        return result;
+      },
+    };
+  }),
+
+  mutant("drains a bucket a little too fast", "a bucket takes its amount at once and drains at its rate, in whole units", (store) =>
+    withLimits(store, (limit) =>
+      limit.rule?.kind === "bucket" ? { ...limit, rule: { ...limit.rule, periodMs: limit.rule.periodMs - 60 } } : limit,
+    ),
+  ),
+
+  mutant("keeps a call in a bucket at what it held", "what a call in a bucket did not use was never in it", (store) => ({
+    settle: async (command) => {
+      const held = new Map((await postingsOf(store, command.id)).map((posting) => [posting.counter.unit as string, posting.held]));
+      const amounts = Object.entries(command.amounts).map(([unit, amount]) => [unit, held.get(unit) ?? amount]);
+      return store.settle({ ...command, amounts: Object.fromEntries(amounts) });
+    },
+  })),
+
+  mutant("lets a request in flight keep its place in a bucket", "requests that a bucket lets through drain at once", (store) =>
+    withLimits(store, (limit) => (limit.rule?.kind === "bucket" ? { ...limit, rule: { ...limit.rule, drains: 0 } } : limit)),
+  ),
+
+  mutant(
+    "rounds what drains down in every slice",
+    "a bucket that is never empty neither grows nor forgets: in no span passes more than its amount and what drains",
+    (store) =>
+      withLimits(store, (limit) =>
+        limit.rule?.kind === "bucket" ? { ...limit, rule: { ...limit.rule, drains: limit.rule.drains - (limit.rule.drains % 7) } } : limit,
+      ),
+  ),
+
+  mutant(
+    "keeps a grant after its end",
+    "a grant adds to its limit from its beginning to its end, or until it is revoked, for its subject alone",
+    (store) => ({
+      record: (entry) => store.record(entry.kind === "granted" ? { ...entry, grant: { ...entry.grant, until: 2 ** 52 } } : entry),
+    }),
+  ),
+
+  mutant(
+    "adds a grant that is given again",
+    "a grant adds to its limit from its beginning to its end, or until it is revoked, for its subject alone",
+    (store) => {
+      let times = 0;
+      return {
+        record: (entry) =>
+          store.record(entry.kind === "granted" ? { ...entry, grant: { ...entry.grant, id: `${entry.grant.id} ${++times}` } } : entry),
+      };
+    },
+  ),
+
+  mutant("carries over all that was left", "what a window left unused is added to the next one, up to a most", (store) =>
+    withLimits(store, (limit) => (limit.rollover ? { ...limit, rollover: { ...limit.rollover, most: limit.rollover.amount } } : limit)),
+  ),
+
+  mutant("carries over what is held", "what a window left unused is added to the next one, up to a most", (store) => {
+    let held = 0;
+    return {
+      standings: async (limits) => {
+        const standings = await store.standings(limits);
+        held = (await store.counters()).reduce((sum, counter) => sum + counter.held, 0);
+        return standings.map((standing) => ({ ...standing, amount: Math.min(130, standing.amount + held) }));
+      },
+    };
+  }),
+
+  mutant(
+    "resets to below nothing when asked twice",
+    "a reset takes back what is spent when it is made, and nothing that is held",
+    (store) => ({
+      record: async (entry) => {
+        if (entry.kind !== "adjusted" || !entry.reset) return store.record(entry);
+        const spent = new Map((await store.counters()).map((counter) => [counter.ref.key, counter.spent]));
+        const postings = entry.postings.map(({ counter }) => ({ counter, held: 0, spent: -(spent.get(counter.key) ?? 0) }));
+        const { reset: _, ...adjusted } = entry;
+        return store.record({ ...adjusted, postings });
+      },
+    }),
+  ),
+
   {
     fault: "ends holds before their lease has run out",
     caughtBy: "a hold lives until its lease has run out",
@@ -139,6 +249,14 @@ function mutant(fault: string, caughtBy: string, break_: (store: Store) => Parti
       const store = createMemoryStore(options);
       return { ...store, ...break_(store) };
     },
+  };
+}
+
+/** A store that is told other limits than it is asked about. */
+function withLimits(store: Store, change: (limit: BoundLimit) => BoundLimit): Partial<Store> {
+  return {
+    reserve: (command) => store.reserve({ ...command, limits: command.limits.map(change) }),
+    standings: (limits) => store.standings(limits.map(change)),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/engine.ts";
-import type { CallDetail, CounterRef } from "../domain/ledger.ts";
+import type { CallDetail, CounterRef, Grant } from "../domain/ledger.ts";
 import type { Unit } from "../domain/limit.ts";
+import type { Rule } from "../domain/slices.ts";
 
 /** Reserve and settle commands for tests, as short as what matters in them. */
 
@@ -33,6 +34,34 @@ export function sampleLimit({ budget = "company", unit = "tokens", amount, enfor
   const key = [budget, `${unit}/${window}`, "", startsAt].join("|");
   const counter: CounterRef = { key, budget, subject: "", unit, window, startsAt, resetsAt };
   return { counter, amount, enforced };
+}
+
+export interface SampleMovingLimit extends Omit<SampleLimit, "resetsAt"> {
+  readonly rule: Rule;
+  /** The time whose slice the limit is bound to. */
+  readonly at: number;
+}
+
+/** A limit whose window moves. */
+export function sampleMovingLimit({
+  budget = "company",
+  unit = "tokens",
+  amount,
+  enforced = true,
+  rule,
+  at,
+}: SampleMovingLimit): BoundLimit {
+  const window = rule.kind === "rolling" ? "rolling 1m" : "minute bucket";
+  const series = [budget, `${unit}/${window}`, ""].join("|");
+  const startsAt = Math.floor(at / rule.sliceMs) * rule.sliceMs;
+  const resetsAt = startsAt + rule.sliceMs + (rule.kind === "rolling" ? rule.lengthMs : 3 * rule.periodMs);
+  const counter: CounterRef = { key: `${series}|${startsAt}`, budget, subject: "", unit, window, startsAt, resetsAt, series };
+  return { counter, amount, enforced, rule };
+}
+
+/** A grant on the limit that `sampleLimit` makes. */
+export function sampleGrant(grant: Pick<Grant, "amount" | "from" | "until"> & Partial<Grant>): Grant {
+  return { id: "grant-1", budget: "company", limit: "tokens/lifetime", subject: "", giver: "the owner", why: "a demonstration", ...grant };
 }
 
 export interface SampleCall {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import type { Entry } from "../domain/ledger.ts";
+import type { Rule } from "../domain/slices.ts";
 import type { Store } from "../stores/store.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
-import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "./sample-calls.ts";
+import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "./sample-calls.ts";
 
 /** Opens an empty store that tells the time by the clock it is given. */
 export type OpenStore = (options: { readonly now: () => number }) => Promise<Store>;
@@ -25,9 +26,10 @@ export const storeContract: readonly StoreCase[] = [
     const result = await store.reserve(sampleCall({ id: "a", limits, input: 101, output: 50 }));
     assert.ok(result.outcome === "reserved");
     assert.deepEqual(result.standings, [
-      { spent: 0, held: 151 },
-      { spent: 0, held: 227 },
+      { amount: 1_000, spent: 0, held: 151 },
+      { amount: 9_000, spent: 0, held: 227 },
     ]);
+    assert.deepEqual(await store.standings(limits), result.standings);
     assert.deepEqual(await standings(store), { "company tokens": [0, 151], "team nanodollars": [0, 227] });
   }),
 
@@ -55,12 +57,17 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await store.entries({ kinds: ["reserved"] }), []);
   }),
 
-  law("a refusal says which limit refuses, what is asked of it and how all limits stand", async ({ store }) => {
-    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", amount: 100 })];
+  law("a refusal says which limit refuses, what is asked of it, until when, and how all limits stand", async ({ store, clock }) => {
+    const resetsAt = clock.now() + 5_000;
+    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ budget: "team", amount: 100, resetsAt })];
     await store.reserve(sampleCall({ id: "a", limits, input: 60 }));
-    const result = await store.reserve(sampleCall({ id: "b", limits, input: 45, output: 500, least: 5 }));
-    const both = { spent: 0, held: 60 };
-    assert.deepEqual(result, { outcome: "refused", failing: 1, asked: 50, standings: [both, both] });
+    const refused = async (input: number, least: number) => store.reserve(sampleCall({ id: "b", limits, input, output: 500, least }));
+    const standings = [1_000, 100].map((amount) => ({ amount, spent: 0, held: 60 }));
+    assert.deepEqual(await refused(45, 5), { outcome: "refused", failing: 1, asked: 50, until: 0, standings });
+    assert.deepEqual(await refused(100, 1), { outcome: "refused", failing: 1, asked: 101, until: Number.POSITIVE_INFINITY, standings });
+    await store.settle(sampleSettlement("a", 60));
+    const spent = [1_000, 100].map((amount) => ({ amount, spent: 60, held: 0 }));
+    assert.deepEqual(await refused(45, 5), { outcome: "refused", failing: 1, asked: 50, until: resetsAt, standings: spent });
   }),
 
   law("the output cap is lowered to exactly what fits", async ({ store }) => {
@@ -298,18 +305,196 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await seqs({ kinds: ["reserved"], most: 2, newest: true }), [5, 7]);
   }),
 
-  law("the balances of one budget, or those that are named, can be read alone", async ({ store }) => {
+  law("the balances of one budget can be read alone", async ({ store }) => {
     const limits = [sampleLimit({ amount: 100 }), sampleLimit({ budget: "team", amount: 100 })];
     await store.reserve(sampleCall({ id: "a", limits, input: 10 }));
     assert.deepEqual(
       (await store.counters({ budget: "team" })).map(({ ref, held }) => [ref.budget, held]),
       [["team", 10]],
     );
-    const [, { counter }] = limits as [unknown, { counter: { key: string } }];
-    const named = await store.counters({ keys: [counter.key, "nobody's"] });
+  }),
+
+  law("a rolling limit is not passed in any span of its length, and frees itself slice by slice", async ({ store, clock }) => {
+    const start = clock.now();
+    const limits = () => [sampleMovingLimit({ amount: 100, rule: ROLLING_MINUTE, at: clock.now() })];
+    const asks = (id: string, input: number) => store.reserve(sampleCall({ id, limits: limits(), input }));
+    await asks("a", 60);
+    await store.settle(sampleSettlement("a", 60));
+    clock.set(start + 30_000);
+    await asks("b", 40);
+    const busy = await asks("c", 1);
+    assert.deepEqual([busy.outcome, busy.outcome === "refused" && busy.until], ["refused", 0]);
+    await store.settle(sampleSettlement("b", 40));
+    clock.set(start + 60_999);
+    const full = [{ amount: 100, spent: 100, held: 0 }];
+    assert.deepEqual(await asks("c", 1), { outcome: "refused", failing: 0, asked: 1, until: start + 61_000, standings: full });
+    assert.deepEqual(await asks("c", 61), { outcome: "refused", failing: 0, asked: 61, until: start + 91_000, standings: full });
+    clock.set(start + 61_000);
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 40, held: 0 }]);
+    assert.equal((await asks("c", 61)).outcome, "refused");
+    assert.equal((await asks("c", 60)).outcome, "reserved");
+  }),
+
+  law("a call stays in the slice in which it was reserved, whenever it ends", async ({ store, clock }) => {
+    const start = clock.now();
+    const limits = () => [sampleMovingLimit({ amount: 100, rule: ROLLING_MINUTE, at: clock.now() })];
+    await store.reserve(sampleCall({ id: "a", limits: limits(), input: 80, leaseMs: 600_000 }));
+    clock.set(start + 50_000);
+    await store.settle(sampleSettlement("a", 70));
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 70, held: 0 }]);
+    clock.set(start + 61_000);
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 0, held: 0 }]);
+  }),
+
+  law("a bucket takes its amount at once and drains at its rate, in whole units", async ({ store, clock }) => {
+    const start = clock.now();
+    const rule: Rule = { kind: "bucket", drains: 7, periodMs: 60_000, sliceMs: 1_000 };
+    const limits = () => [sampleMovingLimit({ amount: 10, rule, at: clock.now() })];
+    const asks = (id: string, input: number) => store.reserve(sampleCall({ id, limits: limits(), input }));
+    assert.equal((await asks("a", 10)).outcome, "reserved");
+    await store.settle(sampleSettlement("a", 10));
+    // What flows in counts at the end of its second; the first unit has drained 60/7 seconds after that, rounded up to a millisecond.
+    const until = start + 1_000 + 8_572;
+    clock.set(until - 1);
+    assert.deepEqual(await asks("b", 1), {
+      outcome: "refused",
+      failing: 0,
+      asked: 1,
+      until,
+      standings: [{ amount: 10, spent: 10, held: 0 }],
+    });
+    clock.set(until);
+    assert.equal((await asks("b", 1)).outcome, "reserved");
+    clock.set(start + 1_000 + 60_000);
+    assert.deepEqual(await store.standings(limits()), [{ amount: 10, spent: 3, held: 1 }]);
+    clock.set(start + 600_000);
+    assert.deepEqual(await store.standings(limits()), [{ amount: 10, spent: 0, held: 0 }]);
+  }),
+
+  law("what a call in a bucket did not use was never in it", async ({ store, clock }) => {
+    const start = clock.now();
+    const rule: Rule = { kind: "bucket", drains: 60, periodMs: 60_000, sliceMs: 1_000 };
+    const limits = () => [sampleMovingLimit({ amount: 100, rule, at: clock.now() })];
+    await store.reserve(sampleCall({ id: "a", limits: limits(), input: 90 }));
+    const refused = await store.reserve(sampleCall({ id: "b", limits: limits(), input: 90 }));
+    assert.ok(refused.outcome === "refused");
+    assert.equal(refused.until, 0);
+    clock.set(start + 11_000);
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 0, held: 80 }]);
+    await store.reserve(sampleCall({ id: "c", limits: limits(), input: 20 }));
+    await store.settle(sampleSettlement("a", 30));
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 20, held: 20 }]);
+    await store.release({ id: "c", why: "never sent" });
+    assert.deepEqual(await store.standings(limits()), [{ amount: 100, spent: 20, held: 0 }]);
+  }),
+
+  law("requests that a bucket lets through drain at once", async ({ store, clock }) => {
+    const start = clock.now();
+    const rule: Rule = { kind: "bucket", drains: 6, periodMs: 60_000, sliceMs: 1_000 };
+    const limits = () => [sampleMovingLimit({ unit: "requests", amount: 2, rule, at: clock.now() })];
+    const asks = (id: string) => store.reserve(sampleCall({ id, limits: limits(), leaseMs: 600_000 }));
+    assert.equal((await asks("a")).outcome, "reserved");
+    assert.equal((await asks("b")).outcome, "reserved");
+    const refused = await asks("c");
+    assert.ok(refused.outcome === "refused");
+    assert.equal(refused.until, start + 11_000);
+    clock.set(start + 11_000);
+    assert.equal((await asks("c")).outcome, "reserved");
+  }),
+
+  law("a bucket that is never empty neither grows nor forgets: in no span passes more than its amount and what drains", async (scene) => {
+    const { store, clock } = scene;
+    const rule: Rule = { kind: "bucket", drains: 600, periodMs: 60_000, sliceMs: 1_000 };
+    const start = clock.now();
+    let used = 0;
+    for (let second = 0; second < 600; second++) {
+      clock.set(start + second * 1_000);
+      const limits = [sampleMovingLimit({ amount: 50, rule, at: clock.now() })];
+      const id = `call-${second}`;
+      const result = await store.reserve(sampleCall({ id, limits, output: 50, least: 1 }));
+      if (result.outcome !== "reserved") continue;
+      used += result.outputTokens;
+      await store.settle(sampleSettlement(id, 0, result.outputTokens));
+    }
+    // Fifty at once, and then ten in each second but the first, in which they count as long as it lasts.
+    assert.equal(used, 50 + 598 * 10);
+    assert.ok((await store.counters()).length <= 200, "what has drained is kept");
+  }),
+
+  law(
+    "a grant adds to its limit from its beginning to its end, or until it is revoked, for its subject alone",
+    async ({ store, clock }) => {
+      const limits = [sampleLimit({ amount: 100 }), sampleLimit({ budget: "team", amount: 1_000 })];
+      const start = clock.now();
+      const grant = sampleGrant({ amount: 50, from: start + 1_000, until: start + 9_000 });
+      const amounts = async () => (await store.standings(limits)).map(({ amount }) => amount);
+      await store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
+      await store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
+      assert.deepEqual(await amounts(), [100, 1_000]);
+      clock.advance(1_000);
+      assert.deepEqual(await amounts(), [150, 1_000]);
+      assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 150 }))).outcome, "reserved");
+      clock.set(start + 9_000);
+      assert.deepEqual(await amounts(), [100, 1_000]);
+      assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 1 }))).outcome, "refused");
+      const second = sampleGrant({ id: "grant-2", amount: 7, from: start, until: start + 99_000 });
+      await store.record({ kind: "granted", reservation: second.id, postings: [], grant: second });
+      assert.deepEqual(await amounts(), [107, 1_000]);
+      const revoked = { kind: "revoked", reservation: second.id, postings: [], grant: second, giver: "the owner", why: "done" } as const;
+      await store.record(revoked);
+      await store.record(revoked);
+      assert.deepEqual(await amounts(), [100, 1_000]);
+      assert.deepEqual(
+        (await store.entries({ kinds: ["granted", "revoked"] })).map(({ kind, reservation }) => [kind, reservation]),
+        [
+          ["granted", "grant-1"],
+          ["granted", "grant-2"],
+          ["revoked", "grant-2"],
+        ],
+      );
+    },
+  ),
+
+  law("what a window left unused is added to the next one, up to a most", async ({ store, clock }) => {
+    const noon = clock.now();
+    const before = sampleLimit({ amount: 100, resetsAt: noon });
+    const rollover = { key: before.counter.key, amount: 100, most: 30 };
+    const limits = [{ ...sampleLimit({ amount: 100, resetsAt: noon + 86_400_000 }), rollover }];
+    const amount = async () => (await store.standings(limits))[0]?.amount;
+    assert.equal(await amount(), 130);
+    await store.reserve(sampleCall({ id: "a", limits: [before], input: 80 }));
+    assert.equal(await amount(), 120);
+    await store.settle(sampleSettlement("a", 75));
+    assert.equal(await amount(), 125);
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 126 }))).outcome, "refused");
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 125 }))).outcome, "reserved");
+    await store.reserve(sampleCall({ id: "c", limits: [{ ...before, enforced: false }], input: 50 }));
+    assert.equal(await amount(), 100);
+  }),
+
+  law("a reset takes back what is spent when it is made, and nothing that is held", async ({ store, clock }) => {
+    const limits = [
+      sampleLimit({ amount: 1_000 }),
+      sampleMovingLimit({ budget: "team", amount: 1_000, rule: ROLLING_MINUTE, at: clock.now() }),
+    ];
+    for (const [id, input] of [
+      ["a", 300],
+      ["b", 200],
+    ] as const)
+      await store.reserve(sampleCall({ id, limits, input }));
+    const postings = limits.map(({ counter }) => ({ counter, held: 0, spent: 0 }));
+    const reset = { kind: "adjusted", reservation: "", postings, why: "paid by another team", reset: { giver: "the owner" } } as const;
+    await store.settle(sampleSettlement("a", 300));
+    await Promise.all([store.record(reset), store.record(reset)]);
+    for (const standing of await store.standings(limits)) assert.deepEqual(standing, { amount: 1_000, spent: 0, held: 200 });
+    await store.settle(sampleSettlement("b", 150));
+    for (const standing of await store.standings(limits)) assert.deepEqual(standing, { amount: 1_000, spent: 150, held: 0 });
+    const [entry] = await store.entries({ kinds: ["adjusted"] });
+    assert.ok(entry?.kind === "adjusted");
+    assert.deepEqual(entry.reset, { giver: "the owner" });
     assert.deepEqual(
-      named.map(({ ref, held }) => [ref.key, held]),
-      [[counter.key, 10]],
+      entry.postings.map(({ spent }) => spent),
+      [-300, -300],
     );
   }),
 
@@ -356,6 +541,8 @@ function law(name: string, body: (scene: Scene) => Promise<void>): StoreCase {
     },
   };
 }
+
+const ROLLING_MINUTE: Rule = { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 };
 
 /** Spent and held by `budget unit`. */
 async function standings(store: Store): Promise<Readonly<Record<string, readonly [number, number]>>> {

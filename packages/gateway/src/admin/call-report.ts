@@ -11,6 +11,7 @@ import {
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
 import { type ChargeLine, chargeLines } from "./charge-lines.ts";
+import { windowName } from "./grant-json.ts";
 
 export type CallOutcome = "in flight" | "settled" | "released" | "expired" | "denied";
 
@@ -186,10 +187,6 @@ function entryJson(entry: Entry): EntryJson {
     ...("why" in entry && { why: entry.why }),
     ...("expiresAt" in entry && { expires_at: instantJson(entry.expiresAt) }),
   };
-}
-
-function windowName(window: string): string {
-  return window.split("@", 1)[0] as string;
 }
 
 /** `{ inputTokens: 12 }` as `{ input_tokens: 12 }`. The names of tools stay as the provider writes them. */

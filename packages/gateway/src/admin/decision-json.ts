@@ -185,25 +185,26 @@ function readId(id: unknown, name: string): string | undefined {
   return id;
 }
 
-function readSubject(value: unknown): Subject {
-  const fields = readObject(value, '"subject"');
-  checkFields(fields, [...ATTRIBUTES, "tags"], '"subject"');
+/** Reads who something is for, from the field of this name. */
+export function readSubject(value: unknown, field = "subject"): Subject {
+  const fields = readObject(value, `"${field}"`);
+  checkFields(fields, [...ATTRIBUTES, "tags"], `"${field}"`);
   const subject: Record<string, unknown> = {};
   for (const attribute of ATTRIBUTES) {
     if (fields[attribute] === undefined) continue;
-    checkText(`"subject.${attribute}"`, fields[attribute]);
+    checkText(`"${field}.${attribute}"`, fields[attribute]);
     subject[attribute] = fields[attribute];
   }
-  return { ...subject, ...(fields.tags !== undefined && { tags: readTags(fields.tags) }) };
+  return { ...subject, ...(fields.tags !== undefined && { tags: readTags(fields.tags, field) }) };
 }
 
-function readTags(value: unknown): Readonly<Record<string, string>> {
-  const tags = Object.entries(readObject(value, '"subject.tags"'));
-  if (tags.length > TAGS_MOST) throw invalid(`"subject.tags" has ${tags.length} tags, and at most ${TAGS_MOST} are kept. Send fewer.`);
+function readTags(value: unknown, field: string): Readonly<Record<string, string>> {
+  const tags = Object.entries(readObject(value, `"${field}.tags"`));
+  if (tags.length > TAGS_MOST) throw invalid(`"${field}.tags" has ${tags.length} tags, and at most ${TAGS_MOST} are kept. Send fewer.`);
   for (const [name, text] of tags) {
     if (!/^[\w.:/-]{1,64}$/.test(name))
       throw invalid('The name of a tag is 1 to 64 letters, digits and the signs "_", "-", ".", ":" and "/".');
-    checkText(`"subject.tags.${name}"`, text);
+    checkText(`"${field}.tags.${name}"`, text);
   }
   return Object.fromEntries(tags.sort(([a], [b]) => (a < b ? -1 : 1))) as Record<string, string>;
 }
@@ -217,18 +218,18 @@ function readToolCalls(value: unknown): Readonly<Record<string, number>> {
   return Object.fromEntries(tools.sort(([a], [b]) => (a < b ? -1 : 1))) as Record<string, number>;
 }
 
-function checkText(name: string, text: unknown): void {
+export function checkText(name: string, text: unknown): void {
   const asked = `${name} is a text of 1 to ${TEXT_MOST} characters`;
   if (text === undefined) throw invalid(`${asked}, and it is missing.`);
   if (typeof text !== "string" || text.trim() === "" || text.length > TEXT_MOST || /\p{Cc}/u.test(text)) throw invalid(`${asked}.`);
 }
 
-function checkFields(fields: Record<string, unknown>, known: readonly string[], what: string): void {
+export function checkFields(fields: Record<string, unknown>, known: readonly string[], what: string): void {
   const unknown = Object.keys(fields).find((field) => !known.includes(field));
   if (unknown !== undefined) throw invalid(`"${unknown.slice(0, 64)}" is not a field of ${what}. Fields are ${known.join(", ")}.`);
 }
 
-function readObject(value: unknown, name: string): Record<string, unknown> {
+export function readObject(value: unknown, name: string): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid(`${name} is not a JSON object.`);
   return value as Record<string, unknown>;
 }

@@ -19,6 +19,55 @@ export const OPENAPI = {
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
     },
+    "/api/budgets/{name}/reset": {
+      post: {
+        operationId: "resetBudget",
+        summary: "Lets a balance begin again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger.",
+        parameters: [{ name: "name", in: "path", required: true, description: "The name of the budget.", schema: { type: "string" } }],
+        requestBody: body("Reset"),
+        responses: { 200: json("The balances as they stand now.", list("Balance")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/grants": {
+      get: {
+        operationId: "listGrants",
+        summary: "The grants that are in force or will be, oldest first.",
+        parameters: [{ name: "budget", in: "query", description: "Only those of this budget.", schema: { type: "string" } }],
+        responses: { 200: json("The grants.", list("Grant")), default: ref("responses", "Problem") },
+      },
+      post: {
+        operationId: "createGrant",
+        summary: "Gives a subject more of a limit for a time. It ends by itself.",
+        parameters: [
+          {
+            name: "Idempotency-Key",
+            in: "header",
+            description: "Sent again, it gives nothing more, and the answer is the grant that was given.",
+            schema: { type: "string" },
+          },
+        ],
+        requestBody: body("NewGrant"),
+        responses: { 201: json("The grant.", ref("schemas", "Grant")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/grants/{id}": {
+      delete: {
+        operationId: "revokeGrant",
+        summary: "Ends a grant at once.",
+        parameters: [id("The id of the grant: grant_….")],
+        requestBody: {
+          content: { "application/json": { schema: { type: "object", additionalProperties: false, properties: giverProperties() } } },
+        },
+        responses: {
+          200: json("It is revoked.", {
+            type: "object",
+            required: ["id", "revoked"],
+            properties: { id: { type: "string" }, revoked: { const: true } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
     "/api/requests": {
       get: {
         operationId: "listRequests",
@@ -255,11 +304,60 @@ export const OPENAPI = {
         required: ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
         properties: {
           ...counterProperties(),
-          limit: amount(),
+          limit: amount("The amount in force, with what is granted and carried over; of a bucket, what it takes at once."),
           spent: amount(),
           held: amount("Held by calls in flight."),
           left: amount("What is left for new calls; never below 0."),
-          resets_at: { type: ["string", "null"], format: "date-time", description: "null: it never resets." },
+          resets_at: {
+            type: ["string", "null"],
+            format: "date-time",
+            description: "null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used.",
+          },
+        },
+      },
+      Grant: {
+        type: "object",
+        additionalProperties: false,
+        required: ["id", "budget", "subject", "unit", "window", "amount", "from", "until", "giver", "why"],
+        properties: {
+          id: { type: "string" },
+          ...counterProperties(),
+          amount: amount("Added to the limit in each of its windows."),
+          from: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time", description: "From then on it does not hold any more." },
+          giver: { type: "string" },
+          why: { type: "string" },
+        },
+      },
+      NewGrant: {
+        type: "object",
+        additionalProperties: false,
+        required: ["budget", "amount", "until", "why"],
+        properties: {
+          budget: { type: "string" },
+          amount: {
+            type: "string",
+            description: "Written like a limit. The window may be left out where the unit has one limit only.",
+            examples: ["$20", "50k tokens / day"],
+          },
+          for: subjectOf("A value for each of the budget's per."),
+          from: { type: "string", description: "A time, or a duration from now; now where it is left out." },
+          until: {
+            type: "string",
+            description: "A day, which it includes, in the budget's time zone; a time; or a duration from its beginning.",
+            examples: ["2026-12-31", "2026-12-31T18:00:00Z", "7d"],
+          },
+          ...giverProperties(),
+        },
+      },
+      Reset: {
+        type: "object",
+        additionalProperties: false,
+        required: ["why"],
+        properties: {
+          for: subjectOf("Whose balance: a value for each of the budget's per."),
+          limit: { type: "string", description: "Which limit; all of the budget where it is left out.", examples: ["$50 / month"] },
+          ...giverProperties(),
         },
       },
       CallBalance: {
@@ -549,7 +647,18 @@ function counterProperties() {
     budget: { type: "string" },
     subject: { type: "string", description: "`user=ann`; empty for a budget with a single balance." },
     unit: { enum: ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests", "concurrent"] },
-    window: { type: "string", examples: ["month", "day", "lifetime"] },
+    window: { type: "string", examples: ["month", "day", "rolling 1d", "minute bucket", "minute leaky", "lifetime"] },
+  };
+}
+
+function subjectOf(description: string) {
+  return { type: "object", description, examples: [{ user: "ann" }, { team: "support", tags: { customer: "acme" } }] };
+}
+
+function giverProperties() {
+  return {
+    giver: { type: "string", maxLength: 256, description: "Who does it; known by the key where it is left out." },
+    why: { type: "string", maxLength: 256, description: "Kept in the ledger." },
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import type { IncomingHttpHeaders } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -29,9 +30,14 @@ let budgets: Budgets;
 // biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
 type Json = any;
 
-async function ask(method: string, target: string, body?: unknown): Promise<AdminResponse & { body: Json }> {
+async function ask(
+  method: string,
+  target: string,
+  body?: unknown,
+  headers: IncomingHttpHeaders = {},
+): Promise<AdminResponse & { body: Json }> {
   const url = new URL(target, "http://localhost");
-  return admin({ method, path: url.pathname, query: url.searchParams, body });
+  return admin({ method, path: url.pathname, query: url.searchParams, body, headers });
 }
 
 async function call(id: string, outputTokens = 100) {
@@ -202,6 +208,75 @@ describe("the admin API", () => {
       assert.equal(answer.status, 400, JSON.stringify(body));
       assert.equal(answer.body.code, "body_invalid");
     }
+  });
+
+  test("a grant raises a balance for its subject, is given once, listed, and revoked", async () => {
+    const wanted = { budget: "users", amount: "800 tokens / day", for: { user: "ann" }, until: "2026-11-30", why: "the launch" };
+    const given = await ask("POST", "/api/grants", wanted, { "idempotency-key": "launch" });
+    assert.equal(given.status, 201);
+    assert.deepEqual(given.body, {
+      id: "grant_launch",
+      budget: "users",
+      subject: "user=ann",
+      unit: "tokens",
+      window: "day",
+      amount: 800,
+      from: "2026-11-20T12:00:00.000Z",
+      until: "2026-12-01T00:00:00.000Z",
+      giver: "the owner",
+      why: "the launch",
+    });
+    const again = await ask("POST", "/api/grants", { ...wanted, amount: "999 tokens / day" }, { "idempotency-key": "launch" });
+    assert.deepEqual(again.body, given.body);
+    assert.deepEqual((await ask("GET", "/api/grants?budget=users")).body, { data: [given.body] });
+    assert.deepEqual((await ask("GET", "/api/grants?budget=company")).body, { data: [] });
+    const limit = async () => (await ask("GET", "/api/budgets?budget=users")).body.data[0].limit;
+    assert.equal(await limit(), 4_000);
+    assert.deepEqual((await ask("DELETE", "/api/grants/grant_launch")).body, { id: "grant_launch", revoked: true });
+    assert.equal((await ask("DELETE", "/api/grants/grant_launch", { why: "again" })).body.code, "grant_unknown");
+    assert.equal(await limit(), 3_200);
+    assert.equal((await ask("GET", "/api/requests/grant_launch")).body.code, "reservation_unknown");
+    const other = await ask("POST", "/api/grants", { ...wanted, giver: "Ben" });
+    assert.match(other.body.id, /^grant_[\w-]{12}$/);
+    assert.equal(other.body.giver, "Ben");
+    await ask("DELETE", `/api/grants/${other.body.id}`);
+  });
+
+  test("a wrong grant is refused with what to do, and changes nothing", async () => {
+    const right = { budget: "users", amount: "800 tokens / day", for: { user: "ann" }, until: "7d", why: "the launch" };
+    for (const [change, status, code, detail] of [
+      [{ budget: "user" }, 404, "budget_unknown", /no budget "user"/],
+      [{ amount: "800 / month" }, 400, "limit_invalid", /is for none of its limits.*3,200 tokens \/ day/],
+      [{ amount: 800 }, 400, "body_invalid", /"amount" is a text/],
+      [{ for: { team: "a" } }, 400, "body_invalid", /a balance for each user: name one/],
+      [{ for: { usr: "a" } }, 400, "body_invalid", /"usr" is not a field of "for"/],
+      [{ until: "yesterday" }, 400, "body_invalid", /not a time/],
+      [{ why: undefined }, 400, "body_invalid", /"why" is a text.*missing/],
+      [{ more: 1 }, 400, "body_invalid", /"more" is not a field of a grant/],
+    ] as const) {
+      const answer = await ask("POST", "/api/grants", { ...right, ...change });
+      assert.deepEqual([answer.status, answer.body.code], [status, code], JSON.stringify(change));
+      assert.match(answer.body.detail, detail);
+    }
+    assert.deepEqual((await ask("GET", "/api/grants")).body, { data: [] });
+  });
+
+  test("a reset lets one limit of one subject begin again, and says who did it and why", async () => {
+    const { body } = await ask("POST", "/api/budgets/users/reset", { for: { user: "ann" }, limit: "1 / day", why: "a loop of ours" });
+    assert.deepEqual(
+      body.data.map(({ spent, held, left }: Record<string, number>) => [spent, held, left]),
+      [[0, 1_100, 2_100]],
+    );
+    const [entry] = await store.entries({ kinds: ["adjusted"], newest: true, most: 1 });
+    assert.ok(entry?.kind === "adjusted");
+    assert.deepEqual(
+      [entry.why, entry.reset, entry.postings.map(({ spent }) => spent)],
+      ["a loop of ours", { giver: "the owner" }, [-1_900]],
+    );
+    assert.equal((await ask("POST", "/api/budgets/nobody's/reset", { why: "?" })).body.code, "budget_unknown");
+    assert.match((await ask("POST", "/api/budgets/company/reset", {})).body.detail, /"why" is a text/);
+    const whole = await ask("POST", "/api/budgets/company/reset", { why: "the end of the trial" });
+    assert.deepEqual([whole.body.data.length, whole.body.data[0].spent], [1, 0]);
   });
 
   test("what is not there is a problem with a code", async () => {

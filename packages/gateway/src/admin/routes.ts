@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { Keys } from "../callers/key.ts";
@@ -8,12 +9,13 @@ import { reportCall, summariseCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
+import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 
 export interface AdminOptions {
-  readonly budgets: Pick<Budgets, "balances">;
+  readonly budgets: Pick<Budgets, "balances" | "grant" | "grants" | "revoke" | "reset">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   readonly switches: Switches;
@@ -26,7 +28,7 @@ export interface AdminOptions {
   readonly now?: () => number;
 }
 
-/** A route of the admin API. `{id}` in its path stands for one segment. */
+/** A route of the admin API. `{id}` or `{name}` in its path stands for one segment. */
 interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
@@ -39,6 +41,10 @@ type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switche
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets", run: listBudgets },
+  { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
+  { method: "GET", path: "/api/grants", run: listGrants },
+  { method: "POST", path: "/api/grants", run: createGrant },
+  { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
   { method: "GET", path: "/api/requests", run: listRequests },
   { method: "GET", path: "/api/requests/{id}", run: showRequest },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
@@ -100,6 +106,26 @@ async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise
   return ok({ data: balances.map(balanceJson) });
 }
 
+async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
+  const balances = await budgets.reset(readReset(request, name));
+  return ok({ data: balances.map(balanceJson) });
+}
+
+async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  const budget = query.get("budget");
+  return ok({ data: (await budgets.grants(budget === null ? {} : { budget })).map(grantJson) });
+}
+
+async function createGrant({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const grant = await budgets.grant(readNewGrant(request, () => randomBytes(9).toString("base64url")));
+  return { status: 201, body: grantJson(grant) };
+}
+
+async function revokeGrant({ budgets }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  if (await budgets.revoke(id, readRevocation(request))) return ok({ id, revoked: true });
+  return problem(404, "grant_unknown", `There is no grant "${id}" that has not ended. \`GET /api/grants\` lists them.`);
+}
+
 const PAGE = 20;
 const PAGE_MOST = 100;
 
@@ -136,7 +162,7 @@ async function callsBefore(store: Parts["store"], id: string, most: number): Pro
 
 async function showRequest({ store, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
   const entries = await store.entries({ reservation: id });
-  if (entries.length === 0) throw unknownRequest(id);
+  if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
   return ok(reportCall(entries, prices));
 }
 
@@ -181,9 +207,9 @@ function decisionsOf({ decisions }: Parts): Decisions {
   throw new PurserError("route_unknown", "Calls are decided by a gateway that runs. Start it: purser serve.");
 }
 
-/** The value of `{id}`, an empty text for a path without one, or undefined where the path is another. */
+/** The value of what stands in braces, an empty text for a path without one, or undefined where the path is another. */
 function matchPath(pattern: string, path: string): string | undefined {
-  const [start, end] = pattern.split("{id}") as [string, string?];
+  const [start, end] = pattern.split(/\{\w+\}/) as [string, string?];
   if (end === undefined) return path === pattern ? "" : undefined;
   const id = path.startsWith(start) && path.endsWith(end) ? path.slice(start.length, path.length - end.length) : "";
   if (id === "" || id.includes("/")) return undefined;
@@ -203,8 +229,10 @@ function errorAnswer({ code, message }: PurserError): AdminResponse {
   return problem(statusOf(code), code, message);
 }
 
+const NOT_FOUND: ReadonlySet<ErrorCode> = new Set(["reservation_unknown", "channel_unknown", "route_unknown", "budget_unknown"]);
+
 function statusOf(code: ErrorCode): number {
-  if (code === "reservation_unknown" || code === "channel_unknown" || code === "route_unknown") return 404;
+  if (NOT_FOUND.has(code)) return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
   if (code === "store_locked") return 409;
   return code === "internal" ? 500 : 400;

@@ -34,7 +34,12 @@ export const ACCESS_HELP = [
 /** The folder in the data folder where a demo keeps what is its own. */
 export const DEMO_FOLDER = "demo";
 
-export async function openAdminAccess({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<AdminAccess> {
+/** `purpose`: what is done where no gateway runs. */
+export async function openAdminAccess(
+  { options }: CommandInput,
+  { cwd, env, now }: CommandContext,
+  purpose: "reading" | "changing" = "reading",
+): Promise<AdminAccess> {
   const file = options.config as string | undefined;
   const data = options.data as string | undefined;
   const written = readConfig({ file, environment: env, cwd, flags: { data } });
@@ -42,7 +47,7 @@ export async function openAdminAccess({ options }: CommandInput, { cwd, env, now
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
-  const ledger = await openLedger(config, now);
+  const ledger = await openLedger(config, now, purpose);
   const keys = await openKeys(config.dataDir);
   const switches = await openSwitches(config.dataDir, { now });
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });

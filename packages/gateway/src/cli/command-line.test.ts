@@ -87,7 +87,7 @@ budgets:
   test("help names every command, and each command explains itself", async () => {
     const { exit, out } = await purser([]);
     assert.equal(exit, 0);
-    for (const name of ["serve", "run", "budgets", "explain", "keys", "check"]) {
+    for (const name of ["serve", "run", "budgets", "grant", "explain", "keys", "check"]) {
       assert.match(out, new RegExp(`^  ${name} `, "m"));
       const help = await purser([name, "--help"]);
       assert.equal(help.exit, 0);
@@ -211,6 +211,48 @@ budgets:
       child.kill("SIGINT");
       assert.equal(await exited, 0);
       rmSync(elsewhere, { recursive: true, force: true });
+    }
+  });
+
+  test("grants and resets are made while the gateway runs and while it does not", async () => {
+    const given = ["grant", "users", "300 tokens / day", "--for", "user=cy", "--until", "7d", "--why", "a demonstration", "--giver", "Ben"];
+    const first = await purser(given);
+    assert.match(first.out, /^grant_\S+: "users" \(user=cy\) has 300 tokens \/ day more from .* until .* UTC\.\n$/);
+    const gateway = await serve();
+    try {
+      const { secret } = JSON.parse((await purser(["keys", "create", "--name", "cy", "--user", "cy", "--json"])).out);
+      assert.equal((await ask(gateway.url, { authorization: `Bearer ${secret}` }, { max_tokens: 900 })).status, 200);
+      assert.match((await purser(["grant", "list"])).out, /users +user=cy +\+ 300 tokens \/ day .* Ben +a demonstration/);
+      const [balance] = JSON.parse((await purser(["budgets", "--budget", "users", "--json"])).out).filter(
+        (one: { subject: string }) => one.subject === "user=cy",
+      );
+      assert.equal(balance.limit, 1_000);
+      assert.ok(balance.spent > 0);
+      const reset = await purser(["budgets", "reset", "users", "--for", "user=cy", "--why", "a loop", "--json"]);
+      assert.deepEqual(JSON.parse(reset.out), [{ ...balance, spent: 0, left: 1_000 }]);
+      const id = JSON.parse((await purser(["grant", "list", "--json"])).out)[0].id;
+      assert.match((await purser(["grant", "revoke", id])).out, /^Revoked grant_/);
+      const gone = await purser(["grant", "revoke", id]);
+      assert.deepEqual([gone.exit, gone.out], [1, `There is no grant "${id}" that has not ended. \`GET /api/grants\` lists them.\n`]);
+    } finally {
+      await gateway.stop();
+    }
+    assert.match((await purser(["grant", "list"])).out, /^No grant is in force/);
+    const offline = await purser(["budgets", "reset", "company", "--why", "the end of the trial", "--json"]);
+    assert.equal(JSON.parse(offline.out)[0].spent, 0);
+    for (const [args, exit, words] of [
+      [["grant", "user", "300 / day", "--until", "7d", "--why", "x"], 1, /no budget "user"\. Did you mean "users"\?/],
+      [["grant", "users", "300 / day", "--for", "cy", "--until", "7d", "--why", "x"], 2, /is written user=ann/],
+      [["grant", "users", "300 / day", "--for", "user=cy", "--why", "x"], 2, /Say when it ends/],
+      [["grant", "users", "300 / day", "--for", "user=cy", "--until", "7d"], 2, /Say why/],
+      [["grant", "users"], 2, /BUDGET AMOUNT/],
+      [["budgets", "reset"], 2, /Say which budget/],
+      [["budgets", "rest", "users"], 2, /Did you mean "reset"\?/],
+      [["budgets", "reset", "users", "--why", "x"], 2, /a balance for each user: name one/],
+    ] as const) {
+      const refused = await purser(args);
+      assert.equal(refused.exit, exit, args.join(" "));
+      assert.match(refused.out + refused.err, words);
     }
   });
 });

@@ -6,6 +6,16 @@ import type { Command, CommandContext, CommandInput, CommandResult } from "./com
 import { UsageError } from "./commands/outcome.ts";
 import { COMMANDS } from "./commands.ts";
 
+/** Errors that are an answer: there is no such thing. */
+const NO: ReadonlySet<string> = new Set([
+  "reservation_unknown",
+  "key_invalid",
+  "budget_unknown",
+  "grant_unknown",
+  "switch_unknown",
+  "channel_unknown",
+]);
+
 /** Reads a command line and runs what it says. */
 export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<CommandResult> {
   const [name = "help", ...rest] = args;
@@ -49,11 +59,7 @@ function failure(error: unknown, command: Command | undefined): CommandResult {
     return { exit: 2, text: message + usage, json: { error: { code: "usage", message } } };
   }
   if (error instanceof PurserError && error.code !== "internal") {
-    const isNo =
-      error.code === "reservation_unknown" ||
-      error.code === "switch_unknown" ||
-      error.code === "channel_unknown" ||
-      error.code === "key_invalid";
+    const isNo = NO.has(error.code);
     return { exit: isNo ? 1 : 2, text: error.message, json: { error: { code: error.code, message: error.message } } };
   }
   throw error;

@@ -3,6 +3,7 @@ import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
 import { explain } from "./commands/explain.ts";
+import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { run } from "./commands/run.ts";
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   run,
   budgets,
+  grant,
   explain,
   keys,
   off,

@@ -4,6 +4,8 @@ import {
   type BudgetInput,
   compilePattern,
   defineBudget,
+  type ErrorCode,
+  type ExceptionInput,
   formatLimit,
   PurserError,
   parseLimit,
@@ -12,7 +14,7 @@ import {
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields, ConfigurationFields } from "./description.ts";
+import type { AllowanceFields, BudgetFields, ConfigurationFields, ExceptionFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -46,19 +48,36 @@ export function configuredBudgets(
 }
 
 function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
+  const input = budgetInput(value, timezone);
   try {
-    return defineBudget(budgetInput(value, timezone));
+    return defineBudget(input);
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
-    const field =
-      error.code === "limit_invalid" || error.code === "amount_too_large"
-        ? "limits"
-        : error.code === "window_invalid"
-          ? "timezone"
-          : error.code === "ladder_invalid"
-            ? "ladder"
-            : undefined;
-    return (field ? place.field(field) : place).problem(error.message);
+    return placeOfError(input, error, value, place).problem(error.message);
+  }
+}
+
+const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
+  limit_invalid: "limits",
+  amount_too_large: "limits",
+  window_invalid: "starts",
+  ladder_invalid: "ladder",
+};
+
+/** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
+function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
+  const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
+  if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
+  const field = FIELD_OF_ERROR[code];
+  return field ? place.field(field) : place;
+}
+
+function isWrong(input: BudgetInput): boolean {
+  try {
+    defineBudget(input);
+    return false;
+  } catch {
+    return true;
   }
 }
 
@@ -71,6 +90,8 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
+    ...(value.starts && { starts: value.starts }),
+    exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
     ...(value.min_output !== undefined && { minOutput: value.min_output }),
@@ -104,6 +125,17 @@ export function checkTells(
         place.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
     }
   }
+}
+
+/** The exceptions of which nothing has been noted that would be noted again. */
+function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
+  return exceptions.filter(
+    ({ value }) => value.for !== undefined && value.for.size > 0 && value.limits !== undefined && value.limits.length > 0,
+  );
+}
+
+function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
+  return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
 }
 
 /** What is allowed and is hardly meant. */

@@ -1,4 +1,16 @@
-import { ATTRIBUTES, isSubjectPath, PurserError, parseDollars, parseDollarsPerMillion, parseLimit, type SubjectPath } from "@purser/core";
+import {
+  ATTRIBUTES,
+  BUCKET_PERIODS,
+  CALENDAR_PERIODS,
+  isSubjectPath,
+  PurserError,
+  parseDollars,
+  parseDollarsPerMillion,
+  parseLimit,
+  parseWindowStart,
+  type SubjectPath,
+  WINDOW_START_NAMES,
+} from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import type { DialectName } from "../providers/provider.ts";
@@ -32,6 +44,7 @@ import { nearestName } from "./nearest-name.ts";
 const MOST = {
   budgets: 10_000,
   limits: 32,
+  exceptions: 1_000,
   providers: 200,
   models: 1_000,
   routes: 1_000,
@@ -40,6 +53,7 @@ const MOST = {
   headers: 50,
 };
 
+const DAY_PATTERN = "^\\d{4}-\\d{2}-\\d{2}$";
 const TOKENS_MOST = 1_000_000_000;
 const HOUR_MS = 3_600_000;
 
@@ -124,6 +138,29 @@ const selector = map(list(text(), { most: MOST.values, least: 1, single: true })
   suggestions: ATTRIBUTES,
 });
 
+/** A map that says something. */
+function filled<Value>(field: Field<ReadonlyMap<string, Value>>): Field<ReadonlyMap<string, Value>> {
+  return {
+    schema: { ...field.schema, minProperties: 1 },
+    read: (place) => (place.entries()?.length === 0 ? place.problem("is empty. Name whom it is for.") : field.read(place)),
+  };
+}
+
+const exception = object(
+  {
+    for: described("Whom it is for: a value, or several, of what per names.", filled(selector), { examples: [{ user: "ann" }] }),
+    limits: described(
+      "What they may use instead. Each stands in the place of the budget's limit with the same unit and window.",
+      list(limit(), { most: MOST.limits, least: 1, single: true }),
+      { examples: [["50k tokens / day"]] },
+    ),
+    until: described("The last day on which it holds, in the budget's time zone.", parsed({ pattern: DAY_PATTERN }, checkedDay), {
+      examples: ["2026-12-31"],
+    }),
+  },
+  { required: ["for", "limits"] },
+);
+
 const budget = object(
   {
     name: described("Names the budget in answers, reports and headers.", name()),
@@ -137,6 +174,15 @@ const budget = object(
       "What may be used: `amount [unit] [/ window]`. A limit without a window is for the whole life.",
       list(limit(), { most: MOST.limits, single: true }),
       { examples: [["$50 / month", "1M tokens / day", "2 concurrent"]] },
+    ),
+    exceptions: described(
+      "Other amounts for some. The first that is for a call counts.",
+      list(located(exception), { most: MOST.exceptions }),
+    ),
+    starts: described(
+      "When windows start, where that is not the calendar's own: a day of the week, a day of the month, a month, or the date of an anniversary.",
+      list(windowStart(), { most: 4, least: 1, single: true }),
+      { examples: ["sunday", 15, "april", "2026-03-15"] },
     ),
     request: described(
       "What any one call may be.",
@@ -249,7 +295,7 @@ const price = object(
     model: described("Names of models; * stands for anything.", pattern()),
     provider: described("The providers it holds for. All of them where it is left out.", pattern()),
     ...charges,
-    from: described("The first day on which it holds, in UTC.", parsed({ pattern: "^\\d{4}-\\d{2}-\\d{2}$" }, checkedDay), {
+    from: described("The first day on which it holds, in UTC.", parsed({ pattern: DAY_PATTERN }, checkedDay), {
       examples: ["2026-01-31"],
     }),
   },
@@ -323,12 +369,59 @@ export const CONFIGURATION = object({
 function limit(): Field<string> {
   // Only the form is judged here: the time zone of the budget is known where the budget is put together.
   return parsed(
-    { type: ["string", "integer"], examples: ["$50 / month", "100k tokens / day", "10 requests / hour", "2 concurrent", "$2"] },
+    {
+      type: ["string", "integer"],
+      examples: [
+        "$50 / month",
+        "100k tokens / day",
+        "10 requests / hour",
+        "2 concurrent",
+        "$2",
+        "1M tokens / rolling 24h",
+        "100k tokens / minute bucket burst 120k",
+        "10 requests / minute leaky",
+        "$50 / month rollover $20",
+      ],
+    },
     (value) => {
-      parseLimit(value, "UTC");
+      try {
+        parseLimit(value, "UTC");
+      } catch (error) {
+        if (!(error instanceof PurserError)) throw error;
+        throw new PurserError(error.code, error.message + limitHint(value));
+      }
       return value;
     },
   );
+}
+
+const LIMIT_WORDS = [
+  ...["tokens", "token", "input", "output", "requests", "request", "concurrent"],
+  ...CALENDAR_PERIODS,
+  ...BUCKET_PERIODS,
+  ...["rolling", "bucket", "leaky", "burst", "wait", "rollover"],
+];
+
+/** Of a limit that cannot be read: what its first word that is none was most likely meant to be. */
+function limitHint(written: string): string {
+  for (const word of written.toLowerCase().match(/[a-z]{3,}/g) ?? []) {
+    const nearest = LIMIT_WORDS.includes(word) ? undefined : nearestName(word, LIMIT_WORDS);
+    if (nearest !== undefined) return ` Did you mean "${nearest}"?`;
+  }
+  return "";
+}
+
+function windowStart(): Field<string> {
+  return parsed({ type: ["string", "integer"] }, (value) => {
+    try {
+      parseWindowStart(value);
+    } catch (error) {
+      const nearest = nearestName(value, WINDOW_START_NAMES);
+      if (!(error instanceof PurserError) || nearest === undefined) throw error;
+      throw wrong(`${error.message} Did you mean "${nearest}"?`);
+    }
+    return value;
+  });
 }
 
 function allowanceLimit(): Field<string> {
@@ -441,6 +534,7 @@ export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
 export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
+export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;
 export type AllowanceFields = ValueOf<typeof allowance>;
 export type ChargeFields = Values<typeof charges>;

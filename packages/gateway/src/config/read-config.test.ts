@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import { formatLimit, PurserError } from "@purser/core";
+import { formatLimit, PurserError, windowText } from "@purser/core";
 import fc from "fast-check";
 import { PRESETS } from "../providers/presets/index.ts";
 import { type ConfigInput, examineConfig, readConfig } from "./read-config.ts";
@@ -487,3 +487,72 @@ test("no text makes the reader fail: all that is wrong is told with a place in t
     { numRuns: 300 },
   );
 });
+
+test("starts, exceptions and windows that move are read as they are written", () => {
+  const { budgets } = config(`
+budgets:
+  - name: users
+    per: user
+    limits: [$50 / month rollover $20, 1M / rolling 24h, 10 requests / minute leaky burst 3]
+    starts: 15
+    timezone: Asia/Kolkata
+    exceptions:
+      - { for: { user: [ann, b*] }, limits: [$80 / month], until: 2026-12-31 }
+  - name: weeks
+    limits: [$50 / week, $500 / year]
+    starts: [sunday, 2026-03-15]
+`);
+  assert.deepEqual(
+    budgets.map(({ limits }) => limits.map(formatLimit)),
+    [
+      ["$50.00 / month rollover $20.00", "1,000,000 tokens / rolling 1d", "10 requests / minute leaky burst 3 requests"],
+      ["$50.00 / week", "$500.00 / year"],
+    ],
+  );
+  const [exception] = budgets[0]?.exceptions ?? [];
+  assert.deepEqual(
+    [exception?.until, [...(exception?.limits.values() ?? [])].map(formatLimit)],
+    [Date.UTC(2026, 11, 31, 18, 30), ["$80.00 / month rollover $20.00"]],
+  );
+  assert.deepEqual(
+    budgets.flatMap(({ limits }) => limits.map(({ window }) => windowText(window))),
+    ["month@Asia/Kolkata from 15", "rolling 1d", "minute leaky", "week@UTC from sunday", "year@UTC from 15 march"],
+  );
+});
+
+const WRONG_WINDOWS = [
+  ["limits: [1M / rollin 24h]", /1:\d+ {2}budgets\[0\]\.limits\[0\]: .*"rollin 24h" is not a window.* Did you mean "rolling"\?/],
+  ["limits: [1M / minute bukket burst 2M]", /Did you mean "bucket"\?/],
+  ["limits: [10 request / minute leaky wiat 3s]", /"wiat" cannot stand there.* Did you mean "wait"\?/],
+  ["limits: [$50 / month rolover $20]", /Did you mean "rollover"\?/],
+  [
+    "limits: [$50 / day], starts: sundey",
+    /budgets\[0\]\.starts: .*"sundey" is not a day on which windows can start.* Did you mean "sunday"\?/,
+  ],
+  ["limits: [$50 / day], starts: sunday", /budgets\[0\]\.starts: .*no limit starts on "sunday"/],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day] }, { for: { team: a }, limits: [$9 / day] }]",
+    /budgets\[0\]\.exceptions\[1\]: .*"team", which per does not name. Name user/,
+  ],
+  ["limits: [$50 / day], per: user, exceptions: [{ for: { usr: a }, limits: [$9 / day] }]", /Did you mean "user"\?/],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / week] }]",
+    /exceptions\[0\]: .*stands in the place of no limit.*\$50\.00 \/ day/,
+  ],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day], untill: 2026-12-31 }]",
+    /untill: unknown field. Did you mean "until"\?/,
+  ],
+  [
+    "limits: [$50 / day], per: user, exceptions: [{ for: { user: a }, limits: [$9 / day], until: 2026-02-30 }]",
+    /"2026-02-30" is not a day/,
+  ],
+] as const;
+
+for (const [fields, message] of WRONG_WINDOWS) {
+  test(`{ ${fields} } is refused where it is wrong, with what was meant`, () => {
+    const [problem = "", ...others] = problems(`budgets: [{ name: a, ${fields} }]`);
+    assert.match(problem, message);
+    assert.deepEqual(others, []);
+  });
+}

@@ -1,15 +1,30 @@
-import { type Budget, formatAmount, type Limit, rungText, type Selector, shareText } from "@purser/core";
+import {
+  type Budget,
+  durationPhrase,
+  formatAmount,
+  formatInstant,
+  formatWindowStart,
+  LEAKY_WAIT_MS,
+  type Limit,
+  type LimitException,
+  rungText,
+  type Selector,
+  shareText,
+  type WindowStart,
+} from "@purser/core";
 import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, per, request, ladder, mode, onStoreFailure, owner } = budget;
+  const { limits, exceptions, per, request, ladder, mode, onStoreFailure, owner } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
   const zone = limits.some(({ window }) => window.kind === "calendar" && window.period !== "minute") ? ` (${budget.timezone})` : "";
   return [
     `${use}${apart}${zone}.`,
+    startsSentence(limits),
+    ...exceptions.map((exception) => exceptionSentence(exception, budget)),
     requestSentence(request),
     ...ladder.map(({ from, rungs }) => `From ${shareText(from)} on: ${joined(rungs.map(rungText), "and")}.`),
     mode === "observe" ? "It only observes and refuses nothing." : "",
@@ -18,6 +33,28 @@ export function budgetSentence(budget: Budget): string {
   ]
     .filter((sentence) => sentence !== "")
     .join(" ");
+}
+
+/** `Weeks start on Sunday and years in April.` */
+function startsSentence(limits: readonly Limit[]): string {
+  const phrases = new Map<string, string>();
+  for (const { window } of limits) {
+    if (window.kind === "calendar" && window.starts) phrases.set(window.period, `${window.period}s ${startPhrase(window.starts)}`);
+  }
+  const [first, ...others] = phrases.values();
+  return first === undefined ? "" : `${capitalized(joined([first.replace(" ", " start "), ...others], "and"))}.`;
+}
+
+function startPhrase(start: WindowStart): string {
+  const text = formatWindowStart(start).replace(/[a-z]+/, capitalized);
+  if (start.weekday !== undefined) return `on ${text}`;
+  if (start.month === undefined) return `on day ${text}`;
+  return (start.day ?? 1) === 1 ? `in ${text}` : `on ${text}`;
+}
+
+function exceptionSentence({ selector, limits, until }: LimitException, { timezone }: Budget): string {
+  const end = until === Number.POSITIVE_INFINITY ? "" : `, until ${formatInstant(until, timezone)}`;
+  return `${capitalized(selectionPhrase(selector))} may use ${joined([...limits.values()].map(limitPhrase), "and")} instead${end}.`;
 }
 
 /** `calls with feature chatbot and model gpt-4o or o3`: what a selector is for. */
@@ -36,12 +73,17 @@ export function guardSentence({ repeats, growth, surge, rungs, lastsMs }: Guard)
   return `On ${joined(what, "or")}: ${joined(rungs.map(rungText), "and")}, for ${lastsMs / 1000} seconds.`;
 }
 
-function limitPhrase({ unit, amount, window }: Limit): string {
+function limitPhrase({ unit, amount, window, burst = amount, waitMs = LEAKY_WAIT_MS, rollover }: Limit): string {
   if (amount === 0) return unit === "nanodollars" ? "no money" : `no ${unit === "concurrent" ? "calls" : unit.replace("_", " ")}`;
   const phrase = formatAmount(amount, unit);
   if (unit === "concurrent") return phrase;
   if (window.kind === "lifetime") return `${phrase} in all`;
-  return `${phrase} ${window.period === "hour" ? "an" : "a"} ${window.period}`;
+  if (window.kind === "rolling") return `${phrase} in any ${durationPhrase(window.lengthMs)}`;
+  const rate = `${phrase} ${window.period === "hour" ? "an" : "a"} ${window.period}`;
+  if (window.kind === "calendar")
+    return rollover === undefined ? rate : `${rate} with up to ${formatAmount(rollover, unit)} left over from the one before`;
+  const bucket = `${rate} from a bucket of ${formatAmount(burst, unit)}`;
+  return window.excess === "waits" ? `${bucket}, waiting up to ${durationPhrase(waitMs)} for room` : bucket;
 }
 
 function requestSentence({ maxInput, maxOutput, maxTotal, models }: Budget["request"]): string {

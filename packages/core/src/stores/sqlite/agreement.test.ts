@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { apply, type Command, createState, evolve, type State } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
-import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { createMemoryStore } from "../memory.ts";
 import type { Store } from "../store.ts";
 import { openDurableStore } from "./opening.ts";
@@ -30,6 +30,16 @@ const limitSets = fc.subarray(
     sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
     sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
     sampleLimit({ budget: "watched", amount: 100, enforced: false }),
+    sampleMovingLimit({ budget: "rolling", amount: 900, rule: { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 }, at: NOON }),
+    sampleMovingLimit({ budget: "bucket", amount: 900, rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 }, at: NOON }),
+    {
+      ...sampleLimit({ budget: "today", unit: "tokens", amount: 800, resetsAt: NOON + 86_400_000 }),
+      rollover: {
+        key: sampleLimit({ budget: "today", unit: "output_tokens", amount: 1, resetsAt: NOON + 5_000 }).counter.key,
+        amount: 700,
+        most: 90,
+      },
+    },
   ],
   { minLength: 1 },
 );
@@ -49,6 +59,18 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
     return { kind: "record", entry: { kind: "adjusted", reservation, postings, why: "new limit" } };
   }),
+  limitSets.map((limits): Command => {
+    const postings = limits.map(({ counter }) => ({ counter, held: 0, spent: 0 }));
+    return { kind: "record", entry: { kind: "adjusted", reservation: "", postings, why: "begin again", reset: { giver: "the owner" } } };
+  }),
+  fc.tuple(fc.integer({ min: 1, max: 3 }), tokens, fc.boolean()).map(([number, amount, isGiven]): Command => {
+    const grant = sampleGrant({ id: `grant-${number}`, amount: amount + 1, from: NOON + amount, until: NOON + 90_000 * number });
+    const about = { reservation: grant.id, postings: [], grant };
+    return {
+      kind: "record",
+      entry: isGiven ? { kind: "granted", ...about } : { kind: "revoked", ...about, giver: "the owner", why: "enough" },
+    };
+  }),
   ids.map((reservation): Command => {
     const denial = { reason: "budget_exhausted", message: 'No: "quotes"\n', detail: sampleDetail() } as const;
     return { kind: "record", entry: { kind: "denied", reservation, postings: [], ...denial } };
@@ -59,6 +81,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
   fc.oneof(
     { weight: 20, arbitrary: commands.map((command): Step => ({ kind: "command", command })) },
     { weight: 3, arbitrary: tokens.map((milliseconds): Step => ({ kind: "wait", milliseconds })) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: 150_000 }).map((milliseconds): Step => ({ kind: "wait", milliseconds })) },
     { weight: 1, arbitrary: fc.constant<Step>({ kind: "restart" }) },
   ),
   { minLength: 5, maxLength: 60 },
@@ -134,7 +157,7 @@ function runModel(sequence: readonly Step[]) {
     return applied.result;
   };
   const results = sequence.map((step) => {
-    if (step.kind === "command") return run(step.command);
+    if (step.kind === "command") return run(boundAt(step.command, clock.now()));
     if (step.kind === "wait") clock.advance(step.milliseconds);
     else run({ kind: "expire", all: true });
     return undefined;
@@ -145,7 +168,7 @@ function runModel(sequence: readonly Step[]) {
 async function take(store: Store, clock: FakeClock, step: Step): Promise<unknown> {
   if (step.kind === "wait") clock.advance(step.milliseconds);
   if (step.kind !== "command") return undefined;
-  const { command } = step;
+  const command = boundAt(step.command, clock.now());
   switch (command.kind) {
     case "reserve":
       return store.reserve(command);
@@ -160,6 +183,15 @@ async function take(store: Store, clock: FakeClock, step: Step): Promise<unknown
     case "record":
       return store.record(command.entry);
   }
+}
+
+/** The command with its moving limits on the slices of the time at which it is given. */
+function boundAt(command: Command, at: number): Command {
+  if (command.kind !== "reserve") return command;
+  const limits = command.limits.map((limit) =>
+    limit.rule ? sampleMovingLimit({ ...limit.counter, amount: limit.amount, rule: limit.rule, at }) : limit,
+  );
+  return { ...command, limits };
 }
 
 function replay(entries: readonly Entry[]): State {

@@ -1,10 +1,20 @@
-import { apply, type Command, type Counter, type ReserveCommand, type Results, type State } from "../../domain/engine.ts";
+import {
+  apply,
+  type BoundLimit,
+  type Command,
+  type Counter,
+  type ReserveCommand,
+  type Results,
+  type Standing,
+  type State,
+  standings,
+} from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { selectCounters } from "../memory.ts";
 import type { CounterFilter, LedgerQuery, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import { Encoder, KEEP_CLOSED_MS } from "./encoder.ts";
+import { Encoder, KEEP_CLOSED_MS, KEEP_SLICES_MS } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
 import { readEntries } from "./reading.ts";
 import type { Recovered } from "./recovery.ts";
@@ -107,6 +117,10 @@ export class DurableStore implements SqliteStore {
     return selectCounters(this.#state, filter);
   }
 
+  async standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]> {
+    return standings(this.#state, limits, this.#now());
+  }
+
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
     const upTo = this.#state.seq;
     await this.#everythingDurable();
@@ -115,17 +129,18 @@ export class DurableStore implements SqliteStore {
 
   async audit(): Promise<readonly Mismatch[]> {
     const upTo = this.#state.seq;
-    const closedBefore = this.#now() - KEEP_CLOSED_MS;
+    const now = this.#now();
     const balances = new Map(selectCounters(this.#state, {}).map((counter) => [counter.ref.key, counter]));
     await this.#everythingDurable();
-    const sums = new Map((await this.#reading(() => this.#journal.sum(upTo))).map((sum) => [sum.key, sum]));
+    const sums = new Map((await this.#reading(() => this.#journal.sum(upTo))).map((sum) => [sum.counter.key, sum]));
     const mismatches: Mismatch[] = [];
     for (const key of new Set([...balances.keys(), ...sums.keys()])) {
       const { ref, held = 0, spent = 0 } = balances.get(key) ?? {};
       const sum = sums.get(key);
-      const resetsAt = ref?.resetsAt ?? sum?.resetsAt;
+      const counter = ref ?? sum?.counter;
+      const keptMs = counter?.series === undefined ? KEEP_CLOSED_MS : KEEP_SLICES_MS;
       // Balances of windows closed for long are forgotten, so there is nothing to compare.
-      if (resetsAt !== undefined && resetsAt < closedBefore) continue;
+      if (counter?.resetsAt !== undefined && counter.resetsAt < now - keptMs) continue;
       const ledger = { held: sum?.held ?? 0, spent: sum?.spent ?? 0 };
       if (ledger.held !== held || ledger.spent !== spent) mismatches.push({ key, balance: { held, spent }, ledger });
     }

@@ -1,4 +1,4 @@
-import { compact, type State } from "../../domain/engine.ts";
+import { compact, compactSlices, type State } from "../../domain/engine.ts";
 import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
 import type { Batch, Snapshot } from "./batch.ts";
 import type { SqlValue } from "./driver.ts";
@@ -12,6 +12,9 @@ const SNAPSHOT_COUNTERS = 5_000;
 /** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
 export const KEEP_CLOSED_MS = 48 * 3_600_000;
 const COMPACT_EVERY_MS = 3_600_000;
+/** Slices close all the time, so they are kept only for as long as a clock may be set back. */
+export const KEEP_SLICES_MS = 10 * 60_000;
+const COMPACT_SLICES_EVERY_MS = 60_000;
 
 /** A counter as the tables know it. */
 interface Tracked {
@@ -34,6 +37,7 @@ export class Encoder {
   #entriesSinceSnapshot = 0;
   #snapshotAt = performance.now();
   #compactedAt = 0;
+  #slicesCompactedAt = 0;
 
   constructor({ state, counterIds, counterIdLast, opened, latest, changed }: Recovered, snapshotMs = SNAPSHOT_MS) {
     this.#state = state;
@@ -104,21 +108,24 @@ export class Encoder {
     const { seq, holds, expired } = this.#state;
     const forgotten = this.#compact(now);
     if (this.#opened.size > holds.size + expired.size) this.#forgetOpened();
-    const snapshot = { seq, latest: this.#latest, balances: this.#balances(), forgotten, holds: this.#holds() };
+    const balances = this.#balances(forgotten);
+    const snapshot = { seq, latest: this.#latest, balances, forgotten: this.#untrack(forgotten), holds: this.#holds() };
     this.#changed = [];
     this.#entriesSinceSnapshot = 0;
     this.#snapshotAt = performance.now();
     return snapshot;
   }
 
-  #balances(): readonly number[] {
+  /** Balances of the counters that changed. Slices on which nothing stands any more are no counters: they are to be forgotten. */
+  #balances(forgotten: string[]): readonly number[] {
     const balances: number[] = [];
     for (const key of this.#changed) {
       const tracked = this.#tracked.get(key);
       const counter = this.#state.counters.get(key);
-      if (!tracked || !counter) continue;
+      if (!tracked) continue;
       tracked.isChanged = false;
-      balances.push(tracked.id, counter.held, counter.spent);
+      if (counter) balances.push(tracked.id, counter.held, counter.spent);
+      else forgotten.push(key);
     }
     return balances;
   }
@@ -127,14 +134,28 @@ export class Encoder {
     return JSON.stringify(Array.from(this.#state.holds.keys(), (id) => this.#opened.get(id)));
   }
 
-  #compact(now: number): readonly number[] {
-    if (Math.abs(now - this.#compactedAt) < COMPACT_EVERY_MS) return [];
-    this.#compactedAt = now;
-    return compact(this.#state, now - KEEP_CLOSED_MS).flatMap((key) => {
+  #compact(now: number): string[] {
+    const forgotten: string[] = [];
+    if (Math.abs(now - this.#compactedAt) >= COMPACT_EVERY_MS) {
+      this.#compactedAt = now;
+      forgotten.push(...compact(this.#state, now - KEEP_CLOSED_MS));
+    }
+    if (Math.abs(now - this.#slicesCompactedAt) >= COMPACT_SLICES_EVERY_MS) {
+      this.#slicesCompactedAt = now;
+      forgotten.push(...compactSlices(this.#state, now - KEEP_SLICES_MS));
+    }
+    return forgotten;
+  }
+
+  /** The numbers of counters that are kept no more. */
+  #untrack(keys: readonly string[]): readonly number[] {
+    const ids: number[] = [];
+    for (const key of keys) {
       const tracked = this.#tracked.get(key);
+      if (tracked) ids.push(tracked.id);
       this.#tracked.delete(key);
-      return tracked ? [tracked.id] : [];
-    });
+    }
+    return ids;
   }
 
   /** The state drops its oldest expired reservations when it has too many. */

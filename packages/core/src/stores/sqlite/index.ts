@@ -1,3 +1,4 @@
+import { standings } from "../../domain/engine.ts";
 import { selectCounters } from "../memory.ts";
 import type { Store } from "../store.ts";
 import type { SqliteStore } from "./durable-store.ts";
@@ -25,12 +26,13 @@ export function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStor
 }
 
 /** What can be read of a store without owning it. */
-export type ReadableStore = Pick<Store, "counters" | "entries" | "close">;
+export type ReadableStore = Pick<Store, "counters" | "standings" | "entries" | "close">;
 
 /** Reads balances and ledger of a directory without owning it, while its owner runs or not. Sees what is on disk. */
-export async function readSqliteStore({ directory }: { readonly directory: string }): Promise<ReadableStore> {
+export async function readSqliteStore({ directory, now = Date.now }: Omit<SqliteStoreOptions, "onError">): Promise<ReadableStore> {
   const database = await openForReading(directory);
   return {
+    standings: async (limits) => standings(recover(database).state, limits, now()),
     counters: async (filter = {}) => selectCounters(recover(database).state, filter),
     entries: (query) => readEntries((page) => readPage(database, page), query),
     close: async () => database.close(),

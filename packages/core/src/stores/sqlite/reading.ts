@@ -1,4 +1,4 @@
-import type { Entry } from "../../domain/ledger.ts";
+import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import { LEDGER_PAGE, type LedgerQuery } from "../store.ts";
 import type { Database, SqlValue } from "./driver.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, forEachPosting, SELECT_ENTRIES } from "./rows.ts";
@@ -66,8 +66,7 @@ function countersOf(database: Database, rows: readonly EntryRow[]): readonly Cou
 }
 
 export interface LedgerSum {
-  readonly key: string;
-  readonly resetsAt: number | undefined;
+  readonly counter: CounterRef;
   readonly held: number;
   readonly spent: number;
 }
@@ -93,9 +92,9 @@ function byKey(database: Database, sums: ReadonlyMap<number, Sum>): readonly Led
   const found = new Map<string, LedgerSum>();
   const statement = database.prepare("SELECT * FROM counter WHERE id = ?");
   for (const [id, { held, spent }] of sums) {
-    const { key, resetsAt } = counterOf(statement.get(id) as CounterRow);
-    const other = found.get(key);
-    found.set(key, { key, resetsAt, held: held + (other?.held ?? 0), spent: spent + (other?.spent ?? 0) });
+    const counter = counterOf(statement.get(id) as CounterRow);
+    const other = found.get(counter.key);
+    found.set(counter.key, { counter, held: held + (other?.held ?? 0), spent: spent + (other?.spent ?? 0) });
   }
   return [...found.values()];
 }

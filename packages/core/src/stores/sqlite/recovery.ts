@@ -1,4 +1,4 @@
-import { createState, ENDED_MOST, evolve, type State } from "../../domain/engine.ts";
+import { addCounter, createState, ENDED_MOST, evolve, type State } from "../../domain/engine.ts";
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import type { Database } from "./driver.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, SELECT_ENTRIES } from "./rows.ts";
@@ -63,6 +63,7 @@ class Recovery {
     this.#readHolds(JSON.parse(snapshot.holds) as readonly number[], snapshot.seq);
     this.#readEnded(snapshot.seq);
     this.#readExpired(snapshot.seq);
+    this.#readGrants(snapshot.seq);
     this.#state.seq = snapshot.seq;
   }
 
@@ -71,7 +72,7 @@ class Recovery {
     for (const row of rows as Iterable<CounterRow & { held: number; spent: number }>) {
       const ref = counterOf(row);
       this.#refs.set(row.id, ref);
-      this.#state.counters.set(ref.key, { ref, held: row.held, spent: row.spent });
+      addCounter(this.#state, { ref, held: row.held, spent: row.spent });
     }
   }
 
@@ -119,6 +120,19 @@ class Recovery {
     }
   }
 
+  /** Grants are few, so they are read from the ledger and are no part of the snapshot. */
+  #readGrants(upTo: number): void {
+    const rows = this.#database
+      .prepare(
+        `${SELECT_ENTRIES} WHERE e.kind IN ('granted', 'revoked') AND e.kind NOT IN ('reserved', 'settled') AND e.seq <= ? ORDER BY e.seq`,
+      )
+      .all(upTo) as EntryRow[];
+    for (const row of rows) {
+      this.#state.seq = row.seq - 1;
+      evolve(this.#state, this.#entry(row));
+    }
+  }
+
   #replay(): void {
     const rows = this.#database.prepare(`${SELECT_ENTRIES} WHERE e.seq > ? ORDER BY e.seq`).iterate(this.#state.seq);
     for (const row of rows as Iterable<EntryRow>) {
@@ -143,10 +157,15 @@ class Recovery {
     return this.#refs.get(id);
   }
 
-  /** Of two numbers for one key the later counts: the earlier one was forgotten. */
+  /**
+   * Of two numbers for one key the later counts: the earlier one was forgotten. A slice on which nothing stands any more has one too, since
+   * the last snapshot may still have what stood on it.
+   */
   #counterIds(): Map<string, number> {
     const ids = new Map<string, number>();
-    for (const [id, { key }] of [...this.#refs].sort(([a], [b]) => a - b)) if (this.#state.counters.has(key)) ids.set(key, id);
+    for (const [id, { key }] of [...this.#refs].sort(([a], [b]) => a - b)) {
+      if (this.#state.counters.has(key) || this.#changed.has(key)) ids.set(key, id);
+    }
     return ids;
   }
 

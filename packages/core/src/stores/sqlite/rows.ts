@@ -1,5 +1,6 @@
-import type { CallDetail, Charge, CounterRef, Entry, EntryKind, Posting } from "../../domain/ledger.ts";
+import { type CallDetail, type Charge, type CounterRef, type Entry, type EntryKind, type Posting, seriesOf } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
+import { isMovingText } from "../../domain/window.ts";
 import type { SqlValue } from "./driver.ts";
 
 export const ENTRY_COLUMNS = 7;
@@ -39,7 +40,8 @@ export interface CounterRow {
 }
 
 export function counterOf({ key, budget, subject, unit, window, starts_at, resets_at }: CounterRow): CounterRef {
-  return { key, budget, subject, unit: unit as Unit, window, startsAt: starts_at, resetsAt: resets_at ?? undefined };
+  const ref = { key, budget, subject, unit: unit as Unit, window, startsAt: starts_at, resetsAt: resets_at ?? undefined };
+  return isMovingText(window) ? { ...ref, series: seriesOf(ref) } : ref;
 }
 
 /** Finds counters by their number. */
@@ -64,12 +66,15 @@ export const SELECT_ENTRIES = `
   SELECT e.seq, e.at, e.kind, coalesce(e.reservation, r.reservation, '') AS reservation, e.postings, e.body, r.body AS opening
   FROM entry e LEFT JOIN entry r ON r.seq = e.opened`;
 
+/** The entries with the detail of a call. */
+const OF_CALLS: ReadonlySet<EntryKind> = new Set(["reserved", "settled", "overrun", "expired", "corrected", "released", "denied"]);
+
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {
   const { seq, at, reservation } = row;
   const kind = row.kind as EntryKind;
   const body = JSON.parse(row.body) as { readonly detail?: CallDetail; readonly charge?: Charge };
   const entry = { seq, at, kind, reservation, postings: postingsOf(row.postings, counters), ...body };
-  if (kind === "extended" || kind === "adjusted") return entry as Entry;
+  if (!OF_CALLS.has(kind)) return entry as Entry;
   const opening = row.opening === null ? body : (JSON.parse(row.opening) as typeof body);
   const detail = detailOf((body.detail ?? opening.detail) as CallDetail);
   return { ...entry, detail, ...(body.charge && { charge: chargeOf(body.charge) }) } as Entry;

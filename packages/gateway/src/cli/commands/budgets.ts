@@ -1,23 +1,36 @@
 import type { BalanceJson } from "../../admin/balances.ts";
+import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { limitText, shortAmount, untilText } from "../amounts.ts";
-import type { Command, CommandContext } from "../command.ts";
+import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import { askAboutBudget, GIVER_OPTIONS, giverOf } from "../giver.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
+import { UsageError } from "./outcome.ts";
 
 export const budgets: Command = {
   name: "budgets",
   summary: "what every budget has spent, holds and has left",
-  usage: "[--budget NAME] [--all]",
+  usage: "[--budget NAME] [--all] | reset NAME --why TEXT [options]",
   help: [
     "Asks the running gateway, or reads the data folder where none runs.",
     "",
     "  --budget NAME   only this budget",
     `  --all           every balance; the ${"fullest 40"} where it is left out`,
+    "  reset NAME      lets a balance begin again at nothing; calls in flight and the ledger keep what they have",
+    "    --for WHOM      whose balance, where each has one: user=ann, may be repeated",
+    "    --limit LIMIT   which limit: '$50 / month'; all of the budget where it is left out",
+    "    --why TEXT      kept in the ledger, with who did it",
+    "    --giver NAME    who did it; your login where it is left out",
     ACCESS_HELP,
+    "",
+    "Example: purser budgets reset users --for user=ann --why 'a loop that was our fault'",
   ].join("\n"),
-  options: { ...ACCESS_OPTIONS, budget: { type: "string" }, all: { type: "boolean" } },
+  options: { ...ACCESS_OPTIONS, ...GIVER_OPTIONS, budget: { type: "string" }, all: { type: "boolean" }, limit: { type: "string" } },
   async run(input, context) {
+    const [verb, ...rest] = input.positionals;
+    if (verb === "reset") return reset(rest, input, context);
+    if (verb !== undefined) throw new UsageError(`There is no \`purser budgets ${verb}\`.${suggestion(verb, ["reset"])}`);
     const access = await openAdminAccess(input, context);
     try {
       const { budget, all } = input.options;
@@ -33,6 +46,21 @@ export const budgets: Command = {
     }
   },
 };
+
+async function reset([name, ...others]: readonly string[], input: CommandInput, context: CommandContext): Promise<CommandResult> {
+  if (name === undefined || others.length > 0) throw new UsageError("Say which budget: purser budgets reset NAME --why TEXT");
+  const { limit } = input.options;
+  const body = { ...giverOf(input, context), ...(limit !== undefined && { limit }) };
+  const access = await openAdminAccess(input, context, "changing");
+  try {
+    const { data } = (await askAboutBudget(access, name, `/api/budgets/${encodeURIComponent(name)}/reset`, body)) as {
+      data: readonly BalanceJson[];
+    };
+    return { exit: 0, text: balancesText(data, context, data.length), json: data };
+  } finally {
+    await access.close();
+  }
+}
 
 const SHOWN = 40;
 
