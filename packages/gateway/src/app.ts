@@ -8,6 +8,7 @@ import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
+import { Asks } from "./asks/asks.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -80,6 +81,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
+  let ownUrl = "";
+  const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl });
   let gateway: Gateway = {
     config,
     budgets,
@@ -88,6 +92,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     route: createRouter(config),
     alerts,
     guards,
+    asks,
     answers,
     inFlight,
     identify: identifyCaller,
@@ -98,7 +103,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
-  const admin = createAdmin({ budgets, store, keys, switches, alerts, prices: pricesNow, decisions });
+  const admin = createAdmin({ budgets, store, keys, switches, alerts, asks, prices: pricesNow, decisions });
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
@@ -110,6 +115,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
@@ -118,8 +124,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 
   const { port } = server.address() as AddressInfo;
   const host = config.server.host;
+  ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: ownUrl,
     host,
     port,
     budgets,

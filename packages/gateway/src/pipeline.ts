@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
+  type Budget,
   type Budgets,
   costOf,
   type Decision,
+  type Denial,
   type PriceSource,
   PurserError,
   type Reservation,
@@ -12,6 +14,8 @@ import {
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import type { Alerts } from "./alerts/alerts.ts";
+import type { Ask } from "./asks/ask.ts";
+import type { Asks } from "./asks/asks.ts";
 import { readBytes } from "./body.ts";
 import { type Admitted, admittedBody, budgetedCall, callOf, countedInput, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
@@ -26,7 +30,7 @@ import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, climb, type RoutedCall } from "./rungs/climb.ts";
+import { activeText, answerAfter, askAfter, climb, type RoutedCall } from "./rungs/climb.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** What every call needs, as it stands when the call comes in. */
@@ -38,6 +42,7 @@ export interface Gateway {
   readonly route: Router;
   readonly alerts: Alerts;
   readonly guards: Guards;
+  readonly asks: Asks;
   /** What may be answered again. */
   readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
@@ -65,7 +70,7 @@ interface Exchange {
 
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, dialect: Dialect): Promise<void> {
-  const exchange: Exchange = { id: gateway.newId(), request, response, dialect };
+  let exchange: Exchange = { id: gateway.newId(), request, response, dialect };
   try {
     const routed = await readRouted(gateway, exchange);
     const tripped = gateway.guards.look(routed, Date.now());
@@ -83,8 +88,14 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
       return answerInstead(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), end.rung.text);
     if (end) return refuseDenied(exchange, gateway.budgets.block(callOf(exchange.id, call), end));
     if (waitMs > 0 && !(await clientWaits(exchange, waitMs))) return;
-    const decision = await reserveCall(gateway.budgets, exchange.id, call, () => callerGone(response));
-    gateway.alerts.decided(decision);
+    const gone = () => callerGone(response);
+    const first = await reserveCall(gateway.budgets, exchange.id, call, gone);
+    gateway.alerts.decided(first);
+    const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
+    // What was refused stays written down: the call that goes on is another one.
+    if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
+    const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    if (decision.outcome === "denied" && asked && !response.destroyed) return refuseDenied(exchange, withAsked(decision, asked));
     if (decision.outcome === "denied") {
       const text = answerAfter(decision.denial, gateway.config.budgets);
       return text === undefined ? refuseDenied(exchange, decision) : answerInstead(exchange, call, decision, text);
@@ -93,6 +104,28 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+/** What the owner of a budget was asked for, and whether it was given while the call waited. */
+interface Asked {
+  readonly ask: Ask;
+  readonly budget: Budget;
+  readonly isGiven: boolean;
+}
+
+/** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
+async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
+  const found = askAfter(denial, gateway.config.budgets);
+  if (!found || !denial.balance) return undefined;
+  const { budget, rung } = found;
+  const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
+  return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, rung.waitMs, gone()) };
+}
+
+function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
+  const { denial } = decision;
+  const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
+  return { ...decision, denial: { ...denial, message } };
 }
 
 const CALLER_GONE = new Error("The caller went away before its call was admitted.");

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
+import { serveAsk } from "./asks/page.ts";
 import { readBytes } from "./body.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -93,6 +94,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
     throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
   }
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return end(response, state.isDraining() ? 503 : 200, { status: state.isDraining() ? "draining" : "ready" });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Budgets, type Entry, type ErrorCode, type PriceSource, PurserError, type Store } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { Asks } from "../asks/asks.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
@@ -20,6 +21,8 @@ export interface AdminOptions {
   readonly keys: Keys;
   readonly switches: Switches;
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
+  /** Told what was given, so that calls which wait for it go on; none where no gateway runs. */
+  readonly asks?: Pick<Asks, "given">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -36,7 +39,7 @@ interface Route {
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now">> &
-  Pick<AdminOptions, "prices" | "decisions">;
+  Pick<AdminOptions, "prices" | "decisions" | "asks">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -116,8 +119,9 @@ async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<
   return ok({ data: (await budgets.grants(budget === null ? {} : { budget })).map(grantJson) });
 }
 
-async function createGrant({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
+async function createGrant({ budgets, asks }: Parts, request: AdminRequest): Promise<AdminResponse> {
   const grant = await budgets.grant(readNewGrant(request, () => randomBytes(9).toString("base64url")));
+  asks?.given(grant.budget, grant.subject);
   return { status: 201, body: grantJson(grant) };
 }
 

@@ -115,7 +115,7 @@ export function checkTells(
   channels: ConfigurationFields["channels"] = new Map(),
 ): void {
   for (const rung of rungs) {
-    if (rung.kind !== "tell") continue;
+    if (rung.kind !== "tell" && rung.kind !== "ask") continue;
     const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
     if (names.length === 0) place.problem("tells somebody, and no channel is configured. Add one under channels.");
     for (const name of names) {
