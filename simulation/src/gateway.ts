@@ -32,6 +32,7 @@ export interface GatewayOptions {
 
 const NO_FAVOUR: ReadonlySet<string> = new Set(["body_invalid", "limit_invalid", "budget_unknown"]);
 /** No budget of the simulation has a ladder or a guard. */
+const NOBODY_IS_ASKED = { ask: async () => undefined, wait: async () => false };
 const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: async () => undefined };
 const DATA_DIR = "/simulated";
 const BODY_MOST = 16 * 1024 * 1024;
@@ -174,7 +175,7 @@ export class SimulatedGateway {
     const { upstream, onError, onDisconnect } = this.#options;
     const config: Config = {
       file: undefined,
-      server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0 },
+      server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0, publicUrl: undefined },
       store: { namespace: "simulated" },
       timezone: "UTC",
       dataDir: DATA_DIR,
@@ -201,6 +202,7 @@ export class SimulatedGateway {
       alerts: NOBODY_IS_TOLD,
       guards: new Guards([], NOBODY_IS_TOLD, onError),
       answers: new Answers(),
+      asks: NOBODY_IS_ASKED,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
       newId: () => this.#next?.id ?? "",

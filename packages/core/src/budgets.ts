@@ -40,12 +40,12 @@ export interface BudgetsOptions {
   readonly allowances?: readonly Allowance[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
-  /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
-  readonly timers?: Timers;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told what each call was charged, when that is certain. */
   readonly onCharge?: (id: string, charge: Charge) => void;
+  /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
+  readonly timers?: Timers;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
   readonly onError?: (error: unknown) => void;
 }
@@ -173,7 +173,7 @@ export class Budgets implements PriceSource {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
     const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
-    const balances = await this.#balancesOf(laddered, [], subject);
+    const balances = await this.#balancesOf(laddered, { subject });
     return {
       rungs: this.#ladders.active(laddered, balances, subject),
       outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
@@ -265,16 +265,17 @@ export class Budgets implements PriceSource {
   }
 
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
-  async balances(filter: { readonly budget?: string; readonly subject?: Subject } = {}): Promise<readonly Balance[]> {
+  async balances(filter: BalanceFilter = {}): Promise<readonly Balance[]> {
     const { budget, subject } = filter;
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    // Which balances one subject has is known; of all that used a budget, only the counters say it.
-    return this.#balancesOf(wanted, subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget }), subject);
+    return this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
   }
 
-  async #balancesOf(budgets: readonly Budget[], counters: readonly Readonly<Counter>[], subject?: Subject): Promise<readonly Balance[]> {
+  async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
+    // Which balances one subject has is known; of all that used a budget, only the counters say it.
+    const counters = subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
     const now = this.#now();
     const limits = this.#counters.balanced(budgets, counters, now, subject);
     const standings = await this.#store.standings(limits);
@@ -391,6 +392,12 @@ export class Budgets implements PriceSource {
 }
 
 const NEVER = () => undefined;
+/** Which balances are asked for: of one budget, of one subject. */
+interface BalanceFilter {
+  readonly budget?: string;
+  readonly subject?: Subject;
+}
+
 /** What was decided about a call, and what is known about that. */
 interface Attempt {
   readonly decision: Decision;

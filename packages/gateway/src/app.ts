@@ -7,6 +7,7 @@ import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
+import { Asks } from "./asks/asks.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -93,6 +94,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
+  let ownUrl = "";
+  const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl });
   let gateway: Gateway = {
     config,
     budgets,
@@ -102,6 +106,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     bodies,
     alerts,
     guards,
+    asks,
     answers,
     inFlight,
     identify: identifyCaller,
@@ -113,7 +118,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
+  const kept = { store, keys, switches, alerts, asks, ...(archive && { archive }) };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({
@@ -130,6 +135,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
@@ -138,8 +144,9 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 
   const { port } = server.address() as AddressInfo;
   const host = config.server.host;
+  ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {
-    url: `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    url: ownUrl,
     host,
     port,
     budgets,

@@ -103,8 +103,9 @@ export function reserveCall(
   budgeted: BudgetedCall,
   signal: () => AbortSignal | undefined,
 ): Promise<Decision> {
+  const call = callOf(id, budgeted);
   return budgets.reserve({
-    ...callOf(id, budgeted),
+    ...call,
     get signal() {
       return signal();
     },

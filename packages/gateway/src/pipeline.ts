@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as wait } from "node:timers/promises";
 import {
+  type Budget,
   type Budgets,
   costOf,
   type Decision,
+  type Denial,
   type DenialReason,
   type PriceSource,
   PurserError,
@@ -14,6 +16,8 @@ import {
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import type { Alerts } from "./alerts/alerts.ts";
+import type { Ask } from "./asks/ask.ts";
+import type { Asks } from "./asks/asks.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import {
@@ -40,7 +44,7 @@ import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
+import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -54,6 +58,7 @@ export interface Gateway {
   readonly bodies: BodyRoom;
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
+  readonly asks: Pick<Asks, "ask" | "wait">;
   /** What may be answered again. */
   readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
@@ -84,7 +89,7 @@ interface Exchange {
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
-  const exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
+  let exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
@@ -102,13 +107,41 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     const waitMs = Math.max(climbed.waitMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
-    const decision = await reserveCall(gateway.budgets, exchange.id, call, () => callerGone(response));
-    gateway.alerts.decided(decision);
+    const gone = () => callerGone(response);
+    const first = await reserveCall(gateway.budgets, exchange.id, call, gone);
+    gateway.alerts.decided(first);
+    const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
+    // What was refused stays written down: the call that goes on is another one.
+    if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
+    const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+/** What the owner of a budget was asked for, and whether it was given while the call waited. */
+interface Asked {
+  readonly ask: Ask;
+  readonly budget: Budget;
+  readonly isGiven: boolean;
+}
+
+/** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
+async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
+  const found = askAfter(denial, gateway.config.budgets);
+  if (!found || !denial.balance) return undefined;
+  const { budget, rung } = found;
+  const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
+  return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, rung.waitMs, gone()) };
+}
+
+function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
+  const { denial } = decision;
+  const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
+  return { ...decision, denial: { ...denial, message } };
 }
 
 const CALLER_GONE = new Error("The caller went away before its call was admitted.");

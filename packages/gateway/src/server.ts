@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { type Lag, PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
+import { serveAsk } from "./asks/page.ts";
 import { readBytes } from "./body.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -93,6 +94,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseLadder, rungsAt, rungText, shareOf, stepAt } from "./ladder.ts";
+import { changesCalls, parseLadder, rungsAt, rungText, shareOf, stepAt } from "./ladder.ts";
 
 const LADDER = parseLadder({
   "100%": 'answer "We are at capacity today."',
@@ -28,6 +28,26 @@ test("calls that end do not make a ladder flap: a step is left only some way bel
   assert.equal(stepAt(LADDER, 0, stepAt(LADDER, 9_900)), -1, "a new window begins at the bottom");
 });
 
+test("a ladder says back what it was told, with what was left out", () => {
+  const back = (text: string) => parseLadder({ "50%": text }).flatMap(({ rungs }) => rungs.map(rungText));
+  assert.deepEqual(["tell", "tell slack", "cache", "cache 90s", "ask", "ask 2m", "ask slack +20% 30s"].flatMap(back), [
+    "tell",
+    "tell slack",
+    "cache 60m",
+    "cache 90s",
+    "ask +10%",
+    "ask 120s +10%",
+    "ask slack 30s +20%",
+  ]);
+});
+
+test("rungs that concern people change no call", () => {
+  const ladder = parseLadder({ "50%": "tell", "80%": ["tell slack", "ask 2m"] });
+  assert.deepEqual(rungsAt(ladder, 1), []);
+  assert.equal(changesCalls(ladder), false);
+  assert.equal(changesCalls(parseLadder({ "50%": ["tell", "cache"] })), true);
+});
+
 test("a limit of nothing is all used", () => {
   assert.equal(shareOf({ spent: 0, held: 0 }, 0), 10_000);
   assert.equal(shareOf({ spent: 40, held: 2 }, 100), 4_200);
@@ -44,6 +64,10 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": "slow 2h" }, /is not a rung/],
     [{ "85%": 'answer ""' }, /is not a rung/],
     [{ "85%": "block everything" }, /is not a rung/],
+    [{ "85%": "cache 25h" }, /is not a rung/],
+    [{ "85%": "tell slack email" }, /is not a rung/],
+    [{ "85%": "ask 11m" }, /is not a rung/],
+    [{ "85%": "ask slack email" }, /is not a rung/],
     [{ "85%": "constructor" }, /is not a rung/],
     [{ "85%": "block", "85.0%": "slow" }, /two steps at 85%/],
     [{ "50%": "summarise" }, /this version has no rung "summarise" yet \(50%\)/],

@@ -16,6 +16,8 @@ export type Rung =
   | { readonly kind: "cache"; readonly ageMs: number }
   /** The call is refused. */
   | { readonly kind: "block" }
+  /** Whoever owns the budget is asked for this share of the limit more, where a call is refused; the call waits so long for an answer. */
+  | { readonly kind: "ask"; readonly share: number; readonly waitMs: number; readonly channel: string | undefined }
   /** People are told, once in each window; of a channel by its name, or of all. Changes nothing about a call. */
   | { readonly kind: "tell"; readonly channel: string | undefined };
 
@@ -37,10 +39,13 @@ const FULL = 10_000;
 const LEEWAY = 200;
 const SLOW_MS = 2_000;
 const SLOW_MOST_MS = 60_000;
+/** A tenth of the limit. */
+const ASK_SHARE = 1_000;
+const ASK_MOST_MS = 600_000;
 const CACHE_MS = 3_600_000;
 const CACHE_MOST_MS = 24 * CACHE_MS;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads a ladder. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput): Ladder {
@@ -76,12 +81,13 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["slow", parseSlow],
   ["cache", parseCache],
   ["answer", (rest) => withText(rest)],
+  ["ask", parseAsk],
   ["tell", (rest) => (/^\S*$/.test(rest) ? { kind: "tell", channel: rest === "" ? undefined : rest } : undefined)],
   ["block", (rest) => (rest === "" ? { kind: "block" } : undefined)],
 ]);
 
 /** Rungs that people ask for and that are not built: better refused than promised. */
-const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "queue", "ask"]);
+const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "queue"]);
 
 function withTokens(rest: string, make: (tokens: number) => Rung): Rung | undefined {
   const [, digits, thousands] = /^(\d+)(k?)(?: tokens)?$/i.exec(rest) ?? [];
@@ -94,6 +100,20 @@ function parseSlow(rest: string): Rung | undefined {
   const [, digits, unit] = /^(\d+)\s*(ms|s)$/.exec(rest) ?? [];
   const waitMs = Number(digits) * (unit === "s" ? 1000 : 1);
   return waitMs >= 1 && waitMs <= SLOW_MOST_MS ? { kind: "slow", waitMs } : undefined;
+}
+
+/** In any order: how long the call waits, how much more is asked for, and of which channel. */
+function parseAsk(rest: string): Rung | undefined {
+  let [share, waitMs, channel] = [ASK_SHARE, 0, undefined as string | undefined];
+  for (const word of rest.split(/\s+/).filter((one) => one !== "")) {
+    const [, percent] = /^\+(\d{1,3})%$/.exec(word) ?? [];
+    const [, digits, unit = ""] = /^(\d{1,3})([sm])$/.exec(word) ?? [];
+    if (percent !== undefined && Number(percent) > 0) share = Number(percent) * 100;
+    else if (digits !== undefined) waitMs = Number(digits) * (UNITS[unit] ?? 0);
+    else if (/^[a-z][\w.-]*$/.test(word) && channel === undefined) channel = word;
+    else return undefined;
+  }
+  return waitMs <= ASK_MOST_MS ? { kind: "ask", share, waitMs, channel } : undefined;
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
@@ -121,6 +141,8 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
   if (rung.kind === "cache") return `cache ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
+  if (rung.kind === "ask")
+    return ["ask", rung.channel, ...(rung.waitMs > 0 ? [`${rung.waitMs / 1000}s`] : []), `+${rung.share / 100}%`].filter(Boolean).join(" ");
   if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;
   return rung.kind;
 }
@@ -145,14 +167,17 @@ export function stepAt(ladder: Ladder, share: number, before = -1): number {
   return step;
 }
 
+/** Rungs that concern people. What a call that is admitted does, they do not change. */
+const ONLY_PEOPLE: ReadonlySet<Rung["kind"]> = new Set(["tell", "ask"]);
+
 /** The rungs that hold for calls at a step: those of all steps up to it, of each kind the one of the highest step. */
 export function rungsAt(ladder: Ladder, step: number): readonly Rung[] {
   const rungs = new Map<Rung["kind"], Rung>();
-  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) if (rung.kind !== "tell") rungs.set(rung.kind, rung);
+  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) if (!ONLY_PEOPLE.has(rung.kind)) rungs.set(rung.kind, rung);
   return [...rungs.values()];
 }
 
 /** Whether any step of a ladder does something to calls. */
 export function changesCalls(ladder: Ladder): boolean {
-  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind !== "tell"));
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => !ONLY_PEOPLE.has(kind)));
 }

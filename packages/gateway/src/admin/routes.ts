@@ -10,6 +10,7 @@ import {
   type Store,
 } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { Asks } from "../asks/asks.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
@@ -33,6 +34,8 @@ export interface AdminOptions {
   readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report">;
   readonly switches: Switches;
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
+  /** Told what was given, so that calls which wait for it go on; none where no gateway runs. */
+  readonly asks?: Pick<Asks, "given">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -51,7 +54,7 @@ interface Route {
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive">;
+  Pick<AdminOptions, "prices" | "decisions" | "archive" | "asks">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -140,8 +143,9 @@ async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<
   return ok({ data: (await budgets.grants(budget === null ? {} : { budget })).map(grantJson) });
 }
 
-async function createGrant({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
+async function createGrant({ budgets, asks }: Parts, request: AdminRequest): Promise<AdminResponse> {
   const grant = await budgets.grant(readNewGrant(request, () => randomBytes(9).toString("base64url")));
+  asks?.given(grant.budget, grant.subject);
   return { status: 201, body: grantJson(grant) };
 }
 
@@ -271,8 +275,10 @@ function errorAnswer({ code, message }: PurserError): AdminResponse {
   return problem(statusOf(code), code, message);
 }
 
+const NOT_FOUND: ReadonlySet<ErrorCode> = new Set(["reservation_unknown", "channel_unknown", "route_unknown", "budget_unknown"]);
+
 function statusOf(code: ErrorCode): number {
-  if (["reservation_unknown", "route_unknown", "budget_unknown", "channel_unknown"].includes(code)) return 404;
+  if (NOT_FOUND.has(code)) return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
   if (code === "store_locked") return 409;
   return code === "internal" ? 500 : 400;

@@ -111,17 +111,6 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
 const TOKENS_MEANT_LEAST = 100;
 const NANODOLLARS_PER_DOLLAR = 1_000_000_000;
 
-/** The exceptions of which nothing has been noted that would be noted again. */
-function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
-  return exceptions.filter(
-    ({ value }) => value.for !== undefined && value.for.size > 0 && value.limits !== undefined && value.limits.length > 0,
-  );
-}
-
-function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
-  return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
-}
-
 /** A ladder that tells nobody is worse than one that says so. */
 export function checkTells(
   { owner }: Budget,
@@ -130,7 +119,7 @@ export function checkTells(
   channels: ConfigurationFields["channels"] = new Map(),
 ): void {
   for (const rung of rungs) {
-    if (rung.kind !== "tell") continue;
+    if (rung.kind !== "tell" && rung.kind !== "ask") continue;
     const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
     if (names.length === 0) place.problem("tells somebody, and no channel is configured. Add one under channels.");
     for (const name of names) {
@@ -140,6 +129,17 @@ export function checkTells(
         place.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
     }
   }
+}
+
+/** The exceptions of which nothing has been noted that would be noted again. */
+function readable({ exceptions = [] }: BudgetFields): readonly Located<ExceptionFields>[] {
+  return exceptions.filter(
+    ({ value }) => value.for !== undefined && value.for.size > 0 && value.limits !== undefined && value.limits.length > 0,
+  );
+}
+
+function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
+  return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
 }
 
 /** What is allowed and is hardly meant. */

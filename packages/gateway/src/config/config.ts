@@ -57,6 +57,8 @@ export function sharedLedger({ redis, namespace }: StoreConfig): string | undefi
 export interface ServerConfig {
   readonly host: string;
   readonly port: number;
+  /** Where people reach the server, for links; where it listens, if it is left out. */
+  readonly publicUrl: string | undefined;
   readonly maxBodyBytes: number;
   /** How long running calls may take to end when the server is told to stop. */
   readonly drainMs: number;

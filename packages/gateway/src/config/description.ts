@@ -90,6 +90,9 @@ const server = object(
     port: described("The port to listen on. 0 takes a free one.", count({ least: 0, most: 65_535, what: "a port" }), {
       default: DEFAULTS.port,
     }),
+    public_url: described("Where people reach the server, for links in notices. Where it listens, if it is left out.", baseUrl(), {
+      examples: ["https://purser.example.com"],
+    }),
     max_body: described("The largest request body that is accepted.", byteSize({ least: 1024, most: 1024 ** 3 }), { default: "32 MiB" }),
     drain: described("How long running calls may take to end when the server is told to stop.", duration({ least: 0, most: HOUR_MS }), {
       default: "30 s",

@@ -80,7 +80,7 @@ test("budgets are read as they are written", () => {
   assert.deepEqual(budgets[2]?.request, { maxInput: 4000, maxOutput: 1000, models: ["gpt-4o", "gpt-4o-mini"] });
   assert.deepEqual(rest, {
     file: "purser.yaml",
-    server: { host: "127.0.0.1", port: 4100, maxBodyBytes: 33_554_432, drainMs: 30_000 },
+    server: { host: "127.0.0.1", port: 4100, publicUrl: undefined, maxBodyBytes: 33_554_432, drainMs: 30_000 },
     dataDir: resolve("/srv", ".purser"),
     store: { postgres: undefined },
     timezone: "UTC",

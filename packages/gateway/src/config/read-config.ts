@@ -137,6 +137,7 @@ function readServer({ server }: ConfigurationFields, settings: Settings): Server
   return {
     host: host?.value ?? server?.host ?? DEFAULTS.host,
     port: portNumber ?? server?.port ?? DEFAULTS.port,
+    publicUrl: server?.public_url,
     maxBodyBytes: server?.max_body ?? DEFAULTS.maxBodyBytes,
     drainMs: server?.drain ?? DEFAULTS.drainMs,
   };

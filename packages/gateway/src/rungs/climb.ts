@@ -10,6 +10,7 @@ import {
   shareText,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
+import type { AskRung } from "../asks/asks.ts";
 import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
@@ -76,6 +77,17 @@ export function answerAfter({ reason, balance }: Denial, budgets: readonly Budge
   const ladder = budgets.find(({ name }) => name === balance?.budget)?.ladder ?? [];
   const answers = ladder.flatMap(({ rungs }) => rungs).filter((rung) => rung.kind === "answer");
   return answers.at(-1)?.text;
+}
+
+/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more. */
+export function askAfter(
+  { reason, balance }: Denial,
+  budgets: readonly Budget[],
+): { readonly budget: Budget; readonly rung: AskRung } | undefined {
+  if (reason !== "budget_exhausted") return undefined;
+  const budget = budgets.find(({ name }) => name === balance?.budget);
+  const rung = budget?.ladder.flatMap(({ rungs }) => rungs).findLast((one) => one.kind === "ask");
+  return budget && rung && { budget, rung };
 }
 
 function of<Kind extends Rung["kind"]>(kind: Kind, rungs: readonly ActiveRung[]): readonly Active<Kind>[] {
