@@ -32,7 +32,12 @@ export interface GatewayOptions {
 
 const NO_FAVOUR: ReadonlySet<string> = new Set(["body_invalid", "limit_invalid", "budget_unknown"]);
 /** No budget of the simulation has a ladder or a guard. */
-const NOBODY_IS_ASKED = { ask: async () => undefined, wait: async () => false };
+const NOBODY_IS_ASKED: Gateway["asks"] = {
+  ask: async () => undefined,
+  wait: async () => false,
+  look: async () => ({ kind: "forged" }),
+  answer: async () => ({ kind: "forged" }),
+};
 const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: async () => undefined };
 const DATA_DIR = "/simulated";
 const BODY_MOST = 16 * 1024 * 1024;

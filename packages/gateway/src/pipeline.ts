@@ -58,7 +58,7 @@ export interface Gateway {
   readonly bodies: BodyRoom;
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
-  readonly asks: Pick<Asks, "ask" | "wait">;
+  readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** What may be answered again. */
   readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
