@@ -48,13 +48,26 @@ const EXPIRE_EVERY_MS = 1_000;
 const RENEW_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
-/** Starts a gateway: opens the store and the keys, and listens. */
+/** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store: given, requestTimeoutMs } = options;
+  const { config, onNotice = () => undefined } = options;
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const books = await openBooksOf(config, onError);
-  const store = given ?? (await openOwnStore(config, books, onError));
+  try {
+    return await startWith(books, onError, options);
+  } catch (error) {
+    await books?.close();
+    throw error;
+  }
+}
+
+async function startWith(
+  books: Books | undefined,
+  onError: (error: unknown) => void,
+  { config, store: given, requestTimeoutMs }: StartOptions,
+): Promise<RunningGateway> {
+  const store = given ?? (await openSqliteStore({ directory: config.dataDir, onError }));
   const archiving = books && new Drain({ journal: store, archive: books.archive, onError });
   const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -130,15 +143,6 @@ async function openBooksOf({ store, dataDir }: Config, onError: (error: unknown)
   if (store.postgres === undefined) return undefined;
   const { openBooks, ledgerNameOf } = await import("./books.ts");
   return openBooks({ url: store.postgres, ledger: await ledgerNameOf(dataDir), directory: dataDir, onError });
-}
-
-async function openOwnStore({ dataDir }: Config, books: Books | undefined, onError: (error: unknown) => void): Promise<Store> {
-  try {
-    return await openSqliteStore({ directory: dataDir, onError });
-  } catch (error) {
-    await books?.close();
-    throw error;
-  }
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */

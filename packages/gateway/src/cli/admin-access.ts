@@ -32,7 +32,14 @@ export const ACCESS_HELP = [
 /** The folder in the data folder where a demo keeps what is its own. */
 export const DEMO_FOLDER = "demo";
 
-export async function openAdminAccess({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<AdminAccess> {
+/** What a command needs of the database where keys and books are: all of it, what can be had, or nothing. */
+export type BooksNeed = "all" | "if reachable" | "none";
+
+export async function openAdminAccess(
+  { options }: CommandInput,
+  { cwd, env, now, say }: CommandContext,
+  need: BooksNeed = "none",
+): Promise<AdminAccess> {
   const file = options.config as string | undefined;
   const data = options.data as string | undefined;
   const written = readConfig({ file, environment: env, cwd, flags: { data } });
@@ -40,22 +47,31 @@ export async function openAdminAccess({ options }: CommandInput, { cwd, env, now
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
-  const books = await openBooksOf(config);
-  const ledger = await openLedger(config, now);
-  const keys = books?.keys ?? (await openKeys(config.dataDir));
-  const timeZone = () => config.timezone;
-  const admin = createAdmin({ ...ledger, keys, now, timeZone, ...(books && { archive: books.archive }) });
-  const close = async () => {
-    keys.close();
-    await ledger.close();
+  const books = await openBooksOf(config, need).catch((error: unknown) => {
+    if (need === "all" || !(error instanceof PurserError)) throw error;
+    say(`${error.message} Only this gateway's own calls are looked at.`);
+    return undefined;
+  });
+  try {
+    const ledger = await openLedger(config, now);
+    const keys = books?.keys ?? (await openKeys(config.dataDir));
+    const timeZone = () => config.timezone;
+    const admin = createAdmin({ ...ledger, keys, now, timeZone, ...(books && { archive: books.archive }) });
+    const close = async () => {
+      keys.close();
+      await ledger.close();
+      await books?.close();
+    };
+    return { url: undefined, config, ask: askDirectly(admin), close };
+  } catch (error) {
     await books?.close();
-  };
-  return { url: undefined, config, ask: askDirectly(admin), close };
+    throw error;
+  }
 }
 
 /** A command does not wait for a server that may be starting. */
-async function openBooksOf({ store, dataDir }: Config) {
-  if (store.postgres === undefined) return undefined;
+async function openBooksOf({ store, dataDir }: Config, need: BooksNeed) {
+  if (store.postgres === undefined || need === "none") return undefined;
   const { openBooks } = await import("../books.ts");
   return openBooks({ url: store.postgres, ledger: "read only", directory: dataDir, patienceMs: 0 });
 }
