@@ -4,7 +4,7 @@ import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./cou
 import { Denials } from "./denials.ts";
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
-import type { Counter, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
+import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
 import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";

@@ -19,7 +19,7 @@ import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
-import { openRecords } from "./records.ts";
+import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
@@ -69,12 +69,25 @@ const ANSWERS_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
 const CUT_AFTER_MS = 500;
 
-/** Starts a gateway: opens the store and the keys, and listens. */
+/** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store: given, shared, requestTimeoutMs, bodies = new BodyRoom() } = options;
+  const { config, onNotice = () => undefined, store, shared } = options;
   const tell = notRepeated(onNotice);
   const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
-  const records = await openRecords(config, { store: given, isArchivedElsewhere: shared !== undefined, onNotice, onError });
+  const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice, onError });
+  try {
+    return await startWith(records, onError, options);
+  } catch (error) {
+    await records.close();
+    throw error;
+  }
+}
+
+async function startWith(
+  records: Records,
+  onError: (error: unknown) => void,
+  { config, shared, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();

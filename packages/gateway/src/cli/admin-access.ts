@@ -34,11 +34,18 @@ export const ACCESS_HELP = [
 /** The folder in the data folder where a demo keeps what is its own. */
 export const DEMO_FOLDER = "demo";
 
-/** `purpose`: what is done where no gateway runs. */
+/** What a command needs where no gateway runs. */
+export interface AccessNeeds {
+  /** What is done; reading where it is left out. */
+  readonly purpose?: "reading" | "changing";
+  /** Of the database where keys and books are: all of it, what can be had, or nothing, which is the default where no Redis is changed. */
+  readonly books?: "all" | "if reachable" | "none";
+}
+
 export async function openAdminAccess(
   { options }: CommandInput,
-  { cwd, env, now }: CommandContext,
-  purpose: "reading" | "changing" = "reading",
+  { cwd, env, now, say }: CommandContext,
+  { purpose = "reading", books: needed }: AccessNeeds = {},
 ): Promise<AdminAccess> {
   const file = options.config as string | undefined;
   const data = options.data as string | undefined;
@@ -47,25 +54,36 @@ export async function openAdminAccess(
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
-  const books = await openBooksOf(config);
-  const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
-  const keys = books?.keys ?? (await openKeys(config.dataDir));
-  const switches = openSwitches(config.dataDir, { now });
-  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
-  const timeZone = () => config.timezone;
-  const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
-  const close = async () => {
-    await alerts.close();
-    keys.close();
-    await ledger.close();
+  // A Redis that has lost its ledger must get it back before anything is added to it.
+  const need = needed ?? (purpose === "changing" && config.store.redis ? "all" : "none");
+  const books = await openBooksOf(config, need).catch((error: unknown) => {
+    if (need === "all" || !(error instanceof PurserError)) throw error;
+    say(`${error.message} Only this gateway's own calls are looked at.`);
+    return undefined;
+  });
+  try {
+    const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
+    const keys = books?.keys ?? (await openKeys(config.dataDir));
+    const switches = openSwitches(config.dataDir, { now });
+    const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
+    const timeZone = () => config.timezone;
+    const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
+    const close = async () => {
+      await alerts.close();
+      keys.close();
+      await ledger.close();
+      await books?.close();
+    };
+    return { url: undefined, config, ask: askDirectly(admin), close };
+  } catch (error) {
     await books?.close();
-  };
-  return { url: undefined, config, ask: askDirectly(admin), close };
+    throw error;
+  }
 }
 
 /** A command does not wait for a server that may be starting. */
-async function openBooksOf({ store, dataDir }: Config) {
-  if (store.postgres === undefined) return undefined;
+async function openBooksOf({ store, dataDir }: Config, need: Exclude<AccessNeeds["books"], undefined>) {
+  if (store.postgres === undefined || need === "none") return undefined;
   const { openBooks } = await import("../books.ts");
   return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? "read only", directory: dataDir, patienceMs: 0 });
 }

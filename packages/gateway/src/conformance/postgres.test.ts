@@ -16,6 +16,7 @@ import { startTestPostgres } from "@purser/core/testing";
 import pg from "pg";
 import { runCommandLine } from "../cli/command-line.ts";
 import { styleFor } from "../cli/style.ts";
+import type { Config } from "../config/config.ts";
 import { type DemoProvider, startDemoProvider } from "../demo/provider.ts";
 import { type Answered, type Json, post, readAnswer } from "./calls.ts";
 import { openTestDatabase, testServer } from "./database.ts";
@@ -209,14 +210,7 @@ test("the command line reports the same from PostgreSQL and from the gateway's o
   await writeFile(own, yaml.replace(/^store:.*$/m, ""));
   const now = Date.now();
   const purser = (file: string, ...args: readonly string[]) =>
-    runCommandLine(["report", "--config", file, "--data", stand.directory, "--until", "2999-01-01", ...args], {
-      cwd: stand.directory,
-      env: {},
-      style: styleFor({}, {}),
-      now: () => now,
-      print: () => undefined,
-      say: () => undefined,
-    });
+    runPurser(["report", "--config", file, "--data", stand.directory, "--until", "2999-01-01", ...args], stand.directory, [], now);
   for (const args of [
     ["--by", "user,model"],
     ["--by", "tag.customer", "--by", "user", "--step", "month", "--zone", "Asia/Kolkata"],
@@ -234,6 +228,53 @@ test("the command line reports the same from PostgreSQL and from the gateway's o
   const csv = await purser(postgres, "--by", "user", "--csv");
   assert.match(csv.text, /^from,to,user,calls,refusals,.*cost_dollars/);
   assert.match(csv.text, /,'=1\+1,1,0,\d+,.*,0\.\d{9},/);
+});
+
+test("what the data folder knows is shown while the database is away, and what it does not know is refused", async (t) => {
+  const own = await startTestPostgres();
+  if (typeof own === "string") return t.skip(`not run: ${own}`);
+  t.after(() => own.close());
+  const stand = await startGateway(t, own.url);
+  await ask(stand);
+  await stand.gateway.close();
+  await own.stop?.();
+  const file = join(stand.directory, "purser.yaml");
+  await writeFile(file, configText(own.url));
+  const said: string[] = [];
+  const purser = (...args: readonly string[]) => runPurser([...args, "--config", file, "--data", stand.directory], stand.directory, said);
+  assert.match((await purser("budgets")).text, /^all +\$100\.00 \/ month /m);
+  assert.deepEqual(said, []);
+  assert.match((await purser("explain", "last")).text, /was allowed and charged/);
+  assert.match(said.join(), /Nothing listens there.*Only this gateway's own calls/);
+  for (const command of ["keys", "report"]) {
+    const { exit, text } = await purser(command);
+    assert.equal(exit, 2);
+    assert.match(text, /Nothing listens there/);
+  }
+});
+
+function runPurser(args: readonly string[], cwd: string, said: string[] = [], now = Date.now()) {
+  const style = styleFor({}, {});
+  return runCommandLine(args, { cwd, env: {}, style, now: () => now, print: () => undefined, say: (text) => said.push(text) });
+}
+
+test("a gateway that cannot listen lets go of the database", async (t) => {
+  const database = await openTestDatabase(t, await server());
+  if (!database) return;
+  const one = await startGateway(t, database.url);
+  const connections = async () => {
+    const sql = "SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'purser'";
+    return (await database.rows(sql))[0].count;
+  };
+  await one.gateway.close();
+  await eventually("its connections to end", async () => (await connections()) === 0 || undefined);
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const adjust = (config: Config) => ({ ...config, server: { ...config.server, port } });
+  await assert.rejects(startStand(t, { config: configText(database.url), store: "sqlite", adjust }), /in use/);
+  await eventually("its connections to end", async () => (await connections()) === 0 || undefined);
 });
 
 test("a database that cannot be used stops the start with what to do, without the password", async (t) => {

@@ -56,7 +56,7 @@ async function reset([name, ...others]: readonly string[], input: CommandInput, 
   if (name === undefined || others.length > 0) throw new UsageError("Say which budget: purser budgets reset NAME --why TEXT");
   const { limit } = input.options;
   const body = { ...giverOf(input, context), ...(limit !== undefined && { limit }) };
-  const access = await openAdminAccess(input, context, "changing");
+  const access = await openAdminAccess(input, context, { purpose: "changing" });
   try {
     const { data } = (await askAboutBudget(access, name, `/api/budgets/${encodeURIComponent(name)}/reset`, body)) as {
       data: readonly BalanceJson[];

@@ -24,7 +24,7 @@ export const explain: Command = {
     const [id] = input.positionals;
     if (typeof input.options.model === "string") return explainRoute(input.options.model, input, context);
     if (id === undefined) throw new UsageError("Say which call: purser explain req_… (or: purser explain last)");
-    const access = await openAdminAccess(input, context);
+    const access = await openAdminAccess(input, context, { books: "if reachable" });
     try {
       const report = (await access.ask("GET", `/api/requests/${encodeURIComponent(await idOf(id, access.ask))}`)) as CallReport;
       return { exit: 0, text: reportText(report, context.style), json: report };

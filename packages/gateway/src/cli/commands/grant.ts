@@ -32,7 +32,7 @@ export const grant: Command = {
     const [first, second, ...others] = input.positionals;
     const isList = first === undefined || (first === "list" && second === undefined);
     if (!isList && (second === undefined || others.length > 0)) throw new UsageError("Write BUDGET AMOUNT, list, or revoke ID.");
-    const access = await openAdminAccess(input, context, isList ? "reading" : "changing");
+    const access = await openAdminAccess(input, context, { purpose: isList ? "reading" : "changing" });
     try {
       if (isList) return await list(access, input, context);
       return first === "revoke"

@@ -40,7 +40,7 @@ export const keys: Command = {
     const [verb = "list", ...rest] = input.positionals;
     const run = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
     if (!run) throw new UsageError(`There is no \`purser keys ${verb}\`.${suggestion(verb, Object.keys(VERBS))}`);
-    const access = await openAdminAccess(input, context);
+    const access = await openAdminAccess(input, context, { books: "all" });
     try {
       return await run(access, rest, input, context);
     } finally {

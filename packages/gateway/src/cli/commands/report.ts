@@ -39,7 +39,7 @@ export const report: Command = {
   async run(input, context) {
     const [word] = input.positionals;
     if (word !== undefined) throw new UsageError(`"${word}" belongs to no option. Did you mean --by ${word}?`);
-    const access = await openAdminAccess(input, context);
+    const access = await openAdminAccess(input, context, { books: "all" });
     try {
       const json = (await access.ask("GET", `/api/report?${queryOf(input, context.now())}`)) as ReportJson;
       const text = input.options.csv === true ? csvText(json) : reportText(json, context.style);
