@@ -11,6 +11,7 @@ import { ACCEPT } from "./scripts/accept.lua.ts";
 import { COUNTERS } from "./scripts/counters.lua.ts";
 import { EXPIRE } from "./scripts/expire.lua.ts";
 import { EXTEND } from "./scripts/extend.lua.ts";
+import { LEASE } from "./scripts/lease.lua.ts";
 import { RECORD } from "./scripts/record.lua.ts";
 import { RELEASE } from "./scripts/release.lua.ts";
 import { RESERVE } from "./scripts/reserve.lua.ts";
@@ -27,6 +28,7 @@ const SCRIPTS = {
   release: scriptOf(RELEASE),
   expire: scriptOf(EXPIRE),
   record: scriptOf(RECORD),
+  lease: scriptOf(LEASE),
   counters: scriptOf(COUNTERS),
   standings: scriptOf(STANDINGS),
   accept: scriptOf(ACCEPT),
@@ -165,7 +167,7 @@ export class Connection {
 }
 
 /** The error that the engine has for it. */
-function uncountable([counter = "", spent, held, added]: readonly string[]): unknown {
+export function uncountable([counter = "", spent, held, added]: readonly string[]): unknown {
   try {
     checkCountable(counterOf(counter), { spent: Number(spent), held: Number(held) }, Number(added));
   } catch (error) {

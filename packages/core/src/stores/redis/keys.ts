@@ -27,6 +27,8 @@ export interface Keys {
   readonly hold: string;
   /** What the key of each command that must not be carried out twice begins with. */
   readonly command: string;
+  /** A hash: how much of each counter is allotted, and to how many leases. The scripts name it, and other keys of leases, themselves. */
+  readonly allotted: string;
   /** A lock for what only one gateway may do at a time. */
   readonly lock: string;
 }
@@ -48,6 +50,7 @@ export function keysOf(namespace: string): Keys {
     reservation: key("reservation:"),
     hold: key("hold:"),
     command: key("command:"),
+    allotted: key("allotted"),
     lock: key("lock"),
   };
 }

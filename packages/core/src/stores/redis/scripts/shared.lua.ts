@@ -32,7 +32,7 @@ local clock = redis.call('TIME')
 local stamp = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now = ARGV[1] == '' and stamp or tonumber(ARGV[1])
 
-local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN, 'granted')
+local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN, 'granted', 'leased')
 local seq = tonumber(meta[1] or 0)
 local latest = tonumber(meta[2] or 0)
 local epoch = tonumber(meta[3] or 0)
@@ -41,6 +41,7 @@ local restored = meta[5] and tonumber(meta[5])
 local own, ownSince = string.match(meta[6] or '0 0', '^(%d+) (%d+)$')
 own, ownSince = tonumber(own), tonumber(ownSince)
 local hasGrants = meta[7] == '1'
+local hasLeases = meta[8] == '1'
 
 local function answer(...)
   return { epoch, seq, own, now, ... }
