@@ -19,7 +19,7 @@ import { RESTORE } from "./scripts/restore.lua.ts";
 import { SETTLE } from "./scripts/settle.lua.ts";
 import { STANDINGS } from "./scripts/standings.lua.ts";
 import { TRIM } from "./scripts/trim.lua.ts";
-import { counterOf } from "./text.ts";
+import { counterOf, keyOf } from "./text.ts";
 
 const SCRIPTS = {
   reserve: scriptOf(RESERVE),
@@ -121,7 +121,8 @@ export class Connection {
     this.#failure = undefined;
     this.#fence.see({ epoch: Number(foundEpoch), seq, own: Number(foundOwn) });
     if (outcome === "uncountable") throw uncountable(rest);
-    if (outcome === "broken") throw new PurserError("internal", `Counter ${rest[0]} would hold ${rest[1]} and have spent ${rest[2]}.`);
+    if (outcome === "broken")
+      throw new PurserError("internal", `Counter ${keyOf(rest[0] ?? "")} would hold ${rest[1]} and have spent ${rest[2]}.`);
     return { outcome, rest, seq, now: Number(time) };
   }
 

@@ -45,7 +45,7 @@ export function keyText(key: string): string {
   return JSON.stringify(key).slice(1, -1);
 }
 
-function keyOf(text: string): string {
+export function keyOf(text: string): string {
   return JSON.parse(`"${text}"`) as string;
 }
 
