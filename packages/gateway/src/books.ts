@@ -7,6 +7,7 @@ import pg from "pg";
 import { from } from "pg-copy-streams";
 import type { Keys } from "./callers/key.ts";
 import { openSharedKeys } from "./callers/shared-keys.ts";
+import { postgresPlace } from "./config/postgres-place.ts";
 import { readOrWriteOnce } from "./written-once.ts";
 
 /** What a gateway keeps in PostgreSQL: its ledger for good, and the keys that it shares with others. */
@@ -107,11 +108,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
 
 /** Names the server and the database, and nothing of the user. */
 function startError(url: string, cause: NodeJS.ErrnoException | undefined): PurserError {
-  const { host, pathname } = new URL(url);
   const remedy = REMEDIES[codeOf(cause) ?? ""] ?? `${cause?.message ?? "It does not answer"}. Is it the right address`;
   return new PurserError(
     "store_unavailable",
-    `PostgreSQL at ${host}${pathname} cannot be used. ${remedy} (store.postgres in purser.yaml).`,
+    `PostgreSQL at ${postgresPlace(url)} cannot be used. ${remedy} (store.postgres in purser.yaml).`,
     {
       cause,
     },

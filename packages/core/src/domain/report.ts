@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import type { Charge, Entry } from "./ledger.ts";
-import { compileSelector, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
+import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
 
@@ -130,8 +130,10 @@ export interface ReportSpan {
 const STEPS_MOST = 20_000;
 
 /** The steps of a report in their order, the first and the last cut to its time. Throws `body_invalid` for a question without an answer. */
-export function reportSteps({ since, until, step, timeZone = "UTC" }: ReportQuery): readonly ReportSpan[] {
+export function reportSteps({ since, until, by = [], step, timeZone = "UTC", filter = {} }: ReportQuery): readonly ReportSpan[] {
   checkTimeZone(timeZone);
+  const unknown = [...by, ...Object.keys(filter)].find((path) => !isSubjectPath(path));
+  if (unknown !== undefined) throw new PurserError("body_invalid", `"${unknown}" is not an attribute of a call.`);
   if (!Number.isSafeInteger(since) || !Number.isSafeInteger(until) || since >= until)
     throw new PurserError("body_invalid", "A report ends after it begins. Give an earlier `since` or a later `until`.");
   if (step === undefined) return [{ from: since, to: until }];

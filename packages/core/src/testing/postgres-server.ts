@@ -39,7 +39,7 @@ export async function startTestPostgres({ durable = false } = {}): Promise<TestP
       stdio: "pipe",
     });
     const port = await freePort();
-    const server = new OwnServer(join(folder, "postgres"), serverArguments({ data, directory, port, durable }), options);
+    const server = new OwnServer([join(folder, "postgres"), ...serverArguments({ data, directory, port, durable })], options);
     await server.start();
     return {
       url: `postgres://purser@127.0.0.1:${port}/postgres`,
@@ -76,26 +76,26 @@ interface ProcessOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Ends the server when a line comes, or when whoever would write it is gone: a test that is killed leaves no server behind. */
+const GUARD = 'exec 3<&0; "$@" 3<&- & server=$!; { read -r how <&3 || how=QUIT; kill -"$how" $server; } & wait $server';
+
 class OwnServer {
-  readonly #program: string;
-  readonly #args: readonly string[];
+  readonly #command: readonly string[];
   readonly #options: ProcessOptions;
   #child: ChildProcess | undefined;
 
-  constructor(program: string, args: readonly string[], options: ProcessOptions) {
-    this.#program = program;
-    this.#args = args;
+  constructor(command: readonly string[], options: ProcessOptions) {
+    this.#command = command;
     this.#options = options;
-    process.once("exit", () => this.#child?.kill("SIGQUIT"));
   }
 
   async start(): Promise<void> {
-    const child = spawn(this.#program, this.#args, { ...this.#options, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn("sh", ["-c", GUARD, "sh", ...this.#command], { ...this.#options, stdio: ["pipe", "ignore", "pipe"] });
     this.#child = child;
+    child.once("exit", () => child.stdin.destroy());
     const log: string[] = [];
-    const lines = createInterface({ input: child.stderr });
     await new Promise<void>((resolve, reject) => {
-      lines.on("line", (line) => {
+      createInterface({ input: child.stderr }).on("line", (line) => {
         log.push(line);
         if (line.includes("ready to accept connections")) resolve();
       });
@@ -107,10 +107,10 @@ class OwnServer {
   /** Either way its connections end at once. */
   async stop(how?: "kill"): Promise<void> {
     const child = this.#child;
-    if (!child || child.exitCode !== null) return;
     this.#child = undefined;
+    if (!child || child.exitCode !== null) return;
     const exited = once(child, "exit");
-    child.kill(how === "kill" ? "SIGQUIT" : "SIGINT");
+    child.stdin?.end(how === "kill" ? "QUIT\n" : "INT\n");
     await exited;
   }
 }

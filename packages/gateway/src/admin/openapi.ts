@@ -101,6 +101,42 @@ export const OPENAPI = {
         responses: { 200: json("The call.", ref("schemas", "CallReport")), default: ref("responses", "Problem") },
       },
     },
+    "/api/report": {
+      get: {
+        operationId: "report",
+        summary: "Usage and cost of a time, by attributes and by steps of the calendar.",
+        parameters: [
+          reportParameter(
+            "since",
+            "A day, a month or an instant: `2026-11-01`, `2026-11`, `2026-11-01T08:00:00Z`. This month where it is left out.",
+          ),
+          reportParameter("until", "The same; up to, not including. Now where it is left out."),
+          reportParameter("by", "One row for each of these attributes: `team,model`, `tag.customer`."),
+          { name: "step", in: "query", description: "One row for each of these as well.", schema: { enum: ["hour", "day", "month"] } },
+          reportParameter("time_zone", "Whose days and months; the configuration's where it is left out."),
+          {
+            ...reportParameter("filter", "`ATTRIBUTE=VALUE`, with `*` for anything. All attributes hold, and any of the values of one."),
+            schema: { type: "array", items: { type: "string" } },
+            explode: true,
+          },
+        ],
+        responses: {
+          200: json("The rows by time, then by value.", {
+            type: "object",
+            required: ["since", "until", "by", "step", "time_zone", "data"],
+            properties: {
+              since: { type: "string", format: "date-time" },
+              until: { type: "string", format: "date-time" },
+              by: { type: "array", items: { type: "string" } },
+              step: { enum: ["hour", "day", "month", null] },
+              time_zone: { type: "string" },
+              data: { type: "array", items: ref("schemas", "ReportRow") },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
     "/api/keys": {
       get: {
         operationId: "listKeys",
@@ -376,6 +412,29 @@ export const OPENAPI = {
         required: ["name"],
         properties: { ...keyProperties(), expires_at: { type: ["string", "null"], format: "date-time" } },
       },
+      ReportRow: {
+        type: "object",
+        required: ["from", "to", "values", "calls", "refusals", "input_tokens", "output_tokens", "cost_nanodollars"],
+        properties: {
+          from: { type: "string", format: "date-time" },
+          to: { type: "string", format: "date-time", description: "Not included." },
+          values: {
+            type: "object",
+            description: "By attribute; null where calls have none.",
+            examples: [{ team: "search", model: "gpt-4o" }],
+          },
+          calls: amount("Calls that ended and were charged."),
+          refusals: amount(),
+          input_tokens: amount("Cached ones included."),
+          cache_read_input_tokens: amount(),
+          cache_write_input_tokens: amount(),
+          output_tokens: amount("Reasoning included."),
+          reasoning_output_tokens: amount(),
+          cost_nanodollars: amount(),
+          unconfirmed_nanodollars: amount("The part of the cost that is charged at an estimate."),
+          unpriced_calls: amount("Calls to models without a price, which count as nothing in the cost."),
+        },
+      },
       AskedCall: {
         type: "object",
         additionalProperties: false,
@@ -521,6 +580,10 @@ function authorization(operationId: string) {
 
 function purserHeader(name: string, required: boolean) {
   return { name: `x-purser-${name}`, in: "header", required, schema: { type: "string" } };
+}
+
+function reportParameter(name: string, description: string) {
+  return { name, in: "query", description, schema: { type: "string" } };
 }
 
 function leaseSeconds() {

@@ -166,6 +166,72 @@ describe("the admin API", () => {
     assert.deepEqual(seen, ["req_4", "req_3", "req_2", "req_1"]);
   });
 
+  test("a report adds up what was charged, by any attribute and step", async () => {
+    const { status, body } = await ask(
+      "GET",
+      "/api/report?by=user,model&since=2026-11-01&until=2026-11-21&step=day&time_zone=Europe/Berlin",
+    );
+    assert.equal(status, 200);
+    assert.deepEqual(body, {
+      since: "2026-10-31T23:00:00.000Z",
+      until: "2026-11-20T23:00:00.000Z",
+      by: ["user", "model"],
+      step: "day",
+      time_zone: "Europe/Berlin",
+      data: [
+        {
+          from: "2026-11-19T23:00:00.000Z",
+          to: "2026-11-20T23:00:00.000Z",
+          values: { user: "ann", model: "m" },
+          calls: 2,
+          refusals: 1,
+          input_tokens: 1_800,
+          cache_read_input_tokens: 800,
+          cache_write_input_tokens: 0,
+          output_tokens: 100,
+          reasoning_output_tokens: 0,
+          cost_nanodollars: 1_280_000,
+          unconfirmed_nanodollars: 0,
+          unpriced_calls: 0,
+        },
+      ],
+    });
+    const costOf = async (query: string) => (await ask("GET", `/api/report?${query}`)).body.data[0]?.cost_nanodollars;
+    assert.equal(await costOf("until=2026-12"), 1_280_000, "this month where nothing else is said");
+    assert.equal(await costOf("until=2026-12&filter=user=a*&filter=user=b"), 1_280_000);
+    assert.equal(await costOf("until=2026-12&filter=user=bob"), undefined);
+    assert.equal(await costOf("since=2026-11-20T13:00:00%2B00:00&until=2026-12"), undefined);
+  });
+
+  test("a report that cannot be is refused with what to do", async () => {
+    for (const query of [
+      "by=teem",
+      "step=week",
+      "since=yesterday",
+      "since=2026-13-01",
+      "since=2026-12",
+      "time_zone=Mars",
+      "filter=team",
+      "group=a",
+    ]) {
+      const { status, body } = await ask("GET", `/api/report?${query}`);
+      assert.equal(status, 400, query);
+      assert.ok(["body_invalid", "window_invalid"].includes(body.code), query);
+    }
+  });
+
+  test("days begin where the clock of the zone says, wherever the zone is", async () => {
+    for (const [zone, since] of [
+      ["Pacific/Kiritimati", "2026-11-19T10:00:00.000Z"],
+      ["Pacific/Pago_Pago", "2026-11-20T11:00:00.000Z"],
+      ["Asia/Kathmandu", "2026-11-19T18:15:00.000Z"],
+      ["America/Sao_Paulo", "2026-11-20T03:00:00.000Z"],
+    ]) {
+      const { body } = await ask("GET", `/api/report?since=2026-11-20&until=2026-12-01&time_zone=${zone}`);
+      assert.equal(body.since ?? body.detail, since, zone);
+    }
+  });
+
   test("a key's secret is shown once", async () => {
     const made = await ask("POST", "/api/keys", {
       name: "chatbot",

@@ -43,9 +43,13 @@ function changed(news: News): ConfigChange {
 
 test("a changed file is in use without a restart, and what needs one is told and kept", async (t) => {
   const { file, next } = watched(t, "server: { port: 1 }\n");
-  writeFileSync(file, "server: { port: 2, drain: 5 s }\ndata: other\nbudgets: [{ name: a, limits: [$5 / day] }]\n");
+  writeFileSync(
+    file,
+    "server: { port: 2, drain: 5 s }\ndata: other\nstore: { postgres: 'postgres://db/purser' }\nbudgets: [{ name: a, limits: [$5 / day] }]\n",
+  );
   const { config, needsRestart } = changed(await next());
-  assert.deepEqual(needsRestart, ["server.port", "data"]);
+  assert.deepEqual(needsRestart, ["server.port", "data", "store"]);
+  assert.deepEqual(config.store, { redis: undefined, namespace: "purser", postgres: undefined });
   assert.deepEqual([config.server.port, config.server.drainMs, config.budgets.length], [1, 5000, 1]);
 });
 

@@ -60,6 +60,7 @@ class Append {
       "SELECT last_seq, last_at AS at, last_kind AS kind, last_reservation AS reservation FROM purser.ledger WHERE id = $1 FOR UPDATE",
       [this.#options.epoch.id],
     );
+    if (!rows[0]) throw diverged("it is not there any more");
     const known = sequenceOf(rows[0].last_seq);
     const [first, last] = [entries[0], entries.at(-1)] as [Entry, Entry];
     if (first.seq > known + 1) throw diverged(`entries ${known + 1} to ${first.seq - 1} are missing before what is to be added`);

@@ -41,6 +41,9 @@ export class PostgresArchive implements LedgerArchive {
   }
 
   async resume(journal: Pick<Store, "entries">): Promise<number> {
+    // The database may have been put back, and then nothing that is known of it need be so.
+    this.#counters.forget();
+    this.#partitions.forget();
     this.#epoch = await this.#epochs.find(journal);
     return this.lastSeq();
   }

@@ -17,6 +17,11 @@ export class CounterNumbers {
     this.#database = database;
   }
 
+  forget(): void {
+    this.#ids = new Map();
+    this.#refs = new Map();
+  }
+
   /** The numbers of all these counters; those that have none get one. In a transaction of its own, so that what is known here is there for all. */
   async idsOf(counters: Iterable<CounterRef>): Promise<CounterIds> {
     if (this.#ids.size > KNOWN_MOST) this.#ids = new Map();

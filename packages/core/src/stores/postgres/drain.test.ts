@@ -36,6 +36,7 @@ else {
   test("two that drain the same journal archive each entry once", drainTwice);
   test(`a process that is killed ${CRASHES} times while it drains leaves no entry out, and none twice`, { timeout: 240_000 }, killAgain);
   test("while PostgreSQL is away calls go on, and then the archive catches up to the entry", { timeout: 120_000 }, outage);
+  test("a database that was put back is brought up to date from the journal", databasePutBack);
   test("a journal that was put back goes on where it differs, while it drains", restoreWhileDraining);
 }
 
@@ -195,6 +196,22 @@ async function restoreWhileDraining(t: TestContext): Promise<void> {
   await drain.step();
   assert.deepEqual(await allEntries(asStore(archive)), other);
   assert.equal((await database.rows("SELECT count(*)::int AS count FROM purser.entry"))[0].count, 300 + other.length - 250);
+}
+
+async function databasePutBack(t: TestContext): Promise<void> {
+  const database = await openTestDatabase(t, await server());
+  if (!database) return;
+  const journal = createMemoryStore();
+  const archive = await database.archive();
+  const drain = new Drain({ journal, archive });
+  await calls(journal, 0, 100);
+  await drain.step();
+  const tables = ["entry", "counter", "team_hour", "team_day", "user_hour", "user_day", "ledger"];
+  for (const table of tables) await database.rows(`TRUNCATE purser.${table} RESTART IDENTITY CASCADE`);
+  await calls(journal, 100, 50);
+  await assert.rejects(drain.step(), { code: "ledger_diverged" });
+  while (await drain.step());
+  assert.deepEqual(await allEntries(asStore(archive)), await allEntries(journal));
 }
 
 /** The reading half is all that is asked for. */

@@ -68,6 +68,7 @@ export class Epochs {
 
   /** The epoch whose last entry the journal has too; a new one, from the last entry that both have, where there is none. */
   async find(journal: Pick<Store, "entries">): Promise<Epoch> {
+    this.#lines.clear();
     const epochs = await this.#all();
     const [first] = await journal.entries({ most: 1 });
     // A journal in which nothing is yet says nothing about its history.

@@ -26,7 +26,7 @@ export class Partitions {
     }
   }
 
-  /** To be called when a partition was missing after all: an operator may have dropped it. */
+  /** To be called when a partition may be missing after all: an operator can drop one. */
   forget(): void {
     this.#known.clear();
   }

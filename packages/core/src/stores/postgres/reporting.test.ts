@@ -85,4 +85,6 @@ test("a report that cannot be is refused with what to do", async (t) => {
   await assert.rejects(archive.report({ since: UNTIL, until: SINCE }), { code: "body_invalid" });
   await assert.rejects(archive.report({ since: 0, until: UNTIL, step: "hour" }), { code: "body_invalid" });
   await assert.rejects(archive.report({ since: SINCE, until: UNTIL, timeZone: "Mars/Olympus" }), { code: "window_invalid" });
+  const injected = [`team" FROM purser.entry; --` as SubjectPath];
+  await assert.rejects(archive.report({ since: SINCE, until: UNTIL, by: injected }), { code: "body_invalid" });
 });

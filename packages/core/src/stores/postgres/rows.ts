@@ -56,15 +56,15 @@ export function rowOf(entry: Entry, ledger: number, counterId: CounterIds): SqlV
 }
 
 function postingArrays(postings: readonly Posting[], counterId: CounterIds): readonly (string | null)[] {
-  const [first, ...others] = postings;
-  if (!first) return [null, null, null];
-  let [counters, helds, spents] = [`${counterId(first.counter)}`, `${first.held}`, `${first.spent}`];
-  for (const { counter, held, spent } of others) {
-    counters += `,${counterId(counter)}`;
-    helds += `,${held}`;
-    spents += `,${spent}`;
+  if (postings.length === 0) return [null, null, null];
+  let [counters, helds, spents] = ["{", "{", "{"];
+  for (const { counter, held, spent } of postings) {
+    const separator = counters === "{" ? "" : ",";
+    counters += separator + counterId(counter);
+    helds += separator + held;
+    spents += separator + spent;
   }
-  return [`{${counters}}`, `{${helds}}`, `{${spents}}`];
+  return [`${counters}}`, `${helds}}`, `${spents}}`];
 }
 
 const IN_COLUMNS = { seq: undefined, at: undefined, kind: undefined };
@@ -82,19 +82,23 @@ function bodyOf(entry: Entry, subject: Subject): string {
 }
 
 function isPlain(posting: Posting): boolean {
-  return Object.keys(posting).every((field) => field === "counter" || field === "held" || field === "spent");
+  for (const field in posting) if (field !== "counter" && field !== "held" && field !== "spent") return false;
+  return true;
 }
 
 const KNOWN: ReadonlySet<string> = new Set([...ATTRIBUTES, "tags"]);
 
 /** Whether the columns say a subject as it is. */
 function isExact(subject: Subject): boolean {
-  for (const [name, value] of Object.entries(subject)) {
-    if (!KNOWN.has(name)) return false;
-    const texts = name === "tags" ? Object.entries(value as object).flat() : [value];
-    if (!texts.every((text) => typeof text === "string" && isClean(text))) return false;
+  for (const name in subject) {
+    const value: unknown = subject[name as keyof Subject];
+    if (name === "tags" ? !areClean(value as object) : !KNOWN.has(name) || typeof value !== "string" || !isClean(value)) return false;
   }
   return true;
+}
+
+function areClean(tags: object): boolean {
+  return Object.entries(tags).every(([name, value]) => isClean(name) && typeof value === "string" && isClean(value));
 }
 
 /** A text of PostgreSQL can hold neither the character 0 nor half a character. */

@@ -104,13 +104,13 @@ export class Connection {
 
   async run(verb: keyof typeof SCRIPTS, keys: readonly string[], args: readonly string[]): Promise<Answer> {
     const { redis, now } = this.#options;
-    const { meta, ledger, held, spent, definitions, series, grants, leases, closing, marks } = this.#options.keys;
+    const { meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, rare } = this.#options.keys;
     const [epoch, leastSeq, instance, leastOwn] = this.#fence.args;
     const reply = await this.#within(
       runScript(
         redis,
         SCRIPTS[verb],
-        [meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, ...keys],
+        [meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, rare, ...keys],
         [now ? String(now()) : "", epoch, leastSeq, instance, leastOwn, ...args],
       ),
     );

@@ -21,6 +21,8 @@ export interface Keys {
   readonly closing: string;
   /** A sorted set: some numbers of entries by their time, to find where a time begins. */
   readonly marks: string;
+  /** A sorted set: the numbers of entries of kinds that are rare, so that these are found without the others. */
+  readonly rare: string;
   /** What the key of each reservation begins with: a hash of its state and the numbers of its entries. */
   readonly reservation: string;
   /** What the key of each hold begins with: its estimate, its detail and its postings, while it can be settled or corrected. */
@@ -47,6 +49,7 @@ export function keysOf(namespace: string): Keys {
     leases: key("leases"),
     closing: key("closing"),
     marks: key("marks"),
+    rare: key("rare"),
     reservation: key("reservation:"),
     hold: key("hold:"),
     command: key("command:"),

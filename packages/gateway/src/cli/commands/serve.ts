@@ -4,6 +4,7 @@ import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import type { Config } from "../../config/config.ts";
 import { isLoopback } from "../../config/loopback.ts";
+import { postgresPlace } from "../../config/postgres-place.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { problemText } from "../../config/source.ts";
 import { type ConfigChange, watchConfig } from "../../config/watch.ts";
@@ -154,6 +155,7 @@ function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "ke
     `${style.bold("Purser is up:")} ${url}`,
     `Configuration: ${config.file ?? "none, so all is as it is by default"}. Data: ${config.dataDir}.`,
     ...(config.store.redis ? [`Balances: ${config.store.redis.map(hostOf).join(", ")}, namespace ${config.store.namespace}.`] : []),
+    ...(config.store.postgres === undefined ? [] : [`Ledger and keys: PostgreSQL at ${postgresPlace(config.store.postgres)}.`]),
     budgets === 0
       ? "There are no budgets: calls are counted, and none is refused."
       : `${budgets} budget${budgets === 1 ? "" : "s"}: ${config.budgets.map(({ name }) => name).join(", ")}.`,

@@ -5,7 +5,7 @@ import { LIMITS } from "./limits.lua.ts";
  * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer. Moving windows are held
  * on the slice of the store's own time.
  *
- * KEYS   11 the reservation, 12 what it holds
+ * KEYS   12 the reservation, 13 what it holds
  * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
  *        13 input tokens, 14 detail as JSON without what is filled in here, 15 to 17 what is asked of output tokens and 18 to 20 of money, as base,
  *        for each token of output, and scale; 21 the limits, 22 what the keys of the store begin with, 23 '1' where the call is patient, 24 and so on the budgets, as JSON, known to refuse if they could
@@ -14,7 +14,7 @@ import { LIMITS } from "./limits.lua.ts";
  *         `refused` and the picture of the limits; `uncountable`, the counter and what was added
  */
 export const RESERVE = `
-local RESERVATION, HOLD = KEYS[11], KEYS[12]
+local RESERVATION, HOLD = KEYS[12], KEYS[13]
 local regressed = refusal()
 if regressed then return regressed end
 local prefix, isPatient = ARGV[22], ARGV[23] == '1'
