@@ -589,7 +589,7 @@ function applyLease(state: State, command: LeaseCommand, now: number): Applied<L
   const { id, report, leaseMs, ends } = command;
   checkLease(command);
   const known = state.leases.get(id);
-  const wants = distinct(command.wants);
+  const wants = distinctWants(command.wants);
   if (known?.end === "returned") return unchanged({ outcome: "ended" });
   if (known && report <= known.reported) return unchanged(leaseResult(state, known, wants, now));
   if (report !== (known?.reported ?? 0) + 1) return unchanged({ outcome: "unknown" });
@@ -637,7 +637,7 @@ function applyLease(state: State, command: LeaseCommand, now: number): Applied<L
 }
 
 /** An amount below 0 would make room for others. Checked before anything changes. */
-function checkLease({ id, steps, wants }: LeaseCommand): void {
+export function checkLease({ id, steps, wants }: Omit<LeaseCommand, "kind">): void {
   const amounts = wants.flatMap(({ amount, least }) => [amount, least]);
   for (const step of steps) if (step.kind === "open") amounts.push(...step.holds.map(({ amount }) => amount));
   if (amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0)) return;
@@ -645,7 +645,7 @@ function checkLease({ id, steps, wants }: LeaseCommand): void {
 }
 
 /** One want for each counter: the first. */
-function distinct(wants: readonly Want[]): readonly Want[] {
+export function distinctWants(wants: readonly Want[]): readonly Want[] {
   const keys = new Set<string>();
   return wants.filter(({ limit: { counter } }) => !keys.has(counter.key) && keys.add(counter.key));
 }
@@ -680,7 +680,7 @@ function leaseResult(state: State, lease: Lease, wants: readonly Want[], now: nu
   const portions = wants.map(({ limit }, i): Portion => {
     const own = owns.get(limit.counter.key) ?? 0;
     const standing = all[i] as Standing;
-    return { amount: own, fair: fairOf(state, limit, standing, own, now), standing };
+    return { amount: own, fair: lease.end === undefined ? fairOf(state, limit, standing, own, now) : 0, standing };
   });
   return { outcome: lease.end === "expired" ? "expired" : "leased", expiresAt: lease.expiresAt, portions, rejected };
 }

@@ -82,7 +82,7 @@ test("budgets are read as they are written", () => {
     file: "purser.yaml",
     server: { host: "127.0.0.1", port: 4100, publicUrl: undefined, maxBodyBytes: 33_554_432, drainMs: 30_000 },
     dataDir: resolve("/srv", ".purser"),
-    store: { postgres: undefined },
+    store: { redis: undefined, namespace: "purser", postgres: undefined },
     timezone: "UTC",
     routes: [],
     prices: [],
@@ -188,9 +188,31 @@ test("what a variable held is never repeated in a message", () => {
   }
 });
 
+test("a Redis is named by its address or those of a cluster, and one that is none is not repeated", () => {
+  const store = (text: string) => config(`store: ${text}\n`, { environment: { REDIS: "rediss://me:hush@redis.example.com:6380/2" } }).store;
+  assert.deepEqual(store("{ redis: redis://127.0.0.1 }").redis, ["redis://127.0.0.1"]);
+  assert.deepEqual(store("{ redis: ${REDIS}, namespace: acme.eu }"), {
+    redis: ["rediss://me:hush@redis.example.com:6380/2"],
+    namespace: "acme.eu",
+    postgres: undefined,
+  });
+  assert.deepEqual(store("{ redis: [redis://a:1, redis://b:2] }").redis, ["redis://a:1", "redis://b:2"]);
+  const wrong = {
+    "redis://:hush@": /is not a URL of Redis/,
+    "http://me:hush@redis.example.com": /is not a URL of Redis/,
+    "redis://me:hush@redis.example.com/name": /has a path that is not the number of a database/,
+    "redis://me:hush@redis.example.com?db=2": /has a query or fragment/,
+  };
+  for (const [url, problem] of Object.entries(wrong)) {
+    assert.match(problems(`store: { redis: "${url}" }\n`).join(), problem, url);
+    assert.doesNotMatch(problems(`store: { redis: "${url}" }\n`).join(), /hush/);
+  }
+  assert.match(problems("store: { namespace: 'a b' }\n").join(), /"a b" cannot be a namespace/);
+});
+
 test("the address of a database is taken as it is, and one that is none is not repeated", () => {
   const url = "postgres://me:hu%24h@db.example.com:5433/books?sslmode=require";
-  assert.deepEqual(config("store: { postgres: ${URL} }\n", { environment: { URL: url } }).store, { postgres: url });
+  assert.deepEqual(config("store: { postgres: ${URL} }\n", { environment: { URL: url } }).store.postgres, url);
   for (const wrong of ["mysql://me:hush@db/books", "postgres:me:hush", "me:hush@db"]) {
     assert.match(problems(`store: { postgres: "${wrong}" }\n`).join(), /store\.postgres: is not the address of a PostgreSQL database/);
     assert.doesNotMatch(problems(`store: { postgres: "${wrong}" }\n`).join(), /hush/);

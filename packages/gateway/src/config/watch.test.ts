@@ -49,7 +49,7 @@ test("a changed file is in use without a restart, and what needs one is told and
   );
   const { config, needsRestart } = changed(await next());
   assert.deepEqual(needsRestart, ["server.port", "data", "store"]);
-  assert.deepEqual(config.store, { postgres: undefined });
+  assert.deepEqual(config.store, { redis: undefined, namespace: "purser", postgres: undefined });
   assert.deepEqual([config.server.port, config.server.drainMs, config.budgets.length], [1, 5000, 1]);
 });
 

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { apply, type Command, type Counter, compactSlices, createState, type ReserveCommand } from "../../domain/engine.ts";
+import type { LeaseCommand } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
-import type { Store } from "../store.ts";
+import { selectCounters } from "../memory.ts";
+import type { LeasingStore } from "../store.ts";
 import { createRedisStore } from "./index.ts";
 import { startServer } from "./server.test-setup.ts";
 
@@ -65,12 +67,13 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         share: fc.constantFrom(undefined, undefined, undefined, 3),
         leaseMs: fc.integer({ min: 0, max: 30_000 }),
         priced: fc.boolean(),
+        patient: fc.boolean(),
         wouldRefuse: fc.constantFrom(undefined, ["watched"], ["other"]),
       })
-      .map(({ priced, wouldRefuse, share, ...call }): Command => {
+      .map(({ priced, patient, wouldRefuse, share, ...call }): Command => {
         const { detail, ...command } = sampleCall({ ...call, least: Math.min(call.least, call.output), ...(share && { share }) });
         const named = { ...detail, ...(!priced && { price: undefined }), ...(wouldRefuse && { wouldRefuse }) };
-        return { kind: "reserve", ...command, detail: named };
+        return { kind: "reserve", ...command, ...(share === undefined && { patient }), detail: named };
       }),
   },
   { weight: 3, arbitrary: fc.tuple(ids, used, tokens).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })) },
@@ -112,6 +115,34 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         entry: isGiven ? { kind: "granted", ...about } : { kind: "revoked", ...about, giver: "the owner", why: "enough" },
       };
     }),
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({
+        id: fc.constantFrom("lease-a", 'lease "b"'),
+        report: fc.integer({ min: 1, max: 5 }),
+        opened: fc.array(fc.tuple(ids, tokens), { maxLength: 3 }),
+        settled: fc.array(fc.tuple(ids, used, tokens), { maxLength: 2 }),
+        others: fc.array(
+          ids.chain((id) => fc.constantFrom({ kind: "release", id, why: "?" } as const, { kind: "extend", id, leaseMs: 900 } as const)),
+          { maxLength: 1 },
+        ),
+        limits: limitSets,
+        wanted: tokens,
+        least: fc.integer({ min: 0, max: 40 }),
+        leaseMs: fc.integer({ min: 0, max: 30_000 }),
+        ends: fc.constantFrom(false, false, true),
+      })
+      .map(({ id, report, opened, settled, others, limits, wanted, least, leaseMs, ends }): Command => {
+        const fixed = limits.filter(({ rule }) => rule === undefined);
+        const holds = (amount: number) => fixed.map(({ counter }) => ({ counter, amount }));
+        const detail = sampleDetail(7, 9);
+        const opens = opened.map(([id, amount]) => ({ kind: "open", id, holds: holds(amount), outputCap: 9, leaseMs, detail }) as const);
+        const settles = settled.map((call) => ({ kind: "settle", ...sampleSettlement(...call) }) as const);
+        const wants = limits.map((limit) => ({ limit, amount: wanted, least }));
+        return { kind: "lease", id, report, steps: [...opens, ...settles, ...others], wants, leaseMs, ends };
+      }),
+  },
   ids.map((reservation): Command => {
     const denial = { reason: "budget_exhausted", message: 'No: "quotes"\n', detail: sampleDetail() } as const;
     return { kind: "record", entry: { kind: "denied", reservation, postings: [], ...denial } };
@@ -208,7 +239,7 @@ for (const [what, steps] of [
         }
         assert.deepEqual(await store.entries({ most: 10_000 }), model.entries);
         const isKept = ({ ref }: Counter) => ref.series === undefined || (ref.resetsAt ?? 0) + KEEP_SLICES_MS >= clock.now();
-        assert.deepEqual(sorted((await store.counters()).filter(isKept)), sorted([...model.state.counters.values()].filter(isKept)));
+        assert.deepEqual(sorted((await store.counters()).filter(isKept)), sorted(selectCounters(model.state, {}).filter(isKept)));
         assert.deepEqual(await store.audit(), []);
         await store.close();
       }),
@@ -230,13 +261,19 @@ function createModel(clock: FakeClock) {
       if (ended.has(command.id)) return { outcome: "ended" };
       if (isBoundElsewhere(command, clock.now())) return { outcome: "moved", now: clock.now() };
     }
-    const applied = apply(state, command, clock.now());
+    const known = command.kind === "lease" ? withoutOpened(command, ended) : command;
+    const applied = apply(state, known, clock.now());
     if (command.kind === "expire") compactSlices(state, clock.now() - KEEP_SLICES_MS);
     entries.push(...applied.entries);
     if ((command.kind === "settle" || command.kind === "release") && isUnknown(applied.result)) ended.add(command.id);
     return applied.result;
   };
   return { state, entries, run };
+}
+
+/** A call whose end came before is opened no more. */
+function withoutOpened(command: LeaseCommand, ended: ReadonlySet<string>): LeaseCommand {
+  return { ...command, steps: command.steps.filter((step) => step.kind !== "open" || !ended.has(step.id)) };
 }
 
 function isBoundElsewhere({ limits }: ReserveCommand, now: number): boolean {
@@ -265,7 +302,7 @@ async function answerOf(ask: () => Promise<unknown>): Promise<unknown> {
   }
 }
 
-async function take(store: Store, command: Command): Promise<unknown> {
+async function take(store: LeasingStore, command: Command): Promise<unknown> {
   switch (command.kind) {
     case "reserve":
       return store.reserve(command);
@@ -279,6 +316,8 @@ async function take(store: Store, command: Command): Promise<unknown> {
       return store.expire();
     case "record":
       return store.record(command.entry);
+    case "lease":
+      return store.lease(command);
   }
 }
 

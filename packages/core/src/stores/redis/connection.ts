@@ -11,6 +11,7 @@ import { ACCEPT } from "./scripts/accept.lua.ts";
 import { COUNTERS } from "./scripts/counters.lua.ts";
 import { EXPIRE } from "./scripts/expire.lua.ts";
 import { EXTEND } from "./scripts/extend.lua.ts";
+import { LEASE } from "./scripts/lease.lua.ts";
 import { RECORD } from "./scripts/record.lua.ts";
 import { RELEASE } from "./scripts/release.lua.ts";
 import { RESERVE } from "./scripts/reserve.lua.ts";
@@ -18,7 +19,7 @@ import { RESTORE } from "./scripts/restore.lua.ts";
 import { SETTLE } from "./scripts/settle.lua.ts";
 import { STANDINGS } from "./scripts/standings.lua.ts";
 import { TRIM } from "./scripts/trim.lua.ts";
-import { counterOf } from "./text.ts";
+import { counterOf, keyOf } from "./text.ts";
 
 const SCRIPTS = {
   reserve: scriptOf(RESERVE),
@@ -27,6 +28,7 @@ const SCRIPTS = {
   release: scriptOf(RELEASE),
   expire: scriptOf(EXPIRE),
   record: scriptOf(RECORD),
+  lease: scriptOf(LEASE),
   counters: scriptOf(COUNTERS),
   standings: scriptOf(STANDINGS),
   accept: scriptOf(ACCEPT),
@@ -102,13 +104,13 @@ export class Connection {
 
   async run(verb: keyof typeof SCRIPTS, keys: readonly string[], args: readonly string[]): Promise<Answer> {
     const { redis, now } = this.#options;
-    const { meta, ledger, held, spent, definitions, series, grants, leases, closing, marks } = this.#options.keys;
+    const { meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, rare } = this.#options.keys;
     const [epoch, leastSeq, instance, leastOwn] = this.#fence.args;
     const reply = await this.#within(
       runScript(
         redis,
         SCRIPTS[verb],
-        [meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, ...keys],
+        [meta, ledger, held, spent, definitions, series, grants, leases, closing, marks, rare, ...keys],
         [now ? String(now()) : "", epoch, leastSeq, instance, leastOwn, ...args],
       ),
     );
@@ -119,7 +121,8 @@ export class Connection {
     this.#failure = undefined;
     this.#fence.see({ epoch: Number(foundEpoch), seq, own: Number(foundOwn) });
     if (outcome === "uncountable") throw uncountable(rest);
-    if (outcome === "broken") throw new PurserError("internal", `Counter ${rest[0]} would hold ${rest[1]} and have spent ${rest[2]}.`);
+    if (outcome === "broken")
+      throw new PurserError("internal", `Counter ${keyOf(rest[0] ?? "")} would hold ${rest[1]} and have spent ${rest[2]}.`);
     return { outcome, rest, seq, now: Number(time) };
   }
 
@@ -165,7 +168,7 @@ export class Connection {
 }
 
 /** The error that the engine has for it. */
-function uncountable([counter = "", spent, held, added]: readonly string[]): unknown {
+export function uncountable([counter = "", spent, held, added]: readonly string[]): unknown {
   try {
     checkCountable(counterOf(counter), { spent: Number(spent), held: Number(held) }, Number(added));
   } catch (error) {

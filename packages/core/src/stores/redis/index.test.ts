@@ -1,5 +1,5 @@
 import { after, describe, test } from "node:test";
-import { storeContract } from "../../testing/index.ts";
+import { leaseContract, storeContract } from "../../testing/index.ts";
 import { createRedisStore, type RedisClient } from "./index.ts";
 import { type Scope, startCluster, startServer } from "./server.test-setup.ts";
 
@@ -24,7 +24,7 @@ for (const [name, start] of Object.entries(HOMES)) {
     });
     let client: Promise<RedisClient | string> | undefined;
     let namespaces = 0;
-    for (const { name: law, run } of storeContract) {
+    for (const { name: law, run } of [...storeContract, ...leaseContract]) {
       test(`${name} store: ${law}`, async (context) => {
         client ??= start({ after: (end) => ends.push(end as () => unknown) });
         const redis = await client;

@@ -21,12 +21,16 @@ export interface Keys {
   readonly closing: string;
   /** A sorted set: some numbers of entries by their time, to find where a time begins. */
   readonly marks: string;
+  /** A sorted set: the numbers of entries of kinds that are rare, so that these are found without the others. */
+  readonly rare: string;
   /** What the key of each reservation begins with: a hash of its state and the numbers of its entries. */
   readonly reservation: string;
   /** What the key of each hold begins with: its estimate, its detail and its postings, while it can be settled or corrected. */
   readonly hold: string;
   /** What the key of each command that must not be carried out twice begins with. */
   readonly command: string;
+  /** A hash: how much of each counter is allotted, and to how many leases. The scripts name it, and other keys of leases, themselves. */
+  readonly allotted: string;
   /** A lock for what only one gateway may do at a time. */
   readonly lock: string;
 }
@@ -45,9 +49,11 @@ export function keysOf(namespace: string): Keys {
     leases: key("leases"),
     closing: key("closing"),
     marks: key("marks"),
+    rare: key("rare"),
     reservation: key("reservation:"),
     hold: key("hold:"),
     command: key("command:"),
+    allotted: key("allotted"),
     lock: key("lock"),
   };
 }

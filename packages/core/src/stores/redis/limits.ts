@@ -1,4 +1,5 @@
 import { type Ask, type Asks, addCounter, type BoundLimit, createState, type Rollover, type State } from "../../domain/engine.ts";
+import type { Lease } from "../../domain/lease.ts";
 import { type CounterRef, seriesOf } from "../../domain/ledger.ts";
 import type { Rule } from "../../domain/slices.ts";
 import { counterText, keyText, readCounter, readGrants, readSlices } from "./text.ts";
@@ -41,7 +42,7 @@ function rolloverText(rollover: Rollover | undefined): string {
 }
 
 /** The fields of a picture that a script gives for each limit. */
-const FIELDS = 3;
+const FIELDS = 4;
 
 /** What a script says about limits, as the engine knows it: so that what needs no script is decided by the engine itself. */
 export function pictured(limits: readonly BoundLimit[], picture: readonly string[]): State {
@@ -53,7 +54,7 @@ export function pictured(limits: readonly BoundLimit[], picture: readonly string
     read();
   };
   for (const [i, { counter, rollover }] of limits.entries()) {
-    const [value = "", before = "", grants = ""] = picture.slice(FIELDS * i);
+    const [value = "", before = "", grants = "", allotted = ""] = picture.slice(FIELDS * i);
     const series = counter.series ?? seriesOf(counter);
     if (value !== "" && counter.series !== undefined)
       once(series, () => {
@@ -62,6 +63,12 @@ export function pictured(limits: readonly BoundLimit[], picture: readonly string
     else if (value !== "") once(counter.key, () => addCounter(state, readCounter(keyText(counter.key), value)));
     if (rollover && before !== "") once(rollover.key, () => addCounter(state, readCounter(keyText(rollover.key), before)));
     if (grants !== "") state.grants.set(series, readGrants(grants));
+    if (allotted !== "") once(`lease of ${counter.key}`, () => state.leases.set(leaseOn(counter, Number(allotted))));
   }
   return state;
+}
+
+/** All leases of one counter, as one: how much is allotted is all that is known of them. */
+function leaseOn(counter: CounterRef, amount: number): Lease {
+  return { id: counter.key, expiresAt: Number.POSITIVE_INFINITY, reported: 0, end: undefined, allotments: [{ counter, amount }] };
 }

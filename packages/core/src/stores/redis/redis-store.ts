@@ -14,19 +14,21 @@ import {
   type Standing,
   standings,
 } from "../../domain/engine.ts";
+import type { LeaseResult } from "../../domain/lease.ts";
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import { UNITS } from "../../domain/limit.ts";
 import { PurserError } from "../../errors.ts";
-import { type CounterFilter, LEDGER_PAGE, type LedgerQuery, type Mismatch, type Store } from "../store.ts";
+import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, type Mismatch, type Store } from "../store.ts";
 import { messageOf, type RedisClient } from "./client.ts";
 import { Connection } from "./connection.ts";
 import { closed, isDoubtful, isUnavailable } from "./failure.ts";
 import { type Keys, keysOf } from "./keys.ts";
+import { leaseArgs, leaseResult } from "./lease.ts";
 import { limitsText, pictured } from "./limits.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
 import { type LedgerSource, Restoration } from "./restoration.ts";
 import { Stream } from "./stream.ts";
-import { bodyText, grantText, postingsText, readCounter, readSlices } from "./text.ts";
+import { bodyText, grantText, postingsText, readAllotted, readCounter, readSlices } from "./text.ts";
 
 export interface RedisStoreOptions {
   /** An instance of ioredis' `Redis` or `Cluster`. It stays yours: `close` does not end it. */
@@ -68,7 +70,7 @@ const LOSS = "purser:loss";
 const UNDONE = "the reservation was not acknowledged";
 
 /** Balances in a Redis or Valkey that several gateways share: each verb is one script, decided and written down on the server. */
-export class RedisStore implements Store {
+export class RedisStore implements LeasingStore {
   readonly #connection: Connection;
   readonly #keys: Keys;
   readonly #stream: Stream;
@@ -105,7 +107,10 @@ export class RedisStore implements Store {
     const whole: ReserveCommand = { kind: "reserve", ...command };
     const attempt = this.#connection.nextCommand();
     try {
-      return reserveResult(whole, await this.#connection.run("reserve", this.#keysOf(command.id), reserveArgs(whole, attempt)));
+      return reserveResult(
+        whole,
+        await this.#connection.run("reserve", this.#keysOf(command.id), reserveArgs(whole, { attempt, prefix: this.#keys.prefix })),
+      );
     } catch (error) {
       // The call is told that it may not go ahead, so what it may hold is returned, whenever Redis can be told.
       if (isDoubtful(error)) this.#owe(`undo ${attempt}`, () => this.#release(command.id, UNDONE, attempt));
@@ -152,17 +157,28 @@ export class RedisStore implements Store {
     await this.#connection.run("record", keys, args);
   }
 
+  async lease(command: Parameters<LeasingStore["lease"]>[0]): Promise<LeaseResult> {
+    await this.ready();
+    return leaseResult(command, await this.#connection.run("lease", [], leaseArgs(command, this.#keys.prefix)));
+  }
+
   async counters({ budget }: CounterFilter = {}): Promise<readonly Readonly<Counter>[]> {
     await this.ready();
     const found = new Map<string, Counter>();
-    for await (const { counters } of this.#counterPages())
-      for (const counter of counters) if (budget === undefined || counter.ref.budget === budget) found.set(counter.ref.key, counter);
+    const allotted = readAllotted(await this.#connection.send("hgetall", this.#keys.allotted));
+    for await (const { counters } of this.#counterPages()) {
+      for (const counter of counters) {
+        const { key, budget: name } = counter.ref;
+        const amount = allotted.get(key);
+        if (budget === undefined || name === budget) found.set(key, amount === undefined ? counter : { ...counter, allotted: amount });
+      }
+    }
     return [...found.values()];
   }
 
   async standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]> {
     await this.ready();
-    const { rest, now } = await this.#connection.run("standings", [], [limitsText(limits)]);
+    const { rest, now } = await this.#connection.run("standings", [], [limitsText(limits), this.#keys.prefix]);
     return standings(pictured(limits, rest), limits, now);
   }
 
@@ -191,7 +207,7 @@ export class RedisStore implements Store {
 
   async time(): Promise<number> {
     await this.ready();
-    return (await this.#connection.run("standings", [], [limitsText([])])).now;
+    return (await this.#connection.run("standings", [], [limitsText([]), this.#keys.prefix])).now;
   }
 
   /**

@@ -5,7 +5,10 @@ import { limitsText, pictured } from "./limits.ts";
 import { readDetail } from "./text.ts";
 
 /** A command to reserve as its script takes it. */
-export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }: ReserveCommand, attempt: string): readonly string[] {
+export function reserveArgs(
+  { id, limits, asks, output, share, patient, leaseMs, detail }: ReserveCommand,
+  { attempt, prefix }: { readonly attempt: string; readonly prefix: string },
+): readonly string[] {
   const { wouldRefuse = [] } = detail;
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   // The script fills these in: they depend on what fits.
@@ -23,6 +26,8 @@ export function reserveArgs({ id, limits, asks, output, share, leaseMs, detail }
     ...askArgs(asks.output_tokens),
     ...askArgs(asks.nanodollars),
     limitsText(limits, asks),
+    prefix,
+    patient ? "1" : "",
   ];
   for (const budget of wouldRefuse) args.push(JSON.stringify(budget));
   return args;
@@ -44,7 +49,7 @@ export function reserveResult(command: ReserveCommand, { outcome, rest, now }: A
     const stand = standings(pictured(limits, picture), limits, now);
     return { outcome: "reserved", outputTokens, expiresAt, standings: stand, wouldRefuse: [], detail: readDetail(detail) };
   }
-  const end = 2 + 3 * limits.length;
+  const end = 2 + 4 * limits.length;
   const wouldRefuse = rest.slice(end).map(Number);
   const stand = readStandings(rest.slice(2, end));
   return {
@@ -64,10 +69,15 @@ function refused(command: ReserveCommand, picture: readonly string[], now: numbe
   throw new PurserError("internal", `The script refused call ${command.id}, and the engine would not.`);
 }
 
-/** `amount, spent, held` of each limit. */
+/** `amount, spent, held, allotted` of each limit. */
 function readStandings(numbers: readonly string[]): readonly Standing[] {
   const found: Standing[] = [];
-  for (let i = 0; i < numbers.length; i += 3)
-    found.push({ amount: Number(numbers[i]), spent: Number(numbers[i + 1]), held: Number(numbers[i + 2]) });
+  for (let i = 0; i < numbers.length; i += 4) found.push(standingOf(numbers.slice(i, i + 4)));
   return found;
+}
+
+/** `amount, spent, held, allotted`. */
+export function standingOf(texts: readonly string[]): Standing {
+  const [amount = 0, spent = 0, held = 0, allotted = 0] = texts.map(Number);
+  return allotted > 0 ? { amount, spent, held, allotted } : { amount, spent, held };
 }

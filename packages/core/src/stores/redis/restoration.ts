@@ -1,10 +1,11 @@
+import { type LeasedEntry, leaseOf } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import type { LedgerQuery } from "../store.ts";
 import { messageOf } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import type { Stream } from "./stream.ts";
-import { grantText, postingsText } from "./text.ts";
+import { allotmentsText, grantText, postingsText } from "./text.ts";
 
 /** Entries of the same ledger that are no longer in Redis: `LedgerArchive` is one. */
 export interface LedgerSource {
@@ -89,5 +90,11 @@ function entryArgs(entry: Entry): readonly string[] {
     "outputCap" in entry ? String(entry.outputCap) : "",
     charge ? JSON.stringify(charge) : "",
     ...("grant" in entry ? grantText(entry.grant) : ["", ""]),
+    ...(entry.kind === "leased" ? leaseArgs(entry) : ["", "", ""]),
   ];
+}
+
+function leaseArgs(entry: LeasedEntry): readonly string[] {
+  const { reported, end = "", allotments } = leaseOf(entry);
+  return [String(reported), end, allotmentsText(allotments)];
 }

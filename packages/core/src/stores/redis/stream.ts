@@ -1,11 +1,16 @@
-import type { Entry } from "../../domain/ledger.ts";
+import type { Entry, EntryKind } from "../../domain/ledger.ts";
 import { LEDGER_PAGE, type LedgerQuery, matchesQuery } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import type { Keys } from "./keys.ts";
 import { type Message, readEntry, seqOf } from "./text.ts";
 
-/** Reservations with more entries than this are read a part at a time. */
+/** Entries that are read one by one at the same time. */
 const AT_ONCE = 100;
+
+/** Kinds whose numbers are kept apart. */
+const RARE: ReadonlySet<EntryKind> = new Set(["granted", "revoked", "adjusted"]);
+
+type BoundedQuery = LedgerQuery & { readonly after: number };
 
 /** Reads the ledger as it lies in the stream, where the number of an entry is its id. */
 export class Stream {
@@ -19,12 +24,10 @@ export class Stream {
 
   /** The entries that a query asks for, oldest first. */
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
-    const { reservation, since } = query;
+    const { since } = query;
     const after = Math.max(query.after ?? 0, since === undefined ? 0 : await this.#lastBefore(since));
     const bounded = { ...query, after };
-    // What belongs to no reservation is not kept by one.
-    const found =
-      reservation === undefined || reservation === "" ? await this.#scan(bounded) : await this.#ofReservation(reservation, bounded);
+    const found = await this.#find(bounded);
     return query.newest ? found.reverse() : found;
   }
 
@@ -40,7 +43,14 @@ export class Stream {
   }
 
   /** In the order asked for. */
-  async #scan(query: LedgerQuery & { readonly after: number }): Promise<Entry[]> {
+  async #find(query: BoundedQuery): Promise<Entry[]> {
+    const { reservation, kinds } = query;
+    // What belongs to no reservation is not kept by one.
+    if (reservation !== undefined && reservation !== "") return this.#read(await this.#numbersOf(reservation, query.after), query);
+    return kinds?.every((kind) => RARE.has(kind)) ? this.#read(await this.#rareNumbers(query.after), query) : this.#scan(query);
+  }
+
+  async #scan(query: BoundedQuery): Promise<Entry[]> {
     const { after, newest, most = LEDGER_PAGE } = query;
     const found: Entry[] = [];
     let [least, last] = [String(after + 1), "+"];
@@ -57,23 +67,31 @@ export class Stream {
     return found;
   }
 
-  /** The numbers of a reservation's entries stand with it. In the order asked for. */
-  async #ofReservation(reservation: string, query: LedgerQuery & { readonly after: number }): Promise<Entry[]> {
-    const { after, newest, most = LEDGER_PAGE } = query;
-    const text = await this.#connection.send("hget", `${this.#keys.reservation}${reservation}`, "entries");
-    const numbers = String(text ?? "")
-      .split(",")
-      .filter((number) => number !== "" && Number(number) > after);
-    if (newest) numbers.reverse();
+  /** Of the entries with these numbers, those that are asked for. */
+  async #read(numbers: readonly string[], query: BoundedQuery): Promise<Entry[]> {
+    const { newest, most = LEDGER_PAGE } = query;
+    const ordered = newest ? numbers.toReversed() : numbers;
     const found: Entry[] = [];
-    for (let first = 0; first < numbers.length && found.length < most; first += AT_ONCE) {
-      const read = numbers.slice(first, first + AT_ONCE).map((number) => this.#messages("xrange", number, number, 1));
+    for (let first = 0; first < ordered.length && found.length < most; first += AT_ONCE) {
+      const read = ordered.slice(first, first + AT_ONCE).map((number) => this.#messages("xrange", number, number, 1));
       for (const message of (await Promise.all(read)).flat()) {
         const entry = readEntry(message);
         if (found.length < most && matchesQuery(entry, query)) found.push(entry);
       }
     }
     return found;
+  }
+
+  /** The numbers of a reservation's entries stand with it. */
+  async #numbersOf(reservation: string, after: number): Promise<readonly string[]> {
+    const text = await this.#connection.send("hget", `${this.#keys.reservation}${reservation}`, "entries");
+    return String(text ?? "")
+      .split(",")
+      .filter((number) => number !== "" && Number(number) > after);
+  }
+
+  async #rareNumbers(after: number): Promise<readonly string[]> {
+    return (await this.#connection.send("zrangebyscore", this.#keys.rare, `(${after}`, "+inf")) as readonly string[];
   }
 
   /** The number of an entry before which all are older than a time: not the last such one, but one not far before it. */

@@ -1,4 +1,5 @@
 import { type Counter, keptUntil } from "../../domain/engine.ts";
+import type { Allotment } from "../../domain/lease.ts";
 import {
   type CallDetail,
   type CounterRef,
@@ -44,7 +45,7 @@ export function keyText(key: string): string {
   return JSON.stringify(key).slice(1, -1);
 }
 
-function keyOf(text: string): string {
+export function keyOf(text: string): string {
   return JSON.parse(`"${text}"`) as string;
 }
 
@@ -80,6 +81,16 @@ export function readCounter(key: string, value: string): Counter {
   return { ref: counterOf(`${key}${value.slice(tab)}`), held: Number(held), spent: Number(spent) };
 }
 
+/** How much of each counter is allotted, by its key: `amount holders`. Some clients make an object of a hash. */
+export function readAllotted(reply: unknown): ReadonlyMap<string, number> {
+  const fields = Array.isArray(reply) ? pairsOf(reply.map(String)) : Object.entries(reply as Readonly<Record<string, string>>);
+  return new Map(fields.map(([key, text]) => [keyOf(key), Number(text.split(" ")[0])]));
+}
+
+function pairsOf(texts: readonly string[]): readonly (readonly [string, string])[] {
+  return texts.flatMap((text, i) => (i % 2 === 0 ? [[text, texts[i + 1] ?? ""] as const] : []));
+}
+
 /** The slices of a series as the hash of series has them: `unit names`, and on the second line `startsAt resetsAt held spent;` of each. */
 export function readSlices(series: string, value: string): readonly Counter[] {
   const end = value.indexOf("\n");
@@ -110,6 +121,11 @@ export function readGrants(lines: string): readonly Grant[] {
 
 export function postingsText(postings: readonly Posting[]): string {
   return postings.map(({ counter, held, spent }) => `${counterText(counter)}\t${held}\t${spent}\n`).join("");
+}
+
+/** Allotments are written as postings that hold them. */
+export function allotmentsText(allotments: readonly Allotment[]): string {
+  return postingsText(allotments.map(({ counter, amount }) => ({ counter, held: amount, spent: 0 })));
 }
 
 function readPostings(text: string): readonly Posting[] {

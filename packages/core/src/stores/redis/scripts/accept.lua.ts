@@ -2,7 +2,7 @@
  * Goes on with what is left of a ledger that has lost acknowledged entries, because the operator says so, and writes that down. Nothing is
  * changed where nothing is known to be lost.
  *
- * KEYS   11 the reservation under which it is written down
+ * KEYS   12 the reservation under which it is written down
  * ARGV   6 its id
  * Returns `accepted`, the last entry that was left, and how many entries were there at least; or `whole`
  */
@@ -17,6 +17,6 @@ add({
 })
 local numbers = commit()
 redis.call('HDEL', META, 'fence', 'restored')
-redis.call('HSET', KEYS[11], 'entries', joined(redis.call('HGET', KEYS[11], 'entries'), numbers))
+redis.call('HSET', KEYS[12], 'entries', joined(redis.call('HGET', KEYS[12], 'entries'), numbers))
 return answer('accepted', left, seen)
 `;

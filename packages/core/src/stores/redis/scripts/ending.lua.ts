@@ -3,7 +3,7 @@
  * another connection, cannot hold what nobody would end.
  */
 export const ENDING = `
-local RESERVATION, HOLD = KEYS[11], KEYS[12]
+local RESERVATION, HOLD = KEYS[12], KEYS[13]
 local VOID_MS = 86400000
 
 local stored = redis.call('HMGET', RESERVATION, 'state', 'entries', 'attempt')

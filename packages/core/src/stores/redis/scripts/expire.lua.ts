@@ -1,5 +1,7 @@
+import { LENDING } from "./lending.lua.ts";
+
 /**
- * Charges holds whose lease has run out at their estimate, the oldest first, and forgets counters and grants of times long past.
+ * Charges holds whose lease has run out at their estimate, and what was allotted to leases that have, the oldest first, and forgets counters and grants of times long past.
  * Any number of gateways may do this at the same time.
  *
  * KEYS   the common ones: which reservations are due is known only here, and their keys lie in the same slot
@@ -11,6 +13,7 @@ local regressed = refusal()
 if regressed then return regressed end
 
 local most, prefix = tonumber(ARGV[6]), ARGV[7]
+${LENDING}
 local REFRESH_MS = 3600000
 local FORGET_MOST = 100
 local AGAIN_MS = 3600000
@@ -38,7 +41,14 @@ for _, hold in ipairs(due) do
   })
   if broken then return broken end
 end
-if #due > 0 then
+local leases = {}
+for i, id in ipairs(hasLeases and redis.call('ZRANGEBYSCORE', LENDING, '-inf', textOf(now), 'LIMIT', 0, most) or {}) do leases[i] = readLease(id) end
+table.sort(leases, function(one, other) return one.last < other.last end)
+for _, lease in ipairs(leases) do
+  local broken = expireLease(lease)
+  if broken then return broken end
+end
+if #due + #leases > 0 then
   local numbers = commit()
   for i, hold in ipairs(due) do
     local key = prefix .. 'reservation:' .. hold.id
@@ -47,6 +57,8 @@ if #due > 0 then
     redis.call('SET', prefix .. 'hold:' .. hold.id, writeHold('', hold.detail, hold.text))
     redis.call('ZREM', LEASES, hold.id)
   end
+  for i, lease in ipairs(leases) do keepLease(lease, numbers[#due + i]) end
+  if #leases > 0 then keepAllotted() end
 elseif epoch > 0 and stamp - ownSince > REFRESH_MS then
   -- An instance that is idle is remembered: forgotten, it would look as if its entries were lost.
   redis.call('HSET', META, OWN, textOf(own) .. ' ' .. textOf(stamp))

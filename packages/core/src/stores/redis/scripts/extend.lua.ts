@@ -1,12 +1,12 @@
 /**
  * Renews the lease of a hold, and never shortens it.
  *
- * KEYS   11 the reservation
+ * KEYS   12 the reservation
  * ARGV   6 id, 7 lease in milliseconds
  * Returns `extended` and the expiry, or `unknown`
  */
 export const EXTEND = `
-local RESERVATION = KEYS[11]
+local RESERVATION = KEYS[12]
 local regressed = refusal()
 if regressed then return regressed end
 

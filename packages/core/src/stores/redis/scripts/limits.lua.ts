@@ -73,6 +73,8 @@ local function picture(answered, limits)
     answered[#answered + 1] = limits[i].rule and slices[i] or values[2 * i - 1] or ''
     answered[#answered + 1] = limits[i].rollover and values[2 * i] or ''
     answered[#answered + 1] = text
+    local lent = allottedOn(limits[i].key).amount
+    answered[#answered + 1] = lent > 0 and textOf(lent) or ''
   end
   return answered
 end

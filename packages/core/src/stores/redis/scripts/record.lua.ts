@@ -5,13 +5,13 @@ import { GRANTING } from "./granting.lua.ts";
  * reservation in flight, and what it charges to one that ended to one whose charge can still be corrected. A grant that begins must not be
  * there yet, and one that ends must. A reset takes back what is spent at this moment.
  *
- * KEYS   11 the reservation, 12 what it holds, 13 the mark of this command
+ * KEYS   12 the reservation, 13 what it holds, 14 the mark of this command
  * ARGV   6 kind, 7 id of the reservation, 8 postings, 9 detail as JSON or '', 10 the rest of the entry as JSON, 11 '1' for a reset,
  *        12 series and 13 text of a grant
  * Returns `recorded`, `ignored`, or `uncountable`, the counter and what was added
  */
 export const RECORD = `
-local RESERVATION, HOLD, COMMAND = KEYS[11], KEYS[12], KEYS[13]
+local RESERVATION, HOLD, COMMAND = KEYS[12], KEYS[13], KEYS[14]
 local COMMAND_MS = 3600000
 local regressed = refusal()
 if regressed then return regressed end

@@ -3,7 +3,7 @@ import { ENDING } from "./ending.lua.ts";
 /**
  * Returns a hold whose call was never sent, or cost nothing; with an attempt, only the hold that this attempt to reserve made.
  *
- * KEYS   11 the reservation, 12 what it holds
+ * KEYS   12 the reservation, 13 what it holds
  * ARGV   6 id, 7 why as JSON, 8 attempt or '', 9 the charge of nothing as JSON
  * Returns `released`, `corrected`, `duplicate` or `unknown`
  */

@@ -1,21 +1,24 @@
+import { LENDING } from "./lending.lua.ts";
 import { LIMITS } from "./limits.lua.ts";
 
 /**
  * Holds what a call asks on all its limits, or on none, and writes it down. Repeating an id gives the same answer. Moving windows are held
  * on the slice of the store's own time.
  *
- * KEYS   11 the reservation, 12 what it holds
+ * KEYS   12 the reservation, 13 what it holds
  * ARGV   6 id, 7 attempt, 8 lease in milliseconds, 9 least and 10 most output of one answer, 11 share or '', 12 '1' where the call has a price,
  *        13 input tokens, 14 detail as JSON without what is filled in here, 15 to 17 what is asked of output tokens and 18 to 20 of money, as base,
- *        for each token of output, and scale; 21 the limits, 22 and so on the budgets, as JSON, known to refuse if they could
- * Returns `reserved`, output cap, expiry, amount, spent and held of each limit after the hold, and the indexes of limits that would refuse;
+ *        for each token of output, and scale; 21 the limits, 22 what the keys of the store begin with, 23 '1' where the call is patient, 24 and so on the budgets, as JSON, known to refuse if they could
+ * Returns `reserved`, output cap, expiry, amount, spent, held and allotted of each limit after the hold, and the indexes of limits that would refuse;
  *         `open`, output cap, expiry, detail, and the picture of the limits, for an id that is held; `ended`; `moved`;
  *         `refused` and the picture of the limits; `uncountable`, the counter and what was added
  */
 export const RESERVE = `
-local RESERVATION, HOLD = KEYS[11], KEYS[12]
+local RESERVATION, HOLD = KEYS[12], KEYS[13]
 local regressed = refusal()
 if regressed then return regressed end
+local prefix, isPatient = ARGV[22], ARGV[23] == '1'
+${LENDING}
 ${LIMITS}
 local id, attempt, leaseMs = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local least, most = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -51,6 +54,21 @@ local function fits(limit, standing, asked)
   return asked == 0 or asked * factor <= roomOf(limit, standing)
 end
 
+-- Where leases hold what the whole call lacks, they are asked to return it; but not where that would change nothing.
+if isPatient and hasLeases then
+  local lacking = {}
+  for i, limit in ipairs(limits) do
+    local standing, lent = standings[i], allottedOn(limit.key).amount
+    if limit.isEnforced and not fits(limit, { spent = standing.spent, held = standing.held - lent }, amountOf(limit, least)) then
+      lacking = {}
+      break
+    end
+    if lent > 0 and not fits(limit, standing, amountOf(limit, most)) then lacking[#lacking + 1] = limit.key end
+  end
+  for _, key in ipairs(lacking) do recall(key) end
+  if #lacking > 0 then return picture(answer('refused'), limits) end
+end
+
 local outputCap = most
 for i, limit in ipairs(limits) do
   local room = roomOf(limit, standings[i])
@@ -74,7 +92,7 @@ for i, limit in ipairs(limits) do
 end
 
 local refusing = {}
-for i = 22, #ARGV do refusing[#refusing + 1] = ARGV[i] end
+for i = 24, #ARGV do refusing[#refusing + 1] = ARGV[i] end
 for _, i in ipairs(wouldRefuse) do
   -- The names of a counter begin with the length of its budget's, which is JSON by itself.
   local length, names = string.match(namesOf(limits[i]), '^(%d+) (.*)$')
@@ -125,6 +143,7 @@ for i, limit in ipairs(limits) do
   answered[#answered + 1] = shown(limit.amount)
   answered[#answered + 1] = shown(standings[i].spent)
   answered[#answered + 1] = shown(standings[i].held + postings[i].held)
+  answered[#answered + 1] = shown(allottedOn(limit.key).amount)
 end
 for _, i in ipairs(wouldRefuse) do answered[#answered + 1] = i - 1 end
 return answered

@@ -1,4 +1,5 @@
 import { GRANTING } from "./granting.lua.ts";
+import { LENDING } from "./lending.lua.ts";
 
 /**
  * Repeats entries that Redis has lost and the archive has, as they were decided the first time. They are not appended to the stream: they
@@ -6,15 +7,17 @@ import { GRANTING } from "./granting.lua.ts";
  *
  * KEYS   the common ones
  * ARGV   6 what the keys of the store begin with, 7 '1' when these are the last; then of each entry
- *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate, series and text of a grant`
+ *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate, series and text of a grant`, and last report, end and
+ *        allotments of a lease
  * Returns `restored` when Redis has all again that was seen of it, `behind` when not yet, `diverged` where an entry does not follow
  */
 export const RESTORE = `
 ${GRANTING}
 local prefix, isLast = ARGV[6], ARGV[7] == '1'
+${LENDING}
 local REMEMBER_MS = 86400000
 local wanted = {}
-for at = 8, #ARGV, 11 do
+for at = 8, #ARGV, 14 do
   local number = tonumber(ARGV[at])
   local after = seq + #wanted + 1
   if number > after then return answer('diverged') end
@@ -22,6 +25,7 @@ for at = 8, #ARGV, 11 do
     local entry = {
       number = ARGV[at], time = tonumber(ARGV[at + 1]), kind = ARGV[at + 2], id = ARGV[at + 3], text = ARGV[at + 4], detail = ARGV[at + 5],
       expiresAt = ARGV[at + 6], outputCap = ARGV[at + 7], estimate = ARGV[at + 8], series = ARGV[at + 9], grant = ARGV[at + 10],
+      reported = ARGV[at + 11], ended = ARGV[at + 12], allotments = ARGV[at + 13],
     }
     entry.postings = readPostings(entry.text)
     load(entry.postings)
@@ -57,6 +61,17 @@ for _, entry in ipairs(wanted) do
       if (state == 'open' and isHeld) or (state == 'expired' and not isHeld and posting.spent ~= 0) then own[#own + 1] = posting end
     end
     if #own > 0 then redis.call('APPEND', holdKey, writePostings(own)) end
+  elseif kind == 'leased' then
+    local before = readLease(entry.id)
+    if before then count(before, -1) end
+    local lease = {
+      id = entry.id, expiresAt = tonumber(entry.expiresAt), reported = tonumber(entry.reported), ended = entry.ended ~= '' and entry.ended or nil,
+      allotments = readPostings(entry.allotments),
+    }
+    count(lease, 1)
+    keepLease(lease, entry.number)
+    keepAllotted()
+    hasLeases = true
   elseif kind == 'granted' then grant(entry.series, entry.grant)
   elseif kind == 'revoked' then revoke(entry.series, entry.grant) end
   if kind == 'settled' or kind == 'released' or kind == 'corrected' or kind == 'expired' then redis.call('PEXPIRE', key, REMEMBER_MS) end

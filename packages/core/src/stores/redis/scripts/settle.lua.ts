@@ -3,7 +3,7 @@ import { ENDING } from "./ending.lua.ts";
 /**
  * Replaces a hold by what was used; corrects the charge of a hold that expired.
  *
- * KEYS   11 the reservation, 12 what it holds
+ * KEYS   12 the reservation, 13 what it holds
  * ARGV   6 id, 7 charge as JSON, 8 '1' where the amounts are whole numbers of 0 or more, 9 `unit=amount;` of each
  * Returns `settled`, `corrected`, `duplicate`, `unknown`, `invalid`, or `uncountable`, the counter and what was added
  */

@@ -2,13 +2,14 @@
  * What every script begins with. It promises: nothing is written before everything is decided and checked, all entries of a command are
  * appended with the numbers that follow the last one, and a store that lost what it acknowledged changes nothing.
  *
- * KEYS   1 meta, 2 ledger, 3 held, 4 spent, 5 definitions, 6 series, 7 grants, 8 leases, 9 closing, 10 marks
+ * KEYS   1 meta, 2 ledger, 3 held, 4 spent, 5 definitions, 6 series, 7 grants, 8 leases, 9 closing, 10 marks, 11 rare
  * ARGV   1 time in milliseconds ('' takes the server's), 2 epoch known, 3 highest entry seen, 4 instance, 5 last entry written by the instance
  * Returns epoch, last entry, last entry of the instance, time, and then what the script decided
  */
 export const SHARED = String.raw`
 local META, LEDGER, HELD, SPENT, DEFINITIONS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local SERIES, GRANTS, LEASES, CLOSING, MARKS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local SERIES, GRANTS, LEASES, CLOSING, MARKS, RARE = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local IS_RARE = { granted = true, revoked = true, adjusted = true }
 local SAFE_MOST = 9007199254740991
 local MARK_EVERY = 256
 local CHUNK = 500
@@ -32,7 +33,7 @@ local clock = redis.call('TIME')
 local stamp = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now = ARGV[1] == '' and stamp or tonumber(ARGV[1])
 
-local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN, 'granted')
+local meta = redis.call('HMGET', META, 'seq', 'latest', 'epoch', 'fence', 'restored', OWN, 'granted', 'leased')
 local seq = tonumber(meta[1] or 0)
 local latest = tonumber(meta[2] or 0)
 local epoch = tonumber(meta[3] or 0)
@@ -41,6 +42,7 @@ local restored = meta[5] and tonumber(meta[5])
 local own, ownSince = string.match(meta[6] or '0 0', '^(%d+) (%d+)$')
 own, ownSince = tonumber(own), tonumber(ownSince)
 local hasGrants = meta[7] == '1'
+local hasLeases = meta[8] == '1'
 
 local function answer(...)
   return { epoch, seq, own, now, ... }
@@ -281,6 +283,7 @@ local function commit()
     numbers[i] = textOf(seq)
     redis.call('XADD', LEDGER, numbers[i] .. '-0', 'k', entry.kind, 't', now, 'r', entry.reservation,
       'p', entry.text or writePostings(entry.postings), 'd', entry.detail or '', 'b', entry.body or '')
+    if IS_RARE[entry.kind] then redis.call('ZADD', RARE, seq, seq) end
     if seq % MARK_EVERY == 0 then redis.call('ZADD', MARKS, latest, seq) end
   end
   own = seq

@@ -39,6 +39,7 @@ for id, numbers in pairs(gone) do
 end
 local last = tonumber(string.match(messages[#messages][1], '^%d+'))
 redis.call('XTRIM', LEDGER, 'MINID', last + 1)
+redis.call('ZREMRANGEBYSCORE', RARE, '-inf', last)
 while true do
   local mark = redis.call('ZRANGE', MARKS, 0, 0)[1]
   if not mark or tonumber(mark) > last then break end
