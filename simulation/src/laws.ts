@@ -12,14 +12,13 @@ import {
 import { Books, chargedOf, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible } from "./denial-law.js";
-import { type Configuration, counterName, isFor, limitName, limitOf, type Moving, nameOf } from "./plan.js";
+import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf } from "./plan.js";
 import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
 import { hold } from "./violation.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
 type Command = Omit<ReserveCommand, "kind">;
-type PlacedLimit = Configuration["budgets"][number]["limits"][number];
 type Refused = Extract<ReserveResult, { readonly outcome: "refused" }>;
 
 /** What a gateway knew when it asked the store to hold a call. */
@@ -174,7 +173,7 @@ export class Laws {
     });
   }
 
-  #hasRoom(limit: NonNullable<ReturnType<typeof limitOf>>, counter: CounterRef, asked: number, at: number): boolean {
+  #hasRoom(limit: LimitInForce, counter: CounterRef, asked: number, at: number): boolean {
     return usedOf(this.books, limit, counter, at) + asked <= amountInForce(this.books, limit, counter, at);
   }
 
@@ -418,12 +417,12 @@ export class Laws {
    * Law 6: a changed configuration loses no usage. Whatever was in force when a call was made, the limits in force now have counted it, if
    * it was made in a window that they have seen. Only of calls that a gateway admitted before the change reached it this is not said.
    */
-  carriedOver({ planned, budgets }: Configuration): void {
-    for (const [i, budget] of planned.entries()) {
-      for (const [j, limit] of budget.limits.entries()) {
+  carriedOver({ planned, limits }: Configuration): void {
+    for (const budget of planned) {
+      for (const limit of budget.limits) {
         // What a bucket took in is drawn together, and drains; and of slices only a gateway beside its store knows them to the second.
         if (limit.moving && (limit.moving.kind === "bucket" || this.#options.isRemote)) continue;
-        const { window } = (budgets[i] as Configuration["budgets"][number]).limits[j] as PlacedLimit;
+        const { window } = (limits.get(`${budget.name}|${limitName(budget, limit)}`) as LimitInForce).placed;
         const since = this.#inForce.get(identityOf({ budget: budget.name, limit: limitName(budget, limit), per: budget.per })) ?? 0;
         const sums = new Map<string, number>();
         for (const { reserved, charge, state } of this.books.reservations.values()) {

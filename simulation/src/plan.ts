@@ -46,6 +46,8 @@ export interface Configuration {
   readonly number: number;
   readonly planned: readonly PlannedBudget[];
   readonly budgets: readonly Budget[];
+  /** By budget and name. */
+  readonly limits: ReadonlyMap<string, LimitInForce>;
 }
 
 export const TEAMS = ["a", "b"] as const;
@@ -144,7 +146,15 @@ export function planFavour(plan: readonly PlannedBudget[], dice: Dice): Favour |
 
 /** Reads a plan as the product reads its configuration. */
 export function configurationOf(number: number, planned: readonly PlannedBudget[]): Configuration {
-  return { number, planned, budgets: planned.map((budget) => defineBudget(inputOf(budget))) };
+  const budgets = planned.map((budget) => defineBudget(inputOf(budget)));
+  const limits = planned.flatMap((budget, i) =>
+    budget.limits.map((limit, j): readonly [string, LimitInForce] => {
+      const placed = budgets[i]?.limits[j];
+      if (!placed) throw new Error(`The budget ${budget.name} has lost a limit.`);
+      return [`${budget.name}|${limitName(budget, limit)}`, { ...limit, isEnforced: budget.isEnforced, placed }];
+    }),
+  );
+  return { number, planned, budgets, limits: new Map(limits) };
 }
 
 function planBudget(kind: Pick<PlannedBudget, "name" | "selects" | "per">, dice: Dice, options: PlanOptions): PlannedBudget {
@@ -227,18 +237,15 @@ function amountText(amount: number, unit: Unit): string {
   return `$${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }
 
-/** A limit in force, as it was planned. */
-export function limitOf(
-  { planned, budgets }: Configuration,
-  counter: CounterRef,
-): (PlannedLimit & { readonly isEnforced: boolean; readonly placed: Budget["limits"][number] }) | undefined {
-  const name = `${counter.unit}/${counter.window}`;
-  const at = planned.findIndex((budget) => budget.name === counter.budget);
-  const budget = planned[at];
-  const i = budget ? budget.limits.findIndex((limit) => limitName(budget, limit) === name) : -1;
-  const limit = budget?.limits[i];
-  const placed = budgets[at]?.limits[i];
-  return budget && limit && placed && { ...limit, isEnforced: budget.isEnforced, placed };
+/** A limit in force: as it was planned, and as the product reads it. */
+export interface LimitInForce extends PlannedLimit {
+  readonly isEnforced: boolean;
+  readonly placed: Budget["limits"][number];
+}
+
+/** The limit that is kept on a counter. */
+export function limitOf({ limits }: Configuration, { budget, unit, window }: CounterRef): LimitInForce | undefined {
+  return limits.get(`${budget}|${unit}/${window}`);
 }
 
 /** Whether a budget is for a call: its attributes match, and it is part of what the budget has a balance for. */

@@ -1,8 +1,6 @@
 import { type CounterRef, windowSpan } from "../../packages/core/dist/index.js";
 import type { Books, Sum } from "./books.js";
-import type { limitOf, Moving } from "./plan.js";
-
-type LimitInForce = NonNullable<ReturnType<typeof limitOf>>;
+import type { LimitInForce, Moving } from "./plan.js";
 
 /** What there is room for at once: the amount, what is granted, and what the window before left. Reckoned from the books alone. */
 export function amountInForce(books: Books, { amount, moving, rollover, placed }: LimitInForce, counter: CounterRef, at: number): number {

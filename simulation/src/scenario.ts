@@ -81,7 +81,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     network: {
       lossChance: sometimes(0.4, 0.01, 0.2),
       duplicateChance: sometimes(0.4, 0.01, 0.3),
-      delayChance: sometimes(0.4, 0.01, 0.2),
+      delayChance: sometimes(0.4, 0.001, 0.02),
     },
     storeTimeoutMs: dice.pick([300, 1_000, 5_000]),
     storeTries: dice.between(1, 3),

@@ -5,7 +5,7 @@ import { prepareDisks } from "./disk.js";
 import { type Outcome, World } from "./world.js";
 
 /** How many seeds are run that are always the same. Set PURSER_RUNS for more. */
-const SEEDS = Number(process.env.PURSER_RUNS ?? 60);
+const SEEDS = Number(process.env.PURSER_RUNS ?? 30);
 const MINUTES = 10;
 
 async function simulate(seed: number): Promise<Outcome> {
@@ -37,7 +37,7 @@ test("the laws hold in a simulation that nobody has seen before", async (t) => {
 });
 
 test("the same seed is the same run, event by event", async () => {
-  for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+  for (const seed of [1, 2, 3, 4]) {
     const [{ hash, events }, again] = [await simulate(seed), await simulate(seed)];
     assert.deepEqual([again.hash, again.events], [hash, events], `seed ${seed}`);
   }

@@ -109,7 +109,7 @@ async function startWith(
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl });
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -131,7 +131,7 @@ async function startWith(
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, asks, ...(archive && { archive }) };
+  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({

@@ -135,7 +135,7 @@ async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone
   if (!found || !denial.balance) return undefined;
   const { budget, rung } = found;
   const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
-  return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, rung.waitMs, gone()) };
+  return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, denial.balance, call.subject, { waitMs: rung.waitMs, gone: gone() }) };
 }
 
 function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {

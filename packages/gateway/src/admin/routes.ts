@@ -10,7 +10,6 @@ import {
   type Store,
 } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
-import type { Asks } from "../asks/asks.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
@@ -34,8 +33,6 @@ export interface AdminOptions {
   readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report">;
   readonly switches: Switches;
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
-  /** Told what was given, so that calls which wait for it go on; none where no gateway runs. */
-  readonly asks?: Pick<Asks, "given">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Lets `/api/requests/{id}` take a cost apart. */
@@ -54,7 +51,7 @@ interface Route {
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive" | "asks">;
+  Pick<AdminOptions, "prices" | "decisions" | "archive">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -143,9 +140,8 @@ async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<
   return ok({ data: (await budgets.grants(budget === null ? {} : { budget })).map(grantJson) });
 }
 
-async function createGrant({ budgets, asks }: Parts, request: AdminRequest): Promise<AdminResponse> {
+async function createGrant({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
   const grant = await budgets.grant(readNewGrant(request, () => randomBytes(9).toString("base64url")));
-  asks?.given(grant.budget, grant.subject);
   return { status: 201, body: grantJson(grant) };
 }
 

@@ -15,12 +15,13 @@ import type { Notice } from "../alerts/notice.ts";
 import { type Ask, linkKey, readAsk, signAsk } from "./ask.ts";
 
 export interface AsksOptions {
-  readonly budgets: Pick<Budgets, "grant">;
+  readonly budgets: Pick<Budgets, "grant" | "balances">;
   readonly store: Pick<Store, "entries">;
   readonly alerts: Pick<Alerts, "tell">;
   readonly adminToken: string;
   /** Where owners reach this gateway: `https://purser.example.com`. */
   readonly baseUrl: () => string;
+  readonly onError: (error: unknown) => void;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -32,12 +33,13 @@ export type Answered =
   | { readonly kind: "open" | "given" | "declined"; readonly ask: Ask }
   | { readonly kind: "forged" | "expired" | "used" };
 
-/** An ask that nobody has answered yet, and the calls that wait for it. */
-interface OpenAsk {
-  readonly ask: Ask;
-  readonly waiting: Set<(isGiven: boolean) => void>;
+/** How long a call waits, and what ends when its client leaves. */
+export interface Patience {
+  readonly waitMs: number;
+  readonly gone: AbortSignal;
 }
 
+const LOOK_EVERY_MS = 1_000;
 const HOUR_MS = 3_600_000;
 /** What is given without saying until when ends with the window, or after a day. */
 const GIVEN_MOST_MS = 24 * HOUR_MS;
@@ -50,7 +52,9 @@ export class Asks {
   readonly #key: Buffer;
   readonly #now: () => number;
   /** By balance: calls that need the same are one ask. */
-  readonly #open = new Map<string, OpenAsk>();
+  readonly #open = new Map<string, Ask>();
+  /** By ask: the calls that wait for it. */
+  readonly #waiting = new Map<string, Set<(isGiven: boolean) => void>>();
   /** Asks that were declined, with when their links end. */
   readonly #declined = new Map<string, number>();
 
@@ -67,7 +71,7 @@ export class Asks {
     const now = this.#now();
     const about = JSON.stringify(["ask", budget.name, balance.subject, balance.unit, balance.window]);
     const known = this.#open.get(about);
-    if (known && now < known.ask.expiresAt) return known.ask;
+    if (known && now < known.expiresAt) return known;
     if (this.#open.size >= OPEN_MOST) return undefined;
     const until = Math.min(balance.resetsAt ?? Number.POSITIVE_INFINITY, now + GIVEN_MOST_MS);
     const amount = Math.max(1, Math.ceil((balance.limit * rung.share) / FULL));
@@ -81,27 +85,36 @@ export class Asks {
       until,
       expiresAt: Math.min(until, now + HOUR_MS),
     };
-    this.#open.set(about, { ask, waiting: known?.waiting ?? new Set() });
+    this.#open.set(about, ask);
     const channels = rung.channel === undefined ? undefined : [rung.channel];
     await this.#options.alerts.tell(askNotice(budget, balance, ask, this.#link(ask), now), channels, ask.expiresAt);
     return ask;
   }
 
-  /** Waits for what the owner says; not longer than a call can, nor when its client left. */
-  wait(ask: Ask, waitMs: number, gone: AbortSignal): Promise<boolean> {
-    const open = [...this.#open.values()].find((one) => one.ask.id === ask.id);
-    if (!open || gone.aborted || waitMs === 0 || this.#declined.has(ask.id)) return Promise.resolve(false);
+  /**
+   * Waits until more is left of a balance than when the call was refused, or the owner declines; not longer than the call can, nor when its
+   * client left. More may be given by the link, by hand, or through another gateway: so it is the balance that is looked at.
+   */
+  wait({ id }: Ask, balance: Balance, subject: Subject, { waitMs, gone }: Patience): Promise<boolean> {
+    if (gone.aborted || waitMs === 0 || this.#declined.has(id)) return Promise.resolve(false);
     return new Promise((resolve) => {
       const end = (isGiven: boolean) => {
         clearTimeout(timer);
+        clearInterval(looking);
         gone.removeEventListener("abort", left);
-        open.waiting.delete(end);
+        this.#waiting.get(id)?.delete(end);
         resolve(isGiven);
       };
       const left = () => end(false);
+      const look = async () => {
+        const balances = await this.#options.budgets.balances({ budget: balance.budget, subject });
+        if (balances.some((one) => isSame(one, balance) && one.left > balance.left)) end(true);
+      };
       const timer = setTimeout(left, waitMs);
+      const looking = setInterval(() => void look().catch(this.#options.onError), LOOK_EVERY_MS);
       gone.addEventListener("abort", left, { once: true });
-      open.waiting.add(end);
+      const waiting = this.#waiting.get(id) ?? new Set();
+      this.#waiting.set(id, waiting.add(end));
     });
   }
 
@@ -131,30 +144,19 @@ export class Asks {
         giver,
         why,
       });
+      // What was declined is not asked again until its link has ended.
+      for (const [about, open] of this.#open) if (open.id === ask.id) this.#open.delete(about);
     } else this.#declined.set(ask.id, ask.expiresAt);
-    this.#end(({ ask: one }) => one.id === ask.id, isGiven);
+    for (const end of [...(this.#waiting.get(ask.id) ?? [])]) end(isGiven);
     return { kind: isGiven ? "given" : "declined", ask };
-  }
-
-  /** Somebody gave more of a balance in another way: whoever waits for it may go on. */
-  given(budget: string, label: string): void {
-    this.#end(({ ask }) => ask.budget === budget && ask.label === label, true);
   }
 
   /** To be called every minute or so. */
   forget(): void {
     const now = this.#now();
-    for (const [about, { ask }] of this.#open) if (ask.expiresAt <= now) this.#open.delete(about);
+    for (const [about, { expiresAt }] of this.#open) if (expiresAt <= now) this.#open.delete(about);
+    for (const [id, waiting] of this.#waiting) if (waiting.size === 0) this.#waiting.delete(id);
     for (const [id, until] of this.#declined) if (until <= now) this.#declined.delete(id);
-  }
-
-  #end(isMeant: (open: OpenAsk) => boolean, isGiven: boolean): void {
-    for (const [about, open] of this.#open) {
-      if (!isMeant(open)) continue;
-      // What was declined is not asked again until its link has ended.
-      if (isGiven) this.#open.delete(about);
-      for (const end of [...open.waiting]) end(isGiven);
-    }
   }
 
   #link(ask: Ask): string {
@@ -164,6 +166,10 @@ export class Asks {
 
 function grantId({ id }: Ask): string {
   return `grant_${id}`;
+}
+
+function isSame(one: Balance, other: Balance): boolean {
+  return one.subject === other.subject && one.unit === other.unit && one.window === other.window;
 }
 
 /** What a balance is kept by, as a grant names it. */

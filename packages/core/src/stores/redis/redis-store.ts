@@ -27,6 +27,7 @@ import { leaseArgs, leaseResult } from "./lease.ts";
 import { limitsText, pictured } from "./limits.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
 import { type LedgerSource, Restoration } from "./restoration.ts";
+import { LOCK } from "./scripts/lock.lua.ts";
 import { Stream } from "./stream.ts";
 import { bodyText, grantText, postingsText, readAllotted, readCounter, readSlices } from "./text.ts";
 
@@ -242,14 +243,15 @@ export class RedisStore implements LeasingStore {
     const { lock } = this.#keys;
     const holder = this.#connection.nextCommand();
     while ((await this.#connection.send("set", lock, holder, "NX", "PX", String(LOCK_MS))) === null) await sleep(LOCK_TRY_MS);
+    const keep = (milliseconds: number) => this.#connection.send("eval", LOCK, "1", lock, holder, String(milliseconds));
     const renewing = setInterval(() => {
-      this.#connection.send("pexpire", lock, String(LOCK_MS)).catch((error) => this.#onNotice(messageOf(error)));
+      keep(LOCK_MS).catch((error) => this.#onNotice(messageOf(error)));
     }, LOCK_MS / 3);
     try {
       return await work();
     } finally {
       clearInterval(renewing);
-      if ((await this.#connection.send("get", lock)) === holder) await this.#connection.send("del", lock);
+      await keep(0);
     }
   }
 

@@ -3,10 +3,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createFakeClock, leaseContract, storeContract } from "../../testing/index.ts";
-import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { sampleCall, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
 import { isSafeVersion } from "./driver.ts";
 import { openSqliteStore, readSqliteStore } from "./index.ts";
+import { openDurableStore } from "./opening.ts";
 
 for (const { name, run } of storeContract) {
   test(`SQLite store: ${name}`, async (t) => {
@@ -149,6 +150,40 @@ test("balances of windows long closed are forgotten, their entries are not", asy
   assert.equal((await second.entries({ reservation: "a" }))[1]?.postings.length, 3);
   assert.deepEqual(await second.audit(), []);
   await second.close();
+});
+
+test("slices that no window reaches any more are forgotten within minutes, in memory and in the tables, and every balance is its sum", async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = createFakeClock();
+  const store = await openDurableStore({ directory, now: clock.now, snapshotMs: 0 });
+  for (let second = 0; second < 400; second++) {
+    const at = clock.now();
+    const limits = [
+      sampleMovingLimit({ budget: "rolling", amount: 1e6, rule: { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 }, at }),
+      sampleMovingLimit({ budget: "bucket", amount: 1e6, rule: { kind: "bucket", drains: 240, periodMs: 60_000, sliceMs: 1_000 }, at }),
+    ];
+    await store.reserve(sampleCall({ id: `call-${second}`, limits, input: 60 }));
+    if (second % 7 !== 0) await store.settle(sampleSettlement(`call-${second}`, 50));
+    else await store.release({ id: `call-${second}`, why: "never sent" });
+    clock.advance(5_000);
+  }
+  assert.deepEqual(await store.audit(), []);
+  const kept = (await store.counters()).length;
+  // Those of the last twelve minutes: a minute and the ten that clocks may be set back.
+  assert.ok(kept <= 180, `${kept} counters`);
+  await store.close();
+  const again = await openSqliteStore({ directory, now: clock.now });
+  assert.equal((await again.counters()).length, kept);
+  assert.deepEqual(await again.audit(), []);
+  clock.advance(3_600_000 * 24);
+  await again.reserve(sampleCall({ id: "late", limits: [sampleLimit({ amount: 10 })], input: 1 }));
+  await again.close();
+  const empty = await openSqliteStore({ directory, now: clock.now });
+  assert.deepEqual(
+    (await empty.counters()).map(({ ref }) => ref.window),
+    ["lifetime"],
+  );
+  await empty.close();
 });
 
 test("a closed store refuses with what to do", async (t) => {

@@ -1,4 +1,4 @@
-// What Redis can do, as rows of JSON: `node bench/store-redis.mjs`. About 40 seconds; ratios hold within one run only.
+// What Redis can do, as rows of JSON: `node bench/redis.mjs`. About 40 seconds; ratios hold within one run only.
 import { createRedisStore } from "@purser/core/stores/redis";
 import { startTestRedis } from "@purser/core/testing";
 import { Redis } from "ioredis";
