@@ -54,12 +54,12 @@ export const report: Command = {
 const PARTS = { by: "by", step: "step", since: "since", until: "until", filter: "filter", zone: "time_zone" } as const;
 
 function queryOf({ options }: CommandInput, now: number): URLSearchParams {
-  const parts = Object.entries(PARTS).flatMap(([option, part]) =>
-    [options[option] ?? []]
-      .flat()
-      .map((value) => [part, part === "since" || part === "until" ? instantOf(String(value), now) : String(value)]),
-  );
-  return new URLSearchParams(parts);
+  const query = new URLSearchParams();
+  for (const [option, part] of Object.entries(PARTS)) {
+    const isTime = part === "since" || part === "until";
+    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? instantOf(value, now) : value);
+  }
+  return query;
 }
 
 const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
