@@ -50,18 +50,14 @@ export const report: Command = {
   },
 };
 
+/** The options that are parts of the API's question, by the names that it has for them. */
+const PARTS = { by: "by", step: "step", since: "since", until: "until", filter: "filter", zone: "time_zone" } as const;
+
 function queryOf({ options }: CommandInput, now: number): URLSearchParams {
   const query = new URLSearchParams();
-  for (const [option, field] of [
-    ["by", "by"],
-    ["step", "step"],
-    ["since", "since"],
-    ["until", "until"],
-    ["filter", "filter"],
-    ["zone", "time_zone"],
-  ] as const) {
-    for (const value of [options[option] ?? []].flat())
-      query.append(field, option === "since" || option === "until" ? instantOf(String(value), now) : String(value));
+  for (const [option, part] of Object.entries(PARTS)) {
+    const isTime = part === "since" || part === "until";
+    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? instantOf(value, now) : value);
   }
   return query;
 }
@@ -81,17 +77,24 @@ function reportText(json: ReportJson, style: Style): string {
   const total = totalOf(data);
   const shown = COLUMNS.filter(({ field, isAlways }) => isAlways || total[field] !== 0);
   const cells = (row: Readonly<Record<AmountField, number>>) => shown.map(({ field, show }) => show(row[field]));
-  const rows = data.map((row) => [
-    ...(step === null ? [] : [stepText(row.from, step, time_zone)]),
-    ...by.map((path) => row.values[path] ?? style.dim("none")),
-    ...cells(row),
-  ]);
+  const rows = data
+    .slice(0, ROWS_SHOWN)
+    .map((row) => [
+      ...(step === null ? [] : [stepText(row.from, step, time_zone)]),
+      ...by.map((path) => row.values[path] ?? style.dim("none")),
+      ...cells(row),
+    ]);
   const before = by.length + (step === null ? 0 : 1);
   const heading = [...(step === null ? [] : [capital(step)]), ...by.map(capital), ...shown.map(({ title }) => title)];
   const sums = before === 0 ? [] : [[style.bold("Total"), ...Array(before - 1).fill(""), ...cells(total)]];
   const right = shown.map((_, i) => before + i);
-  return `${table(heading.map(style.dim), [...rows, ...sums], right)}\n\n${style.dim(span)}`;
+  const more =
+    data.length > ROWS_SHOWN ? `${style.dim(`… and ${count(data.length - ROWS_SHOWN)} rows more: --csv and --json have them.`)}\n` : "";
+  return `${table(heading.map(style.dim), [...rows, ...sums], right)}\n${more}\n${style.dim(span)}`;
 }
+
+/** More is not read on a terminal. */
+const ROWS_SHOWN = 1_000;
 
 interface AmountColumn {
   readonly field: AmountField;
