@@ -1,12 +1,12 @@
 import { PurserError } from "@purser/core";
 import type { Cluster, Redis } from "ioredis";
 
-/** Long enough for a server far away, short enough that a call which cannot be admitted is told so while somebody waits. */
-const TIMEOUT_MS = 2_000;
+/** Long enough for a server far away. How long a command may take is the store's to say. */
+const CONNECT_MS = 2_000;
 const RECONNECT_MOST_MS = 1_000;
 
 /** A connection that mends itself. Commands fail soon while it is broken; nobody is kept waiting for its return. */
-const OPTIONS = { connectionName: "purser", connectTimeout: TIMEOUT_MS, commandTimeout: TIMEOUT_MS, maxRetriesPerRequest: 1 };
+const OPTIONS = { connectionName: "purser", connectTimeout: CONNECT_MS, maxRetriesPerRequest: 1 };
 
 function retryAfterMs(times: number): number {
   return Math.min(50 * times, RECONNECT_MOST_MS);

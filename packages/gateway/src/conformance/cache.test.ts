@@ -142,7 +142,7 @@ describe("the cache", () => {
   });
 
   test("keeps no answer for which the provider looked something up", async (context) => {
-    const { provider, call } = await startScene(context, "{ 0%: cache }");
+    const { provider, call } = await startScene(context, "{ 0%: cache }", { limit: "1M tokens / day" });
     for (let i = 0; i < 2; i++) assert.equal((await call({ web_search_options: {} })).status, 200);
     assert.equal(provider.received.length, 2);
   });

@@ -143,7 +143,9 @@ export class Connection {
     this.#running.add(work);
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown) => reject(this.#fail(cause instanceof PurserError ? cause : unavailable(cause)));
-      const timer = setTimeout(() => fail(new Error(`it did not answer within ${timeoutMs} ms`)), timeoutMs);
+      const tooLate = () => fail(new Error(`it did not answer within ${timeoutMs} ms`));
+      // Where this process was busy for so long, the answer may be there and only has to be read.
+      const timer = setTimeout(() => setImmediate(tooLate), timeoutMs);
       const end = () => {
         clearTimeout(timer);
         this.#running.delete(work);
