@@ -46,6 +46,8 @@ export interface Call {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
+  /** Whether another process than this one may end the call, where several share a store. */
+  readonly isShared?: boolean;
   /** Aborted when the caller goes away, so that its call waits for nothing any more. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -281,7 +283,7 @@ export class Admission {
 
   #ask(output: OutputRange, share: number | undefined, allowance: BoundLimit | undefined): Promise<ReserveResult> {
     const { card, limits } = this.#terms;
-    const { id, leaseMs = LEASE_MS } = this.#call;
+    const { id, leaseMs = LEASE_MS, isShared } = this.#call;
     return this.#store.reserve({
       id,
       limits: allowance ? [...limits, allowance] : limits,
@@ -289,6 +291,7 @@ export class Admission {
       output,
       ...(share !== undefined && { share }),
       leaseMs,
+      ...(isShared && { isShared }),
       detail: allowance ? { ...this.detail(), allowance: allowance.counter.budget } : this.detail(),
     });
   }

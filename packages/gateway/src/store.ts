@@ -1,4 +1,4 @@
-import type { LedgerArchive, Store } from "@purser/core";
+import { createLeasedStore, type LedgerArchive, type Store } from "@purser/core";
 import { createRedisStore, type RedisStore } from "@purser/core/stores/redis";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "./config/config.ts";
@@ -31,7 +31,8 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
   const onArchived = async (lastSeq: number) => {
     await store.trim(lastSeq);
   };
-  return { store, journal: store.journal, onArchived };
+  const { leases } = config.store;
+  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived };
 }
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */

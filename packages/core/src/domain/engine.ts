@@ -66,6 +66,8 @@ export interface ReserveCommand {
   readonly share?: number | undefined;
   /** Refuse, rather than shorten the answer, where leases hold what the whole call lacks: whoever asks will have it returned and ask again. */
   readonly patient?: boolean;
+  /** Another process may end the call, so the store itself has to know it at once. */
+  readonly isShared?: boolean;
   readonly leaseMs: number;
   /** The engine fills in the output and the cost that are held. */
   readonly detail: CallDetail;

@@ -90,7 +90,7 @@ export class Decisions {
   async #decide(id: string, call: AskedCall["call"]): Promise<Decision> {
     let isAllowed = false;
     try {
-      const decision = await this.#options.budgets.reserve({ ...call, id });
+      const decision = await this.#options.budgets.reserve({ ...call, id, isShared: true });
       isAllowed = decision.outcome === "allowed";
       this.#options.alerts?.decided(decision);
       return decision;

@@ -42,6 +42,8 @@ export interface StoreConfig {
   readonly redis?: readonly string[] | undefined;
   /** Whose balances these are: gateways with the same namespace share them. */
   readonly namespace: string;
+  /** Whether a gateway decides from allotments of that Redis what it can. */
+  readonly leases?: boolean | undefined;
   /** The address of a PostgreSQL database, with user and password: the book of record. */
   readonly postgres?: string | undefined;
 }

@@ -113,6 +113,11 @@ const store = object({
       default: DEFAULTS.namespace,
     },
   ),
+  leases: described(
+    "Take allotments of the Redis, and decide from memory inside them: for budgets that many calls a second share, and for a Redis that may be away for a while.",
+    flag(),
+    { default: false },
+  ),
   postgres: described(
     "A PostgreSQL database that keeps the whole ledger and the keys of all gateways. A change needs a restart.",
     parsed({ examples: ["postgres://purser@db.example.com/purser"] }, checkedPostgresUrl),

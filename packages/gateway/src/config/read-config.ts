@@ -68,7 +68,12 @@ export function examineConfig(input: ConfigInput): Reading {
     file,
     server: readServer(fields, settings),
     dataDir: readDataDir(fields, settings, file, cwd),
-    store: { redis: fields.store?.redis, namespace: fields.store?.namespace ?? DEFAULTS.namespace, postgres: fields.store?.postgres },
+    store: {
+      redis: fields.store?.redis,
+      namespace: fields.store?.namespace ?? DEFAULTS.namespace,
+      ...(fields.store?.leases && { leases: true }),
+      postgres: fields.store?.postgres,
+    },
     providers,
     routes: readRoutes(fields, providers),
     budgets,

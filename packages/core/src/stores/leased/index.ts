@@ -36,7 +36,7 @@ export function createLeasedStore(store: Store, options: LeasedStoreOptions = {}
   if (!lends(store)) {
     throw new PurserError(
       "leases_unsupported",
-      "This store does not lend parts of its balances: it has no `lease`. Use it without createLeasedStore, or a store that has it, such as that of memory or SQLite.",
+      "This store does not lend parts of its balances: it has no `lease`. Use it without createLeasedStore, or a store that has it, such as those of memory, SQLite and Redis.",
     );
   }
   return new AllottedStore({

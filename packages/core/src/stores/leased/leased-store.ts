@@ -64,7 +64,7 @@ interface Report {
 }
 
 /** A report has at most so many steps, so that it does not keep others waiting for the store. */
-const STEPS_MOST = 500;
+const STEPS_MOST = 250;
 /** A call that finds no room asks for more, this many times between two reports at most. */
 const EARLY_REPORTS = 8;
 /** A call waits for what other holders return for so many times the span between two reports. */
@@ -122,7 +122,7 @@ export class AllottedStore implements LeasedStore {
     const asked = limits.map(({ counter }) => amountOf(asks[counter.unit], output.most));
     const areBusy = this.#demand.note(limits, asked);
     this.#wake();
-    if (known === undefined) {
+    if (known === undefined && !command.isShared) {
       const call = this.#admit(command, asked);
       if (call) return reservedOf(call);
       if (areBusy && this.#rooms.couldGrow(limits, asked)) this.#reportEarly();
@@ -237,8 +237,8 @@ export class AllottedStore implements LeasedStore {
       result = await this.#store.reserve(isLast ? command : { ...command, patient: true });
       if (isLast) break;
     }
-    // A call that is refused may ask again, for another size or without an allowance.
-    if (result.outcome === "refused") this.#known.delete(id);
+    // A call that is refused may ask again, for another size or without an allowance; so may one whose limits have to be bound anew.
+    if (result.outcome === "refused" || result.outcome === "moved") this.#known.delete(id);
     return result;
   }
 

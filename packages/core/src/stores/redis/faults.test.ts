@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test as nodeTest, type TestContext } from "node:test";
+import type { LeaseStep } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { allEntries } from "../../testing/ledger-history.ts";
 import { startTestRedis } from "../../testing/redis-server.ts";
-import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { matchesQuery, type Store } from "../store.ts";
 import { createRedisStore, type LedgerSource, type RedisStoreOptions } from "./index.ts";
 import { startProxy } from "./proxy.test-setup.ts";
@@ -269,6 +270,37 @@ describe("Redis store on bad days", () => {
     assert.deepEqual(await store.settle(sampleSettlement("grown", 30)), { outcome: "settled" });
     assert.deepEqual(await store.audit(), []);
     assert.match(notices.join("\n"), /entries 1 to 8 .* restored from the archive/);
+  });
+
+  test("leases that the archive has are restored: what they allotted, reported and charged", async (context) => {
+    const server = await start(context);
+    const archive = createArchive();
+    const store = open(server.connect(), { archive });
+    const limit = sampleLimit({ amount: 1_000 });
+    const renewal = (id: string, report: number, steps: readonly LeaseStep[] = [], ends = false) =>
+      store.lease({ id, report, steps, wants: ends ? [] : [{ limit, amount: 200, least: 1 }], leaseMs: 60_000, ends });
+    const holds = [{ counter: limit.counter, amount: 50 }];
+    const opened = (id: string): LeaseStep => ({ kind: "open", id, holds, outputCap: 0, leaseMs: 60_000, detail: sampleDetail(50) });
+    await renewal("going on", 1);
+    await renewal("going on", 2, [opened("own"), opened("own too"), { kind: "settle", ...sampleSettlement("own", 40) }]);
+    await renewal("returned", 1);
+    await renewal("returned", 2, [], true);
+    archive.add(await store.journal.entries({}));
+    const before = await store.counters();
+    await server.kill();
+    await server.restart();
+
+    await assert.rejects(store.reserve(call("b")), /has lost entries/);
+    await store.expire();
+    assert.deepEqual(sorted(await store.counters()), sorted(before));
+    assert.deepEqual(await renewal("returned", 3), { outcome: "ended" });
+    const again = await renewal("going on", 2);
+    assert.ok(again.outcome === "leased" && again.portions[0]?.amount === 200);
+    assert.deepEqual(await store.settle(sampleSettlement("own too", 30)), { outcome: "settled" });
+    assert.deepEqual(await renewal("going on", 3, [], true), { outcome: "ended" });
+    const [standing] = await store.standings([limit]);
+    assert.deepEqual(standing, { amount: 1_000, spent: 70, held: 0 });
+    assert.deepEqual(await store.audit(), []);
   });
 
   test("a gateway that starts on an empty Redis restores it from the archive before the first call", async (context) => {
