@@ -1,25 +1,14 @@
+import { ALLOTTED } from "./allotted.lua.ts";
+
 /**
  * How leases are kept: of each a hash with its expiry, its last report, how it ended, and its allotments, written as postings that hold them.
- * A sorted set has those that are open by their expiry; a hash, of each counter, how much of it is allotted and to how many. Scripts that use
- * this have the beginning of all keys in `prefix`.
+ * A sorted set has those that are open by their expiry.
  */
 export const LENDING = `
-local ALLOTTED, RECALLED, LENDING = prefix .. 'allotted', prefix .. 'recalled', prefix .. 'lending'
+${ALLOTTED}
+local LENDING = prefix .. 'lending'
 local REMEMBER_LEASE_MS = 86400000
--- Longer than holders take from one report to the next.
-local RECALL_MS = 5000
 local LEASED_PART = 0.5
-local allotted = {}
-
-local function allottedOn(key)
-  local one = allotted[key]
-  if not one then
-    local amount, holders = string.match(hasLeases and redis.call('HGET', ALLOTTED, key) or '0 0', '^(%d+) (%d+)$')
-    one = { amount = tonumber(amount), holders = tonumber(holders) }
-    allotted[key] = one
-  end
-  return one
-end
 
 local function readLease(id)
   local known = redis.call('HMGET', prefix .. 'lease:' .. id, 'expiresAt', 'reported', 'end', 'allotments', 'last')
@@ -101,16 +90,5 @@ local function keepAllotted()
     end
   end
   redis.call('HSET', META, 'leased', '1')
-end
-
--- Lends nothing of a counter for a while, so that its holders return what they have.
-local function recall(key)
-  redis.call('ZREMRANGEBYSCORE', RECALLED, '-inf', textOf(now))
-  redis.call('ZADD', RECALLED, textOf(now + RECALL_MS), key)
-end
-
-local function isRecalled(key)
-  local until_ = redis.call('ZSCORE', RECALLED, key)
-  return until_ and now < tonumber(until_)
 end
 `;

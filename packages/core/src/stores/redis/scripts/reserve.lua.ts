@@ -1,4 +1,4 @@
-import { LENDING } from "./lending.lua.ts";
+import { ALLOTTED } from "./allotted.lua.ts";
 import { LIMITS } from "./limits.lua.ts";
 
 /**
@@ -18,7 +18,7 @@ local RESERVATION, HOLD = KEYS[12], KEYS[13]
 local regressed = refusal()
 if regressed then return regressed end
 local prefix, isPatient = ARGV[22], ARGV[23] == '1'
-${LENDING}
+${ALLOTTED}
 ${LIMITS}
 local id, attempt, leaseMs = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local least, most = tonumber(ARGV[9]), tonumber(ARGV[10])

@@ -1,4 +1,4 @@
-import { LENDING } from "./lending.lua.ts";
+import { ALLOTTED } from "./allotted.lua.ts";
 import { LIMITS } from "./limits.lua.ts";
 
 /**
@@ -11,7 +11,7 @@ import { LIMITS } from "./limits.lua.ts";
  */
 export const STANDINGS = `
 local prefix = ARGV[7]
-${LENDING}
+${ALLOTTED}
 ${LIMITS}
 return picture(answer('standings'), readLimits(ARGV[6]))
 `;
