@@ -7,7 +7,7 @@ import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.
 import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
-import type { CallDetail, Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+import type { Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
@@ -144,25 +144,26 @@ export class Budgets implements PriceSource {
    * Holds the most that a call can use on every limit that applies, or on none. A denial is a value. A call that only a leaky bucket refuses
    * waits for its turn first; it rejects with the reason of its signal, where that is aborted meanwhile.
    */
-  async reserve(call: Call): Promise<Decision> {
+  reserve(call: Call): Promise<Decision> {
     const off = this.switchedOff(call.subject);
-    if (off !== undefined) return this.refuse(call, "switched_off", off);
+    if (off !== undefined) return Promise.resolve(this.refuse(call, "switched_off", off));
     const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
-    const { decision, admission } = leaky.length > 0 ? await this.#attemptInTurn(call, leaky) : await this.#attempt(call);
-    if (decision.outcome === "denied") this.#recordDenial(call, decision.denial, admission.detail());
-    return decision;
+    return leaky.length > 0 ? this.#reserveInTurn(call, leaky) : this.#attempt(call, decide, this.#recordDenial);
   }
 
-  async #attempt(call: Call, decide = (admission: Admission) => admission.decide()): Promise<Attempt> {
+  /** Asks for a call once. `onDenied` is told of a denial. */
+  async #attempt(call: Call, ask: (admission: Admission) => Promise<Decision>, onDenied: OnDenied): Promise<Decision> {
     while (this.#gate.closed) await this.#gate.closed;
     const admission = new Admission(call, (now) => this.#terms(call, now), this.#store);
     this.#gate.enter();
     try {
-      return { decision: await decide(admission), admission };
+      const decision = await ask(admission);
+      if (decision.outcome === "denied") onDenied(call, decision.denial, admission);
+      return decision;
     } catch (error) {
       if (!(error instanceof PurserError && error.code === "store_unavailable")) throw error;
       this.#onError(error);
-      return { decision: await admission.decideWithoutStore(error), admission };
+      return await admission.decideWithoutStore(error);
     } finally {
       this.#gate.leave();
     }
@@ -189,37 +190,45 @@ export class Budgets implements PriceSource {
   /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
   refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
     const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
-    this.#recordDenial(call, denial, new Admission(call, (now) => this.#terms(call, now), this.#store).detail());
+    this.#recordDenial(call, denial, new Admission(call, (now) => this.#terms(call, now), this.#store));
     return { outcome: "denied", denial, balances: balance ? [balance] : [] };
   }
 
   /** Calls of one leaky bucket ask one after the other, so that none is overtaken; the first of them asks again until it fits. */
-  async #attemptInTurn(call: Call, leaky: readonly BoundBudgetLimit[]): Promise<Attempt> {
+  async #reserveInTurn(call: Call, leaky: readonly BoundBudgetLimit[]): Promise<Decision> {
     const behind = (admission: Admission) => {
       const longest = leaky.reduce((one, other) => (this.#lineLength(other) > this.#lineLength(one) ? other : one));
       return admission.refuseBehind(longest, this.#lineLength(longest));
     };
     const place = this.#waiting.enter(leaky.map(lineOf));
-    if (!place) return this.#attempt(call, behind);
+    if (!place) return this.#attempt(call, behind, this.#recordDenial);
     // Whoever made the call may make its signal only now that it is asked for.
     const patient = { ...call, input: countedOnce(call.input) };
     const { signal } = patient;
     const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
     try {
-      if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind);
+      if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind, this.#recordDenial);
       for (;;) {
         signal?.throwIfAborted();
-        const attempt = await this.#attempt(patient);
-        const { refusal } = attempt.admission;
-        if (attempt.decision.outcome !== "denied" || !refusal || !isLeaky(refusal.bound)) return attempt;
-        const now = this.#now();
-        const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
-        if (againAt > giveUpAt) return attempt;
-        await this.#waiting.wait(place, Math.min(againAt - now, FIRST_RETRY_MS), signal);
+        let waitMs: number | undefined;
+        const decision = await this.#attempt(patient, decide, (_, denial, admission) => {
+          waitMs = this.#waitFor(admission, giveUpAt);
+          if (waitMs === undefined) this.#recordDenial(call, denial, admission);
+        });
+        if (waitMs === undefined) return decision;
+        await this.#waiting.wait(place, waitMs, signal);
       }
     } finally {
       this.#waiting.leave(place);
     }
+  }
+
+  /** When to ask again for a call that was refused; nothing where it was not by a leaky bucket that has room in time. */
+  #waitFor({ refusal }: Admission, giveUpAt: number): number | undefined {
+    if (!refusal || !isLeaky(refusal.bound)) return undefined;
+    const now = this.#now();
+    const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
+    return againAt > giveUpAt ? undefined : Math.min(againAt - now, FIRST_RETRY_MS);
   }
 
   /** Resolves to whether the call is first, at latest when it gives up. */
@@ -385,10 +394,11 @@ export class Budgets implements PriceSource {
     };
   }
 
-  #recordDenial(call: Call, denial: Denial, detail: CallDetail): void {
+  readonly #recordDenial: OnDenied = (call, denial, admission) => {
     const { reason, message } = denial;
-    this.#denials.add(denial, { kind: "denied", reservation: call.id, postings: [], reason, message, detail }, this.#now());
-  }
+    const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail: admission.detail() } as const;
+    this.#denials.add(denial, entry, this.#now());
+  };
 }
 
 const NEVER = () => undefined;
@@ -398,10 +408,10 @@ interface BalanceFilter {
   readonly subject?: Subject;
 }
 
-/** What was decided about a call, and what is known about that. */
-interface Attempt {
-  readonly decision: Decision;
-  readonly admission: Admission;
+type OnDenied = (call: Call, denial: Denial, admission: Admission) => void;
+
+function decide(admission: Admission): Promise<Decision> {
+  return admission.decide();
 }
 
 function isLeaky({ limit: { window }, enforced }: BoundBudgetLimit): boolean {

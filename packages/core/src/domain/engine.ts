@@ -19,7 +19,7 @@ import {
 import { type CallDetail, type Charge, type CounterRef, type Entry, type Grant, grantSeries, type Posting, seriesOf } from "./ledger.ts";
 import { rollsOver, UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
-import { drawTogether, type Rule, type Slice, seriesRefusedUntil, seriesStanding } from "./slices.ts";
+import { type Bucket, drawTogether, type Rule, type Slice, seriesRefusedUntil, seriesStanding } from "./slices.ts";
 import { isBucketText } from "./window.ts";
 
 /** What a call asks of one unit: `base` plus `perOutputToken` for each token of its output cap, both in 1/`scale` of the unit. */
@@ -262,8 +262,9 @@ function decide(state: State, command: Exclude<Command, LeaseCommand>, now: numb
 
 function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
   const { id, asks, share } = command;
-  const limits = limitsInForce(state, command.limits, now);
-  const used = limits.map((limit) => usageOf(state, limit, now));
+  const isPlain = arePlain(command.limits);
+  const limits = isPlain && state.grants.size === 0 ? command.limits : limitsInForce(state, command.limits, now);
+  const used = isPlain ? limits.map(({ counter }) => counted(state, counter)) : limits.map((limit) => usageOf(state, limit, now));
   const open = state.holds.get(id);
   if (open) {
     const { outputCap, expiresAt, detail } = open;
@@ -302,12 +303,13 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
 
   const expiresAt = now + command.leaseMs;
   const detail = heldDetail(command, outputCap, wouldRefuse);
-  const entries: Entry[] = [];
-  const drawn = drawnTogether(state, limits, now);
-  if (drawn.length > 0) entries.push({ kind: "drained", seq: state.seq + 1, at: now, reservation: "", postings: drawn });
-  const seq = state.seq + entries.length + 1;
-  entries.push({ kind: "reserved", seq, at: now, reservation: id, postings, expiresAt, outputCap, detail });
-  return { result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail }, entries };
+  const drained = isPlain ? undefined : drawnTogether(state, limits, now);
+  const seq = state.seq + (drained ? 2 : 1);
+  const reserved: Entry = { kind: "reserved", seq, at: now, reservation: id, postings, expiresAt, outputCap, detail };
+  return {
+    result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail },
+    entries: drained ? [drained, reserved] : [reserved],
+  };
 }
 
 /**
@@ -330,9 +332,14 @@ function unchanged<Result>(result: Result): Applied<Result> {
   return { result, entries: [] };
 }
 
-/** The limits with the amounts that are in force: the same ones, where nothing is added to any. */
+/** Whether each limit is kept on one counter and asks for no other, as most do: then nothing more is to be looked at. */
+function arePlain(limits: readonly BoundLimit[]): boolean {
+  for (const limit of limits) if (limit.rule !== undefined || limit.rollover !== undefined) return false;
+  return true;
+}
+
+/** The limits with the amounts that are in force. */
 function limitsInForce(state: State, limits: readonly BoundLimit[], now: number): readonly BoundLimit[] {
-  if (state.grants.size === 0 && limits.every(({ rollover }) => rollover === undefined)) return limits;
   return limits.map((limit) => {
     const added = granted(state, limit, now) + carriedOver(state, limit);
     return added === 0 ? limit : { ...limit, amount: Math.min(Number.MAX_SAFE_INTEGER, limit.amount + added) };
@@ -354,9 +361,9 @@ function carriedOver({ counters }: State, { rollover }: BoundLimit): number {
 }
 
 /** What is used of a limit: the counter itself, which goes on changing, or what its slices add up to. What leaves the engine is a copy. */
-function usageOf({ counters, series }: State, { counter, rule }: BoundLimit, now: number): Used {
-  if (rule === undefined) return counters.get(counter.key) ?? UNUSED;
-  const slices = series.get(counter.series ?? "");
+function usageOf(state: State, { counter, rule }: BoundLimit, now: number): Used {
+  if (rule === undefined) return counted(state, counter);
+  const slices = state.series.get(counter.series ?? "");
   return slices === undefined ? UNUSED : seriesStanding(rule, slices, now);
 }
 
@@ -446,21 +453,22 @@ export function refusedUntil({ amount, spent, held, allotted = 0 }: Standing, { 
   return used + asked > amount ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : 0;
 }
 
-/** What draws the past of buckets together, now that more flows into them. */
-function drawnTogether({ series }: State, limits: readonly BoundLimit[], now: number): readonly Posting[] {
+/** The entry that draws the past of buckets together, now that more flows into them. */
+function drawnTogether(state: State, limits: readonly BoundLimit[], now: number): Entry | undefined {
   const postings: Posting[] = [];
-  for (const { counter, rule } of limits) {
-    if (rule?.kind !== "bucket" || counter.series === undefined) continue;
-    const drawn = drawTogether(rule, series.get(counter.series) ?? [], now);
-    if (!drawn) continue;
-    let level = drawn.level;
-    for (const { ref, spent } of drawn.slices) {
-      if (ref.startsAt === drawn.startsAt) level -= spent;
-      else if (spent !== 0) postings.push({ counter: ref, held: 0, spent: 0 - spent });
-    }
-    if (level !== 0) postings.push({ counter: sliceAt(counter, drawn.startsAt), held: 0, spent: level });
+  for (const limit of limits) if (limit.rule?.kind === "bucket") drawSlices(state, limit.rule, limit.counter, now, postings);
+  return postings.length === 0 ? undefined : { kind: "drained", seq: state.seq + 1, at: now, reservation: "", postings };
+}
+
+function drawSlices({ series }: State, rule: Bucket, counter: CounterRef, now: number, postings: Posting[]): void {
+  const drawn = drawTogether(rule, series.get(counter.series ?? "") ?? [], now);
+  if (!drawn) return;
+  let level = drawn.level;
+  for (const { ref, spent } of drawn.slices) {
+    if (ref.startsAt === drawn.startsAt) level -= spent;
+    else if (spent !== 0) postings.push({ counter: ref, held: 0, spent: 0 - spent });
   }
-  return postings;
+  if (level !== 0) postings.push({ counter: sliceAt(counter, drawn.startsAt), held: 0, spent: level });
 }
 
 function sliceAt(counter: CounterRef, startsAt: number): CounterRef {

@@ -17,7 +17,7 @@ export type Rule =
   /** `drains` units in each `periodMs`. */
   | { readonly kind: "bucket"; readonly drains: number; readonly periodMs: number; readonly sliceMs: number };
 
-type Bucket = Extract<Rule, { readonly kind: "bucket" }>;
+export type Bucket = Extract<Rule, { readonly kind: "bucket" }>;
 
 /** The counter of one slice. */
 export interface Slice {
