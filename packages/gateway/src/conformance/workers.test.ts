@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Entry } from "@purser/core";
-import { openSqliteStore } from "@purser/core/stores/sqlite";
+import { openSqliteStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import { highWater, readLedger } from "./stand.ts";
 
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
@@ -21,18 +21,24 @@ const WORKERS = 3;
 const USAGE = { prompt_tokens: 9, completion_tokens: 11, total_tokens: 20 };
 
 test("several workers on one port never exceed a limit together, and use it to the end", async (t) => {
-  const limit = 16_000;
+  const limit = 40_000;
   const site = await startSite(t, `[{ name: all, limits: [${limit} tokens, 1M requests / day] }]`);
-  const statuses = await load(site, { calls: 1_200, clients: 40 });
-  const admitted = statuses.get(200) ?? 0;
+  // Workers look at what is asked of them every two seconds, and take allotments of what is asked for often.
+  await until("allotments", async () => {
+    await load(site, { calls: 4, clients: 4 });
+    return holdersOf(await site.entries()).size >= 2 || undefined;
+  });
+  const before = site.asked.size;
+  assert.ok(before * USAGE.total_tokens < limit / 2, "most of the limit is still to be had");
+  const statuses = await load(site, { calls: 2_400, clients: 40 });
+  const admitted = before + (statuses.get(200) ?? 0);
   assert.equal(admitted, site.asked.size, "whoever got an answer was sent to the provider, and nobody else");
   assert.ok(admitted * USAGE.total_tokens <= limit);
   assert.ok(admitted * USAGE.total_tokens > 0.99 * limit, `${admitted} calls of ${USAGE.total_tokens} tokens were admitted`);
   assert.deepEqual([...statuses.keys()].sort(), [200, 402, 429].slice(0, statuses.size), "a refusal is one of a budget");
   const entries = await site.stop();
   for (const [key, most] of highWater(entries)) if (key.includes("|tokens/")) assert.ok(most <= limit, `${key} came to ${most}`);
-  const holders = new Set(entries.filter(({ kind }) => kind === "leased").map(({ reservation }) => reservation));
-  assert.ok(holders.size >= 2, "workers took allotments");
+  assert.ok(holdersOf(entries).size >= 2, "workers took allotments");
   await site.checkBooks(entries);
 });
 
@@ -145,6 +151,8 @@ interface Site {
   /** The process ids of the workers. */
   workers(): Promise<readonly number[]>;
   configure(budgets: string): Promise<void>;
+  /** The ledger of the running server. */
+  entries(): Promise<readonly Entry[]>;
   /** Stops the server in order, and reads its ledger. */
   stop(): Promise<readonly Entry[]>;
   /** Nothing is held, balances are the sum of the entries, and what the provider was asked has been charged. */
@@ -183,6 +191,14 @@ async function startSite(t: TestContext, budgets: string): Promise<Site> {
     said: () => said,
     workers: () => childrenOf(child.pid as number),
     configure,
+    entries: async () => {
+      const store = await readSqliteStore({ directory: join(directory, "data") });
+      try {
+        return await store.entries({ most: 10_000 });
+      } finally {
+        await store.close();
+      }
+    },
     stop: async () => {
       const exited = once(child, "exit");
       child.kill("SIGTERM");
@@ -236,6 +252,11 @@ async function until<Value>(what: string, look: () => Promise<Value | undefined>
     if (performance.now() > end) throw new Error(`Waited in vain for ${what}.`);
     await sleep(20);
   }
+}
+
+/** Who took allotments. */
+function holdersOf(entries: readonly Entry[]): ReadonlySet<string> {
+  return new Set(entries.filter(({ kind }) => kind === "leased").map(({ reservation }) => reservation));
 }
 
 async function readEntries(directory: string): Promise<readonly Entry[]> {
