@@ -173,7 +173,9 @@ test("slices that no window reaches any more are forgotten within minutes, in me
   assert.ok(kept <= 180, `${kept} counters`);
   await store.close();
   const again = await openSqliteStore({ directory, now: clock.now });
-  assert.equal((await again.counters()).length, kept);
+  // What ran out since the last look at it is forgotten as well.
+  const found = (await again.counters()).length;
+  assert.ok(found > 120 && found <= kept, `${found} of ${kept} counters`);
   assert.deepEqual(await again.audit(), []);
   clock.advance(3_600_000 * 24);
   await again.reserve(sampleCall({ id: "late", limits: [sampleLimit({ amount: 10 })], input: 1 }));
