@@ -22,31 +22,24 @@ export function readBytes(request: IncomingMessage, most: number): Promise<Buffe
 }
 
 /**
- * A body whose size is announced goes to its place piece by piece: to join the pieces at the end would be one long step. Its place grows
- * with what has come, since a size is soon announced.
+ * A body whose size is announced goes to its place piece by piece: to join the pieces at the end would be one long step. Whoever announces
+ * much and sends little takes no memory, only room: what is never written to is not there.
  */
 function readLarge(request: IncomingMessage, length: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let body: Buffer = Buffer.allocUnsafeSlow(LARGE_BYTES);
+    const body: Buffer = Buffer.allocUnsafeSlow(length);
     let at = 0;
     let restAt = LARGE_BYTES;
     request.on("data", (chunk: Buffer) => {
-      if (at + chunk.length > body.length) body = grown(body, at, Math.min(length, 2 * (at + chunk.length)));
       at += chunk.copy(body, at);
       if (at < restAt) return;
       restAt = at + LARGE_BYTES;
       request.pause();
       setImmediate(() => request.resume());
     });
-    request.on("end", () => resolve(body.length === at ? body : body.subarray(0, at)));
+    request.on("end", () => resolve(at === length ? body : body.subarray(0, at)));
     rejectBrokenOff(request, reject);
   });
-}
-
-function grown(body: Buffer, used: number, bytes: number): Buffer {
-  const larger = Buffer.allocUnsafeSlow(bytes);
-  body.copy(larger, 0, 0, used);
-  return larger;
 }
 
 function readChunks(request: IncomingMessage, most: number): Promise<Buffer> {
