@@ -126,7 +126,9 @@ export const TARGETS = [
 ];
 
 /** Promised too, and measured by nothing here yet. */
-export const NOT_MEASURED = [{ command: "gateway", name: "two workers / one, two free cores", why: "two cores beside those of the load are needed" }];
+export const NOT_MEASURED = [
+  { command: "gateway", name: "two workers / one, two free cores", why: "two cores beside those of the load are needed" },
+];
 
 /** The best level that even the worse end of the interval reaches. */
 export function levelReached({ better, must, goal, moonshot }, { low, high }) {
