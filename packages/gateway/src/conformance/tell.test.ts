@@ -165,7 +165,8 @@ describe("people are told", () => {
     assert.match(letter, /^To: kim@example\.com\r$/m);
     assert.match(letter, /^From: Purser <purser@example\.com>\r$/m);
     assert.match(letter, /^Subject: .*Budget.*67/m);
-    assert.match(letter, /^Used\s+1,012 tokens of 1,500 tokens today \(67%\)\r$/m);
+    // Long lines, as there are where all is used up soon, are broken on their way.
+    assert.match(letter.replaceAll("=\r\n", ""), /^Used\s+1,012 tokens of 1,500 tokens today \(67%\)\r$/m);
   });
 
   test("and no secret is written down or said where a channel fails", async (context) => {
