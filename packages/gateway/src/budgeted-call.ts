@@ -18,6 +18,7 @@ import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
 import type { Outcome } from "./outcome.ts";
+import { PRESETS } from "./providers/presets/index.ts";
 
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
@@ -69,10 +70,11 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
+  const asked = PRESETS.get(provider)?.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,
-    call: unseen > 0 ? { ...call, opaqueTokens: call.opaqueTokens + unseen } : call,
+    call: unseen > 0 ? { ...asked, opaqueTokens: call.opaqueTokens + unseen } : asked,
     model,
     sentAs,
     pricedAs,

@@ -32,7 +32,7 @@ import {
 } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
-import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
@@ -161,6 +161,7 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { caller } = identified;
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
+  refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);

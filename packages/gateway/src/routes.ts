@@ -1,4 +1,7 @@
 import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
+import { bedrockConverse, bedrockConverseStream } from "./dialects/bedrock-converse/index.ts";
+import { bedrockInvoke, bedrockInvokeStream } from "./dialects/bedrock-invoke/index.ts";
+import { cohereChat } from "./dialects/cohere-chat/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
@@ -24,6 +27,7 @@ const OPENAI = [openaiChat, openaiResponses, openaiCompaction, openaiInputTokens
 const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
 const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
+const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
@@ -32,7 +36,9 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ...OPENAI.flatMap((dialect) => ["/v1", "", "/openai/v1"].map((base) => [base + dialect.path, dialect] as const)),
   ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
   ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
-  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA].map((dialect) => [dialect.path, dialect] as const),
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, ...BEDROCK].map(
+    (dialect) => [dialect.path, dialect] as const,
+  ),
 ]);
 
 const FIXED = new Map([...CALLS].map(([path, dialect]) => [path, { dialect, names: {} }]));

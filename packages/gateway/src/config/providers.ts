@@ -64,7 +64,9 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
   if (spoken === undefined) {
     place
       .field("dialect")
-      .problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, or ollama).");
+      .problem(
+        "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, ollama, cohere or bedrock).",
+      );
     return {};
   }
   if (dialect === undefined && known.length > 1) {

@@ -172,7 +172,8 @@ async function startAnyModel(): Promise<{ readonly url: string; close(): Promise
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = { ...JSON.parse(Buffer.concat(chunks).toString("utf8")), model: "demo-1" };
-    const path = request.url?.split("?")[0] ?? "";
+    // Bedrock has the model in its path.
+    const path = (request.url?.split("?")[0] ?? "").replace(/(?<=^\/model\/)[^/]+/, "demo-1");
     const answer = await fetch(demo.url + path, { method: "POST", body: JSON.stringify(body) });
     response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
     for await (const chunk of answer.body ?? []) response.write(chunk);

@@ -113,7 +113,7 @@ describe("every route of the server", () => {
         const scene = await startScene(context, walked);
         const { status, text } = await scene.call(asked, {}, query);
         assert.equal(status, 200);
-        assert.equal(text, events(USAGE));
+        assert.equal(text, String(events(USAGE)));
         await scene.stand.entries(1, "settled");
         await scene.stand.checkBooks();
         assert.deepEqual(await spent(scene), moved(dialect));

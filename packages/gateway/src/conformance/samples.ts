@@ -1,4 +1,5 @@
 import type { Json } from "./calls.ts";
+import { COHERE, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
 import {
   CHAT_DONE,
   chatAnswer,
@@ -27,7 +28,7 @@ export interface Sample {
   readonly stream?: {
     readonly asked: Json;
     readonly query?: string;
-    readonly events: (usage: MockUsage) => string;
+    readonly events: (usage: MockUsage) => string | Buffer;
     /** Those of server-sent events where they are left out. */
     readonly headers?: Record<string, string>;
   };
@@ -249,6 +250,11 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/api/chat": OLLAMA,
   "/api/generate": OLLAMA_GENERATE,
   "/api/embed": OLLAMA_EMBEDDINGS,
+  "/v2/chat": COHERE,
+  "/model/{model}/converse": CONVERSE,
+  "/model/{model}/converse-stream": CONVERSE_STREAM,
+  "/model/{model}/invoke": INVOKE,
+  "/model/{model}/invoke-with-response-stream": INVOKE_STREAM,
   "/{version}/models/{model}:generateContent": GEMINI,
   "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
   "/{version}/models/{model}:countTokens": GEMINI_COUNT,

@@ -1,14 +1,15 @@
 /** What the path of a call names, where a format puts it there: `{ model: "gemini-2.5-pro" }`. */
 export type PathNames = Readonly<Record<string, string>>;
 
-/** What may stand for a name of a path. Others are whatever has neither slash nor colon. */
+/** What may stand for a name of a path. Others are whatever has no slash, and no colon where one follows. */
 const FORMS: Readonly<Record<string, string>> = { version: "v1(?:alpha|beta)?" };
 const NAME = /\{(\w+)\}/g;
+const NAME_BEFORE = /\{(\w+)\}(?=(:?))/g;
 
 /** Reads paths of a template such as `/{version}/models/{model}:generateContent`, or that end as it says. */
 export function compilePath(template: string, at: "whole" | "end" = "whole"): (path: string) => PathNames | undefined {
   const escaped = template.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
-  const pattern = escaped.replace(NAME, (_, name: string) => `(?<${name}>${FORMS[name] ?? "[^/:]+"})`);
+  const pattern = escaped.replace(NAME_BEFORE, (_, name: string, colon: string) => `(?<${name}>${FORMS[name] ?? `[^/${colon}]+`})`);
   const form = new RegExp(`${at === "whole" ? "^" : ""}${pattern}$`);
   return (path) => {
     const found = form.exec(path);

@@ -4,6 +4,8 @@ export const FAMILIES = {
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
+  cohere: ["cohere-chat"],
+  bedrock: ["bedrock-converse", "bedrock-invoke"],
 } as const;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -44,6 +46,8 @@ export interface ProviderPreset {
   readonly env: readonly string[];
   /** Patterns of the models that it serves, for routing. */
   readonly models: readonly string[];
+  /** Whether its streams have their usage without being asked for it, and a call that asks is refused. */
+  readonly refusesToBeAskedForUsage?: true;
 }
 
 /** A provider as configured: where calls of each dialect go, and with which key. */

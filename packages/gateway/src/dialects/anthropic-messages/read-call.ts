@@ -16,25 +16,28 @@ import type { ModelCall } from "../dialect.ts";
 import { HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
+import type { PathNames } from "../path.ts";
 
 /** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
 
-export function readCall(body: JsonBody): ModelCall {
-  const call = readQuestion(body);
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
+  const call = readQuestion(body, names);
   if (call.outputCap === undefined) throw invalid('The field "max_tokens" is required.');
   return call;
 }
 
 /** The same without a cap: a question that is only counted has no answer. */
-export function readQuestion(body: JsonBody): ModelCall {
+export function readQuestion(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
+  // Bedrock has the model in its path.
+  const model = names.model ?? requiredText(body, "model");
   const thinking = optionalObject(body, "thinking");
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
   return {
     body,
-    model: requiredText(body, "model"),
+    model,
     stream: optionalBoolean(body, "stream"),
     outputCap: optionalCount(body, "max_tokens"),
     // The provider refuses a cap that is not above the thinking budget.
@@ -44,7 +47,7 @@ export function readQuestion(body: JsonBody): ModelCall {
     tools: optionalList(body, "tools"),
     ...media,
     hidesInput: false,
-    toolCalls: serverTools(body),
+    toolCalls: serverTools(body, model),
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
     wantsUsage: true,
@@ -76,12 +79,12 @@ export function countable(call: ModelCall): Countable {
 }
 
 /** Tools that run at the provider and are charged by use, such as `web_search_20250305`. */
-function serverTools(body: JsonBody): Record<string, number> {
+function serverTools(body: JsonBody, model: string): Record<string, number> {
   if (optionalList(body, "tools") === 0) return {};
   const uses: Record<string, number> = {};
   for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
-    if (tool.model !== undefined && tool.model !== memberValue(body, "model"))
+    if (tool.model !== undefined && tool.model !== model)
       throw invalid(
         `The tool "${tool.type}" names another model, and a call is charged as the one in "model". Remove it, or name that one.`,
       );
