@@ -339,7 +339,12 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
   const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
-  endWith(response, codex?.status ?? status, headers, JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)));
+  endWith(
+    response,
+    codex?.status ?? status,
+    { ...headers, ...codex?.headers },
+    JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)),
+  );
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
