@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { Mistral } from "@mistralai/mistralai";
 import OpenAI from "openai";
+import type { Json } from "./calls.ts";
 import { checkAnswer, type Prompt, REPORTED, startMock, WEATHER } from "./clients.ts";
 import { type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
 import { type Stand, startStand } from "./stand.ts";
@@ -31,10 +32,12 @@ async function startScene(context: TestContext): Promise<Scene> {
     const events = (await answer.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
     const chunks = events.map((event) => JSON.parse(event.slice("data: ".length)));
     const { usage } = chunks.find(({ choices }) => choices.length === 0) ?? {};
-    const said = chunks
-      .filter(({ choices }) => choices.length > 0)
-      .map((chunk) => (chunk.choices[0].finish_reason === null ? chunk : { ...chunk, usage }));
-    const text = said.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("");
+    const said = chunks.filter(({ choices }) => choices.length > 0);
+    const calls = said.flatMap(({ choices }) => choices[0].delta.tool_calls ?? []);
+    const end = { ...said.at(-1), usage };
+    // It sends a call of a tool in one piece.
+    const pieces = calls.length > 0 ? [withDelta(end, { content: "", tool_calls: [joined(calls)] })] : [...said.slice(0, -1), end];
+    const text = pieces.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join("");
     response.writeHead(200, { "content-type": "text/event-stream" }).end(`${text}data: [DONE]\n\n`);
   });
   const config = [
@@ -44,6 +47,16 @@ async function startScene(context: TestContext): Promise<Scene> {
   const stand = await startStand(context, { config });
   const { secret } = await stand.gateway.keys.create({ name: "crew" });
   return { stand, provider, key: secret };
+}
+
+function withDelta(chunk: Json, delta: Json): Json {
+  return { ...chunk, choices: [{ ...chunk.choices[0], delta }] };
+}
+
+/** A call of a tool, of which the pieces came one by one. */
+function joined(pieces: readonly Json[]): Json {
+  const called = pieces.map((piece) => piece.function?.arguments ?? "").join("");
+  return { ...pieces[0], function: { name: pieces[0].function.name, arguments: called } };
 }
 
 describe("Mistral", () => {

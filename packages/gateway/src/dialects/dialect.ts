@@ -11,6 +11,8 @@ export interface ModelCall {
   readonly stream: boolean;
   /** The caller's own cap for one answer. */
   readonly outputCap: number | undefined;
+  /** The bytes of a text that may be charged as output on top of the cap, such as a prediction that turns out wrong. */
+  readonly beyondCapBytes?: number;
   /** The cap must not be lowered below this, or the provider would refuse the call. */
   readonly outputLeast: number;
   /** How many answers are asked for. */

@@ -13,7 +13,7 @@ import {
 } from "../body-fields.ts";
 import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
-import { HOSTED_TOOL_USES } from "../hosted-tools.ts";
+import { HOSTED_RESULT_TOKENS, HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
 import type { PathNames } from "../path.ts";
@@ -32,6 +32,7 @@ export function readQuestion(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
   // Bedrock has the model in its path.
   const model = names.model ?? requiredText(body, "model");
+  const toolCalls = serverTools(body, model);
   const thinking = optionalObject(body, "thinking");
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
@@ -45,9 +46,10 @@ export function readQuestion(body: JsonBody, names: PathNames): ModelCall {
     copies: 1,
     messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
     tools: optionalList(body, "tools"),
-    ...media,
+    images: media.images,
+    opaqueTokens: media.opaqueTokens + readByTools(body, toolCalls),
     hidesInput: false,
-    toolCalls: serverTools(body, model),
+    toolCalls,
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
     wantsUsage: true,
@@ -92,6 +94,12 @@ function serverTools(body: JsonBody, model: string): Record<string, number> {
     if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? HOSTED_TOOL_USES);
   }
   return uses;
+}
+
+/** How much what tools at the provider find, servers of others answer, and skills say may give the model to read. */
+function readByTools(body: JsonBody, uses: Readonly<Record<string, number>>): number {
+  const bringsText = optionalList(body, "mcp_servers") > 0 || memberValue(body, "container") !== undefined;
+  return Math.max(bringsText ? HOSTED_TOOL_USES : 0, ...Object.values(uses)) * HOSTED_RESULT_TOKENS;
 }
 
 function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {
