@@ -15,6 +15,7 @@ import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
+import { vertexContent, vertexCountTokens, vertexStream } from "./dialects/vertex-content/index.ts";
 
 /** A call by its path: the format that it is in, and what the path names. */
 export interface FoundCall {
@@ -30,12 +31,17 @@ const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
 
+const VERTEX = [vertexContent, vertexStream, vertexCountTokens];
+/** Clients name a project, or none where an API key says it. Where a call goes, the provider's address says. */
+const VERTEX_BASES = ["/{version}/projects/{project}/locations/{location}", "/{version}"];
+
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
 export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   // Clients of OpenAI have the version in their base URL, and some leave it out.
   ...OPENAI.flatMap((dialect) => ["/v1", "", "/openai/v1"].map((base) => [base + dialect.path, dialect] as const)),
   ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
   ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
+  ...VERTEX.flatMap((dialect) => VERTEX_BASES.map((base) => [base + dialect.path, dialect] as const)),
   ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, ...BEDROCK].map(
     (dialect) => [dialect.path, dialect] as const,
   ),

@@ -65,7 +65,7 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
     place
       .field("dialect")
       .problem(
-        "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, ollama, cohere or bedrock).",
+        "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, vertex, ollama, cohere or bedrock).",
       );
     return {};
   }
@@ -122,6 +122,12 @@ function checkedFor(word: Spoken, url: string, place: Place): string {
     place.field("base_url").problem("ends with /v1, and /v1/messages is appended for anthropic. Leave out the /v1.");
   if (dialects.includes("gemini-content") && /\/v1(alpha|beta)?$/.test(url))
     place.field("base_url").problem("ends with a version, and the version of each call is appended for gemini. Leave it out.");
+  if (dialects.includes("vertex-content") && !/\/v1(beta1)?(\/projects\/[^/]+\/locations\/[^/]+)?$/.test(url))
+    place
+      .field("base_url")
+      .problem(
+        "says neither version nor project. Write https://aiplatform.googleapis.com/v1, or …/v1/projects/PROJECT/locations/LOCATION.",
+      );
   if (dialects.includes("ollama-chat") && /\/(v1|api)$/.test(url))
     place.field("base_url").problem("ends with a path, and /api/chat is appended for ollama. Leave it out.");
   return url;

@@ -304,6 +304,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
   vllm: { api_key: k }
   mine: { base_url: http://a.test/v1 }
   claude: { dialect: anthropic, base_url: http://a.test/v1 }
+  vertex: { base_url: https://aiplatform.googleapis.com }
   chat: { dialect: openai, base_url: http://a.test/v1/chat/completions }
   anthropic: { dialect: openai }
   Bad/Name: { dialect: openai, base_url: http://a.test/v1 }
@@ -314,6 +315,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
     /providers\.vllm: base_url is missing/,
     /providers\.mine\.dialect: is missing/,
     /providers\.claude\.base_url: ends with \/v1/,
+    /providers\.vertex\.base_url: says neither version nor project/,
     /providers\.chat\.base_url: ends with \/chat\/completions/,
     /providers\.anthropic\.dialect: anthropic does not speak openai that/,
     /"Bad\/Name" cannot name a provider/,

@@ -34,6 +34,7 @@ export function otherClientsOf(url: string, key: string): readonly Client[] {
     { name: "@langchain/anthropic", model: MODELS.anthropic, ...viaLangchain(anthropic as ChatModel) },
     googleClient("@google/genai 2", GoogleGenAI, url, key),
     googleClient("@google/genai 3", GoogleGenAI3 as unknown as typeof GoogleGenAI, url, key),
+    viaGoogle("@google/genai 2, Vertex AI", new GoogleGenAI({ vertexai: true, apiKey: key, httpOptions: { baseUrl: url } })),
     aiGoogleClient(url, key),
   ];
 }
@@ -62,7 +63,10 @@ function viaLangchain(model: ChatModel): Pick<Client, "plain" | "streamed"> {
 
 function googleClient(name: string, make: typeof GoogleGenAI, url: string, key: string): Client {
   // Version 3 calls /v1 by itself, which the mock does not have.
-  const google = new make({ apiKey: key, apiVersion: "v1beta", httpOptions: { baseUrl: url } });
+  return viaGoogle(name, new make({ apiKey: key, apiVersion: "v1beta", httpOptions: { baseUrl: url } }));
+}
+
+function viaGoogle(name: string, google: GoogleGenAI): Client {
   const parameters: Schema = { type: Type.OBJECT, properties: { city: { type: Type.STRING } }, required: ["city"] };
   const call = (contents: Prompt) => ({
     model: MODELS.google.name,

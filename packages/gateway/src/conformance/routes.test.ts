@@ -17,7 +17,7 @@ import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 /** Every route of the server's own table, with what a call by it looks like. */
 const ROUTES: readonly Walked[] = [...CALLS].map(([template, dialect]) => ({
   template,
-  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m" }),
+  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m", project: "p", location: "eu" }),
   dialect,
   sample: SAMPLES[template] as Sample,
 }));

@@ -42,7 +42,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
       {
         name: "demo",
         baseUrls: {
-          ...at(`${url}/v1`, ["openai-chat", "openai-responses"]),
+          ...at(`${url}/v1`, ["openai-chat", "openai-responses", "vertex-content"]),
           ...at(url, ["anthropic-messages", "gemini-content", "cohere-chat", "bedrock-converse"]),
         },
         authHeader: "authorization",

@@ -2,7 +2,7 @@
 export type PathNames = Readonly<Record<string, string>>;
 
 /** What may stand for a name of a path. Others are whatever has no slash, and no colon where one follows. */
-const FORMS: Readonly<Record<string, string>> = { version: "v1(?:alpha|beta)?" };
+const FORMS: Readonly<Record<string, string>> = { version: "v1(?:alpha|beta1?)?" };
 const NAME = /\{(\w+)\}/g;
 const NAME_BEFORE = /\{(\w+)\}(?=(:?))/g;
 

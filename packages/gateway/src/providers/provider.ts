@@ -3,6 +3,7 @@ export const FAMILIES = {
   openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
+  vertex: ["vertex-content"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
   cohere: ["cohere-chat"],
   bedrock: ["bedrock-converse", "bedrock-invoke"],

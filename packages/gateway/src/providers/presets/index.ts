@@ -16,6 +16,7 @@ import { openrouter } from "./openrouter.ts";
 import { perplexity } from "./perplexity.ts";
 import { qwen } from "./qwen.ts";
 import { together } from "./together.ts";
+import { vertex } from "./vertex.ts";
 import { vllm } from "./vllm.ts";
 import { xai } from "./xai.ts";
 import { zai } from "./zai.ts";
@@ -29,6 +30,7 @@ export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
     openai,
     anthropic,
     google,
+    vertex,
     azure,
     qwen,
     deepseek,
