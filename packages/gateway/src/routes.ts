@@ -12,6 +12,7 @@ import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
+import { openaiImages } from "./dialects/openai-images/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
@@ -23,9 +24,18 @@ export interface FoundCall {
   readonly names: PathNames;
 }
 
-const OPENAI = [openaiChat, openaiResponses, openaiCompaction, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+const OPENAI = [
+  openaiChat,
+  openaiResponses,
+  openaiCompaction,
+  openaiInputTokens,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiModerations,
+  openaiImages,
+];
 /** Azure's calls that name a deployment in their path, and have a date in their query. */
-const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
+const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings, openaiImages];
 const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
@@ -80,6 +90,10 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
   {
     path: /^(\/v1)?\/responses\/.|\/interactions\/./,
     why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
+  },
+  {
+    path: /\/images\/(edits|variations)$/,
+    why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
   },
   { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
 ];

@@ -252,7 +252,7 @@ describe("every route of the server", () => {
       "/v1/responses/resp_1/cancel",
       "/v1/batches",
       "/v1/files",
-      "/v1/images/generations",
+      "/v1/images/edits",
       "/v1/audio/speech",
     ];
     for (const path of [...near, ...others]) {

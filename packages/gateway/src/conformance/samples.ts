@@ -106,6 +106,20 @@ const MODERATIONS: Sample = {
   refusal: openaiRefusal,
 };
 
+const imageUsage = ({ input, output }: MockUsage) => ({ input_tokens: input, output_tokens: output, total_tokens: input + output });
+
+const IMAGES: Sample = {
+  call: (prompt) => ({ model: "m", prompt }),
+  answer: (usage) => ({ created: 1, data: [{ b64_json: "iVBORw0KGgo=" }], usage: imageUsage(usage) }),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({ type: "image_generation.partial_image", partial_image_index: 0, b64_json: "iVBORw0KGgo=" }) +
+      messageEvent({ type: "image_generation.completed", b64_json: "iVBORw0KGgo=", usage: imageUsage(usage) }),
+  },
+  refusal: openaiRefusal,
+};
+
 const ANTHROPIC: Sample = {
   call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
   answer: (usage) => messageAnswer("Aye.", usage),
@@ -232,6 +246,10 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/embeddings": EMBEDDINGS,
   "/v1/moderations": MODERATIONS,
   "/moderations": MODERATIONS,
+  "/v1/images/generations": IMAGES,
+  "/images/generations": IMAGES,
+  "/openai/v1/images/generations": IMAGES,
+  "/openai/deployments/{deployment}/images/generations": IMAGES,
   "/openai/v1/chat/completions": CHAT,
   "/openai/v1/responses": RESPONSES,
   "/openai/v1/responses/compact": COMPACTION,
