@@ -51,7 +51,7 @@ export interface Attempt {
 
 /** What is special in a simulation, for laws that hold only where it is not. */
 export interface LawsOptions {
-  /** Whether a changed configuration can reach some gateways more than an hour later than others. */
+  /** Whether a changed configuration can reach some gateways more than half an hour later than others. */
   readonly canLagBehind: boolean;
   readonly isRemote: boolean;
   /** Whether what is in flight belongs to a process that is known to be dead. */

@@ -17,8 +17,11 @@ const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "cor
 /** Only calls in flight count for a limit on calls at once, and none is for longer than this. */
 const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
 
-/** For so long after limits were put in force, another process may still admit calls that know nothing of them. */
-const LAGGING_MOST_MS = 3_600_000;
+/**
+ * For so long after limits were put in force, calls may still be admitted that know nothing of them: by another process, or by this one,
+ * where it was told that they could not be put in force, and they were.
+ */
+const LAGGING_MOST_MS = 30 * 60_000;
 
 /**
  * Puts limits in force, so that a changed configuration moves boundaries and never forgets usage: what was used since the window of a new
@@ -56,7 +59,7 @@ export class Adoption {
     const known = new Set(before?.adopted.limits.map(identityOf));
     const isNew = (limit: LimitInForce) => !known.has(identityOf(limit));
     this.#isChanged = inForce.length !== known.size || inForce.some(isNew);
-    const canLag = before !== undefined && this.#store.alone !== undefined && now - before.at <= LAGGING_MOST_MS;
+    const canLag = before !== undefined && now - before.at <= LAGGING_MOST_MS;
     this.#fresh = this.#budgets.flatMap((budget) =>
       budget.limits.filter((limit) => canLag || isNew(limitInForce(budget, limit))).map((limit) => this.#freshLimit(budget, limit)),
     );
