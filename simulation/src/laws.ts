@@ -36,7 +36,8 @@ export interface Attempt {
   /** The input's tokens as they are counted. */
   readonly countedTokens: number;
   readonly asked: Asked[];
-  refused: { readonly asked: Asked; readonly result: Refused } | undefined;
+  /** It may be asked for at several gateways at the same time, by a program that gets no answer. */
+  readonly refusals: { readonly asked: Asked; readonly result: Refused }[];
   decision: Decision["outcome"] | "failed" | undefined;
   /** Whether it went on without being counted, as its budgets say. */
   isUncounted: boolean;
@@ -78,7 +79,7 @@ export class Laws {
       id,
       countedTokens,
       asked: [],
-      refused: undefined,
+      refusals: [],
       decision: undefined,
       isUncounted: false,
       sawFailure: false,
@@ -93,6 +94,8 @@ export class Laws {
   /** When limits last came into force, by the clock of the store, and since which entry each of them is. */
   #changedAt = 0;
   #inForce: ReadonlyMap<string, number> = new Map();
+  /** When a gateway last had a configuration in force. */
+  #lastReachedAt = 0;
   /** The latest time of any entry. */
   #latest = 0;
   /** What resets took back, by the key of the counter. */
@@ -352,7 +355,7 @@ export class Laws {
     this.checks++;
     const { command, configuration, at = 0 } = asked;
     const attempt = this.attempts.get(command.id) as Attempt;
-    attempt.refused = { asked, result };
+    attempt.refusals.push({ asked, result });
     for (const [i, { counter }] of command.limits.entries()) {
       const [told, stood] = [result.standings[i], before[i]];
       const isTold = told?.spent === stood?.spent && told?.held === stood?.held && told?.amount === stood?.amount;
@@ -408,6 +411,11 @@ export class Laws {
     attempt.served = served;
   }
 
+  /** A gateway has a configuration in force, and took over what others admitted without it. */
+  reached(at: number): void {
+    this.#lastReachedAt = Math.max(this.#lastReachedAt, at);
+  }
+
   /** All has ended, and time has passed. Laws 3, 4, 5 and 7 for every call; and the providers' bills. */
   quiet(): void {
     for (const { id } of this.books.open.values()) hold(3, false, () => `${id} never ended.`);
@@ -440,7 +448,8 @@ export class Laws {
           const used = correctedTo(charge, limit.unit);
           const sum = sums.get(key) ?? { least: 0, most: 0 };
           sum.most += used;
-          if (!isLate || !this.#options.canLagBehind) sum.least += used;
+          // What was admitted without the limit is taken over later, unless its window is over by then.
+          if (!isLate || !(this.#options.canLagBehind || resetsAt <= this.#lastReachedAt)) sum.least += used;
           sums.set(key, sum);
         }
         this.checks += sums.size;
