@@ -18,7 +18,6 @@ import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
 import type { Outcome } from "./outcome.ts";
-import { PRESETS } from "./providers/presets/index.ts";
 
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
@@ -47,6 +46,8 @@ export interface CallTerms {
   readonly dialect: Dialect;
   readonly call: ModelCall;
   readonly provider: string;
+  /** Whether the provider says by itself what a stream used, and refuses to be asked. */
+  readonly refusesToBeAskedForUsage: boolean;
   readonly model: string;
   readonly sentAs: string;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
@@ -70,7 +71,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
-  const asked = PRESETS.get(provider)?.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
+  const asked = terms.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,

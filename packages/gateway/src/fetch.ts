@@ -10,7 +10,7 @@ import { AnswerMeter } from "./metering/answer-meter.ts";
 import type { StreamReader } from "./metering/stream-account.ts";
 import { framingOf, streamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
-import { presetAt } from "./providers/presets/index.ts";
+import { PRESETS, presetAt } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
 import { CALLS, findCallAt } from "./routes.ts";
 
@@ -72,6 +72,7 @@ export function createFetch(options: FetchOptions): Fetch {
         dialect,
         call,
         provider: provider ?? providerAt(url),
+        refusesToBeAskedForUsage: (PRESETS.get(provider ?? "") ?? presetAt(url.host))?.refusesToBeAskedForUsage ?? false,
         model: call.model,
         sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,

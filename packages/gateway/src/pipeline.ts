@@ -171,7 +171,20 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const { refusesToBeAskedForUsage = false } = provider;
+  const terms = {
+    dialect,
+    call,
+    provider: provider.name,
+    refusesToBeAskedForUsage,
+    model,
+    sentAs,
+    subject,
+    key,
+    prices,
+    defaultMaxOutput,
+    unseenInput,
+  };
   return { ...budgetedCall(terms), caller, provider, names };
 }
 

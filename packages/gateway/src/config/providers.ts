@@ -1,4 +1,4 @@
-import { PRESETS } from "../providers/presets/index.ts";
+import { PRESETS, presetAt } from "../providers/presets/index.ts";
 import {
   at,
   type BaseUrls,
@@ -30,22 +30,34 @@ export function presetProviders(environment: Environment): readonly Provider[] {
       deployments: {},
       headers: {},
       timeoutMs: DEFAULTS.timeoutMs,
+      ...habitsOf(preset),
     }));
+}
+
+/** What is peculiar to a provider, by its preset, or by the preset that lives where it does. */
+function habitsOf(preset: ProviderPreset | undefined): Pick<Provider, "refusesToBeAskedForUsage"> {
+  return preset?.refusesToBeAskedForUsage ? { refusesToBeAskedForUsage: true } : {};
 }
 
 /** A provider as the file has it, completed by the preset of its name. */
 export function configuredProvider(name: string, { value, place }: Located<ProviderFields>, environment: Environment): Provider {
   const preset = PRESETS.get(name);
+  const baseUrls = baseUrlsOf(value, preset, place);
   return {
     name,
-    baseUrls: baseUrlsOf(value, preset, place),
+    baseUrls,
     authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
     models: value.models ?? deployedModels(value) ?? preset?.models ?? [],
     deployments: Object.fromEntries(value.deployments ?? []),
     headers: Object.fromEntries(value.headers ?? []),
     timeoutMs: value.timeout ?? DEFAULTS.timeoutMs,
+    ...habitsOf(preset ?? presetAt(hostOf(baseUrls["openai-chat"]))),
   };
+}
+
+function hostOf(url: string | undefined): string {
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : "";
 }
 
 /** What is deployed is served, by its own name and by the model's. */

@@ -329,6 +329,18 @@ test("a provider of one's own says where it is and what it speaks", () => {
   assert.equal(wrong.length, expected.length, wrong.join("\n"));
 });
 
+test("what is peculiar to a provider is known by its preset, and by where it is under another name", () => {
+  const { providers } = config(`providers:
+  mistral: { api_key: k }
+  house: { dialect: openai, base_url: "https://api.mistral.ai/v1", api_key: k }
+  other: { dialect: openai, base_url: "https://models.example.com/v1", api_key: k }
+`);
+  assert.deepEqual(
+    providers.map(({ refusesToBeAskedForUsage = false }) => refusesToBeAskedForUsage),
+    [true, true, false],
+  );
+});
+
 test("Azure's deployments are what it serves, by its own names and by the models'", () => {
   const text = `providers:
   azure: { base_url: "https://a.openai.azure.com/openai/v1", api_key: k, deployments: { our-chat: gpt-4o, small: gpt-4o-mini, other: gpt-4o } }

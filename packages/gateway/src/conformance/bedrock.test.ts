@@ -224,6 +224,11 @@ describe("Amazon Bedrock", () => {
       ["stability.sd3-large-v1:0", { prompt: "Ahoy" }],
       ["amazon.titan-embed-text-v2:0", { inputText: "Ahoy" }],
       [NOVA, { messages: nova, inferenceConfig: { max_new_tokens: 9, maxTokens: 9 } }],
+      // A cap that is not the model's own may be one all the same, and one maker's format no way round another's.
+      ["mistral.mistral-large-2407-v1:0", { prompt: "Ahoy", max_tokens: 9, max_gen_len: 9_999 }],
+      [CLAUDE, { ...INVOKE.call("Ahoy"), max_completion_tokens: 9_999 }],
+      ["arn:aws:bedrock:us-east-1:1:imported-model%2Fm", { ...INVOKE.call("Ahoy"), max_gen_len: 9_999 }],
+      ["meta.llama3-8b-instruct-v1:0", { ...INVOKE.call("Ahoy"), prompt: "Ahoy" }],
     ] as const)
       assert.equal((await invoke(model, call)).status, 400, model);
     assert.equal(provider.received.length, length);

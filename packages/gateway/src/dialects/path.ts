@@ -22,9 +22,13 @@ export function fillPath(template: string, names: PathNames): string {
   return template.replace(NAME, (_, name: string) => encodeURIComponent(names[name] ?? ""));
 }
 
+/** Steps up and down a path are no names. */
+const STEP = /^\.{1,2}$/;
+
 function decoded(groups: Readonly<Record<string, string>>): PathNames | undefined {
   try {
-    return Object.fromEntries(Object.entries(groups).map(([name, text]) => [name, decodeURIComponent(text)]));
+    const names = Object.entries(groups).map(([name, text]) => [name, decodeURIComponent(text)] as const);
+    return names.some(([, text]) => STEP.test(text)) ? undefined : Object.fromEntries(names);
   } catch {
     return undefined;
   }

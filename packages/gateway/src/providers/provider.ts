@@ -62,6 +62,8 @@ export interface Provider {
   readonly models: readonly string[];
   /** Names of its own for models, as Azure has them: `{ "our-chat": "gpt-4o" }`. */
   readonly deployments: Readonly<Record<string, string>>;
+  /** Whether its streams have their usage without being asked for it, and a call that asks is refused. */
+  readonly refusesToBeAskedForUsage?: true;
   /** Sent with every call. */
   readonly headers: Readonly<Record<string, string>>;
   /** The longest silence of the provider, before and between its bytes. */

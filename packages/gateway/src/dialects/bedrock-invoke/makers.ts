@@ -15,11 +15,26 @@ const MAKERS: readonly MakersForm[] = [
   { models: /openai\.gpt|qwen\.qwen/, caps: ["max_completion_tokens", "max_tokens"] },
 ];
 
-/** Whether a model is Anthropic's, whose format is that of its messages. A profile with a name of its own is known by what calls to it say. */
+/** Anthropic's own format, that of its messages. */
+const ANTHROPIC: MakersForm = { models: /anthropic\.claude/, caps: ["max_tokens"] };
+
+/** Every name that a cap has at any maker, and every field that has one inside. */
+const CAP_NAMES = new Set([ANTHROPIC, ...MAKERS].flatMap(({ within, caps }) => (within === undefined ? caps : [within])));
+
+/** Whether a call is in Anthropic's format. A profile with a name of its own is known by what calls to it say. */
 export function isAnthropic(model: string, version: unknown): boolean {
-  return /anthropic\.claude/.test(model) || (typeof version === "string" && version.startsWith("bedrock-"));
+  if (ANTHROPIC.models.test(model)) return true;
+  return !MAKERS.some(({ models }) => models.test(model)) && typeof version === "string" && version.startsWith("bedrock-");
 }
 
-export function makersForm(model: string): MakersForm | undefined {
-  return MAKERS.find(({ models }) => models.test(model));
+/** The form of a call by its model, and by what it says of Anthropic's version. */
+export function makersForm(model: string, version: unknown): MakersForm | undefined {
+  return isAnthropic(model, version) ? ANTHROPIC : MAKERS.find(({ models }) => models.test(model));
+}
+
+/** A field that is the cap of another maker's, should the model be one of that: then it would count, and nobody here would have read it. */
+export function foreignCap({ within, caps }: MakersForm, fields: Iterable<string>): string | undefined {
+  const own = within === undefined ? caps : [within];
+  for (const name of fields) if (CAP_NAMES.has(name) && !own.includes(name)) return name;
+  return undefined;
 }

@@ -14,14 +14,18 @@ import { collectTexts } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import type { PathNames } from "../path.ts";
-import { isAnthropic, makersForm } from "./makers.ts";
+import { foreignCap, isAnthropic, makersForm } from "./makers.ts";
 
 export function readCall(body: JsonBody, names: PathNames, stream: boolean): ModelCall {
   const model = checkedName(names.model, "model");
-  if (isAnthropic(model, optionalText(body, "anthropic_version"))) return { ...readAnthropic(body, { model }), stream };
-  const form = makersForm(model);
+  const version = optionalText(body, "anthropic_version");
+  const form = makersForm(model, version);
   if (!form)
     throw invalid(`How calls of "${model.slice(0, 100)}" say what they may use is not known here. Call /model/ID/converse in its place.`);
+  const foreign = foreignCap(form, body.members.keys());
+  if (foreign !== undefined)
+    throw invalid(`The field "${foreign}" is not one of this model's: it would count where nobody read it. Remove it.`);
+  if (isAnthropic(model, version)) return { ...readAnthropic(body, { model }), stream };
   refuseForbidden(body);
   return {
     body,

@@ -1,14 +1,12 @@
 import type { CallChanges, ModelCall } from "../dialect.ts";
 import { editBody, editedMember, memberValue } from "../json-body.ts";
 import { recordOf } from "../json-value.ts";
-import { isAnthropic, makersForm } from "./makers.ts";
-
-const ANTHROPIC = { within: undefined, caps: ["max_tokens"] } as const;
+import { makersForm } from "./makers.ts";
 
 /** Sets the output cap where the maker has it, only where it differs from what stands. The model stands in the path. */
 export function writeCall({ body, model, outputCap }: ModelCall, { outputTokens }: CallChanges): Buffer {
   if (outputTokens === undefined || outputTokens === outputCap) return body.bytes;
-  const form = isAnthropic(model, memberValue(body, "anthropic_version")) ? ANTHROPIC : makersForm(model);
+  const form = makersForm(model, memberValue(body, "anthropic_version"));
   if (!form) return body.bytes;
   const { within, caps } = form;
   const fields = recordOf(within === undefined ? undefined : memberValue(body, within));
