@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   price_invalid: "A price is incomplete or not exact.",
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",
+  trace_invalid: "A trace of calls cannot be read.",
   // Refusals of a call.
   budget_exhausted: "A budget has nothing left for this call.",
   budget_busy: "A budget has room, but calls in flight hold it for the moment.",

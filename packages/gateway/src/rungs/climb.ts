@@ -40,13 +40,16 @@ export interface Climbed {
   readonly cache: Active<"cache"> | undefined;
 }
 
+/** What is asked about a call on its ladders. */
+export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route">;
+
 type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
 
 /** The budget of the model that one ladder leads to may have a ladder too. So many are followed. */
 const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
-export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climbed> {
+export async function climb(gateway: Climber, routed: RoutedCall): Promise<Climbed> {
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   for (let models = 0; plan && models < MODELS_MOST; models++) {
@@ -109,7 +112,7 @@ export function activeText({ rung, budget, from }: ActiveRung): string {
 }
 
 /** The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. */
-async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
+async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
   let best: RoutedCall | undefined;
   for (const active of of("use", plan.rungs)) {
     const other = callTo(gateway, call, active.rung.model);
@@ -125,7 +128,7 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
 const MODEL_IN_PATH = ["model", "deployment"];
 
 /** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format, or it is switched off. */
-function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
+function callTo(gateway: Climber, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
   const { provider, model, sentAs } = route;
@@ -143,27 +146,33 @@ function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, 
 }
 
 /** Whether the model can surely not read the call. */
-async function isTooLargeFor({ prices }: Gateway, { dialect, call, model, pricedAs, provider }: RoutedCall): Promise<boolean> {
+async function isTooLargeFor(
+  { prices }: Climber,
+  { dialect, call, model, pricedAs, provider, unseenTokens }: RoutedCall,
+): Promise<boolean> {
   const context = prices.card(provider.name, pricedAs, Date.now())?.contextTokens;
-  if (context === undefined || boundOf(call, model) <= context) return false;
-  return (await countTokens(model, dialect.countable(call), context)) > context;
+  if (context === undefined) return false;
+  // What is held for input that nobody sees is as much as the model can read: it says nothing about the call.
+  const most = context + unseenTokens;
+  if (boundOf(call, model) <= most) return false;
+  return (await countTokens(model, dialect.countable(call), most)) > most;
 }
 
-function boundOf({ body, messages, tools, images }: ModelCall, model: string): number {
-  return boundTokens(model, { textBytes: body.bytes.length, messages, tools, images });
+function boundOf({ body, messages, tools, images, opaqueTokens }: ModelCall, model: string): number {
+  return boundTokens(model, { textBytes: body.bytes.length, messages, tools, images }) + opaqueTokens;
 }
 
 /**
  * Whether a call costs less than another one of the same text. What the other one may read from its provider's cache, the new one has to pay
  * in full. A model without a price is never the cheaper one.
  */
-function isCheaper(gateway: Gateway, call: RoutedCall, than: RoutedCall): boolean {
+function isCheaper(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
   const cost = costOfSame(gateway, call, than, 0);
   const other = costOfSame(gateway, than, than, than.dialect.usesCache?.(than.call) ? 1 : 0);
   return cost !== undefined && (other === undefined || cost < other);
 }
 
-function costOfSame({ prices }: Gateway, call: RoutedCall, size: RoutedCall, cachedShare: number): number | undefined {
+function costOfSame({ prices }: Climber, call: RoutedCall, size: RoutedCall, cachedShare: number): number | undefined {
   const card = prices.card(call.provider.name, call.pricedAs, Date.now());
   if (!card) return undefined;
   const inputTokens = boundOf(size.call, size.model);
@@ -180,7 +189,7 @@ function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], ou
   return outputTokensMost < call.outputTokensMost ? noted(call, shortest, { outputTokensMost }) : call;
 }
 
-async function trimmed(gateway: Gateway, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
+async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
   const shortest = most(rungs, ({ rung }) => -rung.inputTokens);
   const shorter = shortest && (await trimmedCall(call, shortest.rung.inputTokens));
   if (!shortest || !shorter) return call;
@@ -190,7 +199,7 @@ async function trimmed(gateway: Gateway, call: RoutedCall, rungs: readonly Activ
   return noted(changed, shortest);
 }
 
-function costsLess(gateway: Gateway, call: RoutedCall, than: RoutedCall): boolean {
+function costsLess(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
   const cost = costOfSame(gateway, call, call, 0);
   const cached = costOfSame(gateway, than, than, 1);
   return cost === undefined || cached === undefined || cost < cached;
