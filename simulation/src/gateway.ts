@@ -7,6 +7,8 @@ import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
+import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
+import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
 import type { Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
 import { PRICES, PROVIDERS } from "./models.js";
@@ -207,6 +209,8 @@ export class SimulatedGateway {
       alerts: NOBODY_IS_TOLD,
       guards: new Guards([], NOBODY_IS_TOLD, onError),
       answers: new Answers(),
+      summaries: new Summaries(),
+      promptCaches: new PromptCaches(),
       asks: NOBODY_IS_ASKED,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),

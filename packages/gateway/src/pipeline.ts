@@ -20,33 +20,26 @@ import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import {
-  type Admitted,
-  admittedBody,
-  budgetedCall,
-  callOf,
-  countedInput,
-  denialMessage,
-  reserveCall,
-  settleCall,
-} from "./budgeted-call.ts";
-import type { Caller, Identified } from "./callers/identify.ts";
+import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import type { Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
-import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
-import type { Provider } from "./providers/provider.ts";
+import { ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
 import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
-import { targetOf } from "./target.ts";
+import type { PromptCaches } from "./rungs/prompt-caches.ts";
+import type { Summaries } from "./rungs/summaries.ts";
+import type { Summariser } from "./rungs/summarise.ts";
 import type { Upstream } from "./upstream.ts";
+import { upstreamRequest } from "./upstream-request.ts";
 
 /** What every call needs, as it stands when the call comes in. */
 export interface Gateway {
@@ -61,6 +54,10 @@ export interface Gateway {
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** What may be answered again. */
   readonly answers: Answers;
+  /** What stands for the beginnings of conversations. */
+  readonly summaries: Summaries;
+  /** What providers read from their caches lately. */
+  readonly promptCaches: PromptCaches;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -96,7 +93,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
-    const climbed = await climb(gateway, routed);
+    const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
@@ -120,6 +117,16 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+/** Has a summary written on the budgets of the call that it is for, as a call of its own in the ledger. */
+function summariserFor(gateway: Gateway, { id, request }: Exchange): Summariser {
+  return {
+    summaries: gateway.summaries,
+    ask: async (question) => {
+      return ownCall(gateway, { ...question, rungs: [`summary for ${id}`] }, { id: gateway.newId(), request });
+    },
+  };
 }
 
 /** What the owner of a budget was asked for, and whether it was given while the call waited. */
@@ -194,14 +201,18 @@ async function send(
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
+    if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
-    const { subject } = routed;
-    if (gateway.alerts.watches(subject))
-      await gateway.budgets.balances({ subject }).then((balances) => gateway.alerts.observe(balances), gateway.onError);
+    await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
   }
+}
+
+/** Shows the balances of a call that ended to whoever is told of thresholds. */
+export async function observeBalances({ alerts, budgets, onError }: Gateway, subject: Subject): Promise<void> {
+  if (alerts.watches(subject)) await budgets.balances({ subject }).then((balances) => alerts.observe(balances), onError);
 }
 
 async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
@@ -219,19 +230,14 @@ async function prepare(
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
   const { id, request, response, dialect } = exchange;
-  const { call, provider, model, sentAs, caller, names, subject } = routed;
+  const { call, model, subject } = routed;
   try {
     // It may have been switched off while the call was admitted.
     const off = gateway.budgets.switchedOff(subject);
     if (off !== undefined) throw new PurserError("switched_off", off);
     return {
       upstream: gateway.upstream,
-      request: {
-        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
-        headers: upstreamHeaders(exchange, provider, caller),
-        body: admittedBody(routed, decision),
-        timeoutMs: provider.timeoutMs,
-      },
+      request: upstreamRequest(request, routed, decision),
       response,
       dialect,
       call,
@@ -244,21 +250,6 @@ async function prepare(
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-}
-
-/** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
-  const { authorization } = request.headers;
-  const usual = provider.authHeader ?? dialect.authHeader;
-  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
-  const credential =
-    provider.apiKey !== undefined
-      ? credentialHeader(usual, provider.apiKey)
-      : providerKey !== undefined
-        ? credentialHeader(header, providerKey)
-        : {};
-  const withheld = provider.apiKey === undefined ? undefined : ACCOUNT_HEADERS;
-  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
 }
 
 function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {

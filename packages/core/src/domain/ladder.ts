@@ -8,6 +8,8 @@ export type Rung =
   | { readonly kind: "shorten"; readonly outputTokens: number }
   /** The oldest turns are left out until the input has at most this many tokens. */
   | { readonly kind: "trim"; readonly inputTokens: number }
+  /** The oldest turns are replaced by a summary that this model writes, until the input has at most this many tokens. */
+  | { readonly kind: "summarise"; readonly inputTokens: number; readonly model: string }
   /** The call waits before it is sent. */
   | { readonly kind: "slow"; readonly waitMs: number }
   /** The caller gets this text in the place of an answer, and no provider is asked. */
@@ -45,7 +47,7 @@ const ASK_MOST_MS = 600_000;
 const CACHE_MS = 3_600_000;
 const CACHE_MOST_MS = 24 * CACHE_MS;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads a ladder. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput): Ladder {
@@ -78,6 +80,8 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["use", (model) => (/^\S+$/.test(model) ? { kind: "use", model } : undefined)],
   ["shorten", (rest) => withTokens(rest, (outputTokens) => ({ kind: "shorten", outputTokens }))],
   ["trim", (rest) => withTokens(rest, (inputTokens) => ({ kind: "trim", inputTokens }))],
+  ["summarise", parseSummarise],
+  ["summarize", parseSummarise],
   ["slow", parseSlow],
   ["cache", parseCache],
   ["answer", (rest) => withText(rest)],
@@ -87,12 +91,18 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
 ]);
 
 /** Rungs that people ask for and that are not built: better refused than promised. */
-const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "queue"]);
+const NOT_THERE: ReadonlySet<string> = new Set(["queue"]);
 
 function withTokens(rest: string, make: (tokens: number) => Rung): Rung | undefined {
   const [, digits, thousands] = /^(\d+)(k?)(?: tokens)?$/i.exec(rest) ?? [];
   const tokens = Number(digits) * (thousands ? 1000 : 1);
   return tokens >= 1 && Number.isSafeInteger(tokens) ? make(tokens) : undefined;
+}
+
+/** The model is named, because one that is no cheaper than that of the call would make every summary dearer than what it saves. */
+function parseSummarise(rest: string): Rung | undefined {
+  const [, tokens = "", model] = /^(\S+(?: tokens)?) with (\S+)$/.exec(rest) ?? [];
+  return model === undefined ? undefined : withTokens(tokens, (inputTokens) => ({ kind: "summarise", inputTokens, model }));
 }
 
 function parseSlow(rest: string): Rung | undefined {
@@ -139,6 +149,7 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "use") return `use ${rung.model}`;
   if (rung.kind === "shorten") return `shorten ${rung.outputTokens}`;
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
+  if (rung.kind === "summarise") return `summarise ${rung.inputTokens} with ${rung.model}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
   if (rung.kind === "cache") return `cache ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
   if (rung.kind === "ask")

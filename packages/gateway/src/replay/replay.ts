@@ -14,6 +14,7 @@ import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { createRouter, type Route, type Router } from "../providers/routing.ts";
 import { answerAfter, type Climber, climb, type RoutedCall, textOf } from "../rungs/climb.ts";
+import { PromptCaches } from "../rungs/prompt-caches.ts";
 import { costAsItWas, type RecordedCall, recordedBody, recordedDialect, usageUpTo } from "./recorded-call.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -91,7 +92,7 @@ class Replay {
     const { budgets, allowances } = config;
     const terms = { store: this.#store, budgets, allowances, prices, now, timers: this.#clock, onError: this.#fail };
     this.#budgets = new Budgets(terms);
-    this.#climber = { config, budgets: this.#budgets, prices, route: createRouter(config) };
+    this.#climber = { config, budgets: this.#budgets, prices, route: createRouter(config), promptCaches: new PromptCaches() };
   }
 
   async run(): Promise<Replayed> {
@@ -183,7 +184,7 @@ function addCost(sum: { cost: number; unpriced: number }, cost: number | undefin
 }
 
 /** Rungs that keep a call from being refused. */
-const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "slow", "cache"]);
+const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "summarise", "slow", "cache"]);
 
 /** The call as it comes to the gateway of the configuration. */
 function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {

@@ -14,11 +14,12 @@ import type { AskRung } from "../asks/asks.ts";
 import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
-import { editBody, readJsonBody } from "../dialects/json-body.ts";
+import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
 import { missingKey } from "../providers/routing.ts";
+import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
 
 /** A call that knows who makes it and where it goes. */
@@ -41,15 +42,15 @@ export interface Climbed {
 }
 
 /** What is asked about a call on its ladders. */
-export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route">;
+export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches">;
 
-type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
+export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
 
 /** The budget of the model that one ladder leads to may have a ladder too. So many are followed. */
 const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
-export async function climb(gateway: Climber, routed: RoutedCall): Promise<Climbed> {
+export async function climb(gateway: Climber, routed: RoutedCall, summariser?: Summariser): Promise<Climbed> {
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   for (let models = 0; plan && models < MODELS_MOST; models++) {
@@ -63,6 +64,7 @@ export async function climb(gateway: Climber, routed: RoutedCall): Promise<Climb
   const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
   if (end) return { call, waitMs: 0, end, cache };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
+  if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
   if (!slowest) return { call, waitMs: 0, end: undefined, cache };
@@ -115,7 +117,7 @@ export function activeText({ rung, budget, from }: ActiveRung): string {
 async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
   let best: RoutedCall | undefined;
   for (const active of of("use", plan.rungs)) {
-    const other = callTo(gateway, call, active.rung.model);
+    const other = sameCallTo(gateway, call, active.rung.model);
     if (!other || !plan.allowsModel(other.model) || (await isTooLargeFor(gateway, other))) continue;
     if (!isCheaper(gateway, other, best ?? call)) continue;
     const insteadOf: CallDetail["insteadOf"] = call.insteadOf ?? { provider: call.provider.name, model: call.model };
@@ -127,26 +129,41 @@ async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan)
 /** What formats call the model that their path names. */
 const MODEL_IN_PATH = ["model", "deployment"];
 
-/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format, or it is switched off. */
-function callTo(gateway: Climber, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
+/** The same call to another model, as if its client had asked for that. */
+function sameCallTo(gateway: Climber, routed: RoutedCall, name: string): RoutedCall | undefined {
+  const { body } = routed.call;
+  const isInPath = modelInPath(routed.names) !== undefined;
+  return callTo(gateway, routed, name, () => (isInPath ? body : readJsonBody(editBody(body, new Map([["model", JSON.stringify(name)]])))));
+}
+
+function modelInPath(names: PathNames): string | undefined {
+  return MODEL_IN_PATH.find((one) => one in names);
+}
+
+/** A call of the same caller to a model. Nothing where nobody serves it in this format, or it is switched off. */
+export function callTo(
+  gateway: Climber,
+  { dialect, caller, names }: RoutedCall,
+  name: string,
+  bodyOf: (names: PathNames) => JsonBody,
+): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
   const { provider, model, sentAs } = route;
   if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
-  const inPath = MODEL_IN_PATH.find((one) => one in names);
-  const body = inPath ? call.body : readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]])));
+  const inPath = modelInPath(names);
   const otherNames = inPath ? { ...names, [inPath]: name } : names;
   const { prices, config } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
-  const other = dialect.readCall(body, otherNames);
-  const terms = { dialect, call: other, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const call = dialect.readCall(bodyOf(otherNames), otherNames);
+  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
   const routed = { ...budgetedCall(terms), caller, provider, names: otherNames };
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
 
 /** Whether the model can surely not read the call. */
-async function isTooLargeFor(
+export async function isTooLargeFor(
   { prices }: Climber,
   { dialect, call, model, pricedAs, provider, unseenTokens }: RoutedCall,
 ): Promise<boolean> {
@@ -168,7 +185,7 @@ function boundOf({ body, messages, tools, images, opaqueTokens }: ModelCall, mod
  */
 function isCheaper(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
   const cost = costOfSame(gateway, call, than, 0);
-  const other = costOfSame(gateway, than, than, than.dialect.usesCache?.(than.call) ? 1 : 0);
+  const other = costOfSame(gateway, than, than, gateway.promptCaches.share(than, Date.now()));
   return cost !== undefined && (other === undefined || cost < other);
 }
 
@@ -177,7 +194,7 @@ function costOfSame({ prices }: Climber, call: RoutedCall, size: RoutedCall, cac
   if (!card) return undefined;
   const inputTokens = boundOf(size.call, size.model);
   const outputTokens = Math.min(call.outputTokensMost, size.outputTokensMost);
-  return costOf(card, { inputTokens, cacheReadInputTokens: inputTokens * cachedShare, outputTokens });
+  return costOf(card, { inputTokens, cacheReadInputTokens: Math.ceil(inputTokens * cachedShare), outputTokens });
 }
 
 /** The output cap of the lowest rung, but never below what the call needs or its budgets call an answer. */
@@ -193,14 +210,48 @@ async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Activ
   const shortest = most(rungs, ({ rung }) => -rung.inputTokens);
   const shorter = shortest && (await trimmedCall(call, shortest.rung.inputTokens));
   if (!shortest || !shorter) return call;
-  const changed = { ...call, call: shorter };
-  // A prefix that is read from the cache can cost less than a short text that is not.
-  if (call.dialect.usesCache?.(call.call) && !costsLess(gateway, changed, call)) return call;
-  return noted(changed, shortest);
+  if (!paysOff(gateway, call, { ...shorter, besides: 0 })) return leftOut(call, shortest);
+  return noted({ ...call, call: shorter.call }, shortest);
 }
 
-function costsLess(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
-  const cost = costOfSame(gateway, call, call, 0);
-  const cached = costOfSame(gateway, than, than, 1);
-  return cost === undefined || cached === undefined || cost < cached;
+async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, summariser: Summariser): Promise<RoutedCall> {
+  const allowed = of("summarise", plan.rungs).filter(({ rung }) => plan.allowsModel(rung.model));
+  const shortest = most(allowed, ({ rung }) => -rung.inputTokens);
+  const shorter = shortest && (await summarisedCall(gateway, summariser, call, shortest));
+  if (!shortest || !shorter) return call;
+  if (shorter === "dearer") return leftOut(call, shortest);
+  return noted({ ...call, call: shorter.call }, shortest);
+}
+
+/** The call as it is, with a rung in its books that would have cost more than it saves. */
+function leftOut(call: RoutedCall, { rung, budget, from }: ActiveRung): RoutedCall {
+  return { ...call, rungs: [...(call.rungs ?? []), `${rungText(rung)} left out as dearer (${budget.name} ${shareText(from)})`] };
+}
+
+export interface Saving {
+  readonly tokensBefore: number;
+  readonly tokens: number;
+  /** What has to be paid for it besides, in nano-dollars. */
+  readonly besides: number;
+}
+
+/**
+ * Whether a call with less text costs less than leaving it alone: of the long one as much is read from the provider's cache as it reads there
+ * now, while the short one begins otherwise, so that none of it is there and all of it may be written there anew.
+ */
+export function paysOff(gateway: Climber, routed: RoutedCall, { tokensBefore, tokens, besides }: Saving): boolean {
+  const { call, dialect, provider, pricedAs } = routed;
+  const card = gateway.prices.card(provider.name, pricedAs, Date.now());
+  if (!card) return besides === 0;
+  const cached = Math.ceil(tokensBefore * gateway.promptCaches.share(routed, Date.now()));
+  const written = dialect.usesCache?.(call) ? tokens : 0;
+  // Who marks a prefix to be kept for an hour pays more for writing it.
+  const isForAnHour = written > 0 && call.body.bytes.includes('"1h"');
+  const before = costOf(card, { inputTokens: tokensBefore, cacheReadInputTokens: cached });
+  const after = costOf(card, {
+    inputTokens: tokens,
+    cacheWriteInputTokens: written,
+    ...(isForAnHour && { cacheWrite1hInputTokens: written }),
+  });
+  return after + besides < before || (before === 0 && besides === 0);
 }

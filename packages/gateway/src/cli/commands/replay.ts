@@ -157,7 +157,7 @@ function refusalsTable({ refusals }: Replayed, style: Style): string {
 }
 
 /** Rungs that depend on what was said. */
-const ABOUT_TEXT = ["trim", "cache"] as const;
+const ABOUT_TEXT = ["trim", "summarise", "cache"] as const;
 
 /** What a reader must know to believe the figures. */
 function notes({ left, bare, laddered }: Report, kinds: readonly string[]): string {
@@ -165,7 +165,7 @@ function notes({ left, bare, laddered }: Report, kinds: readonly string[]): stri
   return [
     ...(left.refused > 0 ? [`${count(left.refused)} calls that were refused are left out: nobody knows what they would have used.`] : []),
     ...(left.unfinished > 0 ? [`${count(left.unfinished)} calls that have not ended are left out.`] : []),
-    ...(untouched.length > 0 ? [`${untouched.join(" and ")} changed nothing: a record has no texts.`] : []),
+    ...(untouched.length > 0 ? [`${untouched.join(", ")} changed nothing: a record has no texts.`] : []),
     ...(bare.before.unpriced > 0 ? [`${count(bare.before.unpriced)} calls went to models without a price, and count as nothing.`] : []),
     ...((laddered ?? bare).refusals.some(({ reason }) => reason === "rate_limited" || reason === "budget_busy")
       ? ["Calls that were refused for a moment are not tried again here, as clients would."]
