@@ -264,10 +264,10 @@ describe("a summary", () => {
     const { call, summaries, stand } = await startScene(context, { answer: cached });
     await call(3, {}, { "x-purser-user": "ann" });
     await stand.entries(1, "settled");
-    const ann = await call(7, {}, { "x-purser-user": "ann" });
+    const ann = await call(4, {}, { "x-purser-user": "ann" });
     assert.equal(ann.headers.get("x-purser-rung"), "summarise 1200 with small left out as dearer (all 0%)");
     assert.equal(summaries().length, 0);
-    const bob = await call(7, {}, { "x-purser-user": "bob" });
+    const bob = await call(4, {}, { "x-purser-user": "bob" });
     assert.equal(bob.headers.get("x-purser-rung"), "summarise 1200 with small (all 0%)");
   });
 

@@ -21,6 +21,7 @@ import type { Provider } from "../providers/provider.ts";
 import { missingKey } from "../providers/routing.ts";
 import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
+import type { Shortened } from "./turns.ts";
 
 /** A call that knows who makes it and where it goes. */
 export interface RoutedCall extends BudgetedCall {
@@ -28,6 +29,8 @@ export interface RoutedCall extends BudgetedCall {
   readonly provider: Provider;
   /** What the path of the request names: in some formats, the model. */
   readonly names: PathNames;
+  /** What its conversation begins with, where ladders cut it: a hash. */
+  readonly beginning?: string;
 }
 
 /** A call as the ladders of its budgets left it. */
@@ -210,8 +213,8 @@ async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Activ
   const shortest = most(rungs, ({ rung }) => -rung.inputTokens);
   const shorter = shortest && (await trimmedCall(call, shortest.rung.inputTokens));
   if (!shortest || !shorter) return call;
-  if (!paysOff(gateway, call, { ...shorter, besides: 0 })) return leftOut(call, shortest);
-  return noted({ ...call, call: shorter.call }, shortest);
+  if (!paysOff(gateway, call, { ...shorter, cut: shorter, besides: 0 })) return leftOut(call, shortest);
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
 }
 
 async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, summariser: Summariser): Promise<RoutedCall> {
@@ -220,7 +223,7 @@ async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, 
   const shorter = shortest && (await summarisedCall(gateway, summariser, call, shortest));
   if (!shortest || !shorter) return call;
   if (shorter === "dearer") return leftOut(call, shortest);
-  return noted({ ...call, call: shorter.call }, shortest);
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
 }
 
 /** The call as it is, with a rung in its books that would have cost more than it saves. */
@@ -231,25 +234,31 @@ function leftOut(call: RoutedCall, { rung, budget, from }: ActiveRung): RoutedCa
 export interface Saving {
   readonly tokensBefore: number;
   readonly tokens: number;
+  /** The short one; none where it does not exist yet. */
+  readonly cut?: Shortened;
   /** What has to be paid for it besides, in nano-dollars. */
   readonly besides: number;
 }
 
 /**
  * Whether a call with less text costs less than leaving it alone: of the long one as much is read from the provider's cache as it reads there
- * now, while the short one begins otherwise, so that none of it is there and all of it may be written there anew.
+ * now; of the short one too, where it begins as the call before did, and else all of it may have to be written there.
  */
-export function paysOff(gateway: Climber, routed: RoutedCall, { tokensBefore, tokens, besides }: Saving): boolean {
+export function paysOff(gateway: Climber, routed: RoutedCall, { tokensBefore, tokens, cut, besides }: Saving): boolean {
   const { call, dialect, provider, pricedAs } = routed;
-  const card = gateway.prices.card(provider.name, pricedAs, Date.now());
+  const { promptCaches, prices } = gateway;
+  const card = prices.card(provider.name, pricedAs, Date.now());
   if (!card) return besides === 0;
-  const cached = Math.ceil(tokensBefore * gateway.promptCaches.share(routed, Date.now()));
-  const written = dialect.usesCache?.(call) ? tokens : 0;
+  const now = Date.now();
+  const cached = Math.ceil(tokensBefore * promptCaches.share(routed, now));
+  const cachedOfCut = cut ? Math.floor(tokens * promptCaches.shareOfCut(routed, cut, now)) : 0;
+  const written = dialect.usesCache?.(call) ? tokens - cachedOfCut : 0;
   // Who marks a prefix to be kept for an hour pays more for writing it.
   const isForAnHour = written > 0 && call.body.bytes.includes('"1h"');
   const before = costOf(card, { inputTokens: tokensBefore, cacheReadInputTokens: cached });
   const after = costOf(card, {
     inputTokens: tokens,
+    cacheReadInputTokens: cachedOfCut,
     cacheWriteInputTokens: written,
     ...(isForAnHour && { cacheWrite1hInputTokens: written }),
   });

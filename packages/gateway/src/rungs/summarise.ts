@@ -9,8 +9,7 @@ import type { OwnAnswer } from "../own-call.ts";
 import { askerOf } from "./answers.ts";
 import { type Active, type Climber, callTo, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
 import type { Summaries, Summary } from "./summaries.ts";
-import type { Shortened } from "./trim.ts";
-import { type Conversation, inputTokens, longConversation, type Turn, withMessages } from "./turns.ts";
+import { type Conversation, inputTokens, longConversation, type Shortened, shortenedCall, type Turn, withMessages } from "./turns.ts";
 
 /** Who writes summaries, and where they are kept. */
 export interface Summariser {
@@ -54,11 +53,11 @@ export async function summarisedCall(
   const known = longestKnown(summariser.summaries, keys);
   const fixed = await tokensBeside(routed, long);
   const tokensWith = (turns: number, summaryTokens: number) => fixed + NOTE_TOKENS + summaryTokens + tokensOf(long.turns.slice(turns));
-  const reuse = (): Shortened | "dearer" => {
-    if (!known) return "dearer";
-    const tokens = tokensWith(known.turns, known.tokens);
-    const isCheaper = tokens < long.tokens && paysOff(climber, routed, { tokensBefore: long.tokens, tokens, besides: 0 });
-    return isCheaper ? shortened(routed, long, known, tokens) : "dearer";
+  const reuse = async (): Promise<Shortened | "dearer"> => {
+    const shorter = known && (await withSummary(routed, long, known));
+    return shorter && shorter.tokens < long.tokens && paysOff(climber, routed, { ...shorter, cut: shorter, besides: 0 })
+      ? shorter
+      : "dearer";
   };
   const most = Math.max(SUMMARY_LEAST, Math.min(SUMMARY_MOST, Math.floor(rung.inputTokens / SUMMARY_SHARE)));
   let turns = known?.turns ?? 0;
@@ -72,7 +71,7 @@ export async function summarisedCall(
     return reuse();
   const summary = await written(summariser, routed, keys[turns - 1] as string, question);
   if (summary.text === undefined) return known && reuse();
-  return shortened(routed, long, { turns, text: summary.text, tokens: summary.tokens }, tokensWith(turns, summary.tokens));
+  return withSummary(routed, long, { turns, text: summary.text, tokens: summary.tokens });
 }
 
 /** A summary that stands for so many of the oldest turns. */
@@ -82,15 +81,9 @@ interface Known {
   readonly tokens: number;
 }
 
-function shortened(
-  routed: RoutedCall,
-  { form, before, turns, tokens: tokensBefore }: Conversation,
-  known: Known,
-  tokens: number,
-): Shortened {
-  const kept = turns.slice(known.turns).flatMap(({ messages }) => messages);
-  const messages = [...before, ...form.note(`${NOTE}\n\n${known.text}`), ...kept];
-  return { call: withMessages(routed, form, messages), tokensBefore, tokens };
+function withSummary(routed: RoutedCall, long: Conversation, { turns, text }: Known): Promise<Shortened> {
+  const kept = long.turns.slice(turns).flatMap(({ messages }) => messages);
+  return shortenedCall(routed, long, [...long.form.note(`${NOTE}\n\n${text}`), ...kept]);
 }
 
 function tokensOf(turns: readonly Turn[]): number {

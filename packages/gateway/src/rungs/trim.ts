@@ -1,19 +1,11 @@
-import type { ModelCall } from "../dialects/dialect.ts";
 import type { RoutedCall } from "./climb.ts";
-import { inputTokens, longConversation, type Turn, withMessages } from "./turns.ts";
+import { longConversation, type Shortened, shortenedCall, type Turn } from "./turns.ts";
 
 /**
  * The cut moves by this share of what is allowed, not with every turn: a provider's prompt cache holds as long as the conversation begins the
  * same, and a cut that moved each time would have all of it written anew.
  */
 const STEP_SHARE = 4;
-
-/** A call with less of its history, and what that makes of its input. */
-export interface Shortened {
-  readonly call: ModelCall;
-  readonly tokensBefore: number;
-  readonly tokens: number;
-}
 
 /**
  * The call without its oldest turns, so that its input has at most `tokensMost` tokens; the system prompt and the latest turn always stay.
@@ -22,12 +14,11 @@ export interface Shortened {
 export async function trimmedCall(routed: RoutedCall, tokensMost: number): Promise<Shortened | undefined> {
   const long = await longConversation(routed, tokensMost);
   if (!long) return undefined;
-  const { form, before, turns, tokens } = long;
+  const { turns, tokens } = long;
   const dropped = turnsToDrop(turns, tokens, tokensMost);
   if (dropped === 0) return undefined;
-  const kept = [...before, ...turns.slice(dropped).flatMap((turn) => turn.messages)];
-  const call = withMessages(routed, form, kept);
-  return { call, tokensBefore: tokens, tokens: await inputTokens({ ...routed, call }) };
+  const kept = turns.slice(dropped).flatMap(({ messages }) => messages);
+  return shortenedCall(routed, long, kept);
 }
 
 /** How many of the oldest turns have to go, and then as many more as bring the cut to the next of its places. */

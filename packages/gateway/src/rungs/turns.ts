@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { countTokens } from "@purser/core/tokens";
 import { collectTexts } from "../dialects/content.ts";
 import type { ConversationForm, ModelCall } from "../dialects/dialect.ts";
@@ -31,14 +32,41 @@ export async function longConversation(routed: RoutedCall, tokensMost: number): 
   const messages = listOf(parseBody(call.body)[form.member]);
   const start = messages.findIndex((message) => form.beginsTurn(message));
   if (start < 0) return undefined;
+  const before = messages.slice(0, start);
+  const groups = groupsOf(messages.slice(start), form);
+  const tokensOfMedia = mediaCounter(routed, form, [...before, ...(groups.at(-1) ?? [])]);
   const turns: Turn[] = [];
-  for (const group of groupsOf(messages.slice(start), form)) turns.push({ messages: group, tokens: await tokensOf(model, group) });
-  return { form, before: messages.slice(0, start), turns, tokens };
+  for (const group of groups)
+    turns.push({ messages: group, tokens: mayHoldMedia(group) ? await tokensOfMedia(group) : await tokensOf(model, group) });
+  return { form, before, turns, tokens };
 }
 
 /** The tokens that a call carries. What is held for input that is somewhere else is nothing that could be cut. */
 export async function inputTokens({ dialect, call, model, unseenTokens }: RoutedCall): Promise<number> {
   return (await countTokens(model, dialect.countable(call))) - unseenTokens;
+}
+
+/** A call with less of its history, and what that makes of its input. */
+export interface Shortened {
+  readonly call: ModelCall;
+  /** What its conversation begins with, as a hash: as long as that is the same, a provider's prompt cache holds. */
+  readonly beginning: string;
+  readonly tokensBefore: number;
+  readonly tokens: number;
+}
+
+/** So many messages tell how a conversation begins. */
+const BEGINNING = 2;
+
+/** A call whose conversation goes on with these messages, after what stands before its first turn. */
+export async function shortenedCall(
+  routed: RoutedCall,
+  { form, before, tokens: tokensBefore }: Conversation,
+  rest: readonly unknown[],
+): Promise<Shortened> {
+  const call = withMessages(routed, form, [...before, ...rest]);
+  const beginning = hash("sha256", JSON.stringify([before, rest.slice(0, BEGINNING)]), "base64");
+  return { call, beginning, tokensBefore, tokens: await inputTokens({ ...routed, call }) };
 }
 
 /** The same call with other messages. */
@@ -60,6 +88,24 @@ function groupsOf(messages: readonly unknown[], { beginsTurn }: ConversationForm
     else groups.push([message]);
   }
   return groups;
+}
+
+function mayHoldMedia(messages: readonly unknown[]): boolean {
+  return readJsonBody(Buffer.from(JSON.stringify({ messages }))).mayHoldMedia;
+}
+
+/** Counts messages with images or files in them as the format counts them: by what they add to a call that has these already. */
+function mediaCounter(
+  routed: RoutedCall,
+  form: ConversationForm,
+  base: readonly unknown[],
+): (messages: readonly unknown[]) => Promise<number> {
+  let without: Promise<number> | undefined;
+  const tokensWith = (messages: readonly unknown[]) => inputTokens({ ...routed, call: withMessages(routed, form, messages) });
+  return async (messages) => {
+    without ??= tokensWith(base);
+    return (await tokensWith([...base, ...messages])) - (await without);
+  };
 }
 
 async function tokensOf(model: string, messages: readonly unknown[]): Promise<number> {
