@@ -34,6 +34,8 @@ export const ERROR_CODES = {
   // Changes of budgets while they run.
   budget_unknown: "There is no such budget.",
   grant_unknown: "There is no such grant.",
+  // Calls that wait for their budget.
+  queued_call_unknown: "There is no such queued call of this caller.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",

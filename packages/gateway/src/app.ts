@@ -19,6 +19,7 @@ import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { NO_QUEUE, Queue } from "./queue/queue.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
@@ -113,6 +114,8 @@ async function startWith(
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
+  // Of several that share a folder each would make all calls that wait there.
+  const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -123,6 +126,7 @@ async function startWith(
     alerts,
     guards,
     asks,
+    queue: queue ?? NO_QUEUE,
     answers,
     summaries,
     promptCaches: new PromptCaches(),
@@ -157,6 +161,7 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
+    every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
@@ -177,6 +182,7 @@ async function startWith(
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       guards.configure(next.guards);
+      queue?.askAgain();
       // What was said is kept as long as a ladder asks for it.
       if (!next.budgets.some(({ ladder }) => says(ladder, "cache"))) answers.forget();
       if (!next.budgets.some(({ ladder }) => says(ladder, "summarise"))) summaries.forget();
@@ -184,8 +190,10 @@ async function startWith(
     },
     async close() {
       isDraining = true;
+      const queueClosed = queue?.close();
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await queueClosed;
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -1,5 +1,6 @@
+import type { Denial, Reservation } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
-import { type Admitted, reserveCall, settleCall } from "./budgeted-call.ts";
+import { reserveCall, settleCall } from "./budgeted-call.ts";
 import { headerValue } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM } from "./outcome.ts";
@@ -8,47 +9,52 @@ import type { RoutedCall } from "./rungs/climb.ts";
 import type { Upstream, UpstreamRequest } from "./upstream.ts";
 import { type ClientRequest, upstreamRequest } from "./upstream-request.ts";
 
-/** What a provider answered to a call of the gateway's own. */
-export interface OwnAnswer {
-  readonly status: number;
-  readonly contentType: string;
-  readonly bytes: Buffer;
-}
+/** What became of a call of the gateway's own. */
+export type OwnEnd =
+  | { readonly kind: "answered"; readonly status: number; readonly contentType: string; readonly bytes: Buffer }
+  /** It never reached its provider, or nobody knows what became of it there. */
+  | {
+      readonly kind: "unsent" | "unanswered";
+      readonly code: "provider_unreachable" | "provider_timeout";
+      readonly message: string;
+    }
+  | { readonly kind: "denied"; readonly denial: Denial };
 
 export interface OwnCallTerms {
   readonly id: string;
   /** Whose headers go along. */
   readonly request: ClientRequest;
+  /** What has to be done before it is sent, when it is admitted. Where that fails nothing is sent. */
+  readonly willSend?: () => Promise<void>;
 }
 
 const NEVER = new AbortController().signal;
 
-/**
- * Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. Nothing where it is
- * refused or its provider does not answer.
- */
-export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request }: OwnCallTerms): Promise<OwnAnswer | undefined> {
+/** Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. */
+export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms): Promise<OwnEnd> {
   const decision = await reserveCall(gateway.budgets, id, routed, () => NEVER);
-  if (decision.outcome === "denied") return undefined;
-  return sendOwnCall(gateway, routed, decision, { id, request: wholeRequest(request) });
-}
-
-/** Sends a call of the gateway's own that is admitted. Nothing where its provider does not answer. */
-async function sendOwnCall(
-  gateway: Gateway,
-  routed: RoutedCall,
-  decision: Admitted,
-  { id, request }: OwnCallTerms,
-): Promise<OwnAnswer | undefined> {
-  const { dialect, model, subject } = routed;
+  gateway.alerts.decided(decision);
+  if (decision.outcome === "denied") return { kind: "denied", denial: decision.denial };
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   let prepared: UpstreamRequest;
   try {
-    prepared = upstreamRequest(request, routed, decision);
+    prepared = upstreamRequest(wholeRequest(request), routed, decision);
+    await willSend?.();
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
+  return send(gateway, routed, { id, reservation, prepared });
+}
+
+interface Prepared {
+  readonly id: string;
+  readonly reservation: Reservation | undefined;
+  readonly prepared: UpstreamRequest;
+}
+
+async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared }: Prepared): Promise<OwnEnd> {
+  const { dialect, model, subject } = routed;
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
   try {
@@ -57,11 +63,18 @@ async function sendOwnCall(
     if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
     await observeBalances(gateway, subject);
-    if (outcome.kind === "not-sent" || outcome.kind === "unknown") return undefined;
-    return { status, contentType, bytes: meter.bytes() };
+    if (outcome.kind === "not-sent" || outcome.kind === "unknown") return unanswered(outcome);
+    return { kind: "answered", status, contentType, bytes: meter.bytes() };
   } finally {
     gateway.inFlight.delete(id);
   }
+}
+
+function unanswered({ kind, error }: Extract<Outcome, { kind: "not-sent" | "unknown" }>): OwnEnd {
+  const code = error.isTimeout ? "provider_timeout" : "provider_unreachable";
+  const what = `${error.isTimeout ? "The provider did not answer in time" : `The provider gave no answer: ${error.cause.message}`}.`;
+  if (kind === "not-sent") return { kind: "unsent", code, message: `${what} Nothing was charged.` };
+  return { kind: "unanswered", code, message: `${what} Its estimate was charged.` };
 }
 
 interface Answered {
@@ -97,7 +110,7 @@ function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, di
 }
 
 /** Headers that are about the client's own call: another one must not be taken for its repetition, nor be answered as a stream. */
-const OF_ITS_CALL: ReadonlySet<string> = new Set(["idempotency-key", "accept", "x-client-request-id", "x-stainless-retry-count"]);
+const OF_ITS_CALL: ReadonlySet<string> = new Set(["idempotency-key", "accept", "prefer", "x-client-request-id", "x-stainless-retry-count"]);
 
 /** The client's request as that of a call that is answered whole. */
 function wholeRequest({ headers, rawHeaders, url = "" }: ClientRequest): ClientRequest {

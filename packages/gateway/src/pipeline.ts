@@ -12,6 +12,7 @@ import {
   type Reservation,
   type ServiceTier,
   type Subject,
+  shareText,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
@@ -27,14 +28,17 @@ import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
+import { headerText } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import { ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
+import type { Queue, ToQueue } from "./queue/queue.ts";
+import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
+import { activeText, answerAfter, climb, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
@@ -51,6 +55,8 @@ export interface Gateway {
   readonly bodies: BodyRoom;
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
+  /** Calls that wait for their budget. */
+  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** What may be answered again. */
   readonly answers: Answers;
@@ -97,10 +103,11 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
-    const { end, cache } = climbed;
+    const { end, cache, queue } = climbed;
     const answerId = cache && answerKey(call, request.headers);
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
+    if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     const waitMs = Math.max(climbed.waitMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
@@ -111,6 +118,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     // What was refused stays written down: the call that goes on is another one.
     if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision, answerId);
@@ -124,7 +132,8 @@ function summariserFor(gateway: Gateway, { id, request }: Exchange): Summariser 
   return {
     summaries: gateway.summaries,
     ask: async (question) => {
-      return ownCall(gateway, { ...question, rungs: [`summary for ${id}`] }, { id: gateway.newId(), request });
+      const ended = await ownCall(gateway, { ...question, rungs: [`summary for ${id}`] }, { id: gateway.newId(), request });
+      return ended.kind === "answered" ? ended.bytes : undefined;
     },
   };
 }
@@ -138,7 +147,7 @@ interface Asked {
 
 /** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
 async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
-  const found = askAfter(denial, gateway.config.budgets);
+  const found = rungAfter(denial, gateway.config.budgets, "ask");
   if (!found || !denial.balance) return undefined;
   const { budget, rung } = found;
   const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
@@ -149,6 +158,32 @@ function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: 
   const { denial } = decision;
   const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
   return { ...decision, denial: { ...denial, message } };
+}
+
+/** Lets a call wait for a budget that is used up, where its ladder and its client say so. */
+async function queuedAfter(gateway: Gateway, exchange: Exchange, routed: RoutedCall, denial: Denial): Promise<boolean> {
+  const found = rungAfter(denial, gateway.config.budgets, "queue");
+  return found !== undefined && queued(gateway, exchange, routed, { ...found, from: undefined, balance: denial.balance });
+}
+
+interface Waits {
+  readonly rung: ToQueue["rung"];
+  readonly budget: Budget;
+  /** The share from which the rung holds; none where the budget is used up. */
+  readonly from: number | undefined;
+  readonly balance: ToQueue["balance"];
+}
+
+/** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
+async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, from, balance }: Waits): Promise<boolean> {
+  const { id, request, response } = exchange;
+  if (!prefersAsync(request.headers)) return false;
+  const text = `queue (${budget.name}${from === undefined ? "" : ` ${shareText(from)}`})`;
+  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  if (!waiting) return false;
+  const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
+  endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));
+  return true;
 }
 
 const CALLER_GONE = new Error("The caller went away before its call was admitted.");
@@ -296,11 +331,6 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
     isTimeout ? "provider_timeout" : "provider_unreachable",
     `${what}. The call may have been made, so its estimate was charged.`,
   );
-}
-
-/** A header carries ASCII only. */
-function headerText(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
 /** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */

@@ -10,7 +10,6 @@ import {
   shareText,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
-import type { AskRung } from "../asks/asks.ts";
 import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
@@ -42,6 +41,8 @@ export interface Climbed {
   readonly end: ActiveRung | undefined;
   /** Lets the call be answered as the same one was before. */
   readonly cache: Active<"cache"> | undefined;
+  /** Lets the call wait for its budget, where its client can. */
+  readonly queue: Active<"queue"> | undefined;
 }
 
 /** What is asked about a call on its ladders. */
@@ -65,13 +66,14 @@ export async function climb(gateway: Climber, routed: RoutedCall, summariser?: S
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
   const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
   const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
-  if (end) return { call, waitMs: 0, end, cache };
+  const queue = most(of("queue", rungs), ({ balance }) => balance.resetsAt ?? Number.POSITIVE_INFINITY);
+  if (end) return { call, waitMs: 0, end, cache, queue };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
   if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
-  if (!slowest) return { call, waitMs: 0, end: undefined, cache };
-  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache };
+  if (!slowest) return { call, waitMs: 0, end: undefined, cache, queue };
+  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache, queue };
 }
 
 /** The text that a rung has in the place of an answer. */
@@ -87,14 +89,16 @@ export function answerAfter({ reason, balance }: Denial, budgets: readonly Budge
   return answers.at(-1)?.text;
 }
 
-/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more. */
-export function askAfter(
+/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, or about waiting. */
+export function rungAfter<Kind extends "ask" | "queue">(
   { reason, balance }: Denial,
   budgets: readonly Budget[],
-): { readonly budget: Budget; readonly rung: AskRung } | undefined {
+  kind: Kind,
+): { readonly budget: Budget; readonly rung: Extract<Rung, { kind: Kind }> } | undefined {
   if (reason !== "budget_exhausted") return undefined;
   const budget = budgets.find(({ name }) => name === balance?.budget);
-  const rung = budget?.ladder.flatMap(({ rungs }) => rungs).findLast((one) => one.kind === "ask");
+  const rungs = budget?.ladder.flatMap((step) => step.rungs) ?? [];
+  const rung = rungs.findLast((one): one is Extract<Rung, { kind: Kind }> => one.kind === kind);
   return budget && rung && { budget, rung };
 }
 

@@ -5,7 +5,6 @@ import { MEDIA_MEMBERS, MEDIA_TYPES } from "../dialects/content.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { readJsonBody } from "../dialects/json-body.ts";
 import { isRecord } from "../dialects/json-value.ts";
-import type { OwnAnswer } from "../own-call.ts";
 import { askerOf } from "./answers.ts";
 import { type Active, type Climber, callTo, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
 import type { Summaries, Summary } from "./summaries.ts";
@@ -15,7 +14,7 @@ import { type Conversation, inputTokens, longConversation, type Shortened, short
 export interface Summariser {
   readonly summaries: Summaries;
   /** Makes a call of the gateway's own on the budgets of the one that it is for. Nothing where it is refused or not answered. */
-  ask(question: RoutedCall): Promise<Pick<OwnAnswer, "bytes"> | undefined>;
+  ask(question: RoutedCall): Promise<Buffer | undefined>;
 }
 
 /** A summary has at most this share of what the input may have, and so many tokens. */
@@ -152,7 +151,7 @@ async function written({ summaries, ask }: Summariser, { model }: RoutedCall, ke
   });
 }
 
-function saidIn({ dialect }: RoutedCall, { bytes }: Pick<OwnAnswer, "bytes">): string | undefined {
+function saidIn({ dialect }: RoutedCall, bytes: Buffer): string | undefined {
   try {
     return dialect.turns?.said(JSON.parse(bytes.toString("utf8"))).trim() || undefined;
   } catch {
