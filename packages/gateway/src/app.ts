@@ -190,10 +190,9 @@ async function startWith(
     },
     async close() {
       isDraining = true;
-      const queueClosed = queue?.close();
+      if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
-      await queueClosed;
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -30,7 +30,7 @@ import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
-import { ownCall } from "./own-call.ts";
+import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import type { Queue, ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
@@ -128,7 +128,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
 }
 
 /** Has a summary written on the budgets of the call that it is for, as a call of its own in the ledger. */
-function summariserFor(gateway: Gateway, { id, request }: Exchange): Summariser {
+export function summariserFor(gateway: Gateway, { id, request }: OwnCallTerms): Summariser {
   return {
     summaries: gateway.summaries,
     ask: async (question) => {

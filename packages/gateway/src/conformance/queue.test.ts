@@ -223,6 +223,17 @@ describe("a call that waits for its budget", () => {
     await stand.checkBooks();
   });
 
+  test("fails at once where no other time could change it: its budget allows no such call any more", async (context) => {
+    const { stand, provider, call, ended } = await startScene(context);
+    await call();
+    const { json } = await call();
+    const budgets = "budgets: [{ name: daily, limits: [5 requests / day], request: { models: [other] }, ladder: { 100%: queue } }]";
+    const data = `server: { port: 0 }\ndata: ${JSON.stringify(stand.directory)}`;
+    await stand.gateway.reload(readConfig({ text: `${data}\n${providersAt(provider.url)}\n${PRICES}\n${budgets}`, environment: {} }));
+    const done = await ended(json.id);
+    assert.deepEqual([done.status, done.json.error.code, provider.received.length], [400, "model_not_allowed", 1]);
+  });
+
   test("fails, and says so in its own format, where its provider broke off: it is not made twice", async (context) => {
     const { stand, provider, call, sleep, ended } = await startScene(context);
     await call();

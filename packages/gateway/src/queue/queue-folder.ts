@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ErrorCode, Subject } from "@purser/core";
 
@@ -56,7 +56,7 @@ export class QueueFolder {
       const [id = "", part] = name.split(".");
       if (!known.has(id) || !isPart(part) || name !== `${id}.${part}`) await rm(join(this.#folder, name), { force: true });
       else if (part === "call") calls.push(JSON.parse(await readFile(this.#file(id, part), "utf8")) as QueuedCall);
-      else if (part === "body") bytes += (await readFile(this.#file(id, part))).length;
+      else if (part === "body") bytes += (await stat(this.#file(id, part))).size;
     }
     return { calls: calls.sort((a, b) => a.at - b.at), bytes };
   }

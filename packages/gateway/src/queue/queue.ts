@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Balance, PurserError, type Rung } from "@purser/core";
+import { type Balance, type DenialReason, PurserError, type Rung } from "@purser/core";
 import { deliver } from "../alerts/delivery.ts";
 import type { Notice } from "../alerts/notice.ts";
 import { budgetedCall } from "../budgeted-call.ts";
@@ -9,7 +9,7 @@ import type { ModelCall } from "../dialects/dialect.ts";
 import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
 import { forwardedHeaders } from "../headers.ts";
 import { ownCall } from "../own-call.ts";
-import type { Gateway } from "../pipeline.ts";
+import { type Gateway, summariserFor } from "../pipeline.ts";
 import { missingKey } from "../providers/routing.ts";
 import { findCall } from "../routes.ts";
 import { climb, type RoutedCall } from "../rungs/climb.ts";
@@ -47,6 +47,14 @@ const RUNNING_MOST = 4;
 /** A call that finds no room when its window has begun asks again, until a day has passed. */
 const AGAIN_AFTER_MS = 60_000;
 const LATE_MOST_MS = 24 * 3_600_000;
+/** Refusals that may be over another time. */
+const PASSES: ReadonlySet<DenialReason> = new Set<DenialReason>([
+  "budget_exhausted",
+  "budget_busy",
+  "rate_limited",
+  "switched_off",
+  "store_unavailable",
+]);
 /** What providers answer that have no room themselves. */
 const NOT_NOW: ReadonlySet<number> = new Set([429, 503, 529]);
 /** How long an answer waits to be fetched. */
@@ -196,6 +204,8 @@ export class Queue {
       .finally(() => {
         this.#busy.delete(id);
         this.#running.delete(running);
+        // The next one does not wait for the clock.
+        this.tick().catch(this.#options.onError);
       });
     this.#running.add(running);
   }
@@ -210,13 +220,14 @@ export class Queue {
       if (error instanceof PurserError) return this.#fail(call, error.code, error.message);
       throw error;
     }
-    const { call: climbed, end } = await climb(gateway, routed);
+    const request: ClientRequest = { headers: {}, rawHeaders: [...call.headers], url: call.url };
+    const { call: climbed, end } = await climb(gateway, routed, summariserFor(gateway, { id: call.id, request }));
     if (end) return this.#later(call, end.balance.resetsAt, `Budget "${end.budget.name}" has nothing for it.`);
     const id = gateway.newId();
-    const request: ClientRequest = { headers: {}, rawHeaders: [...call.headers], url: call.url };
     const rungs = [call.rung, ...(climbed.rungs ?? [])];
     const willSend = () => this.#update({ ...call, state: "running" });
     const ended = await ownCall(gateway, { ...climbed, rungs }, { id, request, willSend });
+    if (ended.kind === "denied" && !PASSES.has(ended.denial.reason)) return this.#fail(call, ended.denial.reason, ended.denial.message);
     if (ended.kind === "denied") return this.#later(call, ended.denial.balance?.resetsAt, ended.denial.message);
     if (ended.kind !== "answered")
       return ended.kind === "unsent" ? this.#later(call, undefined, ended.message) : this.#fail(call, ended.code, ended.message);
