@@ -18,6 +18,7 @@ import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Provider } from "./providers/provider.ts";
 
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
@@ -45,9 +46,7 @@ export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
 export interface CallTerms {
   readonly dialect: Dialect;
   readonly call: ModelCall;
-  readonly provider: string;
-  /** Whether the provider says by itself what a stream used, and refuses to be asked. */
-  readonly refusesToBeAskedForUsage: boolean;
+  readonly provider: Pick<Provider, "name" | "refusesToBeAskedForUsage">;
   readonly model: string;
   readonly sentAs: string;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
@@ -65,13 +64,14 @@ const CONTEXT_TOKENS = 1_050_000;
 
 /** Says to whom a call is charged, as what, and how long its answer can be. */
 export function budgetedCall(terms: CallTerms): BudgetedCall {
-  const { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  const { dialect, call, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  const { name: provider, refusesToBeAskedForUsage = false } = terms.provider;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
-  const asked = terms.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
+  const asked = refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,

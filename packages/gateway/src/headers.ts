@@ -96,6 +96,11 @@ export function headerValue(raw: readonly string[], wanted: string): string | un
   return undefined;
 }
 
+/** A header carries ASCII only. */
+export function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
+}
+
 /** `Connection: close, x-internal` makes `x-internal` a header of this connection too. */
 function namesInConnection(raw: readonly string[]): ReadonlySet<string> {
   const value = headerValue(raw, "connection");

@@ -29,6 +29,7 @@ const STATUS: { readonly [code in ErrorCode]?: number } = {
   provider_key_missing: 401,
   route_unknown: 404,
   provider_unknown: 404,
+  queued_call_unknown: 404,
   provider_unreachable: 502,
   provider_timeout: 504,
   store_unavailable: 503,
