@@ -306,6 +306,7 @@ export class Admission {
       outcome: "allowed",
       reservation: {
         id: this.#call.id,
+        subject: detail.subject,
         outputTokens,
         copies: this.#copies,
         inputTokens: detail.inputTokens,

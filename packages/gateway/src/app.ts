@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
@@ -99,9 +99,8 @@ async function startWith(
   const { explain: switchedOff } = switches;
   const answers = new Answers();
   const guards = new Guards(config.guards, alerts, onError);
-  const onCharge = (id: string, charge: Charge) => {
-    const call = inFlight.get(id);
-    if (call) guards.spent(call.subject, charge, Date.now());
+  const onCharge = (id: string, subject: Subject, charge: Charge) => {
+    if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
   };
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
   if (!shared) await budgets.adopt();

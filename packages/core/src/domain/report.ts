@@ -1,5 +1,5 @@
 import { PurserError } from "../errors.ts";
-import type { Charge, Entry } from "./ledger.ts";
+import { type Charge, type Entry, estimatedCharge } from "./ledger.ts";
 import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
@@ -84,8 +84,7 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
       return { ...chargeAmounts(entry.charge), calls: 1 };
     case "corrected": {
       // The estimate that was charged when the hold expired is taken back.
-      const { inputTokens, outputTokens, cost } = entry.detail;
-      const estimate = chargeAmounts({ usage: { inputTokens, outputTokens }, cost, certainty: "unconfirmed" });
+      const estimate = chargeAmounts(estimatedCharge(entry.detail));
       return combine(chargeAmounts(entry.charge), estimate, (now, before) => now - before);
     }
     case "denied":

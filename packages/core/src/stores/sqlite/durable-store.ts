@@ -58,6 +58,7 @@ export class DurableStore implements SqliteStore {
   readonly #now: () => number;
   readonly #onClosed: () => void;
   readonly #directory: string;
+  readonly #expiredAtStart: string[] = [];
   #closed: Promise<void> | undefined;
 
   constructor(options: DurableStoreOptions) {
@@ -92,7 +93,12 @@ export class DurableStore implements SqliteStore {
   extend = (command: Parameters<Store["extend"]>[0]) => this.#change({ kind: "extend", ...command });
   settle = (command: Parameters<Store["settle"]>[0]) => this.#change({ kind: "settle", ...command });
   release = (command: Parameters<Store["release"]>[0]) => this.#change({ kind: "release", ...command });
-  expire = () => this.#change({ kind: "expire" });
+
+  /** The first time also says what was charged at the start. */
+  async expire(): Promise<Results["expire"]> {
+    const { expired } = await this.#change({ kind: "expire" });
+    return { expired: [...this.#expiredAtStart.splice(0), ...expired] };
+  }
 
   async record(entry: Parameters<Store["record"]>[0]): Promise<void> {
     const refusal = this.#refusal();
@@ -109,7 +115,7 @@ export class DurableStore implements SqliteStore {
 
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
   async begin(): Promise<void> {
-    this.#run({ kind: "expire", all: true });
+    this.#expiredAtStart.push(...this.#run({ kind: "expire", all: true }).result.expired);
     await this.#writeSnapshot();
   }
 

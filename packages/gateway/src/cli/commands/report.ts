@@ -1,4 +1,4 @@
-import { REPORT_STEPS } from "@purser/core";
+import { decimalDollars, REPORT_STEPS } from "@purser/core";
 import { AMOUNT_FIELDS, type AmountField, type ReportJson, type ReportRowJson } from "../../admin/report.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
@@ -154,9 +154,4 @@ function harmless(value: string): string {
 
 function csvCell(text: string): string {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function decimalDollars(nanodollars: number): string {
-  const digits = String(Math.abs(nanodollars)).padStart(10, "0");
-  return `${nanodollars < 0 ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }
