@@ -86,7 +86,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       ...verbsOf(store),
       expire: async () => {
         const result = await store.expire();
-        const expired = result.expired.length === 0 ? [] : await store.entries({ kinds: ["expired"], newest: true, most: result.expired.length });
+        const expired =
+          result.expired.length === 0 ? [] : await store.entries({ kinds: ["expired"], newest: true, most: result.expired.length });
         for (const { postings } of expired) {
           const back = postings.map(({ counter, spent }) => ({ counter, held: 0, spent: 0 - spent }));
           await store.record({ kind: "adjusted", reservation: "", postings: back, why: "broken on purpose" });
