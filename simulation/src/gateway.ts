@@ -4,6 +4,7 @@ import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
+import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
@@ -207,6 +208,7 @@ export class SimulatedGateway {
       alerts: NOBODY_IS_TOLD,
       guards: new Guards([], NOBODY_IS_TOLD, onError),
       answers: new Answers(),
+      figures: new Figures(),
       asks: NOBODY_IS_ASKED,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),

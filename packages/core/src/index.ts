@@ -28,6 +28,7 @@ export {
 } from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export {
+  chargeAmounts,
   REPORT_AMOUNTS,
   REPORT_STEPS,
   type ReportAmounts,

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
+import { Budgets, type Charge, type Denial, type Ladder, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
@@ -17,11 +17,16 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
+import { Audits } from "./metrics/audits.ts";
+import { Figures } from "./metrics/figures.ts";
+import { type Counted, writeMetrics } from "./metrics/metrics.ts";
+import { Standing } from "./metrics/standing.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { createHttpServer } from "./server.ts";
+import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -33,6 +38,8 @@ export interface StartOptions {
   readonly store?: Store;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** Where several processes count together: what this one counts, and what all have counted. */
+  readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
   /** The room for bodies in memory; a part of the machine's where it is left out. */
@@ -86,7 +93,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, counting, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -99,10 +106,14 @@ async function startWith(
   const { explain: switchedOff } = switches;
   const answers = new Answers();
   const guards = new Guards(config.guards, alerts, onError);
-  const onCharge = (id: string, subject: Subject, charge: Charge) => {
+  const figures = counting?.figures ?? new Figures();
+  const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
     if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
+    figures.charged(subject, charge, takenBack);
   };
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
+  const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
+  const { budgets: configured, allowances } = config;
+  const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -119,6 +130,7 @@ async function startWith(
     alerts,
     guards,
     asks,
+    figures,
     answers,
     inFlight,
     identify: identifyCaller,
@@ -133,9 +145,23 @@ async function startWith(
   const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
+  const audits = new Audits({ store, onError });
+  const standing = new Standing({
+    budgets,
+    store,
+    configured: () => gateway.config.budgets,
+    dataDir: config.dataDir,
+    ...(archiving && { lag: () => archiving.lag() }),
+    noticesWaiting: () => alerts.waiting.length,
+    switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
+    onError,
+  });
+  const startedAt = performance.timeOrigin;
+  const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
+    metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
@@ -151,6 +177,7 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
+    every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -178,6 +205,7 @@ async function startWith(
       isDraining = true;
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await audits.close();
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -37,6 +37,7 @@ import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
+import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -59,6 +60,7 @@ export interface Gateway {
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
+  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
   /** What may be answered again. */
   readonly answers: Answers;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
@@ -79,6 +81,8 @@ export interface CallInFlight {
 /** One request and what is known about it so far. */
 interface Exchange {
   readonly id: string;
+  /** When the request began, by the clock of the process. */
+  readonly beganAt: number;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
@@ -89,7 +93,8 @@ interface Exchange {
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
-  let exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
+  let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
+  gateway.figures.began();
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
@@ -119,6 +124,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
+  } finally {
+    gateway.figures.ended();
   }
 }
 
@@ -185,11 +192,17 @@ async function send(
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   const recording = answerId === undefined ? undefined : new Recording();
-  const relayed = relay({ ...prepared, recording });
+  const { figures } = gateway;
+  const sentAt = performance.now();
+  figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
+  const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
+  const relayed = relay({ ...prepared, recording, onBegin });
   const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
   gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
   try {
     const outcome = await relayed.outcome;
+    const seconds = (performance.now() - exchange.beganAt) / 1_000;
+    figures.over({ provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
@@ -217,7 +230,7 @@ async function prepare(
   routed: RoutedCall,
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
-): Promise<RelayOptions> {
+): Promise<Omit<RelayOptions, "onBegin">> {
   const { id, request, response, dialect } = exchange;
   const { call, provider, model, sentAs, caller, names, subject } = routed;
   try {
@@ -343,6 +356,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
   if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
+  gateway.figures.rejected(error instanceof PurserError ? error.code : "internal");
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

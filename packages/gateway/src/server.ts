@@ -5,10 +5,12 @@ import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import { readBytes } from "./body.ts";
+import type { Caller } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
+import { EXPOSITION_TYPE } from "./metrics/exposition.ts";
 import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
@@ -25,6 +27,8 @@ export interface ServerState {
   /** The gateway as it is configured now. */
   gateway(): Gateway;
   readonly admin: Admin;
+  /** All metrics, as Prometheus reads them. */
+  metrics(): Promise<string>;
   /** Requests that are being worked on, their settlement included. */
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
@@ -98,6 +102,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);
+  if (path === "/metrics") return showMetrics(state, request, response);
   if (path === "/budget") return showBudget(state.gateway(), request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
@@ -122,6 +127,13 @@ async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, resp
   end(response, status === "ready" ? 200 : 503, { status, ...(archive && { archive }) });
 }
 
+/** For a Prometheus that has an admin's key, as for /api: figures say what is spent. */
+async function showMetrics(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (!identifyOwner(state, request, response)) return;
+  const text = Buffer.from(await state.metrics());
+  response.writeHead(200, { "content-type": EXPOSITION_TYPE, "content-length": text.length }).end(text);
+}
+
 /** What the caller has left, for the holder of a key. */
 async function showBudget(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const identified = gateway.identify(request);
@@ -138,11 +150,8 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
 }
 
 async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
-  const identified = state.gateway().identify(request);
-  if (!identified.ok) return problem(response, 401, identified.code, identified.message);
-  if (!identified.caller.isOwner)
-    return problem(response, 403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
-  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  const caller = identifyOwner(state, request, response);
+  if (!caller) return;
   const bytes = await readBytes(request, ADMIN_BODY_MOST);
   let body: unknown;
   try {
@@ -152,10 +161,21 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   }
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
   const { method = "GET", headers } = request;
-  const { subject } = identified.caller;
+  const { subject } = caller;
   const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+}
+
+/** Who asks, if they may; else they are answered. */
+function identifyOwner(state: ServerState, request: IncomingMessage, response: ServerResponse): Caller | undefined {
+  const identified = state.gateway().identify(request);
+  if (!identified.ok) problem(response, 401, identified.code, identified.message);
+  else if (!identified.caller.isOwner)
+    problem(response, 403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
+  else if (isForeignPage(request)) problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  else return identified.caller;
+  return undefined;
 }
 
 /** While every caller on this machine is the owner, a page in the browser is one too; so pages of other origins are refused. */

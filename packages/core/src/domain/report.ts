@@ -95,7 +95,8 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
   }
 }
 
-function chargeAmounts({ usage, cost, certainty }: Charge): ReportAmounts {
+/** What a charge adds to a report, its call aside. */
+export function chargeAmounts({ usage, cost, certainty }: Charge): ReportAmounts {
   return {
     ...NOTHING,
     inputTokens: chargedInputTokens(usage),

@@ -5,6 +5,8 @@ import { PurserError } from "@purser/core";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import { Figures } from "../metrics/figures.ts";
+import { GatheredFigures } from "../metrics/metrics.ts";
 import { openRecords, type Records } from "../records.ts";
 import { Central } from "./central.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
@@ -39,11 +41,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   const records = await openRecords(config, { onNotice, onError });
   try {
     await readOrCreateAdminToken(config.dataDir);
+    const figures = new Figures();
     const workers = new Workers({
       ...options,
       onError,
       records,
-      central: config.store.redis ? undefined : new Central(config, records, onError),
+      figures,
+      central: config.store.redis ? undefined : new Central(config, records, figures, onError),
     });
     const url = await workers.start();
     return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
@@ -63,6 +67,8 @@ interface WorkersParts extends StartWorkersOptions {
   readonly records: Records;
   /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
   readonly central: Central | undefined;
+  /** What is counted in this process. */
+  readonly figures: Figures;
   readonly onError: (error: unknown) => void;
 }
 
@@ -78,6 +84,7 @@ interface One {
 class Workers {
   readonly #parts: WorkersParts;
   readonly #all = new Set<One>();
+  readonly #gathered: GatheredFigures;
   #source: ConfigSource;
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
@@ -85,6 +92,7 @@ class Workers {
   constructor(parts: WorkersParts) {
     this.#parts = parts;
     this.#source = parts.source;
+    this.#gathered = new GatheredFigures(parts.figures);
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
@@ -146,6 +154,7 @@ class Workers {
       worker.on("error", this.#parts.onError);
       worker.on("exit", (code, signal) => {
         this.#all.delete(one);
+        this.#gathered.ended(worker.id);
         one.onStep?.({ failure: undefined });
         reject(new PurserError("internal", `A worker ended before it listened (${signal ?? `exit code ${code}`}).`));
         if (one.isListening) this.#replace(signal ?? `exit code ${code}`);
@@ -166,9 +175,17 @@ class Workers {
   #take(one: One, message: FromWorker): void {
     if (message.kind === "questions")
       for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
+    else if (message.kind === "counted") this.#count(one, message);
     else if (message.kind === "notice") this.#parts.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
+  }
+
+  #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
+    this.#gathered.take(worker.id, snapshot);
+    if (!asks) return;
+    const counted = { counted: this.#gathered.snapshot(), audit: this.#parts.central?.audit, startedAt: performance.timeOrigin };
+    send(worker, { kind: "counted", counted });
   }
 
   /**
