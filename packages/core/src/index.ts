@@ -29,6 +29,7 @@ export {
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export {
   chargeAmounts,
+  periodBefore,
   REPORT_AMOUNTS,
   REPORT_STEPS,
   type ReportAmounts,

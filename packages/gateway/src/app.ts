@@ -143,7 +143,7 @@ async function startWith(
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
   const standing = new Standing({

@@ -164,7 +164,10 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const { subject } = caller;
   const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+  if (answer.textType === undefined)
+    return end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+  response.writeHead(answer.status, { "content-type": `${answer.textType}; charset=utf-8`, "x-content-type-options": "nosniff" });
+  response.end(String(answer.body));
 }
 
 /** Who asks, if they may; else they are answered. */

@@ -225,3 +225,22 @@ function compareValues({ values: a }: ReportRow, { values: b }: ReportRow): numb
   }
   return 0;
 }
+
+/**
+ * The period before, to compare with: as many months where a report begins with one, up to the same time in the last of them; else as long a
+ * time.
+ */
+export function periodBefore({ since, until, timeZone = "UTC" }: Pick<ReportQuery, "since" | "until" | "timeZone">): {
+  readonly since: number;
+  readonly until: number;
+} {
+  const monthAt = (at: number) => windowSpan({ kind: "calendar", period: "month", timeZone }, at);
+  if (monthAt(since).startsAt !== since) return { since: since - (until - since), until: since };
+  let before = since;
+  let end = since;
+  for (let at = since; at < until; at = end) {
+    end = monthAt(at).resetsAt ?? until;
+    before = monthAt(before - 1).startsAt;
+  }
+  return { since: before, until: end === until ? since : Math.min(since, before + (until - since)) };
+}

@@ -19,12 +19,19 @@ export interface AdminResponse {
   readonly status: number;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** The media type of a body that is a text to be sent as it is: `text/csv`. */
+  readonly textType?: string;
 }
 
 export type Admin = (request: AdminRequest) => Promise<AdminResponse>;
 
 export function ok(body: unknown): AdminResponse {
   return { status: 200, body };
+}
+
+/** A text as a file of its own: a table, a page. */
+export function file(textType: string, name: string, body: string): AdminResponse {
+  return { status: 200, body, textType, headers: { "content-disposition": `inline; filename="${name}"` } };
 }
 
 /** An RFC 9457 problem with our code. */

@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
 import {
+  type Budget,
   type Budgets,
   type Entry,
   type ErrorCode,
   type LedgerArchive,
   type PriceSource,
   PurserError,
+  periodBefore,
+  type ReportQuery,
   reportLedger,
   type Store,
 } from "@purser/core";
@@ -13,7 +16,7 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
-import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
+import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem } from "./admin.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
@@ -22,7 +25,12 @@ import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import { OPENAPI } from "./openapi.ts";
-import { readReportQuery, reportJson } from "./report.ts";
+import { comparedJson, type ReportJson, readReport, reportCsv, reportJson } from "./report.ts";
+import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
+import { focusCsv } from "./reports/focus.ts";
+import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
+import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
+import { statementsPage } from "./reports/statement-page.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 
 export interface AdminOptions {
@@ -39,6 +47,8 @@ export interface AdminOptions {
   readonly prices?: PriceSource;
   /** The zone of reports that name none; UTC where it is left out. */
   readonly timeZone?: () => string;
+  /** The budgets as they are configured now, whose owners statements name; none where it is left out. */
+  readonly configured?: () => readonly Budget[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -50,7 +60,7 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone">> &
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured">> &
   Pick<AdminOptions, "prices" | "decisions" | "archive">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
@@ -63,6 +73,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/requests", run: listRequests },
   { method: "GET", path: "/api/requests/{id}", run: showRequest },
   { method: "GET", path: "/api/report", run: report },
+  { method: "GET", path: "/api/statements", run: showStatements },
+  { method: "GET", path: "/api/spenders", run: listSpenders },
+  { method: "POST", path: "/api/economics", run: reckonEconomics },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -99,8 +112,8 @@ export function isAboutDecisions({ path }: AdminRequest): boolean {
 }
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options }: AdminOptions): Admin {
-  const parts: Parts = { ...options, now, timeZone };
+export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured = () => [], ...options }: AdminOptions): Admin {
+  const parts: Parts = { ...options, now, timeZone, configured };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -203,9 +216,44 @@ async function showRequest({ store, archive, prices }: Parts, _request: AdminReq
   return ok(reportCall(entries, prices));
 }
 
-async function report({ store, archive, now, timeZone }: Parts, request: AdminRequest): Promise<AdminResponse> {
-  const query = readReportQuery(request.query, { now: now(), timeZone: timeZone() });
-  return ok(reportJson(archive ? await archive.report(query) : await reportLedger(store, query), query));
+async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query, format, isCompared } = readReport(request.query, termsOf(parts));
+  const now = await reportOf(parts, query);
+  const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
+  if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
+  return format === "focus" ? file("text/csv", "focus.csv", focusCsv(json)) : ok(json);
+}
+
+/** From the book of record, where there is one: it has what all gateways did. */
+async function reportOf({ store, archive }: Parts, query: ReportQuery): Promise<ReportJson> {
+  return reportJson(archive ? await archive.report(query) : await reportLedger(store, query), query);
+}
+
+function termsOf({ now, timeZone }: Parts): { readonly now: number; readonly timeZone: string } {
+  return { now: now(), timeZone: timeZone() };
+}
+
+async function showStatements(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  checkParameters(request.query, ["month", "by", "time_zone", "format"]);
+  const query = readStatementQuery(request.query, termsOf(parts));
+  const [now, before] = await Promise.all(statementReports(query).map((one) => reportOf(parts, one)));
+  const budgets = parts.configured();
+  const json = statementsJson({ query, now: parts.now(), rows: now?.data ?? [], before: before?.data ?? [], budgets });
+  const format = request.query.get("format") ?? "json";
+  if (format === "csv") return file("text/csv", `statements-${json.month}.csv`, statementsCsv(json));
+  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(json));
+  if (format === "json") return ok(json);
+  throw new PurserError("body_invalid", '"format" is json, csv or html.');
+}
+
+async function listSpenders(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const query = readSpendersQuery(request.query, termsOf(parts));
+  return ok(spendersJson(await reportOf(parts, query.report), query));
+}
+
+async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {
+  const query = readEconomicsQuery(body, termsOf(parts));
+  return ok(economicsJson(query, await Promise.all(economicsReports(query).map((one) => reportOf(parts, one)))));
 }
 
 async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<AdminResponse> {

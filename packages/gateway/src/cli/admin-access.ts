@@ -66,8 +66,8 @@ export async function openAdminAccess(
     const keys = books?.keys ?? (await openKeys(config.dataDir));
     const switches = openSwitches(config.dataDir, { now });
     const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
-    const timeZone = () => config.timezone;
-    const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
+    const told = { timeZone: () => config.timezone, configured: () => config.budgets };
+    const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, now, ...(books && { archive: books.archive }) });
     const close = async () => {
       await alerts.close();
       keys.close();
@@ -105,7 +105,8 @@ function askOver(url: string, token: string): AdminAccess["ask"] {
         cause,
       });
     }
-    const answer: unknown = await response.json().catch(() => undefined);
+    const isJson = /json/.test(response.headers.get("content-type") ?? "");
+    const answer: unknown = isJson ? await response.json().catch(() => undefined) : await response.text();
     if (!response.ok) throw problemError(answer, `The gateway at ${url} answered ${response.status}.`);
     return answer;
   };
