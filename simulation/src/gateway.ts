@@ -209,6 +209,7 @@ export class SimulatedGateway {
       guards: new Guards([], NOBODY_IS_TOLD, onError),
       answers: new Answers(),
       figures: new Figures(),
+      log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),

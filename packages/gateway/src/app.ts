@@ -8,6 +8,8 @@ import { Decisions } from "./admin/decisions.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { Asks } from "./asks/asks.ts";
+import { AuditLog } from "./audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -119,7 +121,13 @@ async function startWith(
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
+  const log = new AuditLog(config.dataDir, { onError });
+  // Of several processes, the one that started the others writes down what is done to all.
+  const note = async (what: string, details?: object) => {
+    if (!counting) await log.write({ by: "purser", what, details: { ...details } });
+  };
+  await note("gateway.started", startDetails(config));
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   let gateway: Gateway = {
     config,
     budgets,
@@ -130,6 +138,7 @@ async function startWith(
     alerts,
     guards,
     asks,
+    log,
     figures,
     answers,
     inFlight,
@@ -142,7 +151,7 @@ async function startWith(
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
+  const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
@@ -161,6 +170,7 @@ async function startWith(
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
+    log,
     metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
@@ -178,6 +188,7 @@ async function startWith(
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
+    every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -192,6 +203,7 @@ async function startWith(
     store,
     keys,
     async reload(next) {
+      await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
       await budgets.configure(configuration, shared?.untilAdopted);
@@ -206,6 +218,8 @@ async function startWith(
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await audits.close();
+      await note("gateway.stopped").catch(onError);
+      await log.close();
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -18,6 +18,7 @@ import { createOutputCounter } from "@purser/core/tokens";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
+import type { AuditLog } from "./audit-log/audit-log.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import {
@@ -60,6 +61,7 @@ export interface Gateway {
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
+  readonly log: Pick<AuditLog, "refused">;
   readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
   /** What may be answered again. */
   readonly answers: Answers;
@@ -164,7 +166,11 @@ function callerGone(response: ServerResponse): AbortSignal {
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
 async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
-  if (!identified.ok) throw new PurserError(identified.code, identified.message);
+  if (!identified.ok) {
+    const details = { endpoint: dialect.name, code: identified.code };
+    gateway.log.refused({ by: "nobody known", what: "access.refused", from: request.socket.remoteAddress, details });
+    throw new PurserError(identified.code, identified.message);
+  }
   const { caller } = identified;
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);

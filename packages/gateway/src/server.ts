@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type Lag, PurserError } from "@purser/core";
+import { type ErrorCode, type Lag, PurserError } from "@purser/core";
 import type { Admin } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
+import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
 import type { Caller } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
@@ -27,6 +28,7 @@ export interface ServerState {
   /** The gateway as it is configured now. */
   gateway(): Gateway;
   readonly admin: Admin;
+  readonly log: Pick<AuditLog, "refused">;
   /** All metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
   /** Requests that are being worked on, their settlement included. */
@@ -162,7 +164,8 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
   const { method = "GET", headers } = request;
   const { subject } = caller;
-  const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
+  const who = { by: nameOf(caller), from: request.socket.remoteAddress };
+  const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject, ...who });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   if (answer.textType === undefined)
     return end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
@@ -170,15 +173,26 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   response.end(String(answer.body));
 }
 
-/** Who asks, if they may; else they are answered. */
+/** Who asks, if they may; else they are answered, and it is written down. */
 function identifyOwner(state: ServerState, request: IncomingMessage, response: ServerResponse): Caller | undefined {
   const identified = state.gateway().identify(request);
-  if (!identified.ok) problem(response, 401, identified.code, identified.message);
+  const refuse = (status: number, code: ErrorCode, message: string) => {
+    const by = identified.ok ? nameOf(identified.caller) : "nobody known";
+    const details = { method: request.method, path: pathOf(request.url ?? "/"), status, code };
+    state.log.refused({ by, what: "access.refused", from: request.socket.remoteAddress, details });
+    problem(response, status, code, message);
+  };
+  if (!identified.ok) refuse(401, identified.code, identified.message);
   else if (!identified.caller.isOwner)
-    problem(response, 403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
-  else if (isForeignPage(request)) problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+    refuse(403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
+  else if (isForeignPage(request)) refuse(403, "key_invalid", "Requests from other sites' pages are not taken.");
   else return identified.caller;
   return undefined;
+}
+
+/** Who somebody is, for the audit log: never a secret. */
+function nameOf({ key }: Caller): string {
+  return key ? `${key.id} (${key.name})` : "the owner";
 }
 
 /** While every caller on this machine is the owner, a page in the browser is one too; so pages of other origins are refused. */

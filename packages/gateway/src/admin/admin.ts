@@ -10,6 +10,10 @@ export interface AdminRequest {
   /** Parsed JSON; undefined without a body. */
   readonly body: unknown;
   readonly headers?: IncomingHttpHeaders;
+  /** Who asks, for the audit log: the owner's own commands where it is left out. */
+  readonly by?: string;
+  /** The address that it came from. */
+  readonly from?: string | undefined;
   /** What the credentials and the `x-purser-` headers say about who a call is for. */
   readonly subject?: Subject;
 }

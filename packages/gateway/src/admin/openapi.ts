@@ -326,6 +326,24 @@ export const OPENAPI = {
         responses: { 200: json("How that ended.", ref("schemas", "Delivery")), default: ref("responses", "Problem") },
       },
     },
+    "/api/audit": {
+      get: {
+        operationId: "listDeeds",
+        summary: "Who changed what, who was not let in: the newest lines of the audit log of this data folder.",
+        parameters: [
+          { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 100 } },
+          { name: "before", in: "query", description: "Only lines before this number.", schema: { type: "integer" } },
+        ],
+        responses: {
+          200: json("Newest first.", {
+            type: "object",
+            required: ["data", "has_more"],
+            properties: { data: { type: "array", items: ref("schemas", "Deed") }, has_more: { type: "boolean" } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
     "/api/deliveries": {
       get: {
         operationId: "listDeliveries",
@@ -648,6 +666,21 @@ export const OPENAPI = {
             },
           },
         ],
+      },
+      Deed: {
+        type: "object",
+        required: ["n", "at", "by", "what", "previous", "hash"],
+        properties: {
+          n: { type: "integer", description: "From 1, without gaps." },
+          at: { type: "string", format: "date-time" },
+          by: { type: "string" },
+          what: { type: "string", examples: ["POST /api/grants", "access.refused", "config.changed"] },
+          from: { type: "string", description: "The address that it came from." },
+          details: { type: "object" },
+          of: { type: "integer", description: "The line of which this one says the outcome." },
+          previous: { type: "string", description: "The hash of the line before." },
+          hash: { type: "string" },
+        },
       },
       Statement: {
         type: "object",

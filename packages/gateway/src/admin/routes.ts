@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import {
   type Budget,
   type Budgets,
@@ -13,6 +13,7 @@ import {
   type Store,
 } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
@@ -43,6 +44,8 @@ export interface AdminOptions {
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
+  /** Where it is written down who changed what; nowhere where it is left out. */
+  readonly log?: Pick<AuditLog, "write" | "lines">;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
   /** The zone of reports that name none; UTC where it is left out. */
@@ -57,11 +60,13 @@ export interface AdminOptions {
 interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
+  /** A question that is asked with a body, and changes nothing. */
+  readonly isQuestion?: true;
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive">;
+  Pick<AdminOptions, "prices" | "decisions" | "archive" | "log">;
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -75,7 +80,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/report", run: report },
   { method: "GET", path: "/api/statements", run: showStatements },
   { method: "GET", path: "/api/spenders", run: listSpenders },
-  { method: "POST", path: "/api/economics", run: reckonEconomics },
+  { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -84,6 +89,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
+  { method: "GET", path: "/api/audit", run: listDeeds },
   { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: alerts.deliveries.map(deliveryJson) }) },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
@@ -126,12 +132,62 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
         matching.map(({ route }) => route.method),
       );
     try {
-      return await found.route.run(parts, request, found.id);
+      return await writtenDown(parts, found.route, request, () => found.route.run(parts, request, found.id));
     } catch (error) {
       if (error instanceof PurserError) return errorAnswer(error);
       throw error;
     }
   };
+}
+
+/**
+ * Does what changes something only when it is written down that it was asked, and then what became of it. A crash in between leaves a line
+ * without an outcome, never a change without a line. Decisions about calls are in the ledger.
+ */
+async function writtenDown(
+  { log }: Parts,
+  { method, path, isQuestion }: Route,
+  request: AdminRequest,
+  run: () => Promise<AdminResponse>,
+): Promise<AdminResponse> {
+  if (!log || method === "GET" || isQuestion || isAboutDecisions(request)) return run();
+  const { by = "the owner", from, body, query } = request;
+  const asked = { ...(body !== undefined && { body: loggable(body) }), ...(query.size > 0 && { query: query.toString() }) };
+  const what = `${method} ${path}`;
+  const of = await log.write({ by, what, from, details: { path: request.path, ...asked } });
+  const outcome = async (status: number, more: object = {}) => log.write({ by, what, from, of, details: { status, ...more } });
+  try {
+    const answer = await run();
+    const { id, code } = (answer.body ?? {}) as { readonly id?: unknown; readonly code?: unknown };
+    await outcome(answer.status, { ...(id !== undefined && { id }), ...(code !== undefined && { code }) });
+    return answer;
+  } catch (error) {
+    const code = error instanceof PurserError ? error.code : "internal";
+    await outcome(statusOf(code), { code });
+    throw error;
+  }
+}
+
+const SECRET_FIELD = /secret|token|password|api_?key/i;
+const LOGGED_MOST = 16 * 1024;
+
+/** A body as the log keeps it: no secret, and no more than is read. */
+function loggable(body: unknown): unknown {
+  const text = JSON.stringify(body, (name, value: unknown) => (SECRET_FIELD.test(name) ? "…" : value)) ?? "null";
+  return text.length > LOGGED_MOST ? { characters: text.length, sha256: hash("sha256", text, "hex") } : JSON.parse(text);
+}
+
+const DEEDS = 100;
+const DEEDS_MOST = 1_000;
+
+/** The newest lines of the audit log of this data folder. */
+async function listDeeds({ log }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["limit", "before"]);
+  const limit = countOf("limit", query.get("limit") ?? String(DEEDS), DEEDS_MOST);
+  const before = query.get("before");
+  const until = before === null ? Number.POSITIVE_INFINITY : countOf("before", before, Number.MAX_SAFE_INTEGER);
+  const lines = ((await log?.lines()) ?? []).filter(({ n }) => n < until);
+  return ok({ data: lines.slice(-limit).toReversed(), has_more: lines.length > limit });
 }
 
 async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -12,6 +12,7 @@ import {
 } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { Notice } from "../alerts/notice.ts";
+import type { AuditLog } from "../audit-log/audit-log.ts";
 import { type Ask, linkKey, readAsk, signAsk } from "./ask.ts";
 
 export interface AsksOptions {
@@ -22,6 +23,7 @@ export interface AsksOptions {
   /** Where owners reach this gateway: `https://purser.example.com`. */
   readonly baseUrl: () => string;
   readonly onError: (error: unknown) => void;
+  readonly log?: Pick<AuditLog, "write">;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -132,6 +134,8 @@ export class Asks {
     const looked = await this.look(token);
     if (looked.kind !== "open") return looked;
     const { ask } = looked;
+    const details = { budget: ask.budget, for: ask.label, amount: ask.amount, ask: ask.id };
+    await this.#options.log?.write({ by: `${giver}, by a signed link`, what: isGiven ? "ask.given" : "ask.declined", details });
     if (isGiven) {
       const { budget, subject, amount, until } = ask;
       const why = `asked for${ask.label === "" ? "" : ` by ${ask.label}`}`;

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   economics,
   statusline,
   keys,
+  audit,
   env,
   off,
   on,

@@ -2,6 +2,8 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
+import { AuditLog } from "../audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
@@ -42,10 +44,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   try {
     await readOrCreateAdminToken(config.dataDir);
     const figures = new Figures();
+    const log = new AuditLog(config.dataDir, { onError });
+    await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
     const workers = new Workers({
       ...options,
       onError,
       records,
+      log,
       figures,
       central: config.store.redis ? undefined : new Central(config, records, figures, onError),
     });
@@ -65,6 +70,7 @@ function refuseChannels({ channels }: Config): void {
 
 interface WorkersParts extends StartWorkersOptions {
   readonly records: Records;
+  readonly log: AuditLog;
   /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
   readonly central: Central | undefined;
   /** What is counted in this process. */
@@ -86,12 +92,14 @@ class Workers {
   readonly #all = new Set<One>();
   readonly #gathered: GatheredFigures;
   #source: ConfigSource;
+  #budgets: Config["budgets"];
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
     this.#source = parts.source;
+    this.#budgets = parts.config.budgets;
     this.#gathered = new GatheredFigures(parts.figures);
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
@@ -119,7 +127,7 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records } = this.#parts;
+    const { config, central, records, log, onError } = this.#parts;
     this.#isClosing = true;
     central?.drain();
     await this.#reloading;
@@ -130,6 +138,7 @@ class Workers {
       clearTimeout(timer);
     });
     await Promise.all(ended);
+    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await central?.close();
     await records.close();
   }
@@ -201,6 +210,8 @@ class Workers {
       const paused = await Promise.all(changes.map(({ paused }) => paused));
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
+        await this.#parts.log.write({ by: "purser", what: "config.changed", details: budgetChanges(this.#budgets, config.budgets) });
+        this.#budgets = config.budgets;
         await this.#parts.central?.configure(config);
         this.#source = { ...this.#source, text };
       }
