@@ -172,6 +172,11 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
     throw new PurserError(identified.code, identified.message);
   }
   const { caller } = identified;
+  if (caller.key?.role === "viewer")
+    throw new PurserError(
+      "key_invalid",
+      `The key "${caller.key.name}" may look at /api, and make no calls. Use one that was made for calls.`,
+    );
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
   const call = dialect.readCall(readJsonBody(bytes), names);

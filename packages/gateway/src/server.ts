@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type ErrorCode, type Lag, PurserError } from "@purser/core";
-import type { Admin } from "./admin/admin.ts";
+import type { Admin, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
@@ -131,7 +131,7 @@ async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, resp
 
 /** For a Prometheus that has an admin's key, as for /api: figures say what is spent. */
 async function showMetrics(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (!identifyOwner(state, request, response)) return;
+  if (!identifyReader(state, request, response, ["owner", "admin", "viewer"])) return;
   const text = Buffer.from(await state.metrics());
   response.writeHead(200, { "content-type": EXPOSITION_TYPE, "content-length": text.length }).end(text);
 }
@@ -152,7 +152,7 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
 }
 
 async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
-  const caller = identifyOwner(state, request, response);
+  const caller = identifyReader(state, request, response, ["owner", "admin", "viewer", "member"]);
   if (!caller) return;
   const bytes = await readBytes(request, ADMIN_BODY_MOST);
   let body: unknown;
@@ -164,7 +164,7 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
   const { method = "GET", headers } = request;
   const { subject } = caller;
-  const who = { by: nameOf(caller), from: request.socket.remoteAddress };
+  const who = { role: roleOf(caller), by: nameOf(caller), from: request.socket.remoteAddress };
   const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject, ...who });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   if (answer.textType === undefined)
@@ -173,8 +173,13 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   response.end(String(answer.body));
 }
 
-/** Who asks, if they may; else they are answered, and it is written down. */
-function identifyOwner(state: ServerState, request: IncomingMessage, response: ServerResponse): Caller | undefined {
+/** Who asks, if they have one of these roles; else they are answered, and it is written down. What a role may do is for the admin API to say. */
+function identifyReader(
+  state: ServerState,
+  request: IncomingMessage,
+  response: ServerResponse,
+  roles: readonly Role[],
+): Caller | undefined {
   const identified = state.gateway().identify(request);
   const refuse = (status: number, code: ErrorCode, message: string) => {
     const by = identified.ok ? nameOf(identified.caller) : "nobody known";
@@ -183,11 +188,16 @@ function identifyOwner(state: ServerState, request: IncomingMessage, response: S
     problem(response, status, code, message);
   };
   if (!identified.ok) refuse(401, identified.code, identified.message);
-  else if (!identified.caller.isOwner)
+  else if (!roles.includes(roleOf(identified.caller)))
     refuse(403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
   else if (isForeignPage(request)) refuse(403, "key_invalid", "Requests from other sites' pages are not taken.");
   else return identified.caller;
   return undefined;
+}
+
+/** Without a key, only the owner is let in. */
+function roleOf({ key }: Caller): Role {
+  return key?.role ?? "owner";
 }
 
 /** Who somebody is, for the audit log: never a secret. */

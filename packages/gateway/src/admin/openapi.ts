@@ -1,4 +1,5 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
+import { KEY_ROLES } from "../callers/key.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
@@ -1010,6 +1011,6 @@ function keyProperties() {
       description: "What the holder may add by headers.",
       examples: [["user", "session", "tag.*"]],
     },
-    role: { enum: ["caller", "admin"] },
+    role: { enum: KEY_ROLES, description: "member: sees its own on /api; viewer: sees all there, and makes no calls." },
   };
 }

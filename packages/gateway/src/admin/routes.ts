@@ -17,7 +17,7 @@ import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
-import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem } from "./admin.ts";
+import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { reportCall, summariseCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
@@ -45,7 +45,7 @@ export interface AdminOptions {
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Where it is written down who changed what; nowhere where it is left out. */
-  readonly log?: Pick<AuditLog, "write" | "lines">;
+  readonly log?: Pick<AuditLog, "write" | "lines" | "refused">;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
   /** The zone of reports that name none; UTC where it is left out. */
@@ -60,6 +60,8 @@ export interface AdminOptions {
 interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
+  /** Whether a member may use it: then it shows nothing but what is theirs. */
+  readonly isForMembers?: true;
   /** A question that is asked with a body, and changes nothing. */
   readonly isQuestion?: true;
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
@@ -70,14 +72,14 @@ type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switche
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
-  { method: "GET", path: "/api/budgets", run: listBudgets },
+  { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
   { method: "GET", path: "/api/requests", run: listRequests },
-  { method: "GET", path: "/api/requests/{id}", run: showRequest },
-  { method: "GET", path: "/api/report", run: report },
+  { method: "GET", path: "/api/requests/{id}", isForMembers: true, run: showRequest },
+  { method: "GET", path: "/api/report", isForMembers: true, run: report },
   { method: "GET", path: "/api/statements", run: showStatements },
   { method: "GET", path: "/api/spenders", run: listSpenders },
   { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
@@ -109,11 +111,11 @@ export const ADMIN_ROUTES: readonly Route[] = [
   },
   { method: "GET", path: "/api/authorize", run: authorize },
   { method: "POST", path: "/api/authorize", run: authorize },
-  { method: "GET", path: "/api/openapi.json", run: async () => ok(OPENAPI) },
+  { method: "GET", path: "/api/openapi.json", isForMembers: true, run: async () => ok(OPENAPI) },
 ];
 
 /** Whether a request is about a call of another gateway. */
-export function isAboutDecisions({ path }: AdminRequest): boolean {
+export function isAboutDecisions({ path }: Pick<AdminRequest, "path">): boolean {
   return path === "/api/authorize" || path === "/api/decisions" || path.startsWith("/api/decisions/");
 }
 
@@ -131,6 +133,8 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
         request,
         matching.map(({ route }) => route.method),
       );
+    const { role = "owner" } = request;
+    if (!mayUse(role, found.route)) return refuseRole(parts, request, role);
     try {
       return await writtenDown(parts, found.route, request, () => found.route.run(parts, request, found.id));
     } catch (error) {
@@ -138,6 +142,24 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
       throw error;
     }
   };
+}
+
+/** Whether a role may use a route. One that is new can be looked at by viewers where it only reads, and is nobody's but the admins' else. */
+export function mayUse(role: Role, { method, path, isQuestion, isForMembers }: Omit<Route, "run">): boolean {
+  if (role === "owner" || role === "admin") return true;
+  if (role === "member") return isForMembers === true;
+  const isAsking = isAboutDecisions({ path });
+  return role === "viewer" && (method === "GET" || isQuestion === true) && !isAsking;
+}
+
+function refuseRole({ log }: Parts, { method, path, by = "somebody", from }: AdminRequest, role: Role): AdminResponse {
+  log?.refused({ by, what: "access.refused", from, details: { method, path, status: 403, role } });
+  return problem(403, "key_invalid", `The role "${role}" may not do this: ${method} ${path}. Use an admin key, or the owner's token.`);
+}
+
+/** The key of a member, who is shown nothing else. */
+function ownKey({ role, subject }: AdminRequest): string | undefined {
+  return role === "member" ? (subject?.key ?? "") : undefined;
 }
 
 /**
@@ -190,11 +212,13 @@ async function listDeeds({ log }: Parts, { query }: AdminRequest): Promise<Admin
   return ok({ data: lines.slice(-limit).toReversed(), has_more: lines.length > limit });
 }
 
-async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query, subject = {} } = request;
   checkParameters(query, ["budget", "most"]);
   const budget = query.get("budget");
   const most = query.get("most");
-  const balances = await budgets.balances(budget === null ? {} : { budget });
+  const own = ownKey(request) === undefined ? {} : { subject };
+  const balances = await budgets.balances({ ...own, ...(budget !== null && { budget }) });
   if (most === null) return ok({ data: balances.map(balanceJson) });
   return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
 }
@@ -265,15 +289,21 @@ async function callsBefore(store: Parts["store"], id: string, most: number): Pro
   }
 }
 
-async function showRequest({ store, archive, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const own = await store.entries({ reservation: id });
   const entries = own.length === 0 && archive ? await archive.reservationEntries(id) : own;
   if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
+  const key = ownKey(request);
+  const isOthers = entries.some((entry) => "detail" in entry && entry.detail.subject.key !== key);
+  // What is another's is not there, for whoever may not see it.
+  if (key !== undefined && isOthers) throw unknownRequest(id);
   return ok(reportCall(entries, prices));
 }
 
 async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
-  const { query, format, isCompared } = readReport(request.query, termsOf(parts));
+  const { query: asked, format, isCompared } = readReport(request.query, termsOf(parts));
+  const key = ownKey(request);
+  const query = key === undefined ? asked : { ...asked, filter: { ...asked.filter, key } };
   const now = await reportOf(parts, query);
   const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
   if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
@@ -312,12 +342,21 @@ async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<Ad
   return ok(economicsJson(query, await Promise.all(economicsReports(query).map((one) => reportOf(parts, one)))));
 }
 
-async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<AdminResponse> {
-  const { key, secret } = await keys.create(readNewKey(body, now()));
+async function createKey({ keys, now }: Parts, { body, role }: AdminRequest): Promise<AdminResponse> {
+  const wanted = readNewKey(body, now());
+  if (role === "admin" && wanted.role === "admin") return OWNERS_ONLY;
+  const { key, secret } = await keys.create(wanted);
   return { status: 201, body: { ...keyJson(key), secret } };
 }
 
-async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+const OWNERS_ONLY = problem(
+  403,
+  "key_invalid",
+  "Only the owner makes and ends keys of admins: on the machine of the gateway, or with its admin.token.",
+);
+
+async function revokeKey({ keys }: Parts, { role }: AdminRequest, id: string): Promise<AdminResponse> {
+  if (role === "admin" && keys.list().some((key) => key.id === id && key.role === "admin")) return OWNERS_ONLY;
   if (await keys.revoke(id)) return ok({ id, revoked: true });
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }

@@ -4,7 +4,7 @@ import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSubjectPath, PurserError } from "@purser/core";
 import { locked } from "../file-lock.ts";
-import type { Key, Keys, NewKey } from "./key.ts";
+import { KEY_ROLES, type Key, type Keys, type NewKey } from "./key.ts";
 import { KeyRing, keyOf, makeKey, type StoredKey, validAt } from "./stored-key.ts";
 
 export interface KeysOptions {
@@ -181,7 +181,7 @@ function isStoredKey(value: unknown): value is StoredKey {
     typeof key.attributes === "object" &&
     Array.isArray(key.maySet) &&
     key.maySet.every((path) => typeof path === "string" && isSubjectPath(path)) &&
-    (key.role === "caller" || key.role === "admin")
+    KEY_ROLES.some((role) => role === key.role)
   );
 }
 

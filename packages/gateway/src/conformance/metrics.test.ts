@@ -109,12 +109,12 @@ test("callers cannot make series: models beyond a thousand are counted together,
   assert.equal(sumOf(text, "purser_budget_balances", ['budget="each"']), models.length);
 });
 
-test("who may use /api may scrape, and nobody else; in the first minute this machine may", async (context) => {
+test("who may look at all of /api may scrape, and nobody else; in the first minute this machine may", async (context) => {
   const stand = await startMetered(context);
   await scrape(stand);
   assert.equal((await fetch(`${stand.url}/metrics`, { headers: { origin: "https://elsewhere.example" } })).status, 403);
   const caller = await stand.gateway.keys.create({ name: "caller" });
-  const admin = await stand.gateway.keys.create({ name: "prometheus", role: "admin" });
+  const admin = await stand.gateway.keys.create({ name: "prometheus", role: "viewer" });
   assert.equal((await fetch(`${stand.url}/metrics`)).status, 401);
   assert.equal((await fetch(`${stand.url}/metrics`, { headers: { authorization: `Bearer ${caller.secret}` } })).status, 403);
   assert.equal((await fetch(`${stand.url}/metrics`, { method: "POST", headers: { authorization: `Bearer ${admin.secret}` } })).status, 404);
@@ -185,7 +185,7 @@ interface Dashboard {
 
 test("a real Prometheus takes what is shipped: it scrapes with a key, its sums are the ledger's, and every panel has an answer", async (context) => {
   const stand = await startMetered(context, { store: "sqlite" });
-  const { secret } = await stand.gateway.keys.create({ name: "prometheus", role: "admin" });
+  const { secret } = await stand.gateway.keys.create({ name: "prometheus", role: "viewer" });
   const { secret: key } = await stand.gateway.keys.create({ name: "caller", maySet: ["user"] });
   await writeFile(join(stand.directory, "purser.key"), `${secret}\n`);
   const shipped = readFileSync(join(MONITORING, "prometheus.yml"), "utf8");
