@@ -141,8 +141,9 @@ export class Budgets implements PriceSource {
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
-  adopt(): Promise<void> {
-    return this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
+  async adopt(): Promise<void> {
+    await this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
+    for (const id of this.#store.expiredAtStart ?? []) void this.background(this.#tellCharge(id, "expired"));
   }
 
   /**

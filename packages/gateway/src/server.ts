@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type ErrorCode, type Lag, PurserError } from "@purser/core";
+import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
 import type { Admin, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
@@ -16,6 +16,8 @@ import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
+import { keyInfo, openRouterKey } from "./self-service/compatible.ts";
+import { answerMcp } from "./self-service/mcp.ts";
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -100,12 +102,15 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/mcp") return serveMcp(state.gateway(), request, response);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);
   if (path === "/metrics") return showMetrics(state, request, response);
   if (path === "/budget") return showBudget(state.gateway(), request, response);
+  if (path === "/key/info" && request.method === "GET") return showOwn(state.gateway(), request, response, keyInfo);
+  if (path === "/api/v1/key" && request.method === "GET") return showOwn(state.gateway(), request, response, openRouterKey);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
   if (path === "/api/tags" && request.method === "GET") return showModels(state.gateway(), request, response, listOllamaModels);
@@ -138,11 +143,33 @@ async function showMetrics(state: ServerState, request: IncomingMessage, respons
 
 /** What the caller has left, for the holder of a key. */
 async function showBudget(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  await showOwn(gateway, request, response, (_, balances) => ({ data: balances.map(balanceJson) }));
+}
+
+/** How the budgets of a caller stand, in a shape that its tools know. */
+async function showOwn(
+  gateway: Gateway,
+  request: IncomingMessage,
+  response: ServerResponse,
+  shape: (caller: Caller, balances: readonly Balance[]) => object,
+): Promise<void> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  const balances = await gateway.budgets.balances({ subject: identified.caller.subject });
-  const data = balances.map(balanceJson);
-  end(response, 200, { data });
+  const { caller } = identified;
+  end(response, 200, shape(caller, await gateway.budgets.balances({ subject: caller.subject })));
+}
+
+/** Tools for agents, about their own money. It streams nothing, so that there is nothing to listen to with GET. */
+async function serveMcp(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== "POST") {
+    response.setHeader("allow", "POST");
+    return problem(response, 405, "route_unknown", "/mcp answers POST: one JSON-RPC message, and its answer.");
+  }
+  const identified = gateway.identify(request);
+  if (!identified.ok) return problem(response, 401, identified.code, identified.message);
+  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  const { status, body } = await answerMcp(gateway, identified.caller, await readBytes(request, ADMIN_BODY_MOST));
+  end(response, status, body);
 }
 
 function showModels(gateway: Gateway, request: IncomingMessage, response: ServerResponse, list: typeof listModels): void {

@@ -45,6 +45,8 @@ export interface Store {
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+  /** The reservations that were charged when the store was opened, because their owner had died. Left out where there is no such moment. */
+  readonly expiredAtStart?: readonly string[];
   /** Why nothing can be written at the moment; nothing when all is well. Left out where nothing can be in the way. */
   failure?(): PurserError | undefined;
   /**

@@ -67,7 +67,7 @@ export class Asks {
   }
 
   /** Asks the owner of a budget that refused a call, if nobody did before. Nothing where the balance is that of nobody in particular. */
-  async ask(budget: Budget, balance: Balance, subject: Subject, rung: AskRung): Promise<Ask | undefined> {
+  async ask(budget: Budget, balance: Balance, subject: Subject, rung: AskRung, reason?: string): Promise<Ask | undefined> {
     const wanted = subjectFor(budget, subject);
     if (!wanted) return undefined;
     const now = this.#now();
@@ -89,7 +89,7 @@ export class Asks {
     };
     this.#open.set(about, ask);
     const channels = rung.channel === undefined ? undefined : [rung.channel];
-    await this.#options.alerts.tell(askNotice(budget, balance, ask, this.#link(ask), now), channels, ask.expiresAt);
+    await this.#options.alerts.tell(askNotice(budget, balance, ask, { link: this.#link(ask), now, reason }), channels, ask.expiresAt);
     return ask;
   }
 
@@ -196,11 +196,19 @@ function amountText({ unit, window }: Balance, amount: number): string {
   return window === "lifetime" ? text : `${text} / ${window}`;
 }
 
-function askNotice(budget: Budget, balance: Balance, ask: Ask, link: string, now: number): Notice {
+interface AskTerms {
+  readonly link: string;
+  readonly now: number;
+  /** What whoever asks by themselves says; nothing where a call was refused. */
+  readonly reason: string | undefined;
+}
+
+function askNotice(budget: Budget, balance: Balance, ask: Ask, { link, now, reason }: AskTerms): Notice {
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
   const { limit, unit, timezone } = balance;
   const until = formatInstant(ask.until, timezone);
-  const text = `A call was refused: ${formatAmount(balance.spent, unit)} of ${formatAmount(limit, unit)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
+  const why = reason === undefined ? "A call was refused" : `They say: "${reason}"`;
+  const text = `${why}: ${formatAmount(balance.spent, unit)} of ${formatAmount(limit, unit)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
   return {
     id: `alert_${hash("sha256", ask.id, "hex").slice(0, 24)}`,
     kind: "budget.asked",

@@ -56,6 +56,7 @@ const AUDITED_AT_ONCE = 5_000;
 
 /** Decides in memory, at once and in order; answers when the journal has it. */
 export class DurableStore implements SqliteStore {
+  expiredAtStart: readonly string[] = [];
   readonly #journal: Journal;
   readonly #state: State;
   readonly #encoder: Encoder;
@@ -63,7 +64,6 @@ export class DurableStore implements SqliteStore {
   readonly #now: () => number;
   readonly #onClosed: () => void;
   readonly #directory: string;
-  readonly #expiredAtStart: string[] = [];
   #auditing: Promise<readonly Mismatch[]> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -99,12 +99,7 @@ export class DurableStore implements SqliteStore {
   extend = (command: Parameters<Store["extend"]>[0]) => this.#change({ kind: "extend", ...command });
   settle = (command: Parameters<Store["settle"]>[0]) => this.#change({ kind: "settle", ...command });
   release = (command: Parameters<Store["release"]>[0]) => this.#change({ kind: "release", ...command });
-
-  /** The first time also says what was charged at the start. */
-  async expire(): Promise<Results["expire"]> {
-    const { expired } = await this.#change({ kind: "expire" });
-    return { expired: [...this.#expiredAtStart.splice(0), ...expired] };
-  }
+  expire = () => this.#change({ kind: "expire" });
 
   async record(entry: Parameters<Store["record"]>[0]): Promise<void> {
     const refusal = this.#refusal();
@@ -121,7 +116,7 @@ export class DurableStore implements SqliteStore {
 
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
   async begin(): Promise<void> {
-    this.#expiredAtStart.push(...this.#run({ kind: "expire", all: true }).result.expired);
+    this.expiredAtStart = this.#run({ kind: "expire", all: true }).result.expired;
     await this.#writeSnapshot();
   }
 
