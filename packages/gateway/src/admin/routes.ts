@@ -1,9 +1,8 @@
-import { hash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import {
   type Budget,
   type Budgets,
   type Entry,
-  type ErrorCode,
   type LedgerArchive,
   type PriceSource,
   PurserError,
@@ -33,6 +32,7 @@ import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
+import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances" | "grant" | "grants" | "revoke" | "reset">;
@@ -136,12 +136,18 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
     const { role = "owner" } = request;
     if (!mayUse(role, found.route)) return refuseRole(parts, request, role);
     try {
-      return await writtenDown(parts, found.route, request, () => found.route.run(parts, request, found.id));
+      const run = () => found.route.run(parts, request, found.id);
+      return await (parts.log && changes(found.route) ? writtenDown(parts.log, found.route, request, run) : run());
     } catch (error) {
       if (error instanceof PurserError) return errorAnswer(error);
       throw error;
     }
   };
+}
+
+/** Whether a route changes something that is not a call's: decisions about calls are in the ledger. */
+export function changes({ method, path, isQuestion }: Omit<Route, "run">): boolean {
+  return method !== "GET" && isQuestion !== true && !isAboutDecisions({ path });
 }
 
 /** Whether a role may use a route. One that is new can be looked at by viewers where it only reads, and is nobody's but the admins' else. */
@@ -160,43 +166,6 @@ function refuseRole({ log }: Parts, { method, path, by = "somebody", from }: Adm
 /** The key of a member, who is shown nothing else. */
 function ownKey({ role, subject }: AdminRequest): string | undefined {
   return role === "member" ? (subject?.key ?? "") : undefined;
-}
-
-/**
- * Does what changes something only when it is written down that it was asked, and then what became of it. A crash in between leaves a line
- * without an outcome, never a change without a line. Decisions about calls are in the ledger.
- */
-async function writtenDown(
-  { log }: Parts,
-  { method, path, isQuestion }: Route,
-  request: AdminRequest,
-  run: () => Promise<AdminResponse>,
-): Promise<AdminResponse> {
-  if (!log || method === "GET" || isQuestion || isAboutDecisions(request)) return run();
-  const { by = "the owner", from, body, query } = request;
-  const asked = { ...(body !== undefined && { body: loggable(body) }), ...(query.size > 0 && { query: query.toString() }) };
-  const what = `${method} ${path}`;
-  const of = await log.write({ by, what, from, details: { path: request.path, ...asked } });
-  const outcome = async (status: number, more: object = {}) => log.write({ by, what, from, of, details: { status, ...more } });
-  try {
-    const answer = await run();
-    const { id, code } = (answer.body ?? {}) as { readonly id?: unknown; readonly code?: unknown };
-    await outcome(answer.status, { ...(id !== undefined && { id }), ...(code !== undefined && { code }) });
-    return answer;
-  } catch (error) {
-    const code = error instanceof PurserError ? error.code : "internal";
-    await outcome(statusOf(code), { code });
-    throw error;
-  }
-}
-
-const SECRET_FIELD = /secret|token|password|api_?key/i;
-const LOGGED_MOST = 16 * 1024;
-
-/** A body as the log keeps it: no secret, and no more than is read. */
-function loggable(body: unknown): unknown {
-  const text = JSON.stringify(body, (name, value: unknown) => (SECRET_FIELD.test(name) ? "…" : value)) ?? "null";
-  return text.length > LOGGED_MOST ? { characters: text.length, sha256: hash("sha256", text, "hex") } : JSON.parse(text);
 }
 
 const DEEDS = 100;
@@ -352,11 +321,13 @@ async function createKey({ keys, now }: Parts, { body, role }: AdminRequest): Pr
 const OWNERS_ONLY = problem(
   403,
   "key_invalid",
-  "Only the owner makes and ends keys of admins: on the machine of the gateway, or with its admin.token.",
+  "Only the owner makes keys of admins, and ends those of others: on the machine of the gateway, or with its admin.token.",
 );
 
-async function revokeKey({ keys }: Parts, { role }: AdminRequest, id: string): Promise<AdminResponse> {
-  if (role === "admin" && keys.list().some((key) => key.id === id && key.role === "admin")) return OWNERS_ONLY;
+async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: string): Promise<AdminResponse> {
+  // Whoever finds their own key in the wrong hands ends it.
+  const isOthers = subject?.key !== id;
+  if (role === "admin" && isOthers && keys.list().some((key) => key.id === id && key.role === "admin")) return OWNERS_ONLY;
   if (await keys.revoke(id)) return ok({ id, revoked: true });
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }
@@ -408,19 +379,6 @@ function matchPath(pattern: string, path: string): string | undefined {
 function routeUnknown({ method, path }: AdminRequest, methods: readonly string[]): AdminResponse {
   if (methods.length > 0) return problem(405, "route_unknown", `${path} answers ${methods.join(" and ")}, not ${method}.`);
   return problem(404, "route_unknown", `There is no ${path}. \`GET /api/openapi.json\` lists every route.`);
-}
-
-function errorAnswer({ code, message }: PurserError): AdminResponse {
-  return problem(statusOf(code), code, message);
-}
-
-const NOT_FOUND: ReadonlySet<ErrorCode> = new Set(["reservation_unknown", "channel_unknown", "route_unknown", "budget_unknown"]);
-
-function statusOf(code: ErrorCode): number {
-  if (NOT_FOUND.has(code)) return 404;
-  if (code === "store_unavailable" || code === "shutting_down") return 503;
-  if (code === "store_locked") return 409;
-  return code === "internal" ? 500 : 400;
 }
 
 function unknownRequest(id: string): PurserError {

@@ -2,7 +2,8 @@ import type { Subject, SubjectPath } from "@purser/core";
 
 /**
  * What the holder of a key may do. `caller`: make calls, and see what its budgets have left. `member`: that, and look at its own calls and costs
- * on `/api`. `viewer`: look at everything there, change nothing and make no calls. `admin`: everything but make and end keys of admins.
+ * on `/api`. `viewer`: look at everything there, change nothing and make no calls. `admin`: everything but make keys of admins, and end
+ * those of others.
  */
 export const KEY_ROLES = ["caller", "member", "viewer", "admin"] as const;
 export type KeyRole = (typeof KEY_ROLES)[number];

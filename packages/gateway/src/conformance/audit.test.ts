@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ADMIN_ROUTES, isAboutDecisions } from "../admin/routes.ts";
+import { ADMIN_ROUTES, changes } from "../admin/routes.ts";
 import { AuditLog } from "../audit-log/audit-log.ts";
 import { eventually, startStand } from "./stand.ts";
 
@@ -12,7 +12,7 @@ const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 const CONFIG = "budgets: [{ name: company, limits: [$5 / month] }]";
 
 /** The routes that change something. */
-const CHANGING = ADMIN_ROUTES.filter(({ method, path, isQuestion }) => method !== "GET" && !isQuestion && !isAboutDecisions({ path }));
+const CHANGING = ADMIN_ROUTES.filter(changes);
 
 test("every route that changes something writes down who asked, what for and what became of it, and no other route does", async (context) => {
   const stand = await startStand(context, { config: CONFIG });
