@@ -4,6 +4,7 @@ import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
+import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
 import { NO_QUEUE } from "../../packages/gateway/dist/queue/queue.js";
@@ -218,6 +219,8 @@ export class SimulatedGateway {
       answers: new Answers(),
       summaries: new Summaries(),
       promptCaches: new PromptCaches(),
+      figures: new Figures(),
+      log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,
       inFlight: this.#inFlight,

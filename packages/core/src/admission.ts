@@ -312,6 +312,7 @@ export class Admission {
       outcome: "allowed",
       reservation: {
         id: this.#call.id,
+        subject: detail.subject,
         outputTokens,
         copies: this.#copies,
         inputTokens: detail.inputTokens,

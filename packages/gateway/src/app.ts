@@ -1,13 +1,25 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Rung, type Store } from "@purser/core";
+import {
+  Budgets,
+  type Charge,
+  type Denial,
+  type Ladder,
+  type PriceSource,
+  PurserError,
+  type Rung,
+  type Store,
+  type Subject,
+} from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { Asks } from "./asks/asks.ts";
+import { AuditLog } from "./audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -17,6 +29,10 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
+import { Audits } from "./metrics/audits.ts";
+import { Figures } from "./metrics/figures.ts";
+import { type Counted, writeMetrics } from "./metrics/metrics.ts";
+import { Standing } from "./metrics/standing.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { NO_QUEUE, Queue } from "./queue/queue.ts";
@@ -25,6 +41,7 @@ import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
 import { createHttpServer } from "./server.ts";
+import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -36,6 +53,8 @@ export interface StartOptions {
   readonly store?: Store;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** Where several processes count together: what this one counts, and what all have counted. */
+  readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
   /** The room for bodies in memory; a part of the machine's where it is left out. */
@@ -89,7 +108,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, counting, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -103,17 +122,26 @@ async function startWith(
   const answers = new Answers();
   const summaries = new Summaries();
   const guards = new Guards(config.guards, alerts, onError);
-  const onCharge = (id: string, charge: Charge) => {
-    const call = inFlight.get(id);
-    if (call) guards.spent(call.subject, charge, Date.now());
+  const figures = counting?.figures ?? new Figures();
+  const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
+    if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
+    figures.charged(subject, charge, takenBack);
   };
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
+  const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
+  const { budgets: configured, allowances } = config;
+  const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
+  const log = new AuditLog(config.dataDir, { onError });
+  // Of several processes, the one that started the others writes down what is done to all.
+  const note = async (what: string, details?: object) => {
+    if (!counting) await log.write({ by: "purser", what, details: { ...details } });
+  };
+  await note("gateway.started", startDetails(config));
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   // Of several that share a folder each would make all calls that wait there.
   const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
   let gateway: Gateway = {
@@ -127,6 +155,8 @@ async function startWith(
     guards,
     asks,
     queue: queue ?? NO_QUEUE,
+    log,
+    figures,
     answers,
     summaries,
     promptCaches: new PromptCaches(),
@@ -140,12 +170,27 @@ async function startWith(
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
+  const audits = new Audits({ store, onError });
+  const standing = new Standing({
+    budgets,
+    store,
+    configured: () => gateway.config.budgets,
+    dataDir: config.dataDir,
+    ...(archiving && { lag: () => archiving.lag() }),
+    noticesWaiting: () => alerts.waiting.length,
+    switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
+    onError,
+  });
+  const startedAt = performance.timeOrigin;
+  const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
+    log,
+    metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
@@ -163,6 +208,8 @@ async function startWith(
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
+    every(TICK_EVERY_MS, () => audits.look(), onError),
+    every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -177,6 +224,7 @@ async function startWith(
     store,
     keys,
     async reload(next) {
+      await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
       await budgets.configure(configuration, shared?.untilAdopted);
@@ -193,6 +241,9 @@ async function startWith(
       if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await audits.close();
+      await note("gateway.stopped").catch(onError);
+      await log.close();
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -19,6 +19,7 @@ import { createOutputCounter } from "@purser/core/tokens";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
+import type { AuditLog } from "./audit-log/audit-log.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
@@ -29,6 +30,7 @@ import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
+import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -58,6 +60,8 @@ export interface Gateway {
   /** Calls that wait for their budget. */
   readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
+  readonly log: Pick<AuditLog, "refused">;
+  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
   /** What may be answered again. */
   readonly answers: Answers;
   /** What stands for the beginnings of conversations. */
@@ -82,6 +86,8 @@ export interface CallInFlight {
 /** One request and what is known about it so far. */
 interface Exchange {
   readonly id: string;
+  /** When the request began, by the clock of the process. */
+  readonly beganAt: number;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
@@ -92,7 +98,8 @@ interface Exchange {
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
-  let exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
+  let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
+  gateway.figures.began();
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
@@ -124,6 +131,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
+  } finally {
+    gateway.figures.ended();
   }
 }
 
@@ -199,8 +208,17 @@ function callerGone(response: ServerResponse): AbortSignal {
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
 async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
-  if (!identified.ok) throw new PurserError(identified.code, identified.message);
+  if (!identified.ok) {
+    const details = { endpoint: dialect.name, code: identified.code };
+    gateway.log.refused({ by: "nobody known", what: "access.refused", from: request.socket.remoteAddress, details });
+    throw new PurserError(identified.code, identified.message);
+  }
   const { caller } = identified;
+  if (caller.key?.role === "viewer")
+    throw new PurserError(
+      "key_invalid",
+      `The key "${caller.key.name}" may look at /api, and make no calls. Use one that was made for calls.`,
+    );
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
@@ -228,11 +246,17 @@ async function send(
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   const recording = answerId === undefined ? undefined : new Recording();
-  const relayed = relay({ ...prepared, recording });
+  const { figures } = gateway;
+  const sentAt = performance.now();
+  figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
+  const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
+  const relayed = relay({ ...prepared, recording, onBegin });
   const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
   gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
   try {
     const outcome = await relayed.outcome;
+    const seconds = (performance.now() - exchange.beganAt) / 1_000;
+    figures.over({ provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
@@ -264,7 +288,7 @@ async function prepare(
   routed: RoutedCall,
   decision: Admitted | undefined,
   reservation: Reservation | undefined,
-): Promise<RelayOptions> {
+): Promise<Omit<RelayOptions, "onBegin">> {
   const { id, request, response, dialect } = exchange;
   const { call, model, subject } = routed;
   try {
@@ -370,6 +394,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
   if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
+  gateway.figures.rejected(error instanceof PurserError ? error.code : "internal");
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

@@ -16,7 +16,17 @@ import {
   type Rejected,
   type Want,
 } from "./lease.ts";
-import { type CallDetail, type Charge, type CounterRef, type Entry, type Grant, grantSeries, type Posting, seriesOf } from "./ledger.ts";
+import {
+  type CallDetail,
+  type Charge,
+  type CounterRef,
+  type Entry,
+  estimatedCharge,
+  type Grant,
+  grantSeries,
+  type Posting,
+  seriesOf,
+} from "./ledger.ts";
 import { rollsOver, UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
 import { type Bucket, drawTogether, type Rule, type Slice, seriesRefusedUntil, seriesStanding } from "./slices.ts";
@@ -169,7 +179,8 @@ export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: n
 /** `corrected`: the hold had expired, and its charge was replaced. */
 export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplicate" | "unknown" };
 export type ReleaseResult = { readonly outcome: "released" | "corrected" | "duplicate" | "unknown" };
-export type ExpireResult = { readonly expired: number };
+/** The ids of the reservations that were charged. */
+export type ExpireResult = { readonly expired: readonly string[] };
 /** `ignored`: it has no effect any more, and nothing was written. */
 export type RecordResult = { readonly outcome: "recorded" | "ignored" };
 
@@ -582,11 +593,17 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
       held: 0 - held,
       spent: counter.unit === "concurrent" ? 0 : held,
     }));
-    const usage = { inputTokens: detail.inputTokens, outputTokens: detail.outputTokens };
-    const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
-    entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
+    entries.push({
+      kind: "expired",
+      seq: state.seq + entries.length + 1,
+      at: now,
+      reservation: id,
+      postings,
+      detail,
+      charge: estimatedCharge(detail),
+    });
   }
-  const expired = entries.length;
+  const expired = entries.map(({ reservation }) => reservation);
   for (const lease of state.leases.values()) {
     if (lease.end !== undefined || (!all && lease.expiresAt > now)) continue;
     entries.push({

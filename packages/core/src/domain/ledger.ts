@@ -68,6 +68,11 @@ export interface Charge {
   readonly service?: Exclude<ServiceTier, "standard">;
 }
 
+/** What a call is charged while nobody knows what it used. */
+export function estimatedCharge({ inputTokens, outputTokens, cost }: CallDetail): Charge {
+  return { usage: { inputTokens, outputTokens }, cost, certainty: "unconfirmed" };
+}
+
 /** What is known about a call when it is admitted; carried to every entry about it. */
 export interface CallDetail {
   readonly subject: Subject;

@@ -9,7 +9,7 @@ export interface Caller {
   readonly key: Key | undefined;
   /** What the call is charged to, as far as key and headers say. */
   readonly subject: Subject;
-  /** Whether `/api` is open to the caller. */
+  /** Whether all of `/api` is open to the caller. */
   readonly isOwner: boolean;
   /** The caller's own key for the provider, while every caller is the owner. */
   readonly providerKey?: string;

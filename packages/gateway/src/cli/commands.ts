@@ -1,7 +1,9 @@
 import type { Command } from "./command.ts";
+import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
+import { economics } from "./commands/economics.ts";
 import { env } from "./commands/env.ts";
 import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
@@ -11,9 +13,12 @@ import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { statement } from "./commands/statement.ts";
+import { statusline } from "./commands/statusline.ts";
 import { store } from "./commands/store.ts";
 import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
+import { top } from "./commands/top.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -24,7 +29,12 @@ export const COMMANDS: readonly Command[] = [
   explain,
   report,
   replay,
+  statement,
+  top,
+  economics,
+  statusline,
   keys,
+  audit,
   env,
   off,
   on,

@@ -2,9 +2,13 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
+import { AuditLog } from "../audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import { Figures } from "../metrics/figures.ts";
+import { GatheredFigures } from "../metrics/metrics.ts";
 import { openRecords, type Records } from "../records.ts";
 import { Central } from "./central.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
@@ -39,11 +43,16 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   const records = await openRecords(config, { onNotice, onError });
   try {
     await readOrCreateAdminToken(config.dataDir);
+    const figures = new Figures();
+    const log = new AuditLog(config.dataDir, { onError });
+    await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
     const workers = new Workers({
       ...options,
       onError,
       records,
-      central: config.store.redis ? undefined : new Central(config, records, onError),
+      log,
+      figures,
+      central: config.store.redis ? undefined : new Central(config, records, figures, onError),
     });
     const url = await workers.start();
     return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
@@ -66,8 +75,11 @@ function refuseOneProcessParts({ channels, budgets }: Config): void {
 
 interface WorkersParts extends StartWorkersOptions {
   readonly records: Records;
+  readonly log: AuditLog;
   /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
   readonly central: Central | undefined;
+  /** What is counted in this process. */
+  readonly figures: Figures;
   readonly onError: (error: unknown) => void;
 }
 
@@ -83,13 +95,17 @@ interface One {
 class Workers {
   readonly #parts: WorkersParts;
   readonly #all = new Set<One>();
+  readonly #gathered: GatheredFigures;
   #source: ConfigSource;
+  #budgets: Config["budgets"];
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
     this.#source = parts.source;
+    this.#budgets = parts.config.budgets;
+    this.#gathered = new GatheredFigures(parts.figures);
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
@@ -116,7 +132,7 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records } = this.#parts;
+    const { config, central, records, log, onError } = this.#parts;
     this.#isClosing = true;
     central?.drain();
     await this.#reloading;
@@ -127,6 +143,7 @@ class Workers {
       clearTimeout(timer);
     });
     await Promise.all(ended);
+    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await central?.close();
     await records.close();
   }
@@ -151,6 +168,7 @@ class Workers {
       worker.on("error", this.#parts.onError);
       worker.on("exit", (code, signal) => {
         this.#all.delete(one);
+        this.#gathered.ended(worker.id);
         one.onStep?.({ failure: undefined });
         reject(new PurserError("internal", `A worker ended before it listened (${signal ?? `exit code ${code}`}).`));
         if (one.isListening) this.#replace(signal ?? `exit code ${code}`);
@@ -171,9 +189,17 @@ class Workers {
   #take(one: One, message: FromWorker): void {
     if (message.kind === "questions")
       for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
+    else if (message.kind === "counted") this.#count(one, message);
     else if (message.kind === "notice") this.#parts.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
+  }
+
+  #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
+    this.#gathered.take(worker.id, snapshot);
+    if (!asks) return;
+    const counted = { counted: this.#gathered.snapshot(), audit: this.#parts.central?.audit, startedAt: performance.timeOrigin };
+    send(worker, { kind: "counted", counted });
   }
 
   /**
@@ -189,6 +215,8 @@ class Workers {
       const paused = await Promise.all(changes.map(({ paused }) => paused));
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
+        await this.#parts.log.write({ by: "purser", what: "config.changed", details: budgetChanges(this.#budgets, config.budgets) });
+        this.#budgets = config.budgets;
         await this.#parts.central?.configure(config);
         this.#source = { ...this.#source, text };
       }
