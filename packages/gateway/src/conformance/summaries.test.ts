@@ -43,11 +43,6 @@ const answerBoth: Answer = (response, { url, body }) => {
     const all = { inputTokens: usage.input, outputTokens: usage.output, totalTokens: usage.input + usage.output };
     return writeJson(response, 200, { output: { message }, stopReason: "end_turn", usage: all });
   }
-  if (url.endsWith("/v2/chat")) {
-    const message = { role: "assistant", content: [{ type: "text", text }] };
-    const tokens = { input_tokens: usage.input, output_tokens: usage.output };
-    return writeJson(response, 200, { id: "chat-1", message, finish_reason: "COMPLETE", usage: { billed_units: tokens, tokens } });
-  }
   if (url.startsWith("/v1/messages")) return writeJson(response, 200, messageAnswer(text, usage));
   if (url.startsWith("/v1/responses")) return writeJson(response, 200, responseAnswer(text, usage));
   if (!JSON.parse(body).stream) return writeJson(response, 200, chatAnswer(text, usage));
@@ -67,7 +62,6 @@ interface Form {
   body(messages: readonly Json[]): Json;
   messagesOf(body: Json): Json[];
   textOf(message: Json): string;
-  readonly added?: number;
 }
 
 const FORMS: readonly Form[] = [
@@ -140,25 +134,6 @@ const FORMS: readonly Form[] = [
     textOf: ({ parts }) => parts[0].text,
   },
   {
-    name: "Cohere's chat",
-    // Cohere adds so much to every call.
-    added: 2_000,
-    path: "/v2/chat",
-    turn: (i) => [
-      { role: "user", content: words(`question ${i}`) },
-      { role: "assistant", tool_calls: [{ id: `t${i}`, type: "function", function: { name: "look", arguments: "{}" } }] },
-      { role: "tool", tool_call_id: `t${i}`, content: "found" },
-      { role: "assistant", content: `answer ${i}` },
-    ],
-    last: { role: "user", content: "And now?" },
-    body: (messages) => ({ model: "large", max_tokens: 100, messages: [{ role: "system", content: "Be brief." }, ...messages] }),
-    messagesOf: ({ messages }) => {
-      assert.deepEqual(messages[0], { role: "system", content: "Be brief." });
-      return messages.slice(1);
-    },
-    textOf: ({ content }) => content,
-  },
-  {
     name: "Bedrock's Converse",
     path: "/model/large/converse",
     turn: (i) => [
@@ -217,12 +192,10 @@ async function startScene(
 describe("a summary", () => {
   for (const form of FORMS)
     test(`${form.name}: stands for the oldest turns, before the latest ones as they were`, async (context) => {
-      const rung = `summarise ${1_200 + (form.added ?? 0)} with small`;
-      const budgets = `[{ name: all, limits: [$1 / day], ladder: { 0%: ${rung} } }]`;
-      const { stand, call, sent, summaries } = await startScene(context, { form, budgets });
+      const { stand, call, sent, summaries } = await startScene(context, { form });
       const { status, headers, text } = await call(12);
       assert.equal(status, 200, text);
-      assert.equal(headers.get("x-purser-rung"), `${rung} (all 0%)`);
+      assert.equal(headers.get("x-purser-rung"), "summarise 1200 with small (all 0%)");
       const [note, noted, ...kept] = form.messagesOf(sent());
       assert.ok(form.textOf(note).endsWith(SUMMARY));
       assert.match(noted.role, /assistant|model/);
