@@ -48,8 +48,8 @@ export interface Call {
   readonly leaseMs?: number;
   /** Whether another process than this one may end the call, where several share a store. */
   readonly isShared?: boolean;
-  /** Aborted when the caller goes away, so that its call waits for nothing any more. */
-  readonly signal?: AbortSignal | undefined;
+  /** Aborted when the caller goes away, so that its call waits for nothing any more. As a function, it is asked for by a call that has to wait. */
+  readonly signal?: AbortSignal | (() => AbortSignal | undefined) | undefined;
 }
 
 /** How long a hold lives that nobody extends: longer than a call may be silent. */
@@ -289,9 +289,9 @@ export class Admission {
       limits: allowance ? [...limits, allowance] : limits,
       asks: this.#asks(this.#size.inputTokens, output.most, allowance ? undefined : card),
       output,
-      ...(share !== undefined && { share }),
+      share,
       leaseMs,
-      ...(isShared && { isShared }),
+      isShared,
       detail: allowance ? { ...this.detail(), allowance: allowance.counter.budget } : this.detail(),
     });
   }

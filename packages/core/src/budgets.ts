@@ -202,9 +202,8 @@ export class Budgets implements PriceSource {
     };
     const place = this.#waiting.enter(leaky.map(lineOf));
     if (!place) return this.#attempt(call, behind, this.#recordDenial);
-    // Whoever made the call may make its signal only now that it is asked for.
     const patient = { ...call, input: countedOnce(call.input) };
-    const { signal } = patient;
+    const signal = typeof call.signal === "function" ? call.signal() : call.signal;
     const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
     try {
       if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind, this.#recordDenial);

@@ -36,7 +36,7 @@ import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
-import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
+import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders, headerLines, ownHeaders } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -44,7 +44,7 @@ import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
+import { activeText, answerAfter, askAfter, climb, type RoutedCall, routedCall, textOf } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -167,11 +167,11 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
-  const { subject, key } = caller;
+  const { subject, places, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
-  return { ...budgetedCall(terms), caller, provider, names };
+  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, places, key, prices, defaultMaxOutput, unseenInput };
+  return routedCall(budgetedCall(terms), caller, provider, names);
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
@@ -183,11 +183,10 @@ async function send(
   answerId: string | undefined,
 ): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
-  const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   const recording = answerId === undefined ? undefined : new Recording();
-  const relayed = relay({ ...prepared, recording });
-  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
-  gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
+  const relayed = relay(await prepare(gateway, exchange, routed, { decision, reservation, recording }));
+  const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
+  gateway.inFlight.set(exchange.id, flight);
   try {
     const outcome = await relayed.outcome;
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
@@ -201,6 +200,31 @@ async function send(
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
+    flight.land();
+  }
+}
+
+/**
+ * A call in flight. It lets go of the call when that is over: a map in which many come and go leaves its outgrown tables to the collector of
+ * garbage, and all of a call that hangs on one of them would stay in memory as long as they.
+ */
+class Flight implements CallInFlight {
+  readonly subject: Subject;
+  readonly reservation: Reservation | undefined;
+  #end: CallInFlight["end"] | undefined;
+
+  constructor(subject: Subject, reservation: Reservation | undefined, end: CallInFlight["end"]) {
+    this.subject = subject;
+    this.reservation = reservation;
+    this.#end = end;
+  }
+
+  async end(code: Refusal["code"], message: string): Promise<void> {
+    await this.#end?.(code, message);
+  }
+
+  land(): void {
+    this.#end = undefined;
   }
 }
 
@@ -210,13 +234,19 @@ async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: Relayed
   relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
 }
 
+/** What is known of a call when it goes out. */
+interface Sending {
+  readonly decision: Admitted | undefined;
+  readonly reservation: Reservation | undefined;
+  readonly recording: Recording | undefined;
+}
+
 /** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
 async function prepare(
   gateway: Gateway,
   exchange: Exchange,
   routed: RoutedCall,
-  decision: Admitted | undefined,
-  reservation: Reservation | undefined,
+  { decision, reservation, recording }: Sending,
 ): Promise<RelayOptions> {
   const { id, request, response, dialect } = exchange;
   const { call, provider, model, sentAs, caller, names, subject } = routed;
@@ -224,20 +254,18 @@ async function prepare(
     // It may have been switched off while the call was admitted.
     const off = gateway.budgets.switchedOff(subject);
     if (off !== undefined) throw new PurserError("switched_off", off);
+    const { origin, path } = targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs });
+    const headers = upstreamHeaders(exchange, provider, caller);
     return {
       upstream: gateway.upstream,
-      request: {
-        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
-        headers: upstreamHeaders(exchange, provider, caller),
-        body: admittedBody(routed, decision),
-        timeoutMs: provider.timeoutMs,
-      },
+      request: { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs },
       response,
       dialect,
       call,
       counter: createOutputCounter(model),
       onDisconnect: gateway.config.onDisconnect,
-      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(routed)],
+      headers: answerHeaders(gateway.config, routed, id, decision),
+      recording,
       headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
     };
   } catch (error) {
@@ -248,29 +276,22 @@ async function prepare(
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
 function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
-  const { authorization } = request.headers;
   const usual = provider.authHeader ?? dialect.authHeader;
+  if (provider.apiKey !== undefined) return forwardedHeaders(request.rawHeaders, ownHeaders(provider, usual), ACCOUNT_HEADERS);
+  const { authorization } = request.headers;
   const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
-  const credential =
-    provider.apiKey !== undefined
-      ? credentialHeader(usual, provider.apiKey)
-      : providerKey !== undefined
-        ? credentialHeader(header, providerKey)
-        : {};
-  const withheld = provider.apiKey === undefined ? undefined : ACCOUNT_HEADERS;
-  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
+  const credential = providerKey === undefined ? {} : credentialHeader(header, providerKey);
+  return forwardedHeaders(request.rawHeaders, headerLines({ ...provider.headers, ...credential }));
 }
 
-function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
+/** What we say about an admitted call: its id, what is left, and what ladders did to it. */
+function answerHeaders({ expose }: Config, { rungs = [] }: RoutedCall, id: string, decision: Decision | undefined): readonly string[] {
+  const headers = ["x-purser-request-id", id];
   const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
-  const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
-  const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
-  return ["x-purser-request-id", id, ...left, ...uncounted];
-}
-
-/** Says what ladders did to the call. */
-function rungHeader({ rungs = [] }: RoutedCall): readonly string[] {
-  return rungs.length === 0 ? [] : ["x-purser-rung", headerText(rungs.join(", "))];
+  if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
+  if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
+  if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));
+  return headers;
 }
 
 function costHeader(

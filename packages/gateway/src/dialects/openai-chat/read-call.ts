@@ -20,7 +20,8 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
   }
   const model = readModel(body, names);
-  const media = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
+  const { images, opaqueTokens } = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
+  const { user, tags } = readAttributes(body);
   return {
     body,
     model,
@@ -31,10 +32,12 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
-    ...media,
+    images,
+    opaqueTokens,
     hidesInput: false,
     toolCalls: chargedTools(body, model),
-    ...readAttributes(body),
+    user,
+    tags,
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),
     service: askedTier(body),
