@@ -13,6 +13,7 @@ import {
 import type { CallDetail } from "./domain/ledger.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
+import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
@@ -263,7 +264,8 @@ export class Admission {
   /** A store that several gateways share goes by its own clock, and sends back what was bound to a window of another time. */
   async #reserve(output: OutputRange, share?: number): Promise<Reserved | Refused> {
     for (let tries = 0; tries < MOVES_MOST; tries++) {
-      const result = await this.#tryAllowances(output, share);
+      const asked = this.#terms.allowances.length > 0 ? this.#tryAllowances(output, share) : this.#ask(output, share, undefined);
+      const result = await asked;
       if (result.outcome === "reserved" || result.outcome === "refused") return result;
       if (result.outcome === "ended")
         throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
@@ -302,21 +304,17 @@ export class Admission {
   }
 
   #allowed({ outputTokens, expiresAt, standings, detail }: Reserved): Decision {
-    return {
-      outcome: "allowed",
-      reservation: {
-        id: this.#call.id,
-        outputTokens,
-        copies: this.#copies,
-        inputTokens: detail.inputTokens,
-        expiresAt,
-        card: this.#terms.card,
-        service: this.#service,
-        free: detail.allowance !== undefined,
-      },
-      balances: balancesOf(this.#terms, standings),
-      wouldRefuse: detail.wouldRefuse ?? [],
+    const reservation: Reservation = {
+      id: this.#call.id,
+      outputTokens,
+      copies: this.#copies,
+      inputTokens: detail.inputTokens,
+      expiresAt,
+      card: this.#terms.card,
+      service: this.#service,
+      free: detail.allowance !== undefined,
     };
+    return new Allowed(reservation, detail.wouldRefuse ?? [], this.#terms, standings);
   }
 
   #denied({ failing, asked: least, until, standings }: Refused): Denied {
@@ -425,6 +423,32 @@ export class Admission {
   }
 }
 
+/** A call that may go. Few ask how the limits stand after it, so that is worked out when somebody does. */
+class Allowed {
+  readonly outcome = "allowed";
+  readonly reservation: Reservation;
+  readonly wouldRefuse: readonly string[];
+  readonly #terms: Terms;
+  readonly #standings: readonly Standing[];
+  #balances: readonly Balance[] | undefined;
+
+  constructor(reservation: Reservation, wouldRefuse: readonly string[], terms: Terms, standings: readonly Standing[]) {
+    this.reservation = reservation;
+    this.wouldRefuse = wouldRefuse;
+    this.#terms = terms;
+    this.#standings = standings;
+  }
+
+  get isLimited(): boolean {
+    return this.#terms.limits.length > 0;
+  }
+
+  get balances(): readonly Balance[] {
+    this.#balances ??= balancesOf(this.#terms, this.#standings);
+    return this.#balances;
+  }
+}
+
 /** Every limit of a call, the tightest first. */
 function balancesOf({ limits, now }: Terms, standings: readonly Standing[]): readonly Balance[] {
   const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
@@ -457,10 +481,13 @@ function denied({
 
 /** An amount below 0 would make room for others. */
 function checked(call: Call): Call {
-  const { input, output, toolCalls = {} } = call;
-  const amounts = [input.most, output.most, output.least ?? 0, ...Object.values(toolCalls)];
-  const areCountable = amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0);
-  const { copies = 1 } = output;
+  const { input, output, toolCalls } = call;
+  const { most, least = 0, copies = 1 } = output;
+  const areCountable = isCountable(input.most) && isCountable(most) && isCountable(least) && Object.values(toolCalls ?? {}).every(isCountable);
   if (areCountable && Number.isSafeInteger(copies) && copies >= 1) return call;
   throw new PurserError("amount_invalid", `The call "${call.id}" has a size that is no whole number of 0 or more (copies: of 1 or more).`);
+}
+
+function isCountable(amount: number): boolean {
+  return Number.isSafeInteger(amount) && amount >= 0;
 }

@@ -2,7 +2,7 @@ import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
-import { type Budget, subjectLabel } from "./domain/budget.ts";
+import type { Budget } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
@@ -87,6 +87,7 @@ export class Budgets implements PriceSource {
   readonly #ladders = new Ladders();
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
+  #hasLadders = false;
 
   constructor(options: BudgetsOptions) {
     const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, onCharge = NEVER, ...configuration } = options;
@@ -167,6 +168,11 @@ export class Budgets implements PriceSource {
     } finally {
       this.#gate.leave();
     }
+  }
+
+  /** Whether any budget has a ladder that could change a call. */
+  get hasLadders(): boolean {
+    return this.#hasLadders;
   }
 
   /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
@@ -375,14 +381,13 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#hasLadders = budgets.some(({ ladder }) => changesCalls(ladder));
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
   #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
-    const budgets = this.#budgets.filter((budget) => budget.selects(subject));
-    const limits: BoundBudgetLimit[] = [];
-    for (const budget of budgets) limits.push(...this.#counters.bind(budget, subjectLabel(budget, subject), now));
+    const { budgets, limits } = this.#counters.bindSubject(this.#budgets, subject, now);
     const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,

@@ -92,7 +92,8 @@ function subjectAt(subject: Subject, places: Places | undefined, provider: strin
   const known = places?.get(place);
   if (known) return known;
   const made: Subject = Object.assign({}, subject, { provider, model, endpoint });
-  if (places && places.size < PLACES_MOST) places.set(place, made);
+  // Frozen, so that budgets can remember which of them are for it.
+  if (places && places.size < PLACES_MOST) places.set(place, Object.freeze(made));
   return made;
 }
 
@@ -146,7 +147,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
 export function admittedBody({ dialect, call, sentAs, outputTokensMost }: BudgetedCall, decision: Admitted | undefined): Buffer {
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
   const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
-  const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
+  const isLimited = (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
 

@@ -160,7 +160,8 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
-  await turnFor(bytes.length);
+  const turn = turnFor(bytes.length);
+  if (turn) await turn;
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
@@ -184,7 +185,14 @@ async function send(
 ): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const recording = answerId === undefined ? undefined : new Recording();
-  const relayed = relay(await prepare(gateway, exchange, routed, { decision, reservation, recording }));
+  let prepared: RelayOptions;
+  try {
+    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording });
+  } catch (error) {
+    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
+    throw error;
+  }
+  const relayed = relay(prepared);
   const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
   gateway.inFlight.set(exchange.id, flight);
   try {
@@ -241,37 +249,32 @@ interface Sending {
   readonly recording: Recording | undefined;
 }
 
-/** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
-async function prepare(
+/** Everything that can go wrong before the provider is asked goes wrong here. */
+function prepare(
   gateway: Gateway,
   exchange: Exchange,
   routed: RoutedCall,
   { decision, reservation, recording }: Sending,
-): Promise<RelayOptions> {
+): RelayOptions {
   const { id, request, response, dialect } = exchange;
   const { call, provider, model, sentAs, caller, names, subject } = routed;
-  try {
-    // It may have been switched off while the call was admitted.
-    const off = gateway.budgets.switchedOff(subject);
-    if (off !== undefined) throw new PurserError("switched_off", off);
-    const { origin, path } = targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs });
-    const headers = upstreamHeaders(exchange, provider, caller);
-    return {
-      upstream: gateway.upstream,
-      request: { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs },
-      response,
-      dialect,
-      call,
-      counter: createOutputCounter(model),
-      onDisconnect: gateway.config.onDisconnect,
-      headers: answerHeaders(gateway.config, routed, id, decision),
-      recording,
-      headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
-    };
-  } catch (error) {
-    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
-    throw error;
-  }
+  // It may have been switched off while the call was admitted.
+  const off = gateway.budgets.switchedOff(subject);
+  if (off !== undefined) throw new PurserError("switched_off", off);
+  const { origin, path } = targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs });
+  const headers = upstreamHeaders(exchange, provider, caller);
+  return {
+    upstream: gateway.upstream,
+    request: { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs },
+    response,
+    dialect,
+    call,
+    counter: createOutputCounter(model),
+    onDisconnect: gateway.config.onDisconnect,
+    headers: answerHeaders(gateway.config, routed, id, decision),
+    recording,
+    headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
+  };
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */

@@ -61,6 +61,8 @@ export type Decision =
   | {
       readonly outcome: "allowed";
       readonly reservation: Reservation;
+      /** Whether any limit applies. */
+      readonly isLimited: boolean;
       /** Every limit that applies, the tightest first. */
       readonly balances: readonly Balance[];
       /** Budgets in `observe` mode that would have refused the call. */

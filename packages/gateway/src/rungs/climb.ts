@@ -56,6 +56,7 @@ const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
 export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climbed> {
+  if (!gateway.budgets.hasLadders) return { call: routed, waitMs: 0, end: undefined, cache: undefined };
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   for (let models = 0; plan && models < MODELS_MOST; models++) {
