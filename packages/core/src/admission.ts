@@ -483,7 +483,8 @@ function denied({
 function checked(call: Call): Call {
   const { input, output, toolCalls } = call;
   const { most, least = 0, copies = 1 } = output;
-  const areCountable = isCountable(input.most) && isCountable(most) && isCountable(least) && Object.values(toolCalls ?? {}).every(isCountable);
+  const areCountable =
+    isCountable(input.most) && isCountable(most) && isCountable(least) && Object.values(toolCalls ?? {}).every(isCountable);
   if (areCountable && Number.isSafeInteger(copies) && copies >= 1) return call;
   throw new PurserError("amount_invalid", `The call "${call.id}" has a size that is no whole number of 0 or more (copies: of 1 or more).`);
 }

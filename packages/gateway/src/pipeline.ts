@@ -250,12 +250,7 @@ interface Sending {
 }
 
 /** Everything that can go wrong before the provider is asked goes wrong here. */
-function prepare(
-  gateway: Gateway,
-  exchange: Exchange,
-  routed: RoutedCall,
-  { decision, reservation, recording }: Sending,
-): RelayOptions {
+function prepare(gateway: Gateway, exchange: Exchange, routed: RoutedCall, { decision, reservation, recording }: Sending): RelayOptions {
   const { id, request, response, dialect } = exchange;
   const { call, provider, model, sentAs, caller, names, subject } = routed;
   // It may have been switched off while the call was admitted.
