@@ -443,10 +443,25 @@ class Allowed {
     return this.#terms.limits.length > 0;
   }
 
+  get tightest(): Balance | undefined {
+    const { limits, now } = this.#terms;
+    const standings = this.#standings;
+    let tightest = 0;
+    for (let i = 1; i < limits.length; i++) {
+      if (shareLeft(standings[i] as Standing) < shareLeft(standings[tightest] as Standing)) tightest = i;
+    }
+    const bound = limits[tightest];
+    return bound && balanceOf(bound, standings[tightest] as Standing, now);
+  }
+
   get balances(): readonly Balance[] {
     this.#balances ??= balancesOf(this.#terms, this.#standings);
     return this.#balances;
   }
+}
+
+function shareLeft({ amount, spent, held }: Standing): number {
+  return Math.max(0, amount - spent - held) / Math.max(1, amount);
 }
 
 /** Every limit of a call, the tightest first. */

@@ -285,7 +285,7 @@ function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { p
 /** What we say about an admitted call: its id, what is left, and what ladders did to it. */
 function answerHeaders({ expose }: Config, { rungs = [] }: RoutedCall, id: string, decision: Decision | undefined): readonly string[] {
   const headers = ["x-purser-request-id", id];
-  const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
+  const tightest = decision?.outcome === "allowed" && expose.left ? decision.tightest : undefined;
   if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
   if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
   if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));

@@ -65,6 +65,8 @@ export type Decision =
       readonly isLimited: boolean;
       /** Every limit that applies, the tightest first. */
       readonly balances: readonly Balance[];
+      /** The first of them. */
+      readonly tightest: Balance | undefined;
       /** Budgets in `observe` mode that would have refused the call. */
       readonly wouldRefuse: readonly string[];
     }
