@@ -804,9 +804,14 @@ function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) =>
 }
 
 function end(state: State, id: string): void {
+  const hold = state.holds.get(id);
+  // A map in which many come and go leaves outgrown tables to the collector of garbage: nothing large may hang on what was in them.
+  if (hold) hold.postings = NO_POSTINGS;
   state.holds.delete(id);
   state.ended.set(id, true);
 }
+
+const NO_POSTINGS: readonly Posting[] = [];
 
 function post(state: State, { counter: ref, held, spent }: Posting): void {
   let counter = state.counters.get(ref.key);
