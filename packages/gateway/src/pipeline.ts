@@ -382,7 +382,8 @@ function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"]
 
 function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(body);
-  response.writeHead(status, { ...headers, "content-length": bytes.length });
-  response.end(bytes);
+  const lines = Object.entries(headers).flat();
+  lines.push("content-length", String(Buffer.byteLength(body)));
+  // As a text it goes out in one piece with its head.
+  response.writeHead(status, lines).end(body);
 }
