@@ -485,6 +485,7 @@ function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
   return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
+/** The detail of a call as it is held. Whoever adds a field to it names it here too. */
 export function heldDetail(
   { asks, limits, detail }: Pick<ReserveCommand, "asks" | "limits" | "detail">,
   outputCap: number,
@@ -494,8 +495,9 @@ export function heldDetail(
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
   const refusing = wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget);
-  const { subject, inputTokens, counted, price, allowance, rungs, insteadOf } = detail;
+  const { subject, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf } = detail;
   const held: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost, counted, price };
+  if (pricedAs !== undefined) held.pricedAs = pricedAs;
   if (allowance !== undefined) held.allowance = allowance;
   if (refusing.length > 0) held.wouldRefuse = [...new Set([...(detail.wouldRefuse ?? []), ...refusing])];
   else if (detail.wouldRefuse) held.wouldRefuse = detail.wouldRefuse;
