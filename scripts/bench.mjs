@@ -19,6 +19,7 @@ gateway and streams:
   --only a,b        only these scenarios
   --foreign SHARE   drop a slice when others use more of a core than this (0.3)
   --patience S      wait so long in all for others to pause (120)
+  --beside FILE     another build of the gateway too, by its dist/cli/main.js: what a change gained
   --with-portkey    install Portkey for the comparison, into the folder for temporary files
   --no-save         do not write bench/results
   --smoke           next to nothing of everything, in seconds: shows that it works, measures nothing
@@ -60,6 +61,7 @@ async function runOwn(name, args) {
       only: { type: "string" },
       foreign: { type: "string", default: "0.3" },
       patience: { type: "string", default: "120" },
+      beside: { type: "string" },
       "with-portkey": { type: "boolean", default: false },
       "no-save": { type: "boolean", default: false },
       smoke: { type: "boolean", default: false },
@@ -76,6 +78,7 @@ async function runOwn(name, args) {
     only: values.only?.split(","),
     foreignMost: values.smoke ? Number.POSITIVE_INFINITY : Number(values.foreign),
     patienceSeconds: Number(values.patience),
+    beside: values.beside,
     withPortkey: values["with-portkey"],
     smoke: values.smoke,
     log: console.log,

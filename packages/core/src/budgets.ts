@@ -2,7 +2,7 @@ import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
-import { type Budget, subjectLabel } from "./domain/budget.ts";
+import type { Budget } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import type { ExpireResult, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
@@ -90,6 +90,7 @@ export class Budgets implements PriceSource {
   readonly #ladders = new Ladders();
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
+  #hasLadders = false;
 
   constructor(options: BudgetsOptions) {
     const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, ...others } = options;
@@ -175,6 +176,11 @@ export class Budgets implements PriceSource {
     }
   }
 
+  /** Whether any budget has a ladder that could change a call. */
+  get hasLadders(): boolean {
+    return this.#hasLadders;
+  }
+
   /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
   async ladder(subject: Subject): Promise<LadderPlan | undefined> {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
@@ -208,9 +214,8 @@ export class Budgets implements PriceSource {
     };
     const place = this.#waiting.enter(leaky.map(lineOf));
     if (!place) return this.#attempt(call, behind, this.#recordDenial);
-    // Whoever made the call may make its signal only now that it is asked for.
     const patient = { ...call, input: countedOnce(call.input) };
-    const { signal } = patient;
+    const signal = typeof call.signal === "function" ? call.signal() : call.signal;
     const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
     try {
       if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind, this.#recordDenial);
@@ -401,14 +406,13 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#hasLadders = budgets.some(({ ladder }) => changesCalls(ladder));
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
   #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
-    const budgets = this.#budgets.filter((budget) => budget.selects(subject));
-    const limits: BoundBudgetLimit[] = [];
-    for (const budget of budgets) limits.push(...this.#counters.bind(budget, subjectLabel(budget, subject), now));
+    const { budgets, limits } = this.#counters.bindSubject(this.#budgets, subject, now);
     const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,

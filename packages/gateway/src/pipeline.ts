@@ -40,7 +40,7 @@ import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, climb, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { activeText, answerAfter, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
@@ -220,7 +220,8 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
       `The key "${caller.key.name}" may look at /api, and make no calls. Use one that was made for calls.`,
     );
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
-  await turnFor(bytes.length);
+  const turn = turnFor(bytes.length);
+  if (turn) await turn;
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
@@ -228,11 +229,11 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
-  const { subject, key } = caller;
+  const { subject, places, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
-  return { ...budgetedCall(terms), caller, provider, names };
+  const terms = { dialect, call, provider, model, sentAs, subject, places, key, prices, defaultMaxOutput, unseenInput };
+  return routedCall(budgetedCall(terms), caller, provider, names);
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
@@ -244,15 +245,21 @@ async function send(
   answerId: string | undefined,
 ): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
-  const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   const recording = answerId === undefined ? undefined : new Recording();
   const { figures } = gateway;
   const sentAt = performance.now();
   figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
   const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
-  const relayed = relay({ ...prepared, recording, onBegin });
-  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
-  gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
+  let prepared: RelayOptions;
+  try {
+    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, onBegin });
+  } catch (error) {
+    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
+    throw error;
+  }
+  const relayed = relay(prepared);
+  const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
+  gateway.inFlight.set(exchange.id, flight);
   try {
     const outcome = await relayed.outcome;
     const seconds = (performance.now() - exchange.beganAt) / 1_000;
@@ -267,6 +274,31 @@ async function send(
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
+    flight.land();
+  }
+}
+
+/**
+ * A call in flight. It lets go of the call when that is over: a map in which many come and go leaves its outgrown tables to the collector of
+ * garbage, and all of a call that hangs on one of them would stay in memory as long as they.
+ */
+class Flight implements CallInFlight {
+  readonly subject: Subject;
+  readonly reservation: Reservation | undefined;
+  #end: CallInFlight["end"] | undefined;
+
+  constructor(subject: Subject, reservation: Reservation | undefined, end: CallInFlight["end"]) {
+    this.subject = subject;
+    this.reservation = reservation;
+    this.#end = end;
+  }
+
+  async end(code: Refusal["code"], message: string): Promise<void> {
+    await this.#end?.(code, message);
+  }
+
+  land(): void {
+    this.#end = undefined;
   }
 }
 
@@ -281,47 +313,49 @@ async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: Relayed
   relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
 }
 
-/** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
-async function prepare(
+/** What is known of a call when it goes out. */
+interface Sending {
+  readonly decision: Admitted | undefined;
+  readonly reservation: Reservation | undefined;
+  readonly recording: Recording | undefined;
+  readonly onBegin: () => void;
+}
+
+/** Everything that can go wrong before the provider is asked goes wrong here. */
+function prepare(
   gateway: Gateway,
   exchange: Exchange,
   routed: RoutedCall,
-  decision: Admitted | undefined,
-  reservation: Reservation | undefined,
-): Promise<Omit<RelayOptions, "onBegin">> {
+  { decision, reservation, recording, onBegin }: Sending,
+): RelayOptions {
   const { id, request, response, dialect } = exchange;
   const { call, model, subject } = routed;
-  try {
-    // It may have been switched off while the call was admitted.
-    const off = gateway.budgets.switchedOff(subject);
-    if (off !== undefined) throw new PurserError("switched_off", off);
-    return {
-      upstream: gateway.upstream,
-      request: upstreamRequest(request, routed, decision),
-      response,
-      dialect,
-      call,
-      counter: createOutputCounter(model),
-      onDisconnect: gateway.config.onDisconnect,
-      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(routed)],
-      headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
-    };
-  } catch (error) {
-    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
-    throw error;
-  }
+  // It may have been switched off while the call was admitted.
+  const off = gateway.budgets.switchedOff(subject);
+  if (off !== undefined) throw new PurserError("switched_off", off);
+  return {
+    upstream: gateway.upstream,
+    request: upstreamRequest(request, routed, decision),
+    response,
+    dialect,
+    call,
+    counter: createOutputCounter(model),
+    onDisconnect: gateway.config.onDisconnect,
+    headers: answerHeaders(gateway.config, routed, id, decision),
+    recording,
+    onBegin,
+    headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
+  };
 }
 
-function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
-  const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
-  const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
-  const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
-  return ["x-purser-request-id", id, ...left, ...uncounted];
-}
-
-/** Says what ladders did to the call. */
-function rungHeader({ rungs = [] }: RoutedCall): readonly string[] {
-  return rungs.length === 0 ? [] : ["x-purser-rung", headerText(rungs.join(", "))];
+/** What we say about an admitted call: its id, what is left, and what ladders did to it. */
+function answerHeaders({ expose }: Config, { rungs = [] }: RoutedCall, id: string, decision: Decision | undefined): readonly string[] {
+  const headers = ["x-purser-request-id", id];
+  const tightest = decision?.outcome === "allowed" && expose.left ? decision.tightest : undefined;
+  if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
+  if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
+  if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));
+  return headers;
 }
 
 function costHeader(
@@ -415,7 +449,8 @@ function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"]
 
 function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(body);
-  response.writeHead(status, { ...headers, "content-length": bytes.length });
-  response.end(bytes);
+  const lines = Object.entries(headers).flat();
+  lines.push("content-length", String(Buffer.byteLength(body)));
+  // As a text it goes out in one piece with its head.
+  response.writeHead(status, lines).end(body);
 }

@@ -7,7 +7,7 @@ import type { Caller } from "../callers/identify.ts";
 import type { Keys } from "../callers/key.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
 import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
-import { forwardedHeaders } from "../headers.ts";
+import { forwardedHeaders, headerLines } from "../headers.ts";
 import { ownCall } from "../own-call.ts";
 import { type Gateway, summariserFor } from "../pipeline.ts";
 import { missingKey } from "../providers/routing.ts";
@@ -137,7 +137,7 @@ export class Queue {
       key: caller.key?.id,
       subject: who,
       url: withoutKey(request.url ?? ""),
-      headers: forwardedHeaders(request.rawHeaders, {}),
+      headers: forwardedHeaders(request.rawHeaders, headerLines({})),
       rung: text,
       channel: rung.channel,
     };

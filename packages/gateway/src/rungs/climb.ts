@@ -32,6 +32,15 @@ export interface RoutedCall extends BudgetedCall {
   readonly beginning?: string;
 }
 
+/**
+ * Written field by field, as all that is made for every call: an object that begins with the fields of another one, `{ ...other, more }`, gets
+ * a shape of its own each time, which V8 has to learn anew, and which keeps it alive.
+ */
+export function routedCall(budgeted: BudgetedCall, caller: Caller, provider: Provider, names: PathNames): RoutedCall {
+  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens } = budgeted;
+  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, caller, provider, names };
+}
+
 /** A call as the ladders of its budgets left it. */
 export interface Climbed {
   readonly call: RoutedCall;
@@ -55,6 +64,7 @@ const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
 export async function climb(gateway: Climber, routed: RoutedCall, summariser?: Summariser): Promise<Climbed> {
+  if (!gateway.budgets.hasLadders) return { call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined };
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   for (let models = 0; plan && models < MODELS_MOST; models++) {
@@ -165,7 +175,7 @@ export function callTo(
   const { subject, key } = caller;
   const call = dialect.readCall(bodyOf(otherNames), otherNames);
   const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
-  const routed = { ...budgetedCall(terms), caller, provider, names: otherNames };
+  const routed = routedCall(budgetedCall(terms), caller, provider, otherNames);
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
 
