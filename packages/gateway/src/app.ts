@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
+import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { Asks } from "./asks/asks.ts";
@@ -21,6 +23,9 @@ import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
+import { Attempts } from "./screen/attempts.ts";
+import { readScreenFiles } from "./screen/files.ts";
+import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
@@ -67,6 +72,8 @@ const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers. */
 const ANSWERS_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
+/** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
+const SUM_EVERY_MS = 5_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -91,7 +98,7 @@ async function startWith(
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
-  const prices = priceBookOf(config);
+  let prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
@@ -132,7 +139,15 @@ async function startWith(
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  // Of several that share a folder each has sums of its own, in memory, from when somebody first looks at them.
+  const openSums = (zone: string) =>
+    openRollups({ ledger: store, timeZone: zone, ...(shared === undefined && { directory: config.dataDir }) });
+  let rollups = await openSums(config.timezone);
+  const live = new Live(store, onError);
+  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, running });
+  const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
+  const sessions = new Sessions({ keys, adminToken, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const server = createHttpServer({
     gateway: () => gateway,
@@ -140,6 +155,7 @@ async function startWith(
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
+    screen: { files: readScreenFiles(), sessions, attempts: new Attempts() },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -148,6 +164,7 @@ async function startWith(
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    ...(shared ? [] : [every(SUM_EVERY_MS, () => rollups.catchUp(), onError)]),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
@@ -173,12 +190,18 @@ async function startWith(
       guards.configure(next.guards);
       // Answers are kept as long as a ladder asks for them.
       if (!next.budgets.some(({ ladder }) => keepsAnswers(ladder))) answers.forget();
+      if (next.timezone !== gateway.config.timezone) {
+        await rollups.close();
+        rollups = await openSums(next.timezone);
+      }
+      prices = nextPrices;
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
       isDraining = true;
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await rollups.close();
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type Lag, PurserError } from "@purser/core";
-import type { Admin } from "./admin/admin.ts";
+import type { Admin, AdminResponse } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import { readBytes } from "./body.ts";
+import type { Identified } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
@@ -13,6 +14,10 @@ import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
+import type { Attempts } from "./screen/attempts.ts";
+import { type ScreenFiles, screenFileFor, serveScreenFile } from "./screen/files.ts";
+import type { Sessions, Visitor } from "./screen/sessions.ts";
+import { isFromScreen, serveSession } from "./screen/sign-in.ts";
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -31,6 +36,8 @@ export interface ServerState {
   isDraining(): boolean;
   /** Whether no call can be admitted at the moment, because the store cannot be reached. */
   isStoreDown(): boolean;
+  /** The screen, and who signed in to it. */
+  readonly screen: { readonly files: ScreenFiles; readonly sessions: Sessions; readonly attempts: Attempts };
   /** How far the book of record is behind, where there is one. */
   lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -94,15 +101,18 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/session") return serveSignIn(state, request, response);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);
-  if (path === "/budget") return showBudget(state.gateway(), request, response);
+  if (path === "/budget") return showBudget(state, request, response);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
   if (path === "/api/tags" && request.method === "GET") return showModels(state.gateway(), request, response, listOllamaModels);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
+  const file = screenFileFor(state.screen.files, request, path);
+  if (file) return serveScreenFile(file, request, response, path);
   throw unknownRoute(request.method, path);
 }
 
@@ -123,10 +133,10 @@ async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, resp
 }
 
 /** What the caller has left, for the holder of a key. */
-async function showBudget(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const identified = gateway.identify(request);
+async function showBudget(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const identified = identifyUser(state, request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  const balances = await gateway.budgets.balances({ subject: identified.caller.subject });
+  const balances = await state.gateway().budgets.balances({ subject: identified.caller.subject });
   const data = balances.map(balanceJson);
   end(response, 200, { data });
 }
@@ -137,12 +147,31 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
   end(response, 200, list(gateway.config));
 }
 
+async function serveSignIn(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  return serveSession({ ...state.screen, identify: (one) => state.gateway().identify(one) }, request, response);
+}
+
+/** Who uses our own pages: by a key in a header, as a program, or by the cookie of a browser that signed in. */
+function identifyUser(state: ServerState, request: IncomingMessage): Identified & { readonly visitor?: Visitor } {
+  const visitor = showsKey(request) ? undefined : state.screen.sessions.find(request.headers);
+  return visitor ? { ok: true, caller: visitor.caller, visitor } : state.gateway().identify(request);
+}
+
 async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
-  const identified = state.gateway().identify(request);
+  const identified = identifyUser(state, request);
+  response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
   if (!identified.ok) return problem(response, 401, identified.code, identified.message);
   if (!identified.caller.isOwner)
     return problem(response, 403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
   if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  if (identified.visitor && request.method !== "GET" && !isFromScreen(identified.visitor, request))
+    return problem(
+      response,
+      403,
+      "key_invalid",
+      "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.",
+    );
   const bytes = await readBytes(request, ADMIN_BODY_MOST);
   let body: unknown;
   try {
@@ -155,7 +184,31 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const { subject } = identified.caller;
   const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  if (answer.listen) return sendEvents(state, response, answer.listen);
   end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+}
+
+const BEAT_EVERY_MS = 15_000;
+const DRAIN_LOOK_MS = 250;
+/** A browser that does not read what it is sent comes back and asks again. */
+const UNREAD_MOST = 1024 * 1024;
+
+/** Server-sent events, until the browser leaves or the server stops. */
+async function sendEvents(state: ServerState, response: ServerResponse, listen: NonNullable<AdminResponse["listen"]>): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+  response.write(": hello\n\n");
+  const stop = listen((event, data) => {
+    if (response.writableLength > UNREAD_MOST) response.destroy();
+    else response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  });
+  const beat = setInterval(() => response.write(": beat\n\n"), BEAT_EVERY_MS);
+  const look = setInterval(() => {
+    if (state.isDraining()) response.end();
+  }, DRAIN_LOOK_MS);
+  await new Promise<void>((resolve) => response.once("close", resolve));
+  clearInterval(beat);
+  clearInterval(look);
+  stop();
 }
 
 /** While every caller on this machine is the owner, a page in the browser is one too; so pages of other origins are refused. */

@@ -19,6 +19,8 @@ export interface AdminResponse {
   readonly status: number;
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Where the answer is no body but goes on and on: begins to send events, and returns what ends it. */
+  readonly listen?: (send: (event: string, data: unknown) => void) => () => void;
 }
 
 export type Admin = (request: AdminRequest) => Promise<AdminResponse>;
