@@ -55,6 +55,8 @@ export interface OutlookJson extends BalanceJson {
 
 const HOUR_MS = 3_600_000;
 const RATE_MS = 7 * 24 * HOUR_MS;
+/** The part of a window before the end of which its pace is not known yet. */
+const SAYS_LITTLE = 0.4;
 const BALANCES_SHOWN = 8;
 /** Thresholds of ladders are in hundredths of a per cent. */
 const FULL = 10_000;
@@ -131,7 +133,9 @@ function ratePerMs({ budget: name, spent, subject }: Balance, budget: Budget, li
     return hours.reduce((all, { spent: one }) => all + one, 0) / Math.max(HOUR_MS, now - Math.max(now - RATE_MS, first));
   }
   if (limit.window.kind !== "calendar") return 0;
-  return spent / Math.max(HOUR_MS, now - windowSpan(limit.window, now).startsAt);
+  const { startsAt, resetsAt = now } = windowSpan(limit.window, now);
+  // What one person did in the first hour of a day says little about the other twenty-three.
+  return spent / Math.max(now - startsAt, (resetsAt - startsAt) * SAYS_LITTLE);
 }
 
 /** A limit as its counters and rollups name it. */

@@ -91,8 +91,7 @@ function prepared(database: Database): Database {
 /** The entries that book something, or change what is spent of a limit. */
 const READ: readonly EntryKind[] = ["settled", "overrun", "expired", "corrected", "denied"];
 /** A page is short, so that calls do not wait for it. */
-const PAGE = 250;
-const DAY_PATHS = ["", ...ATTRIBUTES] as const;
+const PAGE = 200;
 
 export class Rollups {
   readonly #database: Database;
@@ -190,39 +189,20 @@ export class Rollups {
 
   /** Adds a page up in memory first: many entries of one hour are few rows. */
   #add(page: readonly Entry[]): void {
-    const usage = new Map<string, UsageKey & { amounts: ReportAmounts }>();
-    const spent = new Map<string, { budget: string; bound: string; at: number; spent: number }>();
+    const usage = new Map<string, UsageSum>();
+    const spent = new Map<string, SpentSum>();
     for (const entry of page) {
-      const hour = this.#startOf("hour", entry.at);
-      const amounts = bookedAmounts(entry);
-      if (amounts && "detail" in entry) {
-        const day = this.#startOf("day", entry.at);
-        addTo(usage, { step: "hour", path: "", at: hour, value: "" }, amounts);
-        for (const path of DAY_PATHS) {
-          const value = path === "" ? "" : (entry.detail.subject[path] ?? "");
-          addTo(usage, { step: "day", path, at: day, value }, amounts);
-        }
-      }
-      for (const { counter, spent: amount } of entry.postings) {
-        if (amount === 0) continue;
-        const bound = `${counter.unit}/${counter.window}`;
-        const key = JSON.stringify([counter.budget, bound, hour]);
-        spent.set(key, { budget: counter.budget, bound, at: hour, spent: (spent.get(key)?.spent ?? 0) + amount });
-      }
+      this.#addUsage(usage, entry);
+      this.#addSpent(spent, entry);
     }
     const last = page.at(-1) as Entry;
     this.#database.exec("BEGIN");
     try {
       const addUsage = this.#statement(ADD_USAGE);
-      for (const { step, path, at, value, amounts } of usage.values())
-        addUsage.run(step, path, at, value, ...REPORT_AMOUNTS.map((name) => amounts[name]));
+      for (const { step, path, at, value, amounts } of usage.values()) addUsage.run(step, path, at, value, ...amounts);
       const addSpent = this.#statement(ADD_SPENT);
       for (const { budget, bound, at, spent: amount } of spent.values()) addSpent.run(budget, bound, at, amount);
-      this.#statement("INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at").run(
-        this.#timeZone,
-        last.seq,
-        last.at,
-      );
+      this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
       this.#database.exec("ROLLBACK");
@@ -230,6 +210,28 @@ export class Rollups {
     }
     this.#seq = last.seq;
     this.#at = last.at;
+  }
+
+  #addUsage(sums: Map<string, UsageSum>, entry: Entry): void {
+    const booked = bookedAmounts(entry);
+    if (!booked || !("detail" in entry)) return;
+    const amounts = REPORT_AMOUNTS.map((name) => booked[name]);
+    const day = this.#startOf("day", entry.at);
+    addTo(sums, "hour", "", this.#startOf("hour", entry.at), "", amounts);
+    addTo(sums, "day", "", day, "", amounts);
+    for (const path of ATTRIBUTES) addTo(sums, "day", path, day, entry.detail.subject[path] ?? "", amounts);
+  }
+
+  #addSpent(sums: Map<string, SpentSum>, entry: Entry): void {
+    for (const { counter, spent } of entry.postings) {
+      if (spent === 0) continue;
+      const at = this.#startOf("hour", entry.at);
+      const bound = `${counter.unit}/${counter.window}`;
+      const key = `${at}\0${bound}\0${counter.budget}`;
+      const known = sums.get(key);
+      if (known) known.spent += spent;
+      else sums.set(key, { budget: counter.budget, bound, at, spent });
+    }
   }
 
   /** One statement for all steps where they are those of the table, and one for each where they are longer. */
@@ -277,17 +279,27 @@ interface StateRow {
   readonly at: number;
 }
 
-interface UsageKey {
+interface UsageSum {
   readonly step: "hour" | "day";
   readonly path: string;
   readonly at: number;
   readonly value: string;
+  /** In the order of `REPORT_AMOUNTS`. */
+  readonly amounts: number[];
+}
+
+interface SpentSum {
+  readonly budget: string;
+  readonly bound: string;
+  readonly at: number;
+  spent: number;
 }
 
 const ADD_USAGE = `INSERT INTO usage VALUES (?, ?, ?, ?, ${AMOUNT_COLUMNS.map(() => "?").join(", ")})
   ON CONFLICT (step, path, starts_at, value) DO UPDATE SET ${AMOUNT_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`;
 const ADD_SPENT =
   "INSERT INTO spent VALUES (?, ?, ?, ?) ON CONFLICT (budget, bound, starts_at) DO UPDATE SET spent = spent + excluded.spent";
+const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
   WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ? GROUP BY value`;
@@ -305,10 +317,18 @@ function sumOf(row: UsageRow, span: ReportSpan): Sum {
   return { span, value: row.value as string, amounts: amounts as unknown as ReportAmounts };
 }
 
-function addTo(sums: Map<string, UsageKey & { amounts: ReportAmounts }>, key: UsageKey, amounts: ReportAmounts): void {
-  const id = JSON.stringify([key.step, key.path, key.at, key.value]);
-  const known = sums.get(id);
-  sums.set(id, { ...key, amounts: known ? added(known.amounts, amounts) : amounts });
+function addTo(
+  sums: Map<string, UsageSum>,
+  step: UsageSum["step"],
+  path: string,
+  at: number,
+  value: string,
+  amounts: readonly number[],
+): void {
+  const key = `${step}${path}\0${at}\0${value}`;
+  const known = sums.get(key);
+  if (!known) sums.set(key, { step, path, at, value, amounts: [...amounts] });
+  else for (let i = 0; i < amounts.length; i++) known.amounts[i] = (known.amounts[i] as number) + (amounts[i] as number);
 }
 
 /** Rows of the same step, whatever their value. */
