@@ -1,5 +1,5 @@
 /**
- * `node scripts/seed.mjs --data DIR [--calls 20000] [--webhook URL]`: writes a year of a company into a data folder, with its purser.yaml and
+ * `node scripts/seed.mjs --data DIR [--calls 20000] [--webhook URL] [--openai URL]`: writes a year of a company into a data folder, with its purser.yaml and
  * keys, so that the dashboard has something to show. The year ends now; everything else is the same for the same number of calls. It runs the
  * product's own budgets over its own store, in virtual time.
  */
@@ -32,7 +32,7 @@ const TEAMS = [
 ];
 
 /** Writes the year, and returns where its configuration is and how much there is. */
-export async function seed({ directory, calls: count, webhook }) {
+export async function seed({ directory, calls: count, webhook, openai }) {
   const { Budgets, costOf, defineBudget } = await import("@purser/core");
   const { openSqliteStore } = await import("@purser/core/stores/sqlite");
   const { createPriceBook } = await import("@purser/core/prices");
@@ -46,7 +46,7 @@ export async function seed({ directory, calls: count, webhook }) {
   const costs = calls.map((call) => costOf(prices.card(call.subject.provider, call.subject.model, call.at), call.usage));
   const definitions = budgetsFor(calls, costs, endsAt);
   const config = join(directory, "purser.yaml");
-  writeFileSync(config, yamlOf(definitions, dataDir, webhook));
+  writeFileSync(config, yamlOf(definitions, dataDir, { webhook, openai }));
 
   let now = calls[0]?.at ?? endsAt;
   const store = await openSqliteStore({ directory: dataDir, now: () => now });
@@ -162,26 +162,29 @@ function budgetsFor(calls, costs, endsAt) {
     { name: "coding agent", for: { feature: "coding-agent" }, limits: [`${dollars((of({ feature: "coding-agent" }) / 30) * 2)} / day`, "20M tokens / hour"] },
     { name: "each user", per: "user", limits: ["3M tokens / day", "200 requests / hour"] },
     { name: "agent session", per: "session", for: { feature: "coding-agent" }, limits: ["$25"] },
+    { name: "campaign texts", for: { feature: "campaign-texts" }, limits: ["300 tokens / day"], minOutput: 20, ladder: { "100%": ["ask 60s +50%"] } },
     { name: "o3 trial", for: { model: "o3*" }, limits: [`${dollars(of({ model: "o3" }) * 0.5)} / month`], mode: "observe" },
   ];
 }
 
-function yamlOf(definitions, dataDir, webhook) {
+function yamlOf(definitions, dataDir, { webhook, openai }) {
   const field = (name, value) => (value === undefined ? [] : [`    ${name}: ${JSON.stringify(value)}`]);
   const isTold = webhook !== undefined;
   return [
     `data: ${JSON.stringify(dataDir)}`,
     "providers:",
-    ...["openai", "anthropic", "google"].map((name) => `  ${name}: { api_key: none-needed }`),
+    `  openai: { api_key: none-needed${openai === undefined ? "" : `, base_url: ${JSON.stringify(openai)}`} }`,
+    ...["anthropic", "google"].map((name) => `  ${name}: { api_key: none-needed }`),
     ...(isTold ? ["channels:", `  finance: { kind: webhook, url: ${JSON.stringify(webhook)} }`] : []),
     "budgets:",
-    ...definitions.flatMap(({ name, for: selector, per, limits, owner, mode, ladder }) => [
+    ...definitions.flatMap(({ name, for: selector, per, limits, owner, mode, ladder, minOutput }) => [
       `  - name: ${JSON.stringify(name)}`,
       ...field("for", selector),
       ...field("per", per),
       ...field("limits", limits),
       ...field("owner", owner),
       ...field("mode", mode),
+      ...field("min_output", minOutput),
       ...(isTold && ladder ? [`    ladder: { ${Object.entries(ladder).map(([at, rungs]) => `${at}: ${rungs.map((rung) => `${rung} finance`)}`).join(", ")} }`] : []),
     ]),
     "",
@@ -209,12 +212,12 @@ function dice(seed) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { data: { type: "string" }, calls: { type: "string", default: "20000" }, webhook: { type: "string" } } });
+  const { values } = parseArgs({ options: { data: { type: "string" }, calls: { type: "string", default: "20000" }, webhook: { type: "string" }, openai: { type: "string" } } });
   if (values.data === undefined) {
     console.error("Say where to: node scripts/seed.mjs --data DIR");
     process.exit(2);
   }
   prepare();
-  const { config, calls, entries } = await seed({ directory: resolve(values.data), calls: Number(values.calls), webhook: values.webhook });
+  const { config, calls, entries } = await seed({ directory: resolve(values.data), calls: Number(values.calls), webhook: values.webhook, openai: values.openai });
   console.log(`${calls} calls, ${entries} entries. Look at them: npx purser serve --config ${config}`);
 }

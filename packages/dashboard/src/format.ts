@@ -87,8 +87,11 @@ export function instant(iso: string, timeZone?: string): string {
   return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", ...(timeZone && { timeZone }) }).format(Date.parse(iso));
 }
 
-export function clock(iso: string): string {
-  return new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" }).format(Date.parse(iso));
+/** The time of today, and the date of what is older. */
+export function clock(iso: string, now = new Date()): string {
+  const at = new Date(iso);
+  const isToday = at.toDateString() === now.toDateString();
+  return new Intl.DateTimeFormat("en-GB", isToday ? { timeStyle: "medium" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
 /** `team=search, feature=chatbot`: whom a call or a selector is about. */

@@ -53,7 +53,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
             ticks: { show: false },
             font: "11px Inter, system-ui",
             size: 26,
-            space: 80,
+            space: 56,
             values: (_plot, ticks) => axisTexts(ticks, timeZone),
           },
           {

@@ -32,7 +32,7 @@ export function CallLine({ call, isNew = false }: { call: CallSummary; isNew?: b
       <Link
         to="/calls/$id"
         params={{ id }}
-        className="grid grid-cols-[1fr_auto] items-baseline gap-x-4 gap-y-0.5 rounded px-1 py-2 text-sm hover:bg-sunk sm:grid-cols-[4.5rem_minmax(0,1.3fr)_minmax(0,1fr)_8rem_6rem]"
+        className="grid grid-cols-[1fr_auto] items-baseline gap-x-4 gap-y-0.5 rounded px-1 py-2 text-sm hover:bg-sunk sm:grid-cols-[7rem_minmax(0,1.3fr)_minmax(0,1fr)_8rem_6rem]"
       >
         <time dateTime={at} title={instant(at)} className="figure hidden text-soft sm:block">
           {clock(at)}

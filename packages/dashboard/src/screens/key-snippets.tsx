@@ -20,7 +20,7 @@ export function Snippets({ secret }: { secret: string }) {
   const [tool, setTool] = useState<Tool>("openai");
   const url = window.location.origin;
   return (
-    <div className="grid gap-3">
+    <div className="grid grid-cols-1 gap-3">
       {secret !== "pk-…" && <Copyable label="The key" text={secret} />}
       <Choice label="Tool" value={tool} options={TOOLS} onChange={setTool} />
       <Copyable label={`Settings for ${TOOLS.find(([one]) => one === tool)?.[1]}`} text={SNIPPETS[tool](url, secret)} />

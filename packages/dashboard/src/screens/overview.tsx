@@ -179,6 +179,8 @@ function rank(balance: BudgetJson["balances"][number]): number {
 
 function TopSpenders({ top }: { top: readonly TopJson[] }) {
   const [by, setBy] = useState(top[0]?.by ?? "team");
+  const keys = useQuery({ queryKey: ["keys"], queryFn: api.keys, enabled: by === "key" });
+  const nameOf = (value: string) => (by === "key" && keys.data?.find(({ id }) => id === value)?.name) || value;
   const chosen = top.find((one) => one.by === by);
   if (!chosen) return null;
   const { rows, values, half } = chosen;
@@ -208,7 +210,7 @@ function TopSpenders({ top }: { top: readonly TopJson[] }) {
             {rows.map(({ value, cost_nanodollars, share, calls }) => (
               <li key={value ?? ""} className="relative flex items-baseline justify-between gap-3 rounded px-2 py-1">
                 <span aria-hidden="true" className="absolute inset-y-0 left-0 rounded bg-wash" style={{ width: `${most === 0 ? 0 : (cost_nanodollars / most) * 100}%` }} />
-                <span className="relative min-w-0 truncate">{value ?? <span className="text-soft">no {by}</span>}</span>
+                <span className="relative min-w-0 truncate">{value === null ? <span className="text-soft">no {by}</span> : nameOf(value)}</span>
                 <span className="figure relative whitespace-nowrap text-sm" title={`${exactMoney(cost_nanodollars)} in ${count(calls)} calls`}>
                   {money(cost_nanodollars)} <span className="inline-block w-12 text-right text-soft">{percent(share)}</span>
                 </span>

@@ -15,7 +15,7 @@ export function Requests() {
           {(list) =>
             list.length === 0 ? (
               <Empty title="Nobody asks for more.">
-                A budget asks its owner before it refuses, if its ladder says so: <code className="font-mono whitespace-nowrap">{"ladder: { 100%: ask 20% wait 2m }"}</code>.
+                A budget asks its owner before it refuses, if its ladder says so: <code className="font-mono whitespace-nowrap">{"ladder: { 100%: ask 60s +50% }"}</code>.
               </Empty>
             ) : (
               <ul className="divide-y divide-line/60">
