@@ -88,7 +88,11 @@ async function makeKeys(keys) {
   const ids = {};
   for (const { team, features } of TEAMS) {
     for (const feature of features.slice(0, 2)) {
-      const { key } = await keys.create({ name: `${team} ${feature}`, attributes: { team, feature }, maySet: ["user", "session", "task", "tag.*"] });
+      const { key } = await keys.create({
+        name: `${team} ${feature}`,
+        attributes: { team, feature },
+        maySet: ["user", "session", "task", "tag.*"],
+      });
       ids[feature] = key.id;
     }
   }
@@ -110,7 +114,7 @@ function yearOfCalls({ count, endsAt, keyIds }) {
     if (random() < daylight * (isWeekend ? 0.25 : 1)) times.push(at);
   }
   // The last hours are looked at most.
-  for (let i = 0; i < Math.min(200, count / 20); i++) times[i] = endsAt - Math.floor(random() * random() * 8 * HOUR_MS);
+  for (let i = 0; i < Math.min(200, count / 200); i++) times[i] = endsAt - Math.floor(random() * random() * 8 * HOUR_MS);
   times.sort((a, b) => a - b);
   return times.map((at, i) => callAt(at, i, random, keyIds));
 }
@@ -158,11 +162,26 @@ function budgetsFor(calls, costs, endsAt) {
       owner: `${team}@example.com`,
       ladder,
     })),
-    { name: "chatbot", for: { team: "support", feature: "chatbot" }, limits: [`${dollars(of({ feature: "chatbot" }) * 0.9)} / month`, "500 requests / hour"], owner: "ann@example.com" },
-    { name: "coding agent", for: { feature: "coding-agent" }, limits: [`${dollars((of({ feature: "coding-agent" }) / 30) * 2)} / day`, "20M tokens / hour"] },
+    {
+      name: "chatbot",
+      for: { team: "support", feature: "chatbot" },
+      limits: [`${dollars(of({ feature: "chatbot" }) * 0.9)} / month`, "500 requests / hour"],
+      owner: "ann@example.com",
+    },
+    {
+      name: "coding agent",
+      for: { feature: "coding-agent" },
+      limits: [`${dollars((of({ feature: "coding-agent" }) / 30) * 2)} / day`, "20M tokens / hour"],
+    },
     { name: "each user", per: "user", limits: ["3M tokens / day", "200 requests / hour"] },
     { name: "agent session", per: "session", for: { feature: "coding-agent" }, limits: ["$25"] },
-    { name: "campaign texts", for: { feature: "campaign-texts" }, limits: ["300 tokens / day"], minOutput: 20, ladder: { "100%": ["ask 60s +50%"] } },
+    {
+      name: "campaign texts",
+      for: { feature: "campaign-texts" },
+      limits: ["300 tokens / day"],
+      minOutput: 20,
+      ladder: { "100%": ["ask 60s +50%"] },
+    },
     { name: "o3 trial", for: { model: "o3*" }, limits: [`${dollars(of({ model: "o3" }) * 0.5)} / month`], mode: "observe" },
   ];
 }
@@ -185,7 +204,13 @@ function yamlOf(definitions, dataDir, { webhook, openai }) {
       ...field("owner", owner),
       ...field("mode", mode),
       ...field("min_output", minOutput),
-      ...(isTold && ladder ? [`    ladder: { ${Object.entries(ladder).map(([at, rungs]) => `${at}: ${rungs.map((rung) => `${rung} finance`)}`).join(", ")} }`] : []),
+      ...(isTold && ladder
+        ? [
+            `    ladder: { ${Object.entries(ladder)
+              .map(([at, rungs]) => `${at}: ${rungs.map((rung) => `${rung} finance`)}`)
+              .join(", ")} }`,
+          ]
+        : []),
     ]),
     "",
   ].join("\n");
@@ -212,12 +237,24 @@ function dice(seed) {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { data: { type: "string" }, calls: { type: "string", default: "20000" }, webhook: { type: "string" }, openai: { type: "string" } } });
+  const { values } = parseArgs({
+    options: {
+      data: { type: "string" },
+      calls: { type: "string", default: "20000" },
+      webhook: { type: "string" },
+      openai: { type: "string" },
+    },
+  });
   if (values.data === undefined) {
     console.error("Say where to: node scripts/seed.mjs --data DIR");
     process.exit(2);
   }
   prepare();
-  const { config, calls, entries } = await seed({ directory: resolve(values.data), calls: Number(values.calls), webhook: values.webhook, openai: values.openai });
+  const { config, calls, entries } = await seed({
+    directory: resolve(values.data),
+    calls: Number(values.calls),
+    webhook: values.webhook,
+    openai: values.openai,
+  });
   console.log(`${calls} calls, ${entries} entries. Look at them: npx purser serve --config ${config}`);
 }

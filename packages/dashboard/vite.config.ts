@@ -30,6 +30,13 @@ function compressed(): Plugin {
 export default defineConfig({
   plugins: [react(), tailwindcss(), compressed()],
   // Beside the compiled gateway, which serves it and takes it along into its package.
-  build: { outDir: "../gateway/dist/dashboard", emptyOutDir: true, target: "es2022", modulePreload: { polyfill: false }, assetsInlineLimit: 0, rolldownOptions: { checks: { pluginTimings: false } } },
+  build: {
+    outDir: "../gateway/dist/dashboard",
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    rolldownOptions: { checks: { pluginTimings: false } },
+  },
   server: { proxy: { "/api": "http://127.0.0.1:4100", "/session": "http://127.0.0.1:4100", "/budget": "http://127.0.0.1:4100" } },
 });

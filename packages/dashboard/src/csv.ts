@@ -1,6 +1,9 @@
 /** A table for spreadsheets. What would be taken for a formula there is marked as text. */
 export function csvText(header: readonly string[], rows: readonly (readonly (string | number | null)[])[]): string {
-  return [header, ...rows].map((row) => row.map(cell).join(",")).join("\r\n").concat("\r\n");
+  return [header, ...rows]
+    .map((row) => row.map(cell).join(","))
+    .join("\r\n")
+    .concat("\r\n");
 }
 
 function cell(value: string | number | null): string {

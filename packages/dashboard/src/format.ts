@@ -49,7 +49,7 @@ export function exactAmount(value: number, unit: string): string {
   return unit === "nanodollars" ? exactMoney(value) : `${whole.format(value)} ${unitName(unit, value)}`;
 }
 
-export function unitName(unit: string, value = 2): string {
+function unitName(unit: string, value = 2): string {
   if (unit === "nanodollars") return "dollars";
   if (unit === "concurrent") return "at once";
   const name = unit.replace("_", " ");
@@ -84,14 +84,19 @@ export function dayName(iso: string, timeZone: string, now = Date.now()): string
 }
 
 export function instant(iso: string, timeZone?: string): string {
-  return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", ...(timeZone && { timeZone }) }).format(Date.parse(iso));
+  return new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", ...(timeZone && { timeZone }) }).format(
+    Date.parse(iso),
+  );
 }
 
 /** The time of today, and the date of what is older. */
 export function clock(iso: string, now = new Date()): string {
   const at = new Date(iso);
   const isToday = at.toDateString() === now.toDateString();
-  return new Intl.DateTimeFormat("en-GB", isToday ? { timeStyle: "medium" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(at);
+  return new Intl.DateTimeFormat(
+    "en-GB",
+    isToday ? { timeStyle: "medium" } : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  ).format(at);
 }
 
 /** `team=search, feature=chatbot`: whom a call or a selector is about. */

@@ -69,10 +69,12 @@ function refreshAll(client: QueryClient): void {
 }
 
 function throttled(work: () => void): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isWaiting = false;
   return () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
+    if (isWaiting) return;
+    isWaiting = true;
+    setTimeout(() => {
+      isWaiting = false;
       work();
     }, REFRESH_EVERY_MS);
   };

@@ -10,12 +10,21 @@ export function stateOf({ limit, spent, held, left }: Levels): { readonly share:
 }
 
 /** Spent is solid, held is hatched, the rest is free; a tick stands where the time is. */
-export function Bar({ balance, elapsed, thresholds = [] }: { balance: Levels; elapsed?: number | undefined; thresholds?: readonly number[] }) {
+export function Bar({
+  balance,
+  elapsed,
+  thresholds = [],
+}: {
+  balance: Levels;
+  elapsed?: number | undefined;
+  thresholds?: readonly number[];
+}) {
   const { share, kind } = stateOf(balance);
   const { limit, spent, held, unit } = balance;
   const part = (value: number) => (limit === 0 ? 100 : Math.min(100, (value / limit) * 100));
   const colour = { good: "text-accent", warn: "text-warn", over: "text-over" }[kind];
   return (
+    // biome-ignore lint/a11y/useSemanticElements: the browser's own meter cannot show what is held apart from what is spent.
     <div
       role="meter"
       aria-label={`${percent(share)} used: ${exactAmount(spent, unit)} spent${held > 0 ? `, ${exactAmount(held, unit)} held` : ""} of ${exactAmount(limit, unit)}`}
@@ -32,7 +41,11 @@ export function Bar({ balance, elapsed, thresholds = [] }: { balance: Levels; el
         ))}
       </div>
       {elapsed !== undefined && (
-        <div className="absolute -inset-y-1 w-0.5 rounded bg-ink" style={{ left: `calc(${Math.min(100, elapsed * 100)}% - 1px)` }} title="How much of the time is over" />
+        <div
+          className="absolute -inset-y-1 w-0.5 rounded bg-ink"
+          style={{ left: `calc(${Math.min(100, elapsed * 100)}% - 1px)` }}
+          title="How much of the time is over"
+        />
       )}
     </div>
   );
@@ -50,11 +63,7 @@ export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone
   const { gone_at, left, resets_at, expected, limit, unit } = balance;
   if (unit === "concurrent") return null;
   if (left === 0)
-    return (
-      <span className="font-medium text-over">
-        Nothing left{resets_at === null ? "" : `; resets ${relative(resets_at)}`}
-      </span>
-    );
+    return <span className="font-medium text-over">Nothing left{resets_at === null ? "" : `; resets ${relative(resets_at)}`}</span>;
   if (gone_at !== null)
     return (
       <span className="font-medium text-over" title={relative(gone_at)}>

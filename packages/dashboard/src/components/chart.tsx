@@ -26,6 +26,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
   const place = useRef<HTMLDivElement>(null);
   const tip = useRef<HTMLParagraphElement>(null);
   const theme = useTheme();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with another theme it is drawn again in other colours.
   useEffect(() => {
     const element = place.current;
     if (!element || times.length === 0) return undefined;
@@ -106,27 +107,27 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
       <figcaption className="sr-only">{label}</figcaption>
       {/* A table keeps its height however small it is told to be, and a box around it does not. */}
       <div className="sr-only">
-      <table>
-        <caption>{label}</caption>
-        <thead>
-          <tr>
-            <th>Time</th>
-            {series.map(({ name }) => (
-              <th key={name}>{name}</th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {times.map((time, i) => (
-            <tr key={time}>
-              <td>{timeText(time, times, timeZone)}</td>
-              {series.map(({ name, values }) => (
-                <td key={name}>{values[i] === null || values[i] === undefined ? "" : format(values[i])}</td>
+        <table>
+          <caption>{label}</caption>
+          <thead>
+            <tr>
+              <th>Time</th>
+              {series.map(({ name }) => (
+                <th key={name}>{name}</th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {times.map((time, i) => (
+              <tr key={time}>
+                <td>{timeText(time, times, timeZone)}</td>
+                {series.map(({ name, values }) => (
+                  <td key={name}>{values[i] === null || values[i] === undefined ? "" : format(values[i])}</td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
       </div>
     </figure>
   );
@@ -156,7 +157,13 @@ function timeText(time: number, times: readonly number[], timeZone: string): str
   }).format(time);
 }
 
-function tipText(index: number, times: readonly number[], series: readonly Series[], format: (value: number) => string, timeZone: string): string {
+function tipText(
+  index: number,
+  times: readonly number[],
+  series: readonly Series[],
+  format: (value: number) => string,
+  timeZone: string,
+): string {
   const values = series.flatMap(({ name, values: all }) => {
     const value = all[index];
     return value === null || value === undefined ? [] : [`${name} ${format(value)}`];

@@ -9,13 +9,26 @@ const KINDS = {
   danger: "border border-over text-over hover:bg-over-wash",
 } as const;
 
-export function Button({ kind = "plain", className = "", type = "button", ...props }: ComponentProps<"button"> & { kind?: keyof typeof KINDS }) {
+export function Button({
+  kind = "plain",
+  className = "",
+  type = "button",
+  ...props
+}: ComponentProps<"button"> & { kind?: keyof typeof KINDS }) {
   return <button type={type} className={`${BASE} ${KINDS[kind]} ${className}`} {...props} />;
 }
 
 const INPUT = "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70";
 
-export function Field({ label, hint, children }: { label: string; hint?: ReactNode; children: (id: string, describedBy: string) => ReactNode }) {
+function Field({
+  label,
+  hint,
+  children,
+}: {
+  label: string;
+  hint?: ReactNode;
+  children: (id: string, describedBy: string) => ReactNode;
+}) {
   const id = useId();
   return (
     <div className="grid gap-1">

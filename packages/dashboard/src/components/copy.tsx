@@ -15,9 +15,11 @@ export function Copyable({ label, text }: { label: string; text: string }) {
   return (
     <div className="relative">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached with the keyboard. */}
-      <pre ref={pre} tabIndex={0} aria-label={label} className="overflow-x-auto rounded-lg bg-sunk p-3 pr-20 font-mono text-xs leading-relaxed">
-        {text}
-      </pre>
+      <section tabIndex={0} aria-label={label} className="overflow-x-auto rounded-lg bg-sunk p-3 pr-20">
+        <pre ref={pre} className="font-mono text-xs leading-relaxed">
+          {text}
+        </pre>
+      </section>
       <Button kind="plain" className="absolute right-2 top-2 px-2 py-0.5 text-xs" onClick={() => void copy()} aria-label={`Copy: ${label}`}>
         {isCopied ? "Copied" : "Copy"}
       </Button>

@@ -16,7 +16,17 @@ export function Page({ title, lead, actions, children }: { title: string; lead?:
   );
 }
 
-export function Card({ title, aside, children, className = "" }: { title?: ReactNode; aside?: ReactNode; children: ReactNode; className?: string }) {
+export function Card({
+  title,
+  aside,
+  children,
+  className = "",
+}: {
+  title?: ReactNode;
+  aside?: ReactNode;
+  children: ReactNode;
+  className?: string;
+}) {
   return (
     <section className={`min-w-0 rounded-xl border border-line bg-card p-4 sm:p-5 ${className}`}>
       {title !== undefined && (

@@ -1,6 +1,6 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import type { SessionJson } from "../../../gateway/src/screen/sign-in.ts";
 import { api } from "../api.ts";
 import { useLive, useLiveConnection } from "../live.ts";
@@ -42,7 +42,6 @@ export function Shell() {
 function Inside({ session }: { session: SessionJson }) {
   const isOwner = session.role === "owner";
   const { pathname } = useLocation();
-  const main = useRef<HTMLElement>(null);
   const [isMenuOpen, setMenuOpen] = useState(false);
   useLiveConnection(isOwner);
   const places = isOwner ? PLACES : PLACES.filter(([path]) => path === "/me");
@@ -57,10 +56,6 @@ function Inside({ session }: { session: SessionJson }) {
       <a
         href="#main"
         className="sr-only rounded bg-accent px-3 py-2 text-accent-ink focus:not-sr-only focus:fixed focus:left-3 focus:top-3 focus:z-20"
-        onClick={(event) => {
-          event.preventDefault();
-          main.current?.focus();
-        }}
       >
         Skip to the content
       </a>
@@ -69,7 +64,13 @@ function Inside({ session }: { session: SessionJson }) {
           <img src="/icon.svg" alt="" width="24" height="24" />
           Purser
         </Link>
-        <Button kind="plain" className="lg:hidden" aria-expanded={isMenuOpen} aria-controls="places" onClick={() => setMenuOpen(!isMenuOpen)}>
+        <Button
+          kind="plain"
+          className="lg:hidden"
+          aria-expanded={isMenuOpen}
+          aria-controls="places"
+          onClick={() => setMenuOpen(!isMenuOpen)}
+        >
           {here?.[1] ?? "Menu"}
           <span aria-hidden="true">{isMenuOpen ? "▴" : "▾"}</span>
         </Button>
@@ -99,7 +100,7 @@ function Inside({ session }: { session: SessionJson }) {
           </div>
         </div>
       </header>
-      <main id="main" ref={main} tabIndex={-1} className="min-w-0 px-4 pb-16 pt-5 outline-none lg:px-8 lg:pt-7">
+      <main id="main" tabIndex={-1} className="min-w-0 px-4 pb-16 pt-5 outline-none lg:px-8 lg:pt-7">
         {isOwner || pathname.startsWith("/me") ? <Outlet /> : <NotYours />}
       </main>
     </div>
@@ -109,7 +110,11 @@ function Inside({ session }: { session: SessionJson }) {
 function NotYours() {
   return (
     <p className="text-soft">
-      Your key shows what it may use: <Link to="/me" className="link">my budget</Link>.
+      Your key shows what it may use:{" "}
+      <Link to="/me" className="link">
+        my budget
+      </Link>
+      .
     </p>
   );
 }
@@ -141,7 +146,12 @@ function SignOut({ name }: { name: string | null }) {
     window.location.assign("/");
   };
   return (
-    <Button kind="quiet" className="justify-start px-2.5" onClick={() => void leave()} title={name === null ? "Signed in as the owner" : `Signed in with the key ${name}`}>
+    <Button
+      kind="quiet"
+      className="justify-start px-2.5"
+      onClick={() => void leave()}
+      title={name === null ? "Signed in as the owner" : `Signed in with the key ${name}`}
+    >
       Sign out
     </Button>
   );

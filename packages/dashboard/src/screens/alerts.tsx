@@ -10,7 +10,10 @@ export function Alerts() {
   const channels = useQuery({ queryKey: ["channels"], queryFn: api.channels });
   const deliveries = useQuery({ queryKey: ["deliveries"], queryFn: api.deliveries, refetchInterval: 10_000 });
   return (
-    <Page title="Alerts" lead="Each threshold of a balance is told once in its window. Which ones, and to whom, stands in the ladders of the budgets.">
+    <Page
+      title="Alerts"
+      lead="Each threshold of a balance is told once in its window. Which ones, and to whom, stands in the ladders of the budgets."
+    >
       <Card title="Channels">
         <Answer of={channels}>
           {(list) =>
@@ -41,14 +44,28 @@ export function Alerts() {
                 rows={list.toReversed()}
                 rowKey={({ notice, channel, at, attempt }) => `${notice} ${channel} ${at} ${attempt}`}
                 columns={[
-                  { title: "When", cell: ({ at }) => <time dateTime={at} title={instant(at)}>{relative(at)}</time> },
+                  {
+                    title: "When",
+                    cell: ({ at }) => (
+                      <time dateTime={at} title={instant(at)}>
+                        {relative(at)}
+                      </time>
+                    ),
+                  },
                   { title: "What", cell: ({ title }) => title },
                   { title: "Channel", cell: ({ channel }) => channel },
                   { title: "Try", isNumber: true, isWide: true, cell: ({ attempt }) => attempt },
                   {
                     title: "Result",
                     cell: ({ error, is_last }) =>
-                      error === null ? <Badge kind="good">delivered</Badge> : <span title={error}><Badge kind="over">{is_last ? "given up" : "will be tried again"}</Badge> <span className="text-soft">{error}</span></span>,
+                      error === null ? (
+                        <Badge kind="good">delivered</Badge>
+                      ) : (
+                        <span title={error}>
+                          <Badge kind="over">{is_last ? "given up" : "will be tried again"}</Badge>{" "}
+                          <span className="text-soft">{error}</span>
+                        </span>
+                      ),
                   },
                 ]}
               />
@@ -64,7 +81,8 @@ function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: Chann
   const client = useQueryClient();
   const test = useMutation({
     mutationFn: () => api.testChannel(name),
-    onSettled: () => Promise.all([client.invalidateQueries({ queryKey: ["channels"] }), client.invalidateQueries({ queryKey: ["deliveries"] })]),
+    onSettled: () =>
+      Promise.all([client.invalidateQueries({ queryKey: ["channels"] }), client.invalidateQueries({ queryKey: ["deliveries"] })]),
   });
   const result = test.data;
   return (
@@ -74,7 +92,11 @@ function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: Chann
           {name} <span className="font-normal text-soft">{kind}</span>
         </p>
         <p className="text-sm text-soft">
-          {last === null ? "Nothing was sent yet." : last.error === null ? `Last delivered ${relative(last.at)}.` : `Last failed ${relative(last.at)}: ${last.error}`}
+          {last === null
+            ? "Nothing was sent yet."
+            : last.error === null
+              ? `Last delivered ${relative(last.at)}.`
+              : `Last failed ${relative(last.at)}: ${last.error}`}
           {waiting > 0 ? ` ${waiting} waiting.` : ""}
         </p>
       </div>
@@ -82,7 +104,8 @@ function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: Chann
         <p role="status" className="text-sm">
           {test.isPending && "Sending …"}
           {test.error && <span className="text-over">{test.error.message}</span>}
-          {result && (result.error === null ? "The test was delivered." : <span className="text-over">The test failed: {result.error}</span>)}
+          {result &&
+            (result.error === null ? "The test was delivered." : <span className="text-over">The test failed: {result.error}</span>)}
         </p>
         <Button onClick={() => test.mutate()} disabled={test.isPending} aria-label={`Test ${name}`}>
           Test

@@ -20,13 +20,19 @@ export function BurnDown({ budget }: { budget: BudgetJson }) {
       {(limits) => {
         const limit = limits.find((one) => nameOf(one) === chosen) ?? limits[0];
         if (!limit || limits.every(({ hours }) => hours.length === 0)) return null;
-        const balance = budget.per.length === 0 ? budget.balances.find(({ unit, window }) => unit === limit.unit && window === limit.window) : undefined;
+        const balance =
+          budget.per.length === 0 ? budget.balances.find(({ unit, window }) => unit === limit.unit && window === limit.window) : undefined;
         return (
           <Card
             title="History"
             aside={
               limits.length > 1 && (
-                <Choice label="Limit" value={nameOf(limit)} options={limits.map((one) => [nameOf(one), nameOf(one)] as const)} onChange={setChosen} />
+                <Choice
+                  label="Limit"
+                  value={nameOf(limit)}
+                  options={limits.map((one) => [nameOf(one), nameOf(one)] as const)}
+                  onChange={setChosen}
+                />
               )
             }
           >
@@ -77,13 +83,19 @@ function windowSeries({ hours }: HistoryJson, balance: OutlookJson): { times: nu
   return {
     times,
     series: [
-      { name: "spent", look: "line", values: times.map((time) => (time <= now ? Math.max(0, spentBy(time) + (time === now ? offset : 0)) : null)) },
+      {
+        name: "spent",
+        look: "line",
+        values: times.map((time) => (time <= now ? Math.max(0, spentBy(time) + (time === now ? offset : 0)) : null)),
+      },
       { name: "even pace", look: "dashed", colour: "soft", values: times.map((time) => ((time - start) / (end - start)) * balance.limit) },
       {
         name: "expected",
         look: "dashed",
         colour: expected > balance.limit ? "over" : "accent",
-        values: times.map((time) => (time < now ? null : balance.spent + ((time - now) / Math.max(1, end - now)) * (expected - balance.spent))),
+        values: times.map((time) =>
+          time < now ? null : balance.spent + ((time - now) / Math.max(1, end - now)) * (expected - balance.spent),
+        ),
       },
     ],
   };

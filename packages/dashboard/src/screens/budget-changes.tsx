@@ -61,15 +61,18 @@ export function GrantDialog({ budget, isOpen, onClose }: ChangeProps) {
   // Sent again after a lost answer, it gives nothing more.
   const [key, setKey] = useState(newKey);
   const limit = limits.find((one) => one.text === text);
-  const grant = useChange(async () => {
-    const until = new Date(Date.now() + Number(days) * 86_400_000).toISOString();
-    const subject = subjectOf(budget, whose);
-    const body = { budget: budget.name, amount: amountOf(more, limit), until, why, ...(subject && { for: subject }) };
-    return api.grant(body, key);
-  }, () => {
-    setKey(newKey());
-    onClose();
-  });
+  const grant = useChange(
+    async () => {
+      const until = new Date(Date.now() + Number(days) * 86_400_000).toISOString();
+      const subject = subjectOf(budget, whose);
+      const body = { budget: budget.name, amount: amountOf(more, limit), until, why, ...(subject && { for: subject }) };
+      return api.grant(body, key);
+    },
+    () => {
+      setKey(newKey());
+      onClose();
+    },
+  );
   return (
     <FormDialog
       title={`Give more of ${budget.name}`}
@@ -81,7 +84,12 @@ export function GrantDialog({ budget, isOpen, onClose }: ChangeProps) {
       error={grant.error}
     >
       {limits.length > 1 && (
-        <SelectField label="Of which limit" value={text} onChange={(event) => setText(event.target.value)} options={limits.map((one) => [one.text, one.text] as const)} />
+        <SelectField
+          label="Of which limit"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          options={limits.map((one) => [one.text, one.text] as const)}
+        />
       )}
       <TextField
         label="How much more"
@@ -103,7 +111,13 @@ export function GrantDialog({ budget, isOpen, onClose }: ChangeProps) {
           ["90", "90 days"],
         ]}
       />
-      <TextField label="Why" required value={why} onChange={(event) => setWhy(event.target.value)} hint="Stays in the ledger beside your name." />
+      <TextField
+        label="Why"
+        required
+        value={why}
+        onChange={(event) => setWhy(event.target.value)}
+        hint="Stays in the ledger beside your name."
+      />
     </FormDialog>
   );
 }
@@ -140,7 +154,9 @@ export function ResetDialog({ budget, isOpen, onClose }: ChangeProps) {
       isDangerous
       error={reset.error}
     >
-      <p className="text-sm text-soft">What is spent begins again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger.</p>
+      <p className="text-sm text-soft">
+        What is spent begins again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger.
+      </p>
       <SubjectField budget={budget} value={whose} onChange={setWhose} />
       <TextField label="Why" required value={why} onChange={(event) => setWhy(event.target.value)} />
     </FormDialog>

@@ -29,10 +29,21 @@ export function WhatIf({ budget }: { budget: BudgetJson }) {
       <form onSubmit={send} className="grid items-end gap-3 sm:grid-cols-[1fr_1fr_auto]">
         {limits.length > 1 && (
           <div className="sm:col-span-3">
-            <SelectField label="Limit" value={limit.text} onChange={(event) => setText(event.target.value)} options={limits.map((one) => [one.text, one.text] as const)} />
+            <SelectField
+              label="Limit"
+              value={limit.text}
+              onChange={(event) => setText(event.target.value)}
+              options={limits.map((one) => [one.text, one.text] as const)}
+            />
           </div>
         )}
-        <TextField label={`Instead of ${limit.text}`} required value={amount} onChange={(event) => setAmount(event.target.value)} placeholder={limit.unit === "nanodollars" ? "$50" : "100k"} />
+        <TextField
+          label={`Instead of ${limit.text}`}
+          required
+          value={amount}
+          onChange={(event) => setAmount(event.target.value)}
+          placeholder={limit.unit === "nanodollars" ? "$50" : "100k"}
+        />
         <SelectField
           label="Looking back"
           value={days}
@@ -56,14 +67,16 @@ export function WhatIf({ budget }: { budget: BudgetJson }) {
         )}
         {result && result.refused_calls > 0 && (
           <p>
-            It would have refused <strong className="font-semibold">{count(result.refused_calls)}</strong> of {count(result.calls)} calls, which used{" "}
-            {exactAmount(result.refused, limit.unit)} of {exactAmount(result.used, limit.unit)}
+            It would have refused <strong className="font-semibold">{count(result.refused_calls)}</strong> of {count(result.calls)} calls,
+            which used {exactAmount(result.refused, limit.unit)} of {exactAmount(result.used, limit.unit)}
             {result.first_refused_at === null ? "" : `; the first ${dayName(result.first_refused_at, budget.time_zone)}`}
             {budget.per.length > 0 ? `. That concerns ${count(result.subjects_refused)} of ${count(result.subjects)} balances` : ""}.
           </p>
         )}
         {!result && !look.error && (
-          <p className="text-soft">Plays back what calls were charged. To change a limit for good, change it in purser.yaml: it is taken over at once.</p>
+          <p className="text-soft">
+            Plays back what calls were charged. To change a limit for good, change it in purser.yaml: it is taken over at once.
+          </p>
         )}
       </div>
     </Card>

@@ -23,7 +23,10 @@ export function BudgetDetail() {
           return (
             <Page title={name}>
               <Empty title="There is no budget of this name.">
-                It may have been renamed in the configuration. <Link to="/budgets" className="link">All budgets</Link>
+                It may have been renamed in the configuration.{" "}
+                <Link to="/budgets" className="link">
+                  All budgets
+                </Link>
               </Empty>
             </Page>
           );
@@ -69,9 +72,15 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
           <dt className="text-soft">Under</dt>
           <dd>{budget.parent === null ? "nothing: it stands on top" : <BudgetLink name={budget.parent} />}</dd>
           <dt className="text-soft">Above</dt>
-          <dd className="flex flex-wrap gap-x-3">{within.length === 0 ? "nothing" : within.map(({ name }) => <BudgetLink key={name} name={name} />)}</dd>
+          <dd className="flex flex-wrap gap-x-3">
+            {within.length === 0 ? "nothing" : within.map(({ name }) => <BudgetLink key={name} name={name} />)}
+          </dd>
           <dt className="text-soft">Ladder</dt>
-          <dd>{budget.ladder.length === 0 ? "none: it refuses when it is empty" : budget.ladder.map(({ at, rungs }) => `${at * 100} %: ${rungs.join(", ")}`).join(" · ")}</dd>
+          <dd>
+            {budget.ladder.length === 0
+              ? "none: it refuses when it is empty"
+              : budget.ladder.map(({ at, rungs }) => `${at * 100} %: ${rungs.join(", ")}`).join(" · ")}
+          </dd>
           <dt className="text-soft">Its calls</dt>
           <dd className="flex flex-wrap gap-x-4">
             <Link to="/calls" search={filter === "" ? {} : { filter }} className="link">
@@ -115,7 +124,8 @@ function Balances({ budget }: { budget: BudgetJson }) {
               <div key={`${balance.unit} ${balance.window}`}>
                 <BalanceRow balance={balance} timeZone={timeZone} thresholds={thresholds} />
                 <p className="figure mt-1 text-xs text-soft">
-                  {exactAmount(balance.spent, balance.unit)} spent, {exactAmount(balance.held, balance.unit)} held, {exactAmount(balance.left, balance.unit)} left
+                  {exactAmount(balance.spent, balance.unit)} spent, {exactAmount(balance.held, balance.unit)} held,{" "}
+                  {exactAmount(balance.left, balance.unit)} left
                   {balance.resets_at === null ? "" : ` · resets ${relative(balance.resets_at)} (${dayName(balance.resets_at, timeZone)})`}
                 </p>
               </div>
@@ -142,10 +152,18 @@ function EachBalance({ name, total, timeZone }: { name: string; total: number; t
               rowKey={({ subject, unit, window }) => `${subject} ${unit} ${window}`}
               columns={[
                 { title: "Whose", cell: ({ subject }) => subject },
-                { title: "Limit", isWide: true, cell: ({ limit, unit, window }) => `${exactAmount(limit, unit)}${window === "lifetime" ? "" : ` / ${window}`}` },
+                {
+                  title: "Limit",
+                  isWide: true,
+                  cell: ({ limit, unit, window }) => `${exactAmount(limit, unit)}${window === "lifetime" ? "" : ` / ${window}`}`,
+                },
                 { title: "Spent", isNumber: true, cell: ({ spent, unit }) => bareAmount(spent, unit) },
                 { title: "Held", isNumber: true, isWide: true, cell: ({ held, unit }) => (held === 0 ? "–" : bareAmount(held, unit)) },
-                { title: "Left", isNumber: true, cell: ({ left, unit }) => (left === 0 ? <Badge kind="over">nothing</Badge> : bareAmount(left, unit)) },
+                {
+                  title: "Left",
+                  isNumber: true,
+                  cell: ({ left, unit }) => (left === 0 ? <Badge kind="over">nothing</Badge> : bareAmount(left, unit)),
+                },
                 { title: "Resets", isWide: true, cell: ({ resets_at }) => (resets_at === null ? "never" : dayName(resets_at, timeZone)) },
               ]}
             />
@@ -159,7 +177,10 @@ function EachBalance({ name, total, timeZone }: { name: string; total: number; t
 function SwitchedOff({ budget }: { budget: BudgetJson }) {
   const client = useQueryClient();
   const switches = useQuery({ queryKey: ["switches"], queryFn: api.switches });
-  const on = useMutation({ mutationFn: (id: string) => api.switchOn(id, "switched on in the dashboard"), onSuccess: () => client.invalidateQueries({ queryKey: ["switches"] }) });
+  const on = useMutation({
+    mutationFn: (id: string) => api.switchOn(id, "switched on in the dashboard"),
+    onSuccess: () => client.invalidateQueries({ queryKey: ["switches"] }),
+  });
   const mine = switches.data?.filter((one) => selectorText(one.for) === selectorText(budget.for)) ?? [];
   return mine.map((one) => (
     <div key={one.id} role="status" className="flex flex-wrap items-center justify-between gap-3 rounded-lg bg-over-wash px-4 py-3 text-sm">

@@ -6,7 +6,7 @@ import { api } from "../api.ts";
 import { Bar, elapsedOf, Forecast, stateOf } from "../components/bar.tsx";
 import { Choice } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
-import { count, exactAmount, amount, percent, relative } from "../format.ts";
+import { amount, count, exactAmount, percent, relative } from "../format.ts";
 
 type Unit = "all" | "money" | "tokens" | "requests";
 
@@ -35,8 +35,8 @@ export function Budgets() {
         {(list) =>
           list.length === 0 ? (
             <Empty title="There are no budgets yet.">
-              Budgets stand in <code className="font-mono">purser.yaml</code>, where they are reviewed like code. Write one, and it is taken over
-              without a restart.
+              Budgets stand in <code className="font-mono">purser.yaml</code>, where they are reviewed like code. Write one, and it is taken
+              over without a restart.
             </Empty>
           ) : (
             <Card>
@@ -91,7 +91,12 @@ function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
       ) : (
         <div className="mt-2 grid gap-2.5">
           {shown.map((balance) => (
-            <BalanceRow key={`${balance.subject} ${balance.unit} ${balance.window}`} balance={balance} timeZone={time_zone} thresholds={thresholds} />
+            <BalanceRow
+              key={`${balance.subject} ${balance.unit} ${balance.window}`}
+              balance={balance}
+              timeZone={time_zone}
+              thresholds={thresholds}
+            />
           ))}
           {balances_total > balances.length && (
             <p className="text-xs text-soft">
@@ -117,7 +122,9 @@ function isOf({ unit }: OutlookJson, wanted: Unit): boolean {
 export function BalanceRow({ balance, timeZone, thresholds }: { balance: OutlookJson; timeZone: string; thresholds?: readonly number[] }) {
   const { subject, unit, window, spent, held, limit, resets_at } = balance;
   return (
-    <div className={`grid items-center gap-x-4 gap-y-1 ${subject === "" ? "sm:grid-cols-[minmax(0,1fr)_14rem_11rem]" : "sm:grid-cols-[8rem_minmax(0,1fr)_14rem_11rem]"}`}>
+    <div
+      className={`grid items-center gap-x-4 gap-y-1 ${subject === "" ? "sm:grid-cols-[minmax(0,1fr)_14rem_11rem]" : "sm:grid-cols-[8rem_minmax(0,1fr)_14rem_11rem]"}`}
+    >
       {subject !== "" && (
         <p className="truncate text-sm" title={subject}>
           {subject.replace(/^[\w.]+=/, "")}

@@ -13,12 +13,13 @@ const OUTCOMES = {
 
 export function OutcomeBadge({ call }: { call: Pick<CallSummary, "outcome" | "certainty"> }) {
   const { outcome, certainty } = call;
-  const text = outcome === "denied" ? "refused" : outcome === "settled" && certainty !== null && certainty !== "confirmed" ? certainty : outcome;
+  const text =
+    outcome === "denied" ? "refused" : outcome === "settled" && certainty !== null && certainty !== "confirmed" ? certainty : outcome;
   return <Badge kind={OUTCOMES[outcome]}>{text}</Badge>;
 }
 
 /** Tokens of a call, as far as they are known. */
-export function tokensText({ usage }: Pick<CallSummary, "usage">): string {
+function tokensText({ usage }: Pick<CallSummary, "usage">): string {
   const of = (kind: string) => (typeof usage?.[kind] === "number" ? short(usage[kind]) : "–");
   return `${of("input_tokens")} → ${of("output_tokens")}`;
 }
@@ -39,7 +40,9 @@ export function CallLine({ call, isNew = false }: { call: CallSummary; isNew?: b
         </time>
         <span className="truncate font-medium">{model ?? "–"}</span>
         <span className="order-3 truncate text-soft sm:order-none">{who === "" ? "–" : who}</span>
-        <span className="figure order-4 hidden text-right text-soft sm:order-none sm:block">{outcome === "denied" ? "" : tokensText(call)}</span>
+        <span className="figure order-4 hidden text-right text-soft sm:order-none sm:block">
+          {outcome === "denied" ? "" : tokensText(call)}
+        </span>
         <span className="figure text-right" title={cost === null ? undefined : exactMoney(cost)}>
           {outcome === "settled" && cost !== null ? money(cost) : <OutcomeBadge call={call} />}
         </span>

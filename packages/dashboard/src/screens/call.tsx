@@ -29,7 +29,11 @@ function Detail({ call }: { call: CallReport }) {
       <Card>
         <div className="grid grid-cols-2 gap-5 lg:grid-cols-4">
           <Figure label="Outcome" value={<OutcomeBadge call={call} />} note={instant(at)} />
-          <Figure label="Cost" value={cost === null ? "–" : money(cost)} {...(cost !== null && { title: exactMoney(cost), note: exactMoney(cost) })} />
+          <Figure
+            label="Cost"
+            value={cost === null ? "–" : money(cost)}
+            {...(cost !== null && { title: exactMoney(cost), note: exactMoney(cost) })}
+          />
           <Figure
             label="Held for it at most"
             value={estimate.cost_nanodollars === null ? "–" : money(estimate.cost_nanodollars)}
@@ -76,7 +80,11 @@ function Detail({ call }: { call: CallReport }) {
                   </>
                 ),
               },
-              { title: "Of", isWide: true, cell: ({ unit, window }) => `${unit === "nanodollars" ? "dollars" : unit.replace("_", " ")} / ${window}` },
+              {
+                title: "Of",
+                isWide: true,
+                cell: ({ unit, window }) => `${unit === "nanodollars" ? "dollars" : unit.replace("_", " ")} / ${window}`,
+              },
               { title: "Held", isNumber: true, cell: ({ held, unit }) => bareAmount(held, unit) },
               { title: "Charged", isNumber: true, cell: ({ spent, unit }) => bareAmount(spent, unit) },
             ]}
@@ -131,7 +139,11 @@ function Arithmetic({ call }: { call: CallReport }) {
           { title: "What", cell: ({ kind }) => kind },
           { title: "Tokens", isNumber: true, cell: ({ tokens }) => count(tokens) },
           { title: "$ per million", isNumber: true, isWide: true, cell: (line) => perMillion(line.picodollars_per_token) },
-          { title: "Cost", isNumber: true, cell: (line) => exactMoney(Math.round((line.tokens * line.picodollars_per_token) / PICO_PER_NANO)) },
+          {
+            title: "Cost",
+            isNumber: true,
+            cell: (line) => exactMoney(Math.round((line.tokens * line.picodollars_per_token) / PICO_PER_NANO)),
+          },
         ]}
       />
       {cost !== null && (

@@ -41,7 +41,11 @@ export function Calls() {
         />
       }
     >
-      <FilterBar key={search.filter ?? ""} filter={search.filter ?? ""} onChange={(filter) => go({ ...(search.outcome && { outcome: search.outcome }), ...(filter !== "" && { filter }) })} />
+      <FilterBar
+        key={search.filter ?? ""}
+        filter={search.filter ?? ""}
+        onChange={(filter) => go({ ...(search.outcome && { outcome: search.outcome }), ...(filter !== "" && { filter }) })}
+      />
       <Card>
         <Answer of={calls} rows={8}>
           {({ pages }) => {
@@ -51,12 +55,18 @@ export function Calls() {
             if (shown.length === 0 && !calls.hasNextPage)
               return (
                 <Empty title={search.filter || search.outcome ? "No call is like this." : "No call has come yet."}>
-                  {search.filter || search.outcome ? "Take the filter away to see all." : "Point a program’s base URL here; its calls appear at once."}
+                  {search.filter || search.outcome
+                    ? "Take the filter away to see all."
+                    : "Point a program’s base URL here; its calls appear at once."}
                 </Empty>
               );
             return (
               <>
-                {leftOut > 0 && <p className="mb-2 text-sm text-soft">{count(leftOut)} more came faster than they can be shown. They are all in the ledger.</p>}
+                {leftOut > 0 && (
+                  <p className="mb-2 text-sm text-soft">
+                    {count(leftOut)} more came faster than they can be shown. They are all in the ledger.
+                  </p>
+                )}
                 <ul className="divide-y divide-line/60">
                   {shown.map((call) => (
                     <CallLine key={call.id} call={call} isNew={known.has(call.id)} />
@@ -85,23 +95,25 @@ export function FilterBar({ filter, onChange }: { filter: string; onChange: (fil
     onChange(text.trim());
   };
   return (
-    <form onSubmit={send} className="flex max-w-xl gap-2" role="search">
-      <label className="min-w-0 flex-1">
-        <span className="sr-only">Filter</span>
-        <input
-          value={text}
-          onChange={(event) => setText(event.target.value)}
-          placeholder="team=support, model=gpt-4o*"
-          className="w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft"
-        />
-      </label>
-      <Button type="submit">Filter</Button>
-      {filter !== "" && (
-        <Button kind="quiet" onClick={() => onChange("")}>
-          Clear
-        </Button>
-      )}
-    </form>
+    <search>
+      <form onSubmit={send} className="flex max-w-xl gap-2">
+        <label className="min-w-0 flex-1">
+          <span className="sr-only">Filter</span>
+          <input
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+            placeholder="team=support, model=gpt-4o*"
+            className="w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft"
+          />
+        </label>
+        <Button type="submit">Filter</Button>
+        {filter !== "" && (
+          <Button kind="quiet" onClick={() => onChange("")}>
+            Clear
+          </Button>
+        )}
+      </form>
+    </search>
   );
 }
 

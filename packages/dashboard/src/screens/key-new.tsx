@@ -29,14 +29,27 @@ export function NewKeyDialog({ isOpen, onClose, onMade }: { isOpen: boolean; onC
     },
   });
   return (
-    <FormDialog title="New key" isOpen={isOpen} onClose={onClose} onSubmit={() => make.mutate()} submit="Make the key" isBusy={make.isPending} error={make.error}>
+    <FormDialog
+      title="New key"
+      isOpen={isOpen}
+      onClose={onClose}
+      onSubmit={() => make.mutate()}
+      submit="Make the key"
+      isBusy={make.isPending}
+      error={make.error}
+    >
       <TextField label="Name" required value={name} onChange={(event) => setName(event.target.value)} placeholder="support chatbot" />
       <div className="grid gap-3 sm:grid-cols-3">
         <TextField label="Team" value={team} onChange={(event) => setTeam(event.target.value)} />
         <TextField label="Feature" value={feature} onChange={(event) => setFeature(event.target.value)} />
         <TextField label="User" value={user} onChange={(event) => setUser(event.target.value)} />
       </div>
-      <TextField label="Its callers may set" value={maySet} onChange={(event) => setMaySet(event.target.value)} hint="Attributes that headers may add, such as user, session, task or tag.*" />
+      <TextField
+        label="Its callers may set"
+        value={maySet}
+        onChange={(event) => setMaySet(event.target.value)}
+        hint="Attributes that headers may add, such as user, session, task or tag.*"
+      />
       <SelectField
         label="Role"
         value={role}

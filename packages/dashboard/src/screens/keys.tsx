@@ -6,7 +6,7 @@ import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { instant, relative, selectorText } from "../format.ts";
-import { NewKeyDialog, type NewKey } from "./key-new.tsx";
+import { type NewKey, NewKeyDialog } from "./key-new.tsx";
 import { Snippets } from "./key-snippets.tsx";
 
 export function Keys() {
@@ -54,7 +54,11 @@ export function Keys() {
                   },
                   { title: "Charged to", cell: ({ attributes }) => selectorText(attributes as Record<string, unknown>) || "–" },
                   { title: "May set", isWide: true, cell: ({ may_set }) => may_set.join(", ") || "–" },
-                  { title: "Made", isWide: true, cell: ({ created_at }) => <span title={instant(created_at)}>{relative(created_at)}</span> },
+                  {
+                    title: "Made",
+                    isWide: true,
+                    cell: ({ created_at }) => <span title={instant(created_at)}>{relative(created_at)}</span>,
+                  },
                   { title: "Ends", isWide: true, cell: ({ expires_at }) => (expires_at === null ? "never" : relative(expires_at)) },
                   {
                     title: "Do",
@@ -82,7 +86,11 @@ export function Keys() {
             )
           }
         </Answer>
-        {revoke.error && <p role="alert" className="mt-3 text-sm text-over">{revoke.error.message}</p>}
+        {revoke.error && (
+          <p role="alert" className="mt-3 text-sm text-over">
+            {revoke.error.message}
+          </p>
+        )}
       </Card>
       {!made && (
         <Card title="Use a key in your tool">

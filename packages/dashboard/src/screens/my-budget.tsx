@@ -9,7 +9,10 @@ import { exactAmount, instant, relative } from "../format.ts";
 export function MyBudget() {
   const balances = useQuery({ queryKey: ["myBudget"], queryFn: api.myBudget, refetchInterval: 10_000 });
   return (
-    <Page title="My budget" lead="What your calls are charged to, the tightest first. They all hold at once: the first one that is empty refuses.">
+    <Page
+      title="My budget"
+      lead="What your calls are charged to, the tightest first. They all hold at once: the first one that is empty refuses."
+    >
       <Answer of={balances} rows={5}>
         {(list) =>
           list.length === 0 ? (
@@ -38,7 +41,8 @@ function Own({ balance }: { balance: BalanceJson }) {
       </p>
       <Bar balance={balance} />
       <p className="figure mt-2 text-sm text-soft">
-        {exactAmount(spent, unit)} spent{held > 0 ? `, ${exactAmount(held, unit)} held by calls in flight` : ""} of {exactAmount(limit, unit)}
+        {exactAmount(spent, unit)} spent{held > 0 ? `, ${exactAmount(held, unit)} held by calls in flight` : ""} of{" "}
+        {exactAmount(limit, unit)}
         {window === "lifetime" ? "" : ` / ${window}`}
         {resets_at !== null && <span title={instant(resets_at)}> · resets {relative(resets_at)}</span>}
       </p>

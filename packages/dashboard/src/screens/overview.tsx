@@ -32,7 +32,14 @@ export function Overview() {
             )}
             <Spent overview={data} />
             <div className="grid items-start gap-5 xl:grid-cols-[minmax(0,1.1fr)_minmax(0,1fr)]">
-              <Card title="Budgets" aside={<Link to="/budgets" className="link">All budgets</Link>}>
+              <Card
+                title="Budgets"
+                aside={
+                  <Link to="/budgets" className="link">
+                    All budgets
+                  </Link>
+                }
+              >
                 <Answer of={budgets}>{(list) => <TightBudgets budgets={list} />}</Answer>
               </Card>
               <TopSpenders top={data.top} />
@@ -55,8 +62,18 @@ function Spent({ overview }: { overview: OverviewJson }) {
   return (
     <Card>
       <div className="grid grid-cols-2 gap-x-6 gap-y-5 lg:grid-cols-4">
-        <Figure label="Today" value={money(today.cost_nanodollars)} title={exactMoney(today.cost_nanodollars)} note={<Change period={today} before="yesterday" />} />
-        <Figure label="This month" value={money(month.cost_nanodollars)} title={exactMoney(month.cost_nanodollars)} note={<Change period={month} before="last month" />} />
+        <Figure
+          label="Today"
+          value={money(today.cost_nanodollars)}
+          title={exactMoney(today.cost_nanodollars)}
+          note={<Change period={today} before="yesterday" />}
+        />
+        <Figure
+          label="This month"
+          value={money(month.cost_nanodollars)}
+          title={exactMoney(month.cost_nanodollars)}
+          note={<Change period={month} before="last month" />}
+        />
         <Figure
           label="At this pace, by the end"
           value={money(expected)}
@@ -209,9 +226,18 @@ function TopSpenders({ top }: { top: readonly TopJson[] }) {
           <ul className="mt-3 grid gap-1">
             {rows.map(({ value, cost_nanodollars, share, calls }) => (
               <li key={value ?? ""} className="relative flex items-baseline justify-between gap-3 rounded px-2 py-1">
-                <span aria-hidden="true" className="absolute inset-y-0 left-0 rounded bg-wash" style={{ width: `${most === 0 ? 0 : (cost_nanodollars / most) * 100}%` }} />
-                <span className="relative min-w-0 truncate">{value === null ? <span className="text-soft">no {by}</span> : nameOf(value)}</span>
-                <span className="figure relative whitespace-nowrap text-sm" title={`${exactMoney(cost_nanodollars)} in ${count(calls)} calls`}>
+                <span
+                  aria-hidden="true"
+                  className="absolute inset-y-0 left-0 rounded bg-wash"
+                  style={{ width: `${most === 0 ? 0 : (cost_nanodollars / most) * 100}%` }}
+                />
+                <span className="relative min-w-0 truncate">
+                  {value === null ? <span className="text-soft">no {by}</span> : nameOf(value)}
+                </span>
+                <span
+                  className="figure relative whitespace-nowrap text-sm"
+                  title={`${exactMoney(cost_nanodollars)} in ${count(calls)} calls`}
+                >
                   {money(cost_nanodollars)} <span className="inline-block w-12 text-right text-soft">{percent(share)}</span>
                 </span>
               </li>
@@ -229,11 +255,22 @@ function Recent({ hasCalls }: { hasCalls: boolean }) {
   const known = new Set(live.map(({ id }) => id));
   const calls = [...live, ...(recent.data?.data ?? []).filter(({ id }) => !known.has(id))].slice(0, 6);
   return (
-    <Card title="As it happens" aside={<Link to="/calls" className="link">All calls</Link>}>
+    <Card
+      title="As it happens"
+      aside={
+        <Link to="/calls" className="link">
+          All calls
+        </Link>
+      }
+    >
       {calls.length === 0 ? (
         <Empty title="No call has come yet.">
           <p>
-            Make a key under <Link to="/keys" className="link">Keys</Link>, and point your program’s base URL here:
+            Make a key under{" "}
+            <Link to="/keys" className="link">
+              Keys
+            </Link>
+            , and point your program’s base URL here:
           </p>
           <code className="mt-2 block break-all font-mono">export OPENAI_BASE_URL={window.location.origin}/v1</code>
         </Empty>

@@ -12,7 +12,10 @@ const SHOWN = 40;
 export function Prices() {
   const prices = useQuery({ queryKey: ["prices"], queryFn: api.prices, staleTime: 60_000 });
   return (
-    <Page title="Prices" lead="What calls are charged by. Prices of your own stand in purser.yaml under prices, and win over the catalogue.">
+    <Page
+      title="Prices"
+      lead="What calls are charged by. Prices of your own stand in purser.yaml under prices, and win over the catalogue."
+    >
       <Answer of={prices} rows={8}>
         {(list) => (
           <>
@@ -31,8 +34,8 @@ function Unpriced({ list: { used } }: { list: PriceListJson }) {
   if (unpriced.length === 0) return null;
   return (
     <p role="status" className="rounded-lg bg-over-wash px-4 py-3 text-sm">
-      {unpriced.map(({ model, unpriced_calls }) => `${model} (${count(unpriced_calls)} calls)`).join(", ")} had no price, so the cost of these calls is
-      unknown. Give them one in purser.yaml under <code className="font-mono">prices</code>.
+      {unpriced.map(({ model, unpriced_calls }) => `${model} (${count(unpriced_calls)} calls)`).join(", ")} had no price, so the cost of
+      these calls is unknown. Give them one in purser.yaml under <code className="font-mono">prices</code>.
     </p>
   );
 }
@@ -47,8 +50,24 @@ function Used({ list: { used, data } }: { list: PriceListJson }) {
         rowKey={({ model }) => model}
         columns={[
           { title: "Model", cell: ({ model }) => <span className="font-medium">{model}</span> },
-          { title: "Input / 1M", isNumber: true, cell: ({ model }) => priceOf(data.find((one) => one.model === model), "input") },
-          { title: "Output / 1M", isNumber: true, cell: ({ model }) => priceOf(data.find((one) => one.model === model), "output") },
+          {
+            title: "Input / 1M",
+            isNumber: true,
+            cell: ({ model }) =>
+              priceOf(
+                data.find((one) => one.model === model),
+                "input",
+              ),
+          },
+          {
+            title: "Output / 1M",
+            isNumber: true,
+            cell: ({ model }) =>
+              priceOf(
+                data.find((one) => one.model === model),
+                "output",
+              ),
+          },
           { title: "Calls", isNumber: true, isWide: true, cell: ({ calls }) => count(calls) },
           { title: "Cost", isNumber: true, cell: ({ cost_nanodollars }) => money(cost_nanodollars) },
         ]}
@@ -102,5 +121,7 @@ function All({ rows }: { rows: readonly ModelPriceJson[] }) {
 }
 
 function priceOf(card: ModelPriceJson | undefined, what: string): string {
-  return card?.prices.find((row) => row.what === what && row.aboveInputTokens === undefined)?.price.replace(" per million tokens", "") ?? "–";
+  return (
+    card?.prices.find((row) => row.what === what && row.aboveInputTokens === undefined)?.price.replace(" per million tokens", "") ?? "–"
+  );
 }

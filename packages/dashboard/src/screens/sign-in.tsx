@@ -40,8 +40,8 @@ export function SignIn() {
           onChange={(event) => setToken(event.target.value)}
           hint={
             <>
-              The owner’s token is in <code className="font-mono">admin.token</code> in the data folder. With a key of your own you see what you
-              may use.
+              The owner’s token is in <code className="font-mono">admin.token</code> in the data folder. With a key of your own you see what
+              you may use.
             </>
           }
         />

@@ -8,7 +8,20 @@ export interface UsageQuestion {
   readonly show?: "cost" | "tokens" | "calls";
 }
 
-export const PATHS = ["team", "user", "feature", "model", "key", "provider", "product", "org", "tier", "session", "task", "endpoint"] as const;
+export const PATHS = [
+  "team",
+  "user",
+  "feature",
+  "model",
+  "key",
+  "provider",
+  "product",
+  "org",
+  "tier",
+  "session",
+  "task",
+  "endpoint",
+] as const;
 
 export function readUsageQuestion({ by, step, since, until, filter, show }: Record<string, unknown>): UsageQuestion {
   const paths = (Array.isArray(by) ? by : typeof by === "string" ? [by] : []).filter((path): path is string => typeof path === "string");

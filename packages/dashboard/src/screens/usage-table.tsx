@@ -21,13 +21,22 @@ export function UsageTable({ report, show, filter }: { report: ReportJson; show:
         rowKey={(row) => JSON.stringify(row.values)}
         columns={[
           { title: report.by.join(" · "), cell: (row) => <RowLink row={row} filter={filter} /> },
-          { title: "Cost", isNumber: true, cell: ({ cost_nanodollars }) => <span title={exactMoney(cost_nanodollars)}>{money(cost_nanodollars)}</span> },
+          {
+            title: "Cost",
+            isNumber: true,
+            cell: ({ cost_nanodollars }) => <span title={exactMoney(cost_nanodollars)}>{money(cost_nanodollars)}</span>,
+          },
           { title: "Share", isNumber: true, cell: (row) => (total === 0 ? "–" : percent(measureOf(row, show) / total)) },
           { title: "Calls", isNumber: true, isWide: true, cell: ({ calls }) => count(calls) },
           { title: "Refused", isNumber: true, isWide: true, cell: ({ refusals }) => (refusals === 0 ? "–" : count(refusals)) },
           { title: "Input", isNumber: true, isWide: true, cell: ({ input_tokens }) => short(input_tokens) },
           { title: "Output", isNumber: true, isWide: true, cell: ({ output_tokens }) => short(output_tokens) },
-          { title: "A call", isNumber: true, isWide: true, cell: ({ cost_nanodollars, calls }) => (calls === 0 ? "–" : money(Math.round(cost_nanodollars / calls))) },
+          {
+            title: "A call",
+            isNumber: true,
+            isWide: true,
+            cell: ({ cost_nanodollars, calls }) => (calls === 0 ? "–" : money(Math.round(cost_nanodollars / calls))),
+          },
         ]}
       />
       {rows.length > SHOWN && (

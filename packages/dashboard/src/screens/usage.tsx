@@ -9,8 +9,8 @@ import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { csvText, download } from "../csv.ts";
 import { count, exactMoney, money, percent, short } from "../format.ts";
 import { FilterBar, filterParts } from "./calls.tsx";
-import { UsageTable } from "./usage-table.tsx";
 import { PATHS, type UsageQuestion } from "./usage-question.ts";
+import { UsageTable } from "./usage-table.tsx";
 
 export type Measure = NonNullable<UsageQuestion["show"]>;
 
@@ -52,14 +52,24 @@ export function Usage() {
       }
     >
       <div className="flex flex-wrap items-end gap-3">
-        <SelectField label="By" value={by[0] ?? "team"} onChange={(event) => ask({ by: [event.target.value, ...by.slice(1)] })} options={PATHS.map((path) => [path, path] as const)} />
+        <SelectField
+          label="By"
+          value={by[0] ?? "team"}
+          onChange={(event) => ask({ by: [event.target.value, ...by.slice(1)] })}
+          options={PATHS.map((path) => [path, path] as const)}
+        />
         <SelectField
           label="and by"
           value={by[1] ?? ""}
           onChange={(event) => ask({ by: event.target.value === "" ? by.slice(0, 1) : [by[0] ?? "team", event.target.value] })}
           options={[["", "nothing else"], ...PATHS.filter((path) => path !== by[0]).map((path) => [path, path] as const)]}
         />
-        <SelectField label="Time" value={since} onChange={(event) => askSince(event.target.value)} options={SPANS.some(([value]) => value === since) ? SPANS : [...SPANS, [since, `since ${since}`]]} />
+        <SelectField
+          label="Time"
+          value={since}
+          onChange={(event) => askSince(event.target.value)}
+          options={SPANS.some(([value]) => value === since) ? SPANS : [...SPANS, [since, `since ${since}`]]}
+        />
         <SelectField
           label="Step"
           value={step}
@@ -143,10 +153,25 @@ function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
   return (
     <Card>
       <div className="grid grid-cols-2 gap-5 lg:grid-cols-4">
-        <Figure label="Cost" value={money(cost)} title={exactMoney(cost)} note={calls > 0 ? `${money(Math.round(cost / calls))} a call` : ""} />
+        <Figure
+          label="Cost"
+          value={money(cost)}
+          title={exactMoney(cost)}
+          note={calls > 0 ? `${money(Math.round(cost / calls))} a call` : ""}
+        />
         <Figure label="Calls" value={count(calls)} note={`${count(refusals)} refused`} />
-        <Figure label="Input tokens" value={short(input)} title={count(input)} note={input > 0 ? `${percent(cached / input)} from cache` : ""} />
-        <Figure label="Output tokens" value={short(output)} title={count(output)} note={calls > 0 ? `${short(Math.round(output / calls))} a call` : ""} />
+        <Figure
+          label="Input tokens"
+          value={short(input)}
+          title={count(input)}
+          note={input > 0 ? `${percent(cached / input)} from cache` : ""}
+        />
+        <Figure
+          label="Output tokens"
+          value={short(output)}
+          title={count(output)}
+          note={calls > 0 ? `${short(Math.round(output / calls))} a call` : ""}
+        />
       </div>
     </Card>
   );
@@ -203,7 +228,18 @@ export function nameOf({ values }: ReportRowJson): string {
 }
 
 function exportCsv({ by, data, since, until }: ReportJson): void {
-  const amounts = ["calls", "refusals", "input_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "output_tokens", "reasoning_output_tokens", "cost_nanodollars", "unconfirmed_nanodollars", "unpriced_calls"] as const;
+  const amounts = [
+    "calls",
+    "refusals",
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "cost_nanodollars",
+    "unconfirmed_nanodollars",
+    "unpriced_calls",
+  ] as const;
   const header = ["from", "to", ...by, ...amounts];
   const rows = data.map((row) => [row.from, row.to, ...by.map((path) => row.values[path] ?? null), ...amounts.map((name) => row[name])]);
   download(`usage-${since.slice(0, 10)}-${until.slice(0, 10)}.csv`, csvText(header, rows), "text/csv");

@@ -57,6 +57,8 @@ const HOUR_MS = 3_600_000;
 const RATE_MS = 7 * 24 * HOUR_MS;
 /** The part of a window before the end of which its pace is not known yet. */
 const SAYS_LITTLE = 0.4;
+/** A budget that nobody used for so long begins anew. */
+const KNOWN_MS = 5 * RATE_MS;
 const BALANCES_SHOWN = 8;
 /** Thresholds of ladders are in hundredths of a per cent. */
 const FULL = 10_000;
@@ -100,7 +102,7 @@ export async function readBudgetTree({ budgets, figures, configured, now }: Tree
 }
 
 /** What one balance will come to. */
-export function outlook(balance: Balance, budget: Budget, figures: Figures, now: number): OutlookJson {
+function outlook(balance: Balance, budget: Budget, figures: Figures, now: number): OutlookJson {
   const limit = limitOf(balance, budget);
   const span = limit?.window.kind === "calendar" ? windowSpan(limit.window, now) : undefined;
   const none = { starts_at: null, expected: null, gone_at: null };
@@ -127,10 +129,11 @@ const MOMENT_MOST = Date.UTC(2100, 0);
  */
 function ratePerMs({ budget: name, spent, subject }: Balance, budget: Budget, limit: Limit, figures: Figures, now: number): number {
   if (subject === "" && budget.per.length === 0) {
-    const hours = figures.spent(name, limitName(limit), now - RATE_MS);
-    const first = hours[0]?.from;
-    if (first === undefined) return 0;
-    return hours.reduce((all, { spent: one }) => all + one, 0) / Math.max(HOUR_MS, now - Math.max(now - RATE_MS, first));
+    // A budget that is younger than seven days has its pace since it began.
+    const hours = figures.spent(name, limitName(limit), now - KNOWN_MS);
+    const since = Math.max(now - RATE_MS, hours[0]?.from ?? now);
+    const recent = hours.filter(({ from }) => from >= since).reduce((all, { spent: one }) => all + one, 0);
+    return recent / Math.max(HOUR_MS, now - since);
   }
   if (limit.window.kind !== "calendar") return 0;
   const { startsAt, resetsAt = now } = windowSpan(limit.window, now);
@@ -143,12 +146,12 @@ export function limitName({ unit, window, rollover }: Limit): string {
   return `${unit}/${windowText(window)}${rollover === undefined ? "" : " rollover"}`;
 }
 
-export function limitOf({ unit, window }: Pick<Balance, "unit" | "window">, { limits }: Budget): Limit | undefined {
+function limitOf({ unit, window }: Pick<Balance, "unit" | "window">, { limits }: Budget): Limit | undefined {
   return limits.find((limit) => limit.unit === unit && windowName(windowText(limit.window)) === window);
 }
 
 /** The narrowest other budget without balances of single subjects that selects whatever this one selects. */
-export function parentOf(budget: Budget, all: readonly Budget[]): Budget | undefined {
+function parentOf(budget: Budget, all: readonly Budget[]): Budget | undefined {
   const index = all.indexOf(budget);
   const wider = all.filter((other, i) => {
     if (other === budget || other.per.length > 0 || !includes(other.selector, budget.selector)) return false;

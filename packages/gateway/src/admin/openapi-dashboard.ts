@@ -95,7 +95,10 @@ export const DASHBOARD_SCHEMAS = {
     is_complete: { type: "boolean", description: "Whether the sums are of the whole ledger yet." },
     today: ref("Period"),
     month: ref("Period"),
-    month_expected_nanodollars: { type: "integer", description: "What the month will have cost, if it goes on as the last seven days did." },
+    month_expected_nanodollars: {
+      type: "integer",
+      description: "What the month will have cost, if it goes on as the last seven days did.",
+    },
     hours: { type: "array", items: ref("Point"), description: "The last 48, without those in which nothing was." },
     days: { type: "array", items: ref("Point"), description: "The last 90, without those in which nothing was." },
     top: { type: "array", items: ref("Top") },

@@ -91,7 +91,10 @@ export const OPENAPI = {
             schema: { type: "string" },
           },
           {
-            ...reportParameter("filter", "`ATTRIBUTE=VALUE`, as in a report. A page of few calls among very many may have less than asked for."),
+            ...reportParameter(
+              "filter",
+              "`ATTRIBUTE=VALUE`, as in a report. A page of few calls among very many may have less than asked for.",
+            ),
             schema: { type: "array", items: { type: "string" } },
             explode: true,
           },
