@@ -49,7 +49,9 @@ async function main({ calls, rounds, kept }) {
     }
     await browser.close();
     const { median, low, high } = medianInterval(differences);
-    console.log(`Until the overview answers, p50: ${ms(quantile(times[0], 0.5))} over the long ledger, ${ms(quantile(times[1], 0.5))} over the empty one.`);
+    console.log(
+      `Until the overview answers, p50: ${ms(quantile(times[0], 0.5))} over the long ledger, ${ms(quantile(times[1], 0.5))} over the empty one.`,
+    );
     console.log(`Later by ${ms(median)} (${ms(low)} to ${ms(high)}); promised is less than ${ms(PROMISED_MS)}.`);
   } finally {
     for (const child of gateways) child.kill("SIGTERM");
@@ -75,7 +77,9 @@ function emptyLedger(directory) {
 }
 
 async function startGateway(gateways, { config, entries }) {
-  const child = spawn(process.execPath, [MAIN, "serve", "--config", config, "--port", "0", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [MAIN, "serve", "--config", config, "--port", "0", "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   gateways.push(child);
   const [line] = await new Promise((resolve) => child.stdout.once("data", (chunk) => resolve(String(chunk).split("\n"))));
   const token = readFileSync(join(dirname(config), "data/admin.token"), "utf8").trim();

@@ -33,10 +33,12 @@ const TEAMS = [
 
 /** Writes the year, and returns where its configuration is and how much there is. */
 export async function seed({ directory, calls: count, webhook, openai }) {
-  const { Budgets, costOf, defineBudget } = await import("@purser/core");
+  const { Budgets, costOf } = await import("@purser/core");
   const { openSqliteStore } = await import("@purser/core/stores/sqlite");
   const { createPriceBook } = await import("@purser/core/prices");
-  const { openKeys } = await import(pathToFileURL(join(ROOT, "packages/gateway/dist/callers/keys.js")).href);
+  const fromGateway = (file) => import(pathToFileURL(join(ROOT, "packages/gateway/dist", file)).href);
+  const { openKeys } = await fromGateway("callers/keys.js");
+  const { readConfig } = await fromGateway("config/read-config.js");
   const endsAt = Date.now() - 90_000;
   const prices = createPriceBook();
   mkdirSync(directory, { recursive: true });
@@ -44,13 +46,13 @@ export async function seed({ directory, calls: count, webhook, openai }) {
   const keyIds = await makeKeys(await openKeys(dataDir));
   const calls = yearOfCalls({ count, endsAt, keyIds });
   const costs = calls.map((call) => costOf(prices.card(call.subject.provider, call.subject.model, call.at), call.usage));
-  const definitions = budgetsFor(calls, costs, endsAt);
+  const text = yamlOf(budgetsFor(calls, costs, endsAt), dataDir, { webhook, openai });
   const config = join(directory, "purser.yaml");
-  writeFileSync(config, yamlOf(definitions, dataDir, { webhook, openai }));
+  writeFileSync(config, text);
 
   let now = calls[0]?.at ?? endsAt;
   const store = await openSqliteStore({ directory: dataDir, now: () => now });
-  const budgets = new Budgets({ store, prices, budgets: definitions.map((one) => defineBudget(one)), now: () => now });
+  const budgets = new Budgets({ store, prices, budgets: readConfig({ text, environment: {} }).budgets, now: () => now });
   await budgets.adopt();
   let settling = [];
   for (const batch of batchesOf(calls)) {

@@ -15,6 +15,7 @@ import { budgetSentence } from "../config/sentence.ts";
 import { type BalanceJson, balanceJson, fullest, instantJson } from "./balances.ts";
 import type { Figures } from "./figures.ts";
 import { windowName } from "./grant-json.ts";
+import type { Kept } from "./kept.ts";
 
 /** A budget as it is configured, where it stands among the others, and how its balances stand. */
 export interface BudgetJson {
@@ -67,18 +68,17 @@ export interface TreeParts {
   readonly budgets: Pick<Budgets, "balances">;
   readonly figures: Figures;
   readonly configured: readonly Budget[];
+  /** The balances of budgets that have one for each subject. */
+  readonly kept: Kept<readonly Balance[]>;
   readonly now: number;
 }
 
-export async function readBudgetTree({ budgets, figures, configured, now }: TreeParts): Promise<readonly BudgetJson[]> {
-  const byBudget = new Map<string, Balance[]>();
-  for (const balance of await budgets.balances()) {
-    const known = byBudget.get(balance.budget);
-    if (known) known.push(balance);
-    else byBudget.set(balance.budget, [balance]);
-  }
-  return configured.map((budget) => {
-    const balances = byBudget.get(budget.name) ?? [];
+export async function readBudgetTree({ budgets, figures, configured, kept, now }: TreeParts): Promise<readonly BudgetJson[]> {
+  const read = ({ name: budget, per }: Budget) =>
+    per.length === 0 ? budgets.balances({ budget }) : kept.read(budget, () => budgets.balances({ budget }));
+  const balancesOf = await Promise.all(configured.map(read));
+  return configured.map((budget, i) => {
+    const balances = balancesOf[i] ?? [];
     return {
       name: budget.name,
       parent: parentOf(budget, configured)?.name ?? null,

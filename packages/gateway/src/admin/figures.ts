@@ -1,5 +1,6 @@
 import { type LedgerArchive, type ReportQuery, type ReportRow, reportLedger, type Store } from "@purser/core";
 import type { Rollups, SpentHour } from "@purser/core/stores/sqlite";
+import { Kept } from "./kept.ts";
 
 /** Where reports, the overview and the history of budgets come from. */
 export interface Figures {
@@ -42,6 +43,7 @@ export function createFigures({ store, archive, rollups, onError = () => undefin
     clearTimeout(timer);
     return sums;
   };
+  const kept = new Kept<readonly ReportRow[]>();
   const report = async (query: ReportQuery) => {
     if (archive) return archive.report(query);
     return (await fresh())?.report(query) ?? reportLedger(store, query);
@@ -51,8 +53,13 @@ export function createFigures({ store, archive, rollups, onError = () => undefin
     async glance(queries) {
       const sums = archive ? undefined : await fresh();
       if (!sums) return { reports: await Promise.all(queries.map(report)), isComplete: true };
-      const reports = queries.map((query) => sums.report(query, { isPartEnough: true }) ?? []);
-      return { reports, isComplete: sums.progress.isComplete };
+      const { isComplete } = sums.progress;
+      const reports = queries.map((query) => {
+        const read = () => sums.report(query, { isPartEnough: true }) ?? [];
+        // Over all calls there are few rows, and as many as users by an attribute.
+        return query.by && isComplete ? kept.read(JSON.stringify({ ...query, until: undefined }), read) : read();
+      });
+      return { reports: await Promise.all(reports), isComplete };
     },
     spent: (budget, limit, since) => rollups?.().spent(budget, limit, since) ?? [],
   };

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
+  type Balance,
   type Budget,
   type Budgets,
   type ErrorCode,
@@ -28,6 +29,7 @@ import { readAskedCall, readAuthorization, readExtension, readRelease, readRepor
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
 import { OPENAPI } from "./openapi.ts";
@@ -76,7 +78,10 @@ interface Route {
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive" | "running"> & { readonly figures: Figures };
+  Pick<AdminOptions, "prices" | "decisions" | "archive" | "running"> & {
+    readonly figures: Figures;
+    readonly kept: Kept<readonly Balance[]>;
+  };
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
@@ -139,7 +144,7 @@ export function isAboutDecisions({ path }: AdminRequest): boolean {
 export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options }: AdminOptions): Admin {
   const { store, archive, running } = options;
   const figures = createFigures({ store, archive, rollups: running?.rollups, onError: running?.onError });
-  const parts: Parts = { ...options, now, timeZone, figures };
+  const parts: Parts = { ...options, now, timeZone, figures, kept: new Kept() };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -235,8 +240,8 @@ async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminRes
 }
 
 async function showTree(parts: Parts): Promise<AdminResponse> {
-  const { budgets, figures, now } = parts;
-  return ok({ data: await readBudgetTree({ budgets, figures, configured: runningOf(parts).config().budgets, now: now() }) });
+  const { budgets, figures, kept, now } = parts;
+  return ok({ data: await readBudgetTree({ budgets, figures, kept, configured: runningOf(parts).config().budgets, now: now() }) });
 }
 
 async function showHistory(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
