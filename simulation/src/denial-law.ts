@@ -43,12 +43,13 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   // Who waits behind others is told so, and not asked for.
   const isLeaky = balance.window.endsWith(" leaky");
   if (isLeaky && reason === "rate_limited" && asked === undefined) return;
-  const { refused } = attempt;
-  hold(10, refused !== undefined, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
-  const failing = refused.asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
-  const standing = refused.result.standings[failing];
-  const isTold = standing?.spent === balance.spent && standing.held === balance.held && isPlausible(balance);
-  hold(10, isTold && message.includes(balance.budget), () => `The refusal of ${id} says ${JSON.stringify(balance)}: ${message}`);
+  const { refusals } = attempt;
+  hold(10, refusals.length > 0, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
+  const failingOf = ({ asked }: Refusal) => asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
+  const refused = refusals.findLast((one) => isTold(balance, one.result.standings[failingOf(one)]));
+  const isRight = refused !== undefined && isPlausible(balance) && message.includes(balance.budget);
+  hold(10, isRight, () => `The refusal of ${id} says ${JSON.stringify(balance)}: ${message}`);
+  const failing = failingOf(refused);
   const least = leastAsks(call, attempt, model, budgets);
   const room = refused.asked.command.limits.map(({ counter }, i) => {
     const limit = limitOf(refused.asked.configuration, counter);
@@ -68,6 +69,12 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   const passes = limit >= least[unit] && used + least[unit] <= limit;
   if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
   else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
+}
+
+type Refusal = Attempt["refusals"][number];
+
+function isTold({ spent, held }: Balance, standing: Standing | undefined): boolean {
+  return standing?.spent === spent && standing.held === held;
 }
 
 /** The least that a call asks, by unit: its counted input, and the shortest answer that makes sense. */

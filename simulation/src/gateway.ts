@@ -89,7 +89,7 @@ export class SimulatedGateway {
     });
     const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
     await budgets.adopt();
-    this.inForce = configuration;
+    this.#reached(configuration);
     const decisions = new Decisions({ budgets, store, prices: PRICES, now: () => this.now });
     this.#running = { budgets, decisions, gateway: this.#gateway(budgets, configuration) };
     time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
@@ -133,13 +133,19 @@ export class SimulatedGateway {
     }
   }
 
+  #reached(configuration: Configuration): void {
+    const { laws, time } = this.#options;
+    this.inForce = configuration;
+    laws.reached(Math.max(time.now, this.now));
+  }
+
   /** Takes a changed configuration over, as when its file was changed. */
   async reload(configuration: Configuration): Promise<void> {
     const running = this.#running;
     if (!running) return;
     await running.budgets.configure(this.#terms(configuration));
     running.gateway = this.#gateway(running.budgets, configuration);
-    this.inForce = configuration;
+    this.#reached(configuration);
   }
 
   /** `kill -9`: nothing that it waits for will ever come. */

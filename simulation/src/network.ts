@@ -59,6 +59,6 @@ export class Network {
   }
 
   #delayMs(): number {
-    return this.#dice.chance(this.#faults.delayChance) ? this.#dice.magnitude(50, 6_000) : this.#dice.between(0, 5);
+    return this.#dice.chance(this.#faults.delayChance) ? this.#dice.magnitude(50, 8_000) : this.#dice.between(0, 5);
   }
 }

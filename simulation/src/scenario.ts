@@ -43,6 +43,8 @@ export interface Scenario {
 }
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const SLICES_KEPT_MS = 600_000;
 
 /** Where calendars are hard: clocks put forwards and back, ends of months and years, a leap day. And any other time. */
 const STARTS: readonly ((dice: Dice) => number)[] = [
@@ -62,7 +64,9 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
   const store: StoreKind = dice.chance(0.5) ? "embedded" : "remote";
   const sometimes = (chance: number, least: number, most: number) => (dice.chance(chance) ? least + (most - least) * dice.roll() : 0);
   const hasSkew = dice.chance(0.3);
-  const hasMoving = dice.chance(0.5) && !(hasSkew && store === "remote");
+  const skewMostMs = hasSkew ? dice.magnitude(10, store === "embedded" ? 5 * DAY_MS : HOUR_MS) : 0;
+  // What moves out of a window is soon forgotten, and a clock that goes back for longer has nothing to go by.
+  const hasMoving = dice.chance(0.5) && !(hasSkew && (store === "remote" || skewMostMs > SLICES_KEPT_MS));
   return {
     store,
     gateways: store === "embedded" ? 1 : dice.between(1, 4),
@@ -81,7 +85,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     network: {
       lossChance: sometimes(0.4, 0.01, 0.2),
       duplicateChance: sometimes(0.4, 0.01, 0.3),
-      delayChance: sometimes(0.4, 0.001, 0.02),
+      delayChance: sometimes(0.4, 0.001, 0.1),
     },
     storeTimeoutMs: dice.pick([300, 1_000, 5_000]),
     storeTries: dice.between(1, 3),
@@ -93,7 +97,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     changeRate: sometimes(0.5, 0.1, 1),
     favourRate: sometimes(0.4, 0.1, 2),
     leapRate: sometimes(0.4, 0.05, 0.5),
-    skewMostMs: hasSkew ? dice.magnitude(10, 3_600_000) : 0,
+    skewMostMs,
     skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,
   };
 }

@@ -98,7 +98,7 @@ export class World {
     this.#network = new Network(time, dice, scenario.network);
     this.#configuration = configurationOf(1, scenario.plan);
     this.#laws = new Laws({
-      canLagBehind: scenario.gateways > 1,
+      canLagBehind: scenario.gateways > 1 && scenario.leapRate > 0,
       isRemote: scenario.store === "remote",
       isRecovering: () => this.#recovering > 0,
     });

@@ -277,6 +277,21 @@ test("where counting stopped at a limit, another budget does not refuse by the b
   assert.deepEqual([balance?.budget, counts], ["tight", [320]], message);
 });
 
+test("what is granted while a call is counted is there for it, as far as its count goes", async () => {
+  const { budgets } = demoBudgets([{ name: "company", limits: ["320 tokens / day"] }]);
+  await budgets.adopt();
+  const { call, counts } = countable(800);
+  const { count } = call.input;
+  const granting = async (limit: number) => {
+    if (counts.length === 0) {
+      await budgets.grant({ budget: "company", giver: "ann", why: "more work", id: "grant-1", amount: "2000 tokens", until: "1d" });
+    }
+    return (await count?.(limit)) ?? 0;
+  };
+  const reservation = allowed(await budgets.reserve({ ...call, input: { ...call.input, count: granting } }));
+  assert.deepEqual([reservation.inputTokens, counts], [800, [320, 2_320]]);
+});
+
 test("while the store is down, calls are counted as far as their request limits go, and not their budgets", async () => {
   const { budgets } = withoutStore({
     name: "company",

@@ -130,12 +130,18 @@ export class Admission {
       const decision = await this.#decideBySize();
       if (decision) return decision;
       this.#standings ??= await this.#store.standings(this.#terms.limits);
-      await this.#countInput(count, this.#countLimit());
     }
-    const output = this.#refuseInput() ?? this.#outputRange(this.#inputLeast());
-    if ("outcome" in output) return output;
-    const result = await this.#reserve(output);
-    return result.outcome === "reserved" ? this.#allowed(result) : this.#denied(result);
+    for (;;) {
+      if (count) await this.#countInput(count, this.#countLimit());
+      const output = this.#refuseInput() ?? this.#outputRange(this.#inputLeast());
+      if ("outcome" in output) return output;
+      const result = await this.#reserve(output);
+      if (result.outcome === "reserved") return this.#allowed(result);
+      this.#standings = result.standings;
+      // Where counting stopped, and more was granted meanwhile, the rest may fit.
+      const { moreThan = Infinity } = this.#size;
+      if (this.#countLimit() <= moreThan) return this.#denied(result);
+    }
   }
 
   /** Which limit refused the call; none where it was not one of a budget's limits. */

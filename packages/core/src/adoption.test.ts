@@ -235,9 +235,11 @@ test("a budget that is widened takes over what the others used, once", async () 
   }
 });
 
-test("nothing is read again while the limits stay the same", async () => {
-  const { budgets, store } = demoBudgets([COMPANY]);
+test("nothing is read again while the limits have been the same for long", async () => {
+  let time = NOON - 31 * 60_000;
+  const { budgets, store } = demoBudgets([COMPANY], { now: () => time });
   await budgets.adopt();
+  time = NOON;
   await spend(budgets);
   let queries = 0;
   const entries: Store["entries"] = (query) => {
@@ -247,6 +249,41 @@ test("nothing is read again while the limits stay the same", async () => {
   const watched: Store = { ...store, entries };
   await new Budgets({ store: watched, budgets: [defineBudget({ ...COMPANY, limits: ["$5 / day"] })], prices, now: () => NOON }).adopt();
   assert.equal(queries, 1);
+});
+
+test("what one process admits by the old limits, while another has the new ones, is counted on these once both have them", async () => {
+  const USERS: BudgetInput = { name: "users", per: "user", limits: ["1M / month"] };
+  const { budgets: first, store } = demoBudgets([COMPANY]);
+  const { budgets: second } = demoBudgets([COMPANY], { store });
+  await Promise.all([first.adopt(), second.adopt()]);
+  await spend(second, { user: "ann" });
+  await configure(first, COMPANY, USERS);
+  await spend(second, { user: "ann" });
+  const open = allowed(await second.reserve(demoCall({ input: 300, output: 0 }, { subject: { user: "ann" } })));
+  await spend(first, { user: "ann" });
+  await configure(second, COMPANY, USERS);
+  assert.deepEqual((await standings(first))["users user=ann tokens"], [3_150, 300]);
+  await second.settle(open, { inputTokens: 200, outputTokens: 0 });
+  await configure(first, COMPANY, USERS);
+  assert.deepEqual((await standings(first))["users user=ann tokens"], [3_350, 0]);
+});
+
+test("limits that came into force although their process was told otherwise miss nothing that it admitted then", async () => {
+  const { store } = demoBudgets([]);
+  let isLost = true;
+  const failing: Store = {
+    ...store,
+    record: async (entry) => {
+      await store.record(entry);
+      if (isLost) throw new PurserError("store_unavailable", "the answer was lost");
+    },
+  };
+  const budgets = new Budgets({ store: failing, budgets: [], prices, now: () => NOON });
+  await assert.rejects(configure(budgets, COMPANY), { code: "store_unavailable" });
+  await spend(budgets);
+  isLost = false;
+  await configure(budgets, COMPANY);
+  assert.deepEqual(await standings(budgets), { "company  nanodollars": [1_100_000, 0] });
 });
 
 test("a configuration that cannot be adopted leaves the old one in force", async () => {

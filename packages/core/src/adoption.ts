@@ -18,11 +18,20 @@ const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "cor
 const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
 
 /**
+ * For so long after limits were put in force, calls may still be admitted that know nothing of them: by another process, or by this one,
+ * where it was told that they could not be put in force, and they were.
+ */
+const LAGGING_MOST_MS = 30 * 60_000;
+
+/**
  * Puts limits in force, so that a changed configuration moves boundaries and never forgets usage: what was used since the window of a new
  * limit began, and is not on its counters yet, is read from the ledger and posted to them. Calls in flight are held on them too.
  *
  * One entry says which limits are in force and posts what they take over. So a limit that stays in force is not read again, a limit that
  * was out of force for a while misses nothing, and nothing is taken over twice.
+ *
+ * A changed configuration reaches the processes that share a store one after the other. Each, when it comes to it, takes over what was
+ * admitted without the new limits since the last one did: so when all have it, nothing is missing.
  */
 export class Adoption {
   readonly #store: Store;
@@ -47,11 +56,14 @@ export class Adoption {
     this.#expired = new Map();
     const before = await this.#lastAdopted();
     const inForce = this.#inForce();
-    const known = new Set(before?.limits.map(identityOf));
-    this.#isChanged = inForce.length !== known.size || inForce.some((limit) => !known.has(identityOf(limit)));
+    const known = new Set(before?.adopted.limits.map(identityOf));
+    const isNew = (limit: LimitInForce) => !known.has(identityOf(limit));
+    this.#isChanged = inForce.length !== known.size || inForce.some(isNew);
+    const canLag = before !== undefined && now - before.at <= LAGGING_MOST_MS;
     this.#fresh = this.#budgets.flatMap((budget) =>
-      budget.limits.filter((limit) => !known.has(identityOf(limitInForce(budget, limit)))).map((limit) => this.#freshLimit(budget, limit)),
+      budget.limits.filter((limit) => canLag || isNew(limitInForce(budget, limit))).map((limit) => this.#freshLimit(budget, limit)),
     );
+    if (before && !inForce.some(isNew)) this.#readTo = before.adopted.upTo;
     await this.#markTaken();
     await this.#readOn();
   }
@@ -60,23 +72,34 @@ export class Adoption {
   async finish(now: number): Promise<void> {
     if (this.#fresh.some(({ resetsAt }) => now >= resetsAt)) await this.read(now);
     else await this.#readOn();
+    await this.#takeOver();
+    // What others admitted while that was written down.
+    if (this.#store.alone && this.#fresh.length > 0) {
+      await this.#readOn();
+      await this.#takeOver();
+    }
+  }
+
+  async #takeOver(): Promise<void> {
     const upTo = this.#readTo;
     await Promise.all([...this.#open].map(([id, missing]) => this.#hold(id, missing)));
     await Promise.all([...this.#expired].map(([id, missing]) => this.#charge(id, missing)));
-    if (!this.#isChanged) return;
-    const adopted: Adopted = { upTo, limits: this.#inForce() };
     const postings = this.#fresh.flatMap(({ taken }) => [...taken.values()].filter(({ spent }) => spent !== 0));
+    if (!this.#isChanged && postings.length === 0) return;
+    const adopted: Adopted = { upTo, limits: this.#inForce() };
     const why = postings.length > 0 ? "limits changed; what was used before is carried over" : "limits changed";
     await this.#store.record({ kind: "adjusted", reservation: ADOPTION, postings, why, adopted });
+    this.#isChanged = false;
+    for (const { taken } of this.#fresh) taken.clear();
   }
 
   #inForce(): readonly LimitInForce[] {
     return this.#budgets.flatMap((budget) => budget.limits.map((limit) => limitInForce(budget, limit)));
   }
 
-  async #lastAdopted(): Promise<Adopted | undefined> {
+  async #lastAdopted(): Promise<{ readonly at: number; readonly adopted: Adopted } | undefined> {
     const [entry] = await this.#store.entries({ reservation: ADOPTION, kinds: ["adjusted"], newest: true, most: 1 });
-    return entry?.kind === "adjusted" ? entry.adopted : undefined;
+    return entry?.kind === "adjusted" && entry.adopted ? { at: entry.at, adopted: entry.adopted } : undefined;
   }
 
   #freshLimit(budget: Budget, limit: Limit): FreshLimit {

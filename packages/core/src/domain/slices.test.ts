@@ -201,6 +201,19 @@ test("a refusal says until when: just before it is right, and at that time the c
   );
 });
 
+test("what drains while calls still flow in makes room as soon as it has drained", () => {
+  const rule: Bucket = { kind: "bucket", drains: 100_003, periodMs: 60_000, sliceMs: 1_000 };
+  const state = createState();
+  apply(state, reserve("first", 80, limitAt(rule, 100, 500)), 500);
+  apply(state, settle("first", 80), 700);
+  apply(state, reserve("second", 5, limitAt(rule, 100, 1_001)), 1_001);
+  apply(state, settle("second", 5), 1_001);
+  const refused = apply(state, reserve("late", 95, limitAt(rule, 100, 1_001)), 1_001).result;
+  // The first 80 begin to drain at 1,000, at 1.67 a millisecond.
+  assert.ok(refused.outcome === "refused");
+  assert.equal(refused.until, 1_048);
+});
+
 test("whole units drain, exactly, however large the numbers", () => {
   const periods = fc.constantFrom(60_000, 3_600_000, 86_400_000);
   fc.assert(

@@ -1,3 +1,4 @@
+import { firstInstant } from "./first-instant.ts";
 import type { CounterRef } from "./ledger.ts";
 import type { Unit } from "./limit.ts";
 
@@ -42,11 +43,7 @@ export function seriesRefusedUntil(
 ): number {
   // A request in flight is used up, whatever it returns of its money and tokens.
   const used = unit === "requests" ? reservedOf : spentOf;
-  if (rule.kind === "bucket") {
-    if (levelAt(rule, filled(rule, slices, now, used), now) + asked <= amount) return 0;
-    const { total, since } = filled(rule, slices, Number.POSITIVE_INFINITY, used);
-    return Math.max(now + 1, since + drainingTime(rule, total + asked - amount));
-  }
+  if (rule.kind === "bucket") return bucketRefusedUntil(rule, slices, { used, room: amount - asked, now });
   const reaching = slices.filter((slice) => reaches(rule, slice, now));
   let excess = asked - amount;
   for (const slice of reaching) excess += used(slice);
@@ -56,6 +53,20 @@ export function seriesRefusedUntil(
     if (excess <= 0) return slice.ref.startsAt + rule.sliceMs + rule.lengthMs;
   }
   return Number.POSITIVE_INFINITY;
+}
+
+/** When no more than `room` is left in a bucket. It may drain far enough before its last slice ends, or only with all of them in it. */
+function bucketRefusedUntil(
+  rule: Bucket,
+  slices: readonly Slice[],
+  { used, room, now }: { readonly used: (slice: Slice) => number; readonly room: number; readonly now: number },
+): number {
+  const hasRoom = (at: number) => levelAt(rule, filled(rule, slices, at, used), at) <= room;
+  if (hasRoom(now)) return 0;
+  const lastEndsAt = (slices.at(-1)?.ref.startsAt ?? 0) + rule.sliceMs;
+  if (lastEndsAt > now && hasRoom(lastEndsAt)) return firstInstant(now, lastEndsAt, hasRoom);
+  const { total, since } = filled(rule, slices, Number.POSITIVE_INFINITY, used);
+  return Math.max(now + 1, since + drainingTime(rule, total - room));
 }
 
 function rollingStanding(rule: Rule & { readonly kind: "rolling" }, slices: readonly Slice[], now: number) {

@@ -1,5 +1,6 @@
 import { PurserError } from "../errors.ts";
 import { formatDuration } from "./duration.ts";
+import { firstInstant } from "./first-instant.ts";
 import { formatWindowStart, type WindowStart } from "./window-start.ts";
 
 export const CALENDAR_PERIODS = ["minute", "hour", "day", "week", "month", "quarter", "year"] as const;
@@ -230,18 +231,6 @@ function startOfDay(timeZone: string, { year, month, day }: CalendarDate): numbe
   const exact = offsets.map((offset) => midnight - offset).filter((instant) => shows(instant) === midnight);
   if (exact.length > 0) return Math.min(...exact);
   return firstInstant(midnight - Math.max(...offsets), midnight - Math.min(...offsets), (instant) => shows(instant) >= midnight);
-}
-
-/** The first instant after `early`, up to `late`, from which a condition holds. */
-function firstInstant(early: number, late: number, holds: (instant: number) => boolean): number {
-  let before = early;
-  let from = late;
-  while (from - before > 1) {
-    const middle = Math.floor((before + from) / 2);
-    if (holds(middle)) from = middle;
-    else before = middle;
-  }
-  return from;
 }
 
 function modulo(value: number, divisor: number): number {

@@ -1,27 +1,30 @@
 import { apply, type Command, type Counter, compactSlices, createState, type Results, type State, standings } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
+import { KEEP_SLICES_MS, SteadyTime } from "./forgetting.ts";
 import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, matchesQuery } from "./store.ts";
 
 export interface MemoryStoreOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+  /** Milliseconds from any moment on, by a clock that cannot be set; `performance.now` where it is left out. */
+  readonly elapsed?: () => number;
 }
 
 /** Slices close all the time. They are forgotten when so many have come, so that looking for them costs little. */
 const COMPACT_EVERY_COUNTERS = 1_000;
-const KEEP_SLICES_MS = 10 * 60_000;
 
 /** Balances and ledger in this process only: for tests, and for programs that need no memory of yesterday. */
-export function createMemoryStore({ now = Date.now }: MemoryStoreOptions = {}): LeasingStore {
+export function createMemoryStore({ now = Date.now, elapsed }: MemoryStoreOptions = {}): LeasingStore {
   const state: State = createState();
   const ledger: Entry[] = [];
+  const steady = new SteadyTime(now(), elapsed);
   let compactAt = COMPACT_EVERY_COUNTERS;
 
   const run = <Kind extends Command["kind"]>(command: Extract<Command, { kind: Kind }>): Results[Kind] => {
     const { result, entries } = apply(state, command, now());
     ledger.push(...entries);
     if (state.counters.size >= compactAt) {
-      compactSlices(state, now() - KEEP_SLICES_MS);
+      compactSlices(state, steady.at(now()) - KEEP_SLICES_MS);
       compactAt = state.counters.size + COMPACT_EVERY_COUNTERS;
     }
     return result;

@@ -8,6 +8,10 @@ export interface FakeClock {
   readonly timers: Timers;
   advance(milliseconds: number): void;
   set(time: number): void;
+  /** Puts the clock forwards or back while no time passes. */
+  jump(milliseconds: number): void;
+  /** Milliseconds that have passed, whatever the clock was set to. */
+  readonly elapsed: () => number;
 }
 
 interface Alarm {
@@ -18,6 +22,7 @@ interface Alarm {
 /** Starts at noon UTC of 22 November 2026 where no time is given. */
 export function createFakeClock(start = Date.UTC(2026, 10, 22, 12)): FakeClock {
   let time = start;
+  let jumped = 0;
   const alarms = new Set<Alarm>();
   const set = (to: number) => {
     time = to;
@@ -36,5 +41,10 @@ export function createFakeClock(start = Date.UTC(2026, 10, 22, 12)): FakeClock {
     },
     advance: (milliseconds) => set(time + milliseconds),
     set,
+    jump: (milliseconds) => {
+      jumped += milliseconds;
+      set(time + milliseconds);
+    },
+    elapsed: () => time - start - jumped,
   };
 }

@@ -1,163 +1,17 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { Agent, createServer, request, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import type { Entry, Store } from "@purser/core";
-import { createRedisStore, type RedisStore } from "@purser/core/stores/redis";
-import { startTestPostgres, startTestRedis, startTestRedisCluster } from "@purser/core/testing";
+import { test } from "node:test";
+import type { Entry } from "@purser/core";
+import { startTestPostgres, startTestRedis } from "@purser/core/testing";
 import { openRedis } from "../redis-client.ts";
+import { call, type Gateway, kill, openAgent, openStore, startGateways, startProvider, untilEnded, urlsOf } from "./several-gateways.ts";
 import { eventually, readLedger } from "./stand.ts";
 
-const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
 /** Longer than the lease of a call. */
 const LATER_MS = 11 * 60_000;
 
-interface Answer {
-  readonly status: number;
-  readonly id: string;
-  readonly body: string;
-}
-
-interface Gateway {
-  readonly url: string;
-  readonly child: ChildProcess;
-}
-
-/** A provider that answers at once, but for users whose calls it keeps. */
-async function startProvider(context: TestContext) {
-  const asked: string[] = [];
-  const kept: ServerResponse[] = [];
-  const server = createServer(async (incoming, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk);
-    const { user } = JSON.parse(Buffer.concat(chunks).toString()) as { user: string };
-    asked.push(user);
-    if (user.startsWith("kept")) {
-      kept.push(response);
-      return;
-    }
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ choices: [{ message: { content: "Aye." } }], usage: USAGE }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  context.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, asked, kept };
-}
-
-interface GatewaysOptions {
-  readonly redis: readonly string[];
-  readonly postgres?: string;
-  readonly provider: string;
-  readonly limits: string;
-  readonly count: number;
-}
-
-/** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
-async function startGateways(
-  context: TestContext,
-  { redis, postgres, provider, limits, count }: GatewaysOptions,
-): Promise<readonly Gateway[]> {
-  const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
-  const gateways: Gateway[] = [];
-  context.after(async () => {
-    for (const { child } of gateways) await kill(child);
-    await rm(directory, { recursive: true, force: true });
-  });
-  const started = Array.from({ length: count }, async (_, i) => {
-    const config = join(directory, `purser-${i}.yaml`);
-    await writeFile(
-      config,
-      [
-        `data: ${JSON.stringify(join(directory, `data-${i}`))}`,
-        `store: { redis: ${JSON.stringify(redis)}, namespace: acme${postgres === undefined ? "" : `, postgres: ${JSON.stringify(postgres)}`} }`,
-        `providers: { mock: { dialect: openai, base_url: "${provider}", api_key: secret, models: ["*"] } }`,
-        'prices: [{ model: "*", input: 3, output: 15 }]',
-        `budgets: [{ name: all, limits: [${limits}] }, { name: each, per: user, limits: [1M tokens / day] }]`,
-      ].join("\n"),
-    );
-    const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let said = "";
-    child.stderr.on("data", (text) => {
-      said += text;
-    });
-    for await (const line of createInterface({ input: child.stdout })) {
-      said += `${line}\n`;
-      if (line.startsWith('{"url"')) return gateways.push({ child, url: (JSON.parse(line) as { url: string }).url });
-    }
-    throw new Error(`The gateway ended before it listened: ${said}`);
-  });
-  await Promise.all(started);
-  return gateways;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, "exit");
-  child.kill("SIGKILL");
-  await exited;
-}
-
-/** The store as a test sees it, at its own time or at another. */
-async function openStore(context: TestContext, redis: readonly string[], now?: () => number): Promise<RedisStore> {
-  const client = await openRedis(redis);
-  const store = createRedisStore({ redis: client, namespace: "acme", ...(now && { now }) });
-  context.after(async () => {
-    await store.close();
-    client.disconnect();
-  });
-  return store;
-}
-
-function call(agent: Agent, { url }: Gateway, user: string): Promise<Answer | undefined> {
-  const body = JSON.stringify({ model: "any", user, max_tokens: 20, messages: [{ role: "user", content: "Count me." }] });
-  return new Promise((resolve) => {
-    const sent = request(
-      `${url}/v1/chat/completions`,
-      { method: "POST", agent, headers: { "content-type": "application/json" } },
-      (response) => {
-        let text = "";
-        response.on("data", (chunk) => {
-          text += chunk;
-        });
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, id: String(response.headers["x-purser-request-id"]), body: text }),
-        );
-        response.on("error", () => resolve(undefined));
-      },
-    );
-    sent.on("error", () => resolve(undefined));
-    sent.end(body);
-  });
-}
-
-function openAgent(context: TestContext): Agent {
-  const agent = new Agent({ keepAlive: true, maxSockets: 200 });
-  context.after(() => agent.destroy());
-  return agent;
-}
-
-async function untilEnded(store: Store): Promise<void> {
-  await eventually("the last hold to end", async () => (await store.counters()).every(({ held }) => held === 0) || undefined);
-}
-
-async function urlsOf(context: TestContext, kind: "one server" | "a cluster"): Promise<readonly string[] | string> {
-  const started = kind === "one server" ? await startTestRedis() : await startTestRedisCluster();
-  if (typeof started === "string") return started;
-  context.after(() => started.close());
-  return "nodes" in started ? started.nodes.map(({ url }) => url) : [started.url];
+/** One budget for all with these limits, and one for each user. */
+function budgetsOf(limits: string): string {
+  return `[{ name: all, limits: [${limits}] }, { name: each, per: user, limits: [1M tokens / day] }]`;
 }
 
 for (const kind of ["one server", "a cluster"] as const) {
@@ -165,7 +19,7 @@ for (const kind of ["one server", "a cluster"] as const) {
     const redis = await urlsOf(context, kind);
     if (typeof redis === "string") return context.skip(`not run: ${redis}`);
     const provider = await startProvider(context);
-    const gateways = await startGateways(context, { redis, provider: provider.url, limits: "137 requests, $9000", count: 3 });
+    const gateways = await startGateways(context, { redis, provider: provider.url, budgets: budgetsOf("137 requests, $9000"), count: 3 });
     const agent = openAgent(context);
     const calls = Array.from({ length: 1_000 }, (_, i) => call(agent, gateways[i % 3] as Gateway, `user-${i}`));
     const statuses = (await Promise.all(calls)).map((answer) => answer?.status);
@@ -192,7 +46,7 @@ test("a gateway that is killed loses nothing: what it had in flight is charged u
   const gateways = await startGateways(context, {
     redis,
     provider: provider.url,
-    limits: "1000 requests, $9000, 500 concurrent",
+    budgets: budgetsOf("1000 requests, $9000, 500 concurrent"),
     count: 3,
   });
   const [doomed, ...others] = gateways as [Gateway, ...Gateway[]];
@@ -235,7 +89,13 @@ test("with PostgreSQL beside it Redis keeps only what is new, and gets back what
   if (typeof server === "string") return context.skip(`not run: ${server}`);
   if (typeof database === "string") return context.skip(`not run: ${database}`);
   const provider = await startProvider(context);
-  const options = { redis: [server.url], postgres: database.url, provider: provider.url, limits: "50 requests, $9000", count: 2 };
+  const options = {
+    redis: [server.url],
+    postgres: database.url,
+    provider: provider.url,
+    budgets: budgetsOf("50 requests, $9000"),
+    count: 2,
+  };
   const gateways = (await startGateways(context, options)) as [Gateway, Gateway];
   const agent = openAgent(context);
   const ids: string[] = [];
@@ -269,7 +129,12 @@ test("while Redis is away gateways refuse with 503 and say so, and go on when it
   if (typeof server === "string") return context.skip(`not run: ${server}`);
   context.after(() => server.close());
   const provider = await startProvider(context);
-  const [gateway] = (await startGateways(context, { redis: [server.url], provider: provider.url, limits: "$9000", count: 1 })) as [Gateway];
+  const [gateway] = (await startGateways(context, {
+    redis: [server.url],
+    provider: provider.url,
+    budgets: budgetsOf("$9000"),
+    count: 1,
+  })) as [Gateway];
   const agent = openAgent(context);
   assert.equal((await call(agent, gateway, "before"))?.status, 200);
   await server.kill();
@@ -290,7 +155,8 @@ test("a gateway whose Redis cannot be reached, or may forget, does not start and
   const server = await startTestRedis("redis-server", ["--maxmemory-policy", "volatile-lru"]);
   if (typeof server === "string") return context.skip(`not run: ${server}`);
   context.after(() => server.close());
-  const start = (url: string) => startGateways(context, { redis: [url], provider: "http://127.0.0.1:1/v1", limits: "$1", count: 1 });
+  const start = (url: string) =>
+    startGateways(context, { redis: [url], provider: "http://127.0.0.1:1/v1", budgets: budgetsOf("$1"), count: 1 });
   await assert.rejects(start(server.url), /maxmemory-policy noeviction/);
   await server.kill();
   await assert.rejects(start(server.url), /Redis at 127\.0\.0\.1:\d+ cannot be used: .*Is it running/);

@@ -11,13 +11,9 @@ import {
 } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
 import { restoreDetail, restoreEntry } from "../entry-json.ts";
+import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 
 /** How counters, postings and entries are written in Redis: as lines and JSON, so that scripts pass on what they need not understand. */
-
-/** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
-const KEEP_CLOSED_MS = 48 * 3_600_000;
-/** Slices close all the time, so they are kept only for as long as a clock may be set back. The scripts have the same figure. */
-const KEEP_SLICES_MS = 10 * 60_000;
 
 /** Counters are bound once a window and used by every call in it. */
 const texts = new WeakMap<CounterRef, string>();

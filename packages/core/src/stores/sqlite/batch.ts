@@ -5,6 +5,8 @@ export interface Snapshot {
   readonly seq: number;
   /** No entry so far is later than this. */
   readonly latest: number;
+  /** The time by which windows are forgotten. */
+  readonly steady: number;
   /** `counter, held, spent` repeated. */
   readonly balances: readonly number[];
   /** Counters that are not kept any more. */

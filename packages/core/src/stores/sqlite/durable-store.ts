@@ -11,10 +11,11 @@ import {
 } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
+import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 import { selectCounters } from "../memory.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
-import { Encoder, KEEP_CLOSED_MS, KEEP_SLICES_MS } from "./encoder.ts";
+import { Encoder } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
 import { readEntries } from "./reading.ts";
 import type { Recovered } from "./recovery.ts";
@@ -33,6 +34,8 @@ export interface DurableStoreOptions {
   /** For messages. */
   readonly directory: string;
   readonly now?: () => number;
+  /** Milliseconds from any moment on, by a clock that cannot be set. */
+  readonly elapsed?: () => number;
   /** Told once of each failure to write. */
   readonly onError?: (error: unknown) => void;
   /** Told when the store has let go of the journal. */
@@ -61,10 +64,10 @@ export class DurableStore implements SqliteStore {
   #closed: Promise<void> | undefined;
 
   constructor(options: DurableStoreOptions) {
-    const { journal, recovered, directory, snapshotMs, retryMs = RETRY_MS, lingerMs = LINGER_MS } = options;
+    const { journal, recovered, directory, snapshotMs, elapsed, retryMs = RETRY_MS, lingerMs = LINGER_MS } = options;
     this.#journal = journal;
     this.#state = recovered.state;
-    this.#encoder = new Encoder(recovered, snapshotMs);
+    this.#encoder = new Encoder(recovered, { snapshotMs, elapsed });
     this.#directory = directory;
     this.#now = options.now ?? Date.now;
     this.#onClosed = options.onClosed ?? (() => undefined);

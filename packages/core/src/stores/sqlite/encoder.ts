@@ -1,5 +1,6 @@
 import { compact, compactSlices, type State } from "../../domain/engine.ts";
 import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
+import { KEEP_CLOSED_MS, KEEP_SLICES_MS, SteadyTime } from "../forgetting.ts";
 import type { Batch, Snapshot } from "./batch.ts";
 import type { SqlValue } from "./driver.ts";
 import type { Recovered } from "./recovery.ts";
@@ -9,11 +10,7 @@ import { pushCounter, pushEntry } from "./rows.ts";
 const SNAPSHOT_MS = 5_000;
 const SNAPSHOT_ENTRIES = 50_000;
 const SNAPSHOT_COUNTERS = 5_000;
-/** Counters of windows that closed this long ago are kept no more; calls that began in them have ended. */
-export const KEEP_CLOSED_MS = 48 * 3_600_000;
 const COMPACT_EVERY_MS = 3_600_000;
-/** Slices close all the time, so they are kept only for as long as a clock may be set back. */
-export const KEEP_SLICES_MS = 10 * 60_000;
 const COMPACT_SLICES_EVERY_MS = 60_000;
 
 /** A counter as the tables know it. */
@@ -21,6 +18,12 @@ interface Tracked {
   readonly id: number;
   /** Whether it changed since the last snapshot. */
   isChanged: boolean;
+}
+
+export interface EncoderOptions {
+  readonly snapshotMs?: number | undefined;
+  /** Milliseconds from any moment on, by a clock that cannot be set. */
+  readonly elapsed?: (() => number) | undefined;
 }
 
 /** Turns entries into rows, and gathers them until the next batch is taken. */
@@ -36,13 +39,21 @@ export class Encoder {
   #counters: SqlValue[] = [];
   #entriesSinceSnapshot = 0;
   #snapshotAt = performance.now();
-  #compactedAt = 0;
-  #slicesCompactedAt = 0;
+  readonly #elapsed: (() => number) | undefined;
+  /** Begins with the first snapshot where there are no entries. */
+  #steady: SteadyTime | undefined;
+  #compactedAt = Number.NEGATIVE_INFINITY;
+  #slicesCompactedAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ state, counterIds, counterIdLast, opened, latest, changed }: Recovered, snapshotMs = SNAPSHOT_MS) {
+  constructor(
+    { state, counterIds, counterIdLast, opened, latest, steady, changed }: Recovered,
+    { snapshotMs = SNAPSHOT_MS, elapsed }: EncoderOptions = {},
+  ) {
     this.#state = state;
     this.#opened = opened;
     this.#latest = latest;
+    this.#elapsed = elapsed;
+    this.#steady = steady > 0 ? new SteadyTime(steady, elapsed) : undefined;
     this.#counterIdLast = counterIdLast;
     this.#snapshotMs = snapshotMs;
     for (const [key, id] of counterIds) this.#tracked.set(key, { id, isChanged: changed.has(key) });
@@ -109,7 +120,8 @@ export class Encoder {
     const forgotten = this.#compact(now);
     if (this.#opened.size > holds.size + expired.size + leases.size) this.#forgetOpened();
     const balances = this.#balances(forgotten);
-    const snapshot = { seq, latest: this.#latest, balances, forgotten: this.#untrack(forgotten), holds: this.#holds() };
+    const steady = this.#steady?.reached ?? 0;
+    const snapshot = { seq, latest: this.#latest, steady, balances, forgotten: this.#untrack(forgotten), holds: this.#holds() };
     this.#changed = [];
     this.#entriesSinceSnapshot = 0;
     this.#snapshotAt = performance.now();
@@ -137,14 +149,16 @@ export class Encoder {
   }
 
   #compact(now: number): string[] {
+    this.#steady ??= new SteadyTime(now, this.#elapsed);
+    const steady = this.#steady.at(now);
     const forgotten: string[] = [];
-    if (Math.abs(now - this.#compactedAt) >= COMPACT_EVERY_MS) {
-      this.#compactedAt = now;
-      forgotten.push(...compact(this.#state, now - KEEP_CLOSED_MS));
+    if (Math.abs(steady - this.#compactedAt) >= COMPACT_EVERY_MS) {
+      this.#compactedAt = steady;
+      forgotten.push(...compact(this.#state, steady - KEEP_CLOSED_MS));
     }
-    if (Math.abs(now - this.#slicesCompactedAt) >= COMPACT_SLICES_EVERY_MS) {
-      this.#slicesCompactedAt = now;
-      forgotten.push(...compactSlices(this.#state, now - KEEP_SLICES_MS));
+    if (Math.abs(steady - this.#slicesCompactedAt) >= COMPACT_SLICES_EVERY_MS) {
+      this.#slicesCompactedAt = steady;
+      forgotten.push(...compactSlices(this.#state, steady - KEEP_SLICES_MS));
     }
     return forgotten;
   }

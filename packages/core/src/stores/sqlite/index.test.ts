@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { createFakeClock, leaseContract, storeContract } from "../../testing/index.ts";
 import { sampleCall, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
-import { isSafeVersion } from "./driver.ts";
+import { isSafeVersion, loadSqlite } from "./driver.ts";
 import { openSqliteStore, readSqliteStore } from "./index.ts";
 import { openDurableStore } from "./opening.ts";
 
@@ -134,7 +134,8 @@ test("balances of windows long closed are forgotten, their entries are not", asy
   const directory = temporaryDirectory(t);
   const clock = createFakeClock();
   const limits = [sampleLimit({ amount: 1_000, resetsAt: clock.now() + 1_000 }), ...LIMITS];
-  const first = await openSqliteStore({ directory, now: clock.now });
+  const { now, elapsed } = clock;
+  const first = await openDurableStore({ directory, now, elapsed });
   await first.reserve(sampleCall({ id: "a", limits, input: 500 }));
   await first.settle(sampleSettlement("a", 400));
   clock.advance(49 * 3_600_000);
@@ -155,7 +156,8 @@ test("balances of windows long closed are forgotten, their entries are not", asy
 test("slices that no window reaches any more are forgotten within minutes, in memory and in the tables, and every balance is its sum", async (t) => {
   const directory = temporaryDirectory(t);
   const clock = createFakeClock();
-  const store = await openDurableStore({ directory, now: clock.now, snapshotMs: 0 });
+  const { now, elapsed } = clock;
+  const store = await openDurableStore({ directory, now, elapsed, snapshotMs: 0 });
   for (let second = 0; second < 400; second++) {
     const at = clock.now();
     const limits = [
@@ -172,7 +174,7 @@ test("slices that no window reaches any more are forgotten within minutes, in me
   // Those of the last twelve minutes: a minute and the ten that clocks may be set back.
   assert.ok(kept <= 180, `${kept} counters`);
   await store.close();
-  const again = await openSqliteStore({ directory, now: clock.now });
+  const again = await openDurableStore({ directory, now, elapsed });
   // What ran out since the last look at it is forgotten as well.
   const found = (await again.counters()).length;
   assert.ok(found > 120 && found <= kept, `${found} of ${kept} counters`);
@@ -188,12 +190,62 @@ test("slices that no window reaches any more are forgotten within minutes, in me
   await empty.close();
 });
 
+test("a clock that is days ahead for a while, over restarts too, forgets nothing of the windows that are open", async (t) => {
+  const directory = temporaryDirectory(t);
+  const clock = createFakeClock();
+  const { now, elapsed } = clock;
+  const DAY_MS = 24 * 3_600_000;
+  const rule = { kind: "rolling", lengthMs: DAY_MS, sliceMs: DAY_MS / 60 } as const;
+  const limits = () => [
+    sampleLimit({ budget: "today", amount: 1_000, resetsAt: Date.UTC(2026, 10, 23) }),
+    sampleMovingLimit({ budget: "rolling", amount: 1_000, rule, at: now() }),
+  ];
+  const open = () => openDurableStore({ directory, now, elapsed, snapshotMs: 0 });
+  const first = await open();
+  await first.reserve(sampleCall({ id: "a", limits: limits(), input: 600 }));
+  await first.settle(sampleSettlement("a", 600));
+  clock.jump(5 * DAY_MS);
+  await first.reserve(sampleCall({ id: "far ahead", limits: [], input: 1 }));
+  await first.close();
+  clock.jump(-5 * DAY_MS);
+  await (await open()).close();
+  clock.advance(60_000);
+  clock.jump(300 * DAY_MS);
+  const ahead = await open();
+  clock.advance(60_000);
+  await ahead.reserve(sampleCall({ id: "farther ahead", limits: [], input: 1 }));
+  clock.jump(-300 * DAY_MS);
+  const refused = await ahead.reserve(sampleCall({ id: "b", limits: limits(), input: 401 }));
+  assert.ok(refused.outcome === "refused");
+  assert.deepEqual(
+    refused.standings.map(({ spent }) => spent),
+    [600, 600],
+  );
+  assert.equal((await ahead.reserve(sampleCall({ id: "c", limits: limits(), input: 400 }))).outcome, "reserved");
+  await ahead.close();
+});
+
 test("a closed store refuses with what to do", async (t) => {
   const store = await openSqliteStore({ directory: temporaryDirectory(t) });
   await store.close();
   await store.close();
   await assert.rejects(store.reserve(sampleCall({ id: "a", limits: LIMITS })), { code: "store_unavailable", message: /Open it again/ });
   await assert.rejects(store.settle(sampleSettlement("a", 1)), { code: "store_unavailable" });
+});
+
+test("a ledger that the version before wrote goes on", async (t) => {
+  const directory = temporaryDirectory(t);
+  const before = await openSqliteStore({ directory });
+  await before.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
+  await before.settle(sampleSettlement("a", 400));
+  const counters = await before.counters();
+  await before.close();
+  const database = (await loadSqlite())(join(directory, "purser.db"));
+  database.exec("ALTER TABLE snapshot DROP COLUMN steady; PRAGMA user_version = 1");
+  database.close();
+  const after = await openSqliteStore({ directory });
+  assert.deepEqual(await after.counters(), counters);
+  await after.close();
 });
 
 test("a file that is no ledger is refused with what to do", async (t) => {

@@ -11,6 +11,8 @@ import { checkSchema, prepareSchema } from "./schema.ts";
 export interface OpenOptions {
   readonly directory: string;
   readonly now?: () => number;
+  /** Milliseconds from any moment on, by a clock that cannot be set. */
+  readonly elapsed?: () => number;
   readonly onError?: (error: unknown) => void;
   readonly snapshotMs?: number;
   readonly retryMs?: number;

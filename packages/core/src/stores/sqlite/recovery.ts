@@ -18,6 +18,8 @@ export interface Recovered {
   readonly changed: ReadonlySet<string>;
   /** The latest time of any entry. */
   readonly latest: number;
+  /** A time that has certainly come, by which windows may be forgotten; 0 where nothing is known. */
+  readonly steady: number;
 }
 
 /** Reads the last snapshot and evolves it by the entries after it. */
@@ -37,6 +39,7 @@ class Recovery {
   readonly #opened = new Map<string, number>();
   readonly #changed = new Set<string>();
   #latest = 0;
+  #steady = 0;
 
   constructor(database: Database) {
     this.#database = database;
@@ -53,12 +56,14 @@ class Recovery {
       opened: this.#opened,
       changed: this.#changed,
       latest: this.#latest,
+      steady: this.#steady || this.#latest,
     };
   }
 
   #readSnapshot(): void {
-    const snapshot = this.#get("SELECT seq, holds FROM snapshot") as { seq: number; holds: string } | undefined;
+    const snapshot = this.#get("SELECT seq, holds, steady FROM snapshot") as { seq: number; holds: string; steady: number } | undefined;
     if (!snapshot) return;
+    this.#steady = snapshot.steady;
     this.#latest = (this.#get("SELECT max(latest) AS latest FROM mark") as { latest: number }).latest;
     this.#readBalances();
     this.#readHolds(JSON.parse(snapshot.holds) as readonly number[], snapshot.seq);

@@ -8,6 +8,7 @@ import type { Database } from "./driver.ts";
  * - `entry` is the ledger. `opened` is the `seq` of the entry that opened the reservation, which then has its id and detail.
  *   `postings` is `counter,held,spent` repeated.
  * - `balance` and `snapshot` are the state at one `seq`, so that a start reads only what came after it.
+ * - `snapshot.steady` is the time by which windows were forgotten then.
  * - `mark` says that no entry up to `seq` is later than `latest`, so that a time is found without an index over all entries.
  */
 const TABLES = `
@@ -22,11 +23,15 @@ const TABLES = `
   CREATE INDEX entry_opened ON entry (opened) WHERE opened IS NOT NULL;
   CREATE INDEX entry_kind ON entry (kind, seq) WHERE kind NOT IN ('reserved', 'settled');
   CREATE TABLE balance (counter INTEGER PRIMARY KEY, held INTEGER NOT NULL, spent INTEGER NOT NULL) STRICT;
-  CREATE TABLE snapshot (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, holds TEXT NOT NULL) STRICT;
+  CREATE TABLE snapshot (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, holds TEXT NOT NULL, steady INTEGER NOT NULL DEFAULT 0) STRICT;
   CREATE TABLE mark (seq INTEGER PRIMARY KEY, latest INTEGER NOT NULL) STRICT;
 `;
 
-const VERSION = 1;
+const VERSION = 2;
+/** What each earlier version lacks. */
+const MIGRATIONS: Readonly<Record<number, string>> = {
+  1: "ALTER TABLE snapshot ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;",
+};
 
 /**
  * Every connection: readers beside one writer, and a commit that survives a power cut. The timeout comes first, since changing the mode
@@ -38,7 +43,8 @@ export const CONNECTION = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL
 export function prepareSchema(database: Database): void {
   database.exec(CONNECTION);
   const version = schemaVersion(database);
-  if (version === 0) database.exec(`BEGIN IMMEDIATE; ${TABLES} PRAGMA user_version = ${VERSION}; COMMIT;`);
+  const change = version === 0 ? TABLES : MIGRATIONS[version];
+  if (change) database.exec(`BEGIN IMMEDIATE; ${change} PRAGMA user_version = ${VERSION}; COMMIT;`);
   checkSchema(database);
 }
 

@@ -23,12 +23,12 @@ export function batchWriter(database: Database): (batch: Batch) => void {
 function snapshotWriter(database: Database): (snapshot: Snapshot) => void {
   const balances = rowWriter(database, "INSERT OR REPLACE INTO balance", BALANCE_COLUMNS);
   const forget = database.prepare("DELETE FROM balance WHERE counter = ?");
-  const holds = database.prepare("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?)");
+  const holds = database.prepare("INSERT OR REPLACE INTO snapshot VALUES (1, ?, ?, ?)");
   const mark = database.prepare("INSERT OR IGNORE INTO mark VALUES (?, ?)");
   return (snapshot) => {
     balances(snapshot.balances);
     for (const id of snapshot.forgotten) forget.run(id);
-    holds.run(snapshot.seq, snapshot.holds);
+    holds.run(snapshot.seq, snapshot.holds, snapshot.steady);
     mark.run(snapshot.seq, snapshot.latest);
   };
 }
