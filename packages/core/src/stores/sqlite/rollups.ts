@@ -49,17 +49,12 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, "rollups.db");
   try {
-    return await checked(new Rollups(prepared(open(path)), ledger, timeZone));
+    return new Rollups(prepared(open(path)), ledger, timeZone);
   } catch (error) {
     if (!existsSync(path)) throw error;
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
     return new Rollups(prepared(open(path)), ledger, timeZone);
   }
-}
-
-async function checked(rollups: Rollups): Promise<Rollups> {
-  await rollups.check();
-  return rollups;
 }
 
 const AMOUNT_COLUMNS = REPORT_AMOUNTS.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
@@ -109,22 +104,13 @@ export class Rollups {
     this.#database = database;
     this.#ledger = ledger;
     this.#timeZone = timeZone;
-    const state = database.prepare("SELECT time_zone, seq, at FROM state").get() as StateRow | undefined;
-    if (state?.time_zone === timeZone) {
-      this.#seq = state.seq;
-      this.#at = state.at;
-    } else this.#clear();
+    const state = this.#state();
+    if (state?.time_zone === timeZone) this.#goOnFrom(state);
+    else this.#clear();
   }
 
   get progress(): RollupsProgress {
     return { lastSeq: this.#seq, isComplete: this.#isComplete };
-  }
-
-  /** Begins again where the ledger is not the one that was read: its last entry would stand there with the same time. */
-  async check(): Promise<void> {
-    if (this.#seq === 0) return;
-    const [entry] = await this.#ledger.entries({ after: this.#seq - 1, most: 1 });
-    if (entry?.seq !== this.#seq || entry.at !== this.#at) this.#clear();
   }
 
   /** Reads what the ledger has got since. Several who ask at once wait for the same reading. */
@@ -135,11 +121,18 @@ export class Rollups {
     return this.#running;
   }
 
+  /** Each page begins with the last entry that was read: where another one stands there, the ledger is another, and all is read again. */
   async #catchUp(): Promise<void> {
     while (!this.#isClosed) {
-      const page = await this.#ledger.entries({ kinds: READ, after: this.#seq, most: PAGE });
+      const page = await this.#ledger.entries({ kinds: READ, after: Math.max(0, this.#seq - 1), most: PAGE });
       if (this.#isClosed) return;
-      if (page.length > 0) this.#add(page);
+      const [last] = page;
+      if (this.#seq > 0 && (last?.seq !== this.#seq || last.at !== this.#at)) {
+        this.#clear();
+        continue;
+      }
+      const added = this.#seq > 0 ? page.slice(1) : page;
+      if (added.length > 0) this.#add(added);
       if (page.length < PAGE) {
         this.#isComplete = true;
         return;
@@ -196,8 +189,15 @@ export class Rollups {
       this.#addSpent(spent, entry);
     }
     const last = page.at(-1) as Entry;
-    this.#database.exec("BEGIN");
+    this.#database.exec("BEGIN IMMEDIATE");
     try {
+      // Another process with the same folder may have been here first: what it added is not added again.
+      const state = this.#state();
+      if (state && state.seq !== this.#seq) {
+        this.#database.exec("ROLLBACK");
+        this.#goOnFrom(state);
+        return;
+      }
       const addUsage = this.#statement(ADD_USAGE);
       for (const { step, path, at, value, amounts } of usage.values()) addUsage.run(step, path, at, value, ...amounts);
       const addSpent = this.#statement(ADD_SPENT);
@@ -208,8 +208,16 @@ export class Rollups {
       this.#database.exec("ROLLBACK");
       throw error;
     }
-    this.#seq = last.seq;
-    this.#at = last.at;
+    this.#goOnFrom(last);
+  }
+
+  #state(): StateRow | undefined {
+    return this.#statement("SELECT time_zone, seq, at FROM state").get() as StateRow | undefined;
+  }
+
+  #goOnFrom({ seq, at }: Pick<Entry, "seq" | "at">): void {
+    this.#seq = seq;
+    this.#at = at;
   }
 
   #addUsage(sums: Map<string, UsageSum>, entry: Entry): void {
