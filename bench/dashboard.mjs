@@ -1,5 +1,5 @@
 /**
- * The overview over a long ledger and over an empty one: `npm run bench -- dashboard [--calls 500000] [--rounds 10] [--data DIR]`.
+ * The overview over a long ledger and over an empty one: `npm run bench -- dashboard [--calls 560000] [--rounds 10] [--data DIR]`.
  *
  * Two gateways run at once, one over a year that `scripts/seed.mjs` wrote (two rows of the ledger a call), one over nothing. In every round a browser
  * signed in to each, in random order, opens `/` and the time is taken until figures and budgets are there and a button answers. What is printed is the
@@ -22,7 +22,7 @@ const CHROMIUM = process.env.PURSER_TEST_CHROMIUM ?? "/usr/bin/chromium";
 const PROMISED_MS = 1_000;
 
 const { values } = parseArgs({
-  options: { calls: { type: "string", default: "500000" }, rounds: { type: "string", default: "10" }, data: { type: "string" } },
+  options: { calls: { type: "string", default: "560000" }, rounds: { type: "string", default: "10" }, data: { type: "string" } },
 });
 if (!existsSync(CHROMIUM)) {
   console.log("dashboard: not run. Chromium is not installed (PURSER_TEST_CHROMIUM says where it is).");

@@ -62,22 +62,35 @@ export async function readOverview(figures: Figures, { now, timeZone }: { now: n
   const yesterday = spanAt("day", day.from - 1, timeZone);
   const lastMonth = spanAt("month", month.from - 1, timeZone);
   const until = now + 1;
-  const firstDay = spanAt("day", now - DAYS_SHOWN * DAY_MS, timeZone).from;
+  // As much of last month as is over of this one: whole days, and the hours of the day after them.
+  const sameTime = Math.min(lastMonth.to, lastMonth.from + (now - month.from));
+  const sameDay = spanAt("day", sameTime - 1, timeZone);
   const queries: readonly ReportQuery[] = [
-    { since: lastMonth.from, until, step: "hour", timeZone },
-    { since: firstDay, until, step: "day", timeZone },
+    { since: spanAt("day", now - RATE_MS, timeZone).from, until, step: "hour", timeZone },
+    { since: spanAt("day", now - DAYS_SHOWN * DAY_MS, timeZone).from, until, step: "day", timeZone },
+    { since: sameDay.from, until: sameDay.to, step: "hour", timeZone },
     ...TOP_BY.map((by) => ({ since: month.from, until, by: [by], timeZone })),
   ];
   const { reports, isComplete } = await figures.glance(queries);
-  const [hours = [], days = [], ...tops] = reports;
-  const monthSoFar = sum(hours, month.from, until);
-  const rate = ratePerMs(hours, now);
+  const [hours = [], days = [], hoursThen = [], ...tops] = reports;
+  const monthSoFar = sum(days, month.from, until);
+  const rate = ratePerMs(hours, days, now);
   return {
     at: instantJson(now),
     time_zone: timeZone,
     is_complete: isComplete,
-    today: periodJson(hours, day, yesterday, now),
-    month: periodJson(hours, month, lastMonth, now),
+    today: {
+      ...spanJson(day),
+      ...sum(hours, day.from, until),
+      before: sum(hours, yesterday.from, Math.min(yesterday.to, yesterday.from + (now - day.from))),
+      before_whole: sum(hours, yesterday.from, yesterday.to),
+    },
+    month: {
+      ...spanJson(month),
+      ...monthSoFar,
+      before: added(sum(days, lastMonth.from, sameDay.from), sum(hoursThen, sameDay.from, sameTime)),
+      before_whole: sum(days, lastMonth.from, lastMonth.to),
+    },
     month_expected_nanodollars: monthSoFar.cost_nanodollars + Math.round(rate * (month.to - now)),
     hours: hours.filter(({ from }) => from > now - HOURS_SHOWN * HOUR_MS).map(pointJson),
     days: days.map(pointJson),
@@ -95,22 +108,14 @@ function spanAt(period: "day" | "month", at: number, timeZone: string): Span {
   return { from: startsAt, to: resetsAt };
 }
 
-function periodJson(hours: readonly ReportRow[], span: Span, before: Span, now: number): PeriodJson {
-  const sameHour = Math.min(before.to, before.from + (now - span.from));
-  return {
-    from: instantJson(span.from),
-    to: instantJson(span.to),
-    ...sum(hours, span.from, now + 1),
-    before: sum(hours, before.from, sameHour),
-    before_whole: sum(hours, before.from, before.to),
-  };
+function spanJson({ from, to }: Span) {
+  return { from: instantJson(from), to: instantJson(to) };
 }
 
 /** Of the last seven days, or of the time since the first call where that is shorter. */
-function ratePerMs(hours: readonly ReportRow[], now: number): number {
-  const first = hours[0]?.from;
-  if (first === undefined) return 0;
-  const since = Math.max(now - RATE_MS, first);
+function ratePerMs(hours: readonly ReportRow[], days: readonly ReportRow[], now: number): number {
+  const isYounger = days.every(({ from }) => from > now - RATE_MS);
+  const since = isYounger ? (hours[0]?.from ?? now) : now - RATE_MS;
   return sum(hours, since, now + 1).cost_nanodollars / Math.max(HOUR_MS, now - since);
 }
 
@@ -123,6 +128,16 @@ function sum(rows: readonly ReportRow[], from: number, to: number): AmountsJson 
     input_tokens: of("inputTokens"),
     output_tokens: of("outputTokens"),
     cost_nanodollars: of("cost"),
+  };
+}
+
+function added(a: AmountsJson, b: AmountsJson): AmountsJson {
+  return {
+    calls: a.calls + b.calls,
+    refusals: a.refusals + b.refusals,
+    input_tokens: a.input_tokens + b.input_tokens,
+    output_tokens: a.output_tokens + b.output_tokens,
+    cost_nanodollars: a.cost_nanodollars + b.cost_nanodollars,
   };
 }
 
