@@ -70,7 +70,7 @@ export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone
         Gone {dayName(gone_at, timeZone)}
       </span>
     );
-  if (expected !== null && limit > 0)
+  if (expected !== null && expected > 0 && limit > 0)
     return (
       <span className="text-soft" title={`At the pace so far: ${exactAmount(expected, unit)} of ${exactAmount(limit, unit)}`}>
         Heads for {percent(expected / limit)}

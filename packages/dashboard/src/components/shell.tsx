@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import type { SessionJson } from "../../../gateway/src/screen/sign-in.ts";
 import { api } from "../api.ts";
 import { useLive, useLiveConnection } from "../live.ts";
+import { takeLinkedToken } from "../sign-in-link.ts";
 import { SignIn } from "../screens/sign-in.tsx";
 import { toggleTheme, useTheme } from "../theme.ts";
 import { Button } from "./controls.tsx";
@@ -44,6 +45,8 @@ function Inside({ session }: { session: SessionJson }) {
   const { pathname } = useLocation();
   const [isMenuOpen, setMenuOpen] = useState(false);
   useLiveConnection(isOwner);
+  // Whoever is here already needs no token in the address.
+  useEffect(() => void takeLinkedToken(), []);
   const places = isOwner ? PLACES : PLACES.filter(([path]) => path === "/me");
   const here = PLACES.find(([path]) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
   useEffect(() => {

@@ -2,9 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useState } from "react";
 import { api } from "../api.ts";
 import { Button, TextField } from "../components/controls.tsx";
-
-/** The fragment of a link that signs in: it is not sent to the server, and stays in no log. */
-const LINK = /^#token=(.+)$/;
+import { takeLinkedToken } from "../sign-in-link.ts";
 
 export function SignIn() {
   const client = useQueryClient();
@@ -12,10 +10,13 @@ export function SignIn() {
   const signIn = useMutation({ mutationFn: api.signIn, onSuccess: (session) => client.setQueryData(["session"], session) });
   const { mutate } = signIn;
   useEffect(() => {
-    const linked = LINK.exec(window.location.hash)?.[1];
-    if (linked === undefined) return;
-    history.replaceState(null, "", window.location.pathname + window.location.search);
-    mutate(decodeURIComponent(linked));
+    const follow = () => {
+      const linked = takeLinkedToken();
+      if (linked !== undefined) mutate(linked);
+    };
+    follow();
+    window.addEventListener("hashchange", follow);
+    return () => window.removeEventListener("hashchange", follow);
   }, [mutate]);
   const send = (event: FormEvent) => {
     event.preventDefault();

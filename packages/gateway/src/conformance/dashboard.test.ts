@@ -137,6 +137,9 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await page.getByRole("heading", { level: 1, name: "Budgets" }).waitFor();
     const [cookie] = await page.context().cookies();
     assert.deepEqual([cookie?.httpOnly, cookie?.sameSite], [true, "Strict"]);
+    await page.goto(`/prices#token=${scene.token}`);
+    await page.getByRole("heading", { level: 1, name: "Prices" }).waitFor();
+    assert.equal(new URL(page.url()).hash, "", "no token stays in the address");
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("button", { name: "Sign in" }).waitFor();
     await page.context().close();
