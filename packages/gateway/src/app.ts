@@ -139,9 +139,7 @@ async function startWith(
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
-  // Of several that share a folder each has sums of its own, in memory, from when somebody first looks at them.
-  const openSums = (zone: string) =>
-    openRollups({ ledger: store, timeZone: zone, ...(shared === undefined && { directory: config.dataDir }) });
+  const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
   let rollups = await openSums(config.timezone);
   const live = new Live(store, onError);
   const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
@@ -164,7 +162,7 @@ async function startWith(
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
-    ...(shared ? [] : [every(SUM_EVERY_MS, () => rollups.catchUp(), onError)]),
+    every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),

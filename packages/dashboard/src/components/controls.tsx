@@ -20,15 +20,7 @@ export function Button({
 
 const INPUT = "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70";
 
-function Field({
-  label,
-  hint,
-  children,
-}: {
-  label: string;
-  hint?: ReactNode;
-  children: (id: string, describedBy: string) => ReactNode;
-}) {
+function Field({ label, hint, children }: { label: string; hint?: ReactNode; children: (id: string, describedBy: string) => ReactNode }) {
   const id = useId();
   return (
     <div className="grid gap-1">

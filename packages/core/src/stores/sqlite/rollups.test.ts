@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { Budgets } from "../../budgets.ts";
 import { defineBudget } from "../../domain/budget.ts";
@@ -140,5 +142,15 @@ describe("rollups", () => {
     const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
     for (const rollups of [one, two]) assert.deepEqual(rollups.report(time), await reportLedger(store, time));
     await Promise.all([one.close(), two.close()]);
+  });
+
+  test("a file that is damaged is made again", async (t) => {
+    const directory = temporaryDirectory(t);
+    writeFileSync(join(directory, "rollups.db"), "this is no database at all, however long it is. ".repeat(200));
+    const rollups = await openRollups({ directory, ledger: store, timeZone: ZONE });
+    await rollups.catchUp();
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    assert.deepEqual(rollups.report(time), await reportLedger(store, time));
+    await rollups.close();
   });
 });

@@ -52,6 +52,8 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
     return new Rollups(prepared(open(path)), ledger, timeZone);
   } catch (error) {
     if (!existsSync(path)) throw error;
+    // What another process is just making is no reason to make it again.
+    if (/locked|busy/i.test(String(error))) return new Rollups(prepared(open(":memory:")), ledger, timeZone);
     for (const suffix of ["", "-wal", "-shm"]) rmSync(`${path}${suffix}`, { force: true });
     return new Rollups(prepared(open(path)), ledger, timeZone);
   }
@@ -62,15 +64,15 @@ const VERSION = 1;
 
 /** `path` is an attribute, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `
-  CREATE TABLE usage (
+  CREATE TABLE IF NOT EXISTS usage (
     step TEXT NOT NULL, path TEXT NOT NULL, starts_at INTEGER NOT NULL, value TEXT NOT NULL,
     ${AMOUNT_COLUMNS.map((column) => `${column} INTEGER NOT NULL`).join(", ")},
     PRIMARY KEY (step, path, starts_at, value)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE spent (
+  CREATE TABLE IF NOT EXISTS spent (
     budget TEXT NOT NULL, bound TEXT NOT NULL, starts_at INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (budget, bound, starts_at)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
 `;
 
@@ -124,6 +126,8 @@ export class Rollups {
   /** Each page begins with the last entry that was read: where another one stands there, the ledger is another, and all is read again. */
   async #catchUp(): Promise<void> {
     while (!this.#isClosed) {
+      // Another process with the same folder may have got further, or begun again.
+      if (!this.#isInStep()) return;
       const page = await this.#ledger.entries({ kinds: READ, after: Math.max(0, this.#seq - 1), most: PAGE });
       if (this.#isClosed) return;
       const [last] = page;
@@ -191,11 +195,9 @@ export class Rollups {
     const last = page.at(-1) as Entry;
     this.#database.exec("BEGIN IMMEDIATE");
     try {
-      // Another process with the same folder may have been here first: what it added is not added again.
-      const state = this.#state();
-      if (state && state.seq !== this.#seq) {
+      const before = this.#seq;
+      if (!this.#isInStep() || this.#seq !== before) {
         this.#database.exec("ROLLBACK");
-        this.#goOnFrom(state);
         return;
       }
       const addUsage = this.#statement(ADD_USAGE);
@@ -209,6 +211,13 @@ export class Rollups {
       throw error;
     }
     this.#goOnFrom(last);
+  }
+
+  /** Goes on from where the file is. Whether that is of this time zone: a process that was told of another one earlier has begun again in it. */
+  #isInStep(): boolean {
+    const state = this.#state();
+    this.#goOnFrom(state ?? { seq: 0, at: 0 });
+    return state === undefined || state.time_zone === this.#timeZone;
   }
 
   #state(): StateRow | undefined {
