@@ -17,7 +17,7 @@ import { eventually } from "./stand.ts";
 /** Gateways in processes of their own that share one Redis, with a provider behind them, and calls to them. */
 
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-export const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
+const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
 
 export interface Answer {
   readonly status: number;
