@@ -6,7 +6,10 @@ import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
+import { NO_QUEUE } from "../../packages/gateway/dist/queue/queue.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
+import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
+import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
 import type { Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
 import { PRICES, PROVIDERS } from "./models.js";
@@ -213,7 +216,10 @@ export class SimulatedGateway {
       alerts: NOBODY_IS_TOLD,
       guards: new Guards([], NOBODY_IS_TOLD, onError),
       answers: new Answers(),
+      summaries: new Summaries(),
+      promptCaches: new PromptCaches(),
       asks: NOBODY_IS_ASKED,
+      queue: NO_QUEUE,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
       newId: () => this.#next?.id ?? "",

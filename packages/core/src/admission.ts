@@ -411,7 +411,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, output, rungs = [], insteadOf } = this.#call;
+    const { subject, pricedAs, output, rungs = [], insteadOf } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -424,6 +424,7 @@ export class Admission {
       cost: undefined,
       counted: isCounted,
       price: this.#terms.card?.source,
+      ...(pricedAs !== undefined && pricedAs !== model && { pricedAs }),
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
       ...(rungs.length > 0 && { rungs }),
       ...(insteadOf && { insteadOf }),

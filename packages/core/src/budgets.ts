@@ -251,7 +251,12 @@ export class Budgets implements PriceSource {
     const { id, card, free } = reservation;
     const known = completeUsage(usage, reservation);
     const cost = free ? 0 : card && costOf(card, known, service);
-    const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
+    const charge: Charge = {
+      usage: known,
+      cost,
+      certainty: known === usage ? certainty : "unconfirmed",
+      ...(service !== "standard" && { service }),
+    };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
     if (outcome === "settled") this.#onCharge(id, charge);
     return { outcome, charge };

@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   price_invalid: "A price is incomplete or not exact.",
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",
+  trace_invalid: "A trace of calls cannot be read.",
   // Refusals of a call.
   budget_exhausted: "A budget has nothing left for this call.",
   budget_busy: "A budget has room, but calls in flight hold it for the moment.",
@@ -34,6 +35,8 @@ export const ERROR_CODES = {
   // Changes of budgets while they run.
   budget_unknown: "There is no such budget.",
   grant_unknown: "There is no such grant.",
+  // Calls that wait for their budget.
+  queued_call_unknown: "There is no such queued call of this caller.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",

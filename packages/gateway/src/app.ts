@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Rung, type Store } from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
@@ -21,8 +21,11 @@ import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { NO_QUEUE, Queue } from "./queue/queue.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
+import { PromptCaches } from "./rungs/prompt-caches.ts";
+import { Summaries } from "./rungs/summaries.ts";
 import { Attempts } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
@@ -69,8 +72,8 @@ export interface RunningGateway {
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
-/** No ladder asks for older answers. */
-const ANSWERS_MOST_MS = 24 * 3_600_000;
+/** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
+const KEPT_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
 /** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
 const SUM_EVERY_MS = 5_000;
@@ -105,6 +108,7 @@ async function startWith(
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
   const answers = new Answers();
+  const summaries = new Summaries();
   const guards = new Guards(config.guards, alerts, onError);
   const onCharge = (id: string, charge: Charge) => {
     const call = inFlight.get(id);
@@ -117,6 +121,8 @@ async function startWith(
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
+  // Of several that share a folder each would make all calls that wait there.
+  const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -127,7 +133,10 @@ async function startWith(
     alerts,
     guards,
     asks,
+    queue: queue ?? NO_QUEUE,
     answers,
+    summaries,
+    promptCaches: new PromptCaches(),
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -164,8 +173,10 @@ async function startWith(
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
     every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
-    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
+    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
+    every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
+    every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
@@ -186,8 +197,10 @@ async function startWith(
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       guards.configure(next.guards);
-      // Answers are kept as long as a ladder asks for them.
-      if (!next.budgets.some(({ ladder }) => keepsAnswers(ladder))) answers.forget();
+      queue?.askAgain();
+      // What was said is kept as long as a ladder asks for it.
+      if (!next.budgets.some(({ ladder }) => says(ladder, "cache"))) answers.forget();
+      if (!next.budgets.some(({ ladder }) => says(ladder, "summarise"))) summaries.forget();
       if (next.timezone !== gateway.config.timezone) {
         await rollups.close();
         rollups = await openSums(next.timezone);
@@ -197,6 +210,7 @@ async function startWith(
     },
     async close() {
       isDraining = true;
+      if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await rollups.close();
@@ -292,8 +306,8 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
   return timer;
 }
 
-function keepsAnswers(ladder: Ladder): boolean {
-  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "cache"));
+function says(ladder: Ladder, wanted: Rung["kind"]): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === wanted));
 }
 
 /** Streams of what is switched off do not run on. */

@@ -20,6 +20,9 @@ const NOT_FORWARDED = new Set([
   "x-api-key",
   "api-key",
   "x-goog-api-key",
+  "x-amz-security-token",
+  "x-amz-date",
+  "x-amz-content-sha256",
   "cookie",
   "forwarded",
   // Where a caller comes from is not the provider's business.
@@ -91,6 +94,11 @@ export function credentialHeader(header: AuthHeader, key: string): Record<string
 export function headerValue(raw: readonly string[], wanted: string): string | undefined {
   for (let i = 0; i + 1 < raw.length; i += 2) if ((raw[i] as string).toLowerCase() === wanted) return raw[i + 1];
   return undefined;
+}
+
+/** A header carries ASCII only. */
+export function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
 /** `Connection: close, x-internal` makes `x-internal` a header of this connection too. */

@@ -12,6 +12,7 @@ import {
   type Reservation,
   type ServiceTier,
   type Subject,
+  shareText,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
@@ -20,33 +21,29 @@ import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import {
-  type Admitted,
-  admittedBody,
-  budgetedCall,
-  callOf,
-  countedInput,
-  denialMessage,
-  reserveCall,
-  settleCall,
-} from "./budgeted-call.ts";
-import type { Caller, Identified } from "./callers/identify.ts";
+import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import type { Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
-import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
-import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
+import { headerText } from "./headers.ts";
 import type { Outcome } from "./outcome.ts";
-import type { Provider } from "./providers/provider.ts";
+import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
+import type { Queue, ToQueue } from "./queue/queue.ts";
+import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
-import { targetOf } from "./target.ts";
+import { activeText, answerAfter, climb, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import type { PromptCaches } from "./rungs/prompt-caches.ts";
+import type { Summaries } from "./rungs/summaries.ts";
+import type { Summariser } from "./rungs/summarise.ts";
 import type { Upstream } from "./upstream.ts";
+import { upstreamRequest } from "./upstream-request.ts";
 
 /** What every call needs, as it stands when the call comes in. */
 export interface Gateway {
@@ -58,9 +55,15 @@ export interface Gateway {
   readonly bodies: BodyRoom;
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
+  /** Calls that wait for their budget. */
+  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** What may be answered again. */
   readonly answers: Answers;
+  /** What stands for the beginnings of conversations. */
+  readonly summaries: Summaries;
+  /** What providers read from their caches lately. */
+  readonly promptCaches: PromptCaches;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -96,14 +99,15 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
-    const climbed = await climb(gateway, routed);
+    const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
-    const { end, cache } = climbed;
+    const { end, cache, queue } = climbed;
     const answerId = cache && answerKey(call, request.headers);
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
+    if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     const waitMs = Math.max(climbed.waitMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
@@ -114,12 +118,24 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     // What was refused stays written down: the call that goes on is another one.
     if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
   }
+}
+
+/** Has a summary written on the budgets of the call that it is for, as a call of its own in the ledger. */
+export function summariserFor(gateway: Gateway, { id, request }: OwnCallTerms): Summariser {
+  return {
+    summaries: gateway.summaries,
+    ask: async (question) => {
+      const ended = await ownCall(gateway, { ...question, rungs: [`summary for ${id}`] }, { id: gateway.newId(), request });
+      return ended.kind === "answered" ? ended.bytes : undefined;
+    },
+  };
 }
 
 /** What the owner of a budget was asked for, and whether it was given while the call waited. */
@@ -131,7 +147,7 @@ interface Asked {
 
 /** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
 async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
-  const found = askAfter(denial, gateway.config.budgets);
+  const found = rungAfter(denial, gateway.config.budgets, "ask");
   if (!found || !denial.balance) return undefined;
   const { budget, rung } = found;
   const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
@@ -142,6 +158,32 @@ function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: 
   const { denial } = decision;
   const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
   return { ...decision, denial: { ...denial, message } };
+}
+
+/** Lets a call wait for a budget that is used up, where its ladder and its client say so. */
+async function queuedAfter(gateway: Gateway, exchange: Exchange, routed: RoutedCall, denial: Denial): Promise<boolean> {
+  const found = rungAfter(denial, gateway.config.budgets, "queue");
+  return found !== undefined && queued(gateway, exchange, routed, { ...found, from: undefined, balance: denial.balance });
+}
+
+interface Waits {
+  readonly rung: ToQueue["rung"];
+  readonly budget: Budget;
+  /** The share from which the rung holds; none where the budget is used up. */
+  readonly from: number | undefined;
+  readonly balance: ToQueue["balance"];
+}
+
+/** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
+async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, from, balance }: Waits): Promise<boolean> {
+  const { id, request, response } = exchange;
+  if (!prefersAsync(request.headers)) return false;
+  const text = `queue (${budget.name}${from === undefined ? "" : ` ${shareText(from)}`})`;
+  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  if (!waiting) return false;
+  const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
+  endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));
+  return true;
 }
 
 const CALLER_GONE = new Error("The caller went away before its call was admitted.");
@@ -161,6 +203,7 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { caller } = identified;
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
+  refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
@@ -170,7 +213,7 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
   return { ...budgetedCall(terms), caller, provider, names };
 }
 
@@ -194,14 +237,18 @@ async function send(
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
+    if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
-    const { subject } = routed;
-    if (gateway.alerts.watches(subject))
-      await gateway.budgets.balances({ subject }).then((balances) => gateway.alerts.observe(balances), gateway.onError);
+    await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
   }
+}
+
+/** Shows the balances of a call that ended to whoever is told of thresholds. */
+export async function observeBalances({ alerts, budgets, onError }: Gateway, subject: Subject): Promise<void> {
+  if (alerts.watches(subject)) await budgets.balances({ subject }).then((balances) => alerts.observe(balances), onError);
 }
 
 async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
@@ -219,19 +266,14 @@ async function prepare(
   reservation: Reservation | undefined,
 ): Promise<RelayOptions> {
   const { id, request, response, dialect } = exchange;
-  const { call, provider, model, sentAs, caller, names, subject } = routed;
+  const { call, model, subject } = routed;
   try {
     // It may have been switched off while the call was admitted.
     const off = gateway.budgets.switchedOff(subject);
     if (off !== undefined) throw new PurserError("switched_off", off);
     return {
       upstream: gateway.upstream,
-      request: {
-        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
-        headers: upstreamHeaders(exchange, provider, caller),
-        body: admittedBody(routed, decision),
-        timeoutMs: provider.timeoutMs,
-      },
+      request: upstreamRequest(request, routed, decision),
       response,
       dialect,
       call,
@@ -244,21 +286,6 @@ async function prepare(
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-}
-
-/** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
-  const { authorization } = request.headers;
-  const usual = provider.authHeader ?? dialect.authHeader;
-  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
-  const credential =
-    provider.apiKey !== undefined
-      ? credentialHeader(usual, provider.apiKey)
-      : providerKey !== undefined
-        ? credentialHeader(header, providerKey)
-        : {};
-  const withheld = provider.apiKey === undefined ? undefined : ACCOUNT_HEADERS;
-  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
 }
 
 function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
@@ -307,11 +334,6 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
   );
 }
 
-/** A header carries ASCII only. */
-function headerText(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
-}
-
 /** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */
 function replay({ id, response }: Exchange, { contentType, pieces }: KeptAnswer, rung: string): void {
   if (response.headersSent || response.destroyed) return;
@@ -338,7 +360,12 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
   const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
-  endWith(response, codex?.status ?? status, headers, JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)));
+  endWith(
+    response,
+    codex?.status ?? status,
+    { ...headers, ...codex?.headers },
+    JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)),
+  );
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {

@@ -12,6 +12,7 @@ import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
+import { queuedId, serveQueue } from "./queue/wire.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
 import type { Attempts } from "./screen/attempts.ts";
@@ -102,6 +103,9 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (path === "/session") return serveSignIn(state, request, response);
+  const waiting = queuedId(path);
+  if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
+    return serveQueue(state.gateway(), request, response, waiting);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });

@@ -7,6 +7,7 @@ import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   grant,
   explain,
   report,
+  replay,
   keys,
   env,
   off,

@@ -105,7 +105,7 @@ budgets:
   - name: a
     for: { teem: x }
     limits: [5 elephants, $1 / fortnight]
-    ladder: { 50%: summarise }
+    ladder: { 50%: enqueue }
     timezone: Europe/Berlim
 routes:
   - { model: gpt-*, provider: opnai }
@@ -120,7 +120,7 @@ routes:
     'purser.yaml:6:12  budgets[1].for.teem: "teem" is not an attribute of a call, so this would never select any. Did you mean "team"?',
     'purser.yaml:7:14  budgets[1].limits[0]: The limit "5 elephants" cannot be read: "elephants"',
     'purser.yaml:7:27  budgets[1].limits[1]: The limit "$1 / fortnight" cannot be read: "fortnight"',
-    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: this version has no rung "summarise" yet (50%).',
+    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: "enqueue"',
     'purser.yaml:9:15  budgets[1].timezone: "Europe/Berlim" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.',
     'purser.yaml:11:31  routes[0].provider: no provider "opnai" is configured. Did you mean "openai"?',
   ]);
@@ -304,6 +304,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
   vllm: { api_key: k }
   mine: { base_url: http://a.test/v1 }
   claude: { dialect: anthropic, base_url: http://a.test/v1 }
+  vertex: { base_url: https://aiplatform.googleapis.com }
   chat: { dialect: openai, base_url: http://a.test/v1/chat/completions }
   anthropic: { dialect: openai }
   Bad/Name: { dialect: openai, base_url: http://a.test/v1 }
@@ -314,6 +315,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
     /providers\.vllm: base_url is missing/,
     /providers\.mine\.dialect: is missing/,
     /providers\.claude\.base_url: ends with \/v1/,
+    /providers\.vertex\.base_url: says neither version nor project/,
     /providers\.chat\.base_url: ends with \/chat\/completions/,
     /providers\.anthropic\.dialect: anthropic does not speak openai that/,
     /"Bad\/Name" cannot name a provider/,
@@ -325,6 +327,18 @@ test("a provider of one's own says where it is and what it speaks", () => {
       `${pattern}\n${wrong.join("\n")}`,
     );
   assert.equal(wrong.length, expected.length, wrong.join("\n"));
+});
+
+test("what is peculiar to a provider is known by its preset, and by where it is under another name", () => {
+  const { providers } = config(`providers:
+  mistral: { api_key: k }
+  house: { dialect: openai, base_url: "https://api.mistral.ai/v1", api_key: k }
+  other: { dialect: openai, base_url: "https://models.example.com/v1", api_key: k }
+`);
+  assert.deepEqual(
+    providers.map(({ refusesToBeAskedForUsage = false }) => refusesToBeAskedForUsage),
+    [true, true, false],
+  );
 });
 
 test("Azure's deployments are what it serves, by its own names and by the models'", () => {

@@ -34,7 +34,7 @@ const RELOAD_MOST_MS = 60_000;
 
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
   const { config, onNotice } = options;
-  refuseChannels(config);
+  refuseOneProcessParts(config);
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   const records = await openRecords(config, { onNotice, onError });
   try {
@@ -53,10 +53,15 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   }
 }
 
-/** Whether somebody was told is known to one process only: several would tell the same several times. */
-function refuseChannels({ channels }: Config): void {
-  if (channels.length === 0) return;
-  throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
+/** Whether somebody was told is known to one process only, and so is which calls wait: several would tell and make the same several times. */
+function refuseOneProcessParts({ channels, budgets }: Config): void {
+  if (channels.length > 0)
+    throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
+  if (budgets.some(({ ladder }) => ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "queue"))))
+    throw new PurserError(
+      "config_invalid",
+      "Several workers cannot let calls wait on disk yet: leave out queue in purser.yaml, or --workers.",
+    );
 }
 
 interface WorkersParts extends StartWorkersOptions {
@@ -177,7 +182,7 @@ class Workers {
    */
   async #reload(config: Config, text: string): Promise<void> {
     if (this.#isClosing) return;
-    refuseChannels(config);
+    refuseOneProcessParts(config);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {
