@@ -372,7 +372,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       for (const path of screens) {
         await look.goto(path, { waitUntil: "load" });
         await look.getByRole("heading", { level: 1 }).waitFor();
-        await look.getByRole("status", { name: "Loading" }).waitFor({ state: "detached" });
+        await look.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
         // What the browser runs may be injected past the policy of the page.
         const { violations } = (await look.evaluate(`${axe.source}; axe.run()`)) as { violations: Json[] };
         const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
