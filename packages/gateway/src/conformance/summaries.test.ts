@@ -38,6 +38,16 @@ const answerBoth: Answer = (response, { url, body }) => {
   const isSummary = asksForSummary(body);
   const [text, usage] = isSummary ? [SUMMARY, { input: 900, output: 30 }] : ["Aye.", { input: 500, output: 5 }];
   if (url.includes(":generateContent")) return writeJson(response, 200, geminiAnswer(text, usage));
+  if (url.endsWith("/converse")) {
+    const message = { role: "assistant", content: [{ text }] };
+    const all = { inputTokens: usage.input, outputTokens: usage.output, totalTokens: usage.input + usage.output };
+    return writeJson(response, 200, { output: { message }, stopReason: "end_turn", usage: all });
+  }
+  if (url.endsWith("/v2/chat")) {
+    const message = { role: "assistant", content: [{ type: "text", text }] };
+    const tokens = { input_tokens: usage.input, output_tokens: usage.output };
+    return writeJson(response, 200, { id: "chat-1", message, finish_reason: "COMPLETE", usage: { billed_units: tokens, tokens } });
+  }
   if (url.startsWith("/v1/messages")) return writeJson(response, 200, messageAnswer(text, usage));
   if (url.startsWith("/v1/responses")) return writeJson(response, 200, responseAnswer(text, usage));
   if (!JSON.parse(body).stream) return writeJson(response, 200, chatAnswer(text, usage));
@@ -57,6 +67,7 @@ interface Form {
   body(messages: readonly Json[]): Json;
   messagesOf(body: Json): Json[];
   textOf(message: Json): string;
+  readonly keptLeast?: number;
 }
 
 const FORMS: readonly Form[] = [
@@ -128,6 +139,42 @@ const FORMS: readonly Form[] = [
     },
     textOf: ({ parts }) => parts[0].text,
   },
+  {
+    name: "Cohere's chat",
+    // What Cohere adds to every call is more than is to be left.
+    keptLeast: 1,
+    path: "/v2/chat",
+    turn: (i) => [
+      { role: "user", content: words(`question ${i}`) },
+      { role: "assistant", tool_calls: [{ id: `t${i}`, type: "function", function: { name: "look", arguments: "{}" } }] },
+      { role: "tool", tool_call_id: `t${i}`, content: "found" },
+      { role: "assistant", content: `answer ${i}` },
+    ],
+    last: { role: "user", content: "And now?" },
+    body: (messages) => ({ model: "large", max_tokens: 100, messages: [{ role: "system", content: "Be brief." }, ...messages] }),
+    messagesOf: ({ messages }) => {
+      assert.deepEqual(messages[0], { role: "system", content: "Be brief." });
+      return messages.slice(1);
+    },
+    textOf: ({ content }) => content,
+  },
+  {
+    name: "Bedrock's Converse",
+    path: "/model/large/converse",
+    turn: (i) => [
+      { role: "user", content: [{ text: words(`question ${i}`) }] },
+      { role: "assistant", content: [{ toolUse: { toolUseId: `t${i}`, name: "look", input: {} } }] },
+      { role: "user", content: [{ toolResult: { toolUseId: `t${i}`, content: [{ text: "found" }] } }] },
+      { role: "assistant", content: [{ text: `answer ${i}` }] },
+    ],
+    last: { role: "user", content: [{ text: "And now?" }] },
+    body: (messages) => ({ system: [{ text: "Be brief." }], messages, inferenceConfig: { maxTokens: 100 } }),
+    messagesOf: ({ messages, system }) => {
+      assert.deepEqual(system, [{ text: "Be brief." }]);
+      return messages;
+    },
+    textOf: ({ content }) => content[0].text,
+  },
 ];
 
 const CHAT = FORMS[0] as Form;
@@ -178,7 +225,7 @@ describe("a summary", () => {
       assert.ok(form.textOf(note).endsWith(SUMMARY));
       assert.match(noted.role, /assistant|model/);
       const history = Array.from({ length: 12 }, (_, i) => form.turn(i)).flat();
-      assert.ok(kept.length >= 5 && kept.length < 24, `${kept.length} messages are left`);
+      assert.ok(kept.length >= (form.keptLeast ?? 5) && kept.length < 24, `${kept.length} messages are left`);
       assert.deepEqual(kept, [...history, form.last].slice(-kept.length), "whole turns, in order");
       const [question] = summaries();
       const asked = JSON.stringify(question);
