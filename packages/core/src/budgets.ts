@@ -313,8 +313,9 @@ export class Budgets implements PriceSource {
   }
 
   async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
-    // Which balances one subject has is known; of all that used a budget, only the counters say it.
-    const counters = subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
+    // Which balances one subject has is known, and that a budget without `per` has one; who used the others, only the counters say.
+    const isKnown = subject !== undefined || budgets.every(({ per }) => per.length === 0);
+    const counters = isKnown ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
     const now = this.#now();
     const limits = this.#counters.balanced(budgets, counters, now, subject);
     const standings = await this.#store.standings(limits);

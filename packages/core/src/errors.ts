@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   attribute_forbidden: "A header sets an attribute that the key may not set.",
   key_missing: "The call has no key.",
   key_invalid: "The key is not known, or no longer valid.",
+  sign_in_slowed: "Too many wrong tokens came from one address.",
   route_unknown: "The server has no such route, so it cannot meter it.",
   provider_unknown: "No configured provider serves this model.",
   provider_key_missing: "The provider needs a key and none is configured.",

@@ -12,9 +12,11 @@ import {
   type Store,
   type Subject,
 } from "@purser/core";
+import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
+import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { openAlerts } from "./alerts/alerts.ts";
 import { Asks } from "./asks/asks.ts";
@@ -40,6 +42,9 @@ import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
+import { Attempts } from "./screen/attempts.ts";
+import { readScreenFiles } from "./screen/files.ts";
+import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
@@ -89,6 +94,8 @@ const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
 const KEPT_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
+/** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
+const SUM_EVERY_MS = 5_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -113,7 +120,7 @@ async function startWith(
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
-  const prices = priceBookOf(config);
+  let prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
   const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
@@ -171,7 +178,13 @@ async function startWith(
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets });
+  const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
+  let rollups = await openSums(config.timezone);
+  const live = new Live(store, onError);
+  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
+  const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
+  const sessions = new Sessions({ keys, adminToken, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
   const standing = new Standing({
@@ -194,6 +207,7 @@ async function startWith(
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
+    screen: { files: readScreenFiles(), sessions, attempts: new Attempts() },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -202,6 +216,7 @@ async function startWith(
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -234,6 +249,11 @@ async function startWith(
       // What was said is kept as long as a ladder asks for it.
       if (!next.budgets.some(({ ladder }) => says(ladder, "cache"))) answers.forget();
       if (!next.budgets.some(({ ladder }) => says(ladder, "summarise"))) summaries.forget();
+      if (next.timezone !== gateway.config.timezone) {
+        await rollups.close();
+        rollups = await openSums(next.timezone);
+      }
+      prices = nextPrices;
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
@@ -241,6 +261,7 @@ async function startWith(
       if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await rollups.close();
       await audits.close();
       await note("gateway.stopped").catch(onError);
       await log.close();

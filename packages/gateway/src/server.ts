@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
-import type { Admin, Role } from "./admin/admin.ts";
+import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
-import type { Caller } from "./callers/identify.ts";
+import type { Caller, Identified } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
@@ -17,6 +17,10 @@ import { type Gateway, serveCall } from "./pipeline.ts";
 import { queuedId, serveQueue } from "./queue/wire.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
+import type { Attempts } from "./screen/attempts.ts";
+import { type ScreenFiles, screenFileFor, serveScreenFile } from "./screen/files.ts";
+import type { Sessions, Visitor } from "./screen/sessions.ts";
+import { isFromScreen, serveSession } from "./screen/sign-in.ts";
 import { keyInfo, openRouterKey } from "./self-service/compatible.ts";
 import { answerMcp } from "./self-service/mcp.ts";
 
@@ -40,6 +44,8 @@ export interface ServerState {
   isDraining(): boolean;
   /** Whether no call can be admitted at the moment, because the store cannot be reached. */
   isStoreDown(): boolean;
+  /** The screen, and who signed in to it. */
+  readonly screen: { readonly files: ScreenFiles; readonly sessions: Sessions; readonly attempts: Attempts };
   /** How far the book of record is behind, where there is one. */
   lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -103,6 +109,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/session") return serveSignIn(state, request, response);
   const waiting = queuedId(path);
   if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
     return serveQueue(state.gateway(), request, response, waiting);
@@ -112,13 +119,15 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);
   if (path === "/metrics") return showMetrics(state, request, response);
-  if (path === "/budget") return showBudget(state.gateway(), request, response);
-  if (path === "/key/info" && request.method === "GET") return showOwn(state.gateway(), request, response, keyInfo);
-  if (path === "/api/v1/key" && request.method === "GET") return showOwn(state.gateway(), request, response, openRouterKey);
+  if (path === "/budget") return showOwn(state, request, response, (_, balances) => ({ data: balances.map(balanceJson) }));
+  if (path === "/key/info" && request.method === "GET") return showOwn(state, request, response, keyInfo);
+  if (path === "/api/v1/key" && request.method === "GET") return showOwn(state, request, response, openRouterKey);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
   if (path === "/api/tags" && request.method === "GET") return showModels(state.gateway(), request, response, listOllamaModels);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
+  const file = screenFileFor(state.screen.files, request, path);
+  if (file) return serveScreenFile(file, request, response, path);
   throw unknownRoute(request.method, path);
 }
 
@@ -145,22 +154,17 @@ async function showMetrics(state: ServerState, request: IncomingMessage, respons
   response.writeHead(200, { "content-type": EXPOSITION_TYPE, "content-length": text.length }).end(text);
 }
 
-/** What the caller has left, for the holder of a key. */
-async function showBudget(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  await showOwn(gateway, request, response, (_, balances) => ({ data: balances.map(balanceJson) }));
-}
-
 /** How the budgets of a caller stand, in a shape that its tools know. */
 async function showOwn(
-  gateway: Gateway,
+  state: ServerState,
   request: IncomingMessage,
   response: ServerResponse,
   shape: (caller: Caller, balances: readonly Balance[]) => object,
 ): Promise<void> {
-  const identified = gateway.identify(request);
+  const identified = identifyUser(state, request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  end(response, 200, shape(caller, await gateway.budgets.balances({ subject: caller.subject })));
+  end(response, 200, shape(caller, await state.gateway().budgets.balances({ subject: caller.subject })));
 }
 
 /** Tools for agents, about their own money. It streams nothing, so that there is nothing to listen to with GET. */
@@ -182,9 +186,21 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
   end(response, 200, list(gateway.config));
 }
 
+async function serveSignIn(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  return serveSession({ ...state.screen, identify: (one) => state.gateway().identify(one) }, request, response);
+}
+
+/** Who uses our own pages: by a key in a header, as a program, or by the cookie of a browser that signed in. */
+function identifyUser(state: ServerState, request: IncomingMessage): Identified & { readonly visitor?: Visitor } {
+  const visitor = showsKey(request) ? undefined : state.screen.sessions.find(request.headers);
+  return visitor ? { ok: true, caller: visitor.caller, visitor } : state.gateway().identify(request);
+}
+
 async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
   const caller = identifyReader(state, request, response, ["owner", "admin", "viewer", "member"]);
   if (!caller) return;
+  response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
   const bytes = await readBytes(request, ADMIN_BODY_MOST);
   let body: unknown;
   try {
@@ -198,9 +214,10 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const who = { role: roleOf(caller), by: nameOf(caller), from: request.socket.remoteAddress };
   const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject, ...who });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  if (answer.listen) return sendEvents(state, response, answer.listen);
   if (answer.textType === undefined)
     return end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
-  response.writeHead(answer.status, { "content-type": `${answer.textType}; charset=utf-8`, "x-content-type-options": "nosniff" });
+  response.writeHead(answer.status, { "content-type": `${answer.textType}; charset=utf-8` });
   response.end(String(answer.body));
 }
 
@@ -211,7 +228,7 @@ function identifyReader(
   response: ServerResponse,
   roles: readonly Role[],
 ): Caller | undefined {
-  const identified = state.gateway().identify(request);
+  const identified = identifyUser(state, request);
   const refuse = (status: number, code: ErrorCode, message: string) => {
     const by = identified.ok ? nameOf(identified.caller) : "nobody known";
     const details = { method: request.method, path: pathOf(request.url ?? "/"), status, code };
@@ -222,6 +239,8 @@ function identifyReader(
   else if (!roles.includes(roleOf(identified.caller)))
     refuse(403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
   else if (isForeignPage(request)) refuse(403, "key_invalid", "Requests from other sites' pages are not taken.");
+  else if (identified.visitor && request.method !== "GET" && !isFromScreen(identified.visitor, request))
+    refuse(403, "key_invalid", "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.");
   else return identified.caller;
   return undefined;
 }
@@ -234,6 +253,29 @@ function roleOf({ key }: Caller): Role {
 /** Who somebody is, for the audit log: never a secret. */
 function nameOf({ key }: Caller): string {
   return key ? `${key.id} (${key.name})` : "the owner";
+}
+
+const BEAT_EVERY_MS = 15_000;
+const DRAIN_LOOK_MS = 250;
+/** A browser that does not read what it is sent comes back and asks again. */
+const UNREAD_MOST = 1024 * 1024;
+
+/** Server-sent events, until the browser leaves or the server stops. */
+async function sendEvents(state: ServerState, response: ServerResponse, listen: NonNullable<AdminResponse["listen"]>): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+  response.write(": hello\n\n");
+  const stop = listen((event, data) => {
+    if (response.writableLength > UNREAD_MOST) response.destroy();
+    else response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  });
+  const beat = setInterval(() => response.write(": beat\n\n"), BEAT_EVERY_MS);
+  const look = setInterval(() => {
+    if (state.isDraining()) response.end();
+  }, DRAIN_LOOK_MS);
+  await new Promise<void>((resolve) => response.once("close", resolve));
+  clearInterval(beat);
+  clearInterval(look);
+  stop();
 }
 
 /** While every caller on this machine is the owner, a page in the browser is one too; so pages of other origins are refused. */

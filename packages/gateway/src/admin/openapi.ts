@@ -1,5 +1,6 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
+import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS } from "./openapi-dashboard.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
@@ -12,6 +13,7 @@ export const OPENAPI = {
   },
   security: [{ bearer: [] }],
   paths: {
+    ...DASHBOARD_PATHS,
     "/api/budgets": {
       get: {
         operationId: "listBudgets",
@@ -89,6 +91,15 @@ export const OPENAPI = {
             description: "The last id of the page before: the calls older than it follow.",
             schema: { type: "string" },
           },
+          {
+            ...reportParameter(
+              "filter",
+              "`ATTRIBUTE=VALUE`, as in a report. A page of few calls among very many may have less than asked for.",
+            ),
+            schema: { type: "array", items: { type: "string" } },
+            explode: true,
+          },
+          { name: "outcome", in: "query", description: "Only these.", schema: { enum: ["denied", "allowed"] } },
         ],
         responses: {
           200: json("A page, newest first.", {
@@ -464,6 +475,7 @@ export const OPENAPI = {
       },
     },
     schemas: {
+      ...DASHBOARD_SCHEMAS,
       Balance: {
         type: "object",
         additionalProperties: false,

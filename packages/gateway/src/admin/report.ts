@@ -172,7 +172,7 @@ function readPaths(given: readonly string[]): readonly SubjectPath[] {
 }
 
 /** `team=search` again and again: all attributes hold, and any of the values of one. */
-function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined {
+export function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined {
   if (given.length === 0) return undefined;
   const filter = new Map<SubjectPath, string[]>();
   for (const text of given) {

@@ -1,37 +1,50 @@
 import { randomBytes } from "node:crypto";
 import {
+  type Balance,
   type Budget,
   type Budgets,
-  type Entry,
   type LedgerArchive,
   type PriceSource,
   PurserError,
   periodBefore,
   type ReportQuery,
-  reportLedger,
   type Store,
+  windowSpan,
 } from "@purser/core";
+import type { PriceBook } from "@purser/core/prices";
+import type { Rollups } from "@purser/core/stores/sqlite";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
+import { askJson, readAskAnswer } from "./ask-json.ts";
 import { balanceJson, fullest } from "./balances.ts";
-import { reportCall, summariseCall } from "./call-report.ts";
+import { readBudgetTree, readHistory } from "./budget-tree.ts";
+import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
+import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
+import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
+import type { Live } from "./live.ts";
 import { OPENAPI } from "./openapi.ts";
-import { comparedJson, type ReportJson, readReport, reportCsv, reportJson } from "./report.ts";
+import { readOverview } from "./overview.ts";
+import { priceList } from "./price-list.ts";
+import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
 import { focusCsv } from "./reports/focus.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
+import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
@@ -46,6 +59,8 @@ export interface AdminOptions {
   readonly decisions?: Decisions;
   /** Where it is written down who changed what; nowhere where it is left out. */
   readonly log?: Pick<AuditLog, "write" | "lines" | "refused">;
+  /** What only a gateway that runs knows; none where none does. */
+  readonly running?: RunningParts;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
   /** The zone of reports that name none; UTC where it is left out. */
@@ -54,6 +69,17 @@ export interface AdminOptions {
   readonly configured?: () => readonly Budget[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+}
+
+/** What a gateway is doing, and how it is configured now. */
+export interface RunningParts {
+  config(): Config;
+  priceBook(): PriceBook;
+  /** The sums of its ledger. */
+  rollups(): Rollups;
+  readonly live: Live;
+  readonly asks: Pick<Asks, "list" | "answerById">;
+  onError(error: unknown): void;
 }
 
 /** A route of the admin API. `{id}` or `{name}` in its path stands for one segment. */
@@ -68,12 +94,27 @@ interface Route {
 }
 
 type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive" | "log">;
+  Pick<AdminOptions, "prices" | "decisions" | "archive" | "log" | "running"> & {
+    readonly figures: Figures;
+    readonly kept: Kept<readonly Balance[]>;
+  };
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
+  { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
+  { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
+  { method: "GET", path: "/api/budget-tree", run: showTree },
+  { method: "GET", path: "/api/overview", run: showOverview },
+  {
+    method: "GET",
+    path: "/api/events",
+    run: async (parts) => ({ status: 200, body: undefined, listen: (send) => runningOf(parts).live.listen(send) }),
+  },
+  { method: "GET", path: "/api/prices", run: listPrices },
+  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: runningOf(parts).asks.list().map(askJson) }) },
+  { method: "POST", path: "/api/asks/{id}", run: answerAsk },
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
@@ -121,7 +162,9 @@ export function isAboutDecisions({ path }: Pick<AdminRequest, "path">): boolean 
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
 export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured = () => [], ...options }: AdminOptions): Admin {
-  const parts: Parts = { ...options, now, timeZone, configured };
+  const { store, archive, running } = options;
+  const figures = createFigures({ store, archive, rollups: running?.rollups, onError: running?.onError });
+  const parts: Parts = { ...options, now, timeZone, configured, figures, kept: new Kept() };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -215,16 +258,18 @@ async function revokeGrant({ budgets }: Parts, request: AdminRequest, id: string
 const BALANCES_MOST = 1_000;
 const PAGE = 20;
 const PAGE_MOST = 100;
+const HISTORY_DAYS_MOST = 366;
+const PLAYED_DAYS_MOST = 31;
+const PRICED_DAYS = 90;
+const DAY_MS = 86_400_000;
 
 async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
-  checkParameters(query, ["limit", "after_id"]);
+  checkParameters(query, ["limit", "after_id", "filter", "outcome"]);
   const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
-  const afterId = query.get("after_id");
-  // One more than is shown tells whether there is another page.
-  const firsts = afterId === null ? await newestCalls(store, limit + 1) : await callsBefore(store, afterId, limit + 1);
-  const shown = firsts.slice(0, limit);
-  const data = await Promise.all(shown.map(async ({ reservation }) => summariseCall(await store.entries({ reservation }))));
-  return ok({ data, has_more: firsts.length > limit, last_id: data.at(-1)?.id ?? null });
+  const outcome = query.get("outcome") ?? undefined;
+  if (outcome !== undefined && outcome !== "denied" && outcome !== "allowed")
+    throw new PurserError("body_invalid", '"outcome" is "denied" or "allowed".');
+  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter: readFilter(query.getAll("filter")), outcome }));
 }
 
 /** A filter that nobody applies would show what was to be left out. */
@@ -239,25 +284,6 @@ function countOf(name: string, text: string, most: number): number {
   throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
-/** The entries with which calls begin. */
-const BEGINNINGS = ["reserved", "denied"] as const;
-
-async function newestCalls(store: Parts["store"], most: number): Promise<readonly Entry[]> {
-  return (await store.entries({ kinds: BEGINNINGS, newest: true, most })).toReversed();
-}
-
-/** The calls before a call, newest first. A ledger has no gaps, so older entries lie within a known span; the span grows until it is enough. */
-async function callsBefore(store: Parts["store"], id: string, most: number): Promise<readonly Entry[]> {
-  const [begin] = await store.entries({ reservation: id, kinds: BEGINNINGS, most: 1 });
-  if (!begin) throw unknownRequest(id);
-  for (let span = most * 4; ; span *= 4) {
-    const after = Math.max(0, begin.seq - 1 - span);
-    const entries = await store.entries({ kinds: BEGINNINGS, after, most: span });
-    const older = entries.filter(({ seq }) => seq < begin.seq);
-    if (older.length >= most || after === 0) return older.slice(-most).toReversed();
-  }
-}
-
 async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const own = await store.entries({ reservation: id });
   const entries = own.length === 0 && archive ? await archive.reservationEntries(id) : own;
@@ -267,6 +293,59 @@ async function showRequest({ store, archive, prices }: Parts, request: AdminRequ
   // What is another's is not there, for whoever may not see it.
   if (key !== undefined && isOthers) throw unknownRequest(id);
   return ok(reportCall(entries, prices));
+}
+
+async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminResponse> {
+  return ok(await readOverview(figures, { now: now(), timeZone: timeZone() }));
+}
+
+async function showTree(parts: Parts): Promise<AdminResponse> {
+  const { budgets, figures, kept, now } = parts;
+  return ok({ data: await readBudgetTree({ budgets, figures, kept, configured: runningOf(parts).config().budgets, now: now() }) });
+}
+
+async function showHistory(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
+  checkParameters(query, ["days"]);
+  const days = countOf("days", query.get("days") ?? "31", HISTORY_DAYS_MOST);
+  return ok({ data: readHistory(parts.figures, budgetOf(parts, name), { days, now: parts.now() }) });
+}
+
+async function whatIf(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
+  checkParameters(query, ["limit", "days"]);
+  const limit = query.get("limit");
+  if (limit === null) throw new PurserError("body_invalid", 'Say which amount: "limit=$50 / month".');
+  const days = countOf("days", query.get("days") ?? "7", PLAYED_DAYS_MOST);
+  return ok(await playBack(parts.store, budgetOf(parts, name), { limit, days, now: parts.now() }));
+}
+
+async function listPrices(parts: Parts): Promise<AdminResponse> {
+  const { figures, now } = parts;
+  const { config, priceBook } = runningOf(parts);
+  const until = now();
+  const timeZone = parts.timeZone();
+  const since = windowSpan({ kind: "calendar", period: "day", timeZone }, until - PRICED_DAYS * DAY_MS).startsAt;
+  const { reports } = await figures.glance([{ since, until: until + 1, by: ["model"], timeZone }]);
+  return ok(priceList(config(), priceBook(), reports[0] ?? [], until));
+}
+
+async function answerAsk(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { isGiven, giver } = readAskAnswer(request);
+  const answered = await runningOf(parts).asks.answerById(id, isGiven, giver);
+  if (answered && "ask" in answered) return ok({ ...askJson(answered.ask), answer: answered.kind });
+  return problem(404, "grant_unknown", `Nothing is asked for by "${id}" any more. \`GET /api/asks\` lists what is.`);
+}
+
+function runningOf({ running }: Parts): RunningParts {
+  if (running) return running;
+  throw new PurserError("route_unknown", "Only a gateway that runs knows this. Start it: purser serve.");
+}
+
+function budgetOf(parts: Parts, name: string): Budget {
+  const budget = runningOf(parts)
+    .config()
+    .budgets.find((one) => one.name === name);
+  if (budget) return budget;
+  throw new PurserError("budget_unknown", `There is no budget "${name}". Budgets stand in the configuration, each with its name.`);
 }
 
 async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
@@ -279,9 +358,8 @@ async function report(parts: Parts, request: AdminRequest): Promise<AdminRespons
   return format === "focus" ? file("text/csv", "focus.csv", focusCsv(json)) : ok(json);
 }
 
-/** From the book of record, where there is one: it has what all gateways did. */
-async function reportOf({ store, archive }: Parts, query: ReportQuery): Promise<ReportJson> {
-  return reportJson(archive ? await archive.report(query) : await reportLedger(store, query), query);
+async function reportOf({ figures }: Parts, query: ReportQuery): Promise<ReportJson> {
+  return reportJson(await figures.report(query), query);
 }
 
 function termsOf({ now, timeZone }: Parts): { readonly now: number; readonly timeZone: string } {
@@ -379,8 +457,4 @@ function matchPath(pattern: string, path: string): string | undefined {
 function routeUnknown({ method, path }: AdminRequest, methods: readonly string[]): AdminResponse {
   if (methods.length > 0) return problem(405, "route_unknown", `${path} answers ${methods.join(" and ")}, not ${method}.`);
   return problem(404, "route_unknown", `There is no ${path}. \`GET /api/openapi.json\` lists every route.`);
-}
-
-function unknownRequest(id: string): PurserError {
-  return new PurserError("reservation_unknown", `There is no call "${id}". The id is in the answer's header x-purser-request-id.`);
 }

@@ -155,6 +155,18 @@ export class Asks {
     return { kind: isGiven ? "given" : "declined", ask };
   }
 
+  /** What is asked for and not answered yet, the newest first. */
+  list(): readonly Ask[] {
+    const now = this.#now();
+    return [...this.#open.values()].filter(({ id, expiresAt }) => expiresAt > now && !this.#declined.has(id)).reverse();
+  }
+
+  /** Gives what was asked for, or declines it, by the id of an ask that `list` has. Nothing for one that it has not. */
+  async answerById(id: string, isGiven: boolean, giver: string): Promise<Answered | undefined> {
+    const ask = this.list().find((one) => one.id === id);
+    return ask && this.answer(signAsk(ask, this.#key), isGiven, giver);
+  }
+
   /** To be called every minute or so. */
   forget(): void {
     const now = this.#now();
