@@ -6,7 +6,8 @@ import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
-import { openAlerts } from "./alerts/alerts.ts";
+import { Alerts } from "./alerts/alerts.ts";
+import { openAlertBook } from "./alerts/open-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
@@ -93,12 +94,12 @@ async function startWith(
   const upstream = new Upstream();
   const prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
-  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
+  const alerts = new Alerts({ book: await openAlertBook(config), channels: config.channels, budgets: config.budgets, onError });
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
   const answers = new Answers();
-  const guards = new Guards(config.guards, alerts, onError);
+  const guards = new Guards(config.guards, alerts);
   const onCharge = (id: string, charge: Charge) => {
     const call = inFlight.get(id);
     if (call) guards.spent(call.subject, charge, Date.now());

@@ -87,7 +87,7 @@ export class Asks {
     };
     this.#open.set(about, ask);
     const channels = rung.channel === undefined ? undefined : [rung.channel];
-    await this.#options.alerts.tell(askNotice(budget, balance, ask, this.#link(ask), now), channels, ask.expiresAt);
+    this.#options.alerts.tell(askNotice(budget, balance, ask, this.#link(ask), now), channels, ask.expiresAt);
     return ask;
   }
 

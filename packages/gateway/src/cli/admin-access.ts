@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { ERROR_CODES, type ErrorCode, PurserError } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
-import { openAlerts } from "../alerts/alerts.ts";
+import { Alerts } from "../alerts/alerts.ts";
+import { openAlertBook } from "../alerts/open-book.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type Config, sharedLedger } from "../config/config.ts";
@@ -65,7 +66,7 @@ export async function openAdminAccess(
     const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
     const keys = books?.keys ?? (await openKeys(config.dataDir));
     const switches = openSwitches(config.dataDir, { now });
-    const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
+    const alerts = new Alerts({ book: await openAlertBook(config, now), channels: config.channels, budgets: [], now });
     const timeZone = () => config.timezone;
     const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
     const close = async () => {
