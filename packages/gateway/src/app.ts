@@ -7,6 +7,7 @@ import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { Alerts } from "./alerts/alerts.ts";
+import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { BodyRoom } from "./body-room.ts";
@@ -94,7 +95,13 @@ async function startWith(
   const upstream = new Upstream();
   const prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
-  const alerts = new Alerts({ book: await openAlertBook(config), channels: config.channels, budgets: config.budgets, onError });
+  const alerts = new Alerts({
+    book: await openAlertBook(config),
+    channels: config.channels,
+    budgets: config.budgets,
+    onError,
+    lookBack: (since) => hindsight.lookBack(since),
+  });
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
@@ -105,6 +112,7 @@ async function startWith(
     if (call) guards.spent(call.subject, charge, Date.now());
   };
   const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
+  const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -148,7 +156,7 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
-    every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),

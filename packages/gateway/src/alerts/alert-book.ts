@@ -48,6 +48,12 @@ export interface Incident {
   readonly until: number;
 }
 
+/** What a process may have seen that died before it wrote it down, so that somebody has to look at it again. */
+export interface Unseen {
+  /** Since when, in the store's time; not known where it is left out. */
+  readonly since?: number;
+}
+
 /** Who was told what, and what is still to be told: of one gateway, or of all that share it. Each of its verbs happens whole or not at all. */
 export interface AlertBook {
   /** Writes down that something is told, together with its notice, which waits from then on. */
@@ -67,7 +73,9 @@ export interface AlertBook {
   /** How many notices wait for a channel. */
   waiting(channel: string): Promise<number>;
   /** To be called every second or so: sees what others did, and forgets what is over. */
-  look(): Promise<void>;
+  look(): Promise<Unseen | undefined>;
+  /** What was unseen was looked at. */
+  seen(unseen: Unseen): Promise<void>;
   /** Waits for what is being written, and lets go of everything. */
   close(): Promise<void>;
 }

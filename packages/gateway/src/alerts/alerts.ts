@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Balance, type Budget, type Decision, PurserError, type Subject } from "@purser/core";
 import { suggestion } from "../config/nearest-name.ts";
-import type { AlertBook, Claim, Delivery, Incident } from "./alert-book.ts";
+import type { AlertBook, Claim, Delivery, Incident, Unseen } from "./alert-book.ts";
 import type { Channel } from "./channel.ts";
 import { Courier } from "./courier.ts";
 import { deliver } from "./delivery.ts";
@@ -16,6 +16,8 @@ export interface AlertsOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
   readonly onError?: (error: unknown) => void;
+  /** Looks at what was charged since a time, because a process that saw it may have died before it told of it. */
+  readonly lookBack?: (since: number | undefined) => Promise<void>;
 }
 
 const MINUTE_MS = 60_000;
@@ -45,12 +47,16 @@ export class Alerts {
   #prunedAt = 0;
   /** What is to be told and could not be written down yet. */
   #owed: Claim[] = [];
+  readonly #claiming = new Set<Promise<unknown>>();
+  readonly #lookBack: (since: number | undefined) => Promise<void>;
+  #isLookingBack = false;
   readonly #background = new Set<Promise<unknown>>();
 
-  constructor({ book, channels, budgets, now = Date.now, onError = () => undefined }: AlertsOptions) {
+  constructor({ book, channels, budgets, now = Date.now, onError = () => undefined, lookBack = async () => undefined }: AlertsOptions) {
     this.#book = book;
     this.#now = now;
     this.#onError = onError;
+    this.#lookBack = lookBack;
     this.#courier = new Courier({ book, channel: (name) => this.#channels.get(name), now, onError });
     this.configure({ channels, budgets });
   }
@@ -139,9 +145,11 @@ export class Alerts {
     }
     // Who tells nobody has nothing to look at.
     if (this.#channels.size === 0) return;
-    await this.#book.look();
-    for (const incident of this.#book.incidents.values()) if (incident.until <= now) this.#end(incident);
+    // First: who looks says that what it saw is written down.
     await this.#claimOwed();
+    const unseen = await this.#book.look();
+    if (unseen && !this.#isLookingBack) this.#inBackground(this.#see(unseen));
+    for (const incident of this.#book.incidents.values()) if (incident.until <= now) this.#end(incident);
     await Promise.all([...this.#channels.keys()].map((channel) => this.#courier.wake(channel)));
   }
 
@@ -171,6 +179,18 @@ export class Alerts {
     await this.#book.close();
     if (this.#owed.length > 0)
       this.#onError(new PurserError("store_unavailable", `${this.#owed.length} notices could not be written down and are not told.`));
+  }
+
+  async #see(unseen: Unseen): Promise<void> {
+    this.#isLookingBack = true;
+    try {
+      await this.#lookBack(unseen.since);
+      // What it found is written down before it is crossed off.
+      await Promise.allSettled(this.#claiming);
+      if (this.#owed.length === 0) await this.#book.seen(unseen);
+    } finally {
+      this.#isLookingBack = false;
+    }
   }
 
   async #idle(): Promise<void> {
@@ -204,7 +224,12 @@ export class Alerts {
   /** Has something told, by whichever gateway is first to write it down. Nobody waits for it. */
   #claim(claim: Claim): void {
     for (const key of claim.keys) this.#told.set(key, claim.until);
-    this.#inBackground(this.#isTaken(claim).then((isTaken) => isTaken || this.#owe(claim)));
+    const claiming = this.#isTaken(claim).then((isTaken) => {
+      this.#claiming.delete(claiming);
+      if (!isTaken) this.#owe(claim);
+    });
+    this.#claiming.add(claiming);
+    this.#inBackground(claiming);
   }
 
   /** Whether the book has a claim. Where it has not, it has to be asked again. */

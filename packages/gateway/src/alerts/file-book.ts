@@ -11,6 +11,7 @@ import {
   type Incident,
   incidentId,
   type Taken,
+  type Unseen,
   WAITING_MOST,
   WAITING_MOST_MS,
 } from "./alert-book.ts";
@@ -69,6 +70,8 @@ class FileBook implements AlertBook {
   #deliveries: Delivery[] = [];
   #writing: Promise<unknown> = Promise.resolve();
   #forgottenAt = 0;
+  /** Nobody knows how the process before this one ended. */
+  #unseen: Unseen | undefined = {};
 
   constructor(file: string, now: () => number) {
     this.#file = file;
@@ -123,8 +126,13 @@ class FileBook implements AlertBook {
     return this.#waitingFor(channel).size;
   }
 
-  async look(): Promise<void> {
+  async look(): Promise<Unseen | undefined> {
     if (this.#now() - this.#forgottenAt >= DAY_MS) await this.forget();
+    return this.#unseen;
+  }
+
+  async seen(): Promise<void> {
+    this.#unseen = undefined;
   }
 
   async close(): Promise<void> {

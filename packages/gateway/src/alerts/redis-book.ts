@@ -1,9 +1,18 @@
-import { hash } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { PurserError } from "@purser/core";
 import type { RedisClient } from "@purser/core/stores/redis";
-import { type AlertBook, type Claim, type ClaimOutcome, type Delivery, type Incident, incidentId, type Taken } from "./alert-book.ts";
+import {
+  type AlertBook,
+  type Claim,
+  type ClaimOutcome,
+  type Delivery,
+  type Incident,
+  incidentId,
+  type Taken,
+  type Unseen,
+} from "./alert-book.ts";
 import type { Notice } from "./notice.ts";
-import { CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
+import { BEAT, CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
 
 export interface RedisBookOptions {
   /** Connects, when it is needed first: who tells nobody needs no connection. */
@@ -31,6 +40,9 @@ export class RedisBook implements AlertBook {
   readonly #incidentsKey: string;
   readonly #versionKey: string;
   readonly #deliveriesKey: string;
+  readonly #gatewaysKey: string;
+  readonly #instance = randomBytes(6).toString("base64url");
+  #unseen: Unseen | undefined;
   #client: Promise<RedisClient & { disconnect(): void }> | undefined;
   #known = new Map<string, Known>();
   #version: unknown;
@@ -45,6 +57,7 @@ export class RedisBook implements AlertBook {
     this.#prefix = `{${options.namespace}}:alerts:`;
     this.#incidentsKey = `${this.#prefix}incidents`;
     this.#versionKey = `${this.#prefix}incidents-version`;
+    this.#gatewaysKey = `${this.#prefix}gateways`;
     this.#deliveriesKey = `${this.#prefix}deliveries`;
   }
 
@@ -124,20 +137,38 @@ export class RedisBook implements AlertBook {
     return Number(await this.#send("zcard", this.#line(channel)));
   }
 
-  async look(): Promise<void> {
+  async look(): Promise<Unseen | undefined> {
     await this.#payOwed();
+    const { since } = this.#unseen ?? {};
+    const [adopted = "", isAdopted] = (await this.#run(
+      BEAT,
+      [this.#gatewaysKey],
+      [this.#instance, String(since ?? "")],
+    )) as readonly string[];
+    if (isAdopted === "1") this.#unseen = { since: Number(adopted) };
     const version = await this.#send("get", this.#versionKey);
     if (version !== this.#version) {
       await this.#readIncidents();
       this.#version = version;
     }
     this.#show();
+    return this.#unseen;
+  }
+
+  async seen(unseen: Unseen): Promise<void> {
+    // Unless another gateway died meanwhile.
+    if (this.#unseen === unseen) this.#unseen = undefined;
   }
 
   async close(): Promise<void> {
-    await this.#payOwed().catch(() => undefined);
     const client = await this.#client?.catch(() => undefined);
-    client?.disconnect();
+    if (!client) return;
+    // What it has not seen yet is left to the others.
+    const leave = async () => this.#unseen || this.#send("hdel", this.#gatewaysKey, this.#instance);
+    await this.#payOwed()
+      .then(leave)
+      .catch(() => undefined);
+    client.disconnect();
   }
 
   async #readIncidents(): Promise<void> {

@@ -2,6 +2,10 @@ import { DELIVERIES_MOST, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts"
 
 /** A gateway takes a notice for so long. Its try ends long before. */
 const LEASE_MS = 60_000;
+/** A gateway that was not heard of for so long is gone. */
+const GONE_AFTER_MS = 10_000;
+/** What a gateway sees it has written down within this, if it lives. */
+const WRITTEN_AFTER_MS = 5_000;
 /** A notice that is delivered after another one is looked at so much later again. */
 const AFTER_MS = 1_000;
 
@@ -105,4 +109,25 @@ redis.call('HDEL', KEYS[3], ARGV[2])
 redis.call('INCR', KEYS[4])
 wait(KEYS[1], KEYS[2], ARGV[4], ARGV[5], ARGV[6])
 return 1
+`;
+
+/**
+ * Says that a gateway lives, and takes over what those have not written down that do not.
+ *
+ * KEYS   1 gateways: of each when it was heard of, and since when it may not have written down what it saw
+ * ARGV   2 the gateway, 3 since when it looks at something again ('' where it does not)
+ * Returns since when it may not have written down what it saw, and 1 where that is for another one
+ */
+export const BEAT = `${SHARED}
+local since, isAdopted = tonumber(ARGV[3]) or now - ${WRITTEN_AFTER_MS}, '0'
+local gateways = redis.call('HGETALL', KEYS[1])
+for i = 1, #gateways, 2 do
+  local heard, from = string.match(gateways[i + 1], '^(%d+) (%d+)$')
+  if gateways[i] ~= ARGV[2] and tonumber(heard) < now - ${GONE_AFTER_MS} then
+    since, isAdopted = math.min(since, tonumber(from)), '1'
+    redis.call('HDEL', KEYS[1], gateways[i])
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f %.0f', now, since))
+return { string.format('%.0f', since), isAdopted }
 `;
