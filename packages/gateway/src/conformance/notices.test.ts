@@ -59,11 +59,19 @@ async function startScene(context: TestContext, requests: number): Promise<Scene
       const store = await openStore(context, redis);
       const budget = defineBudget({ name: "each", per: "user", limits: [`${requests} requests / day`], ladder: { "10%": "tell" } });
       const budgets = new Budgets({ store, budgets: [budget], prices: createPriceBook() });
-      const book = new RedisBook({ connect: () => openRedis(redis), namespace: "acme", now: later });
-      const lookBack = (since: number | undefined): Promise<void> => new Hindsight({ store, budgets, alerts }).lookBack(since);
-      const alerts: Alerts = new Alerts({ book, channels, budgets: [budget], now: later, lookBack });
-      await alerts.tick();
-      await alerts.close();
+      // The second delivers what the first had found and had no time for.
+      for (let round = 0; round < 2; round++) {
+        let looked = Promise.resolve();
+        const lookBack = (since: number | undefined): Promise<void> => {
+          looked = new Hindsight({ store, budgets, alerts }).lookBack(since);
+          return looked;
+        };
+        const book = new RedisBook({ connect: () => openRedis(redis), namespace: "acme", now: later });
+        const alerts: Alerts = new Alerts({ book, channels, budgets: [budget], now: later, lookBack });
+        await alerts.tick();
+        await looked;
+        await alerts.close();
+      }
     },
   };
 }
@@ -153,6 +161,7 @@ test("gateways that are killed while thresholds are passed lose no notice; what 
   assert.ok(charged.length > CROSSINGS / 2);
   for (const told of [posted(), mailed()]) {
     assert.deepEqual(toldOf(told), charged.toSorted(), "everybody whose call was charged, and nobody else");
+    context.diagnostic(`${charged.length} of ${CROSSINGS} calls were charged; ${timesTold(told) - told.size} notices came twice`);
     assert.ok(timesTold(told) - told.size <= 20 * (kills + 3), "no more comes twice than was under way when a gateway died");
   }
 });
