@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, type TestContext, test } from "node:test";
 import { type Balance, defineBudget } from "@purser/core";
-import { startTestRedis } from "@purser/core/testing";
+import { startTestRedis, startTestRedisCluster } from "@purser/core/testing";
 import { startReceiver } from "../conformance/receivers.ts";
 import { eventually } from "../conformance/stand.ts";
 import { openRedis } from "../redis-client.ts";
@@ -211,6 +211,23 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
     await two.close();
     assert.equal(await scene.send("hlen", "gateways"), 0, "one that ends in peace leaves nothing to look at");
   });
+});
+
+test("a cluster keeps the book in one slot, so that each verb is one step there too", async (context) => {
+  const cluster = await startTestRedisCluster();
+  if (typeof cluster === "string") return context.skip(`not run: ${cluster}`);
+  context.after(() => cluster.close());
+  const urls = cluster.nodes.map(({ url }) => url);
+  const book = new RedisBook({ connect: () => openRedis(urls, { commandTimeout: 5_000 }), namespace: "acme" });
+  context.after(() => book.close());
+  const incident = { notice: notice("n"), channel: "hook", from: 9_500, until: NOW + 60 * MINUTE };
+  assert.equal(await book.look(), undefined);
+  assert.equal(await book.claim(claim("n", { keys: ["80", "95"], incident })), "claimed");
+  const taken = await takeOne(book);
+  await book.tried(taken, delivery(taken), 0);
+  assert.equal(await book.end(incident, overNotice(incident.notice, NOW)), true);
+  assert.equal(await book.waiting("hook"), 1);
+  assert.equal((await book.deliveries()).length, 1);
 });
 
 test("while Redis is away nobody waits, and what was observed is told when it is back", async (context) => {

@@ -68,7 +68,7 @@ export class RedisBook implements AlertBook {
   async claim({ keys, until, channel, notice, incident }: Claim): Promise<ClaimOutcome> {
     const claims = keys.map((key) => `${this.#prefix}claim:${hash("sha256", key, "base64url")}`);
     const opened = incident ? [incidentId(incident), JSON.stringify(incident)] : ["", ""];
-    const endsAt = until >= Number.MAX_SAFE_INTEGER ? "" : String(until);
+    const endsAt = until >= Number.MAX_SAFE_INTEGER ? "" : String(Math.ceil(until));
     const outcome = await this.#run(
       CLAIM,
       [this.#line(channel), this.#waiting(channel, notice.id), this.#incidentsKey, this.#versionKey, ...claims],
