@@ -73,8 +73,8 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
 
 type Refusal = Attempt["refusals"][number];
 
-function isTold({ spent, held }: Balance, standing: Standing | undefined): boolean {
-  return standing?.spent === spent && standing.held === held;
+function isTold({ limit, spent, held }: Balance, standing: Standing | undefined): boolean {
+  return standing?.amount === limit && standing.spent === spent && standing.held === held;
 }
 
 /** The least that a call asks, by unit: its counted input, and the shortest answer that makes sense. */

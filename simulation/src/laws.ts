@@ -284,7 +284,7 @@ export class Laws {
     if (kind === "extended") kept.expiresAt = entry.expiresAt;
     if (kind === "adjusted") {
       // What a limit that is new takes over of a call ends, or is corrected, with that call.
-      for (const posting of entry.postings) if (posting.held !== 0 || kept.state === "expired") this.books.holdOn(kept, posting);
+      for (const posting of entry.postings) this.books.holdOn(kept, posting);
     }
     if (kind === "released") this.books.end(kept, "released");
     if (kind === "expired") this.books.end(kept, "expired", entry.charge);

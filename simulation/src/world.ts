@@ -311,7 +311,7 @@ export class World {
     this.#again(pauseRate, () => {
       const process = anyProcess();
       const ms = dice.magnitude(100, dice.chance(0.1) ? 15 * MINUTE_MS : MINUTE_MS);
-      process.pausedUntil = this.#time.now + ms;
+      process.pausedUntil = Math.max(process.pausedUntil, this.#time.now + ms);
       this.#history.add(this.#time.now, "pause", process.name, ms);
     });
     this.#again(partitionRate, () => {

@@ -130,13 +130,22 @@ test("calls in flight are held by a new limit too, and settle on it to the unit"
   });
 });
 
+test("a call that asked for nothing of a new limit is counted on it all the same, should it use more", async () => {
+  const { budgets } = demoBudgets([COMPANY]);
+  await budgets.adopt();
+  const reservation = allowed(await budgets.reserve(demoCall({ input: 0, output: 0 })));
+  await configure(budgets, COMPANY, { name: "users", per: "user", limits: ["1M / day"] });
+  await budgets.settle(reservation, { inputTokens: 0, outputTokens: 3 });
+  assert.deepEqual((await standings(budgets))["users user=ann tokens"], [3, 0]);
+});
+
 test("a call that ends while it is being taken over is taken over as it ended", async () => {
   const { budgets, store } = demoBudgets([COMPANY]);
   await budgets.adopt();
   const inFlight = allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 })));
   const record: Store["record"] = async (entry) => {
     if (entry.reservation === inFlight.id) await budgets.settle(inFlight, { inputTokens: 20, outputTokens: 3 });
-    await store.record(entry);
+    return store.record(entry);
   };
   const next = [COMPANY, { name: "users", per: "user", limits: ["1M / day"] } as const].map(defineBudget);
   const restarted = new Budgets({ store: { ...store, record }, budgets: next, prices, now: () => NOON });
@@ -191,7 +200,7 @@ test("a call whose lease ran out, and that is corrected while it is being taken 
   await budgets.expire();
   const record: Store["record"] = async (entry) => {
     if (entry.reservation === late.id) await budgets.settle(late, { inputTokens: 20, outputTokens: 3 });
-    await store.record(entry);
+    return store.record(entry);
   };
   const next = [COMPANY, { name: "users", per: "user", limits: ["1M / day"] } as const].map(defineBudget);
   const restarted = new Budgets({ store: { ...store, record }, budgets: next, prices, now: () => time });
@@ -235,6 +244,30 @@ test("a budget that is widened takes over what the others used, once", async () 
   }
 });
 
+test("a process that was taken for dead while it put limits in force counts nothing twice when it goes on", async () => {
+  const USERS: BudgetInput = { name: "users", per: "user", limits: ["1M / month"] };
+  const { budgets: first, store } = demoBudgets([COMPANY]);
+  await first.adopt();
+  await spend(first, { user: "ann" });
+  const open = allowed(await first.reserve(demoCall({ input: 300, output: 0 }, { subject: { user: "ann" } })));
+  let isFirst = true;
+  const slow: Store = {
+    ...store,
+    record: async (entry) => {
+      if (isFirst) {
+        isFirst = false;
+        await configure(first, COMPANY, USERS);
+      }
+      return store.record(entry);
+    },
+  };
+  const second = new Budgets({ store: slow, budgets: [COMPANY, USERS].map(defineBudget), prices, now: () => NOON });
+  await second.adopt();
+  assert.deepEqual((await standings(second))["users user=ann tokens"], [1_050, 300]);
+  await second.settle(open, { inputTokens: 200, outputTokens: 0 });
+  assert.deepEqual((await standings(second))["users user=ann tokens"], [1_250, 0]);
+});
+
 test("nothing is read again while the limits have been the same for long", async () => {
   let time = NOON - 31 * 60_000;
   const { budgets, store } = demoBudgets([COMPANY], { now: () => time });
@@ -274,8 +307,9 @@ test("limits that came into force although their process was told otherwise miss
   const failing: Store = {
     ...store,
     record: async (entry) => {
-      await store.record(entry);
+      const result = await store.record(entry);
       if (isLost) throw new PurserError("store_unavailable", "the answer was lost");
+      return result;
     },
   };
   const budgets = new Budgets({ store: failing, budgets: [], prices, now: () => NOON });

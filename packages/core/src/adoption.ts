@@ -1,15 +1,22 @@
 import { countsFrom, LimitCounters } from "./counters.ts";
 import type { Budget } from "./domain/budget.ts";
 import { type Amounts, NOTHING_USED } from "./domain/engine.ts";
-import type { Adopted, CallDetail, Charge, CounterRef, Entry, EntryKind, LimitInForce, Posting } from "./domain/ledger.ts";
+import {
+  ADOPTION,
+  type Adopted,
+  type CallDetail,
+  type Charge,
+  type CounterRef,
+  type Entry,
+  type EntryKind,
+  type LimitInForce,
+  type Posting,
+} from "./domain/ledger.ts";
 import { type Limit, limitId } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { compileSelector, type Subject } from "./domain/subject.ts";
 import { isMoving, windowSpan } from "./domain/window.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
-
-/** Stands in the place of a reservation on the entries that say which limits are in force. */
-const ADOPTION = "purser:adoption";
 
 /** The entries that open a call, charge it, or change what it is charged to. */
 const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "adjusted"];
@@ -40,6 +47,8 @@ export class Adoption {
   #fresh: readonly FreshLimit[] = [];
   #isChanged = false;
   #readTo = 0;
+  /** The entry that last put limits in force, as far as was read. */
+  #follows = 0;
   #open = new Map<string, Missing>();
   #expired = new Map<string, Missing>();
 
@@ -55,6 +64,7 @@ export class Adoption {
     this.#open = new Map();
     this.#expired = new Map();
     const before = await this.#lastAdopted();
+    this.#follows = before?.seq ?? 0;
     const inForce = this.#inForce();
     const known = new Set(before?.adopted.limits.map(identityOf));
     const isNew = (limit: LimitInForce) => !known.has(identityOf(limit));
@@ -72,34 +82,38 @@ export class Adoption {
   async finish(now: number): Promise<void> {
     if (this.#fresh.some(({ resetsAt }) => now >= resetsAt)) await this.read(now);
     else await this.#readOn();
-    await this.#takeOver();
+    // Whoever was taken for dead meanwhile, and comes back, begins anew.
+    while (!(await this.#takeOver())) await this.read(now);
     // What others admitted while that was written down.
-    if (this.#store.alone && this.#fresh.length > 0) {
-      await this.#readOn();
-      await this.#takeOver();
-    }
+    if (!this.#store.alone || this.#fresh.length === 0) return;
+    await this.#readOn();
+    if (!(await this.#takeOver())) await this.finish(now);
   }
 
-  async #takeOver(): Promise<void> {
+  /** Whether that was done: not where another put limits in force since they were read. */
+  async #takeOver(): Promise<boolean> {
     const upTo = this.#readTo;
     await Promise.all([...this.#open].map(([id, missing]) => this.#hold(id, missing)));
     await Promise.all([...this.#expired].map(([id, missing]) => this.#charge(id, missing)));
     const postings = this.#fresh.flatMap(({ taken }) => [...taken.values()].filter(({ spent }) => spent !== 0));
-    if (!this.#isChanged && postings.length === 0) return;
-    const adopted: Adopted = { upTo, limits: this.#inForce() };
+    if (!this.#isChanged && postings.length === 0) return true;
+    const adopted: Adopted = { upTo, follows: this.#follows, limits: this.#inForce() };
     const why = postings.length > 0 ? "limits changed; what was used before is carried over" : "limits changed";
-    await this.#store.record({ kind: "adjusted", reservation: ADOPTION, postings, why, adopted });
+    const { outcome } = await this.#store.record({ kind: "adjusted", reservation: ADOPTION, postings, why, adopted });
+    if (outcome === "ignored") return false;
+    this.#follows = (await this.#lastAdopted())?.seq ?? 0;
     this.#isChanged = false;
     for (const { taken } of this.#fresh) taken.clear();
+    return true;
   }
 
   #inForce(): readonly LimitInForce[] {
     return this.#budgets.flatMap((budget) => budget.limits.map((limit) => limitInForce(budget, limit)));
   }
 
-  async #lastAdopted(): Promise<{ readonly at: number; readonly adopted: Adopted } | undefined> {
+  async #lastAdopted(): Promise<(Pick<Entry, "seq" | "at"> & { readonly adopted: Adopted }) | undefined> {
     const [entry] = await this.#store.entries({ reservation: ADOPTION, kinds: ["adjusted"], newest: true, most: 1 });
-    return entry?.kind === "adjusted" && entry.adopted ? { at: entry.at, adopted: entry.adopted } : undefined;
+    return entry?.kind === "adjusted" && entry.adopted ? { seq: entry.seq, at: entry.at, adopted: entry.adopted } : undefined;
   }
 
   #freshLimit(budget: Budget, limit: Limit): FreshLimit {
@@ -176,9 +190,7 @@ export class Adoption {
   /** Holds a call in flight on the limits it misses. If it has ended by now, its end is in the ledger. */
   async #hold(id: string, missing: Missing): Promise<void> {
     const amounts: Amounts = { ...estimateOf(missing.detail), concurrent: 1 };
-    const postings = missing.limits
-      .map(({ counter }) => ({ counter, held: amounts[counter.unit], spent: 0 }))
-      .filter(({ held }) => held > 0);
+    const postings = missing.limits.map(({ counter }) => ({ counter, held: amounts[counter.unit], spent: 0 }));
     if (postings.length === 0) return;
     await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "in flight when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
@@ -187,9 +199,7 @@ export class Adoption {
   /** Charges a call whose lease ran out to the limits it misses, so that late truth corrects them too. */
   async #charge(id: string, missing: Missing): Promise<void> {
     const amounts = estimateOf(missing.detail);
-    const postings = missing.limits
-      .map(({ counter }) => ({ counter, held: 0, spent: amounts[counter.unit] }))
-      .filter(({ spent }) => spent !== 0);
+    const postings = missing.limits.map(({ counter }) => ({ counter, held: 0, spent: amounts[counter.unit] }));
     if (postings.length === 0) return;
     await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "its lease had run out when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);

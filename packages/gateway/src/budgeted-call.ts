@@ -46,6 +46,8 @@ export interface CallTerms {
   readonly dialect: Dialect;
   readonly call: ModelCall;
   readonly provider: string;
+  /** Whether the provider says by itself what a stream used, and refuses to be asked. */
+  readonly refusesToBeAskedForUsage: boolean;
   readonly model: string;
   readonly sentAs: string;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
@@ -69,10 +71,11 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
+  const asked = terms.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,
-    call: unseen > 0 ? { ...call, opaqueTokens: call.opaqueTokens + unseen } : call,
+    call: unseen > 0 ? { ...asked, opaqueTokens: call.opaqueTokens + unseen } : asked,
     model,
     sentAs,
     pricedAs,
@@ -116,13 +119,14 @@ export function reserveCall(
 export function callOf(id: string, budgeted: BudgetedCall): Call {
   const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
+  const beyond = beyondCap(budgeted);
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
   return {
     id,
     subject,
     pricedAs,
     input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
-    output: { most: outputTokensMost, least: outputLeast, copies },
+    output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies },
     toolCalls,
     service,
     rungs,
@@ -130,13 +134,21 @@ export function callOf(id: string, budgeted: BudgetedCall): Call {
   };
 }
 
+/** Tokens of output that are held for what the cap does not count. */
+function beyondCap({ call, model }: BudgetedCall): number {
+  const { beyondCapBytes = 0 } = call;
+  return beyondCapBytes === 0 ? 0 : boundTokens(model, { textBytes: beyondCapBytes, messages: 0 });
+}
+
 /**
  * The bytes to send for an admitted call, or one that is free. Where nothing is limited there is nothing to protect, and a call that names
  * no cap keeps none.
  */
-export function admittedBody({ dialect, call, sentAs, outputTokensMost }: BudgetedCall, decision: Admitted | undefined): Buffer {
+export function admittedBody(budgeted: BudgetedCall, decision: Admitted | undefined): Buffer {
+  const { dialect, call, sentAs, outputTokensMost } = budgeted;
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
-  const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
+  const held = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
+  const cap = held - beyondCap(budgeted);
   const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
@@ -157,7 +169,7 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.usage?.inputTokens && (outcome.usage.outputTokens || !dialect.hasOutput))
       await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service);
     // Of a model that thinks unseen the visible part may be the smallest.
-    else if (!outcome.isWhole && call.hidesReasoning)
+    else if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
       await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
     else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service);
   } catch (error) {

@@ -376,9 +376,9 @@ describe("a fetch with a budget", () => {
     const provider = await startRawProvider(context, (response) => writeJson(response, 200, { object: "list", data: [{ id: "m" }] }));
     const library = openLibrary();
     const openai = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "none", fetch: houseFetch(library) });
-    await assert.rejects(openai.images.generate({ model: "m", prompt: "A ship" }), {
+    await assert.rejects(openai.audio.speech.create({ model: "m", voice: "ash", input: "Ahoy" }), {
       status: 404,
-      message: /\/v1\/images\/generations, and what cannot be metered/,
+      message: /\/v1\/audio\/speech, and what cannot be metered/,
     });
     await assert.rejects(openai.batches.cancel("batch_1"), { status: 404 });
     const anthropic = new Anthropic({ baseURL: provider.url, apiKey: "none", fetch: houseFetch(library) });

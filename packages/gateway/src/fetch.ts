@@ -3,13 +3,14 @@ import { type Budgets, type Decision, LEASE_MS, PurserError, type Reservation, t
 import { createOutputCounter } from "@purser/core/tokens";
 import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
-import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
-import { framingOf, StreamMeter } from "./metering/stream-meter.ts";
+import type { StreamReader } from "./metering/stream-account.ts";
+import { framingOf, streamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
-import { PRESETS } from "./providers/presets/index.ts";
+import { PRESETS, presetAt } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
 import { CALLS, findCallAt } from "./routes.ts";
 
@@ -65,11 +66,13 @@ export function createFetch(options: FetchOptions): Fetch {
     const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send };
     try {
       if (!found) throw unknownRoute(method, url);
+      refuseHeaders(dialect, (name) => headers.has(name));
       const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)), found.names);
       const budgeted = budgetedCall({
         dialect,
         call,
         provider: provider ?? providerAt(url),
+        refusesToBeAskedForUsage: (PRESETS.get(provider ?? "") ?? presetAt(url.host))?.refusesToBeAskedForUsage ?? false,
         model: call.model,
         sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,
@@ -105,8 +108,8 @@ function unknownRoute(method: string, { origin, pathname }: URL): PurserError {
 
 /** The preset that lives at the host. */
 function providerAt({ host }: URL): string {
-  for (const { name, baseUrls } of PRESETS.values())
-    for (const base of Object.values(baseUrls)) if (new URL(base).host === host) return name;
+  const preset = presetAt(host);
+  if (preset) return preset.name;
   throw new PurserError(
     "provider_unknown",
     `Purser does not know which provider is at ${host}, so it knows no price. Say it: createFetch({ budgets, provider: "NAME" }).`,
@@ -172,7 +175,7 @@ class MeteredAnswer {
   readonly #budgeted: BudgetedCall;
   readonly #reservation: Reservation | undefined;
   readonly #response: Response;
-  readonly #stream: StreamMeter | undefined;
+  readonly #stream: StreamReader | undefined;
   readonly #answer: AnswerMeter;
   readonly #counter: ReturnType<typeof createOutputCounter>;
   #renewAt: number;
@@ -185,9 +188,9 @@ class MeteredAnswer {
     this.#response = response;
     const { dialect, call, model } = budgeted;
     this.#counter = createOutputCounter(model);
-    this.#answer = new AnswerMeter(dialect);
+    this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.([...response.headers].flat()));
     const framing = framingOf(response.headers.get("content-type"));
-    if (framing) this.#stream = new StreamMeter(dialect, this.#counter, { hidesUsage: call.stream && !call.wantsUsage, framing });
+    if (framing) this.#stream = streamMeter(dialect, this.#counter, { hidesUsage: call.stream && !call.wantsUsage, framing });
     this.#renewAt = reservation ? Date.now() + LEASE_MS / 2 : Infinity;
   }
 

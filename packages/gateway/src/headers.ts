@@ -20,6 +20,9 @@ const NOT_FORWARDED = new Set([
   "x-api-key",
   "api-key",
   "x-goog-api-key",
+  "x-amz-security-token",
+  "x-amz-date",
+  "x-amz-content-sha256",
   "cookie",
   "forwarded",
   // Where a caller comes from is not the provider's business.

@@ -1,6 +1,6 @@
 import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerMeter } from "./metering/answer-meter.ts";
-import type { StreamMeter, TextCounter } from "./metering/stream-meter.ts";
+import type { StreamReader, TextCounter } from "./metering/stream-account.ts";
 import type { UpstreamError } from "./upstream.ts";
 
 /** How a call ended, as far as money is concerned. */
@@ -31,7 +31,7 @@ export const UNREADABLE: Outcome = {
 };
 
 /** What a stream said of its usage, `isWhole`: up to the end of its bytes. */
-export function streamOutcome(stream: StreamMeter, isWhole: boolean): Outcome {
+export function streamOutcome(stream: StreamReader, isWhole: boolean): Outcome {
   const { usage, service, isComplete, refusedAs } = stream;
   if (refusedAs !== undefined) return { kind: "refused", status: refusedAs };
   return {

@@ -32,7 +32,7 @@ import {
 } from "./budgeted-call.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
-import type { Dialect, Refusal } from "./dialects/dialect.ts";
+import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
@@ -161,6 +161,7 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { caller } = identified;
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   await turnFor(bytes.length);
+  refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
@@ -170,7 +171,20 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { subject, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const { refusesToBeAskedForUsage = false } = provider;
+  const terms = {
+    dialect,
+    call,
+    provider: provider.name,
+    refusesToBeAskedForUsage,
+    model,
+    sentAs,
+    subject,
+    key,
+    prices,
+    defaultMaxOutput,
+    unseenInput,
+  };
   return { ...budgetedCall(terms), caller, provider, names };
 }
 
@@ -338,7 +352,12 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
   const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };
   const codex = codexRefusal(request.headers, refusal);
   const { status, headers } = refusalHead(refusal, balances);
-  endWith(response, codex?.status ?? status, headers, JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)));
+  endWith(
+    response,
+    codex?.status ?? status,
+    { ...headers, ...codex?.headers },
+    JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)),
+  );
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {

@@ -105,16 +105,22 @@ function quotaAmount({ unit }: Balance, amount: number): number {
 }
 
 /**
- * Codex retries 402 and 403 five times, and stops at once at the refusal of its own service
+ * Codex retries 402 and 403 five times, and stops at once at the refusal of its own service, of which it shows no message but one in a header
  * (`originator: codex_*`; measured with codex-cli 0.169).
  */
 export function codexRefusal(
   headers: IncomingHttpHeaders,
   { code, denial, message }: Refusal,
-): { readonly status: number; readonly body: unknown } | undefined {
+): { readonly status: number; readonly headers: Record<string, string>; readonly body: unknown } | undefined {
   const isCodex = String(headers.originator ?? "").startsWith("codex") || String(headers["user-agent"] ?? "").startsWith("codex_");
   if (!isCodex || STATUS[code] !== 402) return undefined;
   const resetsAt = denial?.balance?.resetsAt;
   const resets = resetsAt === undefined ? {} : { resets_at: Math.ceil(resetsAt / 1000) };
-  return { status: 429, body: { error: { type: "usage_limit_reached", code: "insufficient_quota", message, ...resets } } };
+  // It goes on with a comma and the time of the reset. A header carries ASCII only.
+  const shown = message.replace(/\.$/, "").replace(/[^\x20-\x7e]/g, "?");
+  return {
+    status: 429,
+    headers: { "x-codex-promo-message": shown },
+    body: { error: { type: "usage_limit_reached", code: "insufficient_quota", message, ...resets } },
+  };
 }

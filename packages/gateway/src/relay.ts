@@ -3,7 +3,8 @@ import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, EndTerms, ModelCall } from "./dialects/dialect.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
-import { framingOf, StreamMeter, type TextCounter } from "./metering/stream-meter.ts";
+import type { StreamReader, TextCounter } from "./metering/stream-account.ts";
+import { framingOf, streamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import type { Recording } from "./rungs/answers.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
@@ -56,7 +57,7 @@ class Relay implements UpstreamListener {
   #flow: UpstreamFlow | undefined;
   #status = 0;
   #answerHeaders: readonly string[] = [];
-  #stream: StreamMeter | undefined;
+  #stream: StreamReader | undefined;
   #answer: AnswerMeter | undefined;
   #holdsAnswer = false;
   #isReadable = true;
@@ -104,10 +105,10 @@ class Relay implements UpstreamListener {
       this.#writeHead(NO_HEADERS, NONE);
     } else if (framing) {
       const hidesUsage = call.stream && !call.wantsUsage;
-      this.#stream = new StreamMeter(dialect, counter, { hidesUsage, framing });
+      this.#stream = streamMeter(dialect, counter, { hidesUsage, framing });
       this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
     } else {
-      this.#answer = new AnswerMeter(dialect);
+      this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers));
       this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }

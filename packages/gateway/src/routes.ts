@@ -1,4 +1,7 @@
 import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
+import { bedrockConverse, bedrockConverseStream } from "./dialects/bedrock-converse/index.ts";
+import { bedrockInvoke, bedrockInvokeStream } from "./dialects/bedrock-invoke/index.ts";
+import { cohereChat } from "./dialects/cohere-chat/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
@@ -9,9 +12,11 @@ import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
+import { openaiImages } from "./dialects/openai-images/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
+import { vertexContent, vertexCountTokens, vertexStream } from "./dialects/vertex-content/index.ts";
 
 /** A call by its path: the format that it is in, and what the path names. */
 export interface FoundCall {
@@ -19,12 +24,26 @@ export interface FoundCall {
   readonly names: PathNames;
 }
 
-const OPENAI = [openaiChat, openaiResponses, openaiCompaction, openaiInputTokens, openaiCompletions, openaiEmbeddings, openaiModerations];
+const OPENAI = [
+  openaiChat,
+  openaiResponses,
+  openaiCompaction,
+  openaiInputTokens,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiModerations,
+  openaiImages,
+];
 /** Azure's calls that name a deployment in their path, and have a date in their query. */
-const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings];
+const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings, openaiImages];
 const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
+const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
+
+const VERTEX = [vertexContent, vertexStream, vertexCountTokens];
+/** Clients name a project, or none where an API key says it. Where a call goes, the provider's address says. */
+const VERTEX_BASES = ["/{version}/projects/{project}/locations/{location}", "/{version}"];
 
 /** Calls that are metered, or that cost nothing. A route that is not here is refused: what cannot be metered is never forwarded. */
 export const CALLS: ReadonlyMap<string, Dialect> = new Map([
@@ -32,7 +51,10 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ...OPENAI.flatMap((dialect) => ["/v1", "", "/openai/v1"].map((base) => [base + dialect.path, dialect] as const)),
   ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
   ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
-  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA].map((dialect) => [dialect.path, dialect] as const),
+  ...VERTEX.flatMap((dialect) => VERTEX_BASES.map((base) => [base + dialect.path, dialect] as const)),
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, ...BEDROCK].map(
+    (dialect) => [dialect.path, dialect] as const,
+  ),
 ]);
 
 const FIXED = new Map([...CALLS].map(([path, dialect]) => [path, { dialect, names: {} }]));
@@ -68,6 +90,10 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
   {
     path: /^(\/v1)?\/responses\/.|\/interactions\/./,
     why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
+  },
+  {
+    path: /\/images\/(edits|variations)$/,
+    why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
   },
   { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
 ];

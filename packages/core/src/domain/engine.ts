@@ -105,8 +105,9 @@ export interface ExpireCommand {
 
 /**
  * Writes down a refusal, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and what it
- * charges to one that ended to one whose charge can still be corrected, which then corrects that too. A grant that ends must be there and
- * one that begins must not; else nothing is written. A reset takes back what is spent on its counters at that moment.
+ * charges to one that ended to one whose charge can still be corrected, which then corrects that too; each on a counter that the reservation
+ * is not posted to yet. Limits come into force only after those that they follow. A grant that ends must be there and one that begins must
+ * not; else nothing is written. A reset takes back what is spent on its counters at that moment.
  */
 export interface RecordCommand {
   readonly kind: "record";
@@ -169,6 +170,8 @@ export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: n
 export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplicate" | "unknown" };
 export type ReleaseResult = { readonly outcome: "released" | "corrected" | "duplicate" | "unknown" };
 export type ExpireResult = { readonly expired: number };
+/** `ignored`: it has no effect any more, and nothing was written. */
+export type RecordResult = { readonly outcome: "recorded" | "ignored" };
 
 export interface Counter extends Used, Slice {
   readonly ref: CounterRef;
@@ -204,6 +207,8 @@ export interface State {
   /** Of these, the ones that expired: they can still be corrected. */
   readonly expired: Recent<Expired>;
   readonly leases: Leases;
+  /** The entry that last put limits in force, 0 where none did. */
+  adopted: number;
 }
 
 /** How many ended and how many expired reservations are remembered at least. What comes later than that many calls is answered `unknown`. */
@@ -219,6 +224,7 @@ export function createState(): State {
     ended: new Recent(ENDED_MOST),
     expired: new Recent(ENDED_MOST),
     leases: new Leases(),
+    adopted: 0,
   };
 }
 
@@ -235,7 +241,7 @@ export interface Results {
   readonly settle: SettleResult;
   readonly release: ReleaseResult;
   readonly expire: ExpireResult;
-  readonly record: undefined;
+  readonly record: RecordResult;
   readonly lease: LeaseResult;
 }
 
@@ -700,11 +706,11 @@ function fairOf({ leases }: State, { counter, rule }: BoundLimit, standing: Stan
   return rule || leases.isRecalled(counter.key, now) ? 0 : fairPart(standing, own, leases.holders(counter.key) + (own > 0 ? 0 : 1));
 }
 
-function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<undefined> {
+function decideRecord(state: State, { entry }: RecordCommand, now: number): Applied<RecordResult> {
   const recorded = recordable(state, entry);
-  if (!recorded) return unchanged(undefined);
+  if (!recorded) return unchanged({ outcome: "ignored" });
   for (const { counter, spent, held } of recorded.postings) checkCountable(counter, counted(state, counter), spent + held);
-  return { result: undefined, entries: [{ seq: state.seq + 1, at: now, ...recorded }] };
+  return { result: { outcome: "recorded" }, entries: [{ seq: state.seq + 1, at: now, ...recorded }] };
 }
 
 /** The entry as it is to be written; nothing where it has no effect any more. */
@@ -714,10 +720,14 @@ function recordable(state: State, entry: Recordable): Recordable | undefined {
     return isGranted === (entry.kind === "revoked") ? entry : undefined;
   }
   if (entry.kind === "adjusted" && entry.reset) return { ...entry, postings: resetPostings(state, entry.postings) };
-  const { postings, reservation } = entry;
-  if (postings.some(({ held }) => held !== 0) && !state.holds.has(reservation)) return undefined;
-  const isSettled = state.ended.has(reservation) && !state.expired.has(reservation);
-  return isSettled && postings.some(isCharge) ? undefined : entry;
+  if (entry.kind === "denied") return entry;
+  if (entry.adopted?.follows !== undefined && entry.adopted.follows !== state.adopted) return undefined;
+  const { reservation } = entry;
+  const [hold, expired] = [state.holds.get(reservation), state.expired.get(reservation)];
+  if (!hold && (entry.postings.some(({ held }) => held !== 0) || (state.ended.has(reservation) && !expired))) return undefined;
+  const known = new Set((hold ?? expired)?.postings.map(({ counter }) => counter.key));
+  const postings = entry.postings.filter(({ counter }) => !known.has(counter.key));
+  return postings.length === 0 && entry.postings.length > 0 ? undefined : { ...entry, postings };
 }
 
 /** Whatever was spent when the reset was asked for, it takes back what is spent when it is made: two at once take it back once. */
@@ -766,12 +776,12 @@ export function evolve(state: State, entry: Entry): void {
   } else if (entry.kind === "corrected") {
     state.expired.delete(id);
   } else if (entry.kind === "adjusted") {
+    if (entry.adopted) state.adopted = entry.seq;
+    // Of what a call holds nothing of, or was charged nothing for, it can still use more than that.
     const hold = state.holds.get(id);
-    const held = entry.postings.filter((posting) => posting.held !== 0);
-    if (hold && held.length > 0) hold.postings = [...hold.postings, ...held];
+    if (hold) hold.postings = [...hold.postings, ...entry.postings];
     const expired = state.expired.get(id);
-    const charged = entry.postings.filter(isCharge);
-    if (expired && charged.length > 0) state.expired.set(id, { ...expired, postings: [...expired.postings, ...charged] });
+    if (expired) state.expired.set(id, { ...expired, postings: [...expired.postings, ...entry.postings] });
   } else if (entry.kind === "leased") {
     state.leases.set(leaseOf(entry));
   } else if (entry.kind === "granted") {
@@ -780,10 +790,6 @@ export function evolve(state: State, entry: Entry): void {
   } else if (entry.kind === "revoked") {
     keepGrants(state, grantSeries(entry.grant), (grant) => grant.id !== entry.grant.id);
   }
-}
-
-function isCharge({ held, spent }: Posting): boolean {
-  return held === 0 && spent !== 0;
 }
 
 function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) => boolean): void {

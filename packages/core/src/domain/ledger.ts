@@ -130,6 +130,9 @@ export type Entry = EntryBase &
     | { readonly kind: "revoked"; readonly grant: Grant; readonly giver: string; readonly why: string }
   );
 
+/** Stands in the place of a reservation on the entries that say which limits are in force. */
+export const ADOPTION = "purser:adoption";
+
 /** Counters begin again at nothing: the entry takes back what was spent on them. The charges stay in the ledger. */
 export interface Reset {
   readonly giver: string;
@@ -139,6 +142,8 @@ export interface Reset {
 export interface Adopted {
   /** The last entry that was read. */
   readonly upTo: number;
+  /** The entry that put limits in force before, 0 for the first: where there is another by now, nothing is written. */
+  readonly follows?: number;
   readonly limits: readonly LimitInForce[];
 }
 

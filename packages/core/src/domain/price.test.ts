@@ -64,6 +64,12 @@ test("a token reported under two kinds is charged once, at the dearer of them", 
   assert.equal(costOf(audio, { inputTokens: 100, cacheReadInputTokens: 80, audioInputTokens: 60 }), 60 * 40_000 + 40 * 1_250);
 });
 
+test("what a provider does not bill costs nothing, also where it was read from a cache", () => {
+  const usage: Usage = { inputTokens: 507, cacheReadInputTokens: 448, unbilledInputTokens: 495, outputTokens: 10, unbilledOutputTokens: 3 };
+  assert.equal(costOf(FLAT, usage), 12 * 2_500 + 7 * 10_000);
+  assert.equal(costOf(FLAT, { inputTokens: 507, unbilledInputTokens: 495, outputTokens: 0 }), 12 * 2_500);
+});
+
 test("a whole answer costs more once the model has reasoned, where the provider says so", () => {
   const thinking = card([{ aboveInputTokens: 0, rates: { input: 400_000, output: 1_200_000, outputAfterReasoning: 4_000_000 } }]);
   assert.equal(costOf(thinking, { inputTokens: 0, outputTokens: 1_000 }), 1_200_000);

@@ -120,11 +120,12 @@ export function isFree({ tiers }: RateCard): boolean {
 type Share = readonly [tokens: number, rate: Picodollars];
 
 function inputCost(rates: Rates, usage: Usage): number {
-  if (isPlainInput(usage)) return (usage.inputTokens ?? 0) * rates.input;
+  const total = billed(usage.inputTokens, usage.unbilledInputTokens);
+  if (isPlainInput(usage)) return (total ?? 0) * rates.input;
   const cacheWrite1h = usage.cacheWrite1hInputTokens ?? 0;
   const cacheWrite5m = Math.max(0, (usage.cacheWriteInputTokens ?? 0) - cacheWrite1h);
   const write5mRate = rates.cacheWrite ?? rates.input;
-  return shareCost(usage.inputTokens, rates.input, [
+  return shareCost(total, rates.input, [
     [usage.cacheReadInputTokens ?? 0, rates.cacheRead ?? rates.input],
     [cacheWrite5m, write5mRate],
     [cacheWrite1h, rates.cacheWrite1h ?? write5mRate],
@@ -142,11 +143,15 @@ function isPlainInput(usage: Usage): boolean {
 function outputCost(rates: Rates, usage: Usage): number {
   const reasoning = usage.reasoningOutputTokens ?? 0;
   const text = reasoning > 0 ? (rates.outputAfterReasoning ?? rates.output) : rates.output;
-  return shareCost(usage.outputTokens, text, [
+  return shareCost(billed(usage.outputTokens, usage.unbilledOutputTokens), text, [
     [reasoning, rates.reasoning ?? text],
     [usage.audioOutputTokens ?? 0, rates.audioOutput ?? text],
     [usage.imageOutputTokens ?? 0, rates.imageOutput ?? text],
   ]);
+}
+
+function billed(total: number | undefined, unbilled: number | undefined): number | undefined {
+  return total === undefined || unbilled === undefined ? total : Math.max(0, total - unbilled);
 }
 
 /** Prices the shares, and what is left of the total at the rate of text. */

@@ -13,11 +13,15 @@ export interface Usage {
   readonly cacheWrite1hInputTokens?: number;
   readonly audioInputTokens?: number;
   readonly imageInputTokens?: number;
+  /** Part of `inputTokens` for which the provider takes no money: what Cohere puts before every prompt. */
+  readonly unbilledInputTokens?: number;
   readonly outputTokens?: number;
   /** Part of `outputTokens` that was spent on reasoning. */
   readonly reasoningOutputTokens?: number;
   readonly audioOutputTokens?: number;
   readonly imageOutputTokens?: number;
+  /** Part of `outputTokens` for which the provider takes no money. */
+  readonly unbilledOutputTokens?: number;
   /** How often a tool that the provider charges by the call was used, by the name in the rate card: `{ web_search: 2 }`. */
   readonly toolCalls?: Readonly<Record<string, number>>;
   /** What the provider did for the answer, leaves out of these totals, and charges: a conversation that was compacted first was read twice. */
@@ -47,10 +51,12 @@ const TOKEN_KINDS = [
   "cacheWrite1hInputTokens",
   "audioInputTokens",
   "imageInputTokens",
+  "unbilledInputTokens",
   "outputTokens",
   "reasoningOutputTokens",
   "audioOutputTokens",
   "imageOutputTokens",
+  "unbilledOutputTokens",
 ] as const satisfies readonly (keyof Usage)[];
 
 /** Two usages of the same call added up, kind by kind. A kind unknown on both sides stays unknown. */

@@ -5,6 +5,7 @@ import type {
   ExtendCommand,
   ExtendResult,
   Recordable,
+  RecordResult,
   ReleaseCommand,
   ReleaseResult,
   ReserveCommand,
@@ -35,8 +36,8 @@ export interface Store {
   release(command: Omit<ReleaseCommand, "kind">): Promise<ReleaseResult>;
   /** Charges the holds whose lease has run out. To be called every second or so. */
   expire(): Promise<ExpireResult>;
-  /** Writes down a refusal, an adjustment, a grant or its end. */
-  record(entry: Recordable): Promise<void>;
+  /** Writes down a refusal, an adjustment, a grant or its end, where it still has an effect. */
+  record(entry: Recordable): Promise<RecordResult>;
   /** All counters, or those that a filter asks for, as they stand now. */
   counters(filter?: CounterFilter): Promise<readonly Readonly<Counter>[]>;
   /** How limits stand now, with the amounts in force, in the order of the limits. Changes nothing. */

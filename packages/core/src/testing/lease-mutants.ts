@@ -217,6 +217,6 @@ function negated(postings: readonly Posting[]): readonly Posting[] {
   return postings.map(({ counter, spent }) => ({ counter, held: 0, spent: 0 - spent }));
 }
 
-function adjust(store: LeasingStore, postings: readonly Posting[]): Promise<void> {
-  return store.record({ kind: "adjusted", reservation: "", postings, why: "broken on purpose" });
+async function adjust(store: LeasingStore, postings: readonly Posting[]): Promise<void> {
+  await store.record({ kind: "adjusted", reservation: "", postings, why: "broken on purpose" });
 }

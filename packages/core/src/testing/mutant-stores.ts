@@ -260,8 +260,8 @@ function withLimits(store: Store, change: (limit: BoundLimit) => BoundLimit): Pa
   };
 }
 
-function adjust(store: Store, postings: readonly Posting[]): Promise<void> {
-  return store.record({ kind: "adjusted", reservation: "", postings, why: "broken on purpose" });
+async function adjust(store: Store, postings: readonly Posting[]): Promise<void> {
+  await store.record({ kind: "adjusted", reservation: "", postings, why: "broken on purpose" });
 }
 
 /** What a reservation held when it was opened. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Entry } from "../domain/ledger.ts";
+import { ADOPTION, type Entry } from "../domain/ledger.ts";
 import type { Rule } from "../domain/slices.ts";
 import type { Store } from "../stores/store.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
@@ -117,6 +117,39 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": [1_000, 0], "team tokens": [500, 0] });
     assert.deepEqual(await store.settle(sampleSettlement("late", 123)), { outcome: "corrected" });
     assert.deepEqual(await standings(store), { "company tokens": [623, 0], "team tokens": [123, 0] });
+  }),
+
+  law("a call is held, or charged, on a counter once, however often a limit takes it over", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 9_000 })];
+    for (const id of ["open", "late"]) await store.reserve(sampleCall({ id, limits, input: 500, leaseMs: 10_000 }));
+    await store.extend({ id: "open", leaseMs: 60_000 });
+    clock.advance(20_000);
+    await store.expire();
+    const { counter } = sampleLimit({ budget: "team", amount: 9_000 });
+    const held = { kind: "adjusted", reservation: "open", postings: [{ counter, held: 500, spent: 0 }], why: "new limit" } as const;
+    const charged = { kind: "adjusted", reservation: "late", postings: [{ counter, held: 0, spent: 500 }], why: "new limit" } as const;
+    for (const entry of [held, charged]) {
+      assert.deepEqual(await store.record(entry), { outcome: "recorded" });
+      assert.deepEqual(await store.record(entry), { outcome: "ignored" });
+    }
+    assert.deepEqual(await standings(store), { "company tokens": [500, 500], "team tokens": [500, 500] });
+  }),
+
+  law("limits come into force after those that they follow, and after no others", async ({ store }) => {
+    const { counter } = sampleLimit({ budget: "team", amount: 9_000 });
+    const adoption = (follows: number) =>
+      ({
+        kind: "adjusted",
+        reservation: ADOPTION,
+        postings: [{ counter, held: 0, spent: 77 }],
+        why: "limits changed",
+        adopted: { upTo: 0, follows, limits: [] },
+      }) as const;
+    assert.deepEqual(await store.record(adoption(0)), { outcome: "recorded" });
+    assert.deepEqual(await store.record(adoption(0)), { outcome: "ignored" });
+    const [{ seq } = { seq: 0 }] = await store.entries({ reservation: ADOPTION });
+    assert.deepEqual(await store.record(adoption(seq)), { outcome: "recorded" });
+    assert.deepEqual(await standings(store), { "team tokens": [154, 0] });
   }),
 
   law("an estimate too rough for what is left is refused", async ({ store }) => {

@@ -15,7 +15,13 @@ export interface ChargeLine {
 export function chargeLines(card: RateCard, usage: Usage, cost: number): readonly ChargeLine[] | undefined {
   if (usage.inputTokens === undefined || usage.outputTokens === undefined) return undefined;
   const rates = ratesFor(card, usage.inputTokens);
-  const lines = [...inputLines(rates, usage, usage.inputTokens), ...outputLines(rates, usage, usage.outputTokens)];
+  const { unbilledInputTokens: inputFree = 0, unbilledOutputTokens: outputFree = 0 } = usage;
+  const lines = [
+    ...inputLines(rates, usage, usage.inputTokens - inputFree),
+    line("input that is not billed", inputFree, 0),
+    ...outputLines(rates, usage, usage.outputTokens - outputFree),
+    line("output that is not billed", outputFree, 0),
+  ];
   if (lines.some(({ tokens }) => tokens < 0)) return undefined;
   const picodollars = lines.reduce((sum, line) => sum + line.tokens * line.picodollars_per_token, 0);
   return nanodollars(picodollars) === cost ? lines.filter(({ tokens }) => tokens > 0) : undefined;

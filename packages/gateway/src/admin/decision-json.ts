@@ -126,9 +126,9 @@ export function readReportedUsage(body: unknown): ReportedUsage {
 
 /** Kinds of tokens, each under the total that it is part of. */
 const KINDS = {
-  inputTokens: ["cacheReadInputTokens", "cacheWriteInputTokens", "audioInputTokens", "imageInputTokens"],
+  inputTokens: ["cacheReadInputTokens", "cacheWriteInputTokens", "audioInputTokens", "imageInputTokens", "unbilledInputTokens"],
   cacheWriteInputTokens: ["cacheWrite1hInputTokens"],
-  outputTokens: ["reasoningOutputTokens", "audioOutputTokens", "imageOutputTokens"],
+  outputTokens: ["reasoningOutputTokens", "audioOutputTokens", "imageOutputTokens", "unbilledOutputTokens"],
 } as const satisfies { readonly [total in keyof Usage]?: readonly (keyof Usage)[] };
 const TOKEN_KINDS = [...new Set(Object.entries(KINDS).flat(2))] as readonly Exclude<keyof Usage, "toolCalls">[];
 

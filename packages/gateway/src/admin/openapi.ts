@@ -612,6 +612,7 @@ export const OPENAPI = {
               cache_write1h_input_tokens: amount(),
               audio_input_tokens: amount(),
               image_input_tokens: amount(),
+              unbilled_input_tokens: amount(),
               output_tokens: amount("All of the output, reasoning included."),
               reasoning_output_tokens: amount(),
               audio_output_tokens: amount(),

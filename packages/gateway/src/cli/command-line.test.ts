@@ -370,7 +370,7 @@ describe("purser run", () => {
   });
 
   test("a program of every maker finds the gateway, and gets a key that is worth the budget", async () => {
-    const shows = `console.log(JSON.stringify(Object.fromEntries(Object.entries(process.env).filter(([name]) => /BASE|HOST|ENDPOINT|_KEY/.test(name)))))`;
+    const shows = `console.log(JSON.stringify(Object.fromEntries(Object.entries(process.env).filter(([name]) => /BASE|HOST|ENDPOINT|API_URL|_KEY/.test(name)))))`;
     const { out } = await purser(["run", "--budget", "$1", "--", process.execPath, "-e", shows], { env: { GOOGLE_API_KEY: "real" } });
     const { OPENAI_BASE_URL: openai, OPENAI_API_KEY: key, ...others } = JSON.parse(out);
     const url = openai.replace(/\/v1$/, "");
@@ -383,6 +383,15 @@ describe("purser run", () => {
       GEMINI_API_KEY: key,
       GOOGLE_API_KEY: key,
     });
+    const keys = { GROQ_API_KEY: "real", AWS_BEARER_TOKEN_BEDROCK: "real" };
+    const makers = join(folder, "makers.yaml");
+    writeFileSync(makers, "providers:\n  groq:\n  bedrock:\n  cohere:\n");
+    const args = ["run", "--config", makers, "--budget", "5 requests", "--", process.execPath, "-e", shows];
+    const keyed = JSON.parse((await purser(args, { env: keys })).out);
+    assert.match(keyed.GROQ_BASE_URL, /^http:\/\/127\.0\.0\.1:\d+$/);
+    assert.equal(keyed.AWS_ENDPOINT_URL_BEDROCK_RUNTIME, keyed.GROQ_BASE_URL);
+    assert.match(keyed.GROQ_API_KEY, /^pk-/);
+    assert.equal(keyed.CO_API_URL, undefined, "who has no key with the gateway is not sent there");
     const local = join(folder, "local.yaml");
     writeFileSync(local, `providers:\n  ollama:\n  azure: { base_url: "http://127.0.0.1:9/openai/v1", api_key: k }\n`);
     const withLocal = await purser(["run", "--config", local, "--budget", "5 requests", "--", process.execPath, "-e", shows]);

@@ -128,11 +128,11 @@ const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
     base_url: described(
-      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini, /api/chat for ollama. One URL for each dialect, where there are several.",
+      "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini, /publishers/google/models/… for vertex, /api/chat for ollama, /v2/chat for cohere, /model/… for bedrock. One URL for each dialect, where there are several.",
       textOrMap(baseUrl(), baseUrls()),
     ),
     dialect: described(
-      "The wire format that the provider speaks: openai, anthropic, gemini or ollama for all of that maker's, or one by its own name.",
+      "The wire format that the provider speaks: openai, anthropic, gemini, vertex, ollama, cohere or bedrock for all of that maker's, or one by its own name.",
       dialect(),
     ),
     auth_header: described(

@@ -1,4 +1,4 @@
-import { PRESETS } from "../providers/presets/index.ts";
+import { PRESETS, presetAt } from "../providers/presets/index.ts";
 import {
   at,
   type BaseUrls,
@@ -30,22 +30,34 @@ export function presetProviders(environment: Environment): readonly Provider[] {
       deployments: {},
       headers: {},
       timeoutMs: DEFAULTS.timeoutMs,
+      ...habitsOf(preset),
     }));
+}
+
+/** What is peculiar to a provider, by its preset, or by the preset that lives where it does. */
+function habitsOf(preset: ProviderPreset | undefined): Pick<Provider, "refusesToBeAskedForUsage"> {
+  return preset?.refusesToBeAskedForUsage ? { refusesToBeAskedForUsage: true } : {};
 }
 
 /** A provider as the file has it, completed by the preset of its name. */
 export function configuredProvider(name: string, { value, place }: Located<ProviderFields>, environment: Environment): Provider {
   const preset = PRESETS.get(name);
+  const baseUrls = baseUrlsOf(value, preset, place);
   return {
     name,
-    baseUrls: baseUrlsOf(value, preset, place),
+    baseUrls,
     authHeader: value.auth_header ?? preset?.authHeader,
     apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
     models: value.models ?? deployedModels(value) ?? preset?.models ?? [],
     deployments: Object.fromEntries(value.deployments ?? []),
     headers: Object.fromEntries(value.headers ?? []),
     timeoutMs: value.timeout ?? DEFAULTS.timeoutMs,
+    ...habitsOf(preset ?? presetAt(hostOf(baseUrls["openai-chat"]))),
   };
+}
+
+function hostOf(url: string | undefined): string {
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : "";
 }
 
 /** What is deployed is served, by its own name and by the model's. */
@@ -64,7 +76,9 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
   if (spoken === undefined) {
     place
       .field("dialect")
-      .problem("is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, or ollama).");
+      .problem(
+        "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, vertex, ollama, cohere or bedrock).",
+      );
     return {};
   }
   if (dialect === undefined && known.length > 1) {
@@ -120,6 +134,12 @@ function checkedFor(word: Spoken, url: string, place: Place): string {
     place.field("base_url").problem("ends with /v1, and /v1/messages is appended for anthropic. Leave out the /v1.");
   if (dialects.includes("gemini-content") && /\/v1(alpha|beta)?$/.test(url))
     place.field("base_url").problem("ends with a version, and the version of each call is appended for gemini. Leave it out.");
+  if (dialects.includes("vertex-content") && !/\/v1(beta1)?(\/projects\/[^/]+\/locations\/[^/]+)?$/.test(url))
+    place
+      .field("base_url")
+      .problem(
+        "says neither version nor project. Write https://aiplatform.googleapis.com/v1, or …/v1/projects/PROJECT/locations/LOCATION.",
+      );
   if (dialects.includes("ollama-chat") && /\/(v1|api)$/.test(url))
     place.field("base_url").problem("ends with a path, and /api/chat is appended for ollama. Leave it out.");
   return url;

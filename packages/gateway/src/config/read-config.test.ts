@@ -304,6 +304,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
   vllm: { api_key: k }
   mine: { base_url: http://a.test/v1 }
   claude: { dialect: anthropic, base_url: http://a.test/v1 }
+  vertex: { base_url: https://aiplatform.googleapis.com }
   chat: { dialect: openai, base_url: http://a.test/v1/chat/completions }
   anthropic: { dialect: openai }
   Bad/Name: { dialect: openai, base_url: http://a.test/v1 }
@@ -314,6 +315,7 @@ test("a provider of one's own says where it is and what it speaks", () => {
     /providers\.vllm: base_url is missing/,
     /providers\.mine\.dialect: is missing/,
     /providers\.claude\.base_url: ends with \/v1/,
+    /providers\.vertex\.base_url: says neither version nor project/,
     /providers\.chat\.base_url: ends with \/chat\/completions/,
     /providers\.anthropic\.dialect: anthropic does not speak openai that/,
     /"Bad\/Name" cannot name a provider/,
@@ -325,6 +327,18 @@ test("a provider of one's own says where it is and what it speaks", () => {
       `${pattern}\n${wrong.join("\n")}`,
     );
   assert.equal(wrong.length, expected.length, wrong.join("\n"));
+});
+
+test("what is peculiar to a provider is known by its preset, and by where it is under another name", () => {
+  const { providers } = config(`providers:
+  mistral: { api_key: k }
+  house: { dialect: openai, base_url: "https://api.mistral.ai/v1", api_key: k }
+  other: { dialect: openai, base_url: "https://models.example.com/v1", api_key: k }
+`);
+  assert.deepEqual(
+    providers.map(({ refusesToBeAskedForUsage = false }) => refusesToBeAskedForUsage),
+    [true, true, false],
+  );
 });
 
 test("Azure's deployments are what it serves, by its own names and by the models'", () => {

@@ -9,6 +9,7 @@ import OpenAI from "openai";
 import { z } from "zod";
 import { post, readAnswer } from "./calls.ts";
 import { type Client, clientsOf, MODELS, type Prompt, REPORTED, startMock, type Told, WEATHER } from "./clients.ts";
+import { moreClientsOf } from "./more-clients.ts";
 import { otherClientsOf } from "./other-clients.ts";
 import { answerChat, chatAnswer, messageAnswer, startRawProvider, writeJson } from "./raw-provider.ts";
 import { providersAt, type Stand, startStand } from "./stand.ts";
@@ -23,10 +24,20 @@ interface Scene {
 async function startScene(context: TestContext): Promise<Scene> {
   const mock = await startMock(context);
   const stand = await startStand(context, {
-    config: `${providersAt(mock.url)}\nbudgets: [{ name: team, for: { team: crew }, limits: [$10 / month, 1M tokens / month] }]`,
+    config: [
+      providersAt(mock.url),
+      // Names of Amazon's are in the price list of Bedrock only.
+      `prices: [{ model: "${MODELS.bedrock.name}", input: 0.06, output: 0.24 }]`,
+      "budgets: [{ name: team, for: { team: crew }, limits: [$10 / month, 1M tokens / month] }]",
+    ].join("\n"),
   });
   const { secret } = await stand.gateway.keys.create({ name: "crew", attributes: { team: "crew" } });
-  return { stand, mock, key: secret, clients: [...clientsOf(stand.url, secret), ...otherClientsOf(stand.url, secret)] };
+  return {
+    stand,
+    mock,
+    key: secret,
+    clients: [...clientsOf(stand.url, secret), ...otherClientsOf(stand.url, secret), ...moreClientsOf(stand.url, secret)],
+  };
 }
 
 /** The last settlement, against what the client said and what the price list says. */

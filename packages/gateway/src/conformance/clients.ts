@@ -7,11 +7,16 @@ import { LLMock } from "@copilotkit/aimock";
 import { generateText, jsonSchema, streamText, type ToolSet } from "ai";
 import OpenAI from "openai";
 
-/** What the makers' price lists say, in nano-dollars for a token: $0.15 and $0.60, $3 and $15, $0.30 and $2.50 for a million. */
+/**
+ * What the makers' price lists say, in nano-dollars for a token: $0.15 and $0.60, $3 and $15, $0.30 and $2.50, $0.15 and $0.60, $0.06 and
+ * $0.24 for a million.
+ */
 export const MODELS = {
   openai: { name: "gpt-4o-mini", input: 150, output: 600 },
   anthropic: { name: "claude-sonnet-4-6", input: 3_000, output: 15_000 },
   google: { name: "gemini-2.5-flash", input: 300, output: 2_500 },
+  cohere: { name: "command-r-08-2024", input: 150, output: 600 },
+  bedrock: { name: "amazon.nova-lite-v1:0", input: 60, output: 240 },
 } as const;
 
 /** What the mock is told to report, for each prompt. The numbers have nothing in common, so that no two can be mistaken. */

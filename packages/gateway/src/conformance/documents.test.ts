@@ -172,7 +172,8 @@ async function startAnyModel(): Promise<{ readonly url: string; close(): Promise
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = { ...JSON.parse(Buffer.concat(chunks).toString("utf8")), model: "demo-1" };
-    const path = request.url?.split("?")[0] ?? "";
+    // Google and Bedrock have the model in the path.
+    const path = (request.url?.split("?")[0] ?? "").replace(/(?<=\/models?\/)[^/:]+/, "demo-1");
     const answer = await fetch(demo.url + path, { method: "POST", body: JSON.stringify(body) });
     response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
     for await (const chunk of answer.body ?? []) response.write(chunk);
@@ -227,6 +228,7 @@ class Reader {
       NO_COLOR: "1",
       OPENAI_API_KEY: "provider-secret",
       ANTHROPIC_API_KEY: "provider-secret",
+      GOOGLE_VERTEX_API_KEY: "provider-secret",
       HOUSE_API_KEY: "provider-secret",
       OPENAI_BASE_URL: `${providerUrl}/v1`,
       ANTHROPIC_BASE_URL: providerUrl,
@@ -351,7 +353,7 @@ class Reader {
       baseUrls: Object.fromEntries(
         Object.keys(one.baseUrls).map((dialect) => [
           dialect,
-          dialect.startsWith("openai-") ? `${this.#providerUrl}/v1` : this.#providerUrl,
+          /^(openai|vertex)-/.test(dialect) ? `${this.#providerUrl}/v1` : this.#providerUrl,
         ]),
       ),
     }));

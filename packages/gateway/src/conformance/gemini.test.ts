@@ -39,6 +39,28 @@ function reporting(usageMetadata: Json, more: Json = {}): Json {
   return { ...geminiAnswer("Aye.", USAGE), ...more, usageMetadata };
 }
 
+test("Vertex AI: the project that pays and the location are those of the configuration, whatever a call says", async (context) => {
+  const provider = await startRawProvider(context, (response) => writeJson(response, 200, geminiAnswer("Aye.", USAGE)));
+  const budgets = "budgets: [{ name: all, limits: [$10] }]";
+  for (const [base, sent] of [
+    ["/v1/projects/ours/locations/eu", "/v1/projects/ours/locations/eu"],
+    ["/v1", "/v1"],
+  ] as const) {
+    const vertex = `providers: { vertex: { base_url: "${provider.url}${base}", api_key: provider-secret } }`;
+    const stand = await startStand(context, { config: `${vertex}\n${budgets}` });
+    const google = new GoogleGenAI({ vertexai: true, apiKey: "none", httpOptions: { baseUrl: stand.url } });
+    await google.models.generateContent({ model: MODEL, contents: "Ahoy" });
+    const call = { contents: [{ role: "user", parts: [{ text: "Ahoy" }] }] };
+    const theirs = `/v1beta1/projects/theirs/locations/us/publishers/google/models/${MODEL}:generateContent`;
+    assert.equal((await post(stand.url + theirs, call)).status, 200);
+    for (const { url, headers } of provider.received.slice(-2)) {
+      assert.equal(url, `${sent}/publishers/google/models/${MODEL}:generateContent`);
+      assert.equal(headers["x-goog-api-key"], "provider-secret");
+    }
+    for (const { charge } of await stand.entries(2, "settled")) assert.equal(charge.cost, 2_000 * 300 + 30 * 2_500);
+  }
+});
+
 describe("gemini: what is peculiar to it", () => {
   test("thoughts, what tools gave to read, and cached tokens are counted once each", async (context) => {
     const scene = await startScene(context);

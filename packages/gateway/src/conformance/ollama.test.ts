@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { Ollama } from "ollama";
 import { post } from "./calls.ts";
+import { WEATHER } from "./clients.ts";
 import { LINES_HEADERS, ollamaAnswer, ollamaPart, type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
 import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 
@@ -41,6 +42,29 @@ describe("ollama: its own format", () => {
     provider.answer = (response) => writeJson(response, 200, { model: "m", embeddings: [[1, 2]], prompt_eval_count: 7 });
     assert.deepEqual((await ollama.embed({ model: "nomic-embed-text", input: "Ahoy" })).embeddings, [[1, 2]]);
     assert.deepEqual((await stand.entries(4, "settled"))[3]?.charge.usage, { inputTokens: 7, outputTokens: 0 });
+    await stand.checkBooks();
+  });
+
+  test("its client gets calls of tools, plain and streamed, which are charged as they are told", async (context) => {
+    const { stand, provider, ollama } = await startScene(context);
+    const called = { role: "assistant", content: "", tool_calls: [{ function: { name: WEATHER.name, arguments: { city: "Bremen" } } }] };
+    provider.answer = (response, { body }) => {
+      const { stream, tools } = JSON.parse(body);
+      assert.equal(tools[0].function.name, WEATHER.name, "tools go on as they came");
+      const answer = { ...ollamaAnswer("", USAGE), message: called };
+      if (stream === false) return writeJson(response, 200, answer);
+      response.writeHead(200, LINES_HEADERS).end(line({ ...answer, done: false }) + line(ollamaAnswer("", USAGE)));
+    };
+    const parameters = { ...WEATHER.parameters, required: ["city"] };
+    const call = { model: "llama3.2", messages, tools: [{ type: "function", function: { ...WEATHER, parameters } }] };
+    const { message, eval_count } = await ollama.chat(call);
+    assert.deepEqual([message.tool_calls?.[0]?.function.arguments, eval_count], [{ city: "Bremen" }, USAGE.output]);
+    const parts = [];
+    for await (const part of await ollama.chat({ ...call, stream: true })) parts.push(part);
+    assert.deepEqual(parts[0]?.message.tool_calls?.[0]?.function.arguments, { city: "Bremen" });
+    assert.deepEqual([parts.at(-1)?.prompt_eval_count, parts.at(-1)?.eval_count], [USAGE.input, USAGE.output]);
+    for (const { charge } of await stand.entries(2, "settled"))
+      assert.deepEqual(charge, { usage: { inputTokens: 41, outputTokens: 9 }, cost: 41 * 3_000 + 9 * 15_000, certainty: "confirmed" });
     await stand.checkBooks();
   });
 

@@ -4,6 +4,7 @@ import { ChatAnthropic } from "@langchain/anthropic";
 import type { AIMessageChunk } from "@langchain/core/messages";
 import { ChatOpenAI } from "@langchain/openai";
 import { generateText, jsonSchema, streamText, type ToolSet } from "ai";
+import { GoogleGenAI as GoogleGenAI3 } from "google-genai-3";
 import { type Client, checkAnswer, MODELS, type Prompt, WEATHER } from "./clients.ts";
 
 /** LangChain's models, which all answer in the same shape. */
@@ -31,7 +32,9 @@ export function otherClientsOf(url: string, key: string): readonly Client[] {
       ...viaLangchain(new ChatOpenAI({ ...openai, useResponsesApi: true }).bindTools(functions) as ChatModel),
     },
     { name: "@langchain/anthropic", model: MODELS.anthropic, ...viaLangchain(anthropic as ChatModel) },
-    googleClient(url, key),
+    googleClient("@google/genai 2", GoogleGenAI, url, key),
+    googleClient("@google/genai 3", GoogleGenAI3 as unknown as typeof GoogleGenAI, url, key),
+    viaGoogle("@google/genai 2, Vertex AI", new GoogleGenAI({ vertexai: true, apiKey: key, httpOptions: { baseUrl: url } })),
     aiGoogleClient(url, key),
   ];
 }
@@ -58,8 +61,12 @@ function viaLangchain(model: ChatModel): Pick<Client, "plain" | "streamed"> {
   };
 }
 
-function googleClient(url: string, key: string): Client {
-  const google = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: url } });
+function googleClient(name: string, make: typeof GoogleGenAI, url: string, key: string): Client {
+  // Version 3 calls /v1 by itself, which the mock does not have.
+  return viaGoogle(name, new make({ apiKey: key, apiVersion: "v1beta", httpOptions: { baseUrl: url } }));
+}
+
+function viaGoogle(name: string, google: GoogleGenAI): Client {
   const parameters: Schema = { type: Type.OBJECT, properties: { city: { type: Type.STRING } }, required: ["city"] };
   const call = (contents: Prompt) => ({
     model: MODELS.google.name,
@@ -70,7 +77,7 @@ function googleClient(url: string, key: string): Client {
     },
   });
   return {
-    name: "@google/genai",
+    name,
     model: MODELS.google,
     async plain(prompt) {
       const answer = await google.models.generateContent(call(prompt));

@@ -180,6 +180,7 @@ describe("refusals, as clients take them", () => {
       const { type, code, message, resets_at } = json.error;
       assert.deepEqual({ type, code, resets_at }, { type: "usage_limit_reached", code: "insufficient_quota", resets_at: resets });
       assert.match(message, /^Budget "crew" .*\$0\.00/);
+      assert.equal(`${headers.get("x-codex-promo-message")}.`, message, "of all that it is told it shows this");
       assert.equal(headers.get("retry-after"), null);
     }
     assert.equal(provider.received.length, 0);

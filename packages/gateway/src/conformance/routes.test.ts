@@ -17,7 +17,7 @@ import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 /** Every route of the server's own table, with what a call by it looks like. */
 const ROUTES: readonly Walked[] = [...CALLS].map(([template, dialect]) => ({
   template,
-  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m" }),
+  route: fillPath(template, { version: "v1beta", model: "m", deployment: "m", project: "p", location: "eu" }),
   dialect,
   sample: SAMPLES[template] as Sample,
 }));
@@ -113,7 +113,7 @@ describe("every route of the server", () => {
         const scene = await startScene(context, walked);
         const { status, text } = await scene.call(asked, {}, query);
         assert.equal(status, 200);
-        assert.equal(text, events(USAGE));
+        assert.equal(text, String(events(USAGE)));
         await scene.stand.entries(1, "settled");
         await scene.stand.checkBooks();
         assert.deepEqual(await spent(scene), moved(dialect));
@@ -252,7 +252,7 @@ describe("every route of the server", () => {
       "/v1/responses/resp_1/cancel",
       "/v1/batches",
       "/v1/files",
-      "/v1/images/generations",
+      "/v1/images/edits",
       "/v1/audio/speech",
     ];
     for (const path of [...near, ...others]) {

@@ -1,4 +1,5 @@
 import type { Json } from "./calls.ts";
+import { COHERE, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
 import {
   CHAT_DONE,
   chatAnswer,
@@ -27,7 +28,7 @@ export interface Sample {
   readonly stream?: {
     readonly asked: Json;
     readonly query?: string;
-    readonly events: (usage: MockUsage) => string;
+    readonly events: (usage: MockUsage) => string | Buffer;
     /** Those of server-sent events where they are left out. */
     readonly headers?: Record<string, string>;
   };
@@ -102,6 +103,20 @@ const EMBEDDINGS: Sample = {
 const MODERATIONS: Sample = {
   call: (input) => ({ model: "m", input }),
   answer: moderationAnswer,
+  refusal: openaiRefusal,
+};
+
+const imageUsage = ({ input, output }: MockUsage) => ({ input_tokens: input, output_tokens: output, total_tokens: input + output });
+
+const IMAGES: Sample = {
+  call: (prompt) => ({ model: "m", prompt }),
+  answer: (usage) => ({ created: 1, data: [{ b64_json: "iVBORw0KGgo=" }], usage: imageUsage(usage) }),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({ type: "image_generation.partial_image", partial_image_index: 0, b64_json: "iVBORw0KGgo=" }) +
+      messageEvent({ type: "image_generation.completed", b64_json: "iVBORw0KGgo=", usage: imageUsage(usage) }),
+  },
   refusal: openaiRefusal,
 };
 
@@ -231,6 +246,10 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/embeddings": EMBEDDINGS,
   "/v1/moderations": MODERATIONS,
   "/moderations": MODERATIONS,
+  "/v1/images/generations": IMAGES,
+  "/images/generations": IMAGES,
+  "/openai/v1/images/generations": IMAGES,
+  "/openai/deployments/{deployment}/images/generations": IMAGES,
   "/openai/v1/chat/completions": CHAT,
   "/openai/v1/responses": RESPONSES,
   "/openai/v1/responses/compact": COMPACTION,
@@ -249,9 +268,20 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/api/chat": OLLAMA,
   "/api/generate": OLLAMA_GENERATE,
   "/api/embed": OLLAMA_EMBEDDINGS,
+  "/v2/chat": COHERE,
+  "/model/{model}/converse": CONVERSE,
+  "/model/{model}/converse-stream": CONVERSE_STREAM,
+  "/model/{model}/invoke": INVOKE,
+  "/model/{model}/invoke-with-response-stream": INVOKE_STREAM,
   "/{version}/models/{model}:generateContent": GEMINI,
   "/{version}/models/{model}:streamGenerateContent": GEMINI_STREAM,
   "/{version}/models/{model}:countTokens": GEMINI_COUNT,
+  "/{version}/publishers/google/models/{model}:generateContent": GEMINI,
+  "/{version}/publishers/google/models/{model}:streamGenerateContent": GEMINI_STREAM,
+  "/{version}/publishers/google/models/{model}:countTokens": GEMINI_COUNT,
+  "/{version}/projects/{project}/locations/{location}/publishers/google/models/{model}:generateContent": GEMINI,
+  "/{version}/projects/{project}/locations/{location}/publishers/google/models/{model}:streamGenerateContent": GEMINI_STREAM,
+  "/{version}/projects/{project}/locations/{location}/publishers/google/models/{model}:countTokens": GEMINI_COUNT,
   "/{version}/interactions": INTERACTIONS,
   "/{version}/models/{model}:embedContent": GEMINI_EMBEDDING,
   "/{version}/models/{model}:batchEmbedContents": GEMINI_EMBEDDINGS,

@@ -17,7 +17,7 @@ import { eventually } from "./stand.ts";
 /** Gateways in processes of their own that share one Redis, with a provider behind them, and calls to them. */
 
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
-export const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
+const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
 
 export interface Answer {
   readonly status: number;
@@ -114,11 +114,20 @@ async function startGateway(config: string): Promise<Gateway> {
   throw new Error(`The gateway ended before it listened: ${said}`);
 }
 
-/** Kills one of several gateways and starts it anew, with the same folder at another address. */
+const STARTS_MOST = 10;
+
+/** Kills one of several gateways and starts it anew, with the same folder at another address; again, as a supervisor does, if it gives up. */
 export async function restart(gateways: Gateway[], i: number): Promise<void> {
   const { child, config } = gateways[i] as Gateway;
   await kill(child);
-  gateways[i] = await startGateway(config);
+  for (let n = 1; ; n++) {
+    try {
+      gateways[i] = await startGateway(config);
+      return;
+    } catch (error) {
+      if (n === STARTS_MOST) throw error;
+    }
+  }
 }
 
 export async function kill(child: ChildProcess): Promise<void> {

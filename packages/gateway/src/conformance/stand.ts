@@ -47,7 +47,7 @@ export const NANODOLLARS = { input: 3_000, output: 15_000, cacheRead: 300, cache
 export function providersAt(url: string, more = ""): string {
   return [
     "providers:",
-    `  mock: { base_url: { openai: "${url}/v1", anthropic: "${url}", gemini: "${url}", ollama: "${url}" }, api_key: provider-secret, models: ["*"]${more} }`,
+    `  mock: { base_url: { openai: "${url}/v1", anthropic: "${url}", gemini: "${url}", ollama: "${url}", vertex: "${url}/v1/projects/crew/locations/global", cohere: "${url}", bedrock: "${url}" }, api_key: provider-secret, models: ["*"]${more} }`,
   ].join("\n");
 }
 

@@ -41,7 +41,10 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     providers: [
       {
         name: "demo",
-        baseUrls: { ...at(`${url}/v1`, ["openai-chat", "openai-responses"]), "anthropic-messages": url, "gemini-content": url },
+        baseUrls: {
+          ...at(`${url}/v1`, ["openai-chat", "openai-responses", "vertex-content"]),
+          ...at(url, ["anthropic-messages", "gemini-content", "cohere-chat", "bedrock-converse"]),
+        },
         authHeader: "authorization",
         apiKey: "none-needed",
         models: DEMO_MODELS,

@@ -3,12 +3,14 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
 import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
+import { BEDROCK_CONVERSE } from "./formats/bedrock-converse.ts";
+import { COHERE } from "./formats/cohere.ts";
 import type { Answer, Format, Question } from "./formats/format.ts";
 import { GEMINI } from "./formats/gemini.ts";
 import { OPENAI_CHAT } from "./formats/openai-chat.ts";
 import { OPENAI_RESPONSES } from "./formats/openai-responses.ts";
 
-/** A provider on this machine that speaks the formats of OpenAI, Anthropic and Google, so that everything can be tried without a key. */
+/** A provider on this machine that speaks the formats of OpenAI, Anthropic, Google, Cohere and Bedrock, so that everything can be tried without a key. */
 export interface DemoProvider {
   /** `http://127.0.0.1:PORT`, to which the paths of all formats are appended. */
   readonly url: string;
@@ -24,7 +26,7 @@ export const DEMO_MODELS = ["demo-1", "demo-mini"] as const;
 
 /** The cap of an answer whose call names none. */
 const OUTPUT_TOKENS = 400;
-const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI];
+const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI, COHERE, BEDROCK_CONVERSE];
 const BODY_MOST = 4 * 1024 * 1024;
 
 export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = {}): Promise<DemoProvider> {
@@ -62,7 +64,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, delayM
   }
   const answered = await composeAnswer(question);
   if (!question.stream) return end(response, 200, format.whole(question, answered));
-  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+  response.writeHead(200, { "content-type": format.streamType ?? "text/event-stream", "cache-control": "no-cache" });
   for (const event of format.events(question, answered)) {
     if (response.destroyed) return;
     if (event.isText) await wait(delayMs);

@@ -1,4 +1,4 @@
-import type { Denial, ErrorCode, ServiceTier, Usage } from "@purser/core";
+import { type Denial, type ErrorCode, PurserError, type ServiceTier, type Usage } from "@purser/core";
 import type { Countable, ImageInput } from "@purser/core/tokens";
 import type { AuthHeader, DialectName } from "../providers/provider.ts";
 import type { JsonBody } from "./json-body.ts";
@@ -11,6 +11,8 @@ export interface ModelCall {
   readonly stream: boolean;
   /** The caller's own cap for one answer. */
   readonly outputCap: number | undefined;
+  /** The bytes of a text that may be charged as output on top of the cap, such as a prediction that turns out wrong. */
+  readonly beyondCapBytes?: number;
   /** The cap must not be lowered below this, or the provider would refuse the call. */
   readonly outputLeast: number;
   /** How many answers are asked for. */
@@ -100,6 +102,8 @@ export interface Dialect {
   readonly hasOutput: boolean;
   /** Usage does not say how often tools were used that the provider charges for, so that all that a call allows are charged. */
   readonly hidesToolCalls: boolean;
+  /** Headers that change what a call costs, and are read by nobody here: a call that has one is refused, with what to do instead. */
+  readonly refusedHeaders?: { readonly names: readonly string[]; readonly instead: string };
   /** Reads a call. Throws `body_invalid` with what to do. */
   readCall(body: JsonBody, names: PathNames): ModelCall;
   /** The texts of a call, to count it exactly. */
@@ -108,6 +112,8 @@ export interface Dialect {
   writeCall(call: ModelCall, changes: CallChanges): Buffer;
   /** Reads the JSON of a whole answer, or of one event of a stream. */
   readPart(part: unknown): AnswerPart;
+  /** Usage that a provider reports in the headers of a whole answer. What the answer says itself counts before it. */
+  readHeaders?(headers: readonly string[]): RawUsage | undefined;
   readUsage(raw: RawUsage): Usage;
   /** The texts that a model wrote, in a whole answer or in one event: for counting where no usage is reported. */
   readText(part: unknown): string;
@@ -117,9 +123,19 @@ export interface Dialect {
   /** Whether a call says that its beginning is to be read from the provider's prompt cache. */
   usesCache?(call: ModelCall): boolean;
   /** The events that end a stream as if its output cap had been reached. Without it, streams run to their own end. */
-  writeEnd?(call: ModelCall, passed: PassedStream, terms: EndTerms): string;
+  writeEnd?(call: ModelCall, passed: PassedStream, terms: EndTerms): string | Buffer;
   /** An answer that no model wrote, in the form in which the call wants it. */
   writeAnswer?(call: ModelCall, text: string, id: string): WrittenAnswer;
+}
+
+/** Refuses a call with a header that changes what it costs. */
+export function refuseHeaders({ refusedHeaders }: Dialect, has: (name: string) => boolean): void {
+  const name = refusedHeaders?.names.find(has);
+  if (refusedHeaders && name !== undefined)
+    throw new PurserError(
+      "body_invalid",
+      `The header "${name}" changes what a call costs, and is not read here. ${refusedHeaders.instead}.`,
+    );
 }
 
 /** Where the messages of a call are, and which of them begin a turn: a message that can stand without what came before it. */

@@ -1,5 +1,6 @@
 import type { ServiceTier, Usage } from "@purser/core";
-import type { PartReader } from "./stream-meter.ts";
+import type { RawUsage } from "../dialects/dialect.ts";
+import type { PartReader } from "./stream-account.ts";
 
 /** Larger answers pass without being read: no usage is that long. */
 const ANSWER_MOST = 64 * 1024 * 1024;
@@ -7,11 +8,14 @@ const ANSWER_MOST = 64 * 1024 * 1024;
 /** Reads usage out of a whole JSON answer, after it has passed. */
 export class AnswerMeter {
   readonly #reader: PartReader;
+  readonly #told: RawUsage | undefined;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
 
-  constructor(reader: PartReader) {
+  /** `told` is usage that the answer's headers have. */
+  constructor(reader: PartReader, told?: RawUsage) {
     this.#reader = reader;
+    this.#told = told;
   }
 
   write(chunk: Buffer): void {
@@ -29,7 +33,8 @@ export class AnswerMeter {
     try {
       const bytes = this.bytes();
       const answer: unknown = (this.#reader.hasOutput ? undefined : endOf(bytes, this.#reader.usageField)) ?? parsed(bytes);
-      const { usage: raw, service } = this.#reader.readPart(answer);
+      const { usage: said, service } = this.#reader.readPart(answer);
+      const raw = this.#told || said ? { ...this.#told, ...said } : undefined;
       const usage = raw && this.#reader.readUsage(raw);
       return { usage, service, text: usage?.outputTokens ? "" : this.#reader.readText(answer) };
     } catch {

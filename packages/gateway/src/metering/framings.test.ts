@@ -5,15 +5,15 @@ import { geminiStream } from "../dialects/gemini-content/index.ts";
 import { ollamaChat } from "../dialects/ollama-chat/index.ts";
 import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import { AnswerMeter } from "./answer-meter.ts";
-import { framingOf, StreamMeter, type StreamOptions } from "./stream-meter.ts";
+import { type Framing, framingOf, streamMeter } from "./stream-meter.ts";
 
 const NO_COUNTER = { add: () => undefined, tokens: () => 0 };
 
 /** Meters the bytes in pieces of each size, and returns the usage that all of them agree on. */
-function metered(dialect: Dialect, text: string, framing: StreamOptions["framing"]) {
+function metered(dialect: Dialect, text: string, framing: Framing) {
   const bytes = Buffer.from(text);
   const usages = [1, 7, 1_000, Number.POSITIVE_INFINITY].map((size) => {
-    const meter = new StreamMeter(dialect, NO_COUNTER, { hidesUsage: false, ...(framing && { framing }) });
+    const meter = streamMeter(dialect, NO_COUNTER, { hidesUsage: false, framing });
     const passed: Buffer[] = [];
     for (let at = 0; at < bytes.length; at += size) passed.push(...meter.write(bytes.subarray(at, at + size)));
     passed.push(...meter.end());
@@ -66,5 +66,6 @@ test("words that look like usage inside of a text are no usage", () => {
 test("how a stream is framed is known by its content type", () => {
   assert.equal(framingOf("text/event-stream; charset=utf-8"), "events");
   assert.equal(framingOf("application/x-ndjson"), "lines");
+  assert.equal(framingOf("application/vnd.amazon.eventstream"), "frames");
   for (const whole of ["application/json", "application/json; charset=utf-8", null, undefined]) assert.equal(framingOf(whole), undefined);
 });

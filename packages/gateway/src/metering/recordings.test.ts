@@ -3,8 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { encodeEventStreamMessage } from "@copilotkit/aimock";
 import type { Usage } from "@purser/core";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
+import { bedrockConverse, bedrockConverseStream } from "../dialects/bedrock-converse/index.ts";
+import { cohereChat } from "../dialects/cohere-chat/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { geminiContent } from "../dialects/gemini-content/index.ts";
 import { geminiInteractions } from "../dialects/gemini-interactions/index.ts";
@@ -12,7 +15,7 @@ import { openaiChat } from "../dialects/openai-chat/index.ts";
 import { openaiCompletions } from "../dialects/openai-completions/index.ts";
 import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import { AnswerMeter } from "./answer-meter.ts";
-import { StreamMeter } from "./stream-meter.ts";
+import { type Framing, streamMeter } from "./stream-meter.ts";
 
 /** Recorded answers of real providers, with what each was truly charged. */
 const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
@@ -25,6 +28,9 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   gemini: geminiContent,
   "gemini-stream": geminiContent,
   "gemini-interactions": geminiInteractions,
+  "cohere-v2": cohereChat,
+  "bedrock-converse": bedrockConverse,
+  "bedrock-converse-stream": bedrockConverseStream,
 };
 const CHUNKS = [1, 7, 1_000, Number.POSITIVE_INFINITY];
 
@@ -52,7 +58,9 @@ test("every recorded answer is metered to the provider's own count, however its 
     const dialect = DIALECTS[truth.kind] as Dialect;
     const bytes = readFileSync(join(DATA, "fixtures", truth.file));
     const usages =
-      truth.framing === "json" ? [meterAnswer(dialect, bytes)] : CHUNKS.map((size) => meterStream(dialect, framed(bytes, truth), size));
+      truth.framing === "json"
+        ? [meterAnswer(dialect, bytes)]
+        : CHUNKS.map((size) => meterStream(dialect, framed(bytes, truth), { size, framing: framingOf(truth) }));
     for (const usage of usages) assert.deepEqual(summary(usage), expected(truth), truth.file);
     agreeing.set(truth.kind, (agreeing.get(truth.kind) ?? 0) + 1);
   }
@@ -61,18 +69,28 @@ test("every recorded answer is metered to the provider's own count, however its 
   context.diagnostic(`of formats that Purser does not speak: ${others.join(", ") || "none"}`);
 });
 
+function framingOf({ kind }: Truth): Framing {
+  return kind.startsWith("bedrock-") ? "frames" : "events";
+}
+
 /** Recordings keep the data of each event on a line of its own. */
-function framed(bytes: Buffer, { framing }: Truth): Buffer {
-  if (framing === "sse") return bytes;
+function framed(bytes: Buffer, truth: Truth): Buffer {
+  if (truth.framing === "sse") return bytes;
   const events = bytes
     .toString("utf8")
     .split("\n")
     .filter((line) => line !== "");
+  if (framingOf(truth) === "frames")
+    return Buffer.concat(
+      events
+        .flatMap((event) => Object.entries<object>(JSON.parse(event)))
+        .map(([name, payload]) => encodeEventStreamMessage(name, payload)),
+    );
   return Buffer.from(`${events.map((event) => `data: ${event}\n\n`).join("")}data: [DONE]\n\n`);
 }
 
-function meterStream(dialect: Dialect, bytes: Buffer, size: number): Usage | undefined {
-  const meter = new StreamMeter(dialect, { add: () => undefined, tokens: () => 0 }, { hidesUsage: false });
+function meterStream(dialect: Dialect, bytes: Buffer, { size, framing }: { size: number; framing: Framing }): Usage | undefined {
+  const meter = streamMeter(dialect, { add: () => undefined, tokens: () => 0 }, { hidesUsage: false, framing });
   const passed: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += size) passed.push(...meter.write(bytes.subarray(at, at + size)));
   passed.push(...meter.end());

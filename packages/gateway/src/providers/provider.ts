@@ -1,9 +1,12 @@
 /** Wire formats by who made them. Those of one maker live at one address, and who speaks one of them mostly speaks them all. */
 export const FAMILIES = {
-  openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations"],
+  openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations", "openai-images"],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
+  vertex: ["vertex-content"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
+  cohere: ["cohere-chat"],
+  bedrock: ["bedrock-converse", "bedrock-invoke"],
 } as const;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -44,6 +47,8 @@ export interface ProviderPreset {
   readonly env: readonly string[];
   /** Patterns of the models that it serves, for routing. */
   readonly models: readonly string[];
+  /** Whether its streams have their usage without being asked for it, and a call that asks is refused. */
+  readonly refusesToBeAskedForUsage?: true;
 }
 
 /** A provider as configured: where calls of each dialect go, and with which key. */
@@ -57,6 +62,8 @@ export interface Provider {
   readonly models: readonly string[];
   /** Names of its own for models, as Azure has them: `{ "our-chat": "gpt-4o" }`. */
   readonly deployments: Readonly<Record<string, string>>;
+  /** Whether its streams have their usage without being asked for it, and a call that asks is refused. */
+  readonly refusesToBeAskedForUsage?: true;
   /** Sent with every call. */
   readonly headers: Readonly<Record<string, string>>;
   /** The longest silence of the provider, before and between its bytes. */

@@ -137,7 +137,20 @@ function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, 
   const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
   const other = dialect.readCall(body, otherNames);
-  const terms = { dialect, call: other, provider: provider.name, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const { refusesToBeAskedForUsage = false } = provider;
+  const terms = {
+    dialect,
+    call: other,
+    provider: provider.name,
+    refusesToBeAskedForUsage,
+    model,
+    sentAs,
+    subject,
+    key,
+    prices,
+    defaultMaxOutput,
+    unseenInput,
+  };
   const routed = { ...budgetedCall(terms), caller, provider, names: otherNames };
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }

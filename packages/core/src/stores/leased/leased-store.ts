@@ -163,7 +163,7 @@ export class AllottedStore implements LeasedStore {
     return this.#store.expire();
   }
 
-  async record(entry: Parameters<Store["record"]>[0]): Promise<void> {
+  async record(entry: Parameters<Store["record"]>[0]): ReturnType<Store["record"]> {
     // What is held for a call in flight, or taken back of what was spent, has to meet what is not reported yet.
     if (entry.kind === "adjusted") await this.#reportAll();
     return this.#store.record(entry);

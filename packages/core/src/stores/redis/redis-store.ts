@@ -7,6 +7,7 @@ import {
   type ExtendResult,
   NOTHING_USED,
   type Recordable,
+  type RecordResult,
   type ReleaseResult,
   type ReserveCommand,
   type ReserveResult,
@@ -147,15 +148,18 @@ export class RedisStore implements LeasingStore {
     }
   }
 
-  async record(entry: Recordable): Promise<void> {
+  async record(entry: Recordable): Promise<RecordResult> {
     await this.ready();
     const { kind, reservation, postings } = entry;
     const detail = "detail" in entry ? JSON.stringify(entry.detail) : "";
     const keys = [...this.#keysOf(reservation), `${this.#keys.command}${this.#connection.nextCommand()}`];
     const isReset = entry.kind === "adjusted" && entry.reset !== undefined;
     const grant = "grant" in entry ? grantText(entry.grant) : ["", ""];
-    const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant];
-    await this.#connection.run("record", keys, args);
+    const adopted = entry.kind === "adjusted" ? entry.adopted : undefined;
+    const follows = adopted === undefined ? "" : String(adopted.follows ?? "any");
+    const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant, follows];
+    const { outcome } = await this.#connection.run("record", keys, args);
+    return { outcome: outcome === "ignored" ? "ignored" : "recorded" };
   }
 
   async lease(command: Parameters<LeasingStore["lease"]>[0]): Promise<LeaseResult> {

@@ -97,7 +97,7 @@ export class DurableStore implements SqliteStore {
   release = (command: Parameters<Store["release"]>[0]) => this.#change({ kind: "release", ...command });
   expire = () => this.#change({ kind: "expire" });
 
-  async record(entry: Parameters<Store["record"]>[0]): Promise<void> {
+  async record(entry: Parameters<Store["record"]>[0]): Promise<Results["record"]> {
     const refusal = this.#refusal();
     if (refusal) throw refusal;
     return this.#change({ kind: "record", entry });

@@ -1,6 +1,6 @@
 import { addCounter, createState, ENDED_MOST, evolve, type State } from "../../domain/engine.ts";
 import { type LeasedEntry, leaseOf } from "../../domain/lease.ts";
-import type { CounterRef, Entry } from "../../domain/ledger.ts";
+import { ADOPTION, type CounterRef, type Entry } from "../../domain/ledger.ts";
 import type { Database } from "./driver.ts";
 import { isKnown } from "./encoder.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, SELECT_ENTRIES } from "./rows.ts";
@@ -70,6 +70,7 @@ class Recovery {
     this.#readEnded(snapshot.seq);
     this.#readExpired(snapshot.seq);
     this.#readGrants(snapshot.seq);
+    this.#readAdopted(snapshot.seq);
     this.#state.seq = snapshot.seq;
   }
 
@@ -160,6 +161,12 @@ class Recovery {
       this.#state.seq = row.seq - 1;
       evolve(this.#state, this.#entry(row));
     }
+  }
+
+  #readAdopted(upTo: number): void {
+    const sql = "SELECT max(seq) AS seq FROM entry WHERE reservation = ? AND seq <= ?";
+    const { seq } = this.#database.prepare(sql).get(ADOPTION, upTo) as { seq: number | null };
+    this.#state.adopted = seq ?? 0;
   }
 
   #replay(): void {

@@ -33,7 +33,8 @@ export const run: Command = {
     "  --json          the bill as JSON, on stderr: stdout is the program's own",
     "",
     "The program finds the gateway by OPENAI_BASE_URL, OPENAI_API_BASE, ANTHROPIC_BASE_URL and GOOGLE_GEMINI_BASE_URL; by OLLAMA_HOST and",
-    "AZURE_OPENAI_ENDPOINT too where purser.yaml has such a provider. Keys of providers stay with the gateway; the program gets one that is",
+    "AZURE_OPENAI_ENDPOINT too where purser.yaml has such a provider, and by GROQ_BASE_URL, CO_API_URL, GOOGLE_VERTEX_BASE_URL and",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME where the gateway has the key. Keys of providers stay with the gateway; the program gets one that is",
     "worth this budget and no more.",
     "",
     "Example: purser run --budget '$2' -- node agent.js",
@@ -150,7 +151,11 @@ async function makeKey(dataDir: string, task: string): Promise<string> {
 
 /** What the program gets to see: our addresses, and where we hold the keys of providers, our key in their place. */
 function environmentOf(env: CommandContext["env"], config: Config, url: string, secret: string | undefined): NodeJS.ProcessEnv {
-  const addresses = { ...addressesOf(url), ...(config.file !== undefined && configuredAddresses(config.providers, url)) };
+  const addresses = {
+    ...addressesOf(url),
+    ...keyedAddresses(config.providers, url),
+    ...(config.file !== undefined && configuredAddresses(config.providers, url)),
+  };
   if (secret === undefined) return { ...env, ...addresses };
   const variables = [...PRESETS.values()].flatMap((preset) => preset.env).filter((name) => env[name] !== undefined);
   const held = Object.fromEntries(
@@ -172,6 +177,19 @@ function configuredAddresses(providers: readonly Provider[], url: string): Reado
     ...(providers.some(({ baseUrls }) => baseUrls["ollama-chat"] !== undefined) && { OLLAMA_HOST: url }),
     ...(providers.some(({ name }) => name === "azure") && { AZURE_OPENAI_ENDPOINT: url }),
   };
+}
+
+/** Where clients of single makers look. They are sent through the gateway where it has the key that they would have used. */
+const MAKERS_ADDRESSES: Readonly<Record<string, string>> = {
+  groq: "GROQ_BASE_URL",
+  vertex: "GOOGLE_VERTEX_BASE_URL",
+  cohere: "CO_API_URL",
+  bedrock: "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+};
+
+function keyedAddresses(providers: readonly Provider[], url: string): Readonly<Record<string, string>> {
+  const known = providers.filter(({ name, apiKey }) => apiKey !== undefined && Object.hasOwn(MAKERS_ADDRESSES, name));
+  return Object.fromEntries(known.map(({ name }) => [MAKERS_ADDRESSES[name], url]));
 }
 
 const OTHER_KEYS = [

@@ -17,7 +17,7 @@ export interface Answer {
 }
 
 export interface StreamEvent {
-  readonly text: string;
+  readonly text: string | Buffer;
   readonly isText: boolean;
 }
 
@@ -28,6 +28,8 @@ export type Body = any;
 export interface Format {
   /** The paths of its calls. What they name goes into `read`. */
   readonly path: RegExp;
+  /** The content type of its streams; server-sent events where it is left out. */
+  readonly streamType?: string;
   /** Nothing where the body is no call. May throw. */
   read(body: Body, path: RegExpExecArray): Question | undefined;
   whole(question: Question, answer: Answer): unknown;

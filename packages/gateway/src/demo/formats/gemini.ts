@@ -1,8 +1,8 @@
 import { type Answer, type Body, capOf, type Format, type Question, textsOf } from "./format.ts";
 
-/** Google's `generateContent`, and its streams of events. */
+/** Google's `generateContent`, there and on Vertex AI, and its streams of events. */
 export const GEMINI: Format = {
-  path: /^\/v1(?:alpha|beta)?\/models\/([^/:]+):(g|streamG)enerateContent$/,
+  path: /^\/v1(?:alpha|beta1?)?\/(?:projects\/[^/]+\/locations\/[^/]+\/)?(?:publishers\/google\/)?models\/([^/:]+):(g|streamG)enerateContent$/,
   read: ({ systemInstruction, contents, generationConfig }, [, model, action]) => ({
     model: decodeURIComponent(model ?? ""),
     texts: [...textsOf(systemInstruction?.parts), ...contents.flatMap((content: Body) => textsOf(content?.parts))],

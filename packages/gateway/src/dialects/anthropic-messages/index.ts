@@ -1,8 +1,8 @@
 import type { Dialect } from "../dialect.ts";
+import { writeMaxTokens } from "../write-max-tokens.ts";
 import { turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
-import { writeCall } from "./write-call.ts";
 import { writeEnd } from "./write-end.ts";
 import { writeError } from "./write-error.ts";
 
@@ -18,7 +18,7 @@ export const anthropicMessages: Dialect = {
   hidesToolCalls: false,
   readCall,
   countable,
-  writeCall,
+  writeCall: writeMaxTokens,
   readPart,
   readUsage,
   readText,

@@ -13,28 +13,32 @@ import {
 } from "../body-fields.ts";
 import { collectTexts, collectUnknown, isToolUse, MEDIA_TYPES } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
-import { HOSTED_TOOL_USES } from "../hosted-tools.ts";
+import { HOSTED_RESULT_TOKENS, HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import { isRecord, listOf } from "../json-value.ts";
+import type { PathNames } from "../path.ts";
 
 /** A document that is named by id or address is somewhere else: a PDF of 100 pages has about this many tokens. */
 const UNSEEN_DOCUMENT_TOKENS = 250_000;
 
-export function readCall(body: JsonBody): ModelCall {
-  const call = readQuestion(body);
+export function readCall(body: JsonBody, names: PathNames): ModelCall {
+  const call = readQuestion(body, names);
   if (call.outputCap === undefined) throw invalid('The field "max_tokens" is required.');
   return call;
 }
 
 /** The same without a cap: a question that is only counted has no answer. */
-export function readQuestion(body: JsonBody): ModelCall {
+export function readQuestion(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
+  // Bedrock has the model in its path.
+  const model = names.model ?? requiredText(body, "model");
+  const toolCalls = serverTools(body, model);
   const thinking = optionalObject(body, "thinking");
   const metadata = optionalObject(body, "metadata") ?? {};
   const media = body.mayHoldMedia ? readMedia(parseBody(body)) : { images: [], opaqueTokens: 0 };
   return {
     body,
-    model: requiredText(body, "model"),
+    model,
     stream: optionalBoolean(body, "stream"),
     outputCap: optionalCount(body, "max_tokens"),
     // The provider refuses a cap that is not above the thinking budget.
@@ -42,9 +46,10 @@ export function readQuestion(body: JsonBody): ModelCall {
     copies: 1,
     messages: requiredList(body, "messages") + (body.members.has("system") ? 1 : 0),
     tools: optionalList(body, "tools"),
-    ...media,
+    images: media.images,
+    opaqueTokens: media.opaqueTokens + readByTools(body, toolCalls),
     hidesInput: false,
-    toolCalls: serverTools(body),
+    toolCalls,
     user: typeof metadata.user_id === "string" ? metadata.user_id : undefined,
     tags: {},
     wantsUsage: true,
@@ -76,12 +81,12 @@ export function countable(call: ModelCall): Countable {
 }
 
 /** Tools that run at the provider and are charged by use, such as `web_search_20250305`. */
-function serverTools(body: JsonBody): Record<string, number> {
+function serverTools(body: JsonBody, model: string): Record<string, number> {
   if (optionalList(body, "tools") === 0) return {};
   const uses: Record<string, number> = {};
   for (const tool of listOf(memberValue(body, "tools"))) {
     if (!isRecord(tool) || typeof tool.type !== "string") continue;
-    if (tool.model !== undefined && tool.model !== memberValue(body, "model"))
+    if (tool.model !== undefined && tool.model !== model)
       throw invalid(
         `The tool "${tool.type}" names another model, and a call is charged as the one in "model". Remove it, or name that one.`,
       );
@@ -89,6 +94,12 @@ function serverTools(body: JsonBody): Record<string, number> {
     if (kind) uses[kind] = (uses[kind] ?? 0) + (checkedCount(tool.max_uses, `tools[].max_uses (${kind})`, 0, 1_000) ?? HOSTED_TOOL_USES);
   }
   return uses;
+}
+
+/** How much what tools at the provider find, servers of others answer, and skills say may give the model to read. */
+function readByTools(body: JsonBody, uses: Readonly<Record<string, number>>): number {
+  const bringsText = optionalList(body, "mcp_servers") > 0 || memberValue(body, "container") !== undefined;
+  return Math.max(bringsText ? HOSTED_TOOL_USES : 0, ...Object.values(uses)) * HOSTED_RESULT_TOKENS;
 }
 
 function readMedia(body: Record<string, unknown>): { readonly images: readonly ImageInput[]; readonly opaqueTokens: number } {

@@ -35,7 +35,7 @@ export function readCall(body: JsonBody): ModelCall {
     tools: functions,
     images,
     opaqueTokens: opaqueTokens + resultTokens,
-    hidesInput: namesFile || memberValue(body, "previous_interaction_id") !== undefined,
+    hidesInput: namesFile || ["previous_interaction_id", "cached_content"].some((name) => memberValue(body, name) !== undefined),
     toolCalls,
     user: undefined,
     tags: {},
@@ -47,7 +47,9 @@ export function readCall(body: JsonBody): ModelCall {
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
-const KNOWN = new Set("input system_instruction tools response_format model generation_config labels previous_interaction_id".split(" "));
+const KNOWN = new Set(
+  "input system_instruction tools response_format model generation_config labels previous_interaction_id cached_content".split(" "),
+);
 
 export function countable(call: ModelCall): Countable {
   const body = parseBody(call.body);

@@ -1,17 +1,17 @@
 import type { Countable } from "@purser/core/tokens";
-import { invalid, optionalBoolean, optionalCount, optionalList, refuseForbidden, requiredList } from "../body-fields.ts";
+import { invalid, optionalBoolean, optionalCount, optionalList, optionalObject, refuseForbidden, requiredList } from "../body-fields.ts";
 import { collectTexts, collectUnknown } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { hidesReasoning } from "../hidden-reasoning.ts";
 import { type JsonBody, parseBody } from "../json-body.ts";
-import { isRecord, listOf } from "../json-value.ts";
+import { isRecord, listOf, recordOf } from "../json-value.ts";
 import { readAttributes } from "../openai/attributes.ts";
-import { NO_MEDIA, readMedia } from "../openai/media.ts";
+import { NO_MEDIA, readMedia, sizeOf } from "../openai/media.ts";
 import { readModel } from "../openai/model.ts";
 import { askedTier } from "../openai/service-tier.ts";
 import { wantsUsage } from "../openai/stream-options.ts";
 import type { PathNames } from "../path.ts";
-import { chargedTools } from "./tool-fees.ts";
+import { chargedTools, readByTools } from "./tool-fees.ts";
 
 export function readCall(body: JsonBody, names: PathNames): ModelCall {
   refuseForbidden(body);
@@ -20,6 +20,7 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     throw invalid('The fields "max_tokens" and "max_completion_tokens" are both there. Send one of them.');
   }
   const model = readModel(body, names);
+  const toolCalls = chargedTools(body, model);
   const media = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
   return {
     body,
@@ -31,15 +32,23 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
-    ...media,
-    hidesInput: false,
-    toolCalls: chargedTools(body, model),
+    images: media.images,
+    opaqueTokens: media.opaqueTokens + readByTools(toolCalls, model),
+    hidesInput: namesCache(body),
+    toolCalls,
     ...readAttributes(body),
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),
     service: askedTier(body),
     priceVariant: undefined,
+    beyondCapBytes: body.members.has("prediction") ? sizeOf(optionalObject(body, "prediction")) : 0,
   };
+}
+
+/** Whether a call of Google's names contents that are cached there: then they are input, and stand nowhere in it. */
+function namesCache(body: JsonBody): boolean {
+  const { google = recordOf(optionalObject(body, "extra_body")).google } = { google: optionalObject(body, "google") };
+  return recordOf(google).cached_content !== undefined;
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */

@@ -1,4 +1,5 @@
 import { invalid, optionalBoolean, optionalList, optionalObject } from "../body-fields.ts";
+import { HOSTED_RESULT_TOKENS, HOSTED_TOOL_USES } from "../hosted-tools.ts";
 import { type JsonBody, memberValue } from "../json-body.ts";
 import { isRecord, listOf, recordOf } from "../json-value.ts";
 
@@ -28,6 +29,11 @@ export function chargedTools(body: JsonBody, model: string): Record<string, numb
     for (const plugin of listOf(memberValue(body, "plugins"))) uses.set(shortName(`plugin_${String(recordOf(plugin).id)}`), 1);
   if (uses.size > TOOLS_MOST) throw invalid(`The call has more than ${TOOLS_MOST} kinds of tools that its provider runs. Send fewer.`);
   return Object.fromEntries(uses);
+}
+
+/** How much what tools at the provider find may give the model to read. Models that are made for searching have it in their fee. */
+export function readByTools(uses: Readonly<Record<string, number>>, model: string): number {
+  return Object.keys(uses).length > 0 && !model.includes("search-preview") ? HOSTED_TOOL_USES * HOSTED_RESULT_TOKENS : 0;
 }
 
 function asksQwenToSearch(body: JsonBody): boolean {

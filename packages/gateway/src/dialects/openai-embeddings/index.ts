@@ -1,8 +1,8 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../openai/error.ts";
+import { writeModel } from "../openai/model.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
-import { writeCall } from "./write-call.ts";
 
 /** OpenAI's embeddings, and all who speak them. */
 export const openaiEmbeddings: Dialect = {
@@ -16,7 +16,7 @@ export const openaiEmbeddings: Dialect = {
   hidesToolCalls: false,
   readCall,
   countable,
-  writeCall,
+  writeCall: writeModel,
   readPart,
   readUsage,
   readText,

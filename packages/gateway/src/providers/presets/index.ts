@@ -1,7 +1,9 @@
 import type { ProviderPreset } from "../provider.ts";
 import { anthropic } from "./anthropic.ts";
 import { azure } from "./azure.ts";
+import { bedrock } from "./bedrock.ts";
 import { cerebras } from "./cerebras.ts";
+import { cohere } from "./cohere.ts";
 import { deepseek } from "./deepseek.ts";
 import { fireworks } from "./fireworks.ts";
 import { google } from "./google.ts";
@@ -14,6 +16,7 @@ import { openrouter } from "./openrouter.ts";
 import { perplexity } from "./perplexity.ts";
 import { qwen } from "./qwen.ts";
 import { together } from "./together.ts";
+import { vertex } from "./vertex.ts";
 import { vllm } from "./vllm.ts";
 import { xai } from "./xai.ts";
 import { zai } from "./zai.ts";
@@ -27,6 +30,7 @@ export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
     openai,
     anthropic,
     google,
+    vertex,
     azure,
     qwen,
     deepseek,
@@ -35,6 +39,8 @@ export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
     moonshot,
     zai,
     perplexity,
+    cohere,
+    bedrock,
     groq,
     cerebras,
     fireworks,
@@ -44,3 +50,9 @@ export const PRESETS: ReadonlyMap<string, ProviderPreset> = new Map(
     vllm,
   ].map((preset) => [preset.name, preset]),
 );
+
+/** The preset that lives at a host. */
+export function presetAt(host: string): ProviderPreset | undefined {
+  for (const preset of PRESETS.values()) for (const url of Object.values(preset.baseUrls)) if (new URL(url).host === host) return preset;
+  return undefined;
+}

@@ -12,6 +12,7 @@ export const openai: ProviderPreset = {
     "o3*",
     "o4*",
     "chatgpt-*",
+    "dall-e-*",
     "codex-*",
     "computer-use-*",
     "text-embedding-*",

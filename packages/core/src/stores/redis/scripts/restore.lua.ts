@@ -1,3 +1,4 @@
+import { ADOPTION } from "../../../domain/ledger.ts";
 import { GRANTING } from "./granting.lua.ts";
 import { LENDING } from "./lending.lua.ts";
 
@@ -16,6 +17,7 @@ ${GRANTING}
 local prefix, isLast = ARGV[6], ARGV[7] == '1'
 ${LENDING}
 local REMEMBER_MS = 86400000
+local ADOPTION = '${ADOPTION}'
 local wanted = {}
 for at = 8, #ARGV, 14 do
   local number = tonumber(ARGV[at])
@@ -55,12 +57,8 @@ for _, entry in ipairs(wanted) do
     redis.call('ZREM', LEASES, entry.id)
   elseif kind == 'adjusted' then
     local state = redis.call('HGET', key, 'state')
-    local own = {}
-    for _, posting in ipairs(entry.postings) do
-      local isHeld = posting.held ~= 0
-      if (state == 'open' and isHeld) or (state == 'expired' and not isHeld and posting.spent ~= 0) then own[#own + 1] = posting end
-    end
-    if #own > 0 then redis.call('APPEND', holdKey, writePostings(own)) end
+    if state == 'open' or state == 'expired' then redis.call('APPEND', holdKey, entry.text) end
+    if entry.id == ADOPTION then redis.call('HSET', META, 'adopted', entry.number) end
   elseif kind == 'leased' then
     local before = readLease(entry.id)
     if before then count(before, -1) end

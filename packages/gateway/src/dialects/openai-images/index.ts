@@ -1,0 +1,25 @@
+import type { Dialect } from "../dialect.ts";
+import { writeError } from "../openai/error.ts";
+import { writeModel } from "../openai/model.ts";
+import { readUsage } from "../openai-responses/read-usage.ts";
+import { countable, readCall } from "./read-call.ts";
+import { readPart } from "./read-part.ts";
+
+/** OpenAI's images, made from a text. */
+export const openaiImages: Dialect = {
+  name: "openai-images",
+  path: "/images/generations",
+  authHeader: "authorization",
+  isFree: false,
+  textFields: ["prompt"],
+  usageField: "usage",
+  hasOutput: true,
+  hidesToolCalls: false,
+  readCall,
+  countable,
+  writeCall: writeModel,
+  readPart,
+  readUsage,
+  readText: () => "",
+  writeError,
+};
