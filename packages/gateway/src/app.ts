@@ -188,6 +188,7 @@ async function startWith(
       isDraining = true;
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      hindsight.close();
       await budgets.close();
       await alerts.close();
       await records.close();

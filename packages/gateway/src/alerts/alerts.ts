@@ -16,8 +16,8 @@ export interface AlertsOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
   readonly onError?: (error: unknown) => void;
-  /** Looks at what was charged since a time, because a process that saw it may have died before it told of it. */
-  readonly lookBack?: (since: number | undefined) => Promise<void>;
+  /** Looks at what was charged since a time, because a process that saw it may have died before it told of it. Whether it looked at all. */
+  readonly lookBack?: (since: number | undefined) => Promise<boolean>;
 }
 
 const MINUTE_MS = 60_000;
@@ -48,11 +48,11 @@ export class Alerts {
   /** What is to be told and could not be written down yet. */
   #owed: Claim[] = [];
   readonly #claiming = new Set<Promise<unknown>>();
-  readonly #lookBack: (since: number | undefined) => Promise<void>;
+  readonly #lookBack: (since: number | undefined) => Promise<boolean>;
   #isLookingBack = false;
   readonly #background = new Set<Promise<unknown>>();
 
-  constructor({ book, channels, budgets, now = Date.now, onError = () => undefined, lookBack = async () => undefined }: AlertsOptions) {
+  constructor({ book, channels, budgets, now = Date.now, onError = () => undefined, lookBack = async () => true }: AlertsOptions) {
     this.#book = book;
     this.#now = now;
     this.#onError = onError;
@@ -184,7 +184,7 @@ export class Alerts {
   async #see(unseen: Unseen): Promise<void> {
     this.#isLookingBack = true;
     try {
-      await this.#lookBack(unseen.since);
+      if (!(await this.#lookBack(unseen.since))) return;
       // What it found is written down before it is crossed off.
       await Promise.allSettled(this.#claiming);
       if (this.#owed.length === 0) await this.#book.seen(unseen);

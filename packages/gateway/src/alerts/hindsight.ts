@@ -17,15 +17,22 @@ const CHARGES = ["settled", "expired", "corrected"] as const;
  */
 export class Hindsight {
   readonly #options: HindsightOptions;
+  #isClosed = false;
 
   constructor(options: HindsightOptions) {
     this.#options = options;
   }
 
-  /** Looks at the balances of all that was charged since a time; of the newest charges where it is not known. */
-  async lookBack(since: number | undefined): Promise<void> {
-    if (since === undefined) return void (await this.#look({ newest: true }));
-    for (let after: number | undefined = 0; after !== undefined; ) after = await this.#look({ since, after });
+  /** Looks at the balances of all that was charged since a time; of the newest charges where it is not known. Whether all was looked at. */
+  async lookBack(since: number | undefined): Promise<boolean> {
+    if (since === undefined) await this.#look({ newest: true });
+    else for (let after: number | undefined = 0; after !== undefined; ) after = await this.#look({ since, after });
+    return !this.#isClosed;
+  }
+
+  /** Stops looking. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** Looks at the balances of holds that have just ended by themselves. */
@@ -36,10 +43,12 @@ export class Hindsight {
   /** Returns where there is more to be read. */
   async #look(query: Parameters<Store["entries"]>[0]): Promise<number | undefined> {
     const { store, budgets, alerts } = this.#options;
+    if (this.#isClosed) return undefined;
     const entries = await store.entries({ kinds: CHARGES, most: PAGE, ...query });
     const subjects = new Map<string, Subject>();
     for (const entry of entries) if ("charge" in entry) subjects.set(JSON.stringify(entry.detail.subject), entry.detail.subject);
-    for (const subject of subjects.values()) if (alerts.watches(subject)) alerts.observe(await budgets.balances({ subject }));
+    for (const subject of subjects.values())
+      if (!this.#isClosed && alerts.watches(subject)) alerts.observe(await budgets.balances({ subject }));
     return entries.length < PAGE ? undefined : entries.at(-1)?.seq;
   }
 }

@@ -15,6 +15,7 @@ import { call, type Gateway, kill, openAgent, openStore, restart, startGateways,
 /** So many balances pass a threshold, each once: PURSER_TEST_CROSSINGS=10000 takes some minutes. */
 const CROSSINGS = Number(process.env.PURSER_TEST_CROSSINGS ?? 240);
 const AT_ONCE = 30;
+const KILLS = 6;
 const PATIENCE_MS = 600_000;
 /** Longer than a gateway has a notice that it has taken. */
 const LATER_MS = 61_000;
@@ -61,8 +62,8 @@ async function startScene(context: TestContext, requests: number): Promise<Scene
       const budgets = new Budgets({ store, budgets: [budget], prices: createPriceBook() });
       // The second delivers what the first had found and had no time for.
       for (let round = 0; round < 2; round++) {
-        let looked = Promise.resolve();
-        const lookBack = (since: number | undefined): Promise<void> => {
+        let looked = Promise.resolve(true);
+        const lookBack = (since: number | undefined): Promise<boolean> => {
           looked = new Hindsight({ store, budgets, alerts }).lookBack(since);
           return looked;
         };
@@ -145,14 +146,17 @@ test("gateways that are killed while thresholds are passed lose no notice; what 
   const scene = await startScene(context, 2);
   if (typeof scene === "string") return context.skip(`not run: ${scene}`);
   const { redis, gateways, agent, posted, mailed } = scene;
-  const kills = 9;
-  let restarting: Promise<void> = Promise.resolve();
+  const restarts = gateways.map(() => Promise.resolve());
+  let kills = 0;
   // Each user calls one gateway once: nobody else sees the threshold being passed.
   await each(users(CROSSINGS), async (user, i) => {
+    await restarts[i % 3];
     await call(agent, gateways[i % 3] as Gateway, user);
-    if (i % Math.ceil(CROSSINGS / kills) === 7) restarting = restarting.then(() => restart(gateways, i % 3));
+    if (i % Math.ceil(CROSSINGS / KILLS) !== 7) return;
+    const doomed = kills++ % 3;
+    restarts[doomed] = (restarts[doomed] as Promise<void>).then(() => restart(gateways, doomed));
   });
-  await restarting;
+  await Promise.all(restarts);
   for (const { child } of gateways) await kill(child);
   await scene.lookLater();
 
