@@ -152,6 +152,7 @@ async function startWith(
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
+  await alerts.start();
   await listen(server, config.server);
   archiving?.start();
   loadVocabularies(config).catch(onError);

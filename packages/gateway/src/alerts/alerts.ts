@@ -136,6 +136,11 @@ export class Alerts {
     return delivery;
   }
 
+  /** To be called before the first call is taken: others look after what this gateway leaves behind if it dies from now on. */
+  async start(): Promise<void> {
+    if (this.#channels.size > 0) await this.#book.look();
+  }
+
   /** To be called every second or so: delivers what is due, and ends incidents whose window is over. */
   async tick(): Promise<void> {
     const now = this.#now();

@@ -195,14 +195,14 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
       scene.now += SECOND;
       for (const book of [one, two]) {
         const unseen = await book.look();
-        assert.deepEqual(unseen, i === 10 && book === one ? { since: NOW - 5 * SECOND } : undefined);
+        assert.deepEqual(unseen, i === 10 && book === one ? { since: NOW - 30 * SECOND } : undefined);
       }
     }
     // It dies as well, before it has looked.
     for (let i = 0; i < 11; i++) {
       scene.now += SECOND;
       const unseen = await two.look();
-      assert.deepEqual(unseen, i === 10 ? { since: NOW - 5 * SECOND } : undefined);
+      assert.deepEqual(unseen, i === 10 ? { since: NOW - 30 * SECOND } : undefined);
     }
     const unseen = await two.look();
     assert.ok(unseen);

@@ -5,7 +5,7 @@ const LEASE_MS = 60_000;
 /** A gateway that was not heard of for so long is gone. */
 const GONE_AFTER_MS = 10_000;
 /** What a gateway sees it has written down within this, if it lives. */
-const WRITTEN_AFTER_MS = 5_000;
+const WRITTEN_AFTER_MS = 30_000;
 /** A notice that is delivered after another one is looked at so much later again. */
 const AFTER_MS = 1_000;
 
