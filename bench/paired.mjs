@@ -8,7 +8,10 @@ import { EXPECT, openCallers } from "./load.mjs";
 import { busyNanos, cpuNanos } from "./machine.mjs";
 import { quantile, seededRandom, shuffled } from "./statistics.mjs";
 
-const SYNC_WRITES = 20;
+/** Pages of the file that is written to. */
+const SYNC_PAGES = 20;
+/** The turn after a write finds its processes asleep, so there are few of them. */
+const TURNS_A_WRITE = 10;
 
 /** One block of turns. `systems[0]` is the direct way. Returns the median latency and the median added latency of each system. */
 export async function pairedBlock({ systems, turns, seed, syncFile, ownPids }) {
@@ -22,12 +25,13 @@ export async function pairedBlock({ systems, turns, seed, syncFile, ownPids }) {
   }
   for (const lane of lanes) for (let warm = 0; warm < 3; warm++) await callOnce(lane);
 
-  const sync = syncFile === undefined ? undefined : measureSync(syncFile);
+  const disk = syncFile === undefined ? undefined : new Disk(syncFile);
   const busyBefore = busyNanos();
   const ownBefore = cpuNanos(ownPids);
   const startMicros = clockMicros();
   for (let turn = 0; turn < turns; turn++) {
     for (const lane of shuffled(lanes, random)) lane.times.push(await callOnce(lane));
+    if (turn % TURNS_A_WRITE === 0) disk?.write();
   }
   const spanMicros = clockMicros() - startMicros;
   const foreignNanos = busyBefore === undefined ? 0 : busyNanos() - busyBefore - (cpuNanos(ownPids) - ownBefore);
@@ -35,7 +39,7 @@ export async function pairedBlock({ systems, turns, seed, syncFile, ownPids }) {
 
   const direct = lanes[0].times;
   return {
-    syncMicros: sync,
+    syncMicros: disk?.close(),
     failure,
     foreignShare: foreignNanos / 1000 / spanMicros,
     systems: Object.fromEntries(
@@ -68,21 +72,30 @@ function callOnce({ caller, record, request }) {
 }
 
 /**
- * What one durable write costs on the disk of the data directory: a gateway that may not forget a hold waits for one. It overwrites a file that has its
- * size already, as a journal that is used again does.
+ * The disk under the journal: what one durable write costs, which a gateway that may not forget a hold waits for. It overwrites a file that has its size
+ * already, as a journal that is used again does, between the turns, since others use the disk too.
  */
-function measureSync(path) {
-  const page = Buffer.alloc(4096, 1);
-  const file = openSync(path, "w");
-  for (let write = 0; write < SYNC_WRITES; write++) writeSync(file, page);
-  fsyncSync(file);
-  const times = [];
-  for (let write = 0; write < SYNC_WRITES; write++) {
-    const start = clockMicros();
-    writeSync(file, page, 0, page.length, write * page.length);
-    fdatasyncSync(file);
-    times.push(clockMicros() - start);
+class Disk {
+  #page = Buffer.alloc(4096, 1);
+  #times = [];
+  #file;
+
+  constructor(path) {
+    this.#file = openSync(path, "w");
+    for (let write = 0; write < SYNC_PAGES; write++) writeSync(this.#file, this.#page);
+    fsyncSync(this.#file);
   }
-  closeSync(file);
-  return quantile(times, 0.5);
+
+  write() {
+    const start = clockMicros();
+    writeSync(this.#file, this.#page, 0, this.#page.length, (this.#times.length % SYNC_PAGES) * this.#page.length);
+    fdatasyncSync(this.#file);
+    this.#times.push(clockMicros() - start);
+  }
+
+  /** The median of all writes, in microseconds. */
+  close() {
+    closeSync(this.#file);
+    return quantile(this.#times, 0.5);
+  }
 }

@@ -37,7 +37,21 @@ export function printScenario(scenario, rounds, notRun) {
 }
 
 function wholeRows(lanes, rounds) {
-  const head = ["", "calls/s", "CPU µs", "CPU / plain", "CPU / nginx", "calls / Portkey", "p50 ms", "p99 ms", "MB", "rounds"];
+  const isBeside = lanes.includes("purser-beside");
+  const beside = (cell) => (isBeside ? [cell()] : []);
+  const head = [
+    "",
+    "calls/s",
+    "CPU µs",
+    "CPU / plain",
+    "CPU / nginx",
+    ...beside(() => "CPU / beside"),
+    "calls / Portkey",
+    "p50 ms",
+    "p99 ms",
+    "MB",
+    "rounds",
+  ];
   return [
     head,
     ...lanes.map((lane) => [
@@ -46,6 +60,7 @@ function wholeRows(lanes, rounds) {
       tenths(value(rounds, lane, "cpuMicrosPerAnswer")),
       ratio(rounds, lane, "plain", (slice) => slice.cpuMicrosPerAnswer),
       ratio(rounds, lane, "nginx", (slice) => slice.cpuMicrosPerAnswer),
+      ...beside(() => ratio(rounds, lane, "purser-beside", (slice) => slice.cpuMicrosPerAnswer)),
       ratio(rounds, lane, "portkey", (slice) => slice.perSecond),
       millis(acrossRounds(rounds, (at) => at(lane).latency?.p50)),
       millis(acrossRounds(rounds, (at) => at(lane).latency?.p99)),

@@ -96,14 +96,16 @@ async function openLanes({ dir, upstreamPort, launch, options }) {
   if (!isPurserBuilt()) {
     notRun.purser = "The gateway is not built; npm run build makes it.";
   } else {
-    for (const name of ["purser", "purser-off"].filter(isWanted)) {
+    const builds = ["purser", "purser-off", ...(options.beside === undefined ? [] : ["purser-beside"])];
+    for (const name of builds.filter((build) => build === "purser-beside" || isWanted(build))) {
       const port = await freePort();
-      const hasBudgets = name === "purser";
-      const nodeArgs = hasBudgets ? options.nodeArgs : [];
-      const gateway = startPurser({ core, dir: join(dir, name), port, upstreamPort, hasBudgets, nodeArgs });
+      const hasBudgets = name !== "purser-off";
+      const nodeArgs = name === "purser" ? options.nodeArgs : [];
+      const program = name === "purser-beside" ? options.beside : undefined;
+      const gateway = startPurser({ core, dir: join(dir, name), port, upstreamPort, hasBudgets, nodeArgs, program });
       const child = launch(gateway.process);
       add(name, { port, child, headers: hasBudgets ? { Authorization: `Bearer ${gateway.keys.load}` } : PROVIDER_KEY });
-      if (hasBudgets) {
+      if (name === "purser") {
         add("refusal", { port, child, headers: { Authorization: `Bearer ${gateway.keys.spent}` }, expect: "refusal" });
         data = gateway.data;
       }

@@ -1,5 +1,5 @@
 /** What is run, in this order. Bytes are of the request; a pace of 20 ms is a model that writes 50 tokens a second. */
-const PROXIES = ["direct", "plain", "nginx", "portkey", "purser", "purser-off"];
+const PROXIES = ["direct", "plain", "nginx", "portkey", "purser", "purser-off", "purser-beside"];
 const whole = { kind: "closed-loop", lanes: PROXIES };
 const streams = (connections) => ({
   name: `streams-${connections}`,

@@ -1,4 +1,4 @@
-/** `npm run bench -- gateway|streams|counting|store|postgres|redis|decisions|leases`: measures, prints ratios beside what was promised, and keeps the raw values. */
+/** `npm run bench -- gateway|streams|counting|store|postgres|redis|decisions|leases|dashboard`: measures, prints ratios beside what was promised, and keeps the raw values. */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -8,8 +8,8 @@ import { parseArgs } from "node:util";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const OWN = ["gateway", "streams", "profile"];
-const OTHERS = ["counting", "store", "postgres", "redis", "decisions", "leases"];
-const USAGE = `npm run bench -- gateway | streams | counting | store | postgres | redis | decisions | leases | profile
+const OTHERS = ["counting", "store", "postgres", "redis", "decisions", "leases", "dashboard"];
+const USAGE = `npm run bench -- gateway | streams | counting | store | postgres | redis | decisions | leases | dashboard | profile
 
 gateway and streams:
   --rounds N        rounds, each with every system once in random order (8)
@@ -19,6 +19,7 @@ gateway and streams:
   --only a,b        only these scenarios
   --foreign SHARE   drop a slice when others use more of a core than this (0.3)
   --patience S      wait so long in all for others to pause (120)
+  --beside FILE     another build of the gateway too, by its dist/cli/main.js: what a change gained
   --with-portkey    install Portkey for the comparison, into the folder for temporary files
   --no-save         do not write bench/results
   --smoke           next to nothing of everything, in seconds: shows that it works, measures nothing
@@ -26,7 +27,7 @@ gateway and streams:
 profile: the gateway alone under load, and where its time goes
   --seconds S, --stream, --refusals, --bytes N
 
-counting, store, postgres, redis, decisions and leases take their own options.`;
+counting, store, postgres, redis, decisions, leases and dashboard take their own options.`;
 
 const [command, ...rest] = process.argv.slice(2);
 if (command === undefined || ![...OWN, ...OTHERS].includes(command)) {
@@ -60,6 +61,7 @@ async function runOwn(name, args) {
       only: { type: "string" },
       foreign: { type: "string", default: "0.3" },
       patience: { type: "string", default: "120" },
+      beside: { type: "string" },
       "with-portkey": { type: "boolean", default: false },
       "no-save": { type: "boolean", default: false },
       smoke: { type: "boolean", default: false },
@@ -76,6 +78,7 @@ async function runOwn(name, args) {
     only: values.only?.split(","),
     foreignMost: values.smoke ? Number.POSITIVE_INFINITY : Number(values.foreign),
     patienceSeconds: Number(values.patience),
+    beside: values.beside,
     withPortkey: values["with-portkey"],
     smoke: values.smoke,
     log: console.log,

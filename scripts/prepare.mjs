@@ -1,12 +1,16 @@
 /** `npm run build`: installs and builds what is missing or out of date, so that a fresh clone needs no other step. Quiet where nothing is. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 export const MAIN = join(ROOT, "packages/gateway/dist/cli/main.js");
 const TSC = join(ROOT, "node_modules/typescript/bin/tsc");
+const VITE = join(ROOT, "node_modules/vite/bin/vite.js");
+const SCREEN = join(ROOT, "packages/dashboard");
+const SCREEN_BUILT = join(ROOT, "packages/gateway/dist/dashboard");
 const NODE_LEAST = [20, 19];
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) prepare();
@@ -16,7 +20,28 @@ export function prepare() {
   install();
   if (!existsSync(MAIN)) say("Building …");
   run(process.execPath, [TSC, "-b"], "The build failed.");
+  buildScreen();
   linkProgram();
+}
+
+/** The dashboard is built again when a file of it is another than the last time. What it is built from stands beside what was built. */
+function buildScreen() {
+  const built = join(SCREEN_BUILT, "built-from.txt");
+  const source = screenSource();
+  if (existsSync(built) && readFileSync(built, "utf8") === source) return;
+  run(process.execPath, [VITE, "build", "--logLevel=warn", SCREEN], "The dashboard could not be built.");
+  writeFileSync(built, source);
+}
+
+/** Says what every file of the screen is, and with which packages it is built. Files are small and few: reading them takes no time. */
+function screenSource() {
+  const files = readdirSync(SCREEN, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/[\\/](dist|node_modules)([\\/]|$)/.test(`${entry.parentPath}/`))
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .sort();
+  const sum = createHash("sha256");
+  for (const file of [...files, join(ROOT, "package-lock.json")]) sum.update(`${relative(ROOT, file)}\0`).update(readFileSync(file));
+  return sum.digest("hex");
 }
 
 /** Installs the packages where they are not those of the lock file. */

@@ -38,7 +38,7 @@ budgets:
 `;
 
 /** The gateway with keys, budgets and its journal, or without keys and budgets. `nodeArgs` go before the program: a profiler's, for instance. */
-export function startPurser({ core, dir, port, upstreamPort, hasBudgets, nodeArgs = [] }) {
+export function startPurser({ core, dir, port, upstreamPort, hasBudgets, nodeArgs = [], program = PROGRAM }) {
   mkdirSync(dir, { recursive: true });
   const config = join(dir, "purser.yaml");
   const data = join(dir, "data");
@@ -46,7 +46,7 @@ export function startPurser({ core, dir, port, upstreamPort, hasBudgets, nodeArg
   const keys = hasBudgets
     ? { load: createKey({ config, data, feature: "load" }), spent: createKey({ config, data, feature: "spent" }) }
     : undefined;
-  const args = [...nodeArgs, PROGRAM, "serve", "--config", config, "--port", String(port), "--data", data];
+  const args = [...nodeArgs, program, "serve", "--config", config, "--port", String(port), "--data", data];
   const log = process.env.BENCH_LOG === undefined ? "ignore" : "inherit";
   return { process: spawnOn({ core, command: process.execPath, args, env: { NODE_ENV: "production" }, log }), keys, data };
 }

@@ -4,9 +4,13 @@ import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
+import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
+import { NO_QUEUE } from "../../packages/gateway/dist/queue/queue.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
+import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
+import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
 import type { Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
 import { PRICES, PROVIDERS } from "./models.js";
@@ -213,7 +217,12 @@ export class SimulatedGateway {
       alerts: NOBODY_IS_TOLD,
       guards: new Guards([], NOBODY_IS_TOLD),
       answers: new Answers(),
+      summaries: new Summaries(),
+      promptCaches: new PromptCaches(),
+      figures: new Figures(),
+      log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
+      queue: NO_QUEUE,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
       newId: () => this.#next?.id ?? "",

@@ -86,7 +86,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       ...verbsOf(store),
       expire: async () => {
         const result = await store.expire();
-        const expired = result.expired === 0 ? [] : await store.entries({ kinds: ["expired"], newest: true, most: result.expired });
+        const expired =
+          result.expired.length === 0 ? [] : await store.entries({ kinds: ["expired"], newest: true, most: result.expired.length });
         for (const { postings } of expired) {
           const back = postings.map(({ counter, spent }) => ({ counter, held: 0, spent: 0 - spent }));
           await store.record({ kind: "adjusted", reservation: "", postings: back, why: "broken on purpose" });
@@ -175,7 +176,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     fault: "never ends a hold whose lease has run out",
     laws: [3],
     scenario: {},
-    client: (store) => ({ ...verbsOf(store), expire: async () => ({ expired: 0 }) }),
+    client: (store) => ({ ...verbsOf(store), expire: async () => ({ expired: [] }) }),
   },
 ];
 

@@ -1,3 +1,5 @@
+import { Agenda } from "../../packages/gateway/dist/replay/agenda.js";
+
 /** Something that runs until it dies: a gateway, the machine of a store, a provider. What is due for a dead one never happens. */
 export class Process {
   readonly name: string;
@@ -34,7 +36,7 @@ export class VirtualTime {
   beforeEach: (process: Process) => void = () => undefined;
   /** How many events there were. */
   events = 0;
-  readonly #queue: Due[] = [];
+  readonly #agenda = new Agenda<Due>();
   #order = 0;
 
   constructor(start: number, outside: Process) {
@@ -45,7 +47,7 @@ export class VirtualTime {
   /** Lets something happen to a process after a while. */
   after(process: Process, ms: number, run: () => void): Due {
     const due: Due = { at: this.now + Math.max(0, Math.round(ms)), order: this.#order++, process, run, isCancelled: false };
-    this.#push(due);
+    this.#agenda.push(due);
     return due;
   }
 
@@ -77,51 +79,14 @@ export class VirtualTime {
 
   #take(): Due | undefined {
     for (;;) {
-      const due = this.#pop();
+      const due = this.#agenda.pop();
       if (!due) return undefined;
       if (due.isCancelled || !due.process.isAlive) continue;
       if (due.process.pausedUntil <= Math.max(this.now, due.at)) return due;
       due.at = due.process.pausedUntil;
-      this.#push(due);
+      this.#agenda.push(due);
     }
   }
-
-  /** A binary heap: what is due first lies first, and of two at the same time that which was planned first. */
-  #push(due: Due): void {
-    const queue = this.#queue;
-    let at = queue.push(due) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      const above = queue[parent] as Due;
-      if (isBefore(above, due)) break;
-      queue[at] = above;
-      at = parent;
-    }
-    queue[at] = due;
-  }
-
-  #pop(): Due | undefined {
-    const queue = this.#queue;
-    const first = queue[0];
-    const last = queue.pop();
-    if (!last || queue.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let child = at * 2 + 1;
-      if (child >= queue.length) break;
-      if (child + 1 < queue.length && isBefore(queue[child + 1] as Due, queue[child] as Due)) child++;
-      const below = queue[child] as Due;
-      if (isBefore(last, below)) break;
-      queue[at] = below;
-      at = child;
-    }
-    queue[at] = last;
-    return first;
-  }
-}
-
-function isBefore(a: Due, b: Due): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
 /** Resolves when no promise has anything left to do: what is due in the next tick comes after all of them. */

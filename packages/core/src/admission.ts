@@ -13,6 +13,7 @@ import {
 import type { CallDetail } from "./domain/ledger.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
+import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
@@ -48,8 +49,8 @@ export interface Call {
   readonly leaseMs?: number;
   /** Whether another process than this one may end the call, where several share a store. */
   readonly isShared?: boolean;
-  /** Aborted when the caller goes away, so that its call waits for nothing any more. */
-  readonly signal?: AbortSignal | undefined;
+  /** Aborted when the caller goes away, so that its call waits for nothing any more. As a function, it is asked for by a call that has to wait. */
+  readonly signal?: AbortSignal | (() => AbortSignal | undefined) | undefined;
 }
 
 /** How long a hold lives that nobody extends: longer than a call may be silent. */
@@ -269,7 +270,8 @@ export class Admission {
   /** A store that several gateways share goes by its own clock, and sends back what was bound to a window of another time. */
   async #reserve(output: OutputRange, share?: number): Promise<Reserved | Refused> {
     for (let tries = 0; tries < MOVES_MOST; tries++) {
-      const result = await this.#tryAllowances(output, share);
+      const asked = this.#terms.allowances.length > 0 ? this.#tryAllowances(output, share) : this.#ask(output, share, undefined);
+      const result = await asked;
       if (result.outcome === "reserved" || result.outcome === "refused") return result;
       if (result.outcome === "ended")
         throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
@@ -295,9 +297,9 @@ export class Admission {
       limits: allowance ? [...limits, allowance] : limits,
       asks: this.#asks(this.#size.inputTokens, output.most, allowance ? undefined : card),
       output,
-      ...(share !== undefined && { share }),
+      share,
       leaseMs,
-      ...(isShared && { isShared }),
+      isShared,
       detail: allowance ? { ...this.detail(), allowance: allowance.counter.budget } : this.detail(),
     });
   }
@@ -308,21 +310,18 @@ export class Admission {
   }
 
   #allowed({ outputTokens, expiresAt, standings, detail }: Reserved): Decision {
-    return {
-      outcome: "allowed",
-      reservation: {
-        id: this.#call.id,
-        outputTokens,
-        copies: this.#copies,
-        inputTokens: detail.inputTokens,
-        expiresAt,
-        card: this.#terms.card,
-        service: this.#service,
-        free: detail.allowance !== undefined,
-      },
-      balances: balancesOf(this.#terms, standings),
-      wouldRefuse: detail.wouldRefuse ?? [],
+    const reservation: Reservation = {
+      id: this.#call.id,
+      subject: detail.subject,
+      outputTokens,
+      copies: this.#copies,
+      inputTokens: detail.inputTokens,
+      expiresAt,
+      card: this.#terms.card,
+      service: this.#service,
+      free: detail.allowance !== undefined,
     };
+    return new Allowed(reservation, detail.wouldRefuse ?? [], this.#terms, standings);
   }
 
   #denied({ failing, asked: least, until, standings }: Refused): Denied {
@@ -411,7 +410,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, output, rungs = [], insteadOf } = this.#call;
+    const { subject, pricedAs, output, rungs = [], insteadOf } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -424,11 +423,53 @@ export class Admission {
       cost: undefined,
       counted: isCounted,
       price: this.#terms.card?.source,
+      ...(pricedAs !== undefined && pricedAs !== model && { pricedAs }),
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
       ...(rungs.length > 0 && { rungs }),
       ...(insteadOf && { insteadOf }),
     };
   }
+}
+
+/** A call that may go. Few ask how the limits stand after it, so that is worked out when somebody does. */
+class Allowed {
+  readonly outcome = "allowed";
+  readonly reservation: Reservation;
+  readonly wouldRefuse: readonly string[];
+  readonly #terms: Terms;
+  readonly #standings: readonly Standing[];
+  #balances: readonly Balance[] | undefined;
+
+  constructor(reservation: Reservation, wouldRefuse: readonly string[], terms: Terms, standings: readonly Standing[]) {
+    this.reservation = reservation;
+    this.wouldRefuse = wouldRefuse;
+    this.#terms = terms;
+    this.#standings = standings;
+  }
+
+  get isLimited(): boolean {
+    return this.#terms.limits.length > 0;
+  }
+
+  get tightest(): Balance | undefined {
+    const { limits, now } = this.#terms;
+    const standings = this.#standings;
+    let tightest = 0;
+    for (let i = 1; i < limits.length; i++) {
+      if (shareLeft(standings[i] as Standing) < shareLeft(standings[tightest] as Standing)) tightest = i;
+    }
+    const bound = limits[tightest];
+    return bound && balanceOf(bound, standings[tightest] as Standing, now);
+  }
+
+  get balances(): readonly Balance[] {
+    this.#balances ??= balancesOf(this.#terms, this.#standings);
+    return this.#balances;
+  }
+}
+
+function shareLeft({ amount, spent, held }: Standing): number {
+  return Math.max(0, amount - spent - held) / Math.max(1, amount);
 }
 
 /** Every limit of a call, the tightest first. */
@@ -463,10 +504,14 @@ function denied({
 
 /** An amount below 0 would make room for others. */
 function checked(call: Call): Call {
-  const { input, output, toolCalls = {} } = call;
-  const amounts = [input.most, output.most, output.least ?? 0, ...Object.values(toolCalls)];
-  const areCountable = amounts.every((amount) => Number.isSafeInteger(amount) && amount >= 0);
-  const { copies = 1 } = output;
+  const { input, output, toolCalls } = call;
+  const { most, least = 0, copies = 1 } = output;
+  const areCountable =
+    isCountable(input.most) && isCountable(most) && isCountable(least) && Object.values(toolCalls ?? {}).every(isCountable);
   if (areCountable && Number.isSafeInteger(copies) && copies >= 1) return call;
   throw new PurserError("amount_invalid", `The call "${call.id}" has a size that is no whole number of 0 or more (copies: of 1 or more).`);
+}
+
+function isCountable(amount: number): boolean {
+  return Number.isSafeInteger(amount) && amount >= 0;
 }

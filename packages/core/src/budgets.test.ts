@@ -141,13 +141,13 @@ test("a call whose owner died is charged at its estimate, unconfirmed, until it 
   const reservation = settled(await budgets.reserve(call));
   const standing = async () => (await budgets.balances()).map(({ spent, held }) => [spent, held]);
   time += 59_999;
-  assert.deepEqual(await budgets.expire(), { expired: 0 });
+  assert.deepEqual(await budgets.expire(), { expired: [] });
   assert.deepEqual(await standing(), [
     [0, 2_000_000],
     [0, 1],
   ]);
   time += 1;
-  assert.deepEqual(await budgets.expire(), { expired: 1 });
+  assert.deepEqual(await budgets.expire(), { expired: [reservation.id] });
   assert.deepEqual(await standing(), [
     [2_000_000, 0],
     [0, 0],
@@ -165,6 +165,40 @@ test("a call whose owner died is charged at its estimate, unconfirmed, until it 
     [840_000, 0],
     [0, 0],
   ]);
+});
+
+test("who counts along is told every charge and every estimate that is taken back: together they are the ledger", async () => {
+  let time = NOON;
+  const told: { cost: number; certainty: string; takenBack: number }[] = [];
+  const refused: string[] = [];
+  const { budgets } = demoBudgets([{ name: "company", limits: ["$1 / day"] }], {
+    now: () => time,
+    onCharge: (_, { user }, { cost = 0, certainty }, takenBack) => {
+      assert.equal(user, "ann");
+      told.push({ cost, certainty, takenBack: takenBack?.cost ?? 0 });
+    },
+    onDenial: (_, { reason }) => refused.push(reason),
+  });
+  const [kept, late, unsent] = [
+    settled(await budgets.reserve(demoCall({ input: 1_000, output: 500 }))),
+    settled(await budgets.reserve(demoCall({ input: 1_000, output: 500 }))),
+    settled(await budgets.reserve(demoCall({ input: 1_000, output: 500 }))),
+  ];
+  await budgets.settle(kept, { inputTokens: 1_000, outputTokens: 100 });
+  time += 24 * 3_600_000 - 1;
+  await budgets.expire();
+  await budgets.settle(late, { inputTokens: 1_000, outputTokens: 100 });
+  await budgets.release(unsent, "never sent");
+  assert.equal((await budgets.reserve(demoCall({ input: 2_000_000, output: 1 }))).outcome, "denied");
+  await budgets.close();
+  assert.deepEqual(told, [
+    { cost: 1_200_000, certainty: "confirmed", takenBack: 0 },
+    { cost: 2_000_000, certainty: "unconfirmed", takenBack: 0 },
+    { cost: 2_000_000, certainty: "unconfirmed", takenBack: 0 },
+    { cost: 1_200_000, certainty: "confirmed", takenBack: 2_000_000 },
+    { cost: 0, certainty: "confirmed", takenBack: 2_000_000 },
+  ]);
+  assert.deepEqual(refused, ["request_too_large"]);
 });
 
 test("a call that was never sent costs nothing, even where that is known only after its hold expired", async () => {
@@ -195,7 +229,7 @@ test("a lease that is renewed does not run out", async () => {
   time += 900;
   assert.deepEqual(await budgets.extend(reservation, 1_000), { outcome: "extended", expiresAt: time + 1_000 });
   time += 900;
-  assert.deepEqual(await budgets.expire(), { expired: 0 });
+  assert.deepEqual(await budgets.expire(), { expired: [] });
 });
 
 test("a total that nobody knows is charged as it was held, and not as nothing", async () => {

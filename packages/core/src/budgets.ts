@@ -2,12 +2,12 @@ import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
 import { Denials } from "./denials.ts";
-import { type Budget, subjectLabel } from "./domain/budget.ts";
+import type { Budget } from "./domain/budget.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
-import type { ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
+import type { ExpireResult, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/engine.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
-import type { Certainty, Charge, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+import { type Certainty, type Charge, type Entry, type EntryKind, estimatedCharge, type Grant, type Posting } from "./domain/ledger.ts";
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
@@ -42,8 +42,10 @@ export interface BudgetsOptions {
   readonly now?: () => number;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff?: (subject: Subject) => string | undefined;
-  /** Told what each call was charged, when that is certain. */
-  readonly onCharge?: (id: string, charge: Charge) => void;
+  /** Told what calls are charged, as it is written down. `takenBack` is the estimate in whose place a charge stands. */
+  readonly onCharge?: (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => void;
+  /** Told of every refusal. */
+  readonly onDenial?: (subject: Subject, denial: Denial) => void;
   /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
   readonly timers?: Timers;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
@@ -75,7 +77,8 @@ export class Budgets implements PriceSource {
   readonly #onError: (error: unknown) => void;
   /** Says why calls of a subject are switched off; nothing where they are not. */
   readonly switchedOff: (subject: Subject) => string | undefined;
-  readonly #onCharge: (id: string, charge: Charge) => void;
+  readonly #onCharge: NonNullable<BudgetsOptions["onCharge"]>;
+  readonly #onDenial: NonNullable<BudgetsOptions["onDenial"]>;
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #waiting: WaitingCalls;
@@ -87,15 +90,18 @@ export class Budgets implements PriceSource {
   readonly #ladders = new Ladders();
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
+  #hasLadders = false;
 
   constructor(options: BudgetsOptions) {
-    const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, onCharge = NEVER, ...configuration } = options;
+    const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, ...others } = options;
+    const { onCharge = NEVER, onDenial = NEVER, ...configuration } = others;
     this.#store = store;
     this.#now = now;
     this.#waiting = new WaitingCalls(timers);
     this.#onError = onError;
     this.switchedOff = switchedOff;
     this.#onCharge = onCharge;
+    this.#onDenial = onDenial;
     this.#prices = configuration.prices;
     checkNames(configuration);
     this.#apply(configuration);
@@ -136,8 +142,9 @@ export class Budgets implements PriceSource {
   }
 
   /** Puts the limits in force, from the ledger where they are new to the store. To be called once after start, before the first call. */
-  adopt(): Promise<void> {
-    return this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
+  async adopt(): Promise<void> {
+    await this.configure({ budgets: this.#budgets, prices: this.#prices, allowances: this.#allowances });
+    for (const id of this.#store.expiredAtStart ?? []) void this.background(this.#tellCharge(id, "expired"));
   }
 
   /**
@@ -167,6 +174,11 @@ export class Budgets implements PriceSource {
     } finally {
       this.#gate.leave();
     }
+  }
+
+  /** Whether any budget has a ladder that could change a call. */
+  get hasLadders(): boolean {
+    return this.#hasLadders;
   }
 
   /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
@@ -202,9 +214,8 @@ export class Budgets implements PriceSource {
     };
     const place = this.#waiting.enter(leaky.map(lineOf));
     if (!place) return this.#attempt(call, behind, this.#recordDenial);
-    // Whoever made the call may make its signal only now that it is asked for.
     const patient = { ...call, input: countedOnce(call.input) };
-    const { signal } = patient;
+    const signal = typeof call.signal === "function" ? call.signal() : call.signal;
     const giveUpAt = this.#now() + Math.min(...leaky.map(({ limit }) => limit.waitMs ?? LEAKY_WAIT_MS));
     try {
       if (!(await this.#turn(place, giveUpAt, signal))) return await this.#attempt(call, behind, this.#recordDenial);
@@ -248,18 +259,26 @@ export class Budgets implements PriceSource {
     certainty: Certainty = "confirmed",
     service: ServiceTier = reservation.service,
   ): Promise<SettleResult & { readonly charge: Charge }> {
-    const { id, card, free } = reservation;
+    const { id, subject, card, free } = reservation;
     const known = completeUsage(usage, reservation);
     const cost = free ? 0 : card && costOf(card, known, service);
-    const charge: Charge = { usage: known, cost, certainty: known === usage ? certainty : "unconfirmed" };
+    const charge: Charge = {
+      usage: known,
+      cost,
+      certainty: known === usage ? certainty : "unconfirmed",
+      ...(service !== "standard" && { service }),
+    };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
-    if (outcome === "settled") this.#onCharge(id, charge);
+    if (outcome === "settled") this.#onCharge(id, subject, charge);
+    if (outcome === "corrected") void this.background(this.#tellCharge(id, "corrected"));
     return { outcome, charge };
   }
 
   /** Returns the hold of a call that was never sent, or that the provider does not charge. */
-  release(reservation: Reservation, why: string): Promise<ReleaseResult> {
-    return this.#store.release({ id: reservation.id, why });
+  async release({ id }: Reservation, why: string): Promise<ReleaseResult> {
+    const released = await this.#store.release({ id, why });
+    if (released.outcome === "corrected") void this.background(this.#tellCharge(id, "corrected"));
+    return released;
   }
 
   /** Renews the lease of a call that is still in flight. */
@@ -268,9 +287,20 @@ export class Budgets implements PriceSource {
   }
 
   /** Charges the holds whose owner died. To be called every second or so by whoever owns the process. */
-  expire(): Promise<{ readonly expired: number }> {
+  async expire(): Promise<ExpireResult> {
     this.#denials.flush(this.#now());
-    return this.#store.expire();
+    const result = await this.#store.expire();
+    for (const id of result.expired) void this.background(this.#tellCharge(id, "expired"));
+    return result;
+  }
+
+  /** What a call was charged without its settlement stands in the ledger. */
+  async #tellCharge(reservation: string, kind: "expired" | "corrected"): Promise<void> {
+    if (this.#onCharge === NEVER) return;
+    const [entry] = await this.#store.entries({ reservation, kinds: [kind], newest: true, most: 1 });
+    if (entry?.kind !== kind) return;
+    const { detail, charge } = entry;
+    this.#onCharge(reservation, detail.subject, charge, kind === "corrected" ? estimatedCharge(detail) : undefined);
   }
 
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
@@ -283,8 +313,9 @@ export class Budgets implements PriceSource {
   }
 
   async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
-    // Which balances one subject has is known; of all that used a budget, only the counters say it.
-    const counters = subject ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
+    // Which balances one subject has is known, and that a budget without `per` has one; who used the others, only the counters say.
+    const isKnown = subject !== undefined || budgets.every(({ per }) => per.length === 0);
+    const counters = isKnown ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
     const now = this.#now();
     const limits = this.#counters.balanced(budgets, counters, now, subject);
     const standings = await this.#store.standings(limits);
@@ -376,14 +407,13 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#hasLadders = budgets.some(({ ladder }) => changesCalls(ladder));
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
   #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
-    const budgets = this.#budgets.filter((budget) => budget.selects(subject));
-    const limits: BoundBudgetLimit[] = [];
-    for (const budget of budgets) limits.push(...this.#counters.bind(budget, subjectLabel(budget, subject), now));
+    const { budgets, limits } = this.#counters.bindSubject(this.#budgets, subject, now);
     const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,
@@ -397,6 +427,7 @@ export class Budgets implements PriceSource {
   readonly #recordDenial: OnDenied = (call, denial, admission) => {
     const { reason, message } = denial;
     const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail: admission.detail() } as const;
+    this.#onDenial(call.subject, denial);
     this.#denials.add(denial, entry, this.#now());
   };
 }

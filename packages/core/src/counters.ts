@@ -14,6 +14,14 @@ export interface BoundBudgetLimit extends BoundLimit {
   readonly limit: Limit;
 }
 
+/** The budgets that select a subject, and their limits in one window of each. Holds from `from` up to `until`. */
+export interface BoundSubject {
+  readonly budgets: readonly Budget[];
+  readonly limits: readonly BoundBudgetLimit[];
+  readonly from: number;
+  readonly until: number;
+}
+
 /** A named limit that all calls of one account share. */
 interface Shared {
   readonly name: string;
@@ -43,11 +51,31 @@ const BOUND_MOST = 100_000;
 export class Counters {
   readonly #budgets = new Map<Budget, Current<readonly BoundBudgetLimit[]>>();
   readonly #allowances = new Map<Shared, Current<BoundLimit>>();
+  /** By the objects that are the subjects of many calls. */
+  readonly #subjects = new WeakMap<Subject, BoundSubject>();
 
   /** The limits of a budget, each bound to the counter of one subject. */
   bind(budget: Budget, label: string, now: number): readonly BoundBudgetLimit[] {
     const { spans, bound } = currentOf(this.#budgets, budget, budget, now);
     return bound.get(label) ?? keep(bound, label, bindLimits(budget, label, spans, now));
+  }
+
+  /** The budgets that select a subject, with all their limits. `budgets` are always the same ones: those of a configuration. */
+  bindSubject(budgets: readonly Budget[], subject: Subject, now: number): BoundSubject {
+    const known = this.#subjects.get(subject);
+    if (known && now >= known.from && now < known.until) return known;
+    const selecting = budgets.filter((budget) => budget.selects(subject));
+    const limits: BoundBudgetLimit[] = [];
+    let [from, until] = [0, Number.POSITIVE_INFINITY];
+    for (const budget of selecting) {
+      limits.push(...this.bind(budget, subjectLabel(budget, subject), now));
+      const current = currentOf(this.#budgets, budget, budget, now);
+      from = Math.max(from, current.from);
+      until = Math.min(until, current.until);
+    }
+    const bound = { budgets: selecting, limits, from, until };
+    if (isLasting(subject)) this.#subjects.set(subject, bound);
+    return bound;
   }
 
   /** The limit of a free allowance. */
@@ -126,6 +154,11 @@ export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Stan
     resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
+}
+
+/** Whether a subject will be the same when it comes again: one that could be changed meanwhile must not be taken for what it was. */
+function isLasting(subject: Subject): boolean {
+  return Object.isFrozen(subject) && (subject.tags === undefined || Object.isFrozen(subject.tags));
 }
 
 function bindLimits(budget: Budget, label: string, spans: readonly LimitSpan[], now: number): readonly BoundBudgetLimit[] {

@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   price_invalid: "A price is incomplete or not exact.",
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",
+  trace_invalid: "A trace of calls cannot be read.",
   // Refusals of a call.
   budget_exhausted: "A budget has nothing left for this call.",
   budget_busy: "A budget has room, but calls in flight hold it for the moment.",
@@ -24,6 +25,7 @@ export const ERROR_CODES = {
   attribute_forbidden: "A header sets an attribute that the key may not set.",
   key_missing: "The call has no key.",
   key_invalid: "The key is not known, or no longer valid.",
+  sign_in_slowed: "Too many wrong tokens came from one address.",
   route_unknown: "The server has no such route, so it cannot meter it.",
   provider_unknown: "No configured provider serves this model.",
   provider_key_missing: "The provider needs a key and none is configured.",
@@ -33,6 +35,8 @@ export const ERROR_CODES = {
   // Changes of budgets while they run.
   budget_unknown: "There is no such budget.",
   grant_unknown: "There is no such grant.",
+  // Calls that wait for their budget.
+  queued_call_unknown: "There is no such queued call of this caller.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",

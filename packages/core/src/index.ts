@@ -17,9 +17,19 @@ export type { GrantInput } from "./domain/grant.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
-export { formatDollars, type Nanodollars, nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "./domain/money.ts";
+export {
+  decimalDollars,
+  formatDollars,
+  type Nanodollars,
+  nanodollars,
+  type Picodollars,
+  parseDollars,
+  parseDollarsPerMillion,
+} from "./domain/money.ts";
 export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export {
+  chargeAmounts,
+  periodBefore,
   REPORT_AMOUNTS,
   REPORT_STEPS,
   type ReportAmounts,

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { BudgetInput } from "./domain/budget.ts";
 import type { Decision } from "./domain/decision.ts";
 import type { Reservation } from "./domain/reservation.ts";
+import { createMemoryStore } from "./stores/memory.ts";
 import { temporaryDirectory } from "./stores/sqlite/directory.test-setup.ts";
 import { openSqliteStore } from "./stores/sqlite/index.ts";
 import { demoBudgets, demoCall } from "./testing/demo-budgets.ts";
@@ -17,7 +18,7 @@ const allowed = (decision: Decision): Reservation => {
 
 function scene(inputs: readonly BudgetInput[], start?: number) {
   const clock = createFakeClock(start);
-  const { budgets, store } = demoBudgets(inputs, { now: clock.now });
+  const { budgets, store } = demoBudgets(inputs, { now: clock.now, store: createMemoryStore(clock) });
   const ask = (input: number, user = "ann") => budgets.reserve(demoCall({ input, output: 0 }, { subject: { user } }));
   /** Spends so many tokens, all that was held. */
   const spend = async (input: number, user = "ann") => {

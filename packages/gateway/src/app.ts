@@ -1,15 +1,29 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Ladder, type PriceSource, PurserError, type Store } from "@purser/core";
+import {
+  Budgets,
+  type Charge,
+  type Denial,
+  type Ladder,
+  type PriceSource,
+  PurserError,
+  type Rung,
+  type Store,
+  type Subject,
+} from "@purser/core";
+import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
+import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { Alerts } from "./alerts/alerts.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
 import { Asks } from "./asks/asks.ts";
+import { AuditLog } from "./audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { BodyRoom } from "./body-room.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
@@ -19,11 +33,22 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
+import { Audits } from "./metrics/audits.ts";
+import { Figures } from "./metrics/figures.ts";
+import { type Counted, writeMetrics } from "./metrics/metrics.ts";
+import { Standing } from "./metrics/standing.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
+import { NO_QUEUE, Queue } from "./queue/queue.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
+import { PromptCaches } from "./rungs/prompt-caches.ts";
+import { Summaries } from "./rungs/summaries.ts";
+import { Attempts } from "./screen/attempts.ts";
+import { readScreenFiles } from "./screen/files.ts";
+import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
+import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
 
@@ -35,6 +60,8 @@ export interface StartOptions {
   readonly store?: Store;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** Where several processes count together: what this one counts, and what all have counted. */
+  readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
   readonly requestTimeoutMs?: number;
   /** The room for bodies in memory; a part of the machine's where it is left out. */
@@ -66,9 +93,11 @@ export interface RunningGateway {
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
-/** No ladder asks for older answers. */
-const ANSWERS_MOST_MS = 24 * 3_600_000;
+/** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
+const KEPT_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
+/** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
+const SUM_EVERY_MS = 5_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -88,12 +117,12 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, counting, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
-  const prices = priceBookOf(config);
+  let prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
   const alerts = new Alerts({
     book: await openAlertBook(config),
@@ -106,19 +135,31 @@ async function startWith(
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
   const answers = new Answers();
+  const summaries = new Summaries();
   const guards = new Guards(config.guards, alerts);
-  const onCharge = (id: string, charge: Charge) => {
-    const call = inFlight.get(id);
-    if (call) guards.spent(call.subject, charge, Date.now());
+  const figures = counting?.figures ?? new Figures();
+  const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
+    if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
+    figures.charged(subject, charge, takenBack);
   };
-  const budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onCharge, onError });
+  const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
+  const { budgets: configured, allowances } = config;
+  const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError });
+  const log = new AuditLog(config.dataDir, { onError });
+  // Of several processes, the one that started the others writes down what is done to all.
+  const note = async (what: string, details?: object) => {
+    if (!counting) await log.write({ by: "purser", what, details: { ...details } });
+  };
+  await note("gateway.started", startDetails(config));
+  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
+  // Of several that share a folder each would make all calls that wait there.
+  const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -129,7 +170,12 @@ async function startWith(
     alerts,
     guards,
     asks,
+    queue: queue ?? NO_QUEUE,
+    log,
+    figures,
     answers,
+    summaries,
+    promptCaches: new PromptCaches(),
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -140,15 +186,37 @@ async function startWith(
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
   const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
-  const kept = { store, keys, switches, alerts, ...(archive && { archive }) };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone });
+  const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
+  const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
+  let rollups = await openSums(config.timezone);
+  const live = new Live(store, onError);
+  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
+  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
+  const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
+  const sessions = new Sessions({ keys, adminToken, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
+  const audits = new Audits({ store, onError });
+  const standing = new Standing({
+    budgets,
+    store,
+    configured: () => gateway.config.budgets,
+    dataDir: config.dataDir,
+    ...(archiving && { lag: () => archiving.lag() }),
+    noticesWaiting: () => alerts.waitingInAll(),
+    switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
+    onError,
+  });
+  const startedAt = performance.timeOrigin;
+  const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
+    log,
+    metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
+    screen: { files: readScreenFiles(), sessions, attempts: new Attempts() },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -157,11 +225,16 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
-    every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired), onError),
+    every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
+    every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
-    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - ANSWERS_MOST_MS), onError),
+    every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
+    every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
+    every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
+    every(TICK_EVERY_MS, () => audits.look(), onError),
+    every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -176,19 +249,32 @@ async function startWith(
     store,
     keys,
     async reload(next) {
+      await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       guards.configure(next.guards);
-      // Answers are kept as long as a ladder asks for them.
-      if (!next.budgets.some(({ ladder }) => keepsAnswers(ladder))) answers.forget();
+      queue?.askAgain();
+      // What was said is kept as long as a ladder asks for it.
+      if (!next.budgets.some(({ ladder }) => says(ladder, "cache"))) answers.forget();
+      if (!next.budgets.some(({ ladder }) => says(ladder, "summarise"))) summaries.forget();
+      if (next.timezone !== gateway.config.timezone) {
+        await rollups.close();
+        rollups = await openSums(next.timezone);
+      }
+      prices = nextPrices;
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {
       isDraining = true;
+      if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await rollups.close();
+      await audits.close();
+      await note("gateway.stopped").catch(onError);
+      await log.close();
       hindsight.close();
       await budgets.close();
       await alerts.close();
@@ -282,8 +368,8 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
   return timer;
 }
 
-function keepsAnswers(ladder: Ladder): boolean {
-  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "cache"));
+function says(ladder: Ladder, wanted: Rung["kind"]): boolean {
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === wanted));
 }
 
 /** Streams of what is switched off do not run on. */
@@ -303,12 +389,18 @@ const IDS_DRAWN = 256;
 function createIds(): () => string {
   let drawn = Buffer.alloc(0);
   let at = 0;
+  let now = 0;
+  let time = "";
   return () => {
+    const lately = Date.now();
+    // To write a number in base 36 costs more than all the rest, and many calls come in the same millisecond.
+    if (lately !== now) time = lately.toString(36);
+    now = lately;
     if (at + ID_BYTES > drawn.length) {
       drawn = randomBytes(ID_BYTES * IDS_DRAWN);
       at = 0;
     }
     at += ID_BYTES;
-    return `req_${Date.now().toString(36)}${drawn.toString("base64url", at - ID_BYTES, at)}`;
+    return `req_${time}${drawn.toString("base64url", at - ID_BYTES, at)}`;
   };
 }

@@ -13,11 +13,12 @@ import {
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
 import { turnFor } from "./body.ts";
-import { refine } from "./callers/identify.ts";
+import { type Places, refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
 import type { Outcome } from "./outcome.ts";
+import type { Provider } from "./providers/provider.ts";
 
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
@@ -45,13 +46,12 @@ export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
 export interface CallTerms {
   readonly dialect: Dialect;
   readonly call: ModelCall;
-  readonly provider: string;
-  /** Whether the provider says by itself what a stream used, and refuses to be asked. */
-  readonly refusesToBeAskedForUsage: boolean;
+  readonly provider: Pick<Provider, "name" | "refusesToBeAskedForUsage">;
   readonly model: string;
   readonly sentAs: string;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
   readonly subject: Subject;
+  readonly places?: Places | undefined;
   readonly key: Key | undefined;
   readonly prices: PriceSource;
   /** The output cap of a call that names none, to a model whose maximum is unknown. */
@@ -65,13 +65,14 @@ const CONTEXT_TOKENS = 1_050_000;
 
 /** Says to whom a call is charged, as what, and how long its answer can be. */
 export function budgetedCall(terms: CallTerms): BudgetedCall {
-  const { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  const { dialect, call, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  const { name: provider, refusesToBeAskedForUsage = false } = terms.provider;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
-  const asked = terms.refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
+  const asked = refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
   return {
     dialect,
@@ -79,10 +80,24 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     model,
     sentAs,
     pricedAs,
-    subject: { ...refined, provider, model, endpoint: dialect.name },
+    subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, dialect.name),
     outputTokensMost: call.outputCap ?? modelMost,
     unseenTokens: unseen,
   };
+}
+
+/** Names of models come from callers, so only so many are kept. */
+const PLACES_MOST = 64;
+
+/** A caller's subject with where the call goes. `places` has those that were made for the same subject before. */
+function subjectAt(subject: Subject, places: Places | undefined, provider: string, model: string, endpoint: string): Subject {
+  const place = `${endpoint}\n${provider}\n${model}`;
+  const known = places?.get(place);
+  if (known) return known;
+  const made: Subject = Object.assign({}, subject, { provider, model, endpoint });
+  // Frozen, so that budgets can remember which of them are for it.
+  if (places && places.size < PLACES_MOST) places.set(place, Object.freeze(made));
+  return made;
 }
 
 /** Why a call is refused, for whoever reads its answer. Input that is somewhere else is not seen there, so it is said. */
@@ -106,17 +121,11 @@ export function reserveCall(
   budgeted: BudgetedCall,
   signal: () => AbortSignal | undefined,
 ): Promise<Decision> {
-  const call = callOf(id, budgeted);
-  return budgets.reserve({
-    ...call,
-    get signal() {
-      return signal();
-    },
-  });
+  return budgets.reserve(callOf(id, budgeted, signal));
 }
 
 /** What a call asks of its budgets. */
-export function callOf(id: string, budgeted: BudgetedCall): Call {
+export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
   const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
@@ -131,6 +140,7 @@ export function callOf(id: string, budgeted: BudgetedCall): Call {
     service,
     rungs,
     insteadOf,
+    signal,
   };
 }
 
@@ -149,7 +159,7 @@ export function admittedBody(budgeted: BudgetedCall, decision: Admitted | undefi
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
   const held = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
   const cap = held - beyondCap(budgeted);
-  const isLimited = (decision.outcome === "allowed" && decision.balances.length > 0) || cap < outputTokensMost;
+  const isLimited = (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
 
@@ -188,9 +198,11 @@ function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall)
 }
 
 /** Usage with the tools that were used: where nobody says how often, all that the call allows. */
-function withTools({ hidesToolCalls }: Dialect, call: ModelCall, { toolCalls, ...usage }: Usage): Usage {
-  const used = toolCalls ?? (hidesToolCalls ? call.toolCalls : {});
-  return Object.keys(used).length > 0 ? { ...usage, toolCalls: used } : usage;
+function withTools({ hidesToolCalls }: Dialect, call: ModelCall, usage: Usage): Usage {
+  const used = usage.toolCalls ?? (hidesToolCalls ? call.toolCalls : {});
+  if (Object.keys(used).length > 0) return { ...usage, toolCalls: used };
+  const { toolCalls: none, ...rest } = usage;
+  return none ? rest : usage;
 }
 
 /** The tools of a call of which nobody says how often they were used. */

@@ -71,8 +71,7 @@ export function createFetch(options: FetchOptions): Fetch {
       const budgeted = budgetedCall({
         dialect,
         call,
-        provider: provider ?? providerAt(url),
-        refusesToBeAskedForUsage: (PRESETS.get(provider ?? "") ?? presetAt(url.host))?.refusesToBeAskedForUsage ?? false,
+        provider: { ...(PRESETS.get(provider ?? "") ?? presetAt(url.host)), name: provider ?? providerAt(url) },
         model: call.model,
         sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,

@@ -1,4 +1,4 @@
-import type { AuthHeader } from "./providers/provider.ts";
+import type { AuthHeader, Provider } from "./providers/provider.ts";
 
 /** Headers that belong to one connection, or that we write ourselves (RFC 9110, section 7.6.1). */
 const NOT_FORWARDED = new Set([
@@ -59,22 +59,45 @@ export const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(["openai-organizatio
 /** The headers to send to a provider: the caller's own, but for what belongs to the connection, to us, or names who they are. */
 export function forwardedHeaders(
   raw: readonly string[],
-  extra: Readonly<Record<string, string>>,
+  { names: replaced, lines }: HeaderLines,
   withheld: ReadonlySet<string> = NONE,
 ): string[] {
-  const headers: string[] = [];
+  // Compressed answers could not be metered.
+  const headers = ["accept-encoding", "identity"];
   const connection = namesInConnection(raw);
-  const replaced = new Set(Object.keys(extra).map((name) => name.toLowerCase()));
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
     if (NOT_FORWARDED.has(name) || name.startsWith("x-purser-") || connection.has(name) || replaced.has(name) || withheld.has(name))
       continue;
     headers.push(name, raw[i + 1] as string);
   }
-  // Compressed answers could not be metered.
-  headers.push("accept-encoding", "identity");
-  for (const [name, value] of Object.entries(extra)) headers.push(name, value);
+  for (const text of lines) headers.push(text);
   return headers;
+}
+
+/** Headers of ours, which stand in the place of what the caller calls the same. */
+export interface HeaderLines {
+  readonly names: ReadonlySet<string>;
+  /** Names and values in turn. */
+  readonly lines: readonly string[];
+}
+
+export function headerLines(headers: Readonly<Record<string, string>>): HeaderLines {
+  return { names: new Set(Object.keys(headers).map((name) => name.toLowerCase())), lines: Object.entries(headers).flat() };
+}
+
+/** The headers of providers that have a key of ours, made once for each provider of a configuration. */
+const known = new WeakMap<Provider, Map<AuthHeader, HeaderLines>>();
+
+export function ownHeaders(provider: Provider, header: AuthHeader): HeaderLines {
+  const ofProvider = known.get(provider) ?? new Map<AuthHeader, HeaderLines>();
+  known.set(provider, ofProvider);
+  let lines = ofProvider.get(header);
+  if (!lines) {
+    lines = headerLines({ ...provider.headers, ...credentialHeader(header, provider.apiKey ?? "") });
+    ofProvider.set(header, lines);
+  }
+  return lines;
 }
 
 /** The headers of a provider's answer that the client is to get, names and values in turn. */
@@ -94,6 +117,11 @@ export function credentialHeader(header: AuthHeader, key: string): Record<string
 export function headerValue(raw: readonly string[], wanted: string): string | undefined {
   for (let i = 0; i + 1 < raw.length; i += 2) if ((raw[i] as string).toLowerCase() === wanted) return raw[i + 1];
   return undefined;
+}
+
+/** A header carries ASCII only. */
+export function headerText(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
 /** `Connection: close, x-internal` makes `x-internal` a header of this connection too. */

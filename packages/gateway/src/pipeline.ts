@@ -12,41 +12,40 @@ import {
   type Reservation,
   type ServiceTier,
   type Subject,
+  shareText,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
+import type { AuditLog } from "./audit-log/audit-log.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import {
-  type Admitted,
-  admittedBody,
-  budgetedCall,
-  callOf,
-  countedInput,
-  denialMessage,
-  reserveCall,
-  settleCall,
-} from "./budgeted-call.ts";
-import type { Caller, Identified } from "./callers/identify.ts";
+import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import type { Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readJsonBody } from "./dialects/json-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
-import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders } from "./headers.ts";
+import { headerText } from "./headers.ts";
+import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
-import type { Provider } from "./providers/provider.ts";
+import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
+import type { Queue, ToQueue } from "./queue/queue.ts";
+import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, askAfter, climb, type RoutedCall, textOf } from "./rungs/climb.ts";
-import { targetOf } from "./target.ts";
+import { activeText, answerAfter, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import type { PromptCaches } from "./rungs/prompt-caches.ts";
+import type { Summaries } from "./rungs/summaries.ts";
+import type { Summariser } from "./rungs/summarise.ts";
 import type { Upstream } from "./upstream.ts";
+import { upstreamRequest } from "./upstream-request.ts";
 
 /** What every call needs, as it stands when the call comes in. */
 export interface Gateway {
@@ -58,9 +57,17 @@ export interface Gateway {
   readonly bodies: BodyRoom;
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
+  /** Calls that wait for their budget. */
+  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
+  readonly log: Pick<AuditLog, "refused">;
+  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
   /** What may be answered again. */
   readonly answers: Answers;
+  /** What stands for the beginnings of conversations. */
+  readonly summaries: Summaries;
+  /** What providers read from their caches lately. */
+  readonly promptCaches: PromptCaches;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -79,6 +86,8 @@ export interface CallInFlight {
 /** One request and what is known about it so far. */
 interface Exchange {
   readonly id: string;
+  /** When the request began, by the clock of the process. */
+  readonly beganAt: number;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly dialect: Dialect;
@@ -89,21 +98,23 @@ interface Exchange {
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
-  let exchange: Exchange = { id: gateway.newId(), request, response, dialect, names };
+  let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
+  gateway.figures.began();
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
-    const climbed = await climb(gateway, routed);
+    const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
-    const { end, cache } = climbed;
+    const { end, cache, queue } = climbed;
     const answerId = cache && answerKey(call, request.headers);
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
+    if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
     const waitMs = Math.max(climbed.waitMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
@@ -114,12 +125,26 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     // What was refused stays written down: the call that goes on is another one.
     if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
     await send(gateway, exchange, call, decision, answerId);
   } catch (error) {
     refuseError(gateway, exchange, error);
+  } finally {
+    gateway.figures.ended();
   }
+}
+
+/** Has a summary written on the budgets of the call that it is for, as a call of its own in the ledger. */
+export function summariserFor(gateway: Gateway, { id, request }: OwnCallTerms): Summariser {
+  return {
+    summaries: gateway.summaries,
+    ask: async (question) => {
+      const ended = await ownCall(gateway, { ...question, rungs: [`summary for ${id}`] }, { id: gateway.newId(), request });
+      return ended.kind === "answered" ? ended.bytes : undefined;
+    },
+  };
 }
 
 /** What the owner of a budget was asked for, and whether it was given while the call waited. */
@@ -131,7 +156,7 @@ interface Asked {
 
 /** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
 async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
-  const found = askAfter(denial, gateway.config.budgets);
+  const found = rungAfter(denial, gateway.config.budgets, "ask");
   if (!found || !denial.balance) return undefined;
   const { budget, rung } = found;
   const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
@@ -142,6 +167,32 @@ function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: 
   const { denial } = decision;
   const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
   return { ...decision, denial: { ...denial, message } };
+}
+
+/** Lets a call wait for a budget that is used up, where its ladder and its client say so. */
+async function queuedAfter(gateway: Gateway, exchange: Exchange, routed: RoutedCall, denial: Denial): Promise<boolean> {
+  const found = rungAfter(denial, gateway.config.budgets, "queue");
+  return found !== undefined && queued(gateway, exchange, routed, { ...found, from: undefined, balance: denial.balance });
+}
+
+interface Waits {
+  readonly rung: ToQueue["rung"];
+  readonly budget: Budget;
+  /** The share from which the rung holds; none where the budget is used up. */
+  readonly from: number | undefined;
+  readonly balance: ToQueue["balance"];
+}
+
+/** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
+async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, from, balance }: Waits): Promise<boolean> {
+  const { id, request, response } = exchange;
+  if (!prefersAsync(request.headers)) return false;
+  const text = `queue (${budget.name}${from === undefined ? "" : ` ${shareText(from)}`})`;
+  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  if (!waiting) return false;
+  const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
+  endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));
+  return true;
 }
 
 const CALLER_GONE = new Error("The caller went away before its call was admitted.");
@@ -157,10 +208,20 @@ function callerGone(response: ServerResponse): AbortSignal {
 /** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
 async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
   const identified = gateway.identify(request);
-  if (!identified.ok) throw new PurserError(identified.code, identified.message);
+  if (!identified.ok) {
+    const details = { endpoint: dialect.name, code: identified.code };
+    gateway.log.refused({ by: "nobody known", what: "access.refused", from: request.socket.remoteAddress, details });
+    throw new PurserError(identified.code, identified.message);
+  }
   const { caller } = identified;
+  if (caller.key?.role === "viewer")
+    throw new PurserError(
+      "key_invalid",
+      `The key "${caller.key.name}" may look at /api, and make no calls. Use one that was made for calls.`,
+    );
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
-  await turnFor(bytes.length);
+  const turn = turnFor(bytes.length);
+  if (turn) await turn;
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   const call = dialect.readCall(readJsonBody(bytes), names);
   const route = gateway.route(call.model, dialect.name);
@@ -168,24 +229,11 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
-  const { subject, key } = caller;
+  const { subject, places, key } = caller;
   const { config, prices } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const { refusesToBeAskedForUsage = false } = provider;
-  const terms = {
-    dialect,
-    call,
-    provider: provider.name,
-    refusesToBeAskedForUsage,
-    model,
-    sentAs,
-    subject,
-    key,
-    prices,
-    defaultMaxOutput,
-    unseenInput,
-  };
-  return { ...budgetedCall(terms), caller, provider, names };
+  const terms = { dialect, call, provider, model, sentAs, subject, places, key, prices, defaultMaxOutput, unseenInput };
+  return routedCall(budgetedCall(terms), caller, provider, names);
 }
 
 /** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
@@ -197,25 +245,66 @@ async function send(
   answerId: string | undefined,
 ): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
-  const prepared = await prepare(gateway, exchange, routed, decision, reservation);
   const recording = answerId === undefined ? undefined : new Recording();
-  const relayed = relay({ ...prepared, recording });
-  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
-  gateway.inFlight.set(exchange.id, { subject: routed.subject, reservation, end });
+  const { figures } = gateway;
+  const sentAt = performance.now();
+  figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
+  const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
+  let prepared: RelayOptions;
+  try {
+    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, onBegin });
+  } catch (error) {
+    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
+    throw error;
+  }
+  const relayed = relay(prepared);
+  const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
+  gateway.inFlight.set(exchange.id, flight);
   try {
     const outcome = await relayed.outcome;
+    const seconds = (performance.now() - exchange.beganAt) / 1_000;
+    figures.over({ provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
+    if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
-    const { subject } = routed;
-    if (gateway.alerts.watches(subject))
-      await gateway.budgets.balances({ subject }).then((balances) => gateway.alerts.observe(balances), gateway.onError);
+    await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
     gateway.inFlight.delete(exchange.id);
+    flight.land();
   }
+}
+
+/**
+ * A call in flight. It lets go of the call when that is over: a map in which many come and go leaves its outgrown tables to the collector of
+ * garbage, and all of a call that hangs on one of them would stay in memory as long as they.
+ */
+class Flight implements CallInFlight {
+  readonly subject: Subject;
+  readonly reservation: Reservation | undefined;
+  #end: CallInFlight["end"] | undefined;
+
+  constructor(subject: Subject, reservation: Reservation | undefined, end: CallInFlight["end"]) {
+    this.subject = subject;
+    this.reservation = reservation;
+    this.#end = end;
+  }
+
+  async end(code: Refusal["code"], message: string): Promise<void> {
+    await this.#end?.(code, message);
+  }
+
+  land(): void {
+    this.#end = undefined;
+  }
+}
+
+/** Shows the balances of a call that ended to whoever is told of thresholds. */
+export async function observeBalances({ alerts, budgets, onError }: Gateway, subject: Subject): Promise<void> {
+  if (alerts.watches(subject)) await budgets.balances({ subject }).then((balances) => alerts.observe(balances), onError);
 }
 
 async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: RelayedCall, code: Refusal["code"], message: string) {
@@ -224,67 +313,49 @@ async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: Relayed
   relayed.endGracefully({ id: exchange.id, inputTokens, refuse: () => writeRefusal(exchange, code, message) });
 }
 
-/** Everything that can go wrong before the provider is asked goes wrong here, and then the hold is returned. */
-async function prepare(
+/** What is known of a call when it goes out. */
+interface Sending {
+  readonly decision: Admitted | undefined;
+  readonly reservation: Reservation | undefined;
+  readonly recording: Recording | undefined;
+  readonly onBegin: () => void;
+}
+
+/** Everything that can go wrong before the provider is asked goes wrong here. */
+function prepare(
   gateway: Gateway,
   exchange: Exchange,
   routed: RoutedCall,
-  decision: Admitted | undefined,
-  reservation: Reservation | undefined,
-): Promise<RelayOptions> {
+  { decision, reservation, recording, onBegin }: Sending,
+): RelayOptions {
   const { id, request, response, dialect } = exchange;
-  const { call, provider, model, sentAs, caller, names, subject } = routed;
-  try {
-    // It may have been switched off while the call was admitted.
-    const off = gateway.budgets.switchedOff(subject);
-    if (off !== undefined) throw new PurserError("switched_off", off);
-    return {
-      upstream: gateway.upstream,
-      request: {
-        ...targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs }),
-        headers: upstreamHeaders(exchange, provider, caller),
-        body: admittedBody(routed, decision),
-        timeoutMs: provider.timeoutMs,
-      },
-      response,
-      dialect,
-      call,
-      counter: createOutputCounter(model),
-      onDisconnect: gateway.config.onDisconnect,
-      headers: [...answerHeaders(gateway.config, id, decision), ...rungHeader(routed)],
-      headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
-    };
-  } catch (error) {
-    if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
-    throw error;
-  }
+  const { call, model, subject } = routed;
+  // It may have been switched off while the call was admitted.
+  const off = gateway.budgets.switchedOff(subject);
+  if (off !== undefined) throw new PurserError("switched_off", off);
+  return {
+    upstream: gateway.upstream,
+    request: upstreamRequest(request, routed, decision),
+    response,
+    dialect,
+    call,
+    counter: createOutputCounter(model),
+    onDisconnect: gateway.config.onDisconnect,
+    headers: answerHeaders(gateway.config, routed, id, decision),
+    recording,
+    onBegin,
+    headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
+  };
 }
 
-/** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders({ request, dialect }: Exchange, provider: Provider, { providerKey }: Caller): string[] {
-  const { authorization } = request.headers;
-  const usual = provider.authHeader ?? dialect.authHeader;
-  const header = providerKey !== undefined && authorization?.endsWith(providerKey) ? "authorization" : usual;
-  const credential =
-    provider.apiKey !== undefined
-      ? credentialHeader(usual, provider.apiKey)
-      : providerKey !== undefined
-        ? credentialHeader(header, providerKey)
-        : {};
-  const withheld = provider.apiKey === undefined ? undefined : ACCOUNT_HEADERS;
-  return forwardedHeaders(request.rawHeaders, { ...provider.headers, ...credential }, withheld);
-}
-
-function answerHeaders({ expose }: Config, id: string, decision: Decision | undefined): readonly string[] {
-  const tightest = decision?.outcome === "allowed" && expose.left ? decision.balances[0] : undefined;
-  const left = tightest ? ["x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`] : [];
-  const uncounted = decision?.outcome === "uncounted" ? ["x-purser-uncounted", "store unavailable"] : [];
-  return ["x-purser-request-id", id, ...left, ...uncounted];
-}
-
-/** Says what ladders did to the call. */
-function rungHeader({ rungs = [] }: RoutedCall): readonly string[] {
-  return rungs.length === 0 ? [] : ["x-purser-rung", headerText(rungs.join(", "))];
+/** What we say about an admitted call: its id, what is left, and what ladders did to it. */
+function answerHeaders({ expose }: Config, { rungs = [] }: RoutedCall, id: string, decision: Decision | undefined): readonly string[] {
+  const headers = ["x-purser-request-id", id];
+  const tightest = decision?.outcome === "allowed" && expose.left ? decision.tightest : undefined;
+  if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
+  if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
+  if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));
+  return headers;
 }
 
 function costHeader(
@@ -319,11 +390,6 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
     isTimeout ? "provider_timeout" : "provider_unreachable",
     `${what}. The call may have been made, so its estimate was charged.`,
   );
-}
-
-/** A header carries ASCII only. */
-function headerText(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURI(text);
 }
 
 /** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */
@@ -362,6 +428,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
   if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
+  gateway.figures.rejected(error instanceof PurserError ? error.code : "internal");
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {
@@ -382,7 +449,8 @@ function writeRefusal({ id, response, dialect }: Exchange, code: Refusal["code"]
 
 function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const bytes = Buffer.from(body);
-  response.writeHead(status, { ...headers, "content-length": bytes.length });
-  response.end(bytes);
+  const lines = Object.entries(headers).flat();
+  lines.push("content-length", String(Buffer.byteLength(body)));
+  // As a text it goes out in one piece with its head.
+  response.writeHead(status, lines).end(body);
 }

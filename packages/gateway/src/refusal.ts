@@ -29,6 +29,7 @@ const STATUS: { readonly [code in ErrorCode]?: number } = {
   provider_key_missing: 401,
   route_unknown: 404,
   provider_unknown: 404,
+  queued_call_unknown: 404,
   provider_unreachable: 502,
   provider_timeout: 504,
   store_unavailable: 503,
@@ -51,7 +52,8 @@ export function refusalHead({ code, denial, requestId }: Refusal, balances: read
   } else if (status < 500) {
     headers["x-should-retry"] = "false";
   }
-  return { status, headers: { ...headers, ...(denial && rateLimitFields(tightest(balances, denial.balance), now)) } };
+  if (denial) setRateLimitFields(headers, tightest(balances, denial.balance), now);
+  return { status, headers };
 }
 
 const TIGHTEST = 3;
@@ -82,8 +84,8 @@ function windowSeconds(window: string): number | undefined {
 }
 
 /** The `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers. Money in micro-dollars, so that it fits their integers. */
-function rateLimitFields(balances: readonly Balance[], now: number): Record<string, string> {
-  if (balances.length === 0) return {};
+function setRateLimitFields(headers: Record<string, string>, balances: readonly Balance[], now: number): void {
+  if (balances.length === 0) return;
   const policies = balances.map((balance) => {
     const seconds = windowSeconds(balance.window);
     return `${policyName(balance)};q=${quotaAmount(balance, balance.limit)};qu="${QUOTA_UNITS[balance.unit]}"${seconds ? `;w=${seconds}` : ""}`;
@@ -92,7 +94,8 @@ function rateLimitFields(balances: readonly Balance[], now: number): Record<stri
     const resets = balance.resetsAt === undefined ? "" : `;t=${Math.max(0, Math.ceil((balance.resetsAt - now) / 1000))}`;
     return `${policyName(balance)};r=${quotaAmount(balance, balance.left)}${resets}`;
   });
-  return { "ratelimit-policy": policies.join(", "), ratelimit: limits.join(", ") };
+  headers["ratelimit-policy"] = policies.join(", ");
+  headers.ratelimit = limits.join(", ");
 }
 
 /** A structured-field string: printable ASCII only, with quotes and backslashes taken out. */

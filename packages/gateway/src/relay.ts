@@ -13,6 +13,8 @@ export interface RelayOptions {
   readonly upstream: Pick<Upstream, "send">;
   readonly request: UpstreamRequest;
   readonly response: ServerResponse;
+  /** Told when the provider begins to answer. */
+  readonly onBegin: () => void;
   readonly dialect: Dialect;
   readonly call: ModelCall;
   readonly counter: TextCounter;
@@ -94,7 +96,8 @@ class Relay implements UpstreamListener {
   }
 
   began(status: number, headers: readonly string[], flow: UpstreamFlow): void {
-    const { response, dialect, call, counter } = this.#options;
+    const { response, dialect, call, counter, onBegin } = this.#options;
+    onBegin();
     this.#status = status;
     this.#answerHeaders = headers;
     this.#options.recording?.begin(status, headerValue(headers, "content-type"));

@@ -1,18 +1,28 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type Lag, PurserError } from "@purser/core";
-import type { Admin } from "./admin/admin.ts";
+import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
+import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
+import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
+import type { Caller, Identified } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
+import { EXPOSITION_TYPE } from "./metrics/exposition.ts";
 import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
+import { queuedId, serveQueue } from "./queue/wire.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
+import type { Attempts } from "./screen/attempts.ts";
+import { type ScreenFiles, screenFileFor, serveScreenFile } from "./screen/files.ts";
+import type { Sessions, Visitor } from "./screen/sessions.ts";
+import { isFromScreen, serveSession } from "./screen/sign-in.ts";
+import { keyInfo, openRouterKey } from "./self-service/compatible.ts";
+import { answerMcp } from "./self-service/mcp.ts";
 
 /** A slow client may take this long to send its request. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -25,12 +35,17 @@ export interface ServerState {
   /** The gateway as it is configured now. */
   gateway(): Gateway;
   readonly admin: Admin;
+  readonly log: Pick<AuditLog, "refused">;
+  /** All metrics, as Prometheus reads them. */
+  metrics(): Promise<string>;
   /** Requests that are being worked on, their settlement included. */
   readonly calls: Set<Promise<void>>;
   /** Whether new calls are taken. */
   isDraining(): boolean;
   /** Whether no call can be admitted at the moment, because the store cannot be reached. */
   isStoreDown(): boolean;
+  /** The screen, and who signed in to it. */
+  readonly screen: { readonly files: ScreenFiles; readonly sessions: Sessions; readonly attempts: Attempts };
   /** How far the book of record is behind, where there is one. */
   lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -94,15 +109,25 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
+  if (path === "/session") return serveSignIn(state, request, response);
+  const waiting = queuedId(path);
+  if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
+    return serveQueue(state.gateway(), request, response, waiting);
+  if (path === "/mcp") return serveMcp(state.gateway(), request, response);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
   if (path === "/readyz") return showReadiness(state, response);
-  if (path === "/budget") return showBudget(state.gateway(), request, response);
+  if (path === "/metrics") return showMetrics(state, request, response);
+  if (path === "/budget") return showOwn(state, request, response, (_, balances) => ({ data: balances.map(balanceJson) }));
+  if (path === "/key/info" && request.method === "GET") return showOwn(state, request, response, keyInfo);
+  if (path === "/api/v1/key" && request.method === "GET") return showOwn(state, request, response, openRouterKey);
   if (path === "/v1/models") return showModels(state.gateway(), request, response, listModels);
   if (path === "/v1beta/models") return showModels(state.gateway(), request, response, listGeminiModels);
   if (path === "/api/tags" && request.method === "GET") return showModels(state.gateway(), request, response, listOllamaModels);
   if (path.startsWith("/api/")) return serveAdmin(state, request, response, url);
+  const file = screenFileFor(state.screen.files, request, path);
+  if (file) return serveScreenFile(file, request, response, path);
   throw unknownRoute(request.method, path);
 }
 
@@ -122,13 +147,37 @@ async function showReadiness({ isDraining, isStoreDown, lag }: ServerState, resp
   end(response, status === "ready" ? 200 : 503, { status, ...(archive && { archive }) });
 }
 
-/** What the caller has left, for the holder of a key. */
-async function showBudget(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const identified = gateway.identify(request);
+/** For a Prometheus that has an admin's key, as for /api: figures say what is spent. */
+async function showMetrics(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (!identifyReader(state, request, response, ["owner", "admin", "viewer"])) return;
+  const text = Buffer.from(await state.metrics());
+  response.writeHead(200, { "content-type": EXPOSITION_TYPE, "content-length": text.length }).end(text);
+}
+
+/** How the budgets of a caller stand, in a shape that its tools know. */
+async function showOwn(
+  state: ServerState,
+  request: IncomingMessage,
+  response: ServerResponse,
+  shape: (caller: Caller, balances: readonly Balance[]) => object,
+): Promise<void> {
+  const identified = identifyUser(state, request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  const balances = await gateway.budgets.balances({ subject: identified.caller.subject });
-  const data = balances.map(balanceJson);
-  end(response, 200, { data });
+  const { caller } = identified;
+  end(response, 200, shape(caller, await state.gateway().budgets.balances({ subject: caller.subject })));
+}
+
+/** Tools for agents, about their own money. It streams nothing, so that there is nothing to listen to with GET. */
+async function serveMcp(gateway: Gateway, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== "POST") {
+    response.setHeader("allow", "POST");
+    return problem(response, 405, "route_unknown", "/mcp answers POST: one JSON-RPC message, and its answer.");
+  }
+  const identified = gateway.identify(request);
+  if (!identified.ok) return problem(response, 401, identified.code, identified.message);
+  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  const { status, body } = await answerMcp(gateway, identified.caller, await readBytes(request, ADMIN_BODY_MOST));
+  end(response, status, body);
 }
 
 function showModels(gateway: Gateway, request: IncomingMessage, response: ServerResponse, list: typeof listModels): void {
@@ -137,12 +186,21 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
   end(response, 200, list(gateway.config));
 }
 
-async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
-  const identified = state.gateway().identify(request);
-  if (!identified.ok) return problem(response, 401, identified.code, identified.message);
-  if (!identified.caller.isOwner)
-    return problem(response, 403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
+async function serveSignIn(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  return serveSession({ ...state.screen, identify: (one) => state.gateway().identify(one) }, request, response);
+}
+
+/** Who uses our own pages: by a key in a header, as a program, or by the cookie of a browser that signed in. */
+function identifyUser(state: ServerState, request: IncomingMessage): Identified & { readonly visitor?: Visitor } {
+  const visitor = showsKey(request) ? undefined : state.screen.sessions.find(request.headers);
+  return visitor ? { ok: true, caller: visitor.caller, visitor } : state.gateway().identify(request);
+}
+
+async function serveAdmin(state: ServerState, request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
+  const caller = identifyReader(state, request, response, ["owner", "admin", "viewer", "member"]);
+  if (!caller) return;
+  response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
   const bytes = await readBytes(request, ADMIN_BODY_MOST);
   let body: unknown;
   try {
@@ -152,10 +210,72 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   }
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
   const { method = "GET", headers } = request;
-  const { subject } = identified.caller;
-  const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject });
+  const { subject } = caller;
+  const who = { role: roleOf(caller), by: nameOf(caller), from: request.socket.remoteAddress };
+  const answer = await state.admin({ method, path: pathname, query: searchParams, body, headers, subject, ...who });
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
-  end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+  if (answer.listen) return sendEvents(state, response, answer.listen);
+  if (answer.textType === undefined)
+    return end(response, answer.status, answer.body, answer.status >= 400 ? "application/problem+json" : "application/json");
+  response.writeHead(answer.status, { "content-type": `${answer.textType}; charset=utf-8` });
+  response.end(String(answer.body));
+}
+
+/** Who asks, if they have one of these roles; else they are answered, and it is written down. What a role may do is for the admin API to say. */
+function identifyReader(
+  state: ServerState,
+  request: IncomingMessage,
+  response: ServerResponse,
+  roles: readonly Role[],
+): Caller | undefined {
+  const identified = identifyUser(state, request);
+  const refuse = (status: number, code: ErrorCode, message: string) => {
+    const by = identified.ok ? nameOf(identified.caller) : "nobody known";
+    const details = { method: request.method, path: pathOf(request.url ?? "/"), status, code };
+    state.log.refused({ by, what: "access.refused", from: request.socket.remoteAddress, details });
+    problem(response, status, code, message);
+  };
+  if (!identified.ok) refuse(401, identified.code, identified.message);
+  else if (!roles.includes(roleOf(identified.caller)))
+    refuse(403, "key_invalid", "This key may make calls, and not use /api. Use an admin key, or the owner's token.");
+  else if (isForeignPage(request)) refuse(403, "key_invalid", "Requests from other sites' pages are not taken.");
+  else if (identified.visitor && request.method !== "GET" && !isFromScreen(identified.visitor, request))
+    refuse(403, "key_invalid", "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.");
+  else return identified.caller;
+  return undefined;
+}
+
+/** Without a key, only the owner is let in. */
+function roleOf({ key }: Caller): Role {
+  return key?.role ?? "owner";
+}
+
+/** Who somebody is, for the audit log: never a secret. */
+function nameOf({ key }: Caller): string {
+  return key ? `${key.id} (${key.name})` : "the owner";
+}
+
+const BEAT_EVERY_MS = 15_000;
+const DRAIN_LOOK_MS = 250;
+/** A browser that does not read what it is sent comes back and asks again. */
+const UNREAD_MOST = 1024 * 1024;
+
+/** Server-sent events, until the browser leaves or the server stops. */
+async function sendEvents(state: ServerState, response: ServerResponse, listen: NonNullable<AdminResponse["listen"]>): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
+  response.write(": hello\n\n");
+  const stop = listen((event, data) => {
+    if (response.writableLength > UNREAD_MOST) response.destroy();
+    else response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  });
+  const beat = setInterval(() => response.write(": beat\n\n"), BEAT_EVERY_MS);
+  const look = setInterval(() => {
+    if (state.isDraining()) response.end();
+  }, DRAIN_LOOK_MS);
+  await new Promise<void>((resolve) => response.once("close", resolve));
+  clearInterval(beat);
+  clearInterval(look);
+  stop();
 }
 
 /** While every caller on this machine is the owner, a page in the browser is one too; so pages of other origins are refused. */

@@ -61,8 +61,12 @@ export type Decision =
   | {
       readonly outcome: "allowed";
       readonly reservation: Reservation;
+      /** Whether any limit applies. */
+      readonly isLimited: boolean;
       /** Every limit that applies, the tightest first. */
       readonly balances: readonly Balance[];
+      /** The first of them. */
+      readonly tightest: Balance | undefined;
       /** Budgets in `observe` mode that would have refused the call. */
       readonly wouldRefuse: readonly string[];
     }

@@ -16,7 +16,17 @@ import {
   type Rejected,
   type Want,
 } from "./lease.ts";
-import { type CallDetail, type Charge, type CounterRef, type Entry, type Grant, grantSeries, type Posting, seriesOf } from "./ledger.ts";
+import {
+  type CallDetail,
+  type Charge,
+  type CounterRef,
+  type Entry,
+  estimatedCharge,
+  type Grant,
+  grantSeries,
+  type Posting,
+  seriesOf,
+} from "./ledger.ts";
 import { rollsOver, UNITS, type Unit } from "./limit.ts";
 import { Recent } from "./recent.ts";
 import { type Bucket, drawTogether, type Rule, type Slice, seriesRefusedUntil, seriesStanding } from "./slices.ts";
@@ -67,7 +77,7 @@ export interface ReserveCommand {
   /** Refuse, rather than shorten the answer, where leases hold what the whole call lacks: whoever asks will have it returned and ask again. */
   readonly patient?: boolean;
   /** Another process may end the call, so the store itself has to know it at once. */
-  readonly isShared?: boolean;
+  readonly isShared?: boolean | undefined;
   readonly leaseMs: number;
   /** The engine fills in the output and the cost that are held. */
   readonly detail: CallDetail;
@@ -169,7 +179,8 @@ export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: n
 /** `corrected`: the hold had expired, and its charge was replaced. */
 export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplicate" | "unknown" };
 export type ReleaseResult = { readonly outcome: "released" | "corrected" | "duplicate" | "unknown" };
-export type ExpireResult = { readonly expired: number };
+/** The ids of the reservations that were charged. */
+export type ExpireResult = { readonly expired: readonly string[] };
 /** `ignored`: it has no effect any more, and nothing was written. */
 export type RecordResult = { readonly outcome: "recorded" | "ignored" };
 
@@ -304,7 +315,7 @@ function decideReserve(state: State, command: ReserveCommand, now: number): Appl
     }
     checkCountable(limit.counter, before, asked);
     postings.push({ counter: limit.counter, held: asked, spent: 0 });
-    after.push({ ...standingOf(state, limit, before), held: before.held + asked });
+    after.push(standingOf(state, limit, before, asked));
   }
 
   const expiresAt = now + command.leaseMs;
@@ -377,8 +388,11 @@ function standingsOf(state: State, limits: readonly BoundLimit[], used: readonly
   return limits.map((limit, i) => standingOf(state, limit, used[i] as Used));
 }
 
-function standingOf({ leases }: State, { amount, counter }: BoundLimit, { spent, held }: Used): Standing {
-  const allotted = leases.allotted(counter.key);
+/** How a limit stands when a call holds so much more of it. */
+function standingOf({ leases }: State, { amount, counter }: BoundLimit, used: Used, asked = 0): Standing {
+  const { spent } = used;
+  const held = used.held + asked;
+  const allotted = leases.size > 0 ? leases.allotted(counter.key) : 0;
   return allotted > 0 ? { amount, spent, held, allotted } : { amount, spent, held };
 }
 
@@ -482,6 +496,7 @@ function sliceAt(counter: CounterRef, startsAt: number): CounterRef {
   return { ...counter, key: `${series}|${startsAt}`, startsAt, resetsAt: resetsAt && resetsAt - counter.startsAt + startsAt };
 }
 
+/** The detail of a call as it is held. Whoever adds a field to it names it here too. */
 export function heldDetail(
   { asks, limits, detail }: Pick<ReserveCommand, "asks" | "limits" | "detail">,
   outputCap: number,
@@ -490,11 +505,20 @@ export function heldDetail(
   const isPriced = detail.price !== undefined || detail.allowance !== undefined;
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
-  if (wouldRefuse.length === 0) return { ...detail, outputTokens, cost };
-  const refusing = new Set(detail.wouldRefuse);
-  for (const i of wouldRefuse) refusing.add((limits[i] as BoundLimit).counter.budget);
-  return { ...detail, outputTokens, cost, wouldRefuse: [...refusing] };
+  const refusing = wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget);
+  const { subject, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf } = detail;
+  const held: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost, counted, price };
+  if (pricedAs !== undefined) held.pricedAs = pricedAs;
+  if (allowance !== undefined) held.allowance = allowance;
+  if (refusing.length > 0) held.wouldRefuse = [...new Set([...(detail.wouldRefuse ?? []), ...refusing])];
+  else if (detail.wouldRefuse) held.wouldRefuse = detail.wouldRefuse;
+  if (rungs) held.rungs = rungs;
+  if (insteadOf) held.insteadOf = insteadOf;
+  return held;
 }
+
+/** Made up field by field: an object that begins with the fields of another gets a shape of its own each time, which costs more than the call. */
+type Changeable<Value> = { -readonly [name in keyof Value]: Value[name] };
 
 function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number): Applied<ExtendResult> {
   const hold = state.holds.get(id);
@@ -582,11 +606,17 @@ function decideExpire(state: State, { all }: ExpireCommand, now: number): Applie
       held: 0 - held,
       spent: counter.unit === "concurrent" ? 0 : held,
     }));
-    const usage = { inputTokens: detail.inputTokens, outputTokens: detail.outputTokens };
-    const charge: Charge = { usage, cost: detail.cost, certainty: "unconfirmed" };
-    entries.push({ kind: "expired", seq: state.seq + entries.length + 1, at: now, reservation: id, postings, detail, charge });
+    entries.push({
+      kind: "expired",
+      seq: state.seq + entries.length + 1,
+      at: now,
+      reservation: id,
+      postings,
+      detail,
+      charge: estimatedCharge(detail),
+    });
   }
-  const expired = entries.length;
+  const expired = entries.map(({ reservation }) => reservation);
   for (const lease of state.leases.values()) {
     if (lease.end !== undefined || (!all && lease.expiresAt > now)) continue;
     entries.push({
@@ -799,9 +829,14 @@ function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) =>
 }
 
 function end(state: State, id: string): void {
+  const hold = state.holds.get(id);
+  // A map in which many come and go leaves outgrown tables to the collector of garbage: nothing large may hang on what was in them.
+  if (hold) hold.postings = NO_POSTINGS;
   state.holds.delete(id);
   state.ended.set(id, true);
 }
+
+const NO_POSTINGS: readonly Posting[] = [];
 
 function post(state: State, { counter: ref, held, spent }: Posting): void {
   let counter = state.counters.get(ref.key);

@@ -30,7 +30,19 @@ test("calls that end do not make a ladder flap: a step is left only some way bel
 
 test("a ladder says back what it was told, with what was left out", () => {
   const back = (text: string) => parseLadder({ "50%": text }).flatMap(({ rungs }) => rungs.map(rungText));
-  assert.deepEqual(["tell", "tell slack", "cache", "cache 90s", "ask", "ask 2m", "ask slack +20% 30s"].flatMap(back), [
+  const texts = [
+    "tell",
+    "tell slack",
+    "cache",
+    "cache 90s",
+    "ask",
+    "ask 2m",
+    "ask slack +20% 30s",
+    "summarize 4k with gpt-4o-mini",
+    "queue",
+    "queue 12h hook",
+  ];
+  assert.deepEqual(texts.flatMap(back), [
     "tell",
     "tell slack",
     "cache 60m",
@@ -38,6 +50,9 @@ test("a ladder says back what it was told, with what was left out", () => {
     "ask +10%",
     "ask 120s +10%",
     "ask slack 30s +20%",
+    "summarise 4000 with gpt-4o-mini",
+    "queue",
+    "queue hook 720m",
   ]);
 });
 
@@ -70,7 +85,9 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": "ask slack email" }, /is not a rung/],
     [{ "85%": "constructor" }, /is not a rung/],
     [{ "85%": "block", "85.0%": "slow" }, /two steps at 85%/],
-    [{ "50%": "summarise" }, /this version has no rung "summarise" yet \(50%\)/],
+    [{ "50%": "queue 500d" }, /"queue 500d" at 50% is not a rung/],
+    [{ "50%": "queue one two" }, /"queue one two" at 50% is not a rung/],
+    [{ "50%": "summarise 4000" }, /"summarise 4000" at 50% is not a rung.*`summarise TOKENS with MODEL`/],
   ] as const) {
     assert.throws(() => parseLadder(input), { code: "ladder_invalid", message: what }, JSON.stringify(input));
   }

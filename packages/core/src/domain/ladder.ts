@@ -8,8 +8,12 @@ export type Rung =
   | { readonly kind: "shorten"; readonly outputTokens: number }
   /** The oldest turns are left out until the input has at most this many tokens. */
   | { readonly kind: "trim"; readonly inputTokens: number }
+  /** The oldest turns are replaced by a summary that this model writes, until the input has at most this many tokens. */
+  | { readonly kind: "summarise"; readonly inputTokens: number; readonly model: string }
   /** The call waits before it is sent. */
   | { readonly kind: "slow"; readonly waitMs: number }
+  /** A call whose client can wait is kept until the budget resets, if that is no longer away, and made then; its answer may be pushed to a channel. */
+  | { readonly kind: "queue"; readonly waitMs: number; readonly channel: string | undefined }
   /** The caller gets this text in the place of an answer, and no provider is asked. */
   | { readonly kind: "answer"; readonly text: string }
   /** The same call is answered as before, by what was kept for at most so long. */
@@ -44,8 +48,11 @@ const ASK_SHARE = 1_000;
 const ASK_MOST_MS = 600_000;
 const CACHE_MS = 3_600_000;
 const CACHE_MOST_MS = 24 * CACHE_MS;
+/** Until the next month begins. */
+const QUEUE_MS = 31 * 86_400_000;
+const QUEUE_MOST_MS = 366 * 86_400_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `slow` or `slow 5s`, `cache` or `cache 10m`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `cache` or `cache 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads a ladder. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput): Ladder {
@@ -70,7 +77,6 @@ function parseRung(text: string, share: string): Rung {
   const read = RUNGS.get(word.toLowerCase());
   const rung = read?.(rest.trim());
   if (rung) return rung;
-  if (NOT_THERE.has(word.toLowerCase())) throw invalid(`this version has no rung "${word}" yet (${share}).`);
   throw invalid(`"${text}" at ${share} is not a rung.`);
 }
 
@@ -78,21 +84,27 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["use", (model) => (/^\S+$/.test(model) ? { kind: "use", model } : undefined)],
   ["shorten", (rest) => withTokens(rest, (outputTokens) => ({ kind: "shorten", outputTokens }))],
   ["trim", (rest) => withTokens(rest, (inputTokens) => ({ kind: "trim", inputTokens }))],
+  ["summarise", parseSummarise],
+  ["summarize", parseSummarise],
   ["slow", parseSlow],
   ["cache", parseCache],
+  ["queue", parseQueue],
   ["answer", (rest) => withText(rest)],
   ["ask", parseAsk],
   ["tell", (rest) => (/^\S*$/.test(rest) ? { kind: "tell", channel: rest === "" ? undefined : rest } : undefined)],
   ["block", (rest) => (rest === "" ? { kind: "block" } : undefined)],
 ]);
 
-/** Rungs that people ask for and that are not built: better refused than promised. */
-const NOT_THERE: ReadonlySet<string> = new Set(["summarise", "summarize", "queue"]);
-
 function withTokens(rest: string, make: (tokens: number) => Rung): Rung | undefined {
   const [, digits, thousands] = /^(\d+)(k?)(?: tokens)?$/i.exec(rest) ?? [];
   const tokens = Number(digits) * (thousands ? 1000 : 1);
   return tokens >= 1 && Number.isSafeInteger(tokens) ? make(tokens) : undefined;
+}
+
+/** The model is named, because one that is no cheaper than that of the call would make every summary dearer than what it saves. */
+function parseSummarise(rest: string): Rung | undefined {
+  const [, tokens = "", model] = /^(\S+(?: tokens)?) with (\S+)$/.exec(rest) ?? [];
+  return model === undefined ? undefined : withTokens(tokens, (inputTokens) => ({ kind: "summarise", inputTokens, model }));
 }
 
 function parseSlow(rest: string): Rung | undefined {
@@ -116,7 +128,19 @@ function parseAsk(rest: string): Rung | undefined {
   return waitMs <= ASK_MOST_MS ? { kind: "ask", share, waitMs, channel } : undefined;
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** In any order: how long a call may wait, and the channel that gets its answer. */
+function parseQueue(rest: string): Rung | undefined {
+  let [waitMs, channel] = [QUEUE_MS, undefined as string | undefined];
+  for (const word of rest.split(/\s+/).filter((one) => one !== "")) {
+    const [, digits, unit = ""] = /^(\d{1,4})([mhd])$/.exec(word) ?? [];
+    if (digits !== undefined) waitMs = Number(digits) * (UNITS[unit] ?? 0);
+    else if (/^[a-z][\w.-]*$/.test(word) && channel === undefined) channel = word;
+    else return undefined;
+  }
+  return waitMs >= 1 && waitMs <= QUEUE_MOST_MS ? { kind: "queue", waitMs, channel } : undefined;
+}
 
 function parseCache(rest: string): Rung | undefined {
   if (rest === "") return { kind: "cache", ageMs: CACHE_MS };
@@ -139,8 +163,11 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "use") return `use ${rung.model}`;
   if (rung.kind === "shorten") return `shorten ${rung.outputTokens}`;
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
+  if (rung.kind === "summarise") return `summarise ${rung.inputTokens} with ${rung.model}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
   if (rung.kind === "cache") return `cache ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
+  if (rung.kind === "queue")
+    return ["queue", rung.channel, ...(rung.waitMs === QUEUE_MS ? [] : [`${rung.waitMs / 60_000}m`])].filter(Boolean).join(" ");
   if (rung.kind === "ask")
     return ["ask", rung.channel, ...(rung.waitMs > 0 ? [`${rung.waitMs / 1000}s`] : []), `+${rung.share / 100}%`].filter(Boolean).join(" ");
   if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;

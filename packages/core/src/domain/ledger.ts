@@ -1,5 +1,6 @@
 import type { DenialReason } from "./decision.ts";
 import type { Unit } from "./limit.ts";
+import type { ServiceTier } from "./price.ts";
 import type { Selector, Subject, SubjectPath } from "./subject.ts";
 import type { Usage } from "./usage.ts";
 
@@ -63,6 +64,13 @@ export interface Charge {
   /** In nano-dollars; unknown for a model without a price. */
   readonly cost: number | undefined;
   readonly certainty: Certainty;
+  /** The tier at which the provider served the call, where it is not the usual one. */
+  readonly service?: Exclude<ServiceTier, "standard">;
+}
+
+/** What a call is charged while nobody knows what it used. */
+export function estimatedCharge({ inputTokens, outputTokens, cost }: CallDetail): Charge {
+  return { usage: { inputTokens, outputTokens }, cost, certainty: "unconfirmed" };
 }
 
 /** What is known about a call when it is admitted; carried to every entry about it. */
@@ -77,6 +85,8 @@ export interface CallDetail {
   readonly counted: boolean;
   /** The rate card's source, for whoever asks why it cost so much. */
   readonly price: string | undefined;
+  /** The model whose price holds, where that is another one than the subject's. */
+  readonly pricedAs?: string;
   /** The free allowance that pays for the call. */
   readonly allowance?: string;
   /** Names of budgets in `observe` mode that would have refused the call. */

@@ -41,6 +41,12 @@ export function formatDollars(amount: Nanodollars): string {
   return `${sign}$${whole.toLocaleString("en-US")}.${shown}`;
 }
 
+/** `12.500000000` for programs: dollars with nine places, exactly. */
+export function decimalDollars(amount: Nanodollars): string {
+  const digits = String(Math.abs(amount)).padStart(10, "0");
+  return `${amount < 0 ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
+}
+
 /** Digits with `_` or thousands commas between them: `2,50` is refused rather than read as two hundred and fifty. */
 const DECIMAL = /^\$?(\d+(?:_\d+)*|\d{1,3}(?:,\d{3})+)(?:\.(\d+))?$/;
 

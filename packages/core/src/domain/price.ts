@@ -141,6 +141,7 @@ function isPlainInput(usage: Usage): boolean {
 }
 
 function outputCost(rates: Rates, usage: Usage): number {
+  if (!usage.reasoningOutputTokens && !usage.audioOutputTokens && !usage.imageOutputTokens) return (usage.outputTokens ?? 0) * rates.output;
   const reasoning = usage.reasoningOutputTokens ?? 0;
   const text = reasoning > 0 ? (rates.outputAfterReasoning ?? rates.output) : rates.output;
   return shareCost(billed(usage.outputTokens, usage.unbilledOutputTokens), text, [

@@ -1,5 +1,5 @@
 import { PurserError } from "../errors.ts";
-import type { Charge, Entry } from "./ledger.ts";
+import { type Charge, type Entry, estimatedCharge } from "./ledger.ts";
 import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
@@ -84,8 +84,7 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
       return { ...chargeAmounts(entry.charge), calls: 1 };
     case "corrected": {
       // The estimate that was charged when the hold expired is taken back.
-      const { inputTokens, outputTokens, cost } = entry.detail;
-      const estimate = chargeAmounts({ usage: { inputTokens, outputTokens }, cost, certainty: "unconfirmed" });
+      const estimate = chargeAmounts(estimatedCharge(entry.detail));
       return combine(chargeAmounts(entry.charge), estimate, (now, before) => now - before);
     }
     case "denied":
@@ -96,7 +95,8 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
   }
 }
 
-function chargeAmounts({ usage, cost, certainty }: Charge): ReportAmounts {
+/** What a charge adds to a report, its call aside. */
+export function chargeAmounts({ usage, cost, certainty }: Charge): ReportAmounts {
   return {
     ...NOTHING,
     inputTokens: chargedInputTokens(usage),
@@ -224,4 +224,23 @@ function compareValues({ values: a }: ReportRow, { values: b }: ReportRow): numb
     return value < other ? -1 : 1;
   }
   return 0;
+}
+
+/**
+ * The period before, to compare with: as many months where a report begins with one, up to the same time in the last of them; else as long a
+ * time.
+ */
+export function periodBefore({ since, until, timeZone = "UTC" }: Pick<ReportQuery, "since" | "until" | "timeZone">): {
+  readonly since: number;
+  readonly until: number;
+} {
+  const monthAt = (at: number) => windowSpan({ kind: "calendar", period: "month", timeZone }, at);
+  if (monthAt(since).startsAt !== since) return { since: since - (until - since), until: since };
+  let before = since;
+  let end = since;
+  for (let at = since; at < until; at = end) {
+    end = monthAt(at).resetsAt ?? until;
+    before = monthAt(before - 1).startsAt;
+  }
+  return { since: before, until: end === until ? since : Math.min(since, before + (until - since)) };
 }

@@ -1,8 +1,11 @@
 import type { RateCard, ServiceTier } from "./price.ts";
+import type { Subject } from "./subject.ts";
 
 /** An amount held on every limit while a call is in flight. It ends exactly once: settled, released or expired. */
 export interface Reservation {
   readonly id: string;
+  /** Whom it is charged to. */
+  readonly subject: Subject;
   /** The output cap to send to the provider, for one answer: what was asked, or less where only less fits. */
   readonly outputTokens: number;
   /** How many answers were asked for. */

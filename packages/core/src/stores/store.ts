@@ -46,8 +46,15 @@ export interface Store {
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
+  /** The reservations that were charged when the store was opened, because their owner had died. Left out where there is no such moment. */
+  readonly expiredAtStart?: readonly string[];
   /** Why nothing can be written at the moment; nothing when all is well. Left out where nothing can be in the way. */
   failure?(): PurserError | undefined;
+  /**
+   * Compares every balance with the sum of its entries in the ledger, while calls go on. Always empty, or there is a fault to report. Left out
+   * where the store does not keep all of its ledger.
+   */
+  audit?(): Promise<readonly Mismatch[]>;
   /** Epoch milliseconds by the clock of the store, which decides what window a call is in. Left out where it is the caller's own. */
   time?(): Promise<number>;
   /** Runs work that no other process with the same balances may do at the same time. Left out where there is no other. */

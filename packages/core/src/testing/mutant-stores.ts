@@ -65,7 +65,7 @@ export const mutantStores: readonly MutantStore[] = [
   })),
 
   mutant("never ends a hold whose lease has run out", "a hold whose lease has run out ends", () => ({
-    expire: async () => ({ expired: 0 }),
+    expire: async () => ({ expired: [] }),
   })),
 
   mutant(
@@ -74,7 +74,7 @@ export const mutantStores: readonly MutantStore[] = [
     (store) => ({
       expire: async () => {
         const result = await store.expire();
-        for (const { postings } of (await store.entries({ kinds: ["expired"], newest: true })).slice(-result.expired || Infinity)) {
+        for (const { postings } of (await store.entries({ kinds: ["expired"], newest: true })).slice(-result.expired.length || Infinity)) {
           await adjust(
             store,
             postings.map(({ counter, spent }) => ({ counter, held: 0, spent: -spent })),

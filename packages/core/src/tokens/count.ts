@@ -1,5 +1,5 @@
 import type { Encoding } from "./encoding.ts";
-import { loadEncoding } from "./encoding.ts";
+import { loadEncoding, loadedEncoding } from "./encoding.ts";
 import type { ImageInput } from "./images.ts";
 import { imageTokens, imageTokensMax } from "./images.ts";
 import type { ModelEncoding } from "./models.ts";
@@ -156,33 +156,49 @@ function startOfLastCharacter(text: string): number {
 
 /** Counts the output of a stream whose provider reports no usage, keeping a few words of it. */
 export function createOutputCounter(model: string): OutputCounter {
-  const rules = encodingOf(model);
-  let encoding: Encoding | undefined;
-  let tail = "";
-  let counted = 0;
-  // A vocabulary that cannot be read leaves the estimate by bytes; whoever counts input with it gets the error.
-  loadEncoding(rules.encoding).then(
-    (loaded) => {
-      encoding = loaded;
-    },
-    () => {},
-  );
+  return new Counter(encodingOf(model));
+}
 
-  const countOf = (text: string) => (encoding ? encoding.count(text) : Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN));
+class Counter implements OutputCounter {
+  readonly #rules: ModelEncoding;
+  #encoding: Encoding | undefined;
+  #tail = "";
+  #counted = 0;
 
-  return {
-    add(text) {
-      tail += text;
-      if (tail.length <= (encoding ? TAIL_MAX : WAITING_MAX)) return;
-      const blank = tail.lastIndexOf(" ");
-      const cut = blank > 0 ? blank : tail.length > TAIL_UNBROKEN_MAX ? startOfLastCharacter(tail) : 0;
-      if (cut === 0) return;
-      counted += countOf(tail.slice(0, cut));
-      tail = tail.slice(cut);
-    },
-    tokens() {
-      const raw = counted + countOf(tail);
-      return rules.exact ? raw : withMargin(raw, rules.marginPermille);
-    },
-  };
+  constructor(rules: ModelEncoding) {
+    this.#rules = rules;
+    this.#encoding = loadedEncoding(rules.encoding);
+    if (!this.#encoding) this.#load();
+  }
+
+  add(text: string): void {
+    this.#tail += text;
+    const tail = this.#tail;
+    if (tail.length <= (this.#encoding ? TAIL_MAX : WAITING_MAX)) return;
+    const blank = tail.lastIndexOf(" ");
+    const cut = blank > 0 ? blank : tail.length > TAIL_UNBROKEN_MAX ? startOfLastCharacter(tail) : 0;
+    if (cut === 0) return;
+    this.#counted += this.#count(tail.slice(0, cut));
+    this.#tail = tail.slice(cut);
+  }
+
+  tokens(): number {
+    const { exact, marginPermille } = this.#rules;
+    const raw = this.#counted + this.#count(this.#tail);
+    return exact ? raw : withMargin(raw, marginPermille);
+  }
+
+  #count(text: string): number {
+    return this.#encoding ? this.#encoding.count(text) : Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
+  }
+
+  /** A vocabulary that cannot be read leaves the estimate by bytes; whoever counts input with it gets the error. */
+  #load(): void {
+    loadEncoding(this.#rules.encoding).then(
+      (loaded) => {
+        this.#encoding = loaded;
+      },
+      () => {},
+    );
+  }
 }

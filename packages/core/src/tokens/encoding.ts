@@ -48,6 +48,7 @@ const RECIPES: Readonly<Record<EncodingName, Recipe>> = {
 };
 
 const loading = new Map<EncodingName, Promise<Encoding>>();
+const loaded = new Map<EncodingName, Encoding>();
 let characters: Promise<Characters> | undefined;
 
 /** The counter of one vocabulary; read from disk at its first use, once, however many ask for it at the same time. */
@@ -57,9 +58,17 @@ export function loadEncoding(name: EncodingName): Promise<Encoding> {
     encoding = readEncoding(name);
     loading.set(name, encoding);
     // A failed read is tried again by the next caller; this one gets the error.
-    encoding.catch(() => loading.delete(name));
+    encoding.then(
+      (read) => loaded.set(name, read),
+      () => loading.delete(name),
+    );
   }
   return encoding;
+}
+
+/** The counter of a vocabulary that was read; nothing where it was not yet. */
+export function loadedEncoding(name: EncodingName): Encoding | undefined {
+  return loaded.get(name);
 }
 
 async function readEncoding(name: EncodingName): Promise<Encoding> {

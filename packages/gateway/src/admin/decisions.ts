@@ -112,6 +112,7 @@ export class Decisions {
     const { provider = "", model = "" } = detail.subject;
     return {
       id,
+      subject: detail.subject,
       outputTokens: outputCap,
       // The detail has the output of all answers together.
       copies: outputCap === 0 ? 1 : detail.outputTokens / outputCap,

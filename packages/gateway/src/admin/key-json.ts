@@ -1,5 +1,5 @@
 import { isSubjectPath, PurserError, type Subject, type SubjectPath } from "@purser/core";
-import type { Key, NewKey } from "../callers/key.ts";
+import { KEY_ROLES, type Key, type KeyRole, type NewKey } from "../callers/key.ts";
 import { instantJson } from "./balances.ts";
 
 /** A key as programs read it. The secret is not known any more. */
@@ -37,7 +37,7 @@ export function readNewKey(body: unknown, now: number): NewKey {
   if (unknown !== undefined) throw invalid(`"${unknown}" is not a field of a key. Fields are ${FIELDS.join(", ")}.`);
   const { name, attributes, may_set, role = "caller", expires_at } = fields;
   if (typeof name !== "string" || name.trim() === "" || name.length > 256) throw invalid('Give the key a name: `"name": "chatbot"`.');
-  if (role !== "caller" && role !== "admin") throw invalid('The role of a key is "caller" or "admin".');
+  if (!isRole(role)) throw invalid(`The role of a key is one of ${KEY_ROLES.join(", ")}.`);
   return {
     name: name.trim(),
     attributes: readAttributes(attributes ?? {}),
@@ -45,6 +45,10 @@ export function readNewKey(body: unknown, now: number): NewKey {
     role,
     ...(expires_at !== undefined && expires_at !== null && { expiresAt: readExpiry(expires_at, now) }),
   };
+}
+
+function isRole(value: unknown): value is KeyRole {
+  return KEY_ROLES.some((role) => role === value);
 }
 
 function readAttributes(value: unknown): Subject {

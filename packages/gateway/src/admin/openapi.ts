@@ -1,4 +1,6 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
+import { KEY_ROLES } from "../callers/key.ts";
+import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS } from "./openapi-dashboard.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
@@ -11,6 +13,7 @@ export const OPENAPI = {
   },
   security: [{ bearer: [] }],
   paths: {
+    ...DASHBOARD_PATHS,
     "/api/budgets": {
       get: {
         operationId: "listBudgets",
@@ -88,6 +91,15 @@ export const OPENAPI = {
             description: "The last id of the page before: the calls older than it follow.",
             schema: { type: "string" },
           },
+          {
+            ...reportParameter(
+              "filter",
+              "`ATTRIBUTE=VALUE`, as in a report. A page of few calls among very many may have less than asked for.",
+            ),
+            schema: { type: "array", items: { type: "string" } },
+            explode: true,
+          },
+          { name: "outcome", in: "query", description: "Only these.", schema: { enum: ["denied", "allowed"] } },
         ],
         responses: {
           200: json("A page, newest first.", {
@@ -129,12 +141,29 @@ export const OPENAPI = {
             schema: { type: "array", items: { type: "string" } },
             explode: true,
           },
+          {
+            name: "compare",
+            in: "query",
+            description: "Each row beside that of the period before, in `before`.",
+            schema: { const: "before" },
+          },
+          {
+            name: "format",
+            in: "query",
+            description: "`csv`: a table. `focus`: FOCUS 1.2 as CSV, by provider, model and `by`, of which the first is the sub-account.",
+            schema: { enum: ["json", "csv", "focus"], default: "json" },
+          },
         ],
         responses: {
           200: json("The rows by time, then by value.", {
             type: "object",
             required: ["since", "until", "by", "step", "time_zone", "data"],
             properties: {
+              compared: {
+                type: "object",
+                description: "The period before, where it was asked for.",
+                properties: { since: { type: "string", format: "date-time" }, until: { type: "string", format: "date-time" } },
+              },
               since: { type: "string", format: "date-time" },
               until: { type: "string", format: "date-time" },
               by: { type: "array", items: { type: "string" } },
@@ -145,6 +174,92 @@ export const OPENAPI = {
           }),
           default: ref("responses", "Problem"),
         },
+      },
+    },
+    "/api/statements": {
+      get: {
+        operationId: "statements",
+        summary: "What each team (product, customer, …) is charged for a month, with its owner. Together they are all that was charged.",
+        parameters: [
+          reportParameter("month", "`2026-11`; this month where it is left out."),
+          reportParameter("by", "Whose statements: `team` where it is left out, any attribute, or `tag.NAME`."),
+          reportParameter("time_zone", "Whose months; the configuration's where it is left out."),
+          {
+            name: "format",
+            in: "query",
+            description: "`html` is a page that prints well.",
+            schema: { enum: ["json", "csv", "html"], default: "json" },
+          },
+        ],
+        responses: {
+          200: json("The statements, the dearest first.", {
+            type: "object",
+            required: ["month", "since", "until", "is_final", "time_zone", "by", "total", "before", "data"],
+            properties: {
+              month: { type: "string" },
+              since: { type: "string", format: "date-time" },
+              until: { type: "string", format: "date-time" },
+              is_final: { type: "boolean", description: "Whether the month is over." },
+              time_zone: { type: "string" },
+              by: { type: "string" },
+              total: ref("schemas", "ReportAmounts"),
+              before: ref("schemas", "ReportAmounts"),
+              data: { type: "array", items: ref("schemas", "Statement") },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/spenders": {
+      get: {
+        operationId: "listSpenders",
+        summary: "Who spends most, and how much of the whole that is.",
+        parameters: [
+          reportParameter("by", "`user` where it is left out, any attribute, or `tag.NAME`."),
+          { name: "most", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 10 } },
+          reportParameter("since", "As for a report."),
+          reportParameter("until", "As for a report."),
+          reportParameter("time_zone", "As for a report."),
+          { ...reportParameter("filter", "As for a report."), schema: { type: "array", items: { type: "string" } }, explode: true },
+        ],
+        responses: {
+          200: json("The dearest first.", {
+            type: "object",
+            required: ["since", "until", "time_zone", "by", "spenders", "total", "data", "concentration"],
+            properties: {
+              since: { type: "string", format: "date-time" },
+              until: { type: "string", format: "date-time" },
+              time_zone: { type: "string" },
+              by: { type: "string" },
+              spenders: amount("How many there are in all."),
+              total: ref("schemas", "ReportAmounts"),
+              data: {
+                type: "array",
+                items: {
+                  allOf: [
+                    ref("schemas", "ReportAmounts"),
+                    { type: "object", properties: { value: { type: ["string", "null"] }, share: { type: "number" } } },
+                  ],
+                },
+              },
+              concentration: {
+                type: "array",
+                description: "How much the dearest few in a hundred use.",
+                items: { type: "object", properties: { percent: { type: "integer" }, spenders: amount(), share: { type: "number" } } },
+              },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/economics": {
+      post: {
+        operationId: "economics",
+        summary: "What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing.",
+        requestBody: body("EconomicsQuestion"),
+        responses: { 200: json("Money is rounded to nano-dollars.", ref("schemas", "Economics")), default: ref("responses", "Problem") },
       },
     },
     "/api/keys": {
@@ -221,6 +336,24 @@ export const OPENAPI = {
         summary: "Delivers a notice that says that it is a test.",
         parameters: [id("The name of the channel.")],
         responses: { 200: json("How that ended.", ref("schemas", "Delivery")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/audit": {
+      get: {
+        operationId: "listDeeds",
+        summary: "Who changed what, who was not let in: the newest lines of the audit log of this data folder.",
+        parameters: [
+          { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 100 } },
+          { name: "before", in: "query", description: "Only lines before this number.", schema: { type: "integer" } },
+        ],
+        responses: {
+          200: json("Newest first.", {
+            type: "object",
+            required: ["data", "has_more"],
+            properties: { data: { type: "array", items: ref("schemas", "Deed") }, has_more: { type: "boolean" } },
+          }),
+          default: ref("responses", "Problem"),
+        },
       },
     },
     "/api/deliveries": {
@@ -342,6 +475,7 @@ export const OPENAPI = {
       },
     },
     schemas: {
+      ...DASHBOARD_SCHEMAS,
       Balance: {
         type: "object",
         additionalProperties: false,
@@ -528,16 +662,134 @@ export const OPENAPI = {
         },
       },
       ReportRow: {
-        type: "object",
-        required: ["from", "to", "values", "calls", "refusals", "input_tokens", "output_tokens", "cost_nanodollars"],
-        properties: {
-          from: { type: "string", format: "date-time" },
-          to: { type: "string", format: "date-time", description: "Not included." },
-          values: {
+        allOf: [
+          ref("schemas", "ReportAmounts"),
+          {
             type: "object",
-            description: "By attribute; null where calls have none.",
-            examples: [{ team: "search", model: "gpt-4o" }],
+            required: ["from", "to", "values"],
+            properties: {
+              from: { type: "string", format: "date-time" },
+              to: { type: "string", format: "date-time", description: "Not included." },
+              values: {
+                type: "object",
+                description: "By attribute; null where calls have none.",
+                examples: [{ team: "search", model: "gpt-4o" }],
+              },
+              before: ref("schemas", "ReportAmounts"),
+            },
           },
+        ],
+      },
+      Deed: {
+        type: "object",
+        required: ["n", "at", "by", "what", "previous", "hash"],
+        properties: {
+          n: { type: "integer", description: "From 1, without gaps." },
+          at: { type: "string", format: "date-time" },
+          by: { type: "string" },
+          what: { type: "string", examples: ["POST /api/grants", "access.refused", "config.changed"] },
+          from: { type: "string", description: "The address that it came from." },
+          details: { type: "object" },
+          of: { type: "integer", description: "The line of which this one says the outcome." },
+          previous: { type: "string", description: "The hash of the line before." },
+          hash: { type: "string" },
+        },
+      },
+      Statement: {
+        type: "object",
+        required: ["value", "owner", "total", "before", "share", "lines"],
+        properties: {
+          value: { type: ["string", "null"], description: "Null for calls that have none." },
+          owner: { type: ["string", "null"], description: "The owner of the budget for this value, else of one for all." },
+          total: ref("schemas", "ReportAmounts"),
+          before: ref("schemas", "ReportAmounts"),
+          share: { type: "number", description: "The part of the whole cost, from 0 to 1." },
+          lines: {
+            type: "array",
+            items: {
+              allOf: [
+                ref("schemas", "ReportAmounts"),
+                { type: "object", properties: { provider: { type: ["string", "null"] }, model: { type: ["string", "null"] } } },
+              ],
+            },
+          },
+        },
+      },
+      EconomicsQuestion: {
+        type: "object",
+        additionalProperties: false,
+        properties: {
+          since: { type: "string" },
+          until: { type: "string" },
+          time_zone: { type: "string" },
+          filter: { type: "array", items: { type: "string" } },
+          afford: { type: "string", description: "An amount in dollars: how many calls does it pay for?", examples: ["0.50"] },
+          by: { type: "string", description: "The attribute whose values `revenue` names." },
+          revenue: { type: "object", description: "Dollars by value.", examples: [{ acme: "1200.00" }] },
+        },
+      },
+      Economics: {
+        type: "object",
+        required: [
+          "since",
+          "until",
+          "time_zone",
+          "calls",
+          "tokens",
+          "cost_nanodollars",
+          "users",
+          "sessions",
+          "user_days",
+          "per",
+          "affords",
+          "against",
+        ],
+        properties: {
+          since: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time" },
+          time_zone: { type: "string" },
+          calls: amount(),
+          tokens: amount(),
+          cost_nanodollars: amount(),
+          users: amount("Those who are named in calls."),
+          sessions: amount(),
+          user_days: amount("On how many days each user was there, added up."),
+          per: {
+            type: "object",
+            description: "What one of each costs, in nano-dollars; null where there is none.",
+            properties: Object.fromEntries(
+              ["call", "million_tokens", "user", "user_day", "session"].map((unit) => [unit, { type: ["integer", "null"] }]),
+            ),
+          },
+          affords: {
+            type: ["object", "null"],
+            properties: { nanodollars: amount(), calls: { type: ["integer", "null"] } },
+          },
+          against: {
+            type: ["object", "null"],
+            properties: {
+              by: { type: "string" },
+              data: {
+                type: "array",
+                items: {
+                  type: "object",
+                  properties: {
+                    value: { type: ["string", "null"] },
+                    cost_nanodollars: amount(),
+                    revenue_nanodollars: amount(),
+                    margin_nanodollars: amount(),
+                    cost_share: { type: ["number", "null"], description: "The cost of each dollar that came in." },
+                  },
+                },
+              },
+            },
+          },
+        },
+      },
+      ReportAmounts: {
+        type: "object",
+        required: ["calls", "refusals", "input_tokens", "output_tokens", "cost_nanodollars"],
+        properties: {
           calls: amount("Calls that ended and were charged."),
           refusals: amount(),
           input_tokens: amount("Cached ones included."),
@@ -772,6 +1024,6 @@ function keyProperties() {
       description: "What the holder may add by headers.",
       examples: [["user", "session", "tag.*"]],
     },
-    role: { enum: ["caller", "admin"] },
+    role: { enum: KEY_ROLES, description: "member: sees its own on /api; viewer: sees all there, and makes no calls." },
   };
 }

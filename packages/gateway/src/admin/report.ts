@@ -1,5 +1,6 @@
 import {
   checkTimeZone,
+  decimalDollars,
   isSubjectPath,
   PurserError,
   REPORT_AMOUNTS,
@@ -13,9 +14,13 @@ import {
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
 import { usageField } from "./call-report.ts";
+import { csv } from "./reports/csv.ts";
+import { FOCUS_ATTRIBUTES } from "./reports/focus.ts";
 
 /** Usage and cost of a time, as programs read it. Amounts are integers; money is in nano-dollars. */
 export interface ReportJson {
+  /** The period before, where it is compared with. */
+  readonly compared?: { readonly since: string; readonly until: string };
   readonly since: string;
   readonly until: string;
   readonly by: readonly string[];
@@ -24,7 +29,12 @@ export interface ReportJson {
   readonly data: readonly ReportRowJson[];
 }
 
-export interface ReportRowJson extends Readonly<Record<AmountField, number>> {
+/** What was used of everything. */
+export type AmountsJson = Readonly<Record<AmountField, number>>;
+
+export interface ReportRowJson extends AmountsJson {
+  /** The same in the period before, where it is compared with. */
+  readonly before?: AmountsJson;
   readonly from: string;
   readonly to: string;
   /** By attribute; null where calls have none. */
@@ -58,8 +68,76 @@ export function reportJson(rows: readonly ReportRow[], query: ReportQuery): Repo
   return { since: instantJson(since), until: instantJson(until), by, step: step ?? null, time_zone: timeZone, data };
 }
 
+/** A report beside that of the period before: what was used in only one of them has nothing in the other. */
+export function comparedJson(now: ReportJson, before: ReportJson): ReportJson {
+  const earlier = new Map(before.data.map((row) => [JSON.stringify(row.values), row]));
+  const data = now.data.map((row) => ({ ...row, before: amountsOf(earlier.get(JSON.stringify(row.values))) }));
+  const known = new Set(now.data.map(({ values }) => JSON.stringify(values)));
+  const gone = before.data.filter(({ values }) => !known.has(JSON.stringify(values)));
+  const { since: from, until: to } = now;
+  return {
+    ...now,
+    compared: { since: before.since, until: before.until },
+    data: [...data, ...gone.map((row) => ({ from, to, values: row.values, ...NO_AMOUNTS, before: amountsOf(row) }))],
+  };
+}
+
+const NO_AMOUNTS = Object.fromEntries(AMOUNT_FIELDS.map((field) => [field, 0])) as unknown as AmountsJson;
+
+/** The amounts of a row without what else stands in it. */
+export function amountsOf(row: AmountsJson | undefined): AmountsJson {
+  return row ? (Object.fromEntries(AMOUNT_FIELDS.map((field) => [field, row[field]])) as unknown as AmountsJson) : NO_AMOUNTS;
+}
+
+export function sumOfAmounts(rows: readonly AmountsJson[]): AmountsJson {
+  return Object.fromEntries(
+    AMOUNT_FIELDS.map((field) => [field, rows.reduce((sum, row) => sum + row[field], 0)]),
+  ) as unknown as AmountsJson;
+}
+
+/** For spreadsheets. Amounts are whole numbers; money is in dollars with nine decimals, exactly. */
+export function reportCsv({ data, by, compared }: ReportJson): string {
+  const amounts = (row: AmountsJson) =>
+    AMOUNT_FIELDS.map((field) => (field.endsWith("nanodollars") ? decimalDollars(row[field]) : String(row[field])));
+  const names = AMOUNT_FIELDS.map((field) => field.replace("nanodollars", "dollars"));
+  const heading = ["from", "to", ...by, ...names, ...(compared ? names.map((name) => `before_${name}`) : [])];
+  const lines = data.map((row) => [
+    row.from,
+    row.to,
+    ...by.map((path) => row.values[path] ?? ""),
+    ...amounts(row),
+    ...(row.before ? amounts(row.before) : []),
+  ]);
+  return csv([heading, ...lines]);
+}
+
 const BY_MOST = 8;
 const FIELDS = ["since", "until", "by", "step", "time_zone", "filter"];
+
+/** How a report is written, and what stands beside it. */
+export interface ReportForm {
+  readonly format: "json" | "csv" | "focus";
+  readonly isCompared: boolean;
+}
+
+/** Reads what a report is asked, with how it is to be written. Throws `body_invalid` with what to do. */
+export function readReport(query: URLSearchParams, terms: { now: number; timeZone: string }): ReportForm & { readonly query: ReportQuery } {
+  const rest = new URLSearchParams(query);
+  for (const name of ["format", "compare"]) rest.delete(name);
+  const format = query.get("format") ?? "json";
+  const compare = query.get("compare");
+  if (format !== "json" && format !== "csv" && format !== "focus") throw invalid('"format" is json, csv or focus.');
+  if (compare !== null && compare !== "before") throw invalid('"compare" is before: the period before.');
+  const asked = readReportQuery(rest, terms);
+  const isCompared = compare !== null;
+  if (isCompared && asked.step !== undefined) throw invalid("A report that is compared has no steps. Leave out `step` or `compare`.");
+  if (format !== "focus") return { query: asked, format, isCompared };
+  if (isCompared || (asked.step !== undefined && asked.step === "month"))
+    throw invalid("FOCUS has a row for each day or hour, and compares nothing. Leave out `compare`, and let `step` be day or hour.");
+  // The days of FOCUS are those of UTC, so that a charge lies in one month.
+  const by = [...FOCUS_ATTRIBUTES, ...(asked.by ?? []).filter((path) => !FOCUS_ATTRIBUTES.some((known) => known === path))];
+  return { query: { ...asked, by, step: asked.step ?? "day", timeZone: "UTC" }, format, isCompared };
+}
 
 /** Reads what a report is asked, from the query of a URL. Throws `body_invalid` with what to do. */
 export function readReportQuery(query: URLSearchParams, { now, timeZone: zone }: { now: number; timeZone: string }): ReportQuery {
@@ -94,7 +172,7 @@ function readPaths(given: readonly string[]): readonly SubjectPath[] {
 }
 
 /** `team=search` again and again: all attributes hold, and any of the values of one. */
-function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined {
+export function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined {
   if (given.length === 0) return undefined;
   const filter = new Map<SubjectPath, string[]>();
   for (const text of given) {
@@ -106,7 +184,8 @@ function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined
   return Object.fromEntries(filter);
 }
 
-function checkedPath(path: string): SubjectPath {
+/** Throws `body_invalid` for what is no attribute of a call. */
+export function checkedPath(path: string): SubjectPath {
   if (isSubjectPath(path)) return path;
   throw invalid(
     `"${path}" is not an attribute of a call. Take org, team, product, feature, user, tier, session, task, key, provider, model, endpoint or tag.NAME.`,
@@ -132,6 +211,11 @@ function startOfDay(utc: number, timeZone: string): number {
 }
 
 const HOUR_MS = 3_600_000;
+
+/** Where a month, `2026-11`, begins by the calendar of a zone. */
+export function monthStart(month: string, timeZone: string): number {
+  return startOfDay(Date.parse(month), timeZone);
+}
 
 function dateIn(instant: number, timeZone: string): string {
   return new Intl.DateTimeFormat("en-CA", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" }).format(instant);

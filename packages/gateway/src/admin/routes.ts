@@ -1,29 +1,51 @@
 import { randomBytes } from "node:crypto";
 import {
+  type Balance,
+  type Budget,
   type Budgets,
-  type Entry,
-  type ErrorCode,
   type LedgerArchive,
   type PriceSource,
   PurserError,
-  reportLedger,
+  periodBefore,
+  type ReportQuery,
   type Store,
+  windowSpan,
 } from "@purser/core";
+import type { PriceBook } from "@purser/core/prices";
+import type { Rollups } from "@purser/core/stores/sqlite";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { Asks } from "../asks/asks.ts";
+import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
-import { type Admin, type AdminRequest, type AdminResponse, ok, problem } from "./admin.ts";
+import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
+import { askJson, readAskAnswer } from "./ask-json.ts";
 import { balanceJson, fullest } from "./balances.ts";
-import { reportCall, summariseCall } from "./call-report.ts";
+import { readBudgetTree, readHistory } from "./budget-tree.ts";
+import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
+import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
+import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
+import type { Live } from "./live.ts";
 import { OPENAPI } from "./openapi.ts";
-import { readReportQuery, reportJson } from "./report.ts";
+import { readOverview } from "./overview.ts";
+import { priceList } from "./price-list.ts";
+import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
+import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
+import { focusCsv } from "./reports/focus.ts";
+import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
+import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
+import { statementsPage } from "./reports/statement-page.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
+import { playBack } from "./what-if.ts";
+import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
   readonly budgets: Pick<Budgets, "balances" | "grant" | "grants" | "revoke" | "reset">;
@@ -35,34 +57,73 @@ export interface AdminOptions {
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
+  /** Where it is written down who changed what; nowhere where it is left out. */
+  readonly log?: Pick<AuditLog, "write" | "lines" | "refused">;
+  /** What only a gateway that runs knows; none where none does. */
+  readonly running?: RunningParts;
   /** Lets `/api/requests/{id}` take a cost apart. */
   readonly prices?: PriceSource;
   /** The zone of reports that name none; UTC where it is left out. */
   readonly timeZone?: () => string;
+  /** The budgets as they are configured now, whose owners statements name; none where it is left out. */
+  readonly configured?: () => readonly Budget[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+}
+
+/** What a gateway is doing, and how it is configured now. */
+export interface RunningParts {
+  config(): Config;
+  priceBook(): PriceBook;
+  /** The sums of its ledger. */
+  rollups(): Rollups;
+  readonly live: Live;
+  readonly asks: Pick<Asks, "list" | "answerById">;
+  onError(error: unknown): void;
 }
 
 /** A route of the admin API. `{id}` or `{name}` in its path stands for one segment. */
 interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   readonly path: string;
+  /** Whether a member may use it: then it shows nothing but what is theirs. */
+  readonly isForMembers?: true;
+  /** A question that is asked with a body, and changes nothing. */
+  readonly isQuestion?: true;
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone">> &
-  Pick<AdminOptions, "prices" | "decisions" | "archive">;
+type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured">> &
+  Pick<AdminOptions, "prices" | "decisions" | "archive" | "log" | "running"> & {
+    readonly figures: Figures;
+    readonly kept: Kept<readonly Balance[]>;
+  };
 
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
-  { method: "GET", path: "/api/budgets", run: listBudgets },
+  { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
+  { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
+  { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
+  { method: "GET", path: "/api/budget-tree", run: showTree },
+  { method: "GET", path: "/api/overview", run: showOverview },
+  {
+    method: "GET",
+    path: "/api/events",
+    run: async (parts) => ({ status: 200, body: undefined, listen: (send) => runningOf(parts).live.listen(send) }),
+  },
+  { method: "GET", path: "/api/prices", run: listPrices },
+  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: runningOf(parts).asks.list().map(askJson) }) },
+  { method: "POST", path: "/api/asks/{id}", run: answerAsk },
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
   { method: "GET", path: "/api/requests", run: listRequests },
-  { method: "GET", path: "/api/requests/{id}", run: showRequest },
-  { method: "GET", path: "/api/report", run: report },
+  { method: "GET", path: "/api/requests/{id}", isForMembers: true, run: showRequest },
+  { method: "GET", path: "/api/report", isForMembers: true, run: report },
+  { method: "GET", path: "/api/statements", run: showStatements },
+  { method: "GET", path: "/api/spenders", run: listSpenders },
+  { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -71,6 +132,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
+  { method: "GET", path: "/api/audit", run: listDeeds },
   { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: (await alerts.deliveries()).map(deliveryJson) }) },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
@@ -90,17 +152,19 @@ export const ADMIN_ROUTES: readonly Route[] = [
   },
   { method: "GET", path: "/api/authorize", run: authorize },
   { method: "POST", path: "/api/authorize", run: authorize },
-  { method: "GET", path: "/api/openapi.json", run: async () => ok(OPENAPI) },
+  { method: "GET", path: "/api/openapi.json", isForMembers: true, run: async () => ok(OPENAPI) },
 ];
 
 /** Whether a request is about a call of another gateway. */
-export function isAboutDecisions({ path }: AdminRequest): boolean {
+export function isAboutDecisions({ path }: Pick<AdminRequest, "path">): boolean {
   return path === "/api/authorize" || path === "/api/decisions" || path.startsWith("/api/decisions/");
 }
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options }: AdminOptions): Admin {
-  const parts: Parts = { ...options, now, timeZone };
+export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured = () => [], ...options }: AdminOptions): Admin {
+  const { store, archive, running } = options;
+  const figures = createFigures({ store, archive, rollups: running?.rollups, onError: running?.onError });
+  const parts: Parts = { ...options, now, timeZone, configured, figures, kept: new Kept() };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -112,8 +176,11 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options
         request,
         matching.map(({ route }) => route.method),
       );
+    const { role = "owner" } = request;
+    if (!mayUse(role, found.route)) return refuseRole(parts, request, role);
     try {
-      return await found.route.run(parts, request, found.id);
+      const run = () => found.route.run(parts, request, found.id);
+      return await (parts.log && changes(found.route) ? writtenDown(parts.log, found.route, request, run) : run());
     } catch (error) {
       if (error instanceof PurserError) return errorAnswer(error);
       throw error;
@@ -121,11 +188,49 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", ...options
   };
 }
 
-async function listBudgets({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+/** Whether a route changes something that is not a call's: decisions about calls are in the ledger. */
+export function changes({ method, path, isQuestion }: Omit<Route, "run">): boolean {
+  return method !== "GET" && isQuestion !== true && !isAboutDecisions({ path });
+}
+
+/** Whether a role may use a route. One that is new can be looked at by viewers where it only reads, and is nobody's but the admins' else. */
+export function mayUse(role: Role, { method, path, isQuestion, isForMembers }: Omit<Route, "run">): boolean {
+  if (role === "owner" || role === "admin") return true;
+  if (role === "member") return isForMembers === true;
+  const isAsking = isAboutDecisions({ path });
+  return role === "viewer" && (method === "GET" || isQuestion === true) && !isAsking;
+}
+
+function refuseRole({ log }: Parts, { method, path, by = "somebody", from }: AdminRequest, role: Role): AdminResponse {
+  log?.refused({ by, what: "access.refused", from, details: { method, path, status: 403, role } });
+  return problem(403, "key_invalid", `The role "${role}" may not do this: ${method} ${path}. Use an admin key, or the owner's token.`);
+}
+
+/** The key of a member, who is shown nothing else. */
+function ownKey({ role, subject }: AdminRequest): string | undefined {
+  return role === "member" ? (subject?.key ?? "") : undefined;
+}
+
+const DEEDS = 100;
+const DEEDS_MOST = 1_000;
+
+/** The newest lines of the audit log of this data folder. */
+async function listDeeds({ log }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["limit", "before"]);
+  const limit = countOf("limit", query.get("limit") ?? String(DEEDS), DEEDS_MOST);
+  const before = query.get("before");
+  const until = before === null ? Number.POSITIVE_INFINITY : countOf("before", before, Number.MAX_SAFE_INTEGER);
+  const lines = ((await log?.lines()) ?? []).filter(({ n }) => n < until);
+  return ok({ data: lines.slice(-limit).toReversed(), has_more: lines.length > limit });
+}
+
+async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query, subject = {} } = request;
   checkParameters(query, ["budget", "most"]);
   const budget = query.get("budget");
   const most = query.get("most");
-  const balances = await budgets.balances(budget === null ? {} : { budget });
+  const own = ownKey(request) === undefined ? {} : { subject };
+  const balances = await budgets.balances({ ...own, ...(budget !== null && { budget }) });
   if (most === null) return ok({ data: balances.map(balanceJson) });
   return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
 }
@@ -153,16 +258,18 @@ async function revokeGrant({ budgets }: Parts, request: AdminRequest, id: string
 const BALANCES_MOST = 1_000;
 const PAGE = 20;
 const PAGE_MOST = 100;
+const HISTORY_DAYS_MOST = 366;
+const PLAYED_DAYS_MOST = 31;
+const PRICED_DAYS = 90;
+const DAY_MS = 86_400_000;
 
 async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
-  checkParameters(query, ["limit", "after_id"]);
+  checkParameters(query, ["limit", "after_id", "filter", "outcome"]);
   const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
-  const afterId = query.get("after_id");
-  // One more than is shown tells whether there is another page.
-  const firsts = afterId === null ? await newestCalls(store, limit + 1) : await callsBefore(store, afterId, limit + 1);
-  const shown = firsts.slice(0, limit);
-  const data = await Promise.all(shown.map(async ({ reservation }) => summariseCall(await store.entries({ reservation }))));
-  return ok({ data, has_more: firsts.length > limit, last_id: data.at(-1)?.id ?? null });
+  const outcome = query.get("outcome") ?? undefined;
+  if (outcome !== undefined && outcome !== "denied" && outcome !== "allowed")
+    throw new PurserError("body_invalid", '"outcome" is "denied" or "allowed".');
+  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter: readFilter(query.getAll("filter")), outcome }));
 }
 
 /** A filter that nobody applies would show what was to be left out. */
@@ -177,43 +284,128 @@ function countOf(name: string, text: string, most: number): number {
   throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
-/** The entries with which calls begin. */
-const BEGINNINGS = ["reserved", "denied"] as const;
-
-async function newestCalls(store: Parts["store"], most: number): Promise<readonly Entry[]> {
-  return (await store.entries({ kinds: BEGINNINGS, newest: true, most })).toReversed();
-}
-
-/** The calls before a call, newest first. A ledger has no gaps, so older entries lie within a known span; the span grows until it is enough. */
-async function callsBefore(store: Parts["store"], id: string, most: number): Promise<readonly Entry[]> {
-  const [begin] = await store.entries({ reservation: id, kinds: BEGINNINGS, most: 1 });
-  if (!begin) throw unknownRequest(id);
-  for (let span = most * 4; ; span *= 4) {
-    const after = Math.max(0, begin.seq - 1 - span);
-    const entries = await store.entries({ kinds: BEGINNINGS, after, most: span });
-    const older = entries.filter(({ seq }) => seq < begin.seq);
-    if (older.length >= most || after === 0) return older.slice(-most).toReversed();
-  }
-}
-
-async function showRequest({ store, archive, prices }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const own = await store.entries({ reservation: id });
   const entries = own.length === 0 && archive ? await archive.reservationEntries(id) : own;
   if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
+  const key = ownKey(request);
+  const isOthers = entries.some((entry) => "detail" in entry && entry.detail.subject.key !== key);
+  // What is another's is not there, for whoever may not see it.
+  if (key !== undefined && isOthers) throw unknownRequest(id);
   return ok(reportCall(entries, prices));
 }
 
-async function report({ store, archive, now, timeZone }: Parts, request: AdminRequest): Promise<AdminResponse> {
-  const query = readReportQuery(request.query, { now: now(), timeZone: timeZone() });
-  return ok(reportJson(archive ? await archive.report(query) : await reportLedger(store, query), query));
+async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminResponse> {
+  return ok(await readOverview(figures, { now: now(), timeZone: timeZone() }));
 }
 
-async function createKey({ keys, now }: Parts, { body }: AdminRequest): Promise<AdminResponse> {
-  const { key, secret } = await keys.create(readNewKey(body, now()));
+async function showTree(parts: Parts): Promise<AdminResponse> {
+  const { budgets, figures, kept, now } = parts;
+  return ok({ data: await readBudgetTree({ budgets, figures, kept, configured: runningOf(parts).config().budgets, now: now() }) });
+}
+
+async function showHistory(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
+  checkParameters(query, ["days"]);
+  const days = countOf("days", query.get("days") ?? "31", HISTORY_DAYS_MOST);
+  return ok({ data: readHistory(parts.figures, budgetOf(parts, name), { days, now: parts.now() }) });
+}
+
+async function whatIf(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
+  checkParameters(query, ["limit", "days"]);
+  const limit = query.get("limit");
+  if (limit === null) throw new PurserError("body_invalid", 'Say which amount: "limit=$50 / month".');
+  const days = countOf("days", query.get("days") ?? "7", PLAYED_DAYS_MOST);
+  return ok(await playBack(parts.store, budgetOf(parts, name), { limit, days, now: parts.now() }));
+}
+
+async function listPrices(parts: Parts): Promise<AdminResponse> {
+  const { figures, now } = parts;
+  const { config, priceBook } = runningOf(parts);
+  const until = now();
+  const timeZone = parts.timeZone();
+  const since = windowSpan({ kind: "calendar", period: "day", timeZone }, until - PRICED_DAYS * DAY_MS).startsAt;
+  const { reports } = await figures.glance([{ since, until: until + 1, by: ["model"], timeZone }]);
+  return ok(priceList(config(), priceBook(), reports[0] ?? [], until));
+}
+
+async function answerAsk(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { isGiven, giver } = readAskAnswer(request);
+  const answered = await runningOf(parts).asks.answerById(id, isGiven, giver);
+  if (answered && "ask" in answered) return ok({ ...askJson(answered.ask), answer: answered.kind });
+  return problem(404, "grant_unknown", `Nothing is asked for by "${id}" any more. \`GET /api/asks\` lists what is.`);
+}
+
+function runningOf({ running }: Parts): RunningParts {
+  if (running) return running;
+  throw new PurserError("route_unknown", "Only a gateway that runs knows this. Start it: purser serve.");
+}
+
+function budgetOf(parts: Parts, name: string): Budget {
+  const budget = runningOf(parts)
+    .config()
+    .budgets.find((one) => one.name === name);
+  if (budget) return budget;
+  throw new PurserError("budget_unknown", `There is no budget "${name}". Budgets stand in the configuration, each with its name.`);
+}
+
+async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query: asked, format, isCompared } = readReport(request.query, termsOf(parts));
+  const key = ownKey(request);
+  const query = key === undefined ? asked : { ...asked, filter: { ...asked.filter, key } };
+  const now = await reportOf(parts, query);
+  const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
+  if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
+  return format === "focus" ? file("text/csv", "focus.csv", focusCsv(json)) : ok(json);
+}
+
+async function reportOf({ figures }: Parts, query: ReportQuery): Promise<ReportJson> {
+  return reportJson(await figures.report(query), query);
+}
+
+function termsOf({ now, timeZone }: Parts): { readonly now: number; readonly timeZone: string } {
+  return { now: now(), timeZone: timeZone() };
+}
+
+async function showStatements(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  checkParameters(request.query, ["month", "by", "time_zone", "format"]);
+  const query = readStatementQuery(request.query, termsOf(parts));
+  const [now, before] = await Promise.all(statementReports(query).map((one) => reportOf(parts, one)));
+  const budgets = parts.configured();
+  const json = statementsJson({ query, now: parts.now(), rows: now?.data ?? [], before: before?.data ?? [], budgets });
+  const format = request.query.get("format") ?? "json";
+  if (format === "csv") return file("text/csv", `statements-${json.month}.csv`, statementsCsv(json));
+  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(json));
+  if (format === "json") return ok(json);
+  throw new PurserError("body_invalid", '"format" is json, csv or html.');
+}
+
+async function listSpenders(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const query = readSpendersQuery(request.query, termsOf(parts));
+  return ok(spendersJson(await reportOf(parts, query.report), query));
+}
+
+async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {
+  const query = readEconomicsQuery(body, termsOf(parts));
+  return ok(economicsJson(query, await Promise.all(economicsReports(query).map((one) => reportOf(parts, one)))));
+}
+
+async function createKey({ keys, now }: Parts, { body, role }: AdminRequest): Promise<AdminResponse> {
+  const wanted = readNewKey(body, now());
+  if (role === "admin" && wanted.role === "admin") return OWNERS_ONLY;
+  const { key, secret } = await keys.create(wanted);
   return { status: 201, body: { ...keyJson(key), secret } };
 }
 
-async function revokeKey({ keys }: Parts, _request: AdminRequest, id: string): Promise<AdminResponse> {
+const OWNERS_ONLY = problem(
+  403,
+  "key_invalid",
+  "Only the owner makes keys of admins, and ends those of others: on the machine of the gateway, or with its admin.token.",
+);
+
+async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: string): Promise<AdminResponse> {
+  // Whoever finds their own key in the wrong hands ends it.
+  const isOthers = subject?.key !== id;
+  if (role === "admin" && isOthers && keys.list().some((key) => key.id === id && key.role === "admin")) return OWNERS_ONLY;
   if (await keys.revoke(id)) return ok({ id, revoked: true });
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }
@@ -265,21 +457,4 @@ function matchPath(pattern: string, path: string): string | undefined {
 function routeUnknown({ method, path }: AdminRequest, methods: readonly string[]): AdminResponse {
   if (methods.length > 0) return problem(405, "route_unknown", `${path} answers ${methods.join(" and ")}, not ${method}.`);
   return problem(404, "route_unknown", `There is no ${path}. \`GET /api/openapi.json\` lists every route.`);
-}
-
-function errorAnswer({ code, message }: PurserError): AdminResponse {
-  return problem(statusOf(code), code, message);
-}
-
-const NOT_FOUND: ReadonlySet<ErrorCode> = new Set(["reservation_unknown", "channel_unknown", "route_unknown", "budget_unknown"]);
-
-function statusOf(code: ErrorCode): number {
-  if (NOT_FOUND.has(code)) return 404;
-  if (code === "store_unavailable" || code === "shutting_down") return 503;
-  if (code === "store_locked") return 409;
-  return code === "internal" ? 500 : 400;
-}
-
-function unknownRequest(id: string): PurserError {
-  return new PurserError("reservation_unknown", `There is no call "${id}". The id is in the answer's header x-purser-request-id.`);
 }

@@ -172,6 +172,12 @@ export class Alerts {
     return this.#book.waiting(channel);
   }
 
+  /** How many notices wait for any of the channels. */
+  async waitingInAll(): Promise<number> {
+    const waiting = await Promise.all([...this.#channels.keys()].map((channel) => this.waiting(channel)));
+    return waiting.reduce((sum, one) => sum + one, 0);
+  }
+
   /** Waits for what is being delivered. What is still waiting then is delivered by other gateways, or after the next start. */
   async close(): Promise<void> {
     const closing = this.#courier.close();

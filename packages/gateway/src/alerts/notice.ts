@@ -2,7 +2,7 @@
 export interface Notice {
   /** The same for every try to deliver it: who gets it twice can tell. */
   readonly id: string;
-  readonly kind: "budget.threshold" | "budget.over" | "budget.asked" | "guard.tripped" | "test";
+  readonly kind: "budget.threshold" | "budget.over" | "budget.asked" | "guard.tripped" | "call.done" | "test";
   /** What it is about. Notices about the same thing are one incident where a channel knows incidents. */
   readonly about: string;
   /** Epoch milliseconds. */

@@ -12,6 +12,7 @@ import {
 } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { Notice } from "../alerts/notice.ts";
+import type { AuditLog } from "../audit-log/audit-log.ts";
 import { type Ask, linkKey, readAsk, signAsk } from "./ask.ts";
 
 export interface AsksOptions {
@@ -22,6 +23,7 @@ export interface AsksOptions {
   /** Where owners reach this gateway: `https://purser.example.com`. */
   readonly baseUrl: () => string;
   readonly onError: (error: unknown) => void;
+  readonly log?: Pick<AuditLog, "write">;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -65,7 +67,7 @@ export class Asks {
   }
 
   /** Asks the owner of a budget that refused a call, if nobody did before. Nothing where the balance is that of nobody in particular. */
-  async ask(budget: Budget, balance: Balance, subject: Subject, rung: AskRung): Promise<Ask | undefined> {
+  async ask(budget: Budget, balance: Balance, subject: Subject, rung: AskRung, reason?: string): Promise<Ask | undefined> {
     const wanted = subjectFor(budget, subject);
     if (!wanted) return undefined;
     const now = this.#now();
@@ -87,7 +89,7 @@ export class Asks {
     };
     this.#open.set(about, ask);
     const channels = rung.channel === undefined ? undefined : [rung.channel];
-    this.#options.alerts.tell(askNotice(budget, balance, ask, this.#link(ask), now), channels, ask.expiresAt);
+    this.#options.alerts.tell(askNotice(budget, balance, ask, { link: this.#link(ask), now, reason }), channels, ask.expiresAt);
     return ask;
   }
 
@@ -132,6 +134,8 @@ export class Asks {
     const looked = await this.look(token);
     if (looked.kind !== "open") return looked;
     const { ask } = looked;
+    const details = { budget: ask.budget, for: ask.label, amount: ask.amount, ask: ask.id };
+    await this.#options.log?.write({ by: `${giver}, by a signed link`, what: isGiven ? "ask.given" : "ask.declined", details });
     if (isGiven) {
       const { budget, subject, amount, until } = ask;
       const why = `asked for${ask.label === "" ? "" : ` by ${ask.label}`}`;
@@ -149,6 +153,18 @@ export class Asks {
     } else this.#declined.set(ask.id, ask.expiresAt);
     for (const end of [...(this.#waiting.get(ask.id) ?? [])]) end(isGiven);
     return { kind: isGiven ? "given" : "declined", ask };
+  }
+
+  /** What is asked for and not answered yet, the newest first. */
+  list(): readonly Ask[] {
+    const now = this.#now();
+    return [...this.#open.values()].filter(({ id, expiresAt }) => expiresAt > now && !this.#declined.has(id)).reverse();
+  }
+
+  /** Gives what was asked for, or declines it, by the id of an ask that `list` has. Nothing for one that it has not. */
+  async answerById(id: string, isGiven: boolean, giver: string): Promise<Answered | undefined> {
+    const ask = this.list().find((one) => one.id === id);
+    return ask && this.answer(signAsk(ask, this.#key), isGiven, giver);
   }
 
   /** To be called every minute or so. */
@@ -192,11 +208,19 @@ function amountText({ unit, window }: Balance, amount: number): string {
   return window === "lifetime" ? text : `${text} / ${window}`;
 }
 
-function askNotice(budget: Budget, balance: Balance, ask: Ask, link: string, now: number): Notice {
+interface AskTerms {
+  readonly link: string;
+  readonly now: number;
+  /** What whoever asks by themselves says; nothing where a call was refused. */
+  readonly reason: string | undefined;
+}
+
+function askNotice(budget: Budget, balance: Balance, ask: Ask, { link, now, reason }: AskTerms): Notice {
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
   const { limit, unit, timezone } = balance;
   const until = formatInstant(ask.until, timezone);
-  const text = `A call was refused: ${formatAmount(balance.spent, unit)} of ${formatAmount(limit, unit)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
+  const why = reason === undefined ? "A call was refused" : `They say: "${reason}"`;
+  const text = `${why}: ${formatAmount(balance.spent, unit)} of ${formatAmount(limit, unit)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
   return {
     id: `alert_${hash("sha256", ask.id, "hex").slice(0, 24)}`,
     kind: "budget.asked",

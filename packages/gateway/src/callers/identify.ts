@@ -3,13 +3,18 @@ import type { Subject, SubjectPath } from "@purser/core";
 import { isAdminToken } from "./admin-token.ts";
 import type { Key, Keys } from "./key.ts";
 
+/** A subject with the places that its calls go to, by their names: most callers call the same few models. */
+export type Places = Map<string, Subject>;
+
 /** Who makes a call. */
 export interface Caller {
   /** None for the owner: while no key exists, or with the owner's token. */
   readonly key: Key | undefined;
   /** What the call is charged to, as far as key and headers say. */
   readonly subject: Subject;
-  /** Whether `/api` is open to the caller. */
+  /** Where calls of this subject went, if it is what the key alone says. */
+  readonly places?: Places;
+  /** Whether all of `/api` is open to the caller. */
   readonly isOwner: boolean;
   /** The caller's own key for the provider, while every caller is the owner. */
   readonly providerKey?: string;
@@ -53,7 +58,7 @@ export function identify(headers: IncomingHttpHeaders, url: string, keys: Keys, 
   }
   for (const credential of credentials) {
     const key = keys.find(credential, now);
-    if (key) return withAttributes({ key, subject: { ...key.attributes, key: key.id }, isOwner: key.role === "admin" }, headers);
+    if (key) return withAttributes(callerOf(key), headers);
   }
   return credentials.length === 0
     ? {
@@ -66,6 +71,18 @@ export function identify(headers: IncomingHttpHeaders, url: string, keys: Keys, 
         code: "key_invalid",
         message: "This key is not known here, or is no longer valid. Ask for a new one: `purser keys create`.",
       };
+}
+
+/** The callers that hold keys, made once for each: most calls add nothing to what their key says. */
+const callers = new WeakMap<Key, Caller>();
+
+function callerOf(key: Key): Caller {
+  let caller = callers.get(key);
+  if (!caller) {
+    caller = { key, subject: { ...key.attributes, key: key.id }, places: new Map(), isOwner: key.role === "admin" };
+    callers.set(key, caller);
+  }
+  return caller;
 }
 
 /** What the body of a call says about who it is for: OpenAI's `user` and `metadata`, Anthropic's `metadata.user_id`. */
@@ -125,7 +142,9 @@ function withAttributes(caller: Caller, headers: IncomingHttpHeaders): Identifie
   if (refusal !== undefined) return { ok: false, code: "attribute_forbidden", message: refusal };
   if (headers.baggage !== undefined) readBaggage(draft, caller.key, String(headers.baggage));
   readSession(draft, headers);
-  return { ok: true, caller: draft.isChanged ? { ...caller, subject: draft.subject } : caller };
+  if (!draft.isChanged) return { ok: true, caller };
+  const { places: _, ...same } = caller;
+  return { ok: true, caller: { ...same, subject: draft.subject } };
 }
 
 /** `x-purser-user: ann`. Returns why a header is refused. */
@@ -228,7 +247,7 @@ class Draft {
   }
 
   set(attribute: CallerAttribute, value: string): void {
-    this.#subject = { ...this.#subject, [attribute]: value };
+    this.#subject = Object.assign({}, this.#subject, { [attribute]: value });
     this.isChanged = true;
   }
 

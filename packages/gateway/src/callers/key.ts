@@ -1,5 +1,13 @@
 import type { Subject, SubjectPath } from "@purser/core";
 
+/**
+ * What the holder of a key may do. `caller`: make calls, and see what its budgets have left. `member`: that, and look at its own calls and costs
+ * on `/api`. `viewer`: look at everything there, change nothing and make no calls. `admin`: everything but make keys of admins, and end
+ * those of others.
+ */
+export const KEY_ROLES = ["caller", "member", "viewer", "admin"] as const;
+export type KeyRole = (typeof KEY_ROLES)[number];
+
 /** A key as it is known after it was made: its secret is kept only as a hash. */
 export interface Key {
   /** `key_7f3a…`; this is the `key` attribute of its calls. */
@@ -9,8 +17,7 @@ export interface Key {
   readonly attributes: Subject;
   /** What its holder may add by headers: `["user", "session", "tag.*"]`. */
   readonly maySet: readonly (SubjectPath | "tag.*")[];
-  /** `admin` may use `/api`; `caller` may only make calls and see its own budgets. */
-  readonly role: "caller" | "admin";
+  readonly role: KeyRole;
   /** Epoch milliseconds. */
   readonly createdAt: number;
   readonly expiresAt: number | undefined;

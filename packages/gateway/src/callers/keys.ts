@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSubjectPath, PurserError } from "@purser/core";
-import type { Key, Keys, NewKey } from "./key.ts";
+import { locked } from "../file-lock.ts";
+import { KEY_ROLES, type Key, type Keys, type NewKey } from "./key.ts";
 import { KeyRing, keyOf, makeKey, type StoredKey, validAt } from "./stored-key.ts";
 
 export interface KeysOptions {
@@ -31,8 +32,6 @@ interface Document {
 }
 
 const FRESH_MS = 100;
-const LOCK_WAIT_MS = 5_000;
-const LOCK_STALE_MS = 10_000;
 
 /**
  * Hands the keys of a folder over to where they are kept from now on. The file stays as `keys.json.moved`, and an empty one in its place, which
@@ -41,7 +40,7 @@ const LOCK_STALE_MS = 10_000;
 export async function moveKeys(directory: string, take: (keys: readonly StoredKey[]) => Promise<void>): Promise<void> {
   const file = join(directory, KEYS_FILE);
   if ((readDocument(file)?.keys ?? []).length === 0) return;
-  await locked(`${file}.lock`, async () => {
+  await locked(`${file}.lock`, "the keys", async () => {
     const document = readDocument(file);
     if (!document || document.keys.length === 0) return;
     await take(document.keys);
@@ -136,7 +135,7 @@ class KeysFile implements Keys {
     const run = async () => {
       // Made when it is needed: who only looks leaves no folder behind.
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
-      await locked(`${this.#file}.lock`, async () => {
+      await locked(`${this.#file}.lock`, "the keys", async () => {
         const changed = change(readDocument(this.#file)?.keys ?? []);
         if (changed) await writeDocument(this.#file, { version: 1, keys: changed });
       });
@@ -182,7 +181,7 @@ function isStoredKey(value: unknown): value is StoredKey {
     typeof key.attributes === "object" &&
     Array.isArray(key.maySet) &&
     key.maySet.every((path) => typeof path === "string" && isSubjectPath(path)) &&
-    (key.role === "caller" || key.role === "admin")
+    KEY_ROLES.some((role) => role === key.role)
   );
 }
 
@@ -208,32 +207,5 @@ async function syncDirectory(directory: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-async function locked(lock: string, work: () => Promise<void>): Promise<void> {
-  const handle = await takeLock(lock);
-  try {
-    await work();
-  } finally {
-    await handle.close();
-    await rm(lock, { force: true });
-  }
-}
-
-async function takeLock(lock: string): Promise<FileHandle> {
-  const until = performance.now() + LOCK_WAIT_MS;
-  for (;;) {
-    try {
-      return await open(lock, "wx", 0o600);
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
-      // Whoever died while writing leaves its lock behind: writing takes milliseconds.
-      const held = await stat(lock).catch(() => undefined);
-      if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) await rm(lock, { force: true });
-      else if (performance.now() > until)
-        throw new PurserError("store_locked", `Another process is changing the keys. If none is, delete ${lock}.`, { cause });
-      else await new Promise((resolve) => setTimeout(resolve, 10));
-    }
   }
 }

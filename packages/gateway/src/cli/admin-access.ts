@@ -5,6 +5,7 @@ import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
 import { Alerts } from "../alerts/alerts.ts";
 import { openAlertBook } from "../alerts/open-book.ts";
+import { AuditLog } from "../audit-log/audit-log.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type Config, sharedLedger } from "../config/config.ts";
@@ -67,15 +68,16 @@ export async function openAdminAccess(
     const keys = books?.keys ?? (await openKeys(config.dataDir));
     const switches = openSwitches(config.dataDir, { now });
     const alerts = new Alerts({ book: await openAlertBook(config, now), channels: config.channels, budgets: [], now });
-    const timeZone = () => config.timezone;
-    const admin = createAdmin({ ...ledger, keys, switches, alerts, now, timeZone, ...(books && { archive: books.archive }) });
+    const told = { timeZone: () => config.timezone, configured: () => config.budgets };
+    const log = new AuditLog(config.dataDir, { now });
+    const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, log, now, ...(books && { archive: books.archive }) });
     const close = async () => {
       await alerts.close();
       keys.close();
       await ledger.close();
       await books?.close();
     };
-    return { url: undefined, config, ask: askDirectly(admin), close };
+    return { url: undefined, config, ask: askDirectly(admin, `${env.USER ?? env.USERNAME ?? "somebody"} on this machine`), close };
   } catch (error) {
     await books?.close();
     throw error;
@@ -106,16 +108,17 @@ function askOver(url: string, token: string): AdminAccess["ask"] {
         cause,
       });
     }
-    const answer: unknown = await response.json().catch(() => undefined);
+    const isJson = /json/.test(response.headers.get("content-type") ?? "");
+    const answer: unknown = isJson ? await response.json().catch(() => undefined) : await response.text();
     if (!response.ok) throw problemError(answer, `The gateway at ${url} answered ${response.status}.`);
     return answer;
   };
 }
 
-function askDirectly(admin: Admin): AdminAccess["ask"] {
+function askDirectly(admin: Admin, by: string): AdminAccess["ask"] {
   return async (method, target, body) => {
     const { pathname, searchParams } = new URL(target, "http://purser.invalid");
-    const request: AdminRequest = { method, path: pathname, query: searchParams, body };
+    const request: AdminRequest = { method, path: pathname, query: searchParams, body, by };
     const { status, body: answer } = await admin(request);
     if (status >= 400) throw problemError(answer, `The answer was ${status}.`);
     return answer;

@@ -120,6 +120,38 @@ budgets:
     }
   });
 
+  test("finance gets statements, FOCUS and unit costs, and a status line says what is left, whoever runs and whoever does not", async () => {
+    const gateway = await serve();
+    for (const user of ["ann", "bob"])
+      assert.equal((await ask(gateway.url, { "x-purser-user": user, "x-purser-team": "=sum(1)" })).status, 200);
+    writeFileSync(join(folder, "revenue.csv"), "user,revenue\nann,1.50\n");
+    const shows = async () => {
+      assert.match((await purser(["report", "--compare", "--by", "user"])).out, /Before +Change\nann .* \$0 +new\n/);
+      const focus = (await purser(["report", "--focus", "--by", "team"])).out;
+      assert.match(focus, /^BilledCost,BillingAccountId,.*\n0\.\d{9},purser,Purser,Gateway,USD,/);
+      assert.match(focus, /,'=sum\(1\),'=sum\(1\),team,/);
+      assert.match((await purser(["statement"])).out, /=sum\(1\) +nobody +2 /);
+      assert.match((await purser(["statement", "--html"])).out, /^<!doctype html>[\s\S]*<h2>team =sum\(1\)<\/h2>/);
+      assert.match((await purser(["top", "--by", "user"])).out, /^ann +█+.*\n[\s\S]*2 in all/m);
+      const economics = (await purser(["economics", "--afford", "$1", "--by", "user", "--revenue", "revenue.csv"])).out;
+      assert.match(economics, /a user and day +\$0\.00/);
+      assert.match(economics, /\$1\.00 pays for [\d,]+ calls\.[\s\S]*ann +\$1\.50 +\$0\.00/);
+    };
+    await shows();
+    assert.match((await purser(["statusline", "--url", `${gateway.url}/v1`])).out, /^company \$0\.00\d+ of \$1\.00 \(0 %\), resets in /);
+    await gateway.stop();
+    await shows();
+    assert.deepEqual(await purser(["statusline", "--url", gateway.url]), {
+      exit: 0,
+      out: "purser: the gateway does not answer\n",
+      err: "",
+    });
+    writeFileSync(join(folder, "revenue.csv"), "ann;1.50\n");
+    const wrong = await purser(["economics", "--by", "user", "--revenue", "revenue.csv"]);
+    assert.deepEqual([wrong.exit, /Line 1 of .* is not a value and an amount of dollars/.test(wrong.err)], [2, true]);
+    rmSync(join(folder, ".purser"), { recursive: true });
+  });
+
   test("with --json, an error is JSON as well", async () => {
     const { exit, out } = await purser(["explain", "req_nothing", "--json"]);
     assert.equal(exit, 1);

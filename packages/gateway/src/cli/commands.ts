@@ -1,18 +1,24 @@
 import type { Command } from "./command.ts";
+import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
+import { economics } from "./commands/economics.ts";
 import { env } from "./commands/env.ts";
 import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
 import { serve } from "./commands/serve.ts";
+import { statement } from "./commands/statement.ts";
+import { statusline } from "./commands/statusline.ts";
 import { store } from "./commands/store.ts";
 import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
+import { top } from "./commands/top.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -22,7 +28,13 @@ export const COMMANDS: readonly Command[] = [
   grant,
   explain,
   report,
+  replay,
+  statement,
+  top,
+  economics,
+  statusline,
   keys,
+  audit,
   env,
   off,
   on,

@@ -105,7 +105,7 @@ budgets:
   - name: a
     for: { teem: x }
     limits: [5 elephants, $1 / fortnight]
-    ladder: { 50%: summarise }
+    ladder: { 50%: enqueue }
     timezone: Europe/Berlim
 routes:
   - { model: gpt-*, provider: opnai }
@@ -120,7 +120,7 @@ routes:
     'purser.yaml:6:12  budgets[1].for.teem: "teem" is not an attribute of a call, so this would never select any. Did you mean "team"?',
     'purser.yaml:7:14  budgets[1].limits[0]: The limit "5 elephants" cannot be read: "elephants"',
     'purser.yaml:7:27  budgets[1].limits[1]: The limit "$1 / fortnight" cannot be read: "fortnight"',
-    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: this version has no rung "summarise" yet (50%).',
+    'purser.yaml:8:13  budgets[1].ladder: The ladder cannot be read: "enqueue"',
     'purser.yaml:9:15  budgets[1].timezone: "Europe/Berlim" is not a time zone. Use an IANA name such as Europe/Berlin or UTC.',
     'purser.yaml:11:31  routes[0].provider: no provider "opnai" is configured. Did you mean "openai"?',
   ]);

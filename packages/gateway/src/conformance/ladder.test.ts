@@ -322,11 +322,11 @@ describe("history that is trimmed", () => {
     }
   });
 
-  test("a long beginning that is read from the cache costs less than a short one that is not, and stays", async (context) => {
+  test("a long beginning that is read from the cache costs less than a short one that is not: it stays, and that is said", async (context) => {
     const { call, sent } = await startScene(context, trimTo(900));
     const messages = [...openaiTurns, { role: "user", content: "And now?" }];
     const { headers } = await call({ messages, prompt_cache_key: "chat-1" });
-    assert.equal(headers.get("x-purser-rung"), null);
+    assert.equal(headers.get("x-purser-rung"), "trim 900 left out as dearer (all 0%)");
     assert.equal(sent().messages.length, messages.length);
   });
 });

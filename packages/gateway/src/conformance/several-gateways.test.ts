@@ -60,9 +60,9 @@ test("a gateway that is killed loses nothing: what it had in flight is charged u
 
   const store = await openStore(context, redis);
   await eventually("the others to settle", async () => (await readLedger(store, ["settled"])).length === 200 || undefined);
-  assert.equal((await store.expire()).expired, 0, "a lease lives as long as it was given");
+  assert.deepEqual((await store.expire()).expired, [], "a lease lives as long as it was given");
   const later = await openStore(context, redis, () => Date.now() + LATER_MS);
-  assert.deepEqual(await later.expire(), { expired: 20 });
+  assert.equal((await later.expire()).expired.length, 20);
 
   const entries = await readLedger(store, []);
   const expired = entries.filter((entry): entry is Entry & { kind: "expired" } => entry.kind === "expired");

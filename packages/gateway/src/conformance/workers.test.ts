@@ -124,6 +124,33 @@ test("workers that are told to stop let their calls end and return what they had
   for (const end of last.values()) assert.equal(end, "returned");
 });
 
+test("whichever worker is scraped tells what all have counted, and goes on telling it when one of them dies", async (t) => {
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
+  const token = (await readFile(join(site.directory, "data", "admin.token"), "utf8")).trim();
+  const counted = async () => {
+    const response = await fetch(`${site.url}/metrics`, { headers: { authorization: `Bearer ${token}`, connection: "close" } });
+    const text = await response.text();
+    return {
+      calls: Number(/^purser_calls_total\{.*\} (\d+)$/m.exec(text)?.[1] ?? 0),
+      inFlight: Number(/^purser_calls_in_flight (\d+)$/m.exec(text)?.[1]),
+      mismatches: /^purser_audit_mismatches (\d+)$/m.exec(text)?.[1],
+    };
+  };
+  await load(site, { calls: 300, clients: 20 });
+  // Each worker says what it has counted every second.
+  await until("all workers", async () => (await counted()).calls === 300 || undefined);
+  for (let i = 0; i < WORKERS; i++) assert.equal((await counted()).calls, 300);
+  const before = await site.workers();
+  process.kill(before[0] as number, "SIGKILL");
+  await until("another worker", async () => (await site.workers()).filter((pid) => !before.includes(pid)).length === 1 || undefined);
+  assert.equal((await counted()).calls, 300);
+  await load(site, { calls: 100, clients: 10 });
+  await until("the others", async () => (await counted()).calls === 400 || undefined);
+  assert.equal((await counted()).inFlight, 0);
+  await until("an audit", async () => (await counted()).mismatches === "0" || undefined);
+  await site.checkBooks(await site.stop());
+});
+
 test("workers end with the process that started them", async (t) => {
   const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
   const pids = await site.workers();

@@ -3,13 +3,15 @@ import type { Style } from "../cli/style.ts";
 export interface IntroductionParts {
   readonly url: string;
   readonly secret: string;
+  /** The owner's, which signs in to the dashboard of a demo that ends with this terminal. */
+  readonly token: string;
   /** How the command line is called from here: `npx purser`. */
   readonly program: string;
   readonly style: Style;
 }
 
 /** What the demo says when it is up. Everything in it works when pasted into another terminal. */
-export function introduction({ url, secret, program, style }: IntroductionParts): string {
+export function introduction({ url, secret, token, program, style }: IntroductionParts): string {
   const { bold, dim } = style;
   const ask = (feature: string, body: object) => [
     `curl ${url}/v1/chat/completions \\`,
@@ -41,6 +43,7 @@ export function introduction({ url, secret, program, style }: IntroductionParts)
   return [
     "",
     `${bold("Purser is up:")} ${url}   ${dim("a demo with a provider of its own; no provider's key is needed")}`,
+    `${bold("Dashboard:")}    ${url}/#token=${token}`,
     `${bold("Your key:")}     ${secret}   ${dim("valid until the demo ends")}`,
     "",
     ...sections.flatMap(([title, lines]) => [bold(title), "", ...lines.map((line) => `  ${line}`), ""]),

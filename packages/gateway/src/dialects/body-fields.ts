@@ -10,12 +10,14 @@ const COUNTED =
   "model max_tokens max_completion_tokens n best_of stream stream_options messages system tools functions service_tier thinking speed inference_geo".split(
     " ",
   );
+/** No spelling of these names is longer. */
+const SPELLING_LENGTH_MOST = 64;
 const SPELLINGS = new Map([...FORBIDDEN, ...OTHER_MODELS, ...COUNTED].map((name) => [plainSpelling(name), name]));
 
 export function refuseForbidden(body: JsonBody): void {
   for (const written of body.members.keys()) {
-    const name = SPELLINGS.get(plainSpelling(written));
-    if (name === undefined) continue;
+    if (isHarmless(written)) continue;
+    const name = SPELLINGS.get(plainSpelling(written)) as string;
     if (FORBIDDEN.includes(name))
       throw invalid(`The field "${written}" is not allowed: where calls go is configured in the gateway. Remove it.`);
     if (OTHER_MODELS.includes(name))
@@ -24,10 +26,20 @@ export function refuseForbidden(body: JsonBody): void {
   }
 }
 
+/** Names that were looked at and are no spelling of another one: clients send the same few. */
+const harmless = new Set<string>(COUNTED);
+const HARMLESS_MOST = 1_000;
+
+function isHarmless(written: string): boolean {
+  if (harmless.has(written)) return true;
+  if (SPELLINGS.has(plainSpelling(written))) return false;
+  if (harmless.size < HARMLESS_MOST && written.length <= SPELLING_LENGTH_MOST) harmless.add(written);
+  return true;
+}
+
 /** Readers of JSON that are written in Go take `Model` and `model` for one field, those of protocol buffers `maxTokens` and `max_tokens`. */
 function plainSpelling(name: string): string {
-  // No spelling of a name that is read here is longer.
-  return name.length > 64 ? name : name.normalize("NFKC").toLowerCase().replaceAll("_", "");
+  return name.length > SPELLING_LENGTH_MOST ? name : name.normalize("NFKC").toLowerCase().replaceAll("_", "");
 }
 
 /** A text that must be there. */

@@ -120,6 +120,8 @@ export interface Dialect {
   writeError(refusal: Refusal, status: number): unknown;
   /** How a conversation can be cut short; none where it cannot. */
   readonly turns?: ConversationForm;
+  /** The same whole, where this one is a stream by its path. */
+  readonly whole?: Dialect;
   /** Whether a call says that its beginning is to be read from the provider's prompt cache. */
   usesCache?(call: ModelCall): boolean;
   /** The events that end a stream as if its output cap had been reached. Without it, streams run to their own end. */
@@ -142,7 +144,24 @@ export function refuseHeaders({ refusedHeaders }: Dialect, has: (name: string) =
 export interface ConversationForm {
   readonly member: string;
   beginsTurn(message: unknown): boolean;
+  /** What stands in the place of messages that are left out: the user says this, and the model takes note, so that turns alternate as they did. */
+  note(text: string): readonly unknown[];
+  /** The body of a call that asks a model something, whole and by itself. */
+  question(question: Question): unknown;
+  /** What the model says in its whole answer to that, without its thoughts. */
+  said(answer: unknown): string;
 }
+
+export interface Question {
+  readonly model: string;
+  /** What is to be done, and with which text. */
+  readonly task: string;
+  readonly text: string;
+  readonly outputTokensMost: number;
+}
+
+/** What a model says to a note. */
+export const NOTED = "Noted.";
 
 /** What the end of a stream says that the stream itself does not know. */
 export interface EndTerms {

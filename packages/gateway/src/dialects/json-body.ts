@@ -52,7 +52,22 @@ export function readJsonBody(bytes: Buffer): JsonBody {
 export function memberValue(body: JsonBody, name: string): unknown {
   const member = body.members.get(name);
   if (!member) return undefined;
-  return JSON.parse(body.bytes.toString("utf8", member.start, member.end)) ?? undefined;
+  const { start, end, type } = member;
+  const plain = type === "string" ? plainText(body.bytes, start + 1, end - 1) : undefined;
+  return plain ?? JSON.parse(body.bytes.toString("utf8", start, end)) ?? undefined;
+}
+
+/** Names, and most values that are read here, are short and plain: they need no parser. */
+const PLAIN_LENGTH_MOST = 64;
+
+/** What stands between two quotes, where that is short and all ASCII without an escape. */
+function plainText(bytes: Buffer, start: number, end: number): string | undefined {
+  if (end - start > PLAIN_LENGTH_MOST) return undefined;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i] as number;
+    if (byte < SPACE || byte > 0x7e || byte === BACKSLASH) return undefined;
+  }
+  return bytes.toString("latin1", start, end);
 }
 
 /**
@@ -186,15 +201,17 @@ class Scan {
   #name(): string {
     const start = this.#at;
     this.#string();
-    const raw = this.#bytes.toString("utf8", start, this.#at);
-    let name: string;
+    const name = plainText(this.#bytes, start + 1, this.#at - 1) ?? this.#parsedName(start);
+    this.#colon();
+    return name;
+  }
+
+  #parsedName(start: number): string {
     try {
-      name = JSON.parse(raw);
+      return JSON.parse(this.#bytes.toString("utf8", start, this.#at));
     } catch {
       throw this.#unexpected(start);
     }
-    this.#colon();
-    return name;
   }
 
   #colon(): void {

@@ -12,6 +12,14 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The texts of parts that have one, as one text. */
+export function textOfParts(parts: readonly unknown[]): string {
+  return parts
+    .map((part) => recordOf(part).text)
+    .filter((text) => typeof text === "string")
+    .join("");
+}
+
 /** No call has more tokens. */
 const TOKENS_MOST = 1e9;
 

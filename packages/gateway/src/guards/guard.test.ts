@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { NO_TRACES, type RecordedCall, serviceCalls, tenantCalls } from "../conformance/traces.ts";
 import { createWatch, type Guard, sawCall, sawSpend } from "./guard.ts";
 
 const NOW = Date.UTC(2026, 10, 20, 12);
@@ -63,38 +61,13 @@ test("a minute far dearer than the dearest before trips, and one as dear as thos
   assert.equal(spend(1, later + 10 + 5 * MINUTE), undefined);
 });
 
-/** Recorded days of real services. */
-const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
-
-interface Recorded {
-  readonly at: number;
-  readonly who: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
+/** Each tenant by itself, and all of them as one busy key. */
+function recordedCalls(): readonly RecordedCall[] {
+  const tenants = tenantCalls(NOW);
+  return [...tenants, ...tenants.map((call) => ({ ...call, who: "all tenants" })), ...serviceCalls()];
 }
 
-function recordedCalls(): readonly Recorded[] {
-  const lines = (file: string) =>
-    readFileSync(join(DATA, "traces", file), "utf8")
-      .trim()
-      .split("\n")
-      .slice(1);
-  const tenants = lines("tenants_24h.csv").map((line) => {
-    const [offset, who = "", , input, , output] = line.split(",");
-    return { at: NOW + Number(offset), who, inputTokens: Number(input), outputTokens: Number(output) };
-  });
-  const azure = ["code", "conv"].flatMap((who) =>
-    lines(`azure-2023/AzureLLMInferenceTrace_${who}.csv`).map((line) => {
-      const [time = "", input, output] = line.split(",");
-      return { at: Date.parse(`${time.slice(0, 23).replace(" ", "T")}Z`), who, inputTokens: Number(input), outputTokens: Number(output) };
-    }),
-  );
-  // Each tenant by itself, and all of them as one busy key.
-  return [...tenants, ...tenants.map((call) => ({ ...call, who: "all tenants" })), ...azure];
-}
-
-test("no guard trips on a busy and healthy day", (context) => {
-  if (!existsSync(join(DATA, "traces"))) return context.skip("not run: the recordings are not here (PURSER_TEST_DATA)");
+test("no guard trips on a busy and healthy day", { skip: NO_TRACES }, (context) => {
   const guard: Guard = { ...GUARD, repeats: undefined, growth: 20, surge: 10 };
   const watches = new Map<string, ReturnType<typeof createWatch>>();
   const calls = recordedCalls();
@@ -110,8 +83,7 @@ test("no guard trips on a busy and healthy day", (context) => {
   assert.deepEqual([...alarms], []);
 });
 
-test("a loop that begins in the middle of a busy day is seen within its first minutes", (context) => {
-  if (!existsSync(join(DATA, "traces"))) return context.skip("not run: the recordings are not here (PURSER_TEST_DATA)");
+test("a loop that begins in the middle of a busy day is seen within its first minutes", { skip: NO_TRACES }, () => {
   const guard: Guard = { ...GUARD, repeats: undefined, surge: 10 };
   const busiest = recordedCalls().filter(({ who }) => who === "all tenants");
   const watch = createWatch();

@@ -90,14 +90,16 @@ const CHANGES_ANSWER = /^(anthropic-|openai-)/;
  * What a call is known by: all of its body, where it goes, and who asks. Nobody gets what another key or user was answered. None for a call
  * whose answer is not in its body alone, because a tool of the provider looks things up for it.
  */
-export function answerKey(
-  { dialect, call, provider, model, subject, caller }: RoutedCall,
-  headers: IncomingHttpHeaders,
-): string | undefined {
+export function answerKey(routed: RoutedCall, headers: IncomingHttpHeaders): string | undefined {
+  const { dialect, call, provider, model } = routed;
   if (Object.keys(call.toolCalls).length > 0) return undefined;
-  const { key, user, org, team, product, feature, tags } = subject;
-  const asker = { key, user, org, team, product, feature, tags, own: caller.providerKey };
   const named = Object.entries(headers).filter(([name]) => CHANGES_ANSWER.test(name));
-  const terms = JSON.stringify([dialect.name, provider.name, model, asker, named.sort()]);
+  const terms = JSON.stringify([dialect.name, provider.name, model, askerOf(routed), named.sort()]);
   return `${hash("sha256", terms, "base64")}${hash("sha256", call.body.bytes, "base64")}`;
+}
+
+/** Who asks, as far as what was kept for one must not be given to another. */
+export function askerOf({ subject, caller }: Pick<RoutedCall, "subject" | "caller">): unknown {
+  const { key, user, org, team, product, feature, tags } = subject;
+  return { key, user, org, team, product, feature, tags, own: caller.providerKey };
 }

@@ -10,16 +10,17 @@ import {
   shareText,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
-import type { AskRung } from "../asks/asks.ts";
 import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
-import { editBody, readJsonBody } from "../dialects/json-body.ts";
+import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
 import { missingKey } from "../providers/routing.ts";
+import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
+import type { Shortened } from "./turns.ts";
 
 /** A call that knows who makes it and where it goes. */
 export interface RoutedCall extends BudgetedCall {
@@ -27,6 +28,17 @@ export interface RoutedCall extends BudgetedCall {
   readonly provider: Provider;
   /** What the path of the request names: in some formats, the model. */
   readonly names: PathNames;
+  /** What its conversation begins with, where ladders cut it: a hash. */
+  readonly beginning?: string;
+}
+
+/**
+ * Written field by field, as all that is made for every call: an object that begins with the fields of another one, `{ ...other, more }`, gets
+ * a shape of its own each time, which V8 has to learn anew, and which keeps it alive.
+ */
+export function routedCall(budgeted: BudgetedCall, caller: Caller, provider: Provider, names: PathNames): RoutedCall {
+  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens } = budgeted;
+  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, caller, provider, names };
 }
 
 /** A call as the ladders of its budgets left it. */
@@ -38,15 +50,21 @@ export interface Climbed {
   readonly end: ActiveRung | undefined;
   /** Lets the call be answered as the same one was before. */
   readonly cache: Active<"cache"> | undefined;
+  /** Lets the call wait for its budget, where its client can. */
+  readonly queue: Active<"queue"> | undefined;
 }
 
-type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
+/** What is asked about a call on its ladders. */
+export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches">;
+
+export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
 
 /** The budget of the model that one ladder leads to may have a ladder too. So many are followed. */
 const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
-export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climbed> {
+export async function climb(gateway: Climber, routed: RoutedCall, summariser?: Summariser): Promise<Climbed> {
+  if (!gateway.budgets.hasLadders) return { call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined };
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   for (let models = 0; plan && models < MODELS_MOST; models++) {
@@ -58,12 +76,14 @@ export async function climb(gateway: Gateway, routed: RoutedCall): Promise<Climb
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
   const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
   const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
-  if (end) return { call, waitMs: 0, end, cache };
+  const queue = most(of("queue", rungs), ({ balance }) => balance.resetsAt ?? Number.POSITIVE_INFINITY);
+  if (end) return { call, waitMs: 0, end, cache, queue };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
+  if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
-  if (!slowest) return { call, waitMs: 0, end: undefined, cache };
-  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache };
+  if (!slowest) return { call, waitMs: 0, end: undefined, cache, queue };
+  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache, queue };
 }
 
 /** The text that a rung has in the place of an answer. */
@@ -79,14 +99,16 @@ export function answerAfter({ reason, balance }: Denial, budgets: readonly Budge
   return answers.at(-1)?.text;
 }
 
-/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more. */
-export function askAfter(
+/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, or about waiting. */
+export function rungAfter<Kind extends "ask" | "queue">(
   { reason, balance }: Denial,
   budgets: readonly Budget[],
-): { readonly budget: Budget; readonly rung: AskRung } | undefined {
+  kind: Kind,
+): { readonly budget: Budget; readonly rung: Extract<Rung, { kind: Kind }> } | undefined {
   if (reason !== "budget_exhausted") return undefined;
   const budget = budgets.find(({ name }) => name === balance?.budget);
-  const rung = budget?.ladder.flatMap(({ rungs }) => rungs).findLast((one) => one.kind === "ask");
+  const rungs = budget?.ladder.flatMap((step) => step.rungs) ?? [];
+  const rung = rungs.findLast((one): one is Extract<Rung, { kind: Kind }> => one.kind === kind);
   return budget && rung && { budget, rung };
 }
 
@@ -109,10 +131,10 @@ export function activeText({ rung, budget, from }: ActiveRung): string {
 }
 
 /** The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. */
-async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
+async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
   let best: RoutedCall | undefined;
   for (const active of of("use", plan.rungs)) {
-    const other = callTo(gateway, call, active.rung.model);
+    const other = sameCallTo(gateway, call, active.rung.model);
     if (!other || !plan.allowsModel(other.model) || (await isTooLargeFor(gateway, other))) continue;
     if (!isCheaper(gateway, other, best ?? call)) continue;
     const insteadOf: CallDetail["insteadOf"] = call.insteadOf ?? { provider: call.provider.name, model: call.model };
@@ -124,64 +146,72 @@ async function cheaperCall(gateway: Gateway, call: RoutedCall, plan: LadderPlan)
 /** What formats call the model that their path names. */
 const MODEL_IN_PATH = ["model", "deployment"];
 
-/** The same call to another model, as if its client had asked for that. Nothing where nobody serves it in this format, or it is switched off. */
-function callTo(gateway: Gateway, { dialect, call, caller, names }: RoutedCall, name: string): RoutedCall | undefined {
+/** The same call to another model, as if its client had asked for that. */
+function sameCallTo(gateway: Climber, routed: RoutedCall, name: string): RoutedCall | undefined {
+  const { body } = routed.call;
+  const isInPath = modelInPath(routed.names) !== undefined;
+  return callTo(gateway, routed, name, () => (isInPath ? body : readJsonBody(editBody(body, new Map([["model", JSON.stringify(name)]])))));
+}
+
+function modelInPath(names: PathNames): string | undefined {
+  return MODEL_IN_PATH.find((one) => one in names);
+}
+
+/** A call of the same caller to a model. Nothing where nobody serves it in this format, or it is switched off. */
+export function callTo(
+  gateway: Climber,
+  { dialect, caller, names }: RoutedCall,
+  name: string,
+  bodyOf: (names: PathNames) => JsonBody,
+): RoutedCall | undefined {
   const route = gateway.route(name, dialect.name);
   if ("unknown" in route) return undefined;
   const { provider, model, sentAs } = route;
   if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
-  const inPath = MODEL_IN_PATH.find((one) => one in names);
-  const body = inPath ? call.body : readJsonBody(editBody(call.body, new Map([["model", JSON.stringify(name)]])));
+  const inPath = modelInPath(names);
   const otherNames = inPath ? { ...names, [inPath]: name } : names;
   const { prices, config } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
-  const other = dialect.readCall(body, otherNames);
-  const { refusesToBeAskedForUsage = false } = provider;
-  const terms = {
-    dialect,
-    call: other,
-    provider: provider.name,
-    refusesToBeAskedForUsage,
-    model,
-    sentAs,
-    subject,
-    key,
-    prices,
-    defaultMaxOutput,
-    unseenInput,
-  };
-  const routed = { ...budgetedCall(terms), caller, provider, names: otherNames };
+  const call = dialect.readCall(bodyOf(otherNames), otherNames);
+  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const routed = routedCall(budgetedCall(terms), caller, provider, otherNames);
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
 
 /** Whether the model can surely not read the call. */
-async function isTooLargeFor({ prices }: Gateway, { dialect, call, model, pricedAs, provider }: RoutedCall): Promise<boolean> {
+export async function isTooLargeFor(
+  { prices }: Climber,
+  { dialect, call, model, pricedAs, provider, unseenTokens }: RoutedCall,
+): Promise<boolean> {
   const context = prices.card(provider.name, pricedAs, Date.now())?.contextTokens;
-  if (context === undefined || boundOf(call, model) <= context) return false;
-  return (await countTokens(model, dialect.countable(call), context)) > context;
+  if (context === undefined) return false;
+  // What is held for input that nobody sees is as much as the model can read: it says nothing about the call.
+  const most = context + unseenTokens;
+  if (boundOf(call, model) <= most) return false;
+  return (await countTokens(model, dialect.countable(call), most)) > most;
 }
 
-function boundOf({ body, messages, tools, images }: ModelCall, model: string): number {
-  return boundTokens(model, { textBytes: body.bytes.length, messages, tools, images });
+function boundOf({ body, messages, tools, images, opaqueTokens }: ModelCall, model: string): number {
+  return boundTokens(model, { textBytes: body.bytes.length, messages, tools, images }) + opaqueTokens;
 }
 
 /**
  * Whether a call costs less than another one of the same text. What the other one may read from its provider's cache, the new one has to pay
  * in full. A model without a price is never the cheaper one.
  */
-function isCheaper(gateway: Gateway, call: RoutedCall, than: RoutedCall): boolean {
+function isCheaper(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
   const cost = costOfSame(gateway, call, than, 0);
-  const other = costOfSame(gateway, than, than, than.dialect.usesCache?.(than.call) ? 1 : 0);
+  const other = costOfSame(gateway, than, than, gateway.promptCaches.share(than, Date.now()));
   return cost !== undefined && (other === undefined || cost < other);
 }
 
-function costOfSame({ prices }: Gateway, call: RoutedCall, size: RoutedCall, cachedShare: number): number | undefined {
+function costOfSame({ prices }: Climber, call: RoutedCall, size: RoutedCall, cachedShare: number): number | undefined {
   const card = prices.card(call.provider.name, call.pricedAs, Date.now());
   if (!card) return undefined;
   const inputTokens = boundOf(size.call, size.model);
   const outputTokens = Math.min(call.outputTokensMost, size.outputTokensMost);
-  return costOf(card, { inputTokens, cacheReadInputTokens: inputTokens * cachedShare, outputTokens });
+  return costOf(card, { inputTokens, cacheReadInputTokens: Math.ceil(inputTokens * cachedShare), outputTokens });
 }
 
 /** The output cap of the lowest rung, but never below what the call needs or its budgets call an answer. */
@@ -193,18 +223,58 @@ function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], ou
   return outputTokensMost < call.outputTokensMost ? noted(call, shortest, { outputTokensMost }) : call;
 }
 
-async function trimmed(gateway: Gateway, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
+async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
   const shortest = most(rungs, ({ rung }) => -rung.inputTokens);
   const shorter = shortest && (await trimmedCall(call, shortest.rung.inputTokens));
   if (!shortest || !shorter) return call;
-  const changed = { ...call, call: shorter };
-  // A prefix that is read from the cache can cost less than a short text that is not.
-  if (call.dialect.usesCache?.(call.call) && !costsLess(gateway, changed, call)) return call;
-  return noted(changed, shortest);
+  if (!paysOff(gateway, call, { ...shorter, cut: shorter, besides: 0 })) return leftOut(call, shortest);
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
 }
 
-function costsLess(gateway: Gateway, call: RoutedCall, than: RoutedCall): boolean {
-  const cost = costOfSame(gateway, call, call, 0);
-  const cached = costOfSame(gateway, than, than, 1);
-  return cost === undefined || cached === undefined || cost < cached;
+async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, summariser: Summariser): Promise<RoutedCall> {
+  const allowed = of("summarise", plan.rungs).filter(({ rung }) => plan.allowsModel(rung.model));
+  const shortest = most(allowed, ({ rung }) => -rung.inputTokens);
+  const shorter = shortest && (await summarisedCall(gateway, summariser, call, shortest));
+  if (!shortest || !shorter) return call;
+  if (shorter === "dearer") return leftOut(call, shortest);
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
+}
+
+/** The call as it is, with a rung in its books that would have cost more than it saves. */
+function leftOut(call: RoutedCall, { rung, budget, from }: ActiveRung): RoutedCall {
+  return { ...call, rungs: [...(call.rungs ?? []), `${rungText(rung)} left out as dearer (${budget.name} ${shareText(from)})`] };
+}
+
+export interface Saving {
+  readonly tokensBefore: number;
+  readonly tokens: number;
+  /** The short one; none where it does not exist yet. */
+  readonly cut?: Shortened;
+  /** What has to be paid for it besides, in nano-dollars. */
+  readonly besides: number;
+}
+
+/**
+ * Whether a call with less text costs less than leaving it alone: of the long one as much is read from the provider's cache as it reads there
+ * now; of the short one too, where it begins as the call before did, and else all of it may have to be written there.
+ */
+export function paysOff(gateway: Climber, routed: RoutedCall, { tokensBefore, tokens, cut, besides }: Saving): boolean {
+  const { call, dialect, provider, pricedAs } = routed;
+  const { promptCaches, prices } = gateway;
+  const card = prices.card(provider.name, pricedAs, Date.now());
+  if (!card) return besides === 0;
+  const now = Date.now();
+  const cached = Math.ceil(tokensBefore * promptCaches.share(routed, now));
+  const cachedOfCut = cut ? Math.floor(tokens * promptCaches.shareOfCut(routed, cut, now)) : 0;
+  const written = dialect.usesCache?.(call) ? tokens - cachedOfCut : 0;
+  // Who marks a prefix to be kept for an hour pays more for writing it.
+  const isForAnHour = written > 0 && call.body.bytes.includes('"1h"');
+  const before = costOf(card, { inputTokens: tokensBefore, cacheReadInputTokens: cached });
+  const after = costOf(card, {
+    inputTokens: tokens,
+    cacheReadInputTokens: cachedOfCut,
+    cacheWriteInputTokens: written,
+    ...(isForAnHour && { cacheWrite1hInputTokens: written }),
+  });
+  return after + besides < before || (before === 0 && besides === 0);
 }

@@ -4,6 +4,8 @@ import { Decisions } from "../admin/decisions.ts";
 import { type AdminOptions, createAdmin } from "../admin/routes.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
+import { type AuditState, Audits } from "../metrics/audits.ts";
+import type { Figures } from "../metrics/figures.ts";
 import type { Records } from "../records.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Answer, Question } from "./messages.ts";
@@ -24,12 +26,13 @@ export class Central {
   readonly answer: (question: Question) => Promise<Answer>;
   readonly #budgets: Budgets;
   readonly #records: Records;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
+  readonly #audits: Audits;
   #prices: PriceSource;
   #timeZone: string;
   #isClosing = false;
 
-  constructor(config: Config, records: Records, onError: (error: unknown) => void) {
+  constructor(config: Config, records: Records, figures: Figures, onError: (error: unknown) => void) {
     const { store, keys, archive } = records;
     if (!lends(store)) throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
     this.#records = records;
@@ -39,12 +42,25 @@ export class Central {
     const timeZone = () => this.#timeZone;
     const switches = openSwitches(config.dataDir, { onError });
     const { explain: switchedOff } = switches;
-    this.#budgets = new Budgets({ store, budgets: config.budgets, allowances: config.allowances, prices, switchedOff, onError });
+    this.#audits = new Audits({ store, onError });
+    this.#budgets = new Budgets({
+      store,
+      budgets: config.budgets,
+      allowances: config.allowances,
+      prices,
+      switchedOff,
+      onCharge: (_, subject, charge, takenBack) => figures.charged(subject, charge, takenBack),
+      onDenial: (_, denial) => figures.denied(denial),
+      onError,
+    });
     const decisions = new Decisions({ budgets: this.#budgets, store, prices, isDraining: () => this.#isClosing });
     const kept = { store, keys, switches, alerts: NO_ALERTS, ...(archive && { archive }) };
     const decide: Admin = createAdmin({ ...kept, budgets: this.#budgets, prices, decisions, timeZone });
     this.answer = serveStore(store, decide);
-    this.#timer = setInterval(() => this.#budgets.expire().catch(onError), EXPIRE_EVERY_MS).unref();
+    this.#timers = [
+      setInterval(() => this.#budgets.expire().catch(onError), EXPIRE_EVERY_MS).unref(),
+      setInterval(() => this.#audits.look().catch(onError), EXPIRE_EVERY_MS).unref(),
+    ];
   }
 
   async start(): Promise<void> {
@@ -60,13 +76,19 @@ export class Central {
     this.#timeZone = timezone;
   }
 
+  /** What the last audit of the store found. */
+  get audit(): AuditState | undefined {
+    return this.#audits.state;
+  }
+
   /** Takes no new calls of other gateways. */
   drain(): void {
     this.#isClosing = true;
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#audits.close();
     await this.#budgets.close();
   }
 }

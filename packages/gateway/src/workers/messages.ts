@@ -1,4 +1,6 @@
 import type { ErrorCode } from "@purser/core";
+import type { Snapshot } from "../metrics/figures.ts";
+import type { Counted } from "../metrics/metrics.ts";
 
 /** The text of a configuration and all that its reading depends on: a worker reads it itself, since what is read cannot be sent. */
 export interface ConfigSource {
@@ -29,6 +31,8 @@ export type ToWorker =
   | { readonly kind: "configure"; readonly text: string }
   /** `failure`: the limits could not be put in force, and the old ones stay. */
   | { readonly kind: "adopted"; readonly failure: string | undefined }
+  /** What all have counted, for a worker that asked. */
+  | { readonly kind: "counted"; readonly counted: Counted }
   | { readonly kind: "close" };
 
 export type FromWorker =
@@ -39,6 +43,8 @@ export type FromWorker =
   | { readonly kind: "failed"; readonly failure: Failure }
   | { readonly kind: "paused" }
   | { readonly kind: "configured"; readonly failure: string | undefined }
+  /** What it has counted since it began. One that `asks` is told what all have counted. */
+  | { readonly kind: "counted"; readonly snapshot: Snapshot; readonly asks: boolean }
   | { readonly kind: "notice"; readonly notice: string };
 
 /** Gathers what is sent within one turn of the event loop: a message costs as much as what is in many. */

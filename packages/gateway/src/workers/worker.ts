@@ -3,9 +3,14 @@ import { type RunningGateway, type StartOptions, startGateway } from "../app.ts"
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
+import { Figures } from "../metrics/figures.ts";
+import type { Counted } from "../metrics/metrics.ts";
 import type { ConfigSource, FromWorker, ToWorker } from "./messages.ts";
 import { createRemoteStore } from "./remote-store.ts";
 import { failureOf } from "./served-store.ts";
+
+/** What a worker that dies has counted since then is missing from the figures; the ledger has it. */
+const COUNTED_EVERY_MS = 1_000;
 
 /** One of several gateways on one port: a process whose store is that of the process which started it. */
 class WorkerGateway {
@@ -14,6 +19,9 @@ class WorkerGateway {
   #source: ConfigSource | undefined;
   #config: Config | undefined;
   #gateway: RunningGateway | undefined;
+  readonly #figures = new Figures();
+  /** Those who wait to be told what all workers have counted. */
+  readonly #readers: ((counted: Counted) => void)[] = [];
   #adopted: { readonly resolve: () => void; readonly reject: (error: PurserError) => void } | undefined;
 
   take(message: ToWorker): void {
@@ -21,6 +29,7 @@ class WorkerGateway {
     else if (message.kind === "start") void this.#start(message.source);
     else if (message.kind === "configure") void this.#configure(message.text);
     else if (message.kind === "adopted") this.#goOn(message.failure);
+    else if (message.kind === "counted") for (const resolve of this.#readers.splice(0)) resolve(message.counted);
     else void this.#close();
   }
 
@@ -28,7 +37,9 @@ class WorkerGateway {
     try {
       this.#source = source;
       this.#config = read(source);
-      this.#gateway = await startGateway({ config: this.#config, onNotice: notice, ...this.#sharedParts(this.#config) });
+      const counting = { figures: this.#figures, read: () => this.#readCounted() };
+      this.#gateway = await startGateway({ config: this.#config, onNotice: notice, counting, ...this.#sharedParts(this.#config) });
+      setInterval(() => this.#tellCounted(false), COUNTED_EVERY_MS).unref();
       const { url, host, port } = this.#gateway;
       tell({ kind: "listening", url, host, port });
     } catch (error) {
@@ -41,6 +52,16 @@ class WorkerGateway {
     if (store.redis) return {};
     this.#store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
     return { store: this.#store, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
+  }
+
+  #tellCounted(asks: boolean): void {
+    tell({ kind: "counted", snapshot: this.#figures.snapshot(), asks });
+  }
+
+  #readCounted(): Promise<Counted> {
+    return new Promise((resolve) => {
+      if (this.#readers.push(resolve) === 1) this.#tellCounted(true);
+    });
   }
 
   async #configure(text: string): Promise<void> {

@@ -2,9 +2,13 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
+import { AuditLog } from "../audit-log/audit-log.ts";
+import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import { Figures } from "../metrics/figures.ts";
+import { GatheredFigures } from "../metrics/metrics.ts";
 import { openRecords, type Records } from "../records.ts";
 import { Central } from "./central.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
@@ -34,16 +38,21 @@ const RELOAD_MOST_MS = 60_000;
 
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
   const { config, onNotice } = options;
-  refuseChannels(config);
+  refuseOneProcessParts(config);
   const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
   const records = await openRecords(config, { onNotice, onError });
   try {
     await readOrCreateAdminToken(config.dataDir);
+    const figures = new Figures();
+    const log = new AuditLog(config.dataDir, { onError });
+    await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
     const workers = new Workers({
       ...options,
       onError,
       records,
-      central: config.store.redis ? undefined : new Central(config, records, onError),
+      log,
+      figures,
+      central: config.store.redis ? undefined : new Central(config, records, figures, onError),
     });
     const url = await workers.start();
     return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
@@ -53,16 +62,24 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   }
 }
 
-/** Whether somebody was told is known to one process only: several would tell the same several times. */
-function refuseChannels({ channels }: Config): void {
-  if (channels.length === 0) return;
-  throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
+/** Whether somebody was told is known to one process only, and so is which calls wait: several would tell and make the same several times. */
+function refuseOneProcessParts({ channels, budgets }: Config): void {
+  if (channels.length > 0)
+    throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
+  if (budgets.some(({ ladder }) => ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "queue"))))
+    throw new PurserError(
+      "config_invalid",
+      "Several workers cannot let calls wait on disk yet: leave out queue in purser.yaml, or --workers.",
+    );
 }
 
 interface WorkersParts extends StartWorkersOptions {
   readonly records: Records;
+  readonly log: AuditLog;
   /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
   readonly central: Central | undefined;
+  /** What is counted in this process. */
+  readonly figures: Figures;
   readonly onError: (error: unknown) => void;
 }
 
@@ -78,13 +95,17 @@ interface One {
 class Workers {
   readonly #parts: WorkersParts;
   readonly #all = new Set<One>();
+  readonly #gathered: GatheredFigures;
   #source: ConfigSource;
+  #budgets: Config["budgets"];
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
     this.#source = parts.source;
+    this.#budgets = parts.config.budgets;
+    this.#gathered = new GatheredFigures(parts.figures);
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
@@ -111,7 +132,7 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records } = this.#parts;
+    const { config, central, records, log, onError } = this.#parts;
     this.#isClosing = true;
     central?.drain();
     await this.#reloading;
@@ -122,6 +143,7 @@ class Workers {
       clearTimeout(timer);
     });
     await Promise.all(ended);
+    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await central?.close();
     await records.close();
   }
@@ -146,6 +168,7 @@ class Workers {
       worker.on("error", this.#parts.onError);
       worker.on("exit", (code, signal) => {
         this.#all.delete(one);
+        this.#gathered.ended(worker.id);
         one.onStep?.({ failure: undefined });
         reject(new PurserError("internal", `A worker ended before it listened (${signal ?? `exit code ${code}`}).`));
         if (one.isListening) this.#replace(signal ?? `exit code ${code}`);
@@ -166,9 +189,17 @@ class Workers {
   #take(one: One, message: FromWorker): void {
     if (message.kind === "questions")
       for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
+    else if (message.kind === "counted") this.#count(one, message);
     else if (message.kind === "notice") this.#parts.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
+  }
+
+  #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
+    this.#gathered.take(worker.id, snapshot);
+    if (!asks) return;
+    const counted = { counted: this.#gathered.snapshot(), audit: this.#parts.central?.audit, startedAt: performance.timeOrigin };
+    send(worker, { kind: "counted", counted });
   }
 
   /**
@@ -177,13 +208,15 @@ class Workers {
    */
   async #reload(config: Config, text: string): Promise<void> {
     if (this.#isClosing) return;
-    refuseChannels(config);
+    refuseOneProcessParts(config);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {
       const paused = await Promise.all(changes.map(({ paused }) => paused));
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
+        await this.#parts.log.write({ by: "purser", what: "config.changed", details: budgetChanges(this.#budgets, config.budgets) });
+        this.#budgets = config.budgets;
         await this.#parts.central?.configure(config);
         this.#source = { ...this.#source, text };
       }

@@ -139,12 +139,11 @@ export class RedisStore implements LeasingStore {
     await this.ready();
     if (this.#connection.isRegressed) await this.#restoration?.run();
     await this.#payOwed();
-    for (let expired = 0; ; ) {
+    for (const expired: string[] = []; ; ) {
       const args = [String(EXPIRE_MOST), this.#keys.prefix];
       const { rest } = await this.#connection.run("expire", [], args);
-      const count = Number(rest[0]);
-      expired += count;
-      if (count < EXPIRE_MOST) return { expired };
+      expired.push(...rest);
+      if (rest.length < EXPIRE_MOST) return { expired };
     }
   }
 

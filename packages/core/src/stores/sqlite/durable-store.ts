@@ -14,6 +14,7 @@ import { PurserError } from "../../errors.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 import { selectCounters } from "../memory.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
+import type { AuditAnswer, AuditStep } from "./audit.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
@@ -51,9 +52,11 @@ const RETRY_MS = 1_000;
  * save commits of a gateway with little to do, and make the next caller wait for its own commit on a disk and a core that fell asleep.
  */
 const LINGER_MS = 2;
+const AUDITED_AT_ONCE = 5_000;
 
 /** Decides in memory, at once and in order; answers when the journal has it. */
 export class DurableStore implements SqliteStore {
+  expiredAtStart: readonly string[] = [];
   readonly #journal: Journal;
   readonly #state: State;
   readonly #encoder: Encoder;
@@ -61,6 +64,7 @@ export class DurableStore implements SqliteStore {
   readonly #now: () => number;
   readonly #onClosed: () => void;
   readonly #directory: string;
+  #auditing: Promise<readonly Mismatch[]> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: DurableStoreOptions) {
@@ -112,7 +116,7 @@ export class DurableStore implements SqliteStore {
 
   /** Charges what a dead owner held at its estimate, and makes sure that the journal can be written. To be awaited before any verb. */
   async begin(): Promise<void> {
-    this.#run({ kind: "expire", all: true });
+    this.expiredAtStart = this.#run({ kind: "expire", all: true }).result.expired;
     await this.#writeSnapshot();
   }
 
@@ -130,24 +134,37 @@ export class DurableStore implements SqliteStore {
     return this.#reading(() => readEntries((page) => this.#journal.page(page), query, upTo));
   }
 
-  async audit(): Promise<readonly Mismatch[]> {
-    const upTo = this.#state.seq;
+  audit(): Promise<readonly Mismatch[]> {
+    this.#auditing ??= this.#audit().finally(() => {
+      this.#auditing = undefined;
+    });
+    return this.#auditing;
+  }
+
+  /** Balances are compared some at a time, each lot as of its own entry: so no audit holds calls up, and none stops for them. */
+  async #audit(): Promise<readonly Mismatch[]> {
     const now = this.#now();
-    const balances = new Map(selectCounters(this.#state, {}).map((counter) => [counter.ref.key, counter]));
-    await this.#everythingDurable();
-    const sums = new Map((await this.#reading(() => this.#journal.sum(upTo))).map((sum) => [sum.counter.key, sum]));
     const mismatches: Mismatch[] = [];
-    for (const key of new Set([...balances.keys(), ...sums.keys()])) {
-      const { ref, held = 0, spent = 0 } = balances.get(key) ?? {};
-      const sum = sums.get(key);
-      const counter = ref ?? sum?.counter;
-      const keptMs = counter?.series === undefined ? KEEP_CLOSED_MS : KEEP_SLICES_MS;
-      // Balances of windows closed for long are forgotten, so there is nothing to compare.
-      if (counter?.resetsAt !== undefined && counter.resetsAt < now - keptMs) continue;
-      const ledger = { held: sum?.held ?? 0, spent: sum?.spent ?? 0 };
-      if (ledger.held !== held || ledger.spent !== spent) mismatches.push({ key, balance: { held, spent }, ledger });
+    const counters = this.#state.counters.values();
+    for (let isLast = false; !isLast; ) {
+      const balances: number[] = [];
+      while (balances.length < AUDITED_AT_ONCE * 3 && !isLast) {
+        const { value: counter, done } = counters.next();
+        if (done) isLast = true;
+        else balances.push(this.#encoder.numberOf(counter.ref.key), counter.held, counter.spent);
+      }
+      const upTo = this.#state.seq;
+      await this.#everythingDurable();
+      while ((await this.#auditStep({ step: "advance", upTo })).upTo < upTo);
+      mismatches.push(...(await this.#auditStep({ step: "compare", balances })).mismatches);
     }
+    const closed = { windowsBefore: now - KEEP_CLOSED_MS, slicesBefore: now - KEEP_SLICES_MS };
+    mismatches.push(...(await this.#auditStep({ step: "finish", ...closed })).mismatches);
     return mismatches;
+  }
+
+  #auditStep(step: AuditStep): Promise<AuditAnswer> {
+    return this.#reading(() => this.#journal.audit(step));
   }
 
   failure(): PurserError | undefined {

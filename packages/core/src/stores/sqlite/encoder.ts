@@ -60,6 +60,11 @@ export class Encoder {
     this.#changed = [...changed];
   }
 
+  /** The number of a counter in the tables. A counter without one has no entry there. */
+  numberOf(key: string): number {
+    return this.#tracked.get(key)?.id ?? 0;
+  }
+
   get isEmpty(): boolean {
     return this.#entries.length === 0;
   }

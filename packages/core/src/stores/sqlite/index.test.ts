@@ -259,3 +259,33 @@ test("an SQLite that can damage the journal is not used", () => {
   const versions = { "3.45.1": false, "3.51.2": false, "3.51.3": true, "3.52.0": false, "3.53.0": true, "3.52.1": true, "4.0.0": true };
   for (const [version, isSafe] of Object.entries(versions)) assert.equal(isSafeVersion(version), isSafe, version);
 });
+
+test("an audit finds a balance that is not the sum of its entries, and one that is missing, among thousands that change meanwhile", async (t) => {
+  const directory = temporaryDirectory(t);
+  const store = await openSqliteStore({ directory });
+  const users = Array.from({ length: 12_000 }, (_, i) => [sampleLimit({ budget: `user ${i}`, amount: 1_000 })]);
+  const call = async (id: string, limits: (typeof users)[number]) => {
+    await store.reserve(sampleCall({ id, limits, input: 7 }));
+    await store.settle(sampleSettlement(id, 5));
+  };
+  await Promise.all(users.map((limits, i) => call(`first ${i}`, limits)));
+  assert.deepEqual(await store.audit(), []);
+  const busy = Promise.all(users.slice(0, 500).map((limits, i) => call(`second ${i}`, limits)));
+  assert.deepEqual(await store.audit(), []);
+  await busy;
+  await store.close();
+
+  const open = await loadSqlite();
+  const database = open(join(directory, "purser.db"));
+  const numberOf = "(SELECT id FROM counter WHERE budget = ?)";
+  database.prepare(`UPDATE balance SET spent = spent + 1 WHERE counter = ${numberOf}`).run("user 11999");
+  database.prepare(`DELETE FROM balance WHERE counter = ${numberOf}`).run("user 3");
+  database.close();
+  const again = await openSqliteStore({ directory });
+  const found = (await again.audit()).map(({ balance, ledger }) => ({ balance, ledger }));
+  assert.deepEqual(found, [
+    { balance: { held: 0, spent: 6 }, ledger: { held: 0, spent: 5 } },
+    { balance: { held: 0, spent: 0 }, ledger: { held: 0, spent: 10 } },
+  ]);
+  await again.close();
+});

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
+import type { AuditAnswer, AuditStep } from "./audit.ts";
 import type { Batch } from "./batch.ts";
-import type { LedgerSum, Page, PageQuery } from "./reading.ts";
+import type { Page, PageQuery } from "./reading.ts";
 import type { Answer, Request, ThreadData } from "./thread.ts";
 
 /** Where entries become durable, and where they are read from. */
@@ -8,8 +9,8 @@ export interface Journal {
   /** Resolves when the batch is on disk. Rejects when it may not be; the same batch can then be written again. */
   write(batch: Batch): Promise<void>;
   page(query: PageQuery): Promise<Page>;
-  /** The sum of all postings up to an entry. */
-  sum(upTo: number): Promise<readonly LedgerSum[]>;
+  /** A step of the comparison of balances with what is on disk. */
+  audit(step: AuditStep): Promise<AuditAnswer>;
   close(): Promise<void>;
 }
 
@@ -20,7 +21,7 @@ export function openJournal(path: string): Journal {
   return {
     write: (batch) => writer.ask({ kind: "write", batch }) as Promise<void>,
     page: (query) => reader.ask({ kind: "page", query }) as Promise<Page>,
-    sum: (upTo) => reader.ask({ kind: "sum", upTo }) as Promise<readonly LedgerSum[]>,
+    audit: (step) => reader.ask({ kind: "audit", step }) as Promise<AuditAnswer>,
     close: async () => {
       await reader.close();
       await writer.close();

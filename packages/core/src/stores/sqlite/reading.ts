@@ -1,4 +1,4 @@
-import type { CounterRef, Entry } from "../../domain/ledger.ts";
+import type { Entry } from "../../domain/ledger.ts";
 import { LEDGER_PAGE, type LedgerQuery } from "../store.ts";
 import type { Database, SqlValue } from "./driver.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, forEachPosting, SELECT_ENTRIES } from "./rows.ts";
@@ -63,45 +63,6 @@ function countersOf(database: Database, rows: readonly EntryRow[]): readonly Cou
   for (const { postings } of rows) forEachPosting(postings, (id) => ids.add(id));
   const statement = database.prepare("SELECT * FROM counter WHERE id = ?");
   return [...ids].flatMap((id) => (statement.get(id) as CounterRow | undefined) ?? []);
-}
-
-export interface LedgerSum {
-  readonly counter: CounterRef;
-  readonly held: number;
-  readonly spent: number;
-}
-
-/** The sum of all postings up to an entry, by counter: what the balances must be. */
-export function sumLedger(database: Database, upTo: number): readonly LedgerSum[] {
-  const sums = new Map<number, Sum>();
-  for (const row of database.prepare("SELECT postings FROM entry WHERE seq <= ?").iterate(upTo)) {
-    forEachPosting((row as { postings: string }).postings, (id, held, spent) => {
-      const sum = sums.get(id);
-      if (!sum) sums.set(id, { held, spent });
-      else {
-        sum.held += held;
-        sum.spent += spent;
-      }
-    });
-  }
-  return byKey(database, sums);
-}
-
-/** A counter that was forgotten and came back has two numbers and one key. */
-function byKey(database: Database, sums: ReadonlyMap<number, Sum>): readonly LedgerSum[] {
-  const found = new Map<string, LedgerSum>();
-  const statement = database.prepare("SELECT * FROM counter WHERE id = ?");
-  for (const [id, { held, spent }] of sums) {
-    const counter = counterOf(statement.get(id) as CounterRow);
-    const other = found.get(counter.key);
-    found.set(counter.key, { counter, held: held + (other?.held ?? 0), spent: spent + (other?.spent ?? 0) });
-  }
-  return [...found.values()];
-}
-
-interface Sum {
-  held: number;
-  spent: number;
 }
 
 /** Reads the entries of a query page by page, oldest first. */

@@ -16,13 +16,16 @@ export function pushEntry(rows: SqlValue[], entry: Entry, opened: number | undef
   rows.push(entry.seq, entry.at, entry.kind, opened ?? null, opened === undefined ? entry.reservation : null, postings, body);
 }
 
-const IN_OTHER_COLUMNS = { seq: undefined, at: undefined, kind: undefined, reservation: undefined, postings: undefined };
-
 /** What the other columns do not say, as JSON. A call's detail is the same in all its entries and written once. */
 function bodyOf(entry: Entry, withDetail: boolean): string {
+  // What every call has is named; of all else, what stands in no other column.
+  if (entry.kind === "reserved") return JSON.stringify({ expiresAt: entry.expiresAt, outputCap: entry.outputCap, detail: entry.detail });
+  if (entry.kind === "settled" && !withDetail) return JSON.stringify({ charge: entry.charge });
   const { detail } = entry as { readonly detail?: CallDetail };
   return JSON.stringify({ ...entry, ...IN_OTHER_COLUMNS, detail: withDetail ? detail : undefined });
 }
+
+const IN_OTHER_COLUMNS = { seq: undefined, at: undefined, kind: undefined, reservation: undefined, postings: undefined };
 
 /** Appends the definition of a counter as one row of the table `counter`. */
 export function pushCounter(rows: SqlValue[], id: number, ref: CounterRef): void {

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { type AuditStep, LedgerSums } from "./audit.ts";
 import type { Batch } from "./batch.ts";
 import { type Database, loadSqlite, type OpenDatabase } from "./driver.ts";
-import { type PageQuery, readPage, sumLedger } from "./reading.ts";
+import { type PageQuery, readPage } from "./reading.ts";
 import { CONNECTION } from "./schema.ts";
 import { batchWriter } from "./writing.ts";
 
@@ -9,7 +10,7 @@ import { batchWriter } from "./writing.ts";
 export type Request =
   | { readonly kind: "write"; readonly batch: Batch }
   | { readonly kind: "page"; readonly query: PageQuery }
-  | { readonly kind: "sum"; readonly upTo: number }
+  | { readonly kind: "audit"; readonly step: AuditStep }
   | { readonly kind: "close" };
 
 export type Answer = { readonly outcome: "done"; readonly result: unknown } | { readonly outcome: "failed"; readonly message: string };
@@ -24,6 +25,7 @@ class Connection {
   readonly #path: string;
   #database: Database | undefined;
   #write: ((batch: Batch) => void) | undefined;
+  readonly #sums = new LedgerSums();
 
   constructor(open: OpenDatabase, path: string) {
     this.#open = open;
@@ -43,7 +45,7 @@ class Connection {
     if (request.kind === "close") return this.#close();
     this.#database ??= this.#connect();
     if (request.kind === "page") return readPage(this.#database, request.query);
-    if (request.kind === "sum") return sumLedger(this.#database, request.upTo);
+    if (request.kind === "audit") return this.#sums.take(this.#database, request.step);
     this.#write ??= batchWriter(this.#database);
     return this.#write(request.batch);
   }

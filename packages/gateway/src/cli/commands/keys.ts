@@ -18,7 +18,9 @@ export const keys: Command = {
     "    --tag NAME=VALUE  the same for a tag; may be repeated",
     "    --may-set LIST    what its holder may add by headers: user,session,tag.*",
     "    --expires WHEN    30d, 12h, 18:00 or a date; never where it is left out",
-    "    --admin           may also use /api",
+    "    --role ROLE       caller (where it is left out): makes calls; member: also sees its own calls and costs on /api;",
+    "                      viewer: sees all of /api and makes no calls; admin: changes things there too",
+    "    --admin           the same as --role admin",
     "  list              every key, without its secret",
     "  revoke ID         ends a key at once",
     "",
@@ -33,6 +35,7 @@ export const keys: Command = {
     tag: { type: "string", multiple: true },
     "may-set": { type: "string", multiple: true },
     expires: { type: "string" },
+    role: { type: "string" },
     admin: { type: "boolean" },
   },
   wordsMost: 2,
@@ -64,7 +67,7 @@ async function create(
     name: options.name,
     attributes: attributesOf(options),
     may_set: listOf(options["may-set"]),
-    role: options.admin === true ? "admin" : "caller",
+    role: options.role ?? (options.admin === true ? "admin" : "caller"),
     ...(options.expires !== undefined && { expires_at: new Date(instantOf(String(options.expires), now())).toISOString() }),
   };
   const key = (await access.ask("POST", "/api/keys", body)) as KeyJson & { secret: string };

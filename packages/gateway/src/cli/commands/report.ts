@@ -1,5 +1,5 @@
 import { REPORT_STEPS } from "@purser/core";
-import { AMOUNT_FIELDS, type AmountField, type ReportJson, type ReportRowJson } from "../../admin/report.ts";
+import { type AmountField, type AmountsJson, type ReportJson, sumOfAmounts } from "../../admin/report.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandInput } from "../command.ts";
@@ -7,21 +7,34 @@ import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
 
+/** The options that say which time a report is of, and which calls. */
+export const TIME_OPTIONS = {
+  since: { type: "string" },
+  until: { type: "string" },
+  filter: { type: "string", multiple: true },
+  zone: { type: "string" },
+} as const;
+export const TIME_HELP = [
+  "  --since WHEN    2026-11-01, 2026-11, an instant, or 30d, 12h ago; this month where it is left out",
+  "  --until WHEN    up to, not including; now where it is left out",
+  "  --filter A=V    only calls with this value; * stands for anything. May be repeated",
+  "  --zone NAME     whose days and months; the configuration's `timezone` where it is left out",
+];
+
 export const report: Command = {
   name: "report",
   summary: "what was used, and what it cost, by whom and when",
-  usage: "[--by team,model] [--step day] [--since WHEN] [--until WHEN] [--filter team=search] [--csv]",
+  usage: "[--by team,model] [--step day] [--since WHEN] [--until WHEN] [--filter team=search] [--compare] [--csv | --focus]",
   help: [
     "Reads PostgreSQL where `store.postgres` is configured, with what all gateways did; else this gateway's own ledger.",
     "",
     "  --by LIST       one row for each org, team, product, feature, user, tier, session, task, key,",
     "                  provider, model, endpoint or tag.NAME; several with commas",
     `  --step STEP     one row for each ${REPORT_STEPS.join(", ")} as well`,
-    "  --since WHEN    2026-11-01, 2026-11, an instant, or 30d, 12h ago; this month where it is left out",
-    "  --until WHEN    up to, not including; now where it is left out",
-    "  --filter A=V    only calls with this value; * stands for anything. May be repeated",
-    "  --zone NAME     whose days and months; the configuration's `timezone` where it is left out",
+    ...TIME_HELP,
+    "  --compare       beside the period before: as many months, or as long a time",
     "  --csv           for spreadsheets",
+    "  --focus         FOCUS 1.2 as CSV: a row for each UTC day, model and value of --by, of which the first is the sub-account",
     ACCESS_HELP,
     "",
     "Example: purser report --by team,model --since 2026-11-01 --until 2026-12-01",
@@ -30,20 +43,25 @@ export const report: Command = {
     ...ACCESS_OPTIONS,
     by: { type: "string", multiple: true },
     step: { type: "string" },
-    since: { type: "string" },
-    until: { type: "string" },
-    filter: { type: "string", multiple: true },
-    zone: { type: "string" },
+    ...TIME_OPTIONS,
+    compare: { type: "boolean" },
     csv: { type: "boolean" },
+    focus: { type: "boolean" },
   },
   async run(input, context) {
     const [word] = input.positionals;
     if (word !== undefined) throw new UsageError(`"${word}" belongs to no option. Did you mean --by ${word}?`);
     const access = await openAdminAccess(input, context, { books: "all" });
     try {
-      const json = (await access.ask("GET", `/api/report?${queryOf(input, context.now())}`)) as ReportJson;
-      const text = input.options.csv === true ? csvText(json) : reportText(json, context.style);
-      return { exit: 0, text, json };
+      const { csv, focus, compare, json: isJson } = input.options;
+      const query = reportQuery(input, context.now());
+      if (compare === true) query.set("compare", "before");
+      const format = focus === true ? "focus" : csv === true ? "csv" : undefined;
+      // For programs every form of a report is the same one.
+      if (format !== undefined && isJson !== true) query.set("format", format);
+      const answer = await access.ask("GET", `/api/report?${query}`);
+      if (typeof answer === "string") return { exit: 0, text: answer, json: undefined };
+      return { exit: 0, text: reportText(answer as ReportJson, context.style), json: answer };
     } finally {
       await access.close();
     }
@@ -53,7 +71,7 @@ export const report: Command = {
 /** The options that are parts of the API's question, by the names that it has for them. */
 const PARTS = { by: "by", step: "step", since: "since", until: "until", filter: "filter", zone: "time_zone" } as const;
 
-function queryOf({ options }: CommandInput, now: number): URLSearchParams {
+export function reportQuery({ options }: Pick<CommandInput, "options">, now: number): URLSearchParams {
   const query = new URLSearchParams();
   for (const [option, part] of Object.entries(PARTS)) {
     const isTime = part === "since" || part === "until";
@@ -72,22 +90,34 @@ function instantOf(text: string, now: number): string {
 
 function reportText(json: ReportJson, style: Style): string {
   const { data, by, step, time_zone } = json;
-  const span = `From ${timeText(json.since, time_zone)} to ${timeText(json.until, time_zone)} (${time_zone}).`;
+  const spanText = (one: { since: string; until: string }) => `${timeText(one.since, time_zone)} to ${timeText(one.until, time_zone)}`;
+  const span = `From ${spanText(json)} (${time_zone})${json.compared ? `, compared with ${spanText(json.compared)}` : ""}.`;
   if (data.length === 0) return `Nothing was used. ${span}`;
-  const total = totalOf(data);
+  const total = sumOfAmounts(data);
   const shown = COLUMNS.filter(({ field, isAlways }) => isAlways || total[field] !== 0);
-  const cells = (row: Readonly<Record<AmountField, number>>) => shown.map(({ field, show }) => show(row[field]));
+  const totalBefore = sumOfAmounts(data.flatMap(({ before }) => before ?? []));
+  const compared = (cost: number, before: AmountsJson | undefined) =>
+    json.compared ? comparison(cost, before?.cost_nanodollars ?? 0) : [];
+  const cells = (row: AmountsJson, before: AmountsJson | undefined) => [
+    ...shown.map(({ field, show }) => show(row[field])),
+    ...compared(row.cost_nanodollars, before),
+  ];
   const rows = data
     .slice(0, ROWS_SHOWN)
     .map((row) => [
       ...(step === null ? [] : [stepText(row.from, step, time_zone)]),
       ...by.map((path) => row.values[path] ?? style.dim("none")),
-      ...cells(row),
+      ...cells(row, row.before),
     ]);
   const before = by.length + (step === null ? 0 : 1);
-  const heading = [...(step === null ? [] : [capital(step)]), ...by.map(capital), ...shown.map(({ title }) => title)];
-  const sums = before === 0 ? [] : [[style.bold("Total"), ...Array(before - 1).fill(""), ...cells(total)]];
-  const right = shown.map((_, i) => before + i);
+  const heading = [
+    ...(step === null ? [] : [capital(step)]),
+    ...by.map(capital),
+    ...shown.map(({ title }) => title),
+    ...(json.compared ? ["Before", "Change"] : []),
+  ];
+  const sums = before === 0 ? [] : [[style.bold("Total"), ...Array(before - 1).fill(""), ...cells(total, totalBefore)]];
+  const right = heading.slice(before).map((_, i) => before + i);
   const more =
     data.length > ROWS_SHOWN ? `${style.dim(`… and ${count(data.length - ROWS_SHOWN)} rows more: --csv and --json have them.`)}\n` : "";
   return `${table(heading.map(style.dim), [...rows, ...sums], right)}\n${more}\n${style.dim(span)}`;
@@ -116,9 +146,11 @@ const COLUMNS: readonly AmountColumn[] = [
   { field: "cost_nanodollars", title: "Cost", show: shortDollars, isAlways: true },
 ];
 
-function totalOf(data: readonly ReportRowJson[]): Readonly<Record<AmountField, number>> {
-  const sums = AMOUNT_FIELDS.map((field) => [field, data.reduce((sum, row) => sum + row[field], 0)]);
-  return Object.fromEntries(sums) as Record<AmountField, number>;
+/** What it was before, and by how much it has changed. */
+function comparison(cost: number, before: number): readonly string[] {
+  if (before === 0) return [shortDollars(before), cost === 0 ? "" : "new"];
+  const percent = Math.round(((cost - before) / before) * 100);
+  return [shortDollars(before), `${percent > 0 ? "+" : ""}${percent} %`];
 }
 
 function capital(text: string): string {
@@ -133,30 +165,4 @@ function stepText(instant: string, step: NonNullable<ReportJson["step"]>, timeZo
 function timeText(instant: string, timeZone: string): string {
   const format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
   return format.format(new Date(instant));
-}
-
-/** RFC 4180. Amounts are whole numbers; money is in dollars with nine decimals, exactly. */
-function csvText({ data, by }: ReportJson): string {
-  const heading = ["from", "to", ...by, ...AMOUNT_FIELDS.map((field) => field.replace("nanodollars", "dollars"))];
-  const lines = data.map((row) => [
-    row.from,
-    row.to,
-    ...by.map((path) => harmless(row.values[path] ?? "")),
-    ...AMOUNT_FIELDS.map((field) => (field.endsWith("nanodollars") ? decimalDollars(row[field]) : String(row[field]))),
-  ]);
-  return [heading, ...lines].map((line) => line.map(csvCell).join(",")).join("\n");
-}
-
-/** A value that a spreadsheet would run as a formula is shown as the text that it is: users of a gateway can choose their own names. */
-function harmless(value: string): string {
-  return /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-}
-
-function csvCell(text: string): string {
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function decimalDollars(nanodollars: number): string {
-  const digits = String(Math.abs(nanodollars)).padStart(10, "0");
-  return `${nanodollars < 0 ? "-" : ""}${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }

@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
+import { readAdminToken } from "../../callers/admin-token.ts";
 import type { Config } from "../../config/config.ts";
 import { isLoopback } from "../../config/loopback.ts";
 import { postgresPlace } from "../../config/postgres-place.ts";
@@ -131,7 +132,8 @@ async function serveDemo(config: Config, input: CommandInput, context: CommandCo
   const demo = await openDemo({ server: config.server, dataDir });
   try {
     const gateway = await start(demo.config, context);
-    announce(input, context, gateway, demoWelcome(demo, gateway, context));
+    const token = (await readAdminToken(dataDir)) ?? "";
+    announce(input, context, gateway, demoWelcome({ ...demo, token }, gateway, context));
     await untilStopped(gateway, dataDir, context);
   } finally {
     await demo.close();
@@ -139,8 +141,12 @@ async function serveDemo(config: Config, input: CommandInput, context: CommandCo
   return { exit: 0, text: "", json: undefined };
 }
 
-function demoWelcome({ secret }: Demo, { url }: RunningGateway, { style, cwd }: CommandContext): string {
-  return introduction({ url, secret, program: programName(cwd), style });
+function demoWelcome(
+  { secret, token }: Demo & { readonly token: string },
+  { url }: RunningGateway,
+  { style, cwd }: CommandContext,
+): string {
+  return introduction({ url, secret, token, program: programName(cwd), style });
 }
 
 function announce({ options }: CommandInput, { print }: CommandContext, { url }: Pick<RunningGateway, "url">, welcome: string): void {
@@ -164,6 +170,7 @@ function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "ke
     isOpen
       ? `There are no keys yet, so every program on this machine is the owner. Make one: ${program} keys create --name NAME`
       : "Calls need a key.",
+    `Dashboard: ${url}${isOpen ? "" : `   sign in with the token in ${join(config.dataDir, "admin.token")}`}`,
     "",
     `  export OPENAI_BASE_URL=${url}/v1`,
     `  export ANTHROPIC_BASE_URL=${url}`,

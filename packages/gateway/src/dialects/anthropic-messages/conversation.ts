@@ -1,5 +1,5 @@
-import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
-import { listOf, recordOf } from "../json-value.ts";
+import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { listOf, recordOf, textOfParts } from "../json-value.ts";
 
 /** A turn begins with what the user says. Results of tools come from the user too, and stay with the call that asked for them. */
 export const turns: ConversationForm = {
@@ -8,6 +8,17 @@ export const turns: ConversationForm = {
     const { role, content } = recordOf(message);
     return role === "user" && !listOf(content).some((part) => recordOf(part).type === "tool_result");
   },
+  note: (text) => [
+    { role: "user", content: text },
+    { role: "assistant", content: NOTED },
+  ],
+  question: ({ model, task, text, outputTokensMost }) => ({
+    model,
+    max_tokens: outputTokensMost,
+    system: task,
+    messages: [{ role: "user", content: text }],
+  }),
+  said: (answer) => textOfParts(listOf(recordOf(answer).content).filter((part) => recordOf(part).type === "text")),
 };
 
 /** Anthropic caches what is marked (https://platform.claude.com/docs/en/build-with-claude/prompt-caching). */

@@ -1,5 +1,5 @@
-import type { ConversationForm } from "../dialect.ts";
-import { listOf, recordOf } from "../json-value.ts";
+import { type ConversationForm, NOTED } from "../dialect.ts";
+import { listOf, recordOf, textOfParts } from "../json-value.ts";
 
 /** A turn begins with what the user says. What tools answered comes from the user too, and stays with the call that asked for it. */
 export const turns: ConversationForm = {
@@ -8,4 +8,15 @@ export const turns: ConversationForm = {
     const { role, content } = recordOf(message);
     return role === "user" && !listOf(content).some((block) => recordOf(block).toolResult !== undefined);
   },
+  note: (text) => [
+    { role: "user", content: [{ text }] },
+    { role: "assistant", content: [{ text: NOTED }] },
+  ],
+  // The model is in the path.
+  question: ({ task, text, outputTokensMost }) => ({
+    system: [{ text: task }],
+    messages: [{ role: "user", content: [{ text }] }],
+    inferenceConfig: { maxTokens: outputTokensMost },
+  }),
+  said: (answer) => textOfParts(listOf(recordOf(recordOf(recordOf(answer).output).message).content)),
 };

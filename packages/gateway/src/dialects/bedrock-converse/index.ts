@@ -32,4 +32,5 @@ export const bedrockConverseStream: Dialect = {
   path: "/model/{model}/converse-stream",
   readCall: (body, names) => readCall(body, names, true),
   writeEnd,
+  whole: bedrockConverse,
 };

@@ -1,9 +1,25 @@
-import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
-import { recordOf } from "../json-value.ts";
+import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { listOf, recordOf, textOfParts } from "../json-value.ts";
 import { writeEvents } from "./write-events.ts";
 
 /** A turn begins with what the user says. Calls of tools and their answers follow it, and stay with it. */
-export const turns: ConversationForm = { member: "messages", beginsTurn: (message) => recordOf(message).role === "user" };
+export const turns: ConversationForm = {
+  member: "messages",
+  beginsTurn: (message) => recordOf(message).role === "user",
+  note: (text) => [
+    { role: "user", content: text },
+    { role: "assistant", content: NOTED },
+  ],
+  question: ({ model, task, text, outputTokensMost }) => ({
+    model,
+    max_tokens: outputTokensMost,
+    messages: [
+      { role: "system", content: task },
+      { role: "user", content: text },
+    ],
+  }),
+  said: (answer) => textOfParts(listOf(recordOf(recordOf(answer).message).content)),
+};
 
 /** A message that cost nothing, whole or as a stream. */
 export function writeAnswer({ stream }: ModelCall, text: string, id: string): WrittenAnswer {

@@ -31,6 +31,7 @@ export const geminiStream: Dialect = {
   ...geminiContent,
   path: "/{version}/models/{model}:streamGenerateContent",
   readCall: (body, names) => readCall(body, names, true),
+  whole: geminiContent,
 };
 
 /** Counts the input of a call without making one. */

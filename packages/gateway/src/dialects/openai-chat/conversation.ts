@@ -1,9 +1,27 @@
-import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
 import { memberValue } from "../json-body.ts";
-import { recordOf } from "../json-value.ts";
+import { listOf, recordOf } from "../json-value.ts";
 
 /** A turn begins with what the user says. Calls of tools and their answers follow it, and stay with it. */
-export const turns: ConversationForm = { member: "messages", beginsTurn: (message) => recordOf(message).role === "user" };
+export const turns: ConversationForm = {
+  member: "messages",
+  beginsTurn: (message) => recordOf(message).role === "user",
+  note: (text) => [
+    { role: "user", content: text },
+    { role: "assistant", content: NOTED },
+  ],
+  question: ({ model, task, text }) => ({
+    model,
+    messages: [
+      { role: "system", content: task },
+      { role: "user", content: text },
+    ],
+  }),
+  said: (answer) => {
+    const { content } = recordOf(recordOf(listOf(recordOf(answer).choices)[0]).message);
+    return typeof content === "string" ? content : "";
+  },
+};
 
 /** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
 export function usesCache({ body }: ModelCall): boolean {

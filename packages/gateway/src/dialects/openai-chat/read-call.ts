@@ -21,7 +21,8 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
   }
   const model = readModel(body, names);
   const toolCalls = chargedTools(body, model);
-  const media = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
+  const { images, opaqueTokens } = body.mayHoldMedia ? readMedia(partsOf(parseBody(body).messages)) : NO_MEDIA;
+  const { user, tags } = readAttributes(body);
   return {
     body,
     model,
@@ -32,11 +33,12 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
     copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "best_of", 128) ?? 1),
     messages: requiredList(body, "messages"),
     tools: optionalList(body, "tools") + optionalList(body, "functions"),
-    images: media.images,
-    opaqueTokens: media.opaqueTokens + readByTools(toolCalls, model),
+    images,
+    opaqueTokens: opaqueTokens + readByTools(toolCalls, model),
     hidesInput: namesCache(body),
     toolCalls,
-    ...readAttributes(body),
+    user,
+    tags,
     wantsUsage: wantsUsage(body),
     hidesReasoning: hidesReasoning(model),
     service: askedTier(body),

@@ -23,7 +23,10 @@ export function readPart(part: unknown): AnswerPart {
   // Not all who speak this format end with [DONE], but all say why they finished.
   const isEnd = isOnlyUsage || (choices ?? []).some(({ finish_reason: reason }) => reason != null);
   const service = servedTier(tier);
-  return { ...(raw && { usage: raw }), ...(service && { service }), isOnlyUsage, isEnd };
+  const said: Changeable<AnswerPart> = { isOnlyUsage, isEnd };
+  if (raw) said.usage = raw;
+  if (service) said.service = service;
+  return said;
 }
 
 /**
@@ -40,20 +43,18 @@ export function readUsage(raw: RawUsage): Usage {
   const reasoning = tokenCount(completion.reasoning_tokens) ?? tokenCount(raw.reasoning_tokens);
   const leftOut = inputTokens === undefined || total === undefined ? 0 : total - inputTokens - (completionTokens ?? 0);
   const outputTokens = leftOut > 0 ? (completionTokens ?? 0) + leftOut : completionTokens;
-  return {
-    ...(inputTokens !== undefined && { inputTokens }),
-    ...(outputTokens !== undefined && { outputTokens }),
-    ...optional(
-      "cacheReadInputTokens",
-      tokenCount(prompt.cached_tokens) ?? tokenCount(raw.prompt_cache_hit_tokens) ?? tokenCount(raw.cached_tokens),
-    ),
-    ...optional("cacheWriteInputTokens", tokenCount(prompt.cache_write_tokens) ?? tokenCount(prompt.cache_creation_input_tokens)),
-    ...optional("audioInputTokens", tokenCount(prompt.audio_tokens)),
-    ...optional("imageInputTokens", tokenCount(prompt.image_tokens)),
-    ...optional("reasoningOutputTokens", reasoning),
-    ...optional("audioOutputTokens", tokenCount(completion.audio_tokens)),
-    ...optional("imageOutputTokens", tokenCount(completion.image_tokens)),
-  };
+  const usage: Changeable<Usage> = {};
+  if (inputTokens !== undefined) usage.inputTokens = inputTokens;
+  if (outputTokens !== undefined) usage.outputTokens = outputTokens;
+  const cacheRead = tokenCount(prompt.cached_tokens) ?? tokenCount(raw.prompt_cache_hit_tokens) ?? tokenCount(raw.cached_tokens);
+  setKind(usage, "cacheReadInputTokens", cacheRead);
+  setKind(usage, "cacheWriteInputTokens", tokenCount(prompt.cache_write_tokens) ?? tokenCount(prompt.cache_creation_input_tokens));
+  setKind(usage, "audioInputTokens", tokenCount(prompt.audio_tokens));
+  setKind(usage, "imageInputTokens", tokenCount(prompt.image_tokens));
+  setKind(usage, "reasoningOutputTokens", reasoning);
+  setKind(usage, "audioOutputTokens", tokenCount(completion.audio_tokens));
+  setKind(usage, "imageOutputTokens", tokenCount(completion.image_tokens));
+  return usage;
 }
 
 /** What the model wrote: contents, refusals, reasoning that is shown, and the arguments of tool calls. */
@@ -78,6 +79,9 @@ function toolText(calls: unknown): string {
   return calls.map((call) => `${call?.function?.name ?? ""}${call?.function?.arguments ?? ""}`).join("");
 }
 
-function optional<Name extends keyof Usage>(name: Name, value: number | undefined): { [name in Name]?: number } {
-  return (value ? { [name]: value } : {}) as { [name in Name]?: number };
+/** What is made up field by field, because most of its fields are seldom there. */
+type Changeable<Value> = { -readonly [name in keyof Value]: Value[name] };
+
+function setKind(usage: Changeable<Usage>, kind: Exclude<keyof Usage, "toolCalls" | "besides">, tokens: number | undefined): void {
+  if (tokens) usage[kind] = tokens;
 }

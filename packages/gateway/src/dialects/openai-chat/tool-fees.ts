@@ -12,6 +12,8 @@ const LIVE_SEARCH_SOURCES = 20;
 /** No provider has more. */
 const TOOLS_MOST = 32;
 
+const NO_TOOLS: Record<string, number> = {};
+
 /**
  * What the provider may do for a call beside answering and charges by use, by names in the rate card. No usage in this format says how
  * often it was done, so that one use is charged for each tool that the call allows.
@@ -27,6 +29,7 @@ export function chargedTools(body: JsonBody, model: string): Record<string, numb
   // OpenRouter's: each of them works on the call, and some cost.
   if (body.members.has("plugins"))
     for (const plugin of listOf(memberValue(body, "plugins"))) uses.set(shortName(`plugin_${String(recordOf(plugin).id)}`), 1);
+  if (uses.size === 0) return NO_TOOLS;
   if (uses.size > TOOLS_MOST) throw invalid(`The call has more than ${TOOLS_MOST} kinds of tools that its provider runs. Send fewer.`);
   return Object.fromEntries(uses);
 }

@@ -1,6 +1,6 @@
-import type { ConversationForm, ModelCall, WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
 import { memberValue } from "../json-body.ts";
-import { recordOf } from "../json-value.ts";
+import { listOf, recordOf, textOfParts } from "../json-value.ts";
 
 /** A turn begins with what the user says. Calls of tools and what came of them follow it, and stay with it. */
 export const turns: ConversationForm = {
@@ -8,6 +8,16 @@ export const turns: ConversationForm = {
   beginsTurn: (item) => {
     const { role, type = "message" } = recordOf(item);
     return type === "message" && role === "user";
+  },
+  note: (text) => [
+    { role: "user", content: text },
+    { role: "assistant", content: NOTED },
+  ],
+  // Nobody asked the provider to keep it.
+  question: ({ model, task, text }) => ({ model, instructions: task, input: text, store: false }),
+  said: (answer) => {
+    const messages = listOf(recordOf(answer).output).filter((item) => recordOf(item).type === "message");
+    return textOfParts(messages.flatMap((message) => listOf(recordOf(message).content)));
   },
 };
 

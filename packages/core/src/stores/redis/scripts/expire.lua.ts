@@ -6,7 +6,7 @@ import { LENDING } from "./lending.lua.ts";
  *
  * KEYS   the common ones: which reservations are due is known only here, and their keys lie in the same slot
  * ARGV   6 the most holds to charge, 7 what the keys of the store begin with
- * Returns `expired` and how many
+ * Returns `expired` and the ids of their reservations
  */
 export const EXPIRE = `
 local regressed = refusal()
@@ -97,5 +97,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', CLOSING, '-inf', '(' .. text
   if forget[string.sub(member, 1, 1)](string.sub(member, 2)) then redis.call('ZREM', CLOSING, member)
   else redis.call('ZADD', CLOSING, now + AGAIN_MS, member) end
 end
-return answer('expired', #due)
+local expired = {}
+for i, hold in ipairs(due) do expired[i] = hold.id end
+return answer('expired', unpack(expired))
 `;

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { Budgets } from "../../budgets.ts";
+import { defineBudget } from "../../domain/budget.ts";
+import type { ReportQuery } from "../../domain/report.ts";
+import { createMemoryStore } from "../memory.ts";
+import { reportLedger } from "../reporting.ts";
+import { temporaryDirectory } from "./directory.test-setup.ts";
+import { openRollups } from "./rollups.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const ZONE = "Asia/Kolkata";
+/** Midnight there. */
+const MIDNIGHT = Date.UTC(2026, 8, 30, 18, 30);
+const CARD = {
+  provider: "p",
+  model: "m",
+  source: "test card",
+  tiers: [{ aboveInputTokens: 0, rates: { input: 1_000_000, cacheRead: 1_000, output: 2_000_000 } }],
+};
+
+let now = MIDNIGHT;
+const store = createMemoryStore({ now: () => now });
+const budgets = new Budgets({
+  store,
+  prices: { card: (_provider, model) => (model === "free" ? undefined : CARD) },
+  now: () => now,
+  budgets: [
+    defineBudget({ name: "search", for: { team: "search" }, limits: ["900 tokens / day"], timezone: ZONE }),
+    defineBudget({ name: "each user", per: "user", limits: ["1M tokens / month"] }),
+  ],
+});
+
+async function call(id: number) {
+  const team = ["search", "chat", undefined][id % 3];
+  const subject = { provider: "p", model: id % 7 === 0 ? "free" : "m", user: `user-${id % 5}`, ...(team && { team }) };
+  const decision = await budgets.reserve({ id: `call-${id}`, subject, input: { most: 300 }, output: { most: 50 } });
+  if (decision.outcome === "allowed") await budgets.settle(decision.reservation, { inputTokens: 100 + id, outputTokens: 10 });
+}
+
+describe("rollups", () => {
+  before(async () => {
+    for (let id = 0; id < 200; id++) {
+      now = MIDNIGHT + id * 5 * HOUR_MS;
+      await call(id);
+    }
+    await budgets.close();
+  });
+
+  test("a report from rollups is the one from the ledger, to the unit", async () => {
+    const rollups = await openRollups({ ledger: store, timeZone: ZONE });
+    await rollups.catchUp();
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    const queries: readonly ReportQuery[] = [
+      time,
+      { ...time, step: "day" },
+      { ...time, step: "month", by: ["team"] },
+      { ...time, step: "hour", since: MIDNIGHT + 3 * HOUR_MS },
+      { ...time, by: ["user"], until: MIDNIGHT + 4 * DAY_MS },
+      { ...time, by: ["team"], filter: { team: ["search", "x*"] }, step: "day" },
+      { ...time, filter: { model: "M" }, step: "day" },
+    ];
+    for (const query of queries) assert.deepEqual(rollups.report(query), await reportLedger(store, query), JSON.stringify(query));
+    await rollups.close();
+  });
+
+  test("what only the ledger knows is not made up", async () => {
+    const rollups = await openRollups({ ledger: store, timeZone: ZONE });
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    assert.equal(rollups.report(time), undefined, "nothing was read yet");
+    await rollups.catchUp();
+    assert.equal(rollups.report({ ...time, by: ["team", "user"] }), undefined);
+    assert.equal(rollups.report({ ...time, by: ["tag.customer"] }), undefined);
+    assert.equal(rollups.report({ ...time, by: ["team"], filter: { user: "user-1" } }), undefined);
+    assert.equal(rollups.report({ ...time, timeZone: "UTC" }), undefined);
+    assert.equal(rollups.report({ ...time, since: MIDNIGHT + 1 }), undefined);
+    assert.equal(rollups.report({ ...time, until: MIDNIGHT + 5 * DAY_MS + 1 }), undefined);
+    await rollups.close();
+  });
+
+  test("what a budget was charged by the hour is what its balance has", async () => {
+    const rollups = await openRollups({ ledger: store, timeZone: ZONE });
+    await rollups.catchUp();
+    const [balance] = await budgets.balances({ budget: "search" });
+    const today = MIDNIGHT + Math.floor((now - MIDNIGHT) / DAY_MS) * DAY_MS;
+    const hours = rollups.spent("search", `tokens/day@${ZONE}`, today);
+    assert.ok(hours.length > 0);
+    assert.equal(
+      hours.reduce((sum, { spent }) => sum + spent, 0),
+      balance?.spent,
+    );
+    await rollups.close();
+  });
+
+  test("nothing in a file is read twice, and those of another ledger or zone are made again", async (t) => {
+    const directory = temporaryDirectory(t);
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    const first = await openRollups({ directory, ledger: store, timeZone: ZONE });
+    await first.catchUp();
+    const expected = first.report(time);
+    const { lastSeq } = first.progress;
+    await first.close();
+
+    let asked = -1;
+    const watched: Pick<typeof store, "entries"> = {
+      entries(query) {
+        asked = query.after ?? 0;
+        return store.entries(query);
+      },
+    };
+    const second = await openRollups({ directory, ledger: watched, timeZone: ZONE });
+    await second.catchUp();
+    assert.equal(asked, lastSeq - 1);
+    assert.deepEqual(second.report(time), expected);
+    await second.close();
+
+    const other = createMemoryStore({ now: () => now });
+    const third = await openRollups({ directory, ledger: other, timeZone: ZONE });
+    await third.catchUp();
+    assert.deepEqual(third.report(time), []);
+    await third.close();
+
+    const fourth = await openRollups({ directory, ledger: store, timeZone: "UTC" });
+    await fourth.catchUp();
+    assert.deepEqual(
+      fourth.report({ ...time, timeZone: "UTC", step: "hour", since: Date.UTC(2026, 9, 1) }),
+      await reportLedger(store, { ...time, timeZone: "UTC", step: "hour", since: Date.UTC(2026, 9, 1) }),
+    );
+    await fourth.close();
+  });
+
+  test("two processes with one folder add nothing up twice", async (t) => {
+    const directory = temporaryDirectory(t);
+    const [one, two] = [
+      await openRollups({ directory, ledger: store, timeZone: ZONE }),
+      await openRollups({ directory, ledger: store, timeZone: ZONE }),
+    ];
+    await Promise.all([one.catchUp(), two.catchUp()]);
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    for (const rollups of [one, two]) assert.deepEqual(rollups.report(time), await reportLedger(store, time));
+    await Promise.all([one.close(), two.close()]);
+  });
+
+  test("a file that is damaged is made again", async (t) => {
+    const directory = temporaryDirectory(t);
+    writeFileSync(join(directory, "rollups.db"), "this is no database at all, however long it is. ".repeat(200));
+    const rollups = await openRollups({ directory, ledger: store, timeZone: ZONE });
+    await rollups.catchUp();
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    assert.deepEqual(rollups.report(time), await reportLedger(store, time));
+    await rollups.close();
+  });
+});

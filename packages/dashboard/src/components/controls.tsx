@@ -1,0 +1,99 @@
+import { type ComponentProps, type ReactNode, useId } from "react";
+
+const BASE =
+  "inline-flex items-center justify-center gap-1.5 rounded-md px-3 py-1.5 text-sm font-medium transition-colors disabled:cursor-default disabled:opacity-50";
+const KINDS = {
+  plain: "border border-line bg-card hover:bg-sunk",
+  main: "bg-accent text-accent-ink hover:opacity-90",
+  quiet: "text-soft hover:bg-sunk hover:text-ink",
+  danger: "border border-over text-over hover:bg-over-wash",
+} as const;
+
+export function Button({
+  kind = "plain",
+  className = "",
+  type = "button",
+  ...props
+}: ComponentProps<"button"> & { kind?: keyof typeof KINDS }) {
+  return <button type={type} className={`${BASE} ${KINDS[kind]} ${className}`} {...props} />;
+}
+
+const INPUT = "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70";
+
+function Field({ label, hint, children }: { label: string; hint?: ReactNode; children: (id: string, describedBy: string) => ReactNode }) {
+  const id = useId();
+  return (
+    <div className="grid gap-1">
+      <label htmlFor={id} className="text-sm font-medium">
+        {label}
+      </label>
+      {children(id, `${id}-hint`)}
+      {hint !== undefined && (
+        <p id={`${id}-hint`} className="text-xs text-soft">
+          {hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+export function TextField({ label, hint, ...props }: { label: string; hint?: ReactNode } & ComponentProps<"input">) {
+  return (
+    <Field label={label} hint={hint}>
+      {(id, describedBy) => <input id={id} aria-describedby={hint === undefined ? undefined : describedBy} className={INPUT} {...props} />}
+    </Field>
+  );
+}
+
+export function SelectField({
+  label,
+  options,
+  isLabelHidden = false,
+  ...props
+}: { label: string; options: readonly (readonly [value: string, text: string])[]; isLabelHidden?: boolean } & ComponentProps<"select">) {
+  const id = useId();
+  return (
+    <div className={isLabelHidden ? "" : "grid gap-1"}>
+      <label htmlFor={id} className={isLabelHidden ? "sr-only" : "text-sm font-medium"}>
+        {label}
+      </label>
+      <select id={id} className={`${INPUT} pr-8`} {...props}>
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+/** A few choices beside each other, of which one holds. */
+export function Choice<Value extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: Value;
+  options: readonly (readonly [value: Value, text: string])[];
+  onChange: (value: Value) => void;
+}) {
+  return (
+    <fieldset className="inline-flex flex-wrap rounded-md border border-line bg-card p-0.5">
+      <legend className="sr-only">{label}</legend>
+      {options.map(([one, text]) => (
+        <button
+          key={one}
+          type="button"
+          aria-pressed={one === value}
+          onClick={() => onChange(one)}
+          className={`rounded px-2.5 py-1 text-sm ${one === value ? "bg-sunk font-medium text-ink" : "text-soft hover:text-ink"}`}
+        >
+          {text}
+        </button>
+      ))}
+    </fieldset>
+  );
+}

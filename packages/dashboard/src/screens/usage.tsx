@@ -1,0 +1,246 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
+import type { ReportJson, ReportRowJson } from "../../../gateway/src/admin/report.ts";
+import { api } from "../api.ts";
+import { Chart, type Series } from "../components/chart.tsx";
+import { Button, Choice, SelectField } from "../components/controls.tsx";
+import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
+import { csvText, download } from "../csv.ts";
+import { count, exactMoney, money, percent, short } from "../format.ts";
+import { FilterBar, filterParts } from "./calls.tsx";
+import { PATHS, type UsageQuestion } from "./usage-question.ts";
+import { UsageTable } from "./usage-table.tsx";
+
+export type Measure = NonNullable<UsageQuestion["show"]>;
+
+const SPANS = [
+  ["24h", "24 hours"],
+  ["7d", "7 days"],
+  ["30d", "30 days"],
+  ["90d", "90 days"],
+  ["365d", "a year"],
+] as const;
+
+/** What was used, by whatever one wants to know: all of the question is in the address. */
+export function Usage() {
+  const question = useSearch({ from: "/usage" });
+  const navigate = useNavigate({ from: "/usage" });
+  const { by = ["team"], since = "30d", show = "cost", filter = "" } = question;
+  const step = question.step ?? (since.endsWith("h") ? "hour" : "day");
+  const ask = (change: Partial<UsageQuestion>) => void navigate({ search: { ...question, ...change } });
+  // Each time has a step that suits it.
+  const askSince = (next: string) => {
+    const { step: _, ...rest } = question;
+    void navigate({ search: { ...rest, since: next } });
+  };
+  const query = useMemo(() => queryOf({ ...question, by, since }), [question, by, since]);
+  const totals = useQuery({ queryKey: ["report", query], queryFn: () => api.report(query), placeholderData: keepPreviousData });
+  const overTime = useQuery({
+    queryKey: ["report", query, step],
+    queryFn: () => api.report(`${query}&step=${step}`),
+    placeholderData: keepPreviousData,
+  });
+  return (
+    <Page
+      title="Usage"
+      lead="The address of this page holds the whole question: send it to somebody, and they see the same."
+      actions={
+        <Button disabled={!overTime.data} onClick={() => overTime.data && exportCsv(overTime.data)}>
+          Download CSV
+        </Button>
+      }
+    >
+      <div className="flex flex-wrap items-end gap-3">
+        <SelectField
+          label="By"
+          value={by[0] ?? "team"}
+          onChange={(event) => ask({ by: [event.target.value, ...by.slice(1)] })}
+          options={PATHS.map((path) => [path, path] as const)}
+        />
+        <SelectField
+          label="and by"
+          value={by[1] ?? ""}
+          onChange={(event) => ask({ by: event.target.value === "" ? by.slice(0, 1) : [by[0] ?? "team", event.target.value] })}
+          options={[["", "nothing else"], ...PATHS.filter((path) => path !== by[0]).map((path) => [path, path] as const)]}
+        />
+        <SelectField
+          label="Time"
+          value={since}
+          onChange={(event) => askSince(event.target.value)}
+          options={SPANS.some(([value]) => value === since) ? SPANS : [...SPANS, [since, `since ${since}`]]}
+        />
+        <SelectField
+          label="Step"
+          value={step}
+          onChange={(event) => ask({ step: event.target.value as "hour" | "day" | "month" })}
+          options={[
+            ["hour", "by the hour"],
+            ["day", "by the day"],
+            ["month", "by the month"],
+          ]}
+        />
+        <Choice
+          label="Show"
+          value={show}
+          options={[
+            ["cost", "Cost"],
+            ["tokens", "Tokens"],
+            ["calls", "Calls"],
+          ]}
+          onChange={(next) => ask({ show: next })}
+        />
+      </div>
+      <FilterBar key={filter} filter={filter} onChange={(next) => ask({ filter: next })} />
+      <Answer of={totals} rows={6}>
+        {(report) =>
+          report.data.length === 0 ? (
+            <Empty title="Nothing was used in this time.">Take a longer time, or another filter.</Empty>
+          ) : (
+            <>
+              <Totals rows={report.data} />
+              <Card title={`${show === "cost" ? "Cost" : show === "tokens" ? "Tokens" : "Calls"} over time`}>
+                <Answer of={overTime}>{(steps) => <OverTime report={steps} totals={report} show={show} />}</Answer>
+              </Card>
+              <Card title={`By ${by.join(" and ")}`}>
+                <UsageTable report={report} show={show} filter={filter} />
+              </Card>
+            </>
+          )
+        }
+      </Answer>
+    </Page>
+  );
+}
+
+const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
+
+/** `30d` begins with a whole day, `24h` with a whole hour: so sums by day and hour answer. */
+function queryOf({ by = [], since = "30d", until, filter = "" }: UsageQuestion): string {
+  const query = new URLSearchParams();
+  for (const path of by) query.append("by", path);
+  for (const part of filterParts(filter)) query.append("filter", part);
+  query.set("since", startOf(since));
+  if (until !== undefined) query.set("until", until);
+  return query.toString();
+}
+
+function startOf(since: string): string {
+  const [, number, unit] = /^(\d+)([hd])$/.exec(since) ?? [];
+  if (number === undefined) return since;
+  const at = Date.now() - Number(number) * UNIT_MS[unit as "h" | "d"];
+  if (unit === "d") return new Date(at + UNIT_MS.d).toISOString().slice(0, 10);
+  return new Date(Math.floor(at / UNIT_MS.h) * UNIT_MS.h + UNIT_MS.h).toISOString();
+}
+
+export function measureOf(row: ReportRowJson, show: Measure): number {
+  if (show === "cost") return row.cost_nanodollars;
+  return show === "tokens" ? row.input_tokens + row.output_tokens : row.calls;
+}
+
+export function measureText(value: number, show: Measure): string {
+  return show === "cost" ? money(value) : short(value);
+}
+
+function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
+  const sum = (of: (row: ReportRowJson) => number) => rows.reduce((all, row) => all + of(row), 0);
+  const cost = sum((row) => row.cost_nanodollars);
+  const calls = sum((row) => row.calls);
+  const input = sum((row) => row.input_tokens);
+  const output = sum((row) => row.output_tokens);
+  const cached = sum((row) => row.cache_read_input_tokens);
+  const refusals = sum((row) => row.refusals);
+  return (
+    <Card>
+      <div className="grid grid-cols-2 gap-5 lg:grid-cols-4">
+        <Figure
+          label="Cost"
+          value={money(cost)}
+          title={exactMoney(cost)}
+          note={calls > 0 ? `${money(Math.round(cost / calls))} a call` : ""}
+        />
+        <Figure label="Calls" value={count(calls)} note={`${count(refusals)} refused`} />
+        <Figure
+          label="Input tokens"
+          value={short(input)}
+          title={count(input)}
+          note={input > 0 ? `${percent(cached / input)} from cache` : ""}
+        />
+        <Figure
+          label="Output tokens"
+          value={short(output)}
+          title={count(output)}
+          note={calls > 0 ? `${short(Math.round(output / calls))} a call` : ""}
+        />
+      </div>
+    </Card>
+  );
+}
+
+/** Told apart in any colour vision, and named in the line above the chart. */
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"];
+
+function OverTime({ report, totals, show }: { report: ReportJson; totals: ReportJson; show: Measure }) {
+  const { times, series } = useMemo(() => seriesOf(report, totals, show), [report, totals, show]);
+  const format = useMemo(() => (value: number) => measureText(value, show), [show]);
+  return (
+    <>
+      <ul className="mb-1 flex flex-wrap gap-x-4 gap-y-1 text-sm">
+        {series.map(({ name, colour }) => (
+          <li key={name} className="flex items-center gap-1.5">
+            <svg width="10" height="10" aria-hidden="true">
+              <rect width="10" height="10" rx="3" fill={colour} />
+            </svg>
+            {name}
+          </li>
+        ))}
+      </ul>
+      <Chart label="Use over time" times={times} series={series} format={format} timeZone={report.time_zone} height={220} />
+    </>
+  );
+}
+
+/** The largest few each for itself, and the others together. */
+function seriesOf(report: ReportJson, totals: ReportJson, show: Measure): { times: number[]; series: Series[] } {
+  const times = [...new Set(report.data.map(({ from }) => Date.parse(from)))].sort((a, b) => a - b);
+  const places = new Map(times.map((time, i) => [time, i]));
+  const largest = totals.data
+    .toSorted((a, b) => measureOf(b, show) - measureOf(a, show))
+    .slice(0, COLOURS.length - (totals.data.length > COLOURS.length ? 1 : 0))
+    .map(nameOf);
+  const names = [...largest, ...(totals.data.length > largest.length ? ["others"] : [])];
+  const values = new Map(names.map((name) => [name, times.map(() => 0)]));
+  for (const row of report.data) {
+    const own = values.get(nameOf(row)) ?? values.get("others");
+    const place = places.get(Date.parse(row.from));
+    if (own && place !== undefined) own[place] = (own[place] ?? 0) + measureOf(row, show);
+  }
+  return {
+    times,
+    series: names.map((name, i) => ({ name, look: "line" as const, colour: COLOURS[i] ?? "soft", values: values.get(name) ?? [] })),
+  };
+}
+
+export function nameOf({ values }: ReportRowJson): string {
+  return Object.entries(values)
+    .map(([path, value]) => value ?? `no ${path}`)
+    .join(" · ");
+}
+
+function exportCsv({ by, data, since, until }: ReportJson): void {
+  const amounts = [
+    "calls",
+    "refusals",
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "cost_nanodollars",
+    "unconfirmed_nanodollars",
+    "unpriced_calls",
+  ] as const;
+  const header = ["from", "to", ...by, ...amounts];
+  const rows = data.map((row) => [row.from, row.to, ...by.map((path) => row.values[path] ?? null), ...amounts.map((name) => row[name])]);
+  download(`usage-${since.slice(0, 10)}-${until.slice(0, 10)}.csv`, csvText(header, rows), "text/csv");
+}

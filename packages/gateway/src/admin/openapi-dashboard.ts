@@ -1,0 +1,205 @@
+/** The part of the admin API that the dashboard is made of: what is looked at together, and what only a gateway that runs knows. */
+export const DASHBOARD_PATHS = {
+  "/api/overview": {
+    get: {
+      operationId: "getOverview",
+      summary: "What is used today and this month, by whom, and where it leads. From sums, so that the size of the ledger does not matter.",
+      responses: answers("The overview.", ref("Overview")),
+    },
+  },
+  "/api/budget-tree": {
+    get: {
+      operationId: "listBudgetTree",
+      summary: "Every budget as it is configured, the budget above it, and where its fullest balances lead.",
+      responses: answers("The budgets, as the configuration has them.", list(ref("Budget"))),
+    },
+  },
+  "/api/budgets/{name}/history": {
+    get: {
+      operationId: "getBudgetHistory",
+      summary: "What the limits of a budget were charged, by the hour, all its balances together.",
+      parameters: [name(), count("days", "How many days back.", 366, 31)],
+      responses: answers("The limits.", list(ref("BudgetHistory"))),
+    },
+  },
+  "/api/budgets/{name}/what-if": {
+    get: {
+      operationId: "playBack",
+      summary: "What another amount of one of its limits would have done with the calls of the last days.",
+      parameters: [
+        name(),
+        { name: "limit", in: "query", required: true, description: "`$50 / month`", schema: { type: "string" } },
+        count("days", "How many days back.", 31, 7),
+      ],
+      responses: answers("What would have been.", ref("WhatIf")),
+    },
+  },
+  "/api/events": {
+    get: {
+      operationId: "listen",
+      summary: "Server-sent events: `calls`, at most once a second, with the calls that began or ended since.",
+      responses: {
+        200: {
+          description: "Events, until the client leaves.",
+          content: { "text/event-stream": { schema: { type: "string" } } },
+        },
+        default: { $ref: "#/components/responses/Problem" },
+      },
+    },
+  },
+  "/api/prices": {
+    get: {
+      operationId: "listPrices",
+      summary: "What the models of the configured providers cost now, and which were used in the last 90 days.",
+      responses: answers("The prices.", ref("PriceList")),
+    },
+  },
+  "/api/asks": {
+    get: {
+      operationId: "listAsks",
+      summary: "More that is asked for and not answered yet, the newest first.",
+      responses: answers("The asks.", list(ref("Ask"))),
+    },
+  },
+  "/api/asks/{id}": {
+    post: {
+      operationId: "answerAsk",
+      summary: "Gives what is asked for, or declines it. The calls that wait for it go on.",
+      parameters: [{ name: "id", in: "path", required: true, description: "The id of the ask: ask_….", schema: { type: "string" } }],
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: object({ answer: { enum: ["give", "decline"] }, giver: { type: "string", description: "Who does it." } }, ["answer"]),
+          },
+        },
+      },
+      responses: answers("It is answered.", {
+        allOf: [ref("Ask"), { type: "object", required: ["answer"], properties: { answer: { enum: ["given", "declined"] } } }],
+      }),
+    },
+  },
+} as const;
+
+const INSTANT = { type: "string", format: "date-time" } as const;
+const INSTANT_OR_NOT = { type: ["string", "null"], format: "date-time" } as const;
+const TEXT = { type: "string" } as const;
+const TEXT_OR_NOT = { type: ["string", "null"] } as const;
+const INTEGER = { type: "integer" } as const;
+const AMOUNTS = { calls: INTEGER, refusals: INTEGER, input_tokens: INTEGER, output_tokens: INTEGER, cost_nanodollars: INTEGER } as const;
+
+export const DASHBOARD_SCHEMAS = {
+  Overview: object({
+    at: INSTANT,
+    time_zone: TEXT,
+    is_complete: { type: "boolean", description: "Whether the sums are of the whole ledger yet." },
+    today: ref("Period"),
+    month: ref("Period"),
+    month_expected_nanodollars: {
+      type: "integer",
+      description: "What the month will have cost, if it goes on as the last seven days did.",
+    },
+    hours: { type: "array", items: ref("Point"), description: "The last 48, without those in which nothing was." },
+    days: { type: "array", items: ref("Point"), description: "The last 90, without those in which nothing was." },
+    top: { type: "array", items: ref("Top") },
+  }),
+  Amounts: object(AMOUNTS),
+  Period: object({
+    from: INSTANT,
+    to: INSTANT,
+    ...AMOUNTS,
+    before: { ...ref("Amounts"), description: "The period before, up to the same hour." },
+    before_whole: ref("Amounts"),
+  }),
+  Point: object({ from: INSTANT, ...AMOUNTS }),
+  Top: object({
+    by: TEXT,
+    rows: { type: "array", items: object({ value: TEXT_OR_NOT, share: { type: "number" }, ...AMOUNTS }) },
+    values: { type: "integer", description: "How many values there are." },
+    half: { type: "integer", description: "How many of them, the dearest first, make half of the cost." },
+  }),
+  Budget: object({
+    name: TEXT,
+    parent: { type: ["string", "null"], description: "The narrowest budget that all its calls are charged to as well." },
+    sentence: { type: "string", description: "The whole budget in words." },
+    for: { type: "object", description: "Attribute and values, as the configuration has them." },
+    per: { type: "array", items: TEXT },
+    owner: TEXT_OR_NOT,
+    mode: { enum: ["enforce", "observe"] },
+    time_zone: TEXT,
+    limits: { type: "array", items: object({ text: TEXT, unit: TEXT, window: TEXT, amount: INTEGER }) },
+    ladder: { type: "array", items: object({ at: { type: "number" }, rungs: { type: "array", items: TEXT } }) },
+    balances: { type: "array", items: ref("Outlook"), description: "Those of which most is used." },
+    balances_total: INTEGER,
+  }),
+  Outlook: {
+    description: "A balance, and where it leads.",
+    type: "object",
+    required: ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at", "starts_at", "expected", "gone_at"],
+    properties: {
+      budget: TEXT,
+      subject: TEXT,
+      unit: TEXT,
+      window: TEXT,
+      limit: INTEGER,
+      spent: INTEGER,
+      held: INTEGER,
+      left: INTEGER,
+      resets_at: INSTANT_OR_NOT,
+      starts_at: INSTANT_OR_NOT,
+      expected: { type: ["integer", "null"], description: "What will be spent when it resets." },
+      gone_at: { ...INSTANT_OR_NOT, description: "When nothing is left, if that is before it resets." },
+    },
+  },
+  BudgetHistory: object({ unit: TEXT, window: TEXT, hours: { type: "array", items: object({ from: INSTANT, spent: INTEGER }) } }),
+  WhatIf: object({
+    budget: TEXT,
+    limit: TEXT,
+    since: INSTANT,
+    until: INSTANT,
+    calls: INTEGER,
+    used: { type: "integer", description: "In the unit of the limit." },
+    refused_calls: INTEGER,
+    refused: INTEGER,
+    first_refused_at: INSTANT_OR_NOT,
+    subjects: { type: "integer", description: "How many balances there were." },
+    subjects_refused: INTEGER,
+  }),
+  PriceList: object({
+    data: {
+      type: "array",
+      items: object({
+        provider: TEXT,
+        model: TEXT,
+        source: TEXT,
+        prices: { type: "array", items: object({ what: TEXT, price: TEXT, aboveInputTokens: INTEGER }, ["what", "price"]) },
+      }),
+    },
+    used: { type: "array", items: object({ model: TEXT, calls: INTEGER, unpriced_calls: INTEGER, cost_nanodollars: INTEGER }) },
+  }),
+  Ask: object({ id: TEXT, budget: TEXT, subject: TEXT, more: TEXT, until: INSTANT, expires_at: INSTANT }),
+} as const;
+
+function object(properties: Readonly<Record<string, object>>, required: readonly string[] = Object.keys(properties)) {
+  return { type: "object", additionalProperties: false, required, properties };
+}
+
+function ref(schema: string) {
+  return { $ref: `#/components/schemas/${schema}` };
+}
+
+function list(items: object) {
+  return object({ data: { type: "array", items } });
+}
+
+function answers(description: string, schema: object) {
+  return { 200: { description, content: { "application/json": { schema } } }, default: { $ref: "#/components/responses/Problem" } };
+}
+
+function name() {
+  return { name: "name", in: "path", required: true, description: "The name of the budget.", schema: { type: "string" } };
+}
+
+function count(parameter: string, description: string, maximum: number, otherwise: number) {
+  return { name: parameter, in: "query", description, schema: { type: "integer", minimum: 1, maximum, default: otherwise } };
+}

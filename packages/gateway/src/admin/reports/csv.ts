@@ -1,0 +1,9 @@
+/** RFC 4180, with a value that a spreadsheet would run as a formula shown as the text that it is: callers can choose their own names. */
+export function csv(lines: readonly (readonly string[])[]): string {
+  return lines.map((line) => line.map(csvCell).join(",")).join("\n");
+}
+
+function csvCell(text: string): string {
+  const shown = /^[=+@\t\r]|^-(?!\d)/.test(text) ? `'${text}` : text;
+  return /[",\n\r]/.test(shown) ? `"${shown.replaceAll('"', '""')}"` : shown;
+}

@@ -1,0 +1,215 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { formatInstant, PurserError } from "@purser/core";
+import type { Config } from "../../config/config.ts";
+import { CONFIG_FILE, readConfig } from "../../config/read-config.ts";
+import { readLedgerCalls } from "../../replay/ledger-calls.ts";
+import type { RecordedCall } from "../../replay/recorded-call.ts";
+import { type Replayed, replay as replayCalls } from "../../replay/replay.ts";
+import { readColumns, readTrace } from "../../replay/trace.ts";
+import { activeFolder } from "../admin-access.ts";
+import { shortDollars } from "../amounts.ts";
+import type { Command, CommandContext, CommandInput } from "../command.ts";
+import { openLedger } from "../ledger.ts";
+import type { Style } from "../style.ts";
+import { table } from "../table.ts";
+import { UsageError } from "./outcome.ts";
+
+export const replay: Command = {
+  name: "replay",
+  summary: "what other budgets would have done with the calls of a trace, or your own",
+  usage: "[FILE] [--config OTHER] [--columns LIST] [--model NAME] [--json]",
+  help: [
+    "Makes recorded calls again, in virtual time and with simulated providers: nothing is sent, and nothing is charged.",
+    "",
+    "  FILE            a trace: CSV with a heading, or a JSON object a line; this gateway's own ledger where it is left out",
+    "  --config OTHER  the configuration to try; purser.yaml in this folder where it is left out",
+    "  --columns LIST  columns of the file that have other names: time=TIMESTAMP,input_tokens=ContextTokens",
+    "  --model NAME    the model that all calls of the file ask for",
+    "  --start WHEN    when a trace begins that has offset_ms; today at 00:00 UTC where it is left out",
+    "  --data DIR      the data folder with the ledger; that of purser.yaml where it is left out",
+    "  --json          the same for programs",
+    "",
+    "Example: purser replay day.csv --config tighter.yaml",
+  ].join("\n"),
+  options: {
+    config: { type: "string" },
+    data: { type: "string" },
+    columns: { type: "string" },
+    model: { type: "string" },
+    start: { type: "string" },
+  },
+  wordsMost: 1,
+  async run(input, context) {
+    const { cwd, env } = context;
+    const other = readConfig({ file: input.options.config as string | undefined, environment: env, cwd });
+    const source =
+      input.positionals[0] === undefined ? await ownCalls(input, context) : await tracedCalls(input.positionals[0], input, context);
+    const { calls } = source;
+    const bare = await replayCalls({ ...other, budgets: other.budgets.map((budget) => ({ ...budget, ladder: [] })) }, calls);
+    const laddered = other.budgets.some(({ ladder }) => ladder.length > 0) ? await replayCalls(other, calls) : undefined;
+    const report: Report = { ...source, bare, laddered };
+    return { exit: 0, text: reportText(report, other, context.style), json: reportJson(report) };
+  },
+};
+
+interface Source {
+  readonly name: string;
+  readonly calls: readonly RecordedCall[];
+  /** Calls that the record has and that cannot be made again. */
+  readonly left: { readonly refused: number; readonly unfinished: number };
+}
+
+interface Report extends Source {
+  /** The budgets without their ladders. */
+  readonly bare: Replayed;
+  readonly laddered: Replayed | undefined;
+}
+
+const DAY_MS = 86_400_000;
+
+async function tracedCalls(name: string, { options }: CommandInput, { cwd, now }: CommandContext): Promise<Source> {
+  const file = resolve(cwd, name);
+  if (!existsSync(file)) throw new UsageError(`There is no file ${name}. A trace is CSV with a heading, or a JSON object a line.`);
+  const start = options.start === undefined ? Math.floor(now() / DAY_MS) * DAY_MS : Date.parse(String(options.start));
+  if (Number.isNaN(start)) throw new UsageError(`"${options.start}" is no time to start at. Write --start 2026-11-20.`);
+  const columns = options.columns === undefined ? new Map() : readColumns(String(options.columns));
+  const calls = await readTrace({ file, columns, model: options.model as string | undefined, start });
+  return { name, calls, left: { refused: 0, unfinished: 0 } };
+}
+
+async function ownCalls({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<Source> {
+  for (const option of ["columns", "model", "start"])
+    if (options[option] !== undefined) throw new UsageError(`--${option} is about a file. Name one: purser replay FILE --${option} …`);
+  const written = readConfig({ environment: env, cwd, flags: { data: options.data as string | undefined } });
+  const config: Config = { ...written, dataDir: activeFolder(written.dataDir) };
+  const ledger = await openLedger(config, now);
+  try {
+    const { calls, ...left } = await readLedgerCalls(ledger.store);
+    if (calls.length > 0) return { name: config.store.redis ? "the ledger in Redis" : config.dataDir, calls, left };
+    throw new PurserError(
+      "trace_invalid",
+      `The ledger in ${config.dataDir} has no call that was charged. Name a trace: purser replay FILE.`,
+    );
+  } finally {
+    await ledger.close();
+  }
+}
+
+function reportText(report: Report, { file, budgets }: Config, style: Style): string {
+  const { calls, bare, laddered } = report;
+  const last = laddered ?? bare;
+  const what = file ?? `no ${CONFIG_FILE}`;
+  const kinds = budgets.flatMap(({ ladder }) => ladder.flatMap(({ rungs }) => rungs.map(({ kind }) => kind)));
+  const sections = [
+    `${count(calls.length)} calls from ${instant(calls[0])} to ${instant(calls.at(-1))}, under ${what}.`,
+    outcomesTable(calls.length, [["Its budgets alone", bare], ...(laddered ? ([["With its ladders", laddered]] as const) : [])], style),
+    savedText(last),
+    ...(laddered ? [rungsTable(laddered, calls.length, style)] : []),
+    ...(last.refusals.length > 0 ? [refusalsTable(last, style)] : []),
+    notes(report, kinds),
+  ];
+  return sections.filter((section) => section !== "").join("\n\n");
+}
+
+function outcomesTable(calls: number, outcomes: readonly (readonly [name: string, Replayed])[], style: Style): string {
+  const rows = outcomes.map(([name, { answered, readyTexts, refused, waitedMs, after }]) => [
+    name,
+    count(answered),
+    count(readyTexts),
+    count(refused),
+    waitedMs === 0 ? "" : `${count(Math.round(waitedMs / 1000))} s`,
+    shortDollars(after.cost),
+  ]);
+  const heading = ["", "Answered", "Ready text", "Refused", "Waited", "Cost"].map(style.dim);
+  const before = ["As it was", count(calls), "", "", "", shortDollars(outcomes[0]?.[1].before.cost ?? 0)];
+  return table(heading, [before, ...rows], [1, 2, 3, 4, 5]);
+}
+
+/** What calls that are not answered would have cost is no saving. */
+function savedText({ before, beforeOfAnswered: { cost }, after }: Replayed): string {
+  const which = cost === before.cost ? "The calls" : "The calls that are answered";
+  if (after.cost === cost) return `${which} cost what they did, to the nano-dollar.`;
+  const difference = Math.abs(cost - after.cost);
+  const share = cost === 0 ? "" : ` (${Math.round((difference / cost) * 1000) / 10} %)`;
+  return `${which} cost ${shortDollars(cost)} as they were: ${shortDollars(difference)}${share} ${after.cost < cost ? "less" : "more"} now.`;
+}
+
+function rungsTable({ rungs, unchanged, refused, refusedEarly }: Replayed, calls: number, style: Style): string {
+  const row = (name: string, number: number) => [name, count(number), `${Math.round((number / calls) * 1000) / 10} %`];
+  const rows = [
+    row("left as they are", unchanged),
+    ...[...rungs].map(([rung, number]) => row(rung, number)),
+    ...(refused > 0 ? [row("refused", refused)] : []),
+  ];
+  const early = `\n\nRefused while a rung that keeps calls from being refused was not yet reached: ${count(refusedEarly)}.`;
+  return table(["Rung", "Calls", "Share"].map(style.dim), rows, [1, 2]) + (refused > 0 ? early : "");
+}
+
+const REFUSALS_SHOWN = 10;
+
+function refusalsTable({ refusals }: Replayed, style: Style): string {
+  const rows = refusals.slice(0, REFUSALS_SHOWN).map(({ budget, reason, calls }) => [budget ?? "", reason, count(calls)]);
+  const more = refusals.length - rows.length;
+  return (
+    table(["Refused by", "Reason", "Calls"].map(style.dim), rows, [2]) + (more > 0 ? `\n${style.dim(`… and ${more} more: --json.`)}` : "")
+  );
+}
+
+/** Rungs that depend on what was said. */
+const ABOUT_TEXT = ["trim", "summarise", "cache"] as const;
+
+/** What a reader must know to believe the figures. */
+function notes({ left, bare, laddered }: Report, kinds: readonly string[]): string {
+  const untouched = ABOUT_TEXT.filter((kind) => kinds.includes(kind)).map((kind) => `\`${kind}\``);
+  return [
+    ...(left.refused > 0 ? [`${count(left.refused)} calls that were refused are left out: nobody knows what they would have used.`] : []),
+    ...(left.unfinished > 0 ? [`${count(left.unfinished)} calls that have not ended are left out.`] : []),
+    ...(untouched.length > 0 ? [`${untouched.join(", ")} changed nothing: a record has no texts.`] : []),
+    ...(bare.before.unpriced > 0 ? [`${count(bare.before.unpriced)} calls went to models without a price, and count as nothing.`] : []),
+    ...((laddered ?? bare).refusals.some(({ reason }) => reason === "rate_limited" || reason === "budget_busy")
+      ? ["Calls that were refused for a moment are not tried again here, as clients would."]
+      : []),
+  ].join("\n");
+}
+
+function instant(call: RecordedCall | undefined): string {
+  return formatInstant(call?.at ?? 0, "UTC");
+}
+
+function count(number: number): string {
+  return number.toLocaleString("en-US");
+}
+
+function reportJson({ name, calls, left, bare, laddered }: Report): unknown {
+  return {
+    source: name,
+    from: new Date(calls[0]?.at ?? 0).toISOString(),
+    to: new Date(calls.at(-1)?.at ?? 0).toISOString(),
+    calls: calls.length,
+    left_out: left,
+    as_it_was: costJson(bare.before),
+    budgets: replayedJson(bare),
+    ladders: laddered ? replayedJson(laddered) : null,
+  };
+}
+
+function replayedJson({ answered, readyTexts, refused, unchanged, waitedMs, ...replayed }: Replayed): unknown {
+  const { after, beforeOfAnswered, rungs, refusals, refusedEarly } = replayed;
+  return {
+    answered,
+    ready_texts: readyTexts,
+    refused,
+    refused_early: refusedEarly,
+    unchanged,
+    waited_ms: waitedMs,
+    ...costJson(after),
+    answered_as_it_was: costJson(beforeOfAnswered),
+    rungs: [...rungs].map(([rung, number]) => ({ rung, calls: number })),
+    refusals: refusals.map(({ budget = null, ...rest }) => ({ budget, ...rest })),
+  };
+}
+
+function costJson({ cost, unpriced }: Replayed["after"]): Readonly<Record<string, number>> {
+  return { cost_nanodollars: cost, unpriced_calls: unpriced };
+}

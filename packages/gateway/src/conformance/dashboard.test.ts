@@ -1,0 +1,396 @@
+/**
+ * The dashboard in a real browser, over a year that `scripts/seed.mjs` wrote. With PURSER_SCREENSHOTS=DIR it also makes the pictures of the
+ * documents: `PURSER_SCREENSHOTS=docs/pictures npm test -- dashboard`.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import axe from "axe-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type RunningGateway, startGateway } from "../app.ts";
+import { readConfig } from "../config/read-config.ts";
+import type { Json } from "./calls.ts";
+import { startMock } from "./clients.ts";
+import { startReceiver } from "./receivers.ts";
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+const FIRST_LOAD_MOST = 250_000;
+const PICTURES = process.env.PURSER_SCREENSHOTS;
+/** Pictures show a company that is busier. */
+const CALLS = PICTURES === undefined ? 2_000 : 20_000;
+const DESKTOP = { width: 1280, height: 860 };
+const PHONE = { width: 390, height: 844 };
+
+/** Debian's name, and others'. */
+function findChromium(): string | undefined {
+  const names = [process.env.PURSER_TEST_CHROMIUM, "chromium", "chromium-browser", "google-chrome"].flatMap((name) => name ?? []);
+  return names.flatMap((name) => spawnSync("sh", ["-c", 'command -v "$0"', name], { encoding: "utf8" }).stdout.trim() || [])[0];
+}
+
+interface Scene {
+  readonly gateway: RunningGateway;
+  readonly url: string;
+  readonly token: string;
+  readonly posted: readonly unknown[];
+  readonly browser: Browser;
+  /** What the browser complained about: scripts that failed, and what the security policy stopped. */
+  readonly complaints: string[];
+}
+
+async function startScene(context: TestContext, executablePath: string): Promise<Scene> {
+  const directory = mkdtempSync(join(tmpdir(), "purser-dashboard-"));
+  context.after(() => rmSync(directory, { recursive: true, force: true }));
+  const [mock, receiver] = [await startMock(context), await startReceiver(context)];
+  const options = ["--data", directory, "--calls", String(CALLS), "--webhook", receiver.url, "--openai", `${mock.url}/v1`];
+  execFileSync(process.execPath, [join(ROOT, "scripts/seed.mjs"), ...options], { stdio: "pipe" });
+  const text = readFileSync(join(directory, "purser.yaml"), "utf8");
+  const gateway = await startGateway({ config: readConfig({ text: `server: { port: 0 }\n${text}`, environment: {} }) });
+  context.after(() => gateway.close());
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  context.after(() => browser.close());
+  const token = readFileSync(join(directory, "data/admin.token"), "utf8").trim();
+  return { gateway, url: gateway.url, token, posted: receiver.posted, browser, complaints: [] };
+}
+
+async function openContext(
+  { browser, url, complaints }: Scene,
+  options: Parameters<Browser["newContext"]>[0] = {},
+): Promise<BrowserContext> {
+  const context = await browser.newContext({ viewport: DESKTOP, baseURL: url, locale: "en-GB", ...options });
+  context.on("weberror", (error) => complaints.push(String(error.error())));
+  context.on("console", (message) => {
+    // A wrong token and a key that may not are answered by 401 and 403, which browsers write down.
+    if (message.type() === "error" && !/status of 40[13]/.test(message.text())) complaints.push(message.text());
+  });
+  return context;
+}
+
+async function signedIn(scene: Scene, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page> {
+  const page = await (await openContext(scene, options)).newPage();
+  await page.goto(`/#token=${scene.token}`);
+  await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  return page;
+}
+
+async function ask({ url, token }: Scene, path: string): Promise<Json> {
+  return (await fetch(url + path, { headers: { authorization: `Bearer ${token}` } })).json();
+}
+
+async function visit(page: Page, path: string, title: string): Promise<void> {
+  await page.goto(path);
+  await page.getByRole("heading", { level: 1, name: title }).waitFor();
+}
+
+async function picture(page: Page, name: string): Promise<void> {
+  if (PICTURES === undefined) return;
+  await page.mouse.move(0, 0);
+  await page.evaluate("document.fonts.ready.then(() => undefined)");
+  await page.screenshot({ path: join(ROOT, PICTURES, `${name}.png`), animations: "disabled" });
+}
+
+function call({ url }: Scene, key: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
+    body: JSON.stringify({ model: "gpt-4o-mini", max_tokens: 100, messages: [{ role: "user", content: "What is a purser?" }] }),
+  });
+}
+
+/** `$1,234.56` as a number of dollars. */
+function dollars(text: string | null): number {
+  return Number(/\$([\d,.]+)/.exec(text ?? "")?.[1]?.replaceAll(",", ""));
+}
+
+const executable = findChromium();
+
+test("the dashboard, in a browser", { skip: executable === undefined && "not run: chromium is not installed" }, async (context) => {
+  const scene = await startScene(context, executable as string);
+
+  await context.test("the first load is small", async () => {
+    const page = await (await openContext(scene)).newPage();
+    await page.goto(`/#token=${scene.token}`);
+    await page.getByText("Who spends, this month").waitFor();
+    await page.evaluate("document.fonts.ready.then(() => undefined)");
+    const loaded = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]";
+    const ours = "({ name }) => /^\\/(assets\\/.*|icon.svg)?$/.test(new URL(name).pathname)";
+    const bytes = Number(await page.evaluate(`${loaded}.filter(${ours}).reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)`));
+    assert.ok(bytes > 50_000 && bytes < FIRST_LOAD_MOST, `${bytes} bytes`);
+    await page.context().close();
+  });
+
+  await context.test("a wrong token is told, the right one is let in and out again", async () => {
+    const page = await (await openContext(scene)).newPage();
+    await page.goto("/budgets");
+    await page.getByLabel("Token or key").fill("pa-wrong");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page
+      .getByRole("alert")
+      .getByText("neither the owner’s token nor a key")
+      .or(page.getByText("neither the owner's token"))
+      .waitFor();
+    await page.getByLabel("Token or key").fill(scene.token);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { level: 1, name: "Budgets" }).waitFor();
+    const [cookie] = await page.context().cookies();
+    assert.deepEqual([cookie?.httpOnly, cookie?.sameSite], [true, "Strict"]);
+    await page.goto(`/prices#token=${scene.token}`);
+    await page.getByRole("heading", { level: 1, name: "Prices" }).waitFor();
+    assert.equal(new URL(page.url()).hash, "", "no token stays in the address");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+    await page.context().close();
+  });
+
+  const page = await signedIn(scene);
+
+  await context.test("the overview shows what the ledger says", async () => {
+    await page.goto("/");
+    await page.getByText("The ledger is being added up").waitFor({ state: "hidden" });
+    const { data } = await ask(scene, `/api/report?by=team`);
+    const month = data.reduce((sum: number, row: Json) => sum + row.cost_nanodollars, 0) / 1e9;
+    const shown = dollars(await page.getByText("This month", { exact: true }).locator("xpath=following-sibling::p[1]").textContent());
+    assert.ok(Math.abs(shown - month) <= 0.005, `${shown} is shown, and ${month} was spent`);
+    await page.getByRole("button", { name: "48 hours" }).click();
+    await page.getByRole("heading", { name: "Cost by hour" }).waitFor();
+    await page.getByRole("button", { name: "90 days" }).click();
+    await picture(page, "overview");
+  });
+
+  await context.test("from a budget to the arithmetic of one call", async () => {
+    await page.getByRole("link", { name: "Budgets", exact: true }).click();
+    await page.getByRole("link", { name: "chatbot" }).click();
+    await page.getByRole("heading", { level: 1, name: "chatbot" }).waitFor();
+    await page.getByRole("heading", { name: "History" }).waitFor();
+    await picture(page, "budget");
+    await page.getByRole("link", { name: "newest" }).click();
+    await page.getByRole("heading", { level: 1, name: "Calls" }).waitFor();
+    await page.getByRole("main").getByRole("listitem").filter({ hasText: "$" }).first().getByRole("link").click();
+    const total = page.getByText("Charged, rounded up once").locator("xpath=following-sibling::span");
+    await total.waitFor();
+    const costs = await page.getByRole("region", { name: "How the cost adds up" }).locator("tbody td:last-child").allTextContents();
+    const sum = costs.reduce((all, text) => all + dollars(text), 0);
+    assert.ok(Math.abs(sum - dollars(await total.textContent())) < 2e-9, `${costs.join(" + ")} is not ${await total.textContent()}`);
+    await page.getByRole("link", { name: "team support" }).waitFor();
+    await picture(page, "call");
+  });
+
+  const { secret } = await scene.gateway.keys.create({ name: "live", attributes: { team: "support" }, maySet: ["user", "feature"] });
+
+  await context.test("a call appears while one looks", async () => {
+    await visit(page, "/calls", "Calls");
+    await page.getByText("New ones appear by themselves.").waitFor();
+    // The first look finds out where the ledger ends; what comes after it is told.
+    await page.getByText("Live", { exact: true }).waitFor();
+    const line = page.getByRole("listitem").filter({ hasText: "zoe-the-new" });
+    await assert.doesNotReject(async () => {
+      for (let tries = 0; tries < 20 && (await line.count()) === 0; tries++) {
+        assert.equal((await call(scene, secret, { "x-purser-user": "zoe-the-new", "x-purser-feature": "live" })).status, 200);
+        await line
+          .first()
+          .waitFor({ timeout: 3_000 })
+          .catch(() => undefined);
+      }
+      await line.first().waitFor({ timeout: 1_000 });
+    });
+  });
+
+  await context.test("the address of a question is the question, and its file has the sums of the ledger", async () => {
+    await visit(page, "/usage", "Usage");
+    await page.getByLabel("By", { exact: true }).selectOption("model");
+    await page.getByLabel("Time").selectOption("90d");
+    await page.getByRole("button", { name: "Tokens", exact: true }).click();
+    await page.waitForURL(/by=.*model.*/);
+    await page.getByRole("link", { name: "gpt-4o-mini" }).waitFor();
+    const address = page.url();
+    await picture(page, "usage");
+    const other = await page.context().newPage();
+    await other.goto(address);
+    await other.getByRole("link", { name: "gpt-4o-mini" }).waitFor();
+    assert.equal(await other.getByLabel("By", { exact: true }).inputValue(), "model");
+    assert.equal(await other.getByRole("button", { name: "Tokens", exact: true }).getAttribute("aria-pressed"), "true");
+    const [download] = await Promise.all([other.waitForEvent("download"), other.getByRole("button", { name: "Download CSV" }).click()]);
+    const [header = "", ...rows] = readFileSync(await download.path(), "utf8")
+      .trim()
+      .split("\r\n");
+    const place = header.split(",").indexOf("cost_nanodollars");
+    const inFile = rows.reduce((sum, row) => sum + Number(row.split(",")[place]), 0);
+    const since = new Date(Date.now() - 89 * 86_400_000).toISOString().slice(0, 10);
+    const { data } = await ask(scene, `/api/report?since=${since}`);
+    assert.equal(inFile, data[0].cost_nanodollars);
+    await other.close();
+  });
+
+  await context.test("a name that a spreadsheet would take for a formula is a text in the file", async () => {
+    await call(scene, secret, { "x-purser-user": "=1+1" });
+    await visit(page, "/usage?by=user&since=24h", "Usage");
+    await page.getByRole("link", { name: "=1+1" }).waitFor();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download CSV" }).click()]);
+    assert.match(readFileSync(await download.path(), "utf8"), /,'=1\+1,/);
+  });
+
+  await context.test("what another limit would have done", async () => {
+    await visit(page, "/budgets/company", "company");
+    await page.getByLabel(/^Instead of/).fill("$1");
+    await page.getByLabel("Looking back").selectOption("31");
+    await page.getByRole("button", { name: "Look" }).click();
+    await page.getByText(/It would have refused \d/).waitFor();
+    await page.getByLabel(/^Instead of/).fill("$100000");
+    await page.getByRole("button", { name: "Look" }).click();
+    await page.getByText("It would have refused none").waitFor();
+  });
+
+  await context.test("more is given, taken back, and a budget begins again", async () => {
+    await visit(page, "/budgets/chatbot", "chatbot");
+    await page.getByRole("button", { name: "Give more" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("How much more").fill("25");
+    await dialog.getByLabel("Why").fill("the launch");
+    await dialog.getByRole("button", { name: "Give" }).click();
+    await page.getByText("the launch").waitFor();
+    const [grant] = (await ask(scene, "/api/grants?budget=chatbot")).data;
+    assert.deepEqual([grant.amount, grant.why], [25_000_000_000, "the launch"]);
+    await page.getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("Nothing is given on top").waitFor();
+    await page.getByRole("button", { name: "Reset" }).click();
+    await dialog.getByLabel("Why").fill("a loop of ours");
+    await dialog.getByRole("button", { name: "Reset" }).click();
+    await dialog.waitFor({ state: "hidden" });
+    const balances = (await ask(scene, "/api/budgets?budget=chatbot")).data;
+    assert.ok(balances.every(({ spent }: Json) => spent === 0));
+  });
+
+  await context.test("what is switched off is refused, until it is switched on", async () => {
+    await visit(page, "/budgets/chatbot", "chatbot");
+    await page.getByRole("button", { name: "Switch off" }).click();
+    await page.getByRole("dialog").getByLabel("Why").fill("it swears");
+    await page.getByRole("dialog").getByRole("button", { name: "Switch off" }).click();
+    await page.getByText("it swears").waitFor();
+    const refused = await call(scene, secret, { "x-purser-feature": "chatbot" });
+    assert.match(await refused.text(), /it swears/);
+    await page.getByRole("button", { name: "Switch on" }).click();
+    await page.getByText("it swears").waitFor({ state: "hidden" });
+    assert.equal((await call(scene, secret, { "x-purser-feature": "chatbot" })).status, 200);
+  });
+
+  await context.test("a channel is tested, and the delivery stands in the log", async () => {
+    await visit(page, "/alerts", "Alerts");
+    const before = scene.posted.length;
+    await page.getByRole("button", { name: "Test finance" }).click();
+    await page.getByText("The test was delivered.").waitFor();
+    assert.ok(scene.posted.length > before);
+    await page.getByRole("cell", { name: "delivered" }).first().waitFor();
+  });
+
+  await context.test("who asks for more is answered, and the call goes on", async () => {
+    // The first two fill the budget, the third asks.
+    for (let i = 0; i < 2; i++) await call(scene, secret, { "x-purser-feature": "campaign-texts" });
+    const waiting = call(scene, secret, { "x-purser-feature": "campaign-texts" });
+    await visit(page, "/requests", "Requests for more");
+    await page.getByText("campaign texts").waitFor();
+    await page.getByRole("button", { name: "Give" }).click();
+    assert.equal((await waiting).status, 200);
+    await page.getByText("Nobody asks for more.").waitFor();
+  });
+
+  await context.test("a key is made, shown once with what to paste, and revoked", async () => {
+    await visit(page, "/keys", "Keys");
+    await page.getByRole("button", { name: "New key" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("newsletter");
+    await dialog.getByLabel("Team").fill("growth");
+    await dialog.getByRole("button", { name: "Make the key" }).click();
+    const shown = (await page.getByLabel("The key", { exact: true }).textContent()) ?? "";
+    assert.match(shown, /^pk-/);
+    await page.getByRole("button", { name: "Claude Code" }).click();
+    await page.getByText(`ANTHROPIC_AUTH_TOKEN=${shown}`).waitFor();
+    assert.equal((await call(scene, shown)).status, 200);
+    page.once("dialog", (confirmation) => void confirmation.accept());
+    await page.getByRole("button", { name: "Revoke newsletter" }).click();
+    await page.getByRole("button", { name: "Revoke newsletter" }).waitFor({ state: "detached" });
+    assert.equal((await call(scene, shown)).status, 401);
+  });
+
+  await context.test("prices are found by name", async () => {
+    await visit(page, "/prices", "Prices");
+    await page.getByLabel("Find a model").fill("claude-sonnet-4-6");
+    await page.getByRole("region", { name: "Prices" }).getByText("claude-sonnet-4-6").first().waitFor();
+  });
+
+  await context.test("the holder of a key sees what is left of it, and nothing else", async () => {
+    const own = await (await openContext(scene)).newPage();
+    await own.goto(`/me#token=${secret}`);
+    await own.getByRole("heading", { level: 1, name: "My budget" }).waitFor();
+    await own.getByRole("heading", { name: "team support" }).waitFor();
+    assert.deepEqual(await own.getByRole("navigation").getByRole("link").allTextContents(), ["My budget"]);
+    await own.goto("/keys");
+    await own.getByText("Your key shows what it may use").waitFor();
+    assert.equal(await own.evaluate(async () => (await fetch("/api/keys")).status), 403);
+    await own.context().close();
+  });
+
+  await context.test("all of it is reached with the keyboard", async () => {
+    await visit(page, "/", "Overview");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate("document.activeElement.id"), "main");
+    await page.getByRole("link", { name: "Prices" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { level: 1, name: "Prices" }).waitFor();
+    await visit(page, "/budgets/company", "company");
+    await page.getByRole("button", { name: "Give more" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+  });
+
+  const { id } = (await ask(scene, "/api/requests?outcome=allowed&limit=1")).data[0];
+  const screens = [
+    "/",
+    "/budgets",
+    "/budgets/company",
+    "/budgets/each%20user",
+    "/calls",
+    `/calls/${id}`,
+    "/usage",
+    "/alerts",
+    "/requests",
+    "/keys",
+    "/prices",
+    "/me",
+  ];
+  for (const [name, options] of [
+    ["light, wide", { colorScheme: "light" }],
+    ["dark, on a phone", { colorScheme: "dark", viewport: PHONE }],
+  ] as const) {
+    await context.test(`no screen has a serious fault of accessibility or is too wide: ${name}`, async () => {
+      const look = await signedIn(scene, options);
+      for (const path of screens) {
+        await look.goto(path, { waitUntil: "load" });
+        await look.getByRole("heading", { level: 1 }).waitFor();
+        await look.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
+        // What the browser runs may be injected past the policy of the page.
+        const { violations } = (await look.evaluate(`${axe.source}; axe.run()`)) as { violations: Json[] };
+        const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+        const found = serious.map(
+          ({ id: rule, nodes }) =>
+            `${rule}: ${nodes
+              .map(({ html }: Json) => html)
+              .slice(0, 3)
+              .join(" ")}`,
+        );
+        assert.deepEqual(found, [], `${path} ${name}`);
+        const excess = Number(await look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"));
+        assert.ok(excess <= 0, `${path} is ${excess} pixels too wide ${name}`);
+        if (path === "/" && name === "dark, on a phone") await picture(look, "phone");
+      }
+      await look.context().close();
+    });
+  }
+
+  await context.test("the browser complained about nothing", () => assert.deepEqual(scene.complaints, []));
+});

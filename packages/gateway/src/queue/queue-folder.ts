@@ -1,0 +1,114 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { ErrorCode, Subject } from "@purser/core";
+
+/** A call that waits, runs or has run, without its texts. */
+export interface QueuedCall {
+  /** `queued_…`: nobody guesses it. */
+  readonly id: string;
+  /** `running` is written before a call is sent: what a crash leaves so may have been made, and is not made again. */
+  readonly state: "queued" | "running" | "done" | "failed";
+  /** Epoch milliseconds. */
+  readonly at: number;
+  readonly runAt: number;
+  readonly giveUpAt: number;
+  /** When it is deleted, if nobody fetches it. */
+  readonly keptUntil: number;
+  /** The key of its caller; none for the owner. */
+  readonly key: string | undefined;
+  readonly subject: Subject;
+  /** The target of the request, without credentials. */
+  readonly url: string;
+  /** Names and values in turn, without credentials. */
+  readonly headers: readonly string[];
+  /** `queue (chatbot 100%)` */
+  readonly rung: string;
+  /** To whom its answer is pushed. */
+  readonly channel: string | undefined;
+  readonly answer?: { readonly status: number; readonly contentType: string; readonly requestId: string };
+  readonly failure?: { readonly code: ErrorCode; readonly message: string };
+  /** When the next try is due to push the answer, and how many there were. */
+  readonly pushAt?: number;
+  readonly pushes?: number;
+}
+
+type Part = "call" | "body" | "answer";
+
+/** The calls that wait, in the `queue` folder of the data folder: each with a file about it, its body, and later its answer. Whole or not at all. */
+export class QueueFolder {
+  readonly #folder: string;
+
+  constructor(dataDir: string) {
+    this.#folder = join(dataDir, "queue");
+  }
+
+  /** All calls that are there, and the room that they take. What a crash left half is removed. */
+  async open(): Promise<{ readonly calls: readonly QueuedCall[]; readonly bytes: number }> {
+    const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
+      throw error;
+    });
+    const known = new Set(names.filter((name) => name.endsWith(".call")).map((name) => name.slice(0, -".call".length)));
+    const calls: QueuedCall[] = [];
+    let bytes = 0;
+    for (const name of names) {
+      const [id = "", part] = name.split(".");
+      if (!known.has(id) || !isPart(part) || name !== `${id}.${part}`) await rm(join(this.#folder, name), { force: true });
+      else if (part === "call") calls.push(JSON.parse(await readFile(this.#file(id, part), "utf8")) as QueuedCall);
+      else if (part === "body") bytes += (await stat(this.#file(id, part))).size;
+    }
+    return { calls: calls.sort((a, b) => a.at - b.at), bytes };
+  }
+
+  /** Resolves when the call and its body are on disk. */
+  async add(call: QueuedCall, body: Buffer): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    await this.#write(call.id, "body", body);
+    await this.update(call);
+  }
+
+  async update(call: QueuedCall): Promise<void> {
+    await this.#write(call.id, "call", Buffer.from(JSON.stringify(call)));
+  }
+
+  /** Keeps the answer, and its body no more. */
+  async answer(call: QueuedCall, answer: Buffer): Promise<void> {
+    await this.#write(call.id, "answer", answer);
+    await this.update(call);
+    await rm(this.#file(call.id, "body"), { force: true });
+  }
+
+  read(id: string, part: "body" | "answer"): Promise<Buffer> {
+    return readFile(this.#file(id, part));
+  }
+
+  /** What says that it is there goes first. */
+  async remove(id: string): Promise<void> {
+    for (const part of ["call", "answer", "body"] as const) await rm(this.#file(id, part), { force: true });
+  }
+
+  #file(id: string, part: Part): string {
+    return join(this.#folder, `${id}.${part}`);
+  }
+
+  async #write(id: string, part: Part, bytes: Buffer): Promise<void> {
+    const draft = join(this.#folder, `${id}.${part}.${randomBytes(4).toString("hex")}`);
+    const handle = await open(draft, "wx", 0o600);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, this.#file(id, part));
+    const folder = await open(this.#folder, "r");
+    // A name is on disk when its folder is. Windows has no such thing to ask for.
+    await folder.sync().catch(() => undefined);
+    await folder.close();
+  }
+}
+
+function isPart(name: string | undefined): name is Part {
+  return name === "call" || name === "body" || name === "answer";
+}

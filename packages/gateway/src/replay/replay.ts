@@ -1,0 +1,217 @@
+import {
+  Budgets,
+  createMemoryStore,
+  type Denial,
+  type DenialReason,
+  PurserError,
+  type Rung,
+  reportLedger,
+  type Store,
+  shareOf,
+} from "@purser/core";
+import { budgetedCall, callOf } from "../budgeted-call.ts";
+import type { Config } from "../config/config.ts";
+import { priceBookOf } from "../config/price-book.ts";
+import { createRouter, type Route, type Router } from "../providers/routing.ts";
+import { answerAfter, type Climber, climb, type RoutedCall, textOf } from "../rungs/climb.ts";
+import { PromptCaches } from "../rungs/prompt-caches.ts";
+import { costAsItWas, type RecordedCall, recordedBody, recordedDialect, usageUpTo } from "./recorded-call.ts";
+import { VirtualClock } from "./virtual-clock.ts";
+
+/** What became of recorded calls under a configuration. Money is in nano-dollars; calls to models without a price count as nothing. */
+export interface Replayed {
+  /** What all calls cost as they were made: as the record says, or else by the prices of the configuration. */
+  readonly before: Cost;
+  /** Of it, those that are answered by a model here too. */
+  readonly beforeOfAnswered: Cost;
+  readonly answered: number;
+  readonly after: Cost;
+  /** Given a text that a ladder has ready. */
+  readonly readyTexts: number;
+  readonly refused: number;
+  /** Refused by a budget whose ladder had a rung left that would have changed the call. */
+  readonly refusedEarly: number;
+  /** How long calls waited, on rungs and in lines, together. */
+  readonly waitedMs: number;
+  /** How many calls each rung changed: `use gpt-4o-mini (chatbot 85%)`. */
+  readonly rungs: ReadonlyMap<string, number>;
+  readonly unchanged: number;
+  readonly refusals: readonly ReplayedRefusals[];
+}
+
+export interface Cost {
+  readonly cost: number;
+  /** Calls whose cost nobody knows. */
+  readonly unpriced: number;
+}
+
+/** Refusals of one budget for one reason; of none where calls are refused for what they are. */
+export interface ReplayedRefusals {
+  readonly budget: string | undefined;
+  readonly reason: DenialReason;
+  calls: number;
+  /** What the first of them was told. */
+  readonly message: string;
+}
+
+/**
+ * Makes recorded calls again, in virtual time and with simulated providers: they are routed, degraded, admitted and settled by what does that in
+ * a gateway. Nothing is sent anywhere, and the same calls under the same configuration end the same each time.
+ */
+export async function replay(config: Config, calls: readonly RecordedCall[]): Promise<Replayed> {
+  return new Replay(config, calls).run();
+}
+
+/** Recorded calls end when they did: nobody has to renew their leases meanwhile. */
+const LEASE_MS = 7 * 86_400_000;
+
+class Replay {
+  readonly #calls: readonly RecordedCall[];
+  readonly #clock: VirtualClock;
+  readonly #store: Store;
+  readonly #budgets: Budgets;
+  readonly #climber: Climber;
+  readonly #rungs = new Map<string, number>();
+  readonly #refusals = new Map<string, ReplayedRefusals>();
+  readonly #before = { cost: 0, unpriced: 0 };
+  readonly #beforeOfAnswered = { cost: 0, unpriced: 0 };
+  #readyTexts = 0;
+  #refusedEarly = 0;
+  #waitedMs = 0;
+  #unchanged = 0;
+  #failure: unknown;
+
+  constructor(config: Config, calls: readonly RecordedCall[]) {
+    this.#calls = calls;
+    this.#clock = new VirtualClock(calls[0]?.at ?? 0);
+    const now = () => this.#clock.now;
+    const book = priceBookOf(config);
+    // Prices are those of the day on which a call was made.
+    const prices = { card: (provider: string, model: string) => book.card(provider, model, now()) };
+    this.#store = createMemoryStore({ now });
+    const { budgets, allowances } = config;
+    const terms = { store: this.#store, budgets, allowances, prices, now, timers: this.#clock, onError: this.#fail };
+    this.#budgets = new Budgets(terms);
+    this.#climber = { config, budgets: this.#budgets, prices, route: createRouter(config), promptCaches: new PromptCaches() };
+  }
+
+  async run(): Promise<Replayed> {
+    const since = this.#clock.now;
+    await this.#budgets.adopt();
+    for (const [i, call] of this.#calls.entries()) this.#clock.after(call.at - since, () => this.#begin(call, `call_${i}`));
+    await this.#clock.run();
+    await this.#budgets.close();
+    if (this.#failure !== undefined) throw this.#failure;
+    const [sums] = await reportLedger(this.#store, { since, until: this.#clock.now + 1 });
+    const { calls: answered = 0, cost = 0, unpricedCalls: unpriced = 0 } = sums ?? {};
+    const refusals = [...this.#refusals.values()].sort((a, b) => b.calls - a.calls);
+    return {
+      before: this.#before,
+      beforeOfAnswered: this.#beforeOfAnswered,
+      answered,
+      after: { cost, unpriced },
+      readyTexts: this.#readyTexts,
+      refused: refusals.reduce((sum, { calls }) => sum + calls, 0),
+      refusedEarly: this.#refusedEarly,
+      waitedMs: this.#waitedMs,
+      rungs: new Map([...this.#rungs].sort(([, a], [, b]) => b - a)),
+      unchanged: this.#unchanged,
+      refusals,
+    };
+  }
+
+  readonly #fail = (error: unknown): void => {
+    this.#failure ??= error;
+  };
+
+  /** A call comes: its ladders say what becomes of it. */
+  async #begin(recorded: RecordedCall, id: string): Promise<void> {
+    const routed = routedCall(this.#climber, recorded);
+    const before = costAsItWas(recorded, this.#climber.prices.card(routed.provider.name, routed.pricedAs, recorded.at));
+    addCost(this.#before, before);
+    const { call, end, waitMs } = await climb(this.#climber, routed);
+    if (end) this.#refused(call, this.#budgets.block(callOf(id, call), end).denial, textOf(end.rung));
+    // A call may wait in line, which is no reason for others to wait: so nobody waits for it here.
+    else this.#clock.after(waitMs, () => void this.#ask(recorded, call, { id, before }).catch(this.#fail));
+  }
+
+  /** It asks its budgets; where they admit it, its provider answers what was recorded, as far as its cap allows. */
+  async #ask(recorded: RecordedCall, call: RoutedCall, { id, before }: { id: string; before: number | undefined }): Promise<void> {
+    const { durationMs, isLost, inputTokensHeld, service } = recorded;
+    const leaseMs = isLost ? Math.max(1, durationMs) : LEASE_MS;
+    const decision = await this.#budgets.reserve({ ...callOf(id, call), input: { most: inputTokensHeld }, leaseMs });
+    this.#waitedMs += this.#clock.now - recorded.at;
+    if (decision.outcome === "denied")
+      return this.#refused(call, decision.denial, answerAfter(decision.denial, this.#climber.config.budgets));
+    if (decision.outcome === "uncounted") throw new PurserError("internal", "A store in memory was away.");
+    const { reservation } = decision;
+    this.#changed(call.rungs ?? []);
+    addCost(this.#beforeOfAnswered, before);
+    if (isLost) {
+      this.#clock.after(leaseMs, () => this.#budgets.expire().then(() => undefined));
+      return;
+    }
+    const usage = usageUpTo(recorded, reservation.outputTokens);
+    const share = Math.min(1, (usage.outputTokens ?? 0) / Math.max(1, recorded.usage.outputTokens));
+    this.#clock.after(durationMs * share, () => this.#budgets.settle(reservation, usage, "confirmed", service).then(() => undefined));
+  }
+
+  /** A refusal, or the text that a ladder has in its place. */
+  #refused(call: RoutedCall, { reason, balance, message }: Denial, text: string | undefined): void {
+    if (text !== undefined && call.dialect.writeAnswer) {
+      this.#readyTexts++;
+      this.#changed([...(call.rungs ?? []), `answer (${balance?.budget ?? ""})`]);
+      return;
+    }
+    const budget = this.#climber.config.budgets.find(({ name }) => name === balance?.budget);
+    const key = JSON.stringify([budget?.name, reason]);
+    const alike = this.#refusals.get(key) ?? { budget: budget?.name, reason, calls: 0, message };
+    alike.calls++;
+    this.#refusals.set(key, alike);
+    const used = balance ? shareOf(balance, balance.limit) : 0;
+    if (budget?.ladder.some(({ from, rungs }) => from > used && rungs.some(({ kind }) => SOFTER.has(kind)))) this.#refusedEarly++;
+  }
+
+  #changed(rungs: readonly string[]): void {
+    if (rungs.length === 0) this.#unchanged++;
+    for (const rung of rungs) this.#rungs.set(rung, (this.#rungs.get(rung) ?? 0) + 1);
+  }
+}
+
+function addCost(sum: { cost: number; unpriced: number }, cost: number | undefined): void {
+  if (cost === undefined) sum.unpriced++;
+  else sum.cost += cost;
+}
+
+/** Rungs that keep a call from being refused. */
+const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "summarise", "slow", "cache"]);
+
+/** The call as it comes to the gateway of the configuration. */
+function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {
+  const { config, prices, route } = climber;
+  const { provider, model, sentAs, name } = routeOf(route, config, recorded);
+  const dialect = recordedDialect(recorded);
+  const call = dialect.readCall(recordedBody(name), {});
+  const { defaultMaxOutput, unseenInput } = config;
+  // Nobody is asked, so nobody has to have a key.
+  const caller = { key: undefined, subject: recorded.subject, isOwner: true, providerKey: "none" };
+  const who = { subject: recorded.subject, key: undefined };
+  const terms = { dialect, call, provider, model, sentAs, ...who, prices, defaultMaxOutput, unseenInput };
+  return { ...budgetedCall(terms), caller, provider, names: {} };
+}
+
+/** Where a recorded call goes now: to the provider where it went, if that is there; else where its model leads. */
+function routeOf(
+  route: Router,
+  { providers }: Config,
+  { endpoint, provider: wanted, model }: RecordedCall,
+): Route & { readonly name: string } {
+  const usual = route(model, endpoint);
+  if (wanted !== undefined && ("unknown" in usual || usual.provider.name !== wanted) && providers.some(({ name }) => name === wanted)) {
+    const name = `${wanted}/${model}`;
+    const named = route(name, endpoint);
+    if (!("unknown" in named) && named.provider.name === wanted) return { ...named, name };
+  }
+  if ("unknown" in usual) throw new PurserError("provider_unknown", `${usual.unknown} Or replay as another model: --model NAME.`);
+  return { ...usual, name: model };
+}

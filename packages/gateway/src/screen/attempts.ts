@@ -1,0 +1,44 @@
+const FREE = 5;
+const FIRST_PAUSE_MS = 1_000;
+const PAUSE_MOST_MS = 60_000;
+const FORGOTTEN_AFTER_MS = 15 * 60_000;
+/** Whoever has more addresses than this slows everybody down, and gets no further for it. */
+const ADDRESSES_MOST = 10_000;
+
+/** Slows down whoever tries one token after the other: after a few that were wrong each further one costs a pause, twice as long as the last. */
+export class Attempts {
+  readonly #now: () => number;
+  /** By address: how many were wrong, and when the next may come. */
+  readonly #wrong = new Map<string, { readonly count: number; readonly at: number; readonly nextAt: number }>();
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /** How long an address has to wait before it may try again; 0 where it need not. */
+  waitMs(address: string): number {
+    return Math.max(0, (this.#wrong.get(address)?.nextAt ?? 0) - this.#now());
+  }
+
+  /** Notes that an attempt was wrong. */
+  failed(address: string): void {
+    const now = this.#now();
+    if (this.#wrong.size >= ADDRESSES_MOST) this.#forget(now);
+    const count = (this.#wrong.get(address)?.count ?? 0) + 1;
+    const pauseMs = count < FREE ? 0 : Math.min(PAUSE_MOST_MS, FIRST_PAUSE_MS * 2 ** Math.min(count - FREE, 20));
+    this.#wrong.delete(address);
+    this.#wrong.set(address, { count, at: now, nextAt: now + pauseMs });
+  }
+
+  succeeded(address: string): void {
+    this.#wrong.delete(address);
+  }
+
+  /** Lets go of addresses that tried nothing for long, and of the oldest where there are too many. */
+  #forget(now: number): void {
+    for (const [address, { at }] of this.#wrong) {
+      if (now - at < FORGOTTEN_AFTER_MS && this.#wrong.size < ADDRESSES_MOST) break;
+      this.#wrong.delete(address);
+    }
+  }
+}
