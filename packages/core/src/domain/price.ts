@@ -141,10 +141,11 @@ function isPlainInput(usage: Usage): boolean {
 }
 
 function outputCost(rates: Rates, usage: Usage): number {
-  if (!usage.reasoningOutputTokens && !usage.audioOutputTokens && !usage.imageOutputTokens) return (usage.outputTokens ?? 0) * rates.output;
+  const total = billed(usage.outputTokens, usage.unbilledOutputTokens);
+  if (!usage.reasoningOutputTokens && !usage.audioOutputTokens && !usage.imageOutputTokens) return (total ?? 0) * rates.output;
   const reasoning = usage.reasoningOutputTokens ?? 0;
   const text = reasoning > 0 ? (rates.outputAfterReasoning ?? rates.output) : rates.output;
-  return shareCost(billed(usage.outputTokens, usage.unbilledOutputTokens), text, [
+  return shareCost(total, text, [
     [reasoning, rates.reasoning ?? text],
     [usage.audioOutputTokens ?? 0, rates.audioOutput ?? text],
     [usage.imageOutputTokens ?? 0, rates.imageOutput ?? text],
