@@ -17,7 +17,7 @@ export function limitsInForce(state: State, limits: readonly BoundLimit[], now: 
   });
 }
 
-export function granted({ grants }: State, { counter }: BoundLimit, now: number): number {
+function granted({ grants }: State, { counter }: BoundLimit, now: number): number {
   if (grants.size === 0) return 0;
   let added = 0;
   for (const { amount, from, until } of grants.get(counter.series ?? seriesOf(counter)) ?? [])

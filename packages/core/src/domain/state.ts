@@ -117,7 +117,7 @@ function keepGrants({ grants }: State, series: string, isKept: (grant: Grant) =>
   else grants.delete(series);
 }
 
-export function end(state: State, id: string): void {
+function end(state: State, id: string): void {
   const hold = state.holds.get(id);
   // A map in which many come and go leaves outgrown tables to the collector of garbage: nothing large may hang on what was in them.
   if (hold) hold.postings = NO_POSTINGS;
