@@ -7,8 +7,9 @@
  */
 import { parseArgs } from "node:util";
 import { Budgets, createLeasedStore, createMemoryStore, defineBudget } from "@purser/core";
-import { apply, createState } from "../packages/core/dist/domain/engine.js";
+import { apply } from "../packages/core/dist/domain/engine.js";
 import { amountsOf, asksOf } from "../packages/core/dist/domain/quote.js";
+import { createState } from "../packages/core/dist/domain/state.js";
 import { quantile } from "./statistics.mjs";
 
 const { values } = parseArgs({ options: { slices: { type: "string", default: "16" }, pairs: { type: "string", default: "10000" } } });

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
-import { apply, createState } from "../packages/core/dist/domain/engine.js";
+import { apply } from "../packages/core/dist/domain/engine.js";
+import { createState } from "../packages/core/dist/domain/state.js";
 import { loadSqlite } from "../packages/core/dist/stores/sqlite/driver.js";
 
 const SLICE_MS = Number(process.env.PURSER_BENCH_SLICE_MS ?? 1_000);

@@ -1,4 +1,4 @@
-import type { Standing } from "../../packages/core/dist/domain/engine.js";
+import type { Standing } from "../../packages/core/dist/domain/command.js";
 import type { Balance, Call, CounterRef, Denial } from "../../packages/core/dist/index.js";
 import type { Attempt } from "./laws.js";
 import { MODELS, type Model } from "./models.js";

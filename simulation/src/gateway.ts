@@ -42,7 +42,7 @@ const NOBODY_IS_ASKED: Gateway["asks"] = {
   look: async () => ({ kind: "forged" }),
   answer: async () => ({ kind: "forged" }),
 };
-const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: async () => undefined };
+const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: () => undefined };
 const DATA_DIR = "/simulated";
 const BODY_MOST = 16 * 1024 * 1024;
 
@@ -215,7 +215,7 @@ export class SimulatedGateway {
       route: createRouter(config),
       bodies: new BodyRoom(),
       alerts: NOBODY_IS_TOLD,
-      guards: new Guards([], NOBODY_IS_TOLD, onError),
+      guards: new Guards([], NOBODY_IS_TOLD),
       answers: new Answers(),
       summaries: new Summaries(),
       promptCaches: new PromptCaches(),

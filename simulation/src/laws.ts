@@ -1,4 +1,4 @@
-import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/engine.js";
+import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/command.js";
 import {
   type Call,
   type Charge,

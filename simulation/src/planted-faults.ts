@@ -1,4 +1,4 @@
-import type { ReserveCommand } from "../../packages/core/dist/domain/engine.js";
+import type { ReserveCommand } from "../../packages/core/dist/domain/command.js";
 import type { Store } from "../../packages/core/dist/index.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";

@@ -1,19 +1,12 @@
 import { type BoundBudgetLimit, balanceOf } from "./counters.ts";
 import type { Budget, RequestLimits } from "./domain/budget.ts";
+import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
-import {
-  type Asks,
-  amountOf,
-  type BoundLimit,
-  type OutputRange,
-  type ReserveResult,
-  refusedUntil,
-  type Standing,
-} from "./domain/engine.ts";
 import type { CallDetail } from "./domain/ledger.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
+import { refusedUntil } from "./domain/reserve.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";

@@ -1,6 +1,7 @@
 import { countsFrom, LimitCounters } from "./counters.ts";
 import type { Budget } from "./domain/budget.ts";
-import { type Amounts, NOTHING_USED } from "./domain/engine.ts";
+import type { Amounts } from "./domain/command.ts";
+import { NOTHING_USED } from "./domain/ending.ts";
 import {
   ADOPTION,
   type Adopted,

@@ -1,9 +1,10 @@
 import { type Budget, isLabelOf, type LimitException, labelSubject, subjectLabel } from "./domain/budget.ts";
+import type { BoundLimit, Rollover, Standing } from "./domain/command.ts";
 import type { Balance } from "./domain/decision.ts";
-import type { BoundLimit, Counter, Rollover, Standing } from "./domain/engine.ts";
 import { type CounterRef, seriesOf } from "./domain/ledger.ts";
 import { capacityOf, type Limit, limitId, limitWindow } from "./domain/limit.ts";
 import { drainingTime, type Rule } from "./domain/slices.ts";
+import type { Counter } from "./domain/state.ts";
 import type { Subject } from "./domain/subject.ts";
 import { isMoving, movingLength, sliceLength, type WindowSpan, windowName, windowSpan } from "./domain/window.ts";
 

@@ -1,5 +1,5 @@
+import type { Recordable } from "./domain/command.ts";
 import type { Denial } from "./domain/decision.ts";
-import type { Recordable } from "./domain/engine.ts";
 
 type DeniedEntry = Extract<Recordable, { readonly kind: "denied" }>;
 

@@ -18,7 +18,9 @@ import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
-import { openAlerts } from "./alerts/alerts.ts";
+import { Alerts } from "./alerts/alerts.ts";
+import { Hindsight } from "./alerts/hindsight.ts";
+import { openAlertBook } from "./alerts/open-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
@@ -122,13 +124,19 @@ async function startWith(
   const upstream = new Upstream();
   let prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
-  const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: config.budgets, onError });
+  const alerts = new Alerts({
+    book: await openAlertBook(config),
+    channels: config.channels,
+    budgets: config.budgets,
+    onError,
+    lookBack: (since) => hindsight.lookBack(since),
+  });
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
   const answers = new Answers();
   const summaries = new Summaries();
-  const guards = new Guards(config.guards, alerts, onError);
+  const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
     if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
@@ -137,6 +145,7 @@ async function startWith(
   const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
   const { budgets: configured, allowances } = config;
   const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
+  const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
@@ -193,7 +202,7 @@ async function startWith(
     configured: () => gateway.config.budgets,
     dataDir: config.dataDir,
     ...(archiving && { lag: () => archiving.lag() }),
-    noticesWaiting: () => alerts.waiting.length,
+    noticesWaiting: () => alerts.waitingInAll(),
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     onError,
   });
@@ -211,11 +220,12 @@ async function startWith(
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
+  await alerts.start();
   await listen(server, config.server);
   archiving?.start();
   loadVocabularies(config).catch(onError);
   const timers = [
-    every(EXPIRE_EVERY_MS, () => budgets.expire(), onError),
+    every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -265,6 +275,7 @@ async function startWith(
       await audits.close();
       await note("gateway.stopped").catch(onError);
       await log.close();
+      hindsight.close();
       await budgets.close();
       await alerts.close();
       await records.close();

@@ -12,13 +12,19 @@ function retryAfterMs(times: number): number {
   return Math.min(50 * times, RECONNECT_MOST_MS);
 }
 
+export interface RedisOptions {
+  /** How long a command may take; for as long as it likes where it is left out. */
+  readonly commandTimeout?: number;
+}
+
 /** Connects to a Redis or Valkey, or to the cluster that it is a node of. */
-export async function openRedis(urls: readonly string[]): Promise<Redis | Cluster> {
+export async function openRedis(urls: readonly string[], options: RedisOptions = {}): Promise<Redis | Cluster> {
   const { Redis } = await import("ioredis");
   const [url = ""] = urls;
   const node = quiet(
     new Redis(url, {
       ...OPTIONS,
+      ...options,
       retryStrategy: retryAfterMs,
       // A primary that became a replica: the name leads to the new one by now, and what it refused it has not done.
       reconnectOnError: (error) => (error.message.startsWith("READONLY") ? 2 : false),
@@ -39,10 +45,10 @@ export async function openRedis(urls: readonly string[]): Promise<Redis | Cluste
     }
   }
   node.disconnect();
-  return openCluster(urls);
+  return openCluster(urls, options);
 }
 
-async function openCluster(urls: readonly string[]): Promise<Cluster> {
+async function openCluster(urls: readonly string[], options: RedisOptions): Promise<Cluster> {
   const { Cluster } = await import("ioredis");
   const { username, password, protocol } = new URL(urls[0] ?? "");
   const nodes = urls.map((url) => {
@@ -53,6 +59,7 @@ async function openCluster(urls: readonly string[]): Promise<Cluster> {
   const cluster = new Cluster(nodes, {
     redisOptions: {
       ...OPTIONS,
+      ...options,
       ...(username !== "" && { username: decodeURIComponent(username) }),
       ...(password !== "" && { password: decodeURIComponent(password) }),
       ...(isEncrypted && { tls: {} }),

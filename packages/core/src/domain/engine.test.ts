@@ -1,22 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  type Amounts,
-  type Applied,
-  amountOf,
-  apply,
-  type BoundLimit,
-  type Command,
-  compact,
-  createState,
-  evolve,
-  type State,
-} from "./engine.ts";
+import { type Amounts, type Applied, amountOf, type BoundLimit, type Command } from "./command.ts";
+import { apply } from "./engine.ts";
 import type { LeaseStep } from "./lease.ts";
 import type { CallDetail, CounterRef, Entry } from "./ledger.ts";
 import { UNITS, type Unit } from "./limit.ts";
 import { asksOf } from "./quote.ts";
+import { compact, createState, evolve, type State } from "./state.ts";
 
 const DETAIL: CallDetail = { subject: {}, inputTokens: 0, outputTokens: 0, cost: undefined, counted: true, price: "test" };
 

@@ -1,4 +1,4 @@
-import type { BoundLimit, ReleaseCommand, SettleCommand, Standing } from "./engine.ts";
+import type { BoundLimit, ReleaseCommand, SettleCommand, Standing } from "./command.ts";
 import type { CallDetail, CounterRef, Entry, Posting } from "./ledger.ts";
 
 /** What one holder may use of a counter without asking. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { amountOf } from "./engine.ts";
+import { amountOf } from "./command.ts";
 import { costOf, type RateCard, type Rates } from "./price.ts";
 import { amountsOf, asksOf } from "./quote.ts";
 

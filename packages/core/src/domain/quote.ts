@@ -1,4 +1,4 @@
-import type { Amounts, Ask, Asks } from "./engine.ts";
+import type { Amounts, Ask, Asks } from "./command.ts";
 import { nanodollars } from "./money.ts";
 import { costOf, discounted, type RateCard, type ServiceTier, worstRates } from "./price.ts";
 import { chargedInputTokens, chargedOutputTokens, totalTokens, type Usage } from "./usage.ts";

@@ -1,19 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  type Amounts,
-  apply,
-  type BoundLimit,
-  type Command,
-  createState,
-  type ReserveResult,
-  type Standing,
-  type State,
-} from "./engine.ts";
+import type { Amounts, BoundLimit, Command, ReserveResult, Standing } from "./command.ts";
+import { apply } from "./engine.ts";
 import type { CallDetail, CounterRef } from "./ledger.ts";
 import type { Unit } from "./limit.ts";
 import { drained, drainingTime, type Rule } from "./slices.ts";
+import { createState, type State } from "./state.ts";
 
 const DETAIL: CallDetail = { subject: {}, inputTokens: 0, outputTokens: 0, cost: undefined, counted: true, price: "test" };
 const START = Date.UTC(2026, 10, 22, 12);

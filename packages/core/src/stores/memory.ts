@@ -1,5 +1,8 @@
-import { apply, type Command, type Counter, compactSlices, createState, type Results, type State, standings } from "../domain/engine.ts";
+import type { Command, Results } from "../domain/command.ts";
+import { apply } from "../domain/engine.ts";
 import type { Entry } from "../domain/ledger.ts";
+import { standings } from "../domain/standing.ts";
+import { type Counter, compactSlices, createState, type State } from "../domain/state.ts";
 import { KEEP_SLICES_MS, SteadyTime } from "./forgetting.ts";
 import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, matchesQuery } from "./store.ts";
 

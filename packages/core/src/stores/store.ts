@@ -1,6 +1,5 @@
 import type {
   BoundLimit,
-  Counter,
   ExpireResult,
   ExtendCommand,
   ExtendResult,
@@ -14,9 +13,10 @@ import type {
   SettleResult,
   Standing,
   Used,
-} from "../domain/engine.ts";
+} from "../domain/command.ts";
 import type { LeaseCommand, LeaseResult } from "../domain/lease.ts";
 import type { Entry } from "../domain/ledger.ts";
+import type { Counter } from "../domain/state.ts";
 import type { PurserError } from "../errors.ts";
 
 /**

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BoundLimit } from "../domain/engine.ts";
+import type { BoundLimit } from "../domain/command.ts";
 import type { LeaseCommand, LeaseResult, LeaseStep, OpenStep, Want } from "../domain/lease.ts";
 import type { LeasingStore } from "../stores/store.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";

@@ -1,4 +1,4 @@
-import type { BoundLimit, ReserveResult, Standing } from "../domain/engine.ts";
+import type { BoundLimit, ReserveResult, Standing } from "../domain/command.ts";
 import { PurserError } from "../errors.ts";
 import { createLeasedStore } from "../stores/leased/index.ts";
 import { createMemoryStore } from "../stores/memory.ts";

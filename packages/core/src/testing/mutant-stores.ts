@@ -1,4 +1,4 @@
-import type { BoundLimit } from "../domain/engine.ts";
+import type { BoundLimit } from "../domain/command.ts";
 import type { Posting } from "../domain/ledger.ts";
 import { createMemoryStore } from "../stores/memory.ts";
 import type { Store } from "../stores/store.ts";

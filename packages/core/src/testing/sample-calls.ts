@@ -1,4 +1,4 @@
-import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/engine.ts";
+import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/command.ts";
 import type { CallDetail, CounterRef, Grant } from "../domain/ledger.ts";
 import type { Unit } from "../domain/limit.ts";
 import type { Rule } from "../domain/slices.ts";

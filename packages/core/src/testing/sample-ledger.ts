@@ -1,5 +1,7 @@
-import { apply, type Command, createState } from "../domain/engine.ts";
+import type { Command } from "../domain/command.ts";
+import { apply } from "../domain/engine.ts";
 import type { Charge, Entry } from "../domain/ledger.ts";
+import { createState } from "../domain/state.ts";
 import type { Subject } from "../domain/subject.ts";
 import { LEDGER_PAGE, matchesQuery, type Store } from "../stores/store.ts";
 import { sampleCall, sampleLimit, sampleSettlement } from "./sample-calls.ts";

@@ -26,13 +26,13 @@ export function deliveryJson({ notice, channel, title, at, attempt, error, isLas
   return { notice, channel, title, at: instantJson(at), attempt, error: error ?? null, is_last: isLast };
 }
 
-export function channelsJson({
-  channels,
-  deliveries,
-  waiting,
-}: Pick<Alerts, "channels" | "deliveries" | "waiting">): readonly ChannelJson[] {
-  return channels.map(({ name, kind }) => {
+export async function channelsJson(alerts: Pick<Alerts, "channels" | "deliveries" | "waiting">): Promise<readonly ChannelJson[]> {
+  const { channels } = alerts;
+  if (channels.length === 0) return [];
+  const deliveries = await alerts.deliveries();
+  const waiting = await Promise.all(channels.map(({ name }) => alerts.waiting(name)));
+  return channels.map(({ name, kind }, i) => {
     const last = deliveries.findLast(({ channel }) => channel === name);
-    return { name, kind, waiting: waiting.filter(({ channel }) => channel === name).length, last: last ? deliveryJson(last) : null };
+    return { name, kind, waiting: waiting[i] ?? 0, last: last ? deliveryJson(last) : null };
   });
 }

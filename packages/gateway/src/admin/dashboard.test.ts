@@ -6,7 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
 import { openRollups, type Rollups } from "@purser/core/stores/sqlite";
-import { openAlerts } from "../alerts/alerts.ts";
+import { Alerts } from "../alerts/alerts.ts";
+import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
@@ -98,7 +99,7 @@ describe("what the dashboard is made of", () => {
       prices: { card: () => CARD },
       keys: await openKeys(directory),
       switches: openSwitches(directory),
-      alerts: await openAlerts({ directory, channels: [], budgets: [] }),
+      alerts: new Alerts({ book: await openFileBook(directory), channels: [], budgets: [] }),
       now: () => now,
       running: {
         config: () => config,

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard, type Store } from "@purser/core";
-import { openAlerts } from "../alerts/alerts.ts";
+import { Alerts } from "../alerts/alerts.ts";
+import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin, AdminResponse } from "./admin.ts";
@@ -78,7 +79,7 @@ describe("the admin API", () => {
       prices,
       keys: await openKeys(directory),
       switches: openSwitches(directory),
-      alerts: await openAlerts({ directory, channels: [], budgets: [] }),
+      alerts: new Alerts({ book: await openFileBook(directory), channels: [], budgets: [] }),
       now: () => NOW,
     });
     await settledCall("req_1");

@@ -130,10 +130,10 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/switches", run: listSwitches },
   { method: "POST", path: "/api/switches", run: throwSwitch },
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
-  { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: channelsJson(alerts) }) },
+  { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
   { method: "GET", path: "/api/audit", run: listDeeds },
-  { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: alerts.deliveries.map(deliveryJson) }) },
+  { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: (await alerts.deliveries()).map(deliveryJson) }) },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
   {
     method: "POST",

@@ -1,31 +1,30 @@
 import { randomBytes } from "node:crypto";
 import { type Balance, type Budget, type Decision, PurserError, type Subject } from "@purser/core";
 import { suggestion } from "../config/nearest-name.ts";
-import { type AlertBook, type Delivery, type Incident, openAlertBook, type Waiting } from "./alert-book.ts";
+import type { AlertBook, Claim, Delivery, Incident, Unseen } from "./alert-book.ts";
 import type { Channel } from "./channel.ts";
-import type { Claims } from "./claims.ts";
+import { Courier } from "./courier.ts";
 import { deliver } from "./delivery.ts";
 import type { Notice } from "./notice.ts";
 import { aboutBalance, overNotice, type Passed, passedOf, spentShare, type Tell, tellsOf, thresholdNotice } from "./thresholds.ts";
 
 export interface AlertsOptions {
-  /** Where who was told what is kept. */
-  readonly directory: string;
+  /** Where it is written who was told what: of this gateway, or of all that share it. */
+  readonly book: AlertBook;
   readonly channels: readonly Channel[];
   readonly budgets: readonly Budget[];
-  /** Who tells, of several that see the same; this process alone where it is left out. */
-  readonly claims?: Claims;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
   readonly onError?: (error: unknown) => void;
+  /** Looks at what was charged since a time, because a process that saw it may have died before it told of it. Whether it looked at all. */
+  readonly lookBack?: (since: number | undefined) => Promise<boolean>;
 }
 
-/** The pauses after tries that failed: half a day in all. */
-const PAUSES_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 14_400_000];
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
-/** A channel that is down for long must not fill the memory. */
-const WAITING_MOST = 10_000;
+/** What is observed just before a window ends may be claimed after it, by a gateway that could not do so before. */
+const GRACE_MS = 3_600_000;
+/** What the book could not take yet. */
+const OWED_MOST = 10_000;
 /** A balance is over a threshold no more when it is this much below it. */
 const LEEWAY = 200;
 
@@ -36,14 +35,9 @@ interface Watched {
 }
 
 /** Tells people what happens to their budgets: each threshold of a balance once in each window. */
-export async function openAlerts(options: AlertsOptions): Promise<Alerts> {
-  const { directory, now = Date.now } = options;
-  return new Alerts(options, await openAlertBook(directory, now()));
-}
-
 export class Alerts {
   readonly #book: AlertBook;
-  readonly #claims: Claims;
+  readonly #courier: Courier;
   readonly #now: () => number;
   readonly #onError: (error: unknown) => void;
   #channels = new Map<string, Channel>();
@@ -51,16 +45,19 @@ export class Alerts {
   /** Thresholds that this process knows to be passed, with when that is over. */
   readonly #told = new Map<string, number>();
   #prunedAt = 0;
-  #forgottenAt: number;
-  readonly #delivering = new Set<string>();
+  /** What is to be told and could not be written down yet. */
+  #owed: Claim[] = [];
+  readonly #claiming = new Set<Promise<unknown>>();
+  readonly #lookBack: (since: number | undefined) => Promise<boolean>;
+  #isLookingBack = false;
   readonly #background = new Set<Promise<unknown>>();
 
-  constructor({ channels, budgets, claims, now = Date.now, onError = () => undefined }: AlertsOptions, book: AlertBook) {
+  constructor({ book, channels, budgets, now = Date.now, onError = () => undefined, lookBack = async () => true }: AlertsOptions) {
     this.#book = book;
-    this.#claims = claims ?? book;
     this.#now = now;
     this.#onError = onError;
-    this.#forgottenAt = now();
+    this.#lookBack = lookBack;
+    this.#courier = new Courier({ book, channel: (name) => this.#channels.get(name), now, onError });
     this.configure({ channels, budgets });
   }
 
@@ -96,19 +93,16 @@ export class Alerts {
       if (!watched || balance.unit === "concurrent") continue;
       const share = spentShare(balance, isRefusing);
       if (share >= watched.lowest) this.#pass(watched, balance, share, isRefusing);
-      if (this.#book.incidents.size > 0 && !isRefusing) this.#closeBelow(aboutBalance(balance), share);
+      if (this.#book.incidents.size > 0 && !isRefusing) this.#endBelow(aboutBalance(balance), share);
     }
   }
 
   /** Tells channels, or all, of something that is over at a time. Once for what it is about. */
-  async tell(notice: Notice, channels: readonly string[] | undefined, until: number): Promise<void> {
+  tell(notice: Notice, channels: readonly string[] | undefined, until: number): void {
     for (const channel of channels ?? this.#channels.keys()) {
       const key = JSON.stringify([notice.about, channel]);
       if (this.#told.has(key)) continue;
-      this.#told.set(key, until);
-      if (!(await this.#claims.claim(key, until))) continue;
-      if (this.#channels.get(channel)?.kind === "pagerduty") await this.#book.open({ notice, channel, from: 0, until });
-      await this.#enqueue(notice, channel);
+      this.#claim({ keys: [key], until, channel, notice, ...this.#incident({ notice, channel, from: 0, until }) });
     }
   }
 
@@ -136,109 +130,161 @@ export class Alerts {
     const delivered = await deliver(channel, notice, now);
     const error = delivered.ok ? undefined : delivered.error;
     const delivery: Delivery = { notice: notice.id, channel: name, title: notice.title, at: now, attempt: 1, error, isLast: true };
-    await this.#book.tried(delivery, 0);
+    await this.#book.record(delivery);
     // An incident that is a test is over at once.
     if (delivered.ok && channel.kind === "pagerduty") await deliver(channel, overNotice(notice, now), now);
     return delivery;
   }
 
+  /** To be called before the first call is taken: others look after what this gateway leaves behind if it dies from now on. */
+  async start(): Promise<void> {
+    if (this.#channels.size > 0) await this.#book.look();
+  }
+
   /** To be called every second or so: delivers what is due, and ends incidents whose window is over. */
   async tick(): Promise<void> {
     const now = this.#now();
-    for (const incident of this.#book.incidents.values()) if (incident.until <= now) this.#close(incident);
-    await this.#deliverDue(now);
-    if (now - this.#prunedAt < MINUTE_MS) return;
-    this.#prunedAt = now;
-    for (const [key, until] of this.#told) if (until <= now) this.#told.delete(key);
-    if (now - this.#forgottenAt < DAY_MS) return;
-    this.#forgottenAt = now;
-    await this.#book.forget(now);
+    if (now - this.#prunedAt >= MINUTE_MS) {
+      this.#prunedAt = now;
+      for (const [key, until] of this.#told) if (until <= now) this.#told.delete(key);
+    }
+    // Who tells nobody has nothing to look at.
+    if (this.#channels.size === 0) return;
+    // First: who looks says that what it saw is written down.
+    await this.#claimOwed();
+    const unseen = await this.#book.look();
+    if (unseen && !this.#isLookingBack) this.#inBackground(this.#see(unseen));
+    for (const incident of this.#book.incidents.values()) if (incident.until <= now) this.#end(incident);
+    await Promise.all([...this.#channels.keys()].map((channel) => this.#courier.wake(channel)));
   }
 
   get channels(): readonly Channel[] {
     return [...this.#channels.values()];
   }
 
-  get deliveries(): readonly Delivery[] {
-    return this.#book.deliveries;
+  /** The latest tries to deliver a notice, oldest first. */
+  deliveries(): Promise<readonly Delivery[]> {
+    return this.#book.deliveries();
   }
 
-  get waiting(): readonly Waiting[] {
-    return this.#book.waiting;
+  /** How many notices wait for a channel. */
+  waiting(channel: string): Promise<number> {
+    return this.#book.waiting(channel);
   }
 
-  /** Waits for what is being delivered. What is still waiting then is delivered after the next start. */
+  /** How many notices wait for any of the channels. */
+  async waitingInAll(): Promise<number> {
+    const waiting = await Promise.all([...this.#channels.keys()].map((channel) => this.waiting(channel)));
+    return waiting.reduce((sum, one) => sum + one, 0);
+  }
+
+  /** Waits for what is being delivered. What is still waiting then is delivered by other gateways, or after the next start. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#background);
-    await this.#book.written();
+    const closing = this.#courier.close();
+    await this.#idle();
+    await this.#claimOwed();
+    await this.#idle();
+    await closing;
+    // What was claimed just now.
+    await this.#courier.close();
+    await this.#book.close();
+    if (this.#owed.length > 0)
+      this.#onError(new PurserError("store_unavailable", `${this.#owed.length} notices could not be written down and are not told.`));
+  }
+
+  async #see(unseen: Unseen): Promise<void> {
+    this.#isLookingBack = true;
+    try {
+      if (!(await this.#lookBack(unseen.since))) return;
+      // What it found is written down before it is crossed off.
+      await Promise.allSettled(this.#claiming);
+      if (this.#owed.length === 0) await this.#book.seen(unseen);
+    } finally {
+      this.#isLookingBack = false;
+    }
+  }
+
+  async #idle(): Promise<void> {
+    while (this.#background.size > 0) await Promise.allSettled(this.#background);
   }
 
   #pass({ budget, tells }: Watched, balance: Balance, share: number, isRefusing: boolean): void {
     const now = this.#now();
-    const all = passedOf(tells, balance, share, [...this.#channels.keys()], now);
-    const fresh = all.filter(({ key }) => !this.#told.has(key));
-    if (fresh.length === 0) return;
-    for (const { key, until } of fresh) this.#told.set(key, until);
-    // Of several thresholds that are passed at once, a channel hears of the highest.
-    const highest = new Map(fresh.map((passed) => [passed.channel, passed]));
-    for (const passed of fresh) {
-      const notice = highest.get(passed.channel) === passed && thresholdNotice({ budget, balance, passed, isRefusing, now });
-      this.#inBackground(this.#claim(passed, notice || undefined));
+    const fresh = new Map<string, Passed[]>();
+    for (const passed of passedOf(tells, balance, share, [...this.#channels.keys()], now))
+      if (!this.#told.has(passed.key)) fresh.set(passed.channel, [...(fresh.get(passed.channel) ?? []), passed]);
+    for (const [channel, all] of fresh) {
+      // Of several thresholds that are passed at once, a channel hears of the highest.
+      const passed = all.at(-1) as Passed;
+      const { from, until } = passed;
+      const notice = thresholdNotice({ budget, balance, passed, isRefusing, now });
+      this.#claim({
+        keys: all.map(({ key }) => key),
+        until: Math.min(until + GRACE_MS, Number.MAX_SAFE_INTEGER),
+        channel,
+        notice,
+        ...this.#incident({ notice, channel, from, until }),
+      });
     }
   }
 
-  async #claim({ key, until, channel, from }: Passed, notice: Notice | undefined): Promise<void> {
-    if (!(await this.#claims.claim(key, until)) || !notice) return;
-    if (this.#channels.get(channel)?.kind === "pagerduty") await this.#book.open({ notice, channel, from, until });
-    await this.#enqueue(notice, channel);
+  #incident(incident: Incident): Pick<Claim, "incident"> {
+    return this.#channels.get(incident.channel)?.kind === "pagerduty" ? { incident } : {};
   }
 
-  async #enqueue(notice: Notice, channel: string): Promise<void> {
-    if (this.#book.waiting.length >= WAITING_MOST) {
-      this.#onError(new PurserError("internal", `Too many notices wait to be delivered. "${notice.title}" is not told to ${channel}.`));
+  /** Has something told, by whichever gateway is first to write it down. Nobody waits for it. */
+  #claim(claim: Claim): void {
+    for (const key of claim.keys) this.#told.set(key, claim.until);
+    const claiming = this.#isTaken(claim).then((isTaken) => {
+      this.#claiming.delete(claiming);
+      if (!isTaken) this.#owe(claim);
+    });
+    this.#claiming.add(claiming);
+    this.#inBackground(claiming);
+  }
+
+  /** Whether the book has a claim. Where it has not, it has to be asked again. */
+  async #isTaken(claim: Claim): Promise<boolean> {
+    const { notice, channel } = claim;
+    try {
+      const outcome = await this.#book.claim(claim);
+      if (outcome === "claimed") this.#inBackground(this.#courier.wake(channel));
+      if (outcome !== "full") return true;
+      this.#onError(new PurserError("internal", `Too many notices wait for ${channel}. "${notice.title}" is told when they are fewer.`));
+    } catch (error) {
+      this.#onError(error);
+    }
+    return false;
+  }
+
+  #owe(claim: Claim): void {
+    if (this.#owed.length < OWED_MOST) {
+      this.#owed.push(claim);
       return;
     }
-    await this.#book.tell(notice, channel);
-    this.#inBackground(this.#deliverDue(this.#now()));
+    // It is told when it is observed again.
+    for (const key of claim.keys) this.#told.delete(key);
   }
 
-  #closeBelow(about: string, share: number): void {
-    for (const incident of this.#book.incidents.values())
-      if (incident.notice.about === about && share < incident.from - LEEWAY) this.#close(incident);
-  }
-
-  #close(incident: Incident): void {
-    this.#inBackground(this.#book.close(incident));
-    this.#inBackground(this.#enqueue(overNotice(incident.notice, this.#now()), incident.channel));
-  }
-
-  async #deliverDue(now: number): Promise<void> {
-    const due = this.#book.waiting.filter(({ dueAt, notice, channel }) => dueAt <= now && !this.#delivering.has(`${notice.id} ${channel}`));
-    await Promise.all(due.map((waiting) => this.#deliver(waiting)));
-  }
-
-  async #deliver({ notice, channel: name, attempts }: Waiting): Promise<void> {
-    const id = `${notice.id} ${name}`;
-    this.#delivering.add(id);
-    try {
-      const now = this.#now();
-      const channel = this.#channels.get(name);
-      const delivered = channel
-        ? await deliver(channel, notice, now)
-        : ({ ok: false, error: "there is no such channel any more", isFinal: true } as const);
-      const pause = PAUSES_MS[attempts];
-      const isLast = delivered.ok || delivered.isFinal || pause === undefined;
-      const error = delivered.ok ? undefined : delivered.error;
-      const attempt = attempts + 1;
-      await this.#book.tried(
-        { notice: notice.id, channel: name, title: notice.title, at: now, attempt, error, isLast },
-        now + (pause ?? 0),
-      );
-      if (error !== undefined && isLast)
-        this.#onError(new Error(`"${notice.title}" could not be told to ${name}: ${error}. There will be no other try.`));
-    } finally {
-      this.#delivering.delete(id);
+  async #claimOwed(): Promise<void> {
+    const owed = this.#owed;
+    this.#owed = [];
+    const failing = new Set<string>();
+    for (const claim of owed) {
+      if (!failing.has(claim.channel) && (await this.#isTaken(claim))) continue;
+      failing.add(claim.channel);
+      this.#owe(claim);
     }
+  }
+
+  #endBelow(about: string, share: number): void {
+    for (const incident of this.#book.incidents.values())
+      if (incident.notice.about === about && share < incident.from - LEEWAY) this.#end(incident);
+  }
+
+  #end(incident: Incident): void {
+    const ended = this.#book.end(incident, overNotice(incident.notice, this.#now()));
+    this.#inBackground(ended.then((isOurs) => (isOurs ? this.#courier.wake(incident.channel) : undefined)));
   }
 
   #inBackground(work: Promise<unknown>): void {

@@ -11,6 +11,8 @@ import { type Post, webhookPost } from "./webhook.ts";
 export type Delivered = { readonly ok: true } | { readonly ok: false; readonly error: string; readonly isFinal: boolean };
 
 const TIMEOUT_MS = 10_000;
+/** No try takes longer: who has taken a notice has it only for a minute. */
+const TRY_MOST_MS = 40_000;
 const ERROR_MOST = 300;
 /** The address or the key is wrong, or nobody is there any more. */
 const FINAL: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410, 413]);
@@ -19,17 +21,26 @@ const FINAL: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 410, 413]);
 export async function deliver(channel: Channel, notice: Notice, now: number): Promise<Delivered> {
   try {
     if (channel.kind === "email") {
-      await sendEmail(channel, notice);
+      await inTime(sendEmail(channel, notice));
       return { ok: true };
     }
     const { url, headers, body } = postOf(channel, notice, now);
-    const answer = await request(url, { method: "POST", headers, body, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+    const signal = AbortSignal.timeout(TRY_MOST_MS);
+    const answer = await request(url, { method: "POST", headers, body, signal, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
     await answer.body.dump();
     if (answer.statusCode >= 200 && answer.statusCode < 300) return { ok: true };
     return { ok: false, error: `it answered ${answer.statusCode}`, isFinal: FINAL.has(answer.statusCode) };
   } catch (error) {
     return { ok: false, error: withoutSecrets(messageOf(error), channel), isFinal: false };
   }
+}
+
+async function inTime(sending: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("the mail server takes too long")), TRY_MOST_MS);
+  });
+  await Promise.race([sending, late]).finally(() => clearTimeout(timer));
 }
 
 function postOf(channel: Exclude<Channel, { kind: "email" }>, notice: Notice, now: number): Post {

@@ -18,4 +18,6 @@ export interface Notice {
   readonly owner: string | undefined;
   /** Whether it says that what it is about is over. */
   readonly isOver?: boolean;
+  /** The notice that is delivered before this one, or given up. */
+  readonly after?: string;
 }

@@ -119,6 +119,7 @@ export function overNotice(told: Notice, now: number): Notice {
     kind: "budget.over",
     at: now,
     isOver: true,
+    after: told.id,
     title: `Over: ${told.title}`,
     text: "There is room again.",
   };

@@ -89,7 +89,7 @@ export class Asks {
     };
     this.#open.set(about, ask);
     const channels = rung.channel === undefined ? undefined : [rung.channel];
-    await this.#options.alerts.tell(askNotice(budget, balance, ask, { link: this.#link(ask), now, reason }), channels, ask.expiresAt);
+    this.#options.alerts.tell(askNotice(budget, balance, ask, { link: this.#link(ask), now, reason }), channels, ask.expiresAt);
     return ask;
   }
 

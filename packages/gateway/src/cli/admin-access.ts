@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { ERROR_CODES, type ErrorCode, PurserError } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
-import { openAlerts } from "../alerts/alerts.ts";
+import { Alerts } from "../alerts/alerts.ts";
+import { openAlertBook } from "../alerts/open-book.ts";
 import { AuditLog } from "../audit-log/audit-log.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
@@ -66,7 +67,7 @@ export async function openAdminAccess(
     const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
     const keys = books?.keys ?? (await openKeys(config.dataDir));
     const switches = openSwitches(config.dataDir, { now });
-    const alerts = await openAlerts({ directory: config.dataDir, channels: config.channels, budgets: [], now });
+    const alerts = new Alerts({ book: await openAlertBook(config, now), channels: config.channels, budgets: [], now });
     const told = { timeZone: () => config.timezone, configured: () => config.budgets };
     const log = new AuditLog(config.dataDir, { now });
     const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, log, now, ...(books && { archive: books.archive }) });

@@ -7,7 +7,8 @@ import { Budgets, Drain, defineBudget, type Entry, type LedgerArchive, type Rate
 import { openSqliteStore } from "@purser/core/stores/sqlite";
 import type { Admin } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
-import { openAlerts } from "../alerts/alerts.ts";
+import { Alerts } from "../alerts/alerts.ts";
+import { openFileBook } from "../alerts/file-book.ts";
 import { openBooks } from "../books.ts";
 import { openKeys } from "../callers/keys.ts";
 import { exposition } from "../metrics/exposition.ts";
@@ -111,7 +112,7 @@ async function replay(context: TestContext, calls: readonly RecordedCall[]): Pro
     store,
     keys: await openKeys(directory),
     switches: openSwitches(directory),
-    alerts: await openAlerts({ directory, channels: [], budgets: [] }),
+    alerts: new Alerts({ book: await openFileBook(directory), channels: [], budgets: [] }),
     now: () => now,
     configured: () => configured,
   };

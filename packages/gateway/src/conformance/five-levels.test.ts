@@ -39,7 +39,7 @@ const LIMITS: Readonly<Record<string, number>> = {
 /** By when a budget must be used at its first refusal that no retry helps. One of few calls is full with its last ones in flight. */
 const USED_LEAST = 0.99;
 /** A client that is told to come back soon does, as SDKs do; what a dead gateway held stays held, so some give up. */
-const TRIES = { forever: 5_000, some: 300 };
+const TRIES = { forever: 5_000, some: 15 };
 /** Longer than the lease of a call, or of a gateway. */
 const LATER_MS = 11 * 60_000;
 

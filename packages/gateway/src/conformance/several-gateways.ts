@@ -63,13 +63,15 @@ interface GatewaysOptions {
   readonly provider: string;
   /** The list under `budgets:`, as YAML on one line. */
   readonly budgets: string;
+  /** What is under `channels:`, as YAML on one line. */
+  readonly channels?: string;
   readonly count: number;
   readonly leases?: boolean;
 }
 
 /** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
 export async function startGateways(context: TestContext, options: GatewaysOptions): Promise<Gateway[]> {
-  const { redis, postgres, provider, budgets, count, leases = false } = options;
+  const { redis, postgres, provider, budgets, channels = "{}", count, leases = false } = options;
   const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
   const gateways: Gateway[] = [];
   context.after(async () => {
@@ -89,6 +91,7 @@ export async function startGateways(context: TestContext, options: GatewaysOptio
         `providers: { mock: { dialect: openai, base_url: "${provider}", api_key: secret, models: ["*"] } }`,
         'prices: [{ model: "*", input: 3, output: 15 }]',
         `budgets: ${budgets}`,
+        `channels: ${channels}`,
       ].join("\n"),
     );
     gateways.push(await startGateway(config));

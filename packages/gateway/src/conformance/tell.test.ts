@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { startGateway } from "../app.ts";
@@ -99,6 +99,21 @@ describe("people are told", () => {
     );
     assert.equal(receiver.posted[0]?.headers["webhook-id"], receiver.posted[1]?.headers["webhook-id"]);
     assert.equal(receiver.posted.length, 2);
+  });
+
+  test("after the start, where the process died before it could tell, without another call", async (context) => {
+    const receiver = await startReceiver(context);
+    const channels = `  hook: { kind: webhook, url: "${receiver.url}/in" }`;
+    const { stand, provider, call } = await startScene(context, channels, BUDGET, "sqlite");
+    for (let i = 0; i < 6; i++) await call();
+    await stand.gateway.close();
+    assert.equal(receiver.posted.length, 1);
+    // As if it had died between the settlement and the line in the book.
+    rmSync(join(stand.directory, "alerts.jsonl"));
+    const text = `server: { port: 0 }\ndata: ${JSON.stringify(stand.directory)}\n${configOf(provider, channels, BUDGET)}`;
+    const again = await startGateway({ config: readConfig({ text, environment: {} }) });
+    context.after(() => again.close());
+    await eventually("the notice", () => receiver.posted.length === 2 || undefined);
   });
 
   test("of the highest threshold only, where one call passes several at once", async (context) => {

@@ -24,14 +24,12 @@ const SUBJECTS_MOST = 20_000;
 /** Watches for calls that repeat, grow or cost far more than usual, each subject of a budget apart. */
 export class Guards {
   readonly #alerts: Pick<Alerts, "tell">;
-  readonly #onError: (error: unknown) => void;
   #guarded: readonly GuardedBudget[] = [];
   /** In the order in which their subjects called last. */
   #watches = new Map<string, Watch>();
 
-  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">, onError: (error: unknown) => void) {
+  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">) {
     this.#alerts = alerts;
-    this.#onError = onError;
     this.configure(guarded);
   }
 
@@ -77,7 +75,7 @@ export class Guards {
     const tells = guard.rungs.filter((rung) => rung.kind === "tell");
     if (tells.length === 0) return;
     const channels = tells.some(({ channel }) => channel === undefined) ? undefined : tells.flatMap(({ channel }) => channel ?? []);
-    this.#alerts.tell(tripNotice(budget, subject, trip, message), channels, trip.until).catch(this.#onError);
+    this.#alerts.tell(tripNotice(budget, subject, trip, message), channels, trip.until);
   }
 }
 

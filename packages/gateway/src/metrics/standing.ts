@@ -14,7 +14,7 @@ export interface StandingParts {
   readonly dataDir: string;
   readonly lag?: () => Promise<Lag>;
   /** How many notices wait to be delivered. */
-  readonly noticesWaiting: () => number;
+  readonly noticesWaiting: () => Promise<number>;
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   readonly onError: (error: unknown) => void;
@@ -37,10 +37,11 @@ export class Standing {
 
   async families(): Promise<readonly Family[]> {
     const { store, noticesWaiting, switchedOff, lag } = this.#parts;
-    const [budgets, last, behind] = await Promise.all([
+    const [budgets, last, behind, waiting] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
       lag?.().catch(() => undefined),
+      noticesWaiting().catch(() => undefined),
     ]);
     const [entry] = last ?? [];
     return [
@@ -66,7 +67,11 @@ export class Standing {
         "How long ago the oldest of these was written.",
         behind ? [{ value: behind.milliseconds / 1_000 }] : [],
       ),
-      gauge("purser_notices_waiting", "Notices that are still to be delivered to a channel.", [{ value: noticesWaiting() }]),
+      gauge(
+        "purser_notices_waiting",
+        "Notices that are still to be delivered to a channel.",
+        waiting === undefined ? [] : [{ value: waiting }],
+      ),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
     ];
   }

@@ -15,8 +15,8 @@ const EXPIRE_EVERY_MS = 1_000;
 /** Several workers tell nobody, and only what is about decisions is asked here. */
 const NO_ALERTS: AdminOptions["alerts"] = {
   channels: [],
-  deliveries: [],
-  waiting: [],
+  deliveries: async () => [],
+  waiting: async () => 0,
   test: () => Promise.reject(new PurserError("channel_unknown", "Several workers tell nobody.")),
 };
 

@@ -1,4 +1,4 @@
-import type { BoundLimit } from "../../domain/engine.ts";
+import type { BoundLimit } from "../../domain/command.ts";
 import { seriesOf } from "../../domain/ledger.ts";
 
 /** How often and how much of one limit is asked for, window after window. */

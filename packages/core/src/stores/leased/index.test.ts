@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { BoundLimit } from "../../domain/engine.ts";
+import type { BoundLimit } from "../../domain/command.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { PurserError } from "../../errors.ts";
 import { storeContract } from "../../testing/index.ts";

@@ -1,22 +1,19 @@
 import {
   amountOf,
   type BoundLimit,
-  type Counter,
-  checkAmounts,
-  checkCountable,
-  ENDED_MOST,
   type ExtendResult,
-  heldByLeases,
-  heldDetail,
   type ReleaseResult,
   type ReserveCommand,
   type ReserveResult,
   type SettleResult,
   type Standing,
-} from "../../domain/engine.ts";
+} from "../../domain/command.ts";
+import { checkAmounts } from "../../domain/ending.ts";
 import type { Allotment, LeaseCommand, LeaseResult, LeaseStep, OpenStep } from "../../domain/lease.ts";
 import type { CallDetail, Entry } from "../../domain/ledger.ts";
 import { Recent } from "../../domain/recent.ts";
+import { heldByLeases, heldDetail } from "../../domain/reserve.ts";
+import { type Counter, checkCountable, ENDED_MOST } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
 import type { Timers } from "../../timers.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Store } from "../store.ts";

@@ -1,5 +1,6 @@
-import { type BoundLimit, fits, type Standing } from "../../domain/engine.ts";
+import type { BoundLimit, Standing } from "../../domain/command.ts";
 import type { Allotment, Portion, Want } from "../../domain/lease.ts";
+import { fits } from "../../domain/reserve.ts";
 import type { Busy } from "./demand.ts";
 
 /** What is allotted of one limit and not used yet. */

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { apply, type Command, type Counter, compactSlices, createState, type ReserveCommand } from "../../domain/engine.ts";
+import type { Command, ReserveCommand } from "../../domain/command.ts";
+import { apply } from "../../domain/engine.ts";
 import type { LeaseCommand } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
+import { type Counter, compactSlices, createState } from "../../domain/state.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { selectCounters } from "../memory.ts";

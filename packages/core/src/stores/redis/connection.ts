@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { checkCountable } from "../../domain/engine.ts";
+import { checkCountable } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
 import type { RedisClient } from "./client.ts";
 import { regressed, unavailable } from "./failure.ts";

@@ -1,5 +1,6 @@
-import { checkAmounts, checkLease, distinctWants, NOTHING_USED } from "../../domain/engine.ts";
+import { checkAmounts, NOTHING_USED } from "../../domain/ending.ts";
 import type { LeaseCommand, LeaseResult, LeaseStep, Portion, Rejected } from "../../domain/lease.ts";
+import { checkLease, distinctWants } from "../../domain/lend.ts";
 import { UNITS } from "../../domain/limit.ts";
 import type { Answer } from "./connection.ts";
 import { uncountable } from "./connection.ts";

@@ -1,7 +1,8 @@
-import { type Ask, type Asks, addCounter, type BoundLimit, createState, type Rollover, type State } from "../../domain/engine.ts";
+import type { Ask, Asks, BoundLimit, Rollover } from "../../domain/command.ts";
 import type { Lease } from "../../domain/lease.ts";
 import { type CounterRef, seriesOf } from "../../domain/ledger.ts";
 import type { Rule } from "../../domain/slices.ts";
+import { addCounter, createState, type State } from "../../domain/state.ts";
 import { counterText, keyText, readCounter, readGrants, readSlices } from "./text.ts";
 
 /** Limits as the scripts take them, with what a call asks of each. */

@@ -1,23 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  type BoundLimit,
-  type Counter,
-  checkAmounts,
-  type ExpireResult,
-  type ExtendResult,
-  NOTHING_USED,
-  type Recordable,
-  type RecordResult,
-  type ReleaseResult,
-  type ReserveCommand,
-  type ReserveResult,
-  type SettleResult,
-  type Standing,
-  standings,
-} from "../../domain/engine.ts";
+import type {
+  BoundLimit,
+  ExpireResult,
+  ExtendResult,
+  Recordable,
+  RecordResult,
+  ReleaseResult,
+  ReserveCommand,
+  ReserveResult,
+  SettleResult,
+  Standing,
+} from "../../domain/command.ts";
+import { checkAmounts, NOTHING_USED } from "../../domain/ending.ts";
 import type { LeaseResult } from "../../domain/lease.ts";
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import { UNITS } from "../../domain/limit.ts";
+import { standings } from "../../domain/standing.ts";
+import type { Counter } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
 import { type CounterFilter, LEDGER_PAGE, type LeasingStore, type LedgerQuery, type Mismatch, type Store } from "../store.ts";
 import { messageOf, type RedisClient } from "./client.ts";

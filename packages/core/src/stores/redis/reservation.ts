@@ -1,4 +1,7 @@
-import { type Ask, apply, heldDetail, type ReserveCommand, type ReserveResult, type Standing, standings } from "../../domain/engine.ts";
+import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../domain/command.ts";
+import { apply } from "../../domain/engine.ts";
+import { heldDetail } from "../../domain/reserve.ts";
+import { standings } from "../../domain/standing.ts";
 import { PurserError } from "../../errors.ts";
 import type { Answer } from "./connection.ts";
 import { limitsText, pictured } from "./limits.ts";

@@ -1,4 +1,3 @@
-import { type Counter, keptUntil } from "../../domain/engine.ts";
 import type { Allotment } from "../../domain/lease.ts";
 import {
   type CallDetail,
@@ -10,6 +9,7 @@ import {
   type Posting,
 } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
+import { type Counter, keptUntil } from "../../domain/state.ts";
 import { restoreDetail, restoreEntry } from "../entry-json.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 

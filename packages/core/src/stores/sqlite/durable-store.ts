@@ -1,15 +1,8 @@
-import {
-  apply,
-  type BoundLimit,
-  type Command,
-  type Counter,
-  type ReserveCommand,
-  type Results,
-  type Standing,
-  type State,
-  standings,
-} from "../../domain/engine.ts";
+import type { BoundLimit, Command, ReserveCommand, Results, Standing } from "../../domain/command.ts";
+import { apply } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
+import { standings } from "../../domain/standing.ts";
+import type { Counter, State } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 import { selectCounters } from "../memory.ts";

@@ -1,5 +1,5 @@
-import { compact, compactSlices, type State } from "../../domain/engine.ts";
 import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
+import { compact, compactSlices, type State } from "../../domain/state.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS, SteadyTime } from "../forgetting.ts";
 import type { Batch, Snapshot } from "./batch.ts";
 import type { SqlValue } from "./driver.ts";

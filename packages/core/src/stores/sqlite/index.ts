@@ -1,4 +1,4 @@
-import { standings } from "../../domain/engine.ts";
+import { standings } from "../../domain/standing.ts";
 import { selectCounters } from "../memory.ts";
 import type { Store } from "../store.ts";
 import type { SqliteStore } from "./durable-store.ts";

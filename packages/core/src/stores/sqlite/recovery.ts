@@ -1,6 +1,6 @@
-import { addCounter, createState, ENDED_MOST, evolve, type State } from "../../domain/engine.ts";
 import { type LeasedEntry, leaseOf } from "../../domain/lease.ts";
 import { ADOPTION, type CounterRef, type Entry } from "../../domain/ledger.ts";
+import { addCounter, createState, ENDED_MOST, evolve, type State } from "../../domain/state.ts";
 import type { Database } from "./driver.ts";
 import { isKnown } from "./encoder.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, SELECT_ENTRIES } from "./rows.ts";

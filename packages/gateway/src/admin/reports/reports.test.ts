@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard, type Subject } from "@purser/core";
-import { openAlerts } from "../../alerts/alerts.ts";
+import { Alerts } from "../../alerts/alerts.ts";
+import { openFileBook } from "../../alerts/file-book.ts";
 import { openKeys } from "../../callers/keys.ts";
 import { openSwitches } from "../../switches/switches.ts";
 import type { Admin } from "../admin.ts";
@@ -62,7 +63,7 @@ describe("reports of what was charged", () => {
       store,
       keys: await openKeys(directory),
       switches: openSwitches(directory),
-      alerts: await openAlerts({ directory, channels: [], budgets: [] }),
+      alerts: new Alerts({ book: await openFileBook(directory), channels: [], budgets: [] }),
       now: () => NOVEMBER + 1,
       configured: () => configured,
     });

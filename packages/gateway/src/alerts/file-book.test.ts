@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { Claim, Incident } from "./alert-book.ts";
+import { openFileBook } from "./file-book.ts";
+import type { Notice } from "./notice.ts";
+
+const NOW = Date.UTC(2026, 10, 20, 12);
+const DAY = 86_400_000;
+const NOTICE: Notice = {
+  id: "n",
+  kind: "budget.threshold",
+  about: "a",
+  at: NOW,
+  severity: "info",
+  title: "n",
+  text: "",
+  facts: [],
+  data: {},
+  owner: undefined,
+};
+const INCIDENT: Incident = { notice: NOTICE, channel: "duty", from: 8_000, until: NOW + DAY };
+const CLAIM: Claim = { keys: ["80", "95"], until: NOW + DAY, channel: "duty", notice: NOTICE, incident: INCIDENT };
+
+function startFolder(context: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "purser-book-"));
+  context.after(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+test("wherever a crash cuts the file, what is claimed waits to be told, and what does not wait can be claimed", async (context) => {
+  const directory = startFolder(context);
+  const file = join(directory, "alerts.jsonl");
+  const book = await openFileBook(directory, { now: () => NOW });
+  await book.claim(CLAIM);
+  await book.end(INCIDENT, { ...NOTICE, id: "n_over", after: "n" });
+  const whole = readFileSync(file);
+  const found = new Set<string>();
+  for (let length = whole.length; length >= 0; length -= 7) {
+    writeFileSync(file, whole.subarray(0, length));
+    const again = await openFileBook(directory, { now: () => NOW });
+    const waits = await again.waiting("duty");
+    const claimed = await again.claim({ ...CLAIM, channel: "another" });
+    assert.equal(claimed, waits > 0 ? "known" : "claimed");
+    if (waits > 0) assert.equal(again.incidents.size, waits === 1 ? 1 : 0, "an incident ends with the word that it is over");
+    await again.close();
+    found.add(`${waits} ${claimed}`);
+  }
+  assert.deepEqual([...found], ["2 known", "1 known", "0 claimed"]);
+});
+
+test("what nobody could be told of for a week is forgotten", async (context) => {
+  const directory = startFolder(context);
+  await (await openFileBook(directory, { now: () => NOW })).claim(CLAIM);
+  assert.equal(await (await openFileBook(directory, { now: () => NOW + 6 * DAY })).waiting("duty"), 1);
+  assert.equal(await (await openFileBook(directory, { now: () => NOW + 7 * DAY })).waiting("duty"), 0);
+});
+
+test("the word that an incident is over is delivered after the word that it began", async (context) => {
+  const book = await openFileBook(startFolder(context), { now: () => NOW });
+  await book.claim(CLAIM);
+  await book.end(INCIDENT, { ...NOTICE, id: "n_over", after: "n" });
+  const [taken, ...rest] = await book.take("duty", 10);
+  assert.ok(taken);
+  assert.deepEqual([taken.notice.id, rest], ["n", []]);
+  await book.tried(taken, { notice: "n", channel: "duty", title: "n", at: NOW, attempt: 1, error: undefined, isLast: true }, 0);
+  assert.deepEqual(
+    (await book.take("duty", 10)).map(({ notice }) => notice.id),
+    ["n_over"],
+  );
+});

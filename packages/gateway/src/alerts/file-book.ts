@@ -1,0 +1,260 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, open, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  type AlertBook,
+  type Claim,
+  type ClaimOutcome,
+  DELIVERIES_MOST,
+  type Delivery,
+  type Incident,
+  incidentId,
+  type Taken,
+  type Unseen,
+  WAITING_MOST,
+  WAITING_MOST_MS,
+} from "./alert-book.ts";
+import type { Notice } from "./notice.ts";
+
+/** What waits for a channel. */
+interface Waiting {
+  readonly notice: Notice;
+  readonly channel: string;
+  readonly attempts: number;
+  readonly dueAt: number;
+}
+
+/** Every line is acted upon whole or, where a crash cut it off, not at all: so what belongs together stands on one. */
+type Line =
+  | {
+      readonly event: "claimed";
+      readonly keys: readonly string[];
+      readonly until: number;
+      readonly told?: Told;
+      readonly opened?: Incident;
+    }
+  | ({ readonly event: "told" } & Told)
+  | { readonly event: "opened"; readonly opened: Incident }
+  | { readonly event: "ended"; readonly incident: string; readonly told: Told }
+  | ({ readonly event: "tried" } & Delivery & { readonly dueAt: number });
+
+type Told = Pick<Waiting, "notice" | "channel">;
+
+export interface FileBookOptions {
+  /** Epoch milliseconds; `Date.now` where it is left out. */
+  readonly now?: () => number;
+}
+
+const ALERTS_FILE = "alerts.jsonl";
+const DAY_MS = 86_400_000;
+/** There is nobody else who could take what this process has taken. */
+const NO_LEASE = Number.MAX_SAFE_INTEGER;
+
+/** The book of one gateway: `alerts.jsonl` in its data folder. What waited when the process died is due when it starts again. */
+export async function openFileBook(directory: string, { now = Date.now }: FileBookOptions = {}): Promise<AlertBook> {
+  const book = new FileBook(join(directory, ALERTS_FILE), now);
+  await book.forget();
+  return book;
+}
+
+class FileBook implements AlertBook {
+  readonly incidents = new Map<string, Incident>();
+  readonly #file: string;
+  readonly #now: () => number;
+  readonly #claims = new Map<string, number>();
+  /** By channel, and by the notice. */
+  readonly #waiting = new Map<string, Map<string, Waiting>>();
+  /** What is being delivered. */
+  readonly #taken = new Set<string>();
+  #deliveries: Delivery[] = [];
+  #writing: Promise<unknown> = Promise.resolve();
+  #forgottenAt = 0;
+  /** Nobody knows how the process before this one ended. */
+  #unseen: Unseen | undefined = {};
+
+  constructor(file: string, now: () => number) {
+    this.#file = file;
+    this.#now = now;
+    for (const line of readLines(file)) this.#act(line);
+    // Whatever was wrong may be mended now.
+    for (const waiting of this.#waiting.values()) for (const [id, one] of waiting) waiting.set(id, { ...one, dueAt: 0 });
+  }
+
+  async claim({ keys, until, channel, notice, incident }: Claim): Promise<ClaimOutcome> {
+    if (this.#claims.has(keys.at(-1) ?? "")) return "known";
+    if (this.#waitingFor(channel).size >= WAITING_MOST) return "full";
+    await this.#write({ event: "claimed", keys, until, told: { channel, notice }, ...(incident && { opened: incident }) });
+    return "claimed";
+  }
+
+  async take(channel: string, most: number): Promise<readonly Taken[]> {
+    const now = this.#now();
+    const waiting = this.#waitingFor(channel);
+    const taken: Taken[] = [];
+    for (const { notice, dueAt, attempts } of waiting.values()) {
+      if (taken.length === most) break;
+      const id = takenId(notice.id, channel);
+      if (dueAt > now || this.#taken.has(id) || waiting.has(notice.after ?? "")) continue;
+      this.#taken.add(id);
+      taken.push({ notice, channel, attempts, leaseUntil: NO_LEASE });
+    }
+    return taken;
+  }
+
+  tried({ notice, channel }: Taken, delivery: Delivery, pauseMs: number): Promise<void> {
+    this.#taken.delete(takenId(notice.id, channel));
+    return this.#write({ event: "tried", ...delivery, dueAt: this.#now() + pauseMs });
+  }
+
+  record(delivery: Delivery): Promise<void> {
+    return this.#write({ event: "tried", ...delivery, dueAt: 0 });
+  }
+
+  async end(incident: Incident, over: Notice): Promise<boolean> {
+    const id = incidentId(incident);
+    if (!this.incidents.has(id)) return false;
+    await this.#write({ event: "ended", incident: id, told: { channel: incident.channel, notice: over } });
+    return true;
+  }
+
+  async deliveries(): Promise<readonly Delivery[]> {
+    return this.#deliveries.slice(-DELIVERIES_MOST);
+  }
+
+  async waiting(channel: string): Promise<number> {
+    return this.#waitingFor(channel).size;
+  }
+
+  async look(): Promise<Unseen | undefined> {
+    if (this.#now() - this.#forgottenAt >= DAY_MS) await this.forget();
+    return this.#unseen;
+  }
+
+  async seen(): Promise<void> {
+    this.#unseen = undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Begins the file anew without what is over, so that it does not grow for ever. */
+  forget(): Promise<void> {
+    const now = this.#now();
+    this.#forgottenAt = now;
+    const forgotten = this.#writing.then(() => this.#rewrite(now));
+    this.#writing = forgotten.catch(() => undefined);
+    return forgotten;
+  }
+
+  async #rewrite(now: number): Promise<void> {
+    for (const [key, until] of this.#claims) if (until <= now) this.#claims.delete(key);
+    for (const waiting of this.#waiting.values())
+      for (const { notice } of waiting.values()) if (notice.at + WAITING_MOST_MS <= now) waiting.delete(notice.id);
+    const lines: Line[] = [
+      ...[...this.#claims].map(([key, until]) => ({ event: "claimed", keys: [key], until }) as const),
+      ...this.#deliveries.slice(-DELIVERIES_MOST).map((delivery) => ({ event: "tried", ...delivery, dueAt: 0 }) as const),
+      ...[...this.incidents.values()].map((opened) => ({ event: "opened", opened }) as const),
+      ...[...this.#waiting.values()].flatMap((waiting) =>
+        [...waiting.values()].map(({ notice, channel }) => ({ event: "told", channel, notice }) as const),
+      ),
+    ];
+    if (!existsSync(this.#file)) return;
+    const draft = `${this.#file}.${randomBytes(6).toString("hex")}.draft`;
+    const handle = await open(draft, "w", 0o600);
+    try {
+      await handle.writeFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, this.#file);
+  }
+
+  #waitingFor(channel: string): Map<string, Waiting> {
+    const waiting = this.#waiting.get(channel) ?? new Map<string, Waiting>();
+    this.#waiting.set(channel, waiting);
+    return waiting;
+  }
+
+  /** Lines follow each other; what is known changes at once, and the promise resolves when it is on disk. */
+  #write(line: Line): Promise<void> {
+    this.#act(line);
+    const written = this.#writing.then(async () => {
+      // Made when it is needed: who only looks leaves no folder behind.
+      await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
+      await appendLine(this.#file, line);
+    });
+    this.#writing = written.catch(() => undefined);
+    return written;
+  }
+
+  #act(line: Line): void {
+    switch (line.event) {
+      case "claimed":
+        for (const key of line.keys) this.#claims.set(key, line.until);
+        if (line.told) this.#wait(line.told);
+        if (line.opened) this.incidents.set(incidentId(line.opened), line.opened);
+        return;
+      case "told":
+        this.#wait(line);
+        return;
+      case "opened":
+        this.incidents.set(incidentId(line.opened), line.opened);
+        return;
+      case "ended":
+        this.incidents.delete(line.incident);
+        this.#wait(line.told);
+        return;
+      case "tried":
+        this.#try(line);
+    }
+  }
+
+  #wait({ notice, channel }: Told): void {
+    this.#waitingFor(channel).set(notice.id, { notice, channel, attempts: 0, dueAt: 0 });
+  }
+
+  #try({ event: _, dueAt, ...delivery }: Extract<Line, { event: "tried" }>): void {
+    this.#deliveries.push(delivery);
+    if (this.#deliveries.length > 2 * DELIVERIES_MOST) this.#deliveries = this.#deliveries.slice(-DELIVERIES_MOST);
+    const waiting = this.#waitingFor(delivery.channel);
+    const tried = waiting.get(delivery.notice);
+    if (!tried) return;
+    if (delivery.isLast) waiting.delete(delivery.notice);
+    else waiting.set(delivery.notice, { ...tried, attempts: delivery.attempt, dueAt });
+  }
+}
+
+function takenId(notice: string, channel: string): string {
+  return `${notice} ${channel}`;
+}
+
+async function appendLine(file: string, line: Line): Promise<void> {
+  const handle = await open(file, "a", 0o600);
+  try {
+    await handle.write(`${JSON.stringify(line)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A line that a crash cut off was never acted upon: what it says is done again. */
+function readLines(file: string): readonly Line[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw cause;
+  }
+  return text.split("\n").flatMap((line) => {
+    try {
+      return line === "" ? [] : [JSON.parse(line) as Line];
+    } catch {
+      return [];
+    }
+  });
+}

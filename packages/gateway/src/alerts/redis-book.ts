@@ -1,0 +1,256 @@
+import { hash, randomBytes } from "node:crypto";
+import { PurserError } from "@purser/core";
+import type { RedisClient } from "@purser/core/stores/redis";
+import {
+  type AlertBook,
+  type Claim,
+  type ClaimOutcome,
+  type Delivery,
+  type Incident,
+  incidentId,
+  type Taken,
+  type Unseen,
+} from "./alert-book.ts";
+import type { Notice } from "./notice.ts";
+import { BEAT, CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
+
+export interface RedisBookOptions {
+  /** Connects, when it is needed first: who tells nobody needs no connection. */
+  readonly connect: () => Promise<RedisClient & { disconnect(): void }>;
+  /** Gateways with the same namespace on the same Redis share a book. */
+  readonly namespace: string;
+  /** Epoch milliseconds, for tests. The clock of the Redis server where it is left out, so that the clocks of gateways do not matter. */
+  readonly now?: () => number;
+}
+
+/** An incident as it is written in Redis, and from when on it is looked at here. */
+interface Known {
+  readonly incident: Incident;
+  readonly text: string;
+  readonly from: number;
+}
+
+/** A balance that was read before another gateway opened an incident does not end it: what is on its way has arrived by then. */
+const SETTLED_AFTER_MS = 3_000;
+
+/** The book of all gateways that share a Redis or Valkey: each verb is one script, so of many that see the same one tells it. */
+export class RedisBook implements AlertBook {
+  readonly #options: RedisBookOptions;
+  readonly #prefix: string;
+  readonly #incidentsKey: string;
+  readonly #versionKey: string;
+  readonly #deliveriesKey: string;
+  readonly #gatewaysKey: string;
+  readonly #instance = randomBytes(6).toString("base64url");
+  #unseen: Unseen | undefined;
+  #client: Promise<RedisClient & { disconnect(): void }> | undefined;
+  #known = new Map<string, Known>();
+  #version: unknown;
+  #incidents = new Map<string, Incident>();
+  /** How tries ended that could not be written down yet. */
+  readonly #owed = new Map<string, () => Promise<unknown>>();
+  #paying: Promise<void> | undefined;
+
+  constructor(options: RedisBookOptions) {
+    this.#options = options;
+    // Between braces, so that a cluster keeps all of it in one slot.
+    this.#prefix = `{${options.namespace}}:alerts:`;
+    this.#incidentsKey = `${this.#prefix}incidents`;
+    this.#versionKey = `${this.#prefix}incidents-version`;
+    this.#gatewaysKey = `${this.#prefix}gateways`;
+    this.#deliveriesKey = `${this.#prefix}deliveries`;
+  }
+
+  get incidents(): ReadonlyMap<string, Incident> {
+    return this.#incidents;
+  }
+
+  async claim({ keys, until, channel, notice, incident }: Claim): Promise<ClaimOutcome> {
+    const claims = keys.map((key) => `${this.#prefix}claim:${hash("sha256", key, "base64url")}`);
+    const opened = incident ? [incidentId(incident), JSON.stringify(incident)] : ["", ""];
+    const endsAt = until >= Number.MAX_SAFE_INTEGER ? "" : String(Math.ceil(until));
+    const outcome = await this.#run(
+      CLAIM,
+      [this.#line(channel), this.#waiting(channel, notice.id), this.#incidentsKey, this.#versionKey, ...claims],
+      [endsAt, notice.id, JSON.stringify(notice), ...opened],
+    );
+    if (outcome === "claimed" && incident) this.#know(incident, opened[1] ?? "", 0);
+    return outcome as ClaimOutcome;
+  }
+
+  async take(channel: string, most: number): Promise<readonly Taken[]> {
+    // What was delivered and could not be written down is not taken again.
+    await this.#payOwed();
+    const answer = (await this.#run(TAKE, [this.#line(channel)], [String(most), this.#waiting(channel, "")])) as readonly string[];
+    const [leaseUntil = "", ...rest] = answer;
+    const taken: Taken[] = [];
+    for (let i = 0; i < rest.length; i += 2) {
+      const [attempts = "", notice = ""] = rest.slice(i, i + 2);
+      taken.push({ notice: JSON.parse(notice) as Notice, channel, attempts: Number(attempts), leaseUntil: Number(leaseUntil) });
+    }
+    return taken;
+  }
+
+  async tried({ notice, channel, leaseUntil }: Taken, delivery: Delivery, pauseMs: number): Promise<void> {
+    const ended = delivery.error === undefined ? "delivered" : delivery.isLast ? "given up" : "failed";
+    const args = [notice.id, String(leaseUntil), JSON.stringify(delivery), ended, String(pauseMs)];
+    const waiting = this.#waiting(channel, notice.id);
+    const write = () => this.#run(TRIED, [this.#line(channel), waiting, this.#deliveriesKey], args);
+    try {
+      await write();
+    } catch (error) {
+      this.#owed.set(waiting, write);
+      throw error;
+    }
+  }
+
+  async record(delivery: Delivery): Promise<void> {
+    const { channel, notice } = delivery;
+    await this.tried({ notice: { id: notice } as Notice, channel, attempts: 0, leaseUntil: 0 }, delivery, 0);
+  }
+
+  async end(incident: Incident, over: Notice): Promise<boolean> {
+    const id = incidentId(incident);
+    const known = this.#known.get(id);
+    this.#forget(id);
+    if (!known) return false;
+    const { channel } = incident;
+    try {
+      const ended = await this.#run(
+        END,
+        [this.#line(channel), this.#waiting(channel, over.id), this.#incidentsKey, this.#versionKey],
+        [id, known.text, over.id, JSON.stringify(over), over.after ?? ""],
+      );
+      return Number(ended) === 1;
+    } finally {
+      // Whatever became of it, it is looked at again.
+      this.#version = undefined;
+    }
+  }
+
+  async deliveries(): Promise<readonly Delivery[]> {
+    const newestFirst = (await this.#send("lrange", this.#deliveriesKey, "0", "-1")) as readonly string[];
+    return newestFirst.toReversed().map((text) => JSON.parse(text) as Delivery);
+  }
+
+  async waiting(channel: string): Promise<number> {
+    return Number(await this.#send("zcard", this.#line(channel)));
+  }
+
+  async look(): Promise<Unseen | undefined> {
+    await this.#payOwed();
+    const { since } = this.#unseen ?? {};
+    const [adopted = "", isAdopted] = (await this.#run(
+      BEAT,
+      [this.#gatewaysKey],
+      [this.#instance, String(since ?? "")],
+    )) as readonly string[];
+    if (isAdopted === "1") this.#unseen = { since: Number(adopted) };
+    const version = await this.#send("get", this.#versionKey);
+    if (version !== this.#version) {
+      await this.#readIncidents();
+      this.#version = version;
+    }
+    this.#show();
+    return this.#unseen;
+  }
+
+  async seen(unseen: Unseen): Promise<void> {
+    // Unless another gateway died meanwhile.
+    if (this.#unseen === unseen) this.#unseen = undefined;
+  }
+
+  async close(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    if (!client) return;
+    // What it has not seen yet is left to the others.
+    const leave = async () => this.#unseen || this.#send("hdel", this.#gatewaysKey, this.#instance);
+    await this.#payOwed()
+      .then(leave)
+      .catch(() => undefined);
+    client.disconnect();
+  }
+
+  async #readIncidents(): Promise<void> {
+    const fields = (await this.#send("hgetall", this.#incidentsKey)) as readonly string[] | Readonly<Record<string, string>>;
+    const found = Array.isArray(fields) ? pairsOf(fields) : Object.entries(fields);
+    const now = this.#now();
+    this.#known = new Map(
+      found.map(([id, text]) => {
+        const known = this.#known.get(id);
+        if (known?.text === text) return [id, known];
+        const incident = JSON.parse(text) as Incident;
+        return [id, { incident, text, from: Math.min(incident.notice.at, now) + SETTLED_AFTER_MS }];
+      }),
+    );
+  }
+
+  #know(incident: Incident, text: string, from: number): void {
+    this.#known.set(incidentId(incident), { incident, text, from });
+    this.#show();
+  }
+
+  #forget(id: string): void {
+    this.#known.delete(id);
+    this.#show();
+  }
+
+  #show(): void {
+    const now = this.#now();
+    this.#incidents = new Map([...this.#known].flatMap(([id, { incident, from }]) => (from <= now ? [[id, incident]] : [])));
+  }
+
+  #payOwed(): Promise<void> {
+    this.#paying ??= this.#pay().finally(() => {
+      this.#paying = undefined;
+    });
+    return this.#paying;
+  }
+
+  async #pay(): Promise<void> {
+    for (const [name, write] of this.#owed) {
+      await write();
+      this.#owed.delete(name);
+    }
+  }
+
+  #line(channel: string): string {
+    return `${this.#prefix}line:${channel}`;
+  }
+
+  #waiting(channel: string, notice: string): string {
+    return `${this.#prefix}waiting:${channel}:${notice}`;
+  }
+
+  #now(): number {
+    return (this.#options.now ?? Date.now)();
+  }
+
+  #run(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const { now } = this.#options;
+    return this.#send("eval", script, String(keys.length), ...keys, now ? String(now()) : "", ...args);
+  }
+
+  async #send(command: string, ...args: readonly string[]): Promise<unknown> {
+    try {
+      return await (await this.#connected()).call(command, ...args);
+    } catch (cause) {
+      if (cause instanceof PurserError) throw cause;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new PurserError("store_unavailable", `Who is told what cannot be written to Redis: ${message}. It is tried again.`, { cause });
+    }
+  }
+
+  #connected(): Promise<RedisClient & { disconnect(): void }> {
+    this.#client ??= this.#options.connect().catch((error) => {
+      this.#client = undefined;
+      throw error;
+    });
+    return this.#client;
+  }
+}
+
+/** A client may answer a hash as a list of names and values. */
+function pairsOf(list: readonly string[]): [string, string][] {
+  return Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i] ?? "", list[2 * i + 1] ?? ""]);
+}

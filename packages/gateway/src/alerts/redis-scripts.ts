@@ -1,0 +1,133 @@
+import { DELIVERIES_MOST, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts";
+
+/** A gateway takes a notice for so long. Its try ends long before. */
+const LEASE_MS = 60_000;
+/** A gateway that was not heard of for so long is gone. */
+const GONE_AFTER_MS = 10_000;
+/** What a gateway sees it has written down within this, if it lives. */
+const WRITTEN_AFTER_MS = 30_000;
+/** A notice that is delivered after another one is looked at so much later again. */
+const AFTER_MS = 1_000;
+
+/**
+ * What every script begins with: the time, and how a notice begins to wait. What waits is a hash of its own, and stands in the line of its channel by
+ * when it is due; who takes it puts it further back in the line, so that it comes up again where its taker died.
+ *
+ * ARGV   1 time in milliseconds ('' takes the server's)
+ */
+const SHARED = `
+local clock = redis.call('TIME')
+local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function wait(line, waiting, id, notice, after)
+  redis.call('HSET', waiting, 'notice', notice, 'attempts', 0, 'after', after)
+  redis.call('PEXPIRE', waiting, ${WAITING_MOST_MS})
+  redis.call('ZADD', line, now, id)
+  redis.call('PEXPIRE', line, ${WAITING_MOST_MS})
+end
+`;
+
+/**
+ * Writes down that something is told, and has its notice wait; or neither. Of an incident that is open, the higher share stays.
+ *
+ * KEYS   1 the line of the channel, 2 the notice as it waits, 3 incidents, 4 how often incidents changed, 5… the claims
+ * ARGV   2 until when the claims hold ('' for ever), 3 id of the notice, 4 notice, 5 incident id ('' where there is none), 6 incident
+ * Returns claimed, known or full
+ */
+export const CLAIM = `${SHARED}
+if redis.call('EXISTS', KEYS[#KEYS]) == 1 then return 'known' end
+if redis.call('ZCARD', KEYS[1]) >= ${WAITING_MOST} then return 'full' end
+for i = 5, #KEYS do
+  if ARGV[2] == '' then redis.call('SET', KEYS[i], '') else redis.call('SET', KEYS[i], '', 'PXAT', ARGV[2]) end
+end
+wait(KEYS[1], KEYS[2], ARGV[3], ARGV[4], '')
+if ARGV[5] ~= '' then
+  local open = redis.call('HGET', KEYS[3], ARGV[5])
+  local known, new = open and cjson.decode(open), cjson.decode(ARGV[6])
+  if not known or known['until'] ~= new['until'] or known.from <= new.from then
+    redis.call('HSET', KEYS[3], ARGV[5], ARGV[6])
+    redis.call('INCR', KEYS[4])
+  end
+end
+return 'claimed'
+`;
+
+/**
+ * Takes notices that are due, for the length of a lease.
+ *
+ * KEYS   1 the line of the channel
+ * ARGV   2 how many at most, 3 what the keys of its waiting notices begin with
+ * Returns the end of the lease, and of each notice how often it was tried, and the notice
+ */
+export const TAKE = `${SHARED}
+local lease = now + ${LEASE_MS}
+local taken = { string.format('%.0f', lease) }
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
+  local waiting = redis.call('HMGET', ARGV[3] .. id, 'attempts', 'notice', 'after')
+  if not waiting[2] then
+    redis.call('ZREM', KEYS[1], id)
+  elseif waiting[3] ~= '' and redis.call('EXISTS', ARGV[3] .. waiting[3]) == 1 then
+    redis.call('ZADD', KEYS[1], now + ${AFTER_MS}, id)
+  else
+    redis.call('ZADD', KEYS[1], lease, id)
+    taken[#taken + 1] = waiting[1]
+    taken[#taken + 1] = waiting[2]
+  end
+end
+return taken
+`;
+
+/**
+ * Writes down how a try ended. What was delivered is gone, whoever delivered it; what failed is its taker's to put back, while its lease lasts.
+ *
+ * KEYS   1 the line of the channel, 2 the notice as it waits, 3 deliveries
+ * ARGV   2 id of the notice, 3 the end of the lease, 4 the delivery, 5 delivered, given up or failed, 6 the pause in milliseconds
+ */
+export const TRIED = `${SHARED}
+local isOwn = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[2]) or 0) == tonumber(ARGV[3])
+if ARGV[5] == 'delivered' or isOwn and ARGV[5] == 'given up' then
+  redis.call('ZREM', KEYS[1], ARGV[2])
+  redis.call('DEL', KEYS[2])
+elseif isOwn and redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('HINCRBY', KEYS[2], 'attempts', 1)
+  redis.call('ZADD', KEYS[1], now + ARGV[6], ARGV[2])
+end
+redis.call('LPUSH', KEYS[3], ARGV[4])
+redis.call('LTRIM', KEYS[3], 0, ${DELIVERIES_MOST - 1})
+return 1
+`;
+
+/**
+ * Ends an incident, and has the notice of it wait.
+ *
+ * KEYS   1 the line of the channel, 2 the notice as it waits, 3 incidents, 4 how often incidents changed
+ * ARGV   2 incident id, 3 the incident as it was seen, 4 id of the notice, 5 notice, 6 id of the notice that is delivered before it
+ * Returns 1 where it was done, 0 where the incident is another one or has ended
+ */
+export const END = `${SHARED}
+if redis.call('HGET', KEYS[3], ARGV[2]) ~= ARGV[3] then return 0 end
+redis.call('HDEL', KEYS[3], ARGV[2])
+redis.call('INCR', KEYS[4])
+wait(KEYS[1], KEYS[2], ARGV[4], ARGV[5], ARGV[6])
+return 1
+`;
+
+/**
+ * Says that a gateway lives, and takes over what those have not written down that do not.
+ *
+ * KEYS   1 gateways: of each when it was heard of, and since when it may not have written down what it saw
+ * ARGV   2 the gateway, 3 since when it looks at something again ('' where it does not)
+ * Returns since when it may not have written down what it saw, and 1 where that is for another one
+ */
+export const BEAT = `${SHARED}
+local since, isAdopted = tonumber(ARGV[3]) or now - ${WRITTEN_AFTER_MS}, '0'
+local gateways = redis.call('HGETALL', KEYS[1])
+for i = 1, #gateways, 2 do
+  local heard, from = string.match(gateways[i + 1], '^(%d+) (%d+)$')
+  if gateways[i] ~= ARGV[2] and tonumber(heard) < now - ${GONE_AFTER_MS} then
+    since, isAdopted = math.min(since, tonumber(from)), '1'
+    redis.call('HDEL', KEYS[1], gateways[i])
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f %.0f', now, since))
+return { string.format('%.0f', since), isAdopted }
+`;
