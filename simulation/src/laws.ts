@@ -320,9 +320,10 @@ export class Laws {
   /** Law 6: the balances that a store tells are the sums of its entries; of all that it must know, where they are to be complete. */
   balances(counters: readonly { readonly ref: CounterRef; readonly spent: number; readonly held: number }[], completeAt?: number): void {
     this.checks++;
+    const latest = Math.max(this.#latest, completeAt ?? 0);
     for (const { ref, spent, held } of counters) {
-      // A slice that no window reaches any more may have been forgotten, and come back for a correction.
-      if (ref.series !== undefined && (ref.resetsAt ?? Infinity) < this.#latest) continue;
+      // What was over for long may have been forgotten, and come back for a correction.
+      if ((ref.resetsAt ?? Infinity) < latest - (ref.series === undefined ? KEPT_FOR_MS : 0)) continue;
       const sum = this.books.standing(ref.key);
       const isSum = sum.spent === spent && sum.held === held;
       hold(6, isSum, () => `${ref.key} has ${spent} spent and ${held} held, and its entries come to ${sum.spent} and ${sum.held}.`);

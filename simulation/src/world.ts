@@ -197,7 +197,7 @@ export class World {
     if (!this.#isQuiet()) throw new Violation(3, "Calls are still in flight, long after everything was well again.");
     const store = this.#durable ?? this.#server;
     const counters = await this.#atOnce(() => (store as Store).counters());
-    this.#laws.balances(counters, this.#time.now);
+    this.#laws.balances(counters, Math.max(this.#time.now, ...this.#gateways.map((gateway) => gateway.now)));
     if (this.#durable) {
       const { audit } = { audit: () => (this.#durable as DurableStore).audit() };
       const mismatches = await this.#atOnce(audit);

@@ -302,7 +302,8 @@ test("what one process admits by the old limits, while another has the new ones,
 });
 
 test("limits that came into force although their process was told otherwise miss nothing that it admitted then", async () => {
-  const { store } = demoBudgets([]);
+  let time = NOON;
+  const { store } = demoBudgets([], { now: () => time });
   let isLost = true;
   const failing: Store = {
     ...store,
@@ -312,10 +313,11 @@ test("limits that came into force although their process was told otherwise miss
       return result;
     },
   };
-  const budgets = new Budgets({ store: failing, budgets: [], prices, now: () => NOON });
+  const budgets = new Budgets({ store: failing, budgets: [], prices, now: () => time });
   await assert.rejects(configure(budgets, COMPANY), { code: "store_unavailable" });
   await spend(budgets);
   isLost = false;
+  time += 3_600_000;
   await configure(budgets, COMPANY);
   assert.deepEqual(await standings(budgets), { "company  nanodollars": [1_100_000, 0] });
 });

@@ -26,8 +26,8 @@ const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "cor
 const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
 
 /**
- * For so long after limits were put in force, calls may still be admitted that know nothing of them: by another process, or by this one,
- * where it was told that they could not be put in force, and they were.
+ * For so long after limits were put in force, another process may still admit calls that know nothing of them; or this one did before it
+ * died, where it was told that they could not be put in force, and they were.
  */
 const LAGGING_MOST_MS = 30 * 60_000;
 
@@ -44,6 +44,7 @@ const LAGGING_MOST_MS = 30 * 60_000;
 export class Adoption {
   readonly #store: Store;
   readonly #budgets: readonly Budget[];
+  readonly #isDoubtful: boolean;
   #now = 0;
   #fresh: readonly FreshLimit[] = [];
   #isChanged = false;
@@ -53,9 +54,11 @@ export class Adoption {
   #open = new Map<string, Missing>();
   #expired = new Map<string, Missing>();
 
-  constructor(store: Store, budgets: readonly Budget[]) {
+  /** `isDoubtful`: the last one of this process failed, and may have been written down all the same. */
+  constructor(store: Store, budgets: readonly Budget[], isDoubtful = false) {
     this.#store = store;
     this.#budgets = budgets;
+    this.#isDoubtful = isDoubtful;
   }
 
   /** Reads the ledger. The long part: calls may go on meanwhile. */
@@ -70,7 +73,7 @@ export class Adoption {
     const known = new Set(before?.adopted.limits.map(identityOf));
     const isNew = (limit: LimitInForce) => !known.has(identityOf(limit));
     this.#isChanged = inForce.length !== known.size || inForce.some(isNew);
-    const canLag = before !== undefined && now - before.at <= LAGGING_MOST_MS;
+    const canLag = before !== undefined && (this.#isDoubtful || now - before.at <= LAGGING_MOST_MS);
     this.#fresh = this.#budgets.flatMap((budget) =>
       budget.limits.filter((limit) => canLag || isNew(limitInForce(budget, limit))).map((limit) => this.#freshLimit(budget, limit)),
     );

@@ -86,6 +86,8 @@ export class Budgets implements PriceSource {
   #budgets: readonly Budget[] = [];
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
+  /** Whether limits may be in force in the store that this process does not go by: it was told that they could not be. */
+  #isDoubtful = false;
   #counters = new Counters();
   readonly #ladders = new Ladders();
   /** Whether any limit lets calls wait. */
@@ -126,10 +128,12 @@ export class Budgets implements PriceSource {
   }
 
   async #adopt({ budgets }: Configuration, close: () => Promise<void>): Promise<void> {
-    const adoption = new Adoption(this.#store, budgets);
+    const adoption = new Adoption(this.#store, budgets, this.#isDoubtful);
+    this.#isDoubtful = true;
     await adoption.read(await this.#time());
     await close();
     await adoption.finish(await this.#time());
+    this.#isDoubtful = false;
   }
 
   /** Two that take over the same usage at the same time would count it twice. */
