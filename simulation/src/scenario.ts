@@ -66,7 +66,7 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
   const hasSkew = dice.chance(0.3);
   const skewMostMs = hasSkew ? dice.magnitude(10, store === "embedded" ? 5 * DAY_MS : HOUR_MS) : 0;
   // What moves out of a window is soon forgotten, and a clock that goes back for longer has nothing to go by.
-  const hasMoving = dice.chance(0.5) && !(hasSkew && (store === "remote" || skewMostMs > SLICES_KEPT_MS));
+  const hasMoving = dice.chance(0.5) && !(hasSkew && (store === "remote" || 2 * skewMostMs > SLICES_KEPT_MS));
   return {
     store,
     gateways: store === "embedded" ? 1 : dice.between(1, 4),
