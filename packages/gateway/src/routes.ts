@@ -1,3 +1,4 @@
+import { nearestName } from "./config/nearest-name.ts";
 import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import { bedrockConverse, bedrockConverseStream } from "./dialects/bedrock-converse/index.ts";
 import { bedrockInvoke, bedrockInvokeStream } from "./dialects/bedrock-invoke/index.ts";
@@ -96,13 +97,16 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
     why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
   },
   { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
+  { path: /\/audio\//, why: "Speech is not metered yet." },
 ];
+/** There are too many routes to name them all. */
+const ELSEWHERE =
+  "Calls go to POST /v1/chat/completions, /v1/responses, /v1/messages and the paths of Gemini, Azure, Ollama, Cohere and Bedrock: docs/reference/routes.md has them all.";
 
 /** What to say about a route that is not there. */
 export function refusedRoute(method: string | undefined, path: string): string {
   const why = REFUSED.find((refused) => refused.path.test(path))?.why;
-  return (
-    `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. ` +
-    (why ?? `Calls go to POST ${[...CALLS.keys()].join(", ")}.`)
-  );
+  const nearest = why === undefined ? nearestName(path, [...CALLS.keys()]) : undefined;
+  const instead = nearest === undefined ? ELSEWHERE : `Did you mean POST ${nearest}?`;
+  return `There is no ${method} ${path.slice(0, 200)} here, and what cannot be metered is not forwarded. ${why ?? instead}`;
 }
