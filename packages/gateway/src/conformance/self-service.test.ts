@@ -4,7 +4,7 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { startRawProvider } from "./raw-provider.ts";
 import { startReceiver } from "./receivers.ts";
-import { PRICES, providersAt, startStand } from "./stand.ts";
+import { eventually, PRICES, providersAt, startStand } from "./stand.ts";
 
 const BUDGETS = `
 budgets:
@@ -98,8 +98,8 @@ test("an agent with the official MCP client sees its budget, estimates a call, a
   assert.deepEqual([large.data.fits, /There is not enough left: .*"each" \(user=ann\)/.test(large.text)], [false, true]);
   const asked = await use("request_increase", { reason: "the release is today", budget: "each", percent: 50 });
   assert.match(asked.text, /^kim@example\.com was asked for 50,000 tokens more of budget "each"/);
+  await eventually("the question", () => receiver.posted.length > 0 || undefined);
   await use("request_increase", { reason: "really", budget: "each", percent: 50 });
-  assert.equal(receiver.posted.length, 1);
   assert.match(receiver.posted[0]?.body.data.text, /They say: "the release is today": .* Give 50,000 tokens more/);
   for (const [name, input, words] of [
     ["estimate_cost", { model: "m", max_output_tokens: -1 }, /whole number/],
@@ -110,6 +110,7 @@ test("an agent with the official MCP client sees its budget, estimates a call, a
     assert.ok(isError && words.test(text), text);
   }
   await assert.rejects(use("buy_a_ship"), /There is no tool "buy_a_ship"/);
+  assert.equal(receiver.posted.length, 1, "the same is asked once");
 });
 
 test("without a key, from another site, or in another tongue, /mcp says what is wrong", async (context) => {
