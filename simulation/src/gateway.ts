@@ -218,6 +218,7 @@ export class SimulatedGateway {
       guards: new Guards([], NOBODY_IS_TOLD),
       answers: new Answers(),
       summaries: new Summaries(),
+      calibration: { marginOf: () => undefined, saw: () => undefined },
       promptCaches: new PromptCaches(),
       figures: new Figures(),
       log: { refused: () => undefined },

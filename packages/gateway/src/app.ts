@@ -25,6 +25,7 @@ import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { BodyRoom } from "./body-room.ts";
+import { Calibration } from "./calibration/calibration.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -136,6 +137,8 @@ async function startWith(
   const { explain: switchedOff } = switches;
   const answers = new Answers();
   const summaries = new Summaries();
+  const calibration = new Calibration(config.dataDir, onError);
+  await calibration.open();
   const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
@@ -175,6 +178,7 @@ async function startWith(
     figures,
     answers,
     summaries,
+    calibration,
     promptCaches: new PromptCaches(),
     inFlight,
     identify: identifyCaller,
@@ -235,6 +239,7 @@ async function startWith(
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
+    every(RENEW_EVERY_MS, () => calibration.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -271,6 +276,7 @@ async function startWith(
       if (queue) calls.add(queue.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
+      await calibration.flush().catch(onError);
       await rollups.close();
       await audits.close();
       await note("gateway.stopped").catch(onError);

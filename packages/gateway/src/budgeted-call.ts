@@ -11,8 +11,9 @@ import {
   type Subject,
   type Usage,
 } from "@purser/core";
-import { boundTokens, countTokens } from "@purser/core/tokens";
+import { boundTokens, countTokens, type Margin } from "@purser/core/tokens";
 import { turnFor } from "./body.ts";
+import type { Calibration } from "./calibration/calibration.ts";
 import { type Places, refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
@@ -39,6 +40,8 @@ export interface BudgetedCall {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** How much of its input is held for what it names and does not carry. */
   readonly unseenTokens: number;
+  /** What is added to counts of its text, where that was learned; else what is known of the model. */
+  readonly margin: Margin | undefined;
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -54,6 +57,8 @@ export interface CallTerms {
   readonly places?: Places | undefined;
   readonly key: Key | undefined;
   readonly prices: PriceSource;
+  /** How far counts are trusted; as far as is known of the model where it is left out. */
+  readonly calibration?: Pick<Calibration, "marginOf">;
   /** The output cap of a call that names none, to a model whose maximum is unknown. */
   readonly defaultMaxOutput: number;
   /** What is held for input that a call names and does not carry; what the model can read where it is left out. */
@@ -83,6 +88,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, dialect.name),
     outputTokensMost: call.outputCap ?? modelMost,
     unseenTokens: unseen,
+    margin: terms.calibration?.marginOf(provider, model),
   };
 }
 
@@ -126,7 +132,7 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
-  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
+  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
@@ -134,7 +140,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     id,
     subject,
     pricedAs,
-    input: { most: bound + opaqueTokens, count: (limit) => countInput(dialect, call, model, limit) },
+    input: { most: bound + opaqueTokens, count: (limit) => countInput(budgeted, limit) },
     output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies },
     toolCalls,
     service,
@@ -211,12 +217,12 @@ function toolsMost({ toolCalls }: ModelCall): Usage {
 }
 
 async function estimatedUsage(
-  { dialect, call, model }: BudgetedCall,
+  budgeted: BudgetedCall,
   reservation: Reservation,
   { usage, outputTokens }: Outcome & { kind: "answered" },
 ): Promise<Usage> {
-  const inputTokens = usage?.inputTokens || ((await countedInput({ dialect, call, model })) ?? reservation.inputTokens);
-  return { ...toolsMost(call), ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
+  const inputTokens = usage?.inputTokens || ((await countedInput(budgeted)) ?? reservation.inputTokens);
+  return { ...toolsMost(budgeted.call), ...usage, inputTokens, outputTokens: usage?.outputTokens || outputTokens() };
 }
 
 /** No text has more bytes in a token than this, but for blanks and lines that are drawn with dashes. */
@@ -228,16 +234,16 @@ const CUT_TOKENS = 8;
  * Counts a call's input; anything above the limit means more than that. The beginning of a novel is enough to know that it does not
  * fit: to decode all of it would keep every other call waiting.
  */
-async function countInput(dialect: Dialect, call: ModelCall, model: string, limit: number): Promise<number> {
+async function countInput({ dialect, call, model, margin }: BudgetedCall, limit: number): Promise<number> {
   const bytes = call.body.bytes.length;
   await turnFor(bytes);
   const beginning = longTextBeginning(call.body, dialect.textFields, limit * BYTES_PER_TOKEN_MOST);
   if (beginning !== undefined) {
     await turnFor(bytes);
-    const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS);
+    const tokens = await countTokens(model, { texts: [beginning], messages: 0 }, limit + CUT_TOKENS, margin);
     if (tokens > limit + CUT_TOKENS) return tokens;
   }
-  return countTokens(model, dialect.countable(call), limit);
+  return countTokens(model, dialect.countable(call), limit, margin);
 }
 
 /** The exact size of a call's input. Nothing where the body is one that a provider may read and we cannot. */
@@ -245,9 +251,10 @@ export async function countedInput({
   dialect,
   call,
   model,
-}: Pick<BudgetedCall, "dialect" | "call" | "model">): Promise<number | undefined> {
+  margin,
+}: Pick<BudgetedCall, "dialect" | "call" | "model" | "margin">): Promise<number | undefined> {
   try {
-    return await countTokens(model, dialect.countable(call));
+    return await countTokens(model, dialect.countable(call), Number.POSITIVE_INFINITY, margin);
   } catch (error) {
     if (error instanceof PurserError && error.code === "body_invalid") return undefined;
     throw error;

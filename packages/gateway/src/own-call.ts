@@ -54,13 +54,16 @@ interface Prepared {
 }
 
 async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared }: Prepared): Promise<OwnEnd> {
-  const { dialect, model, subject } = routed;
+  const { dialect, model, subject, margin } = routed;
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
   try {
     const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, dialect);
-    const outcome = known ?? answerOutcome(meter, createOutputCounter(model), true);
-    if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
+    const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
+    if (outcome.kind === "answered" && outcome.usage) {
+      gateway.promptCaches.saw(routed, outcome.usage, Date.now());
+      gateway.calibration.saw(routed, outcome.usage, Date.now());
+    }
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
     await observeBalances(gateway, subject);
     if (outcome.kind === "not-sent" || outcome.kind === "unknown") return unanswered(outcome);

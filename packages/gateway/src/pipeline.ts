@@ -23,6 +23,7 @@ import type { AuditLog } from "./audit-log/audit-log.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import type { Calibration } from "./calibration/calibration.ts";
 import type { Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
@@ -66,6 +67,8 @@ export interface Gateway {
   readonly answers: Answers;
   /** What stands for the beginnings of conversations. */
   readonly summaries: Summaries;
+  /** How far our counts are from those of providers. */
+  readonly calibration: Pick<Calibration, "marginOf" | "saw">;
   /** What providers read from their caches lately. */
   readonly promptCaches: PromptCaches;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
@@ -230,9 +233,9 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
   const { subject, places, key } = caller;
-  const { config, prices } = gateway;
+  const { config, prices, calibration } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider, model, sentAs, subject, places, key, prices, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, subject, places, key, prices, calibration, defaultMaxOutput, unseenInput };
   return routedCall(budgetedCall(terms), caller, provider, names);
 }
 
@@ -268,7 +271,10 @@ async function send(
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     answerFailure(exchange, outcome);
-    if (outcome.kind === "answered" && outcome.usage) gateway.promptCaches.saw(routed, outcome.usage, Date.now());
+    if (outcome.kind === "answered" && outcome.usage) {
+      gateway.promptCaches.saw(routed, outcome.usage, Date.now());
+      gateway.calibration.saw(routed, outcome.usage, Date.now());
+    }
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
     await observeBalances(gateway, routed.subject);
   } finally {
@@ -339,7 +345,7 @@ function prepare(
     response,
     dialect,
     call,
-    counter: createOutputCounter(model),
+    counter: createOutputCounter(model, routed.margin),
     onDisconnect: gateway.config.onDisconnect,
     headers: answerHeaders(gateway.config, routed, id, decision),
     recording,

@@ -2,6 +2,7 @@ import type { Encoding } from "./encoding.ts";
 import { loadEncoding, loadedEncoding } from "./encoding.ts";
 import type { ImageInput } from "./images.ts";
 import { imageTokens, imageTokensMax } from "./images.ts";
+import type { Margin } from "./margin.ts";
 import type { ModelEncoding } from "./models.ts";
 import { encodingOf } from "./models.ts";
 
@@ -47,23 +48,24 @@ export function boundTokens(
 }
 
 /**
- * The most input tokens that a call can have at the provider: the count by the model's vocabulary, the overheads, and the model's
- * margin. Any result above `limit` means "more than limit", and the rest was not read. Lets other work run every few milliseconds.
+ * The most input tokens that a call can have at the provider: the count by the model's vocabulary, the overheads, and a margin, which is
+ * the model's own where none was learned. Any result above `limit` means "more than limit", and the rest was not read. Lets other work
+ * run every few milliseconds.
  */
-export async function countTokens(model: string, call: Countable, limit: number = Number.POSITIVE_INFINITY): Promise<number> {
+export async function countTokens(
+  model: string,
+  call: Countable,
+  limit: number = Number.POSITIVE_INFINITY,
+  margin: Margin = encodingOf(model),
+): Promise<number> {
   const rules = encodingOf(model);
-  const { texts, tools = [], images = [] } = call;
-  const fixed =
-    framing(rules, tools.length) +
-    call.messages * MESSAGE_TOKENS +
-    (call.names ?? 0) * NAME_TOKENS +
-    images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0) +
-    (call.opaqueTokens ?? 0);
+  const { texts, tools = [] } = call;
+  const fixed = overhead(rules, call);
   if (fixed > limit) return fixed;
 
   const encoding = await loadEncoding(rules.encoding);
   const ceiling = bytesWithin(limit - fixed, texts, tools) * rules.growth;
-  const least = Math.min(rules.marginPermille, rules.marginOtherPermille);
+  const least = Math.min(margin.marginPermille, margin.marginOtherPermille);
   // So many tokens of text are too many whatever their script: (raw + 1) with the least margin is above the limit.
   const rawMax = ceiling <= limit - fixed ? ceiling : Math.floor(((limit - fixed) * 1000) / (1000 + least));
   let raw = 0;
@@ -81,7 +83,37 @@ export async function countTokens(model: string, call: Countable, limit: number 
     raw += progress.tokens;
   }
   // No margin makes more tokens than there are bytes.
-  return fixed + Math.min(withMargin(raw, marginOf(rules, texts)), ceiling);
+  return fixed + Math.min(withMargin(raw, marginOf(margin, texts)), ceiling);
+}
+
+/** What a call is before any margin, to be compared with what its provider counts. */
+export interface Measured {
+  /** Of texts and tools, by the model's vocabulary. */
+  readonly tokens: number;
+  /** What is added for the framing of the call, of its messages and of its tools. */
+  readonly overhead: number;
+  /** The share of the texts' bytes that is in other scripts than the Latin one, from 0 to 1. */
+  readonly otherShare: number;
+}
+
+/** Counts a call without a margin. */
+export async function measureTokens(model: string, call: Countable): Promise<Measured> {
+  const rules = encodingOf(model);
+  const { texts, tools = [] } = call;
+  const tokens = await countTokens(model, { texts: [...texts, ...tools], messages: 0 }, Number.POSITIVE_INFINITY, NO_MARGIN);
+  return { tokens: tokens - framing(rules, 0), overhead: overhead(rules, call), otherShare: otherShareOf(texts) };
+}
+
+const NO_MARGIN: Margin = { marginPermille: 0, marginOtherPermille: 0 };
+
+function overhead(rules: ModelEncoding, { messages, names = 0, tools = [], images = [], opaqueTokens = 0 }: Countable): number {
+  return (
+    framing(rules, tools.length) +
+    messages * MESSAGE_TOKENS +
+    names * NAME_TOKENS +
+    images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0) +
+    opaqueTokens
+  );
 }
 
 /** The bytes of all texts; infinite if they are surely more than `most`, without looking at them. */
@@ -104,9 +136,12 @@ function withMargin(tokens: number, permille: number): number {
 }
 
 /** Between the margins for Latin and for other scripts, by the share of bytes that other scripts have. */
-function marginOf(rules: ModelEncoding, texts: readonly string[]): number {
-  const { marginPermille, marginOtherPermille } = rules;
+function marginOf({ marginPermille, marginOtherPermille }: Margin, texts: readonly string[]): number {
   if (marginPermille === marginOtherPermille) return marginPermille;
+  return marginPermille + Math.ceil((marginOtherPermille - marginPermille) * otherShareOf(texts));
+}
+
+function otherShareOf(texts: readonly string[]): number {
   let bytes = 0;
   let otherBytes = 0;
   for (const text of texts) {
@@ -114,7 +149,7 @@ function marginOf(rules: ModelEncoding, texts: readonly string[]): number {
     bytes += text.length - Math.floor(other / 3) + other;
     otherBytes += other;
   }
-  return bytes === 0 ? marginPermille : marginPermille + Math.ceil(((marginOtherPermille - marginPermille) * otherBytes) / bytes);
+  return bytes === 0 ? 0 : otherBytes / bytes;
 }
 
 /** Bytes of UTF-8 in characters that are neither Latin nor its punctuation. */
@@ -154,19 +189,21 @@ function startOfLastCharacter(text: string): number {
   return code >= 0xdc00 && code <= 0xdfff ? text.length - 2 : text.length - 1;
 }
 
-/** Counts the output of a stream whose provider reports no usage, keeping a few words of it. */
-export function createOutputCounter(model: string): OutputCounter {
-  return new Counter(encodingOf(model));
+/** Counts the output of a stream whose provider reports no usage, keeping a few words of it. `margin`: one that was learned. */
+export function createOutputCounter(model: string, margin: Margin = encodingOf(model)): OutputCounter {
+  return new Counter(encodingOf(model), margin);
 }
 
 class Counter implements OutputCounter {
   readonly #rules: ModelEncoding;
+  readonly #margin: Margin;
   #encoding: Encoding | undefined;
   #tail = "";
   #counted = 0;
 
-  constructor(rules: ModelEncoding) {
+  constructor(rules: ModelEncoding, margin: Margin) {
     this.#rules = rules;
+    this.#margin = margin;
     this.#encoding = loadedEncoding(rules.encoding);
     if (!this.#encoding) this.#load();
   }
@@ -183,9 +220,8 @@ class Counter implements OutputCounter {
   }
 
   tokens(): number {
-    const { exact, marginPermille } = this.#rules;
     const raw = this.#counted + this.#count(this.#tail);
-    return exact ? raw : withMargin(raw, marginPermille);
+    return this.#rules.exact ? raw : withMargin(raw, this.#margin.marginPermille);
   }
 
   #count(text: string): number {

@@ -1,8 +1,10 @@
-export type { Countable, OutputCounter } from "./count.ts";
-export { boundTokens, countTokens, createOutputCounter } from "./count.ts";
+export type { Countable, Measured, OutputCounter } from "./count.ts";
+export { boundTokens, countTokens, createOutputCounter, measureTokens } from "./count.ts";
 export type { Encoding, EncodingName } from "./encoding.ts";
 export { loadEncoding } from "./encoding.ts";
 export type { ImageInput } from "./images.ts";
 export { imageSize } from "./images.ts";
+export type { CountError, CountErrors, Margin } from "./margin.ts";
+export { countErrorOf, learnedMargin, summariseErrors } from "./margin.ts";
 export type { ModelEncoding } from "./models.ts";
 export { encodingOf } from "./models.ts";

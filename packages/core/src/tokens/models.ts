@@ -1,13 +1,10 @@
 import type { EncodingName } from "./encoding.ts";
 import type { ImageRule } from "./images.ts";
+import type { Margin } from "./margin.ts";
 
-/** How the tokens of a model are counted. */
-export interface ModelEncoding {
+/** How the tokens of a model are counted. Its margin covers the provider's own framing of the call, too, where the encoding is exact. */
+export interface ModelEncoding extends Margin {
   readonly encoding: EncodingName;
-  /** Added to the count of text, in thousandths. For an exact encoding it covers the provider's own framing of the call. */
-  readonly marginPermille: number;
-  /** The same for text in other scripts than the Latin one, where an encoding that stands in for another is farther off. */
-  readonly marginOtherPermille: number;
   /** The encoding is the model's own. */
   readonly exact: boolean;
   /** Added once to every call. */

@@ -91,6 +91,12 @@ async function openBooksOf({ store, dataDir }: Config, need: Exclude<AccessNeeds
   return openBooks({ url: store.postgres, ledger: sharedLedger(store) ?? "read only", directory: dataDir, patienceMs: 0 });
 }
 
+/** The data folder that a command is about. */
+export function dataFolder({ options }: CommandInput, { cwd, env }: Pick<CommandContext, "cwd" | "env">): string {
+  const flags = { data: options.data as string | undefined };
+  return activeFolder(readConfig({ file: options.config as string | undefined, environment: env, cwd, flags }).dataDir);
+}
+
 /** A demo that runs in a folder where nothing else ever did is what is asked about. */
 export function activeFolder(dataDir: string): string {
   const demo = join(dataDir, DEMO_FOLDER);

@@ -1,6 +1,7 @@
 import type { Command } from "./command.ts";
 import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
+import { calibrate } from "./commands/calibrate.ts";
 import { check } from "./commands/check.ts";
 import { count } from "./commands/count.ts";
 import { economics } from "./commands/economics.ts";
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   statusline,
   keys,
   audit,
+  calibrate,
   env,
   off,
   on,

@@ -237,7 +237,7 @@ export class Queue {
   }
 
   /** The call as if it came now, from whom it came then. */
-  #routed({ config, prices, route }: Gateway, { url, key: keyId, subject }: QueuedCall, bytes: Buffer): RoutedCall {
+  #routed({ config, prices, route, calibration }: Gateway, { url, key: keyId, subject }: QueuedCall, bytes: Buffer): RoutedCall {
     const key = keyId === undefined ? undefined : this.#options.keys.list().find(({ id }) => id === keyId);
     const isValid = key !== undefined && (key.expiresAt === undefined || key.expiresAt > this.#now());
     if (keyId !== undefined && !isValid) throw new PurserError("key_invalid", "The key of this call is not valid any more.");
@@ -251,7 +251,7 @@ export class Queue {
     const noKey = missingKey(provider);
     if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
     const { defaultMaxOutput, unseenInput } = config;
-    const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+    const terms = { dialect, call, provider, model, sentAs, subject, key, prices, calibration, defaultMaxOutput, unseenInput };
     return { ...budgetedCall(terms), caller: { key, subject, isOwner: key === undefined }, provider, names: found.names };
   }
 

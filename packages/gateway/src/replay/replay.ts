@@ -92,7 +92,9 @@ class Replay {
     const { budgets, allowances } = config;
     const terms = { store: this.#store, budgets, allowances, prices, now, timers: this.#clock, onError: this.#fail };
     this.#budgets = new Budgets(terms);
-    this.#climber = { config, budgets: this.#budgets, prices, route: createRouter(config), promptCaches: new PromptCaches() };
+    const route = createRouter(config);
+    const promptCaches = new PromptCaches();
+    this.#climber = { config, budgets: this.#budgets, prices, route, promptCaches, calibration: NOTHING_LEARNED };
   }
 
   async run(): Promise<Replayed> {
@@ -177,6 +179,8 @@ class Replay {
     for (const rung of rungs) this.#rungs.set(rung, (this.#rungs.get(rung) ?? 0) + 1);
   }
 }
+
+const NOTHING_LEARNED: Climber["calibration"] = { marginOf: () => undefined };
 
 function addCost(sum: { cost: number; unpriced: number }, cost: number | undefined): void {
   if (cost === undefined) sum.unpriced++;

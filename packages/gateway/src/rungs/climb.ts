@@ -37,8 +37,8 @@ export interface RoutedCall extends BudgetedCall {
  * a shape of its own each time, which V8 has to learn anew, and which keeps it alive.
  */
 export function routedCall(budgeted: BudgetedCall, caller: Caller, provider: Provider, names: PathNames): RoutedCall {
-  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens } = budgeted;
-  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, caller, provider, names };
+  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin } = budgeted;
+  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, caller, provider, names };
 }
 
 /** A call as the ladders of its budgets left it. */
@@ -55,7 +55,9 @@ export interface Climbed {
 }
 
 /** What is asked about a call on its ladders. */
-export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches">;
+export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches"> & {
+  readonly calibration: Pick<Gateway["calibration"], "marginOf">;
+};
 
 export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
 
@@ -170,11 +172,11 @@ export function callTo(
   if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
   const inPath = modelInPath(names);
   const otherNames = inPath ? { ...names, [inPath]: name } : names;
-  const { prices, config } = gateway;
+  const { prices, calibration, config } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
   const { subject, key } = caller;
   const call = dialect.readCall(bodyOf(otherNames), otherNames);
-  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, calibration, defaultMaxOutput, unseenInput };
   const routed = routedCall(budgetedCall(terms), caller, provider, otherNames);
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }
@@ -182,14 +184,14 @@ export function callTo(
 /** Whether the model can surely not read the call. */
 export async function isTooLargeFor(
   { prices }: Climber,
-  { dialect, call, model, pricedAs, provider, unseenTokens }: RoutedCall,
+  { dialect, call, model, margin, pricedAs, provider, unseenTokens }: RoutedCall,
 ): Promise<boolean> {
   const context = prices.card(provider.name, pricedAs, Date.now())?.contextTokens;
   if (context === undefined) return false;
   // What is held for input that nobody sees is as much as the model can read: it says nothing about the call.
   const most = context + unseenTokens;
   if (boundOf(call, model) <= most) return false;
-  return (await countTokens(model, dialect.countable(call), most)) > most;
+  return (await countTokens(model, dialect.countable(call), most, margin)) > most;
 }
 
 function boundOf({ body, messages, tools, images, opaqueTokens }: ModelCall, model: string): number {

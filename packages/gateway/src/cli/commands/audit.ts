@@ -1,8 +1,7 @@
 import { AuditLog } from "../../audit-log/audit-log.ts";
 import type { AuditLine, Head, Verified } from "../../audit-log/chain.ts";
 import { suggestion } from "../../config/nearest-name.ts";
-import { readConfig } from "../../config/read-config.ts";
-import { ACCESS_HELP, ACCESS_OPTIONS, activeFolder } from "../admin-access.ts";
+import { ACCESS_HELP, ACCESS_OPTIONS, dataFolder } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
@@ -27,15 +26,10 @@ export const audit: Command = {
     const [verb] = input.positionals;
     if (verb !== undefined && verb !== "verify")
       throw new UsageError(`There is no \`purser audit ${verb}\`.${suggestion(verb, ["verify"])}`);
-    const log = new AuditLog(folderOf(input, context));
+    const log = new AuditLog(dataFolder(input, context));
     return verb === "verify" ? verify(log, input.options.head as string | undefined) : show(log, input, context);
   },
 };
-
-function folderOf({ options }: CommandInput, { cwd, env }: CommandContext): string {
-  const flags = { data: options.data as string | undefined };
-  return activeFolder(readConfig({ file: options.config as string | undefined, environment: env, cwd, flags }).dataDir);
-}
 
 async function show(log: AuditLog, { options }: CommandInput, { style }: CommandContext): Promise<CommandResult> {
   const lines = await log.lines();

@@ -1,0 +1,56 @@
+import { randomBytes } from "node:crypto";
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PurserError } from "@purser/core";
+import type { CountError } from "@purser/core/tokens";
+
+const FILE = "counts.json";
+
+/** The errors of our counts by `PROVIDER/MODEL`, oldest first, each in thousandths: `{ "latin": [12, -4], "other": [] }`. */
+type Counts = ReadonlyMap<string, readonly CountError[]>;
+
+interface Stored {
+  readonly version: 1;
+  readonly models: Readonly<Record<string, Readonly<Record<CountError["script"], readonly number[]>>>>;
+}
+
+/** What a data folder knows about the errors of our counts; nothing where nothing was compared yet. */
+export async function readCounts(directory: string): Promise<Counts> {
+  const file = join(directory, FILE);
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+    throw cause;
+  }
+  try {
+    const { version, models } = JSON.parse(text) as Stored;
+    if (version !== 1) throw new Error(`its version is ${version}`);
+    return new Map(
+      Object.entries(models).map(([key, { latin, other }]) => [key, [...errorsOf("latin", latin), ...errorsOf("other", other)]]),
+    );
+  } catch (cause) {
+    const message = `${file} has another form than this version of Purser reads: ${(cause as Error).message}. What it says is learned again.`;
+    throw new PurserError("config_invalid", message, { cause });
+  }
+}
+
+/** Written beside it and then renamed: whoever reads sees the old ones or the new ones. */
+export async function writeCounts(directory: string, counts: Counts): Promise<void> {
+  const of = (errors: readonly CountError[], wanted: CountError["script"]) =>
+    errors.flatMap(({ script, permille }) => (script === wanted ? [permille] : []));
+  const models = Object.fromEntries([...counts].map(([key, errors]) => [key, { latin: of(errors, "latin"), other: of(errors, "other") }]));
+  const stored: Stored = { version: 1, models };
+  const file = join(directory, FILE);
+  const draft = `${file}.${randomBytes(6).toString("hex")}.draft`;
+  await writeFile(draft, `${JSON.stringify(stored)}\n`, { mode: 0o600 });
+  await rename(draft, file);
+}
+
+function errorsOf(script: CountError["script"], permilles: readonly number[]): readonly CountError[] {
+  return permilles.map((permille) => {
+    if (!Number.isFinite(permille)) throw new Error(`an error of a count is ${permille}`);
+    return { script, permille };
+  });
+}
