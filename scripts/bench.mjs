@@ -1,4 +1,4 @@
-/** `npm run bench -- gateway|streams|counting|store|postgres|redis|decisions|leases|dashboard`: measures, prints ratios beside what was promised, and keeps the raw values. */
+/** `npm run bench -- gateway|streams|counting|store|postgres|redis|decisions|leases|dashboard|memory`: measures, prints ratios beside what was promised, and keeps the raw values. */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
@@ -8,8 +8,8 @@ import { parseArgs } from "node:util";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
 const OWN = ["gateway", "streams", "profile"];
-const OTHERS = ["counting", "store", "postgres", "redis", "decisions", "leases", "dashboard"];
-const USAGE = `npm run bench -- gateway | streams | counting | store | postgres | redis | decisions | leases | dashboard | profile
+const OTHERS = ["counting", "store", "postgres", "redis", "decisions", "leases", "dashboard", "memory"];
+const USAGE = `npm run bench -- gateway | streams | counting | store | postgres | redis | decisions | leases | dashboard | memory | profile
 
 gateway and streams:
   --rounds N        rounds, each with every system once in random order (8)
@@ -27,7 +27,7 @@ gateway and streams:
 profile: the gateway alone under load, and where its time goes
   --seconds S, --stream, --refusals, --bytes N
 
-counting, store, postgres, redis, decisions, leases and dashboard take their own options.`;
+counting, store, postgres, redis, decisions, leases, dashboard and memory take their own options.`;
 
 const [command, ...rest] = process.argv.slice(2);
 if (command === undefined || ![...OWN, ...OTHERS].includes(command)) {
