@@ -1,4 +1,4 @@
-import { type BoundBudgetLimit, balanceOf } from "./counters.ts";
+import { type BoundBudgetLimit, balanceOf, type Pool } from "./counters.ts";
 import type { Budget, RequestLimits } from "./domain/budget.ts";
 import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
@@ -35,6 +35,8 @@ export interface Call {
   /** The most calls of tools that the provider charges for. */
   readonly toolCalls?: Readonly<Record<string, number>>;
   readonly service?: ServiceTier;
+  /** Budgets that the caller was given, and that hold beside those of the configuration. */
+  readonly pools?: readonly Pool[] | undefined;
   /** What ladders did to the call before it asks, for the ledger. */
   readonly rungs?: CallDetail["rungs"];
   readonly insteadOf?: CallDetail["insteadOf"];

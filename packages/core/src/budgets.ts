@@ -1,6 +1,6 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, balanceOf, Counters } from "./counters.ts";
+import { allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import type { Budget } from "./domain/budget.ts";
 import type { ExpireResult, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
@@ -313,7 +313,15 @@ export class Budgets implements PriceSource {
     const wanted = this.#budgets.filter(
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
-    return this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
+    const balances = await this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
+    return filter.pools?.length ? [...balances, ...(await this.#standingsOf(filter.pools))] : balances;
+  }
+
+  async #standingsOf(pools: readonly Pool[]): Promise<readonly Balance[]> {
+    const now = this.#now();
+    const limits = pools.flatMap((pool) => this.#counters.bindPool(pool, now));
+    const standings = await this.#store.standings(limits);
+    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   }
 
   async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
@@ -415,9 +423,10 @@ export class Budgets implements PriceSource {
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
-  #terms({ subject, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
+  #terms({ subject, pools, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
     const { provider = "" } = subject;
-    const { budgets, limits } = this.#counters.bindSubject(this.#budgets, subject, now);
+    const configured = this.#counters.bindSubject(this.#budgets, subject, now);
+    const { budgets, limits } = pools?.length ? withPools(configured, pools, this.#counters, now) : configured;
     const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,
@@ -437,10 +446,18 @@ export class Budgets implements PriceSource {
 }
 
 const NEVER = () => undefined;
-/** Which balances are asked for: of one budget, of one subject. */
+/** Which balances are asked for: of one budget, of one subject; and of pools besides. */
 interface BalanceFilter {
   readonly budget?: string;
   readonly subject?: Subject;
+  readonly pools?: readonly Pool[] | undefined;
+}
+
+function withPools({ budgets, limits }: Pick<Terms, "budgets" | "limits">, pools: readonly Pool[], counters: Counters, now: number) {
+  return {
+    budgets: [...budgets, ...pools.map(({ budget }) => budget)],
+    limits: [...limits, ...pools.flatMap((pool) => counters.bindPool(pool, now))],
+  };
 }
 
 type OnDenied = (call: Call, denial: Denial, admission: Admission) => void;

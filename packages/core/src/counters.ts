@@ -45,13 +45,23 @@ interface LimitSpan extends WindowSpan {
   readonly previousStartsAt: number | undefined;
 }
 
+/** A budget that comes with a call and not from a configuration: what its caller was given by another one. It has no window, and an end. */
+export interface Pool {
+  readonly budget: Budget;
+  /** Epoch milliseconds. */
+  readonly until: number;
+}
+
+/** Clocks differ, and a call that was admitted at the last moment is settled later. */
+const POOL_LINGERS_MS = 86_400_000;
+
 /** Subjects whose counters are kept at hand for one budget; a budget with more starts over. */
 const BOUND_MOST = 100_000;
 
 /** Finds the counters of a budget for a subject and a time. They are made once a window, not once a call. */
 export class Counters {
-  readonly #budgets = new Map<Budget, Current<readonly BoundBudgetLimit[]>>();
-  readonly #allowances = new Map<Shared, Current<BoundLimit>>();
+  readonly #budgets = new WeakMap<Budget, Current<readonly BoundBudgetLimit[]>>();
+  readonly #allowances = new WeakMap<Shared, Current<BoundLimit>>();
   /** By the objects that are the subjects of many calls. */
   readonly #subjects = new WeakMap<Subject, BoundSubject>();
 
@@ -77,6 +87,12 @@ export class Counters {
     const bound = { budgets: selecting, limits, from, until };
     if (isLasting(subject)) this.#subjects.set(subject, bound);
     return bound;
+  }
+
+  /** The limits of a pool. Its counters end some time after it, so that they are forgotten. */
+  bindPool({ budget, until }: Pool, now: number): readonly BoundBudgetLimit[] {
+    const resetsAt = until + POOL_LINGERS_MS;
+    return this.bind(budget, "", now).map((bound) => ({ ...bound, counter: { ...bound.counter, resetsAt } }));
   }
 
   /** The limit of a free allowance. */
@@ -224,8 +240,8 @@ function limitSpan(limit: Limit, now: number): LimitSpan {
 }
 
 /** A clock that steps back over a reset finds the counters of the window before again: their keys say when it began. */
-function currentOf<Owner, Bound>(
-  known: Map<Owner, Current<Bound>>,
+function currentOf<Owner extends object, Bound>(
+  known: WeakMap<Owner, Current<Bound>>,
   owner: Owner,
   { limits, exceptions }: Pick<Budget, "limits" | "exceptions">,
   now: number,

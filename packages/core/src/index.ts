@@ -1,5 +1,6 @@
 export { type Call, LEASE_MS } from "./admission.ts";
 export { type Allowance, Budgets, type BudgetsOptions, type PriceSource, type ResetInput } from "./budgets.ts";
+export type { Pool } from "./counters.ts";
 export {
   type Budget,
   type BudgetInput,

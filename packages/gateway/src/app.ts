@@ -215,6 +215,7 @@ async function startWith(
   const server = createHttpServer({
     gateway: () => gateway,
     admin,
+    keys,
     log,
     metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,

@@ -5,6 +5,7 @@ import {
   type Decision,
   type Denial,
   type DenialReason,
+  type Pool,
   type PriceSource,
   PurserError,
   type Reservation,
@@ -42,6 +43,8 @@ export interface BudgetedCall {
   readonly unseenTokens: number;
   /** What is added to counts of its text, where that was learned; else what is known of the model. */
   readonly margin: Margin | undefined;
+  /** The budgets that were handed on to the caller. */
+  readonly pools: readonly Pool[] | undefined;
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -56,6 +59,7 @@ export interface CallTerms {
   readonly subject: Subject;
   readonly places?: Places | undefined;
   readonly key: Key | undefined;
+  readonly pools?: readonly Pool[] | undefined;
   readonly prices: PriceSource;
   /** How far counts are trusted; as far as is known of the model where it is left out. */
   readonly calibration?: Pick<Calibration, "marginOf">;
@@ -89,6 +93,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     outputTokensMost: call.outputCap ?? modelMost,
     unseenTokens: unseen,
     margin: terms.calibration?.marginOf(provider, model),
+    pools: terms.pools,
   };
 }
 
@@ -132,7 +137,7 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
-  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf } = budgeted;
+  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, pools } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
@@ -144,6 +149,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies },
     toolCalls,
     service,
+    pools,
     rungs,
     insteadOf,
     signal,

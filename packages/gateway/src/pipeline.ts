@@ -189,7 +189,8 @@ interface Waits {
 /** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
 async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, from, balance }: Waits): Promise<boolean> {
   const { id, request, response } = exchange;
-  if (!prefersAsync(request.headers)) return false;
+  // What waits is made again from its key alone, and would not know any more what was handed on.
+  if (!prefersAsync(request.headers) || call.pools) return false;
   const text = `queue (${budget.name}${from === undefined ? "" : ` ${shareText(from)}`})`;
   const waiting = await gateway.queue.add({ call, request, rung, text, balance });
   if (!waiting) return false;
@@ -232,10 +233,10 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const { provider, model, sentAs } = route;
   const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
   if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
-  const { subject, places, key } = caller;
+  const { subject, places, key, pools } = caller;
   const { config, prices, calibration } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider, model, sentAs, subject, places, key, prices, calibration, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, subject, places, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
   return routedCall(budgetedCall(terms), caller, provider, names);
 }
 

@@ -7,6 +7,7 @@ import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
+import type { Keys } from "./callers/key.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
@@ -22,6 +23,7 @@ import { type ScreenFiles, screenFileFor, serveScreenFile } from "./screen/files
 import type { Sessions, Visitor } from "./screen/sessions.ts";
 import { isFromScreen, serveSession } from "./screen/sign-in.ts";
 import { keyInfo, openRouterKey } from "./self-service/compatible.ts";
+import { delegate } from "./self-service/delegate.ts";
 import { answerMcp } from "./self-service/mcp.ts";
 
 /** A slow client may take this long to send its request. */
@@ -35,6 +37,7 @@ export interface ServerState {
   /** The gateway as it is configured now. */
   gateway(): Gateway;
   readonly admin: Admin;
+  readonly keys: Pick<Keys, "signing">;
   readonly log: Pick<AuditLog, "refused">;
   /** All metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
@@ -114,6 +117,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
     return serveQueue(state.gateway(), request, response, waiting);
   if (path === "/mcp") return serveMcp(state.gateway(), request, response);
+  if (path === "/delegations" && request.method === "POST") return serveDelegation(state, request, response);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
@@ -164,7 +168,19 @@ async function showOwn(
   const identified = identifyUser(state, request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
   const { caller } = identified;
-  end(response, 200, shape(caller, await state.gateway().budgets.balances({ subject: caller.subject })));
+  const { subject, pools } = caller;
+  end(response, 200, shape(caller, await state.gateway().budgets.balances({ subject, pools })));
+}
+
+/** Hands a part of a caller's budgets on to an agent of its own. */
+async function serveDelegation({ gateway, keys }: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const identified = gateway().identify(request);
+  if (!identified.ok) return problem(response, 401, identified.code, identified.message);
+  if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
+  const body = jsonOf(await readBytes(request, ADMIN_BODY_MOST));
+  if (body === NO_JSON) return problem(response, 400, "body_invalid", "The body is not valid JSON.");
+  response.setHeader("cache-control", "no-store");
+  end(response, 201, await delegate(gateway(), keys, identified.caller, body, Date.now()));
 }
 
 /** Tools for agents, about their own money. It streams nothing, so that there is nothing to listen to with GET. */
@@ -201,13 +217,8 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const caller = identifyReader(state, request, response, ["owner", "admin", "viewer", "member"]);
   if (!caller) return;
   response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
-  const bytes = await readBytes(request, ADMIN_BODY_MOST);
-  let body: unknown;
-  try {
-    body = bytes.length === 0 ? undefined : JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return problem(response, 400, "body_invalid", "The body is not valid JSON.");
-  }
+  const body = jsonOf(await readBytes(request, ADMIN_BODY_MOST));
+  if (body === NO_JSON) return problem(response, 400, "body_invalid", "The body is not valid JSON.");
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
   const { method = "GET", headers } = request;
   const { subject } = caller;
@@ -332,6 +343,17 @@ function failRoute(state: ServerState, request: IncomingMessage, response: Serve
   const { status, headers } = refusalHead(refusal);
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   end(response, status, dialectOf(request).writeError(refusal, status));
+}
+
+const NO_JSON = Symbol("no JSON");
+
+/** What a small body says; nothing where it is empty. */
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return bytes.length === 0 ? undefined : JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return NO_JSON;
+  }
 }
 
 function problem(response: ServerResponse, status: number, code: string, detail: string): void {

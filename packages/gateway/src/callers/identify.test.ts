@@ -19,6 +19,7 @@ const KEYS: Keys = {
   isEmpty: false,
   find: (secret) => SECRETS[secret],
   create: () => Promise.reject(new Error("not asked for")),
+  signing: () => undefined,
   list: () => [ANN, OPEN],
   revoke: async () => false,
   close: () => undefined,

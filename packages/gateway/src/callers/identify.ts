@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Subject, SubjectPath } from "@purser/core";
+import type { Pool, Subject, SubjectPath } from "@purser/core";
 import { isAdminToken } from "./admin-token.ts";
+import { DELEGATED_SECRET, type Delegated, delegateOf } from "./delegation.ts";
 import type { Key, Keys } from "./key.ts";
 
 /** A subject with the places that its calls go to, by their names: most callers call the same few models. */
@@ -18,6 +19,9 @@ export interface Caller {
   readonly isOwner: boolean;
   /** The caller's own key for the provider, while every caller is the owner. */
   readonly providerKey?: string;
+  /** What was handed on to the caller by others, and the budgets that this makes. */
+  readonly delegated?: Delegated;
+  readonly pools?: readonly Pool[];
 }
 
 export type Identified =
@@ -53,10 +57,12 @@ export function identify(headers: IncomingHttpHeaders, url: string, keys: Keys, 
     return withAttributes({ key: undefined, subject: {}, isOwner: true }, headers);
   }
   if (ownerMode) {
-    const providerKey = credentials.find((credential) => !OUR_SECRET.test(credential));
+    const providerKey = credentials.find((credential) => !OUR_SECRET.test(credential) && !DELEGATED_SECRET.test(credential));
     return withAttributes({ key: undefined, subject: {}, isOwner: true, ...(providerKey !== undefined && { providerKey }) }, headers);
   }
   for (const credential of credentials) {
+    const delegate = delegateOf(credential, keys, now);
+    if (delegate) return withAttributes(delegate, headers);
     const key = keys.find(credential, now);
     if (key) return withAttributes(callerOf(key), headers);
   }

@@ -39,6 +39,8 @@ export interface Keys {
   find(secret: string, now: number): Key | undefined;
   /** Makes a key. The secret is returned once and never again. */
   create(key: NewKey): Promise<{ readonly key: Key; readonly secret: string }>;
+  /** The key with this id, if it is valid now, and what signs that which is made from it: a secret that its holder does not know. */
+  signing(id: string, now: number): { readonly key: Key; seal(): Buffer } | undefined;
   list(): readonly Key[];
   /** Whether there was such a key. */
   revoke(id: string): Promise<boolean>;

@@ -88,6 +88,11 @@ class KeysFile implements Keys {
     return { key: keyOf(stored), secret };
   }
 
+  signing(id: string, now: number) {
+    this.#look(false);
+    return this.#ring.signing(id, now);
+  }
+
   list(): readonly Key[] {
     this.#look(true);
     return this.#ring.list();

@@ -55,6 +55,10 @@ class SharedKeys implements Keys {
     return { key: keyOf(stored), secret };
   }
 
+  signing(id: string, now: number) {
+    return this.#ring.signing(id, now);
+  }
+
   list(): readonly Key[] {
     return this.#ring.list();
   }

@@ -1,5 +1,5 @@
 import { hash, randomBytes } from "node:crypto";
-import type { Key, NewKey } from "./key.ts";
+import type { Key, Keys, NewKey } from "./key.ts";
 
 /** What is written for a key: all but its secret, of which only the hash is kept. */
 export interface StoredKey extends Key {
@@ -30,12 +30,14 @@ const HASHES_MOST = 10_000;
 /** Keys by the hashes of their secrets. Looking a hash up gives away nothing about the secrets, so the look-up needs no constant time. */
 export class KeyRing {
   #keys: ReadonlyMap<string, Key> = new Map();
+  #byId: ReadonlyMap<string, { readonly key: Key; readonly secretSha256: string }> = new Map();
   /** Hashes of secrets in use, so that a busy key is not hashed with every call. The key itself is looked up each time. */
   readonly #hashes = new Map<string, string>();
 
   replace(stored: readonly StoredKey[]): void {
     this.#hashes.clear();
     this.#keys = new Map(stored.map((key) => [key.secretSha256, keyOf(key)]));
+    this.#byId = new Map([...this.#keys].map(([secretSha256, key]) => [key.id, { key, secretSha256 }]));
   }
 
   /** The key with this secret, whether it has ended or not. `look` is called once where there is none. */
@@ -48,6 +50,13 @@ export class KeyRing {
     }
     if (key && this.#hashes.size < HASHES_MOST) this.#hashes.set(secret, secretSha256);
     return key;
+  }
+
+  /** See `Keys.signing`. What signs is made from the hash of the secret, which all gateways with the same keys have and no caller does. */
+  signing(id: string, now: number): ReturnType<Keys["signing"]> {
+    const found = this.#byId.get(id);
+    const key = validAt(found?.key, now);
+    return found && key && { key, seal: () => hash("sha256", `delegations of ${found.secretSha256}`, "buffer") };
   }
 
   list(): readonly Key[] {

@@ -37,8 +37,8 @@ export interface RoutedCall extends BudgetedCall {
  * a shape of its own each time, which V8 has to learn anew, and which keeps it alive.
  */
 export function routedCall(budgeted: BudgetedCall, caller: Caller, provider: Provider, names: PathNames): RoutedCall {
-  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin } = budgeted;
-  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, caller, provider, names };
+  const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, pools } = budgeted;
+  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, pools, caller, provider, names };
 }
 
 /** A call as the ladders of its budgets left it. */
@@ -174,9 +174,9 @@ export function callTo(
   const otherNames = inPath ? { ...names, [inPath]: name } : names;
   const { prices, calibration, config } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const { subject, key } = caller;
+  const { subject, key, pools } = caller;
   const call = dialect.readCall(bodyOf(otherNames), otherNames);
-  const terms = { dialect, call, provider, model, sentAs, subject, key, prices, calibration, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, subject, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
   const routed = routedCall(budgetedCall(terms), caller, provider, otherNames);
   return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
 }

@@ -37,8 +37,8 @@ export const TOOLS: readonly Tool[] = [
     description: "What is left of every budget that your calls are charged to, and when it resets.",
     isReading: true,
     inputSchema: { type: "object", properties: {}, additionalProperties: false },
-    async run({ gateway, caller: { subject } }) {
-      const balances = await gateway.budgets.balances({ subject });
+    async run({ gateway, caller: { subject, pools } }) {
+      const balances = await gateway.budgets.balances({ subject, pools });
       const text = balances.length === 0 ? "No budget limits your calls." : balances.map(balanceSentence).join("\n");
       return { text, data: { balances: balances.map(balanceJson) } };
     },
@@ -92,7 +92,7 @@ function balanceSentence({ budget, subject, unit, window, limit, spent, held, le
   return `${name}: ${amount(left)} left of ${amount(limit)}${windowPhrase(window)} (${amount(spent)} spent${inFlight})${resets}.`;
 }
 
-async function estimateCost({ gateway, caller: { subject }, input, now }: ToolCall): Promise<ToolAnswer> {
+async function estimateCost({ gateway, caller: { subject, pools }, input, now }: ToolCall): Promise<ToolAnswer> {
   const model = textOf(input, "model");
   const outputTokens = countOf(input, "max_output_tokens");
   const inputTokens =
@@ -106,7 +106,7 @@ async function estimateCost({ gateway, caller: { subject }, input, now }: ToolCa
   const card = gateway.prices.card(provider, routed.model, now);
   const cost = card && costOf(card, { inputTokens, outputTokens });
   const asked = { ...subject, provider, model: routed.model };
-  const balances = await gateway.budgets.balances({ subject: asked });
+  const balances = await gateway.budgets.balances({ subject: asked, pools });
   const needed: Partial<Record<Balance["unit"], number | undefined>> = {
     nanodollars: cost,
     tokens: inputTokens + outputTokens,
