@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { BudgetInput, Call, Decision, Reservation, Store } from "./index.ts";
+import { type BudgetInput, type Call, type Decision, defineBudget, type Reservation, type Store } from "./index.ts";
 import { DEMO_CARD, demoBudgets, demoCall, NOON } from "./testing/demo-budgets.ts";
 import { allEntries } from "./testing/ledger-history.ts";
 
@@ -44,6 +44,35 @@ test("a denied call holds nothing on any of its budgets", async () => {
   const decision = await budgets.reserve(demoCall({ input: 400, output: 10 }));
   assert.equal(decision.outcome, "denied");
   for (const { held, spent } of await budgets.balances()) assert.deepEqual({ held, spent }, { held: 0, spent: 0 });
+});
+
+test("a pool that comes with a call holds beside the configured budgets: on all of them or on none, and it ends", async () => {
+  const { budgets, store } = demoBudgets([{ name: "company", limits: ["1,000 tokens / day"] }]);
+  const pool = { budget: defineBudget({ name: "agent", limits: ["300 tokens", "3 requests"] }), until: NOON + 60_000 };
+  const within = { pools: [pool] };
+  const first = settled(await budgets.reserve(demoCall({ input: 100, output: 50 }, within)));
+  const second = await budgets.reserve(demoCall({ input: 200, output: 50 }, within));
+  assert.ok(second.outcome === "denied" && second.denial.balance?.budget === "agent" && second.denial.balance.left === 150);
+  assert.equal((await budgets.reserve(demoCall({ input: 800, output: 50 }))).outcome, "allowed", "who has no pool is not in it");
+  const third = await budgets.reserve(demoCall({ input: 100, output: 50 }, within));
+  assert.ok(third.outcome === "denied" && third.denial.balance?.budget === "company", "and its holder is in all other budgets");
+  await budgets.settle(first, { inputTokens: 100, outputTokens: 10 });
+  const balances = await budgets.balances({ subject: {}, pools: [pool] });
+  assert.deepEqual(
+    balances.map(({ budget, unit, spent, held, resetsAt }) => [budget, unit, spent, held, budget === "company" || resetsAt]),
+    [
+      ["company", "tokens", 110, 850, true],
+      ["agent", "tokens", 110, 0, NOON + 60_000 + 86_400_000],
+      ["agent", "requests", 1, 0, NOON + 60_000 + 86_400_000],
+    ],
+  );
+  assert.deepEqual(
+    (await store.counters({ budget: "agent" })).map(({ ref, held, spent }) => [ref.unit, held, spent]),
+    [
+      ["tokens", 0, 110],
+      ["requests", 0, 1],
+    ],
+  );
 });
 
 test("a settled call is charged what it used, to the nano-dollar, and holds nothing", async () => {
