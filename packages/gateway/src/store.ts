@@ -37,10 +37,10 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */
 export async function openRedisStore(
-  { store: { redis: urls = [], namespace } }: Pick<Config, "store">,
+  { store: { redis: urls = [], sentinels, namespace } }: Pick<Config, "store">,
   { archive, onNotice }: Pick<StoreOptions, "archive" | "onNotice">,
 ): Promise<RedisStore> {
-  const redis = await openRedis(urls);
+  const redis = await openRedis(urls, { sentinels });
   const store = createRedisStore({ redis, namespace, onNotice, onClosed: () => redis.disconnect(), ...(archive && { archive }) });
   try {
     await store.ready();

@@ -549,7 +549,8 @@ nodeTest("a namespace that could leave its slot is refused", () => {
 async function startPair(context: TestContext, rights: readonly string[] = ["allcommands"]) {
   const [primary, replica] = [await start(context), await start(context)];
   const replicaClient = replica.connect();
-  for (const client of [primary.connect(), replicaClient]) await client.acl("SETUSER", "default", "reset", "on", "nopass", "allkeys", ...rights);
+  for (const client of [primary.connect(), replicaClient])
+    await client.acl("SETUSER", "default", "reset", "on", "nopass", "allkeys", ...rights);
   await replicaClient.replicaof("127.0.0.1", String(primary.port));
   const proxy = await startProxy(context, primary.port);
   const time = { now: Date.now() };
