@@ -19,6 +19,8 @@ export interface OpenedStore {
   readonly journal: Pick<Store, "entries">;
   /** Told how far the book of record goes: what comes before that may leave the store. */
   readonly onArchived?: (lastSeq: number) => Promise<void>;
+  /** Puts back what the store has lost and the book of record has. */
+  readonly onBehind?: () => Promise<void>;
 }
 
 /** Opens the store that a configuration names: the Redis of several gateways, or the data folder of one. */
@@ -32,7 +34,7 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
     await store.trim(lastSeq);
   };
   const { leases } = config.store;
-  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived };
+  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived, onBehind: () => store.restore() };
 }
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */

@@ -166,12 +166,14 @@ test("a replica that was behind takes over: all gateways notice and admit nothin
 test("with PostgreSQL, what a fail-over lost is put back to the entry, and budgets are filled from there and not passed", async (context) => {
   const database = await startTestPostgres();
   if (typeof database === "string") return context.skip(`not run: ${database}`);
-  context.after(() => database.close());
+  const pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  context.after(async () => {
+    await pool.end();
+    await database.close();
+  });
   const scene = await startScene(context, { postgres: database.url });
   if (typeof scene === "string") return context.skip(`not run: ${scene}`);
   const { primary, replica, gateways, asked, agent } = scene;
-  const pool = new pg.Pool({ connectionString: database.url, max: 2 });
-  context.after(() => pool.end());
   const archive = await openPostgresArchive({ pool, ledger: "redis/acme" });
 
   assert.deepEqual(await callEach(scene, "early", 30), all(200, 30));

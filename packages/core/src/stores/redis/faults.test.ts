@@ -274,7 +274,7 @@ describe("Redis store on bad days", () => {
   });
 
   test("a user who may not read INFO is served as well, and a loss is noticed when whoever wrote it asks", async (context) => {
-    const { primary, busy, idle, part, failOver } = await startPair(context, ["allcommands", "-info"]);
+    const { primary, busy, idle, part, failOver } = await startPair(context, { rights: ["allcommands", "-info"] });
     await part();
     await outcomes(busy, ["lost-1"]);
     assert.equal(await primary.connect().hget("{acme}:meta", "server"), null);
@@ -323,6 +323,28 @@ describe("Redis store on bad days", () => {
     assert.deepEqual(await store.settle(sampleSettlement("grown", 30)), { outcome: "settled" });
     assert.deepEqual(await store.audit(), []);
     assert.match(notices.join("\n"), /entries 1 to 8 .* restored from the archive/);
+  });
+
+  test("a replica that was behind is brought up to date from the archive, and the ledger is whole there", async (context) => {
+    const archive = createArchive();
+    const { busy, idle, part, failOver } = await startPair(context, { archive });
+    await busy.settle(sampleSettlement("a", 60));
+    await part();
+    await outcomes(busy, ["c", "d"]);
+    await busy.settle(sampleSettlement("b", 60));
+    const [before, entries] = [await busy.counters(), await busy.entries({})];
+    archive.add(await busy.journal.entries({}));
+    failOver();
+    await assert.rejects(idle.reserve(call("e")), /1 more/, "who saw nothing of it waits for whoever may have");
+    await idle.restore();
+    await idle.restore();
+    assert.deepEqual(sorted(await idle.counters()), sorted(before));
+    assert.deepEqual(await idle.entries({}), entries);
+    assert.deepEqual(await idle.audit(), []);
+    await busy.expire();
+    assert.deepEqual(await outcomes(idle, ["e"]), ["reserved"]);
+    assert.deepEqual(await busy.settle(sampleSettlement("c", 60)), { outcome: "settled" });
+    assert.deepEqual(await busy.audit(), []);
   });
 
   test("leases that the archive has are restored: what they allotted, reported and charged", async (context) => {
@@ -546,7 +568,10 @@ nodeTest("a namespace that could leave its slot is refused", () => {
 });
 
 /** Two gateways with a call each on a primary whose replica follows until they part. Their users have these rights. */
-async function startPair(context: TestContext, rights: readonly string[] = ["allcommands"]) {
+async function startPair(
+  context: TestContext,
+  { archive, rights = ["allcommands"] }: Pick<RedisStoreOptions, "archive"> & { readonly rights?: readonly string[] } = {},
+) {
   const [primary, replica] = [await start(context), await start(context)];
   const replicaClient = replica.connect();
   for (const client of [primary.connect(), replicaClient])
@@ -554,7 +579,7 @@ async function startPair(context: TestContext, rights: readonly string[] = ["all
   await replicaClient.replicaof("127.0.0.1", String(primary.port));
   const proxy = await startProxy(context, primary.port);
   const time = { now: Date.now() };
-  const connect = () => open(primary.connect({ port: proxy.port }), { now: () => time.now });
+  const connect = () => open(primary.connect({ port: proxy.port }), { now: () => time.now, ...(archive && { archive }) });
   const [busy, idle] = [connect(), connect()];
   await outcomes(busy, ["a", "b"]);
   await idle.expire();
