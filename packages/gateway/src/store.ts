@@ -19,6 +19,8 @@ export interface OpenedStore {
   readonly journal: Pick<Store, "entries">;
   /** Told how far the book of record goes: what comes before that may leave the store. */
   readonly onArchived?: (lastSeq: number) => Promise<void>;
+  /** Puts back what the store has lost and the book of record has. */
+  readonly onBehind?: () => Promise<void>;
 }
 
 /** Opens the store that a configuration names: the Redis of several gateways, or the data folder of one. */
@@ -32,15 +34,15 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
     await store.trim(lastSeq);
   };
   const { leases } = config.store;
-  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived };
+  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived, onBehind: () => store.restore() };
 }
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */
 export async function openRedisStore(
-  { store: { redis: urls = [], namespace } }: Pick<Config, "store">,
+  { store: { redis: urls = [], sentinels, namespace } }: Pick<Config, "store">,
   { archive, onNotice }: Pick<StoreOptions, "archive" | "onNotice">,
 ): Promise<RedisStore> {
-  const redis = await openRedis(urls);
+  const redis = await openRedis(urls, { sentinels });
   const store = createRedisStore({ redis, namespace, onNotice, onClosed: () => redis.disconnect(), ...(archive && { archive }) });
   try {
     await store.ready();

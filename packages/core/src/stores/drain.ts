@@ -9,6 +9,8 @@ export interface DrainOptions {
   readonly archive: LedgerArchive;
   /** Told how far the archive goes, when it has gone on: what comes before that entry may be trimmed from the journal. */
   readonly onArchived?: (lastSeq: number) => Promise<void>;
+  /** Asked to put back what the journal has lost and the archive has, before the archive goes on with another history. */
+  readonly onBehind?: () => Promise<void>;
   /** Told once of each time that nothing can be archived; it is tried again until it can. */
   readonly onError?: (error: unknown) => void;
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -60,7 +62,7 @@ export class Drain {
   async step(): Promise<boolean> {
     const { journal, archive, onArchived } = this.#options;
     try {
-      this.#archived ??= await archive.resume(journal);
+      this.#archived ??= await this.#resume();
       this.#lastSeq = this.#archived;
       // The last entry that is archived goes along, and shows that the others follow it.
       const entries = await journal.entries({ after: Math.max(0, this.#archived - 1), most: BATCH });
@@ -79,10 +81,15 @@ export class Drain {
   }
 
   async #resumeAgain(before: number): Promise<boolean> {
-    const { journal, archive } = this.#options;
-    this.#archived = await archive.resume(journal);
+    this.#archived = await this.#resume();
     this.#lastSeq = this.#archived;
     return this.#archived !== before;
+  }
+
+  async #resume(): Promise<number> {
+    const { journal, archive, onBehind } = this.#options;
+    await onBehind?.();
+    return archive.resume(journal);
   }
 
   async lag(): Promise<Lag> {

@@ -7,7 +7,9 @@ export {
   type RedisProgram,
   startTestRedis,
   startTestRedisCluster,
+  startTestSentinels,
   type TestRedis,
   type TestRedisCluster,
+  type TestSentinels,
 } from "./redis-server.ts";
 export { type OpenStore, type StoreCase, storeContract } from "./store-contract.ts";

@@ -9,8 +9,8 @@ const COMMAND_MS = 5_000;
 
 /** Opens the book that a configuration names: in the Redis of several gateways, or in the data folder of one. */
 export async function openAlertBook({ store, dataDir }: Pick<Config, "store" | "dataDir">, now?: () => number): Promise<AlertBook> {
-  const { redis, namespace } = store;
+  const { redis, sentinels, namespace } = store;
   if (!redis) return openFileBook(dataDir, { ...(now && { now }) });
   // A connection of its own: notices do not stand in the way of decisions about calls.
-  return new RedisBook({ namespace, connect: () => openRedis(redis, { commandTimeout: COMMAND_MS }) });
+  return new RedisBook({ namespace, connect: () => openRedis(redis, { sentinels, commandTimeout: COMMAND_MS }) });
 }

@@ -40,6 +40,8 @@ export interface Config {
 export interface StoreConfig {
   /** A Redis or Valkey that several gateways share: its address, or those of some nodes of a cluster. The data folder where it is left out. */
   readonly redis?: readonly string[] | undefined;
+  /** The sentinels that know which server is the primary; the host of `redis` is their name for it. */
+  readonly sentinels?: readonly string[] | undefined;
   /** Whose balances these are: gateways with the same namespace share them. */
   readonly namespace: string;
   /** Whether a gateway decides from allotments of that Redis what it can. */

@@ -106,6 +106,10 @@ const store = object({
     "A Redis or Valkey that several gateways share: its URL, or those of some nodes of a cluster. rediss:// is encrypted. Without it, balances live in the data folder, for one gateway.",
     list(parsed({ examples: ["redis://127.0.0.1:6379"] }, checkedRedisUrl), { most: MOST.nodes, least: 1, single: true }),
   ),
+  sentinels: described(
+    "Sentinels that know which server is the primary, and tell when another takes over. The host in redis is their name for it.",
+    located(list(parsed({ examples: ["redis://127.0.0.1:26379"] }, checkedSentinelUrl), { most: MOST.nodes, least: 1, single: true })),
+  ),
   namespace: described(
     "Whose balances these are. Gateways with the same namespace on the same Redis share them.",
     parsed({}, checkedNamespace),
@@ -578,6 +582,11 @@ function checkedRedisUrl(value: string): string {
     throw wrong("has a path that is not the number of a database. Write one like redis://host:6379/2, or leave it out.");
   if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
   return value;
+}
+
+function checkedSentinelUrl(value: string): string {
+  if (/^\/?$/.test(new URL(checkedRedisUrl(value)).pathname)) return value;
+  throw wrong("has a database, and sentinels have none. Write it in redis, like redis://primary/2.");
 }
 
 function checkedNamespace(value: string): string {

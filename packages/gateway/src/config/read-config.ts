@@ -6,6 +6,7 @@ import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
+import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
 import { suggestion } from "./nearest-name.ts";
 import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
@@ -70,6 +71,7 @@ export function examineConfig(input: ConfigInput): Reading {
     dataDir: readDataDir(fields, settings, file, cwd),
     store: {
       redis: fields.store?.redis,
+      ...(fields.store?.sentinels && { sentinels: readSentinels(fields.store.sentinels, fields.store.redis) }),
       namespace: fields.store?.namespace ?? DEFAULTS.namespace,
       ...(fields.store?.leases && { leases: true }),
       postgres: fields.store?.postgres,
@@ -91,6 +93,18 @@ export function examineConfig(input: ConfigInput): Reading {
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition)];
   const warnings = source.warnings.toSorted(byPosition);
   return problems.length === 0 ? { config, problems: [], warnings } : { config: undefined, problems, warnings };
+}
+
+/** Sentinels lead to one primary, which they know by a name. */
+function readSentinels({ value, place }: Located<readonly string[]>, redis: readonly string[] | undefined): readonly string[] {
+  const [primary, ...others] = redis ?? [];
+  if (primary === undefined)
+    place.problem("lead to a Redis that is not named. Add redis: redis://NAME, with the name that they have for it.");
+  else if (others.length > 0)
+    place.problem("lead to one primary. Write one URL in redis, with the name that they have for it as its host.");
+  else if (new URL(primary).port !== "")
+    place.problem("know the port of the primary. Leave it out of redis, whose host is the name that they have for it.");
+  return value;
 }
 
 function configText({ file, text }: ConfigInput, cwd: string): { readonly file: string | undefined; readonly text: string } {

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Store } from "@purser/core";
-import { createRedisStore, type RedisStore } from "@purser/core/stores/redis";
+import { createRedisStore, type LedgerSource, type RedisStore } from "@purser/core/stores/redis";
 import { startTestRedis, startTestRedisCluster } from "@purser/core/testing";
 import { openRedis } from "../redis-client.ts";
 import { eventually } from "./stand.ts";
@@ -59,6 +59,9 @@ export async function startProvider(context: TestContext) {
 
 interface GatewaysOptions {
   readonly redis: readonly string[];
+  /** Those who know where the primary is, whose name for it is the host of `redis`. */
+  readonly sentinels?: readonly string[];
+  readonly namespace?: string;
   readonly postgres?: string;
   readonly provider: string;
   /** The list under `budgets:`, as YAML on one line. */
@@ -71,14 +74,15 @@ interface GatewaysOptions {
 
 /** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
 export async function startGateways(context: TestContext, options: GatewaysOptions): Promise<Gateway[]> {
-  const { redis, postgres, provider, budgets, channels = "{}", count, leases = false } = options;
+  const { redis, sentinels, namespace = "acme", postgres, provider, budgets, channels = "{}", count, leases = false } = options;
   const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
   const gateways: Gateway[] = [];
   context.after(async () => {
     for (const { child } of gateways) await kill(child);
     await rm(directory, { recursive: true, force: true });
   });
-  const store = [`redis: ${JSON.stringify(redis)}`, "namespace: acme"];
+  const store = [`redis: ${JSON.stringify(redis)}`, `namespace: ${namespace}`];
+  if (sentinels) store.push(`sentinels: ${JSON.stringify(sentinels)}`);
   if (postgres !== undefined) store.push(`postgres: ${JSON.stringify(postgres)}`);
   if (leases) store.push("leases: true");
   const started = Array.from({ length: count }, async (_, i) => {
@@ -137,10 +141,21 @@ export async function kill(child: ChildProcess): Promise<void> {
   await exited;
 }
 
+interface StoreOptions {
+  readonly namespace?: string;
+  /** Where entries are that have left Redis. */
+  readonly archive?: LedgerSource;
+}
+
 /** The store as a test sees it, at its own time or at another. */
-export async function openStore(context: TestContext, redis: readonly string[], now?: () => number): Promise<RedisStore> {
+export async function openStore(
+  context: TestContext,
+  redis: readonly string[],
+  now?: () => number,
+  { namespace = "acme", archive }: StoreOptions = {},
+): Promise<RedisStore> {
   const client = await openRedis(redis);
-  const store = createRedisStore({ redis: client, namespace: "acme", ...(now && { now }) });
+  const store = createRedisStore({ redis: client, namespace, ...(now && { now }), ...(archive && { archive }) });
   context.after(async () => {
     await store.close();
     client.disconnect();

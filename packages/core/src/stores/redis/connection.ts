@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { checkCountable } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
 import type { RedisClient } from "./client.ts";
-import { regressed, unavailable } from "./failure.ts";
+import { regressed, unavailable, unsure } from "./failure.ts";
 import { Fence } from "./fence.ts";
 import type { Keys } from "./keys.ts";
 import { checkServers } from "./requirements.ts";
@@ -118,6 +118,7 @@ export class Connection {
     const seq = Number(foundSeq);
     this.#isRegressed = outcome === "regressed";
     if (this.#isRegressed) throw this.#fail(regressed(seq, Number(rest[0])));
+    if (outcome === "unsure") throw this.#fail(unsure(Number(rest[0])));
     this.#failure = undefined;
     this.#fence.see({ epoch: Number(foundEpoch), seq, own: Number(foundOwn) });
     if (outcome === "uncountable") throw uncountable(rest);

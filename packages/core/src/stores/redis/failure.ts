@@ -1,5 +1,6 @@
 import { PurserError } from "../../errors.ts";
 import { messageOf } from "./client.ts";
+import { ROLL_CALL_MS } from "./scripts/shared.lua.ts";
 
 /** What Redis says first, and what to do about it. */
 const ADVICE: readonly (readonly [begin: string, advice: string])[] = [
@@ -10,6 +11,8 @@ const ADVICE: readonly (readonly [begin: string, advice: string])[] = [
   ["NOPERM", "Give its user the rights to run scripts on the keys of this namespace."],
   ["MISCONF", "It cannot write its own file: check its disk."],
   ["LOADING", "It is still reading its file: wait a moment."],
+  ["NOREPLICAS", "Fewer replicas follow it than min-replicas-to-write asks for: look after them."],
+  ["TRYAGAIN", "Its slot is on the move to another node: calls go on when all of it is there."],
   ["CLUSTERDOWN", "Not all slots of the cluster are served: look after its nodes."],
 ];
 
@@ -25,6 +28,14 @@ export function regressed(found: number, seen: number): PurserError {
   return new PurserError(
     "store_unavailable",
     `Redis has lost entries of the ledger that it had acknowledged: it ends at entry ${found}, and ${seen} or more were there. It failed over to a replica that was behind, or restarted without its append-only file. No call is admitted, because money that was spent may be missing. Bring back the server or the file that has them, or accept the loss: purser store accept-loss.`,
+  );
+}
+
+/** Another server than before, or one that started anew, before all gateways have said what they know. */
+export function unsure(awaited: number): PurserError {
+  return new PurserError(
+    "store_unavailable",
+    `Redis failed over or started anew, and may lack what it had acknowledged. No call is admitted until the gateways that know have been heard: ${awaited} more, for at most ${ROLL_CALL_MS / 1_000} seconds. Try again in a moment.`,
   );
 }
 

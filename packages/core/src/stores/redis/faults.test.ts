@@ -216,18 +216,69 @@ describe("Redis store on bad days", () => {
     assert.deepEqual(await first.audit(), []);
   });
 
-  test("a replica that was behind is noticed when it takes over, also where another gateway wrote to it first", async (context) => {
-    const [primary, replica] = [await start(context), await start(context)];
-    const replicaClient = replica.connect();
-    await replicaClient.replicaof("127.0.0.1", String(primary.port));
-    const proxy = await startProxy(context, primary.port);
-    const [busy, idle] = [open(primary.connect({ port: proxy.port })), open(primary.connect({ port: proxy.port }))];
-    await outcomes(busy, ["a", "b"]);
-    await idle.expire();
-    await eventually(async () => (await replicaClient.xlen("{acme}:ledger")) === 2);
-    await replicaClient.replicaof("NO", "ONE");
+  test("a replica that was behind admits nobody before those that lived are heard, and then says what is missing", async (context) => {
+    const { busy, idle, part, failOver } = await startPair(context);
+    await part();
     await outcomes(busy, ["lost-1", "lost-2"]);
-    proxy.leadTo(replica.port);
+    failOver();
+    // It saw nothing of what was lost, and would sell the same room again.
+    await assert.rejects(idle.reserve(call("c")), { code: "store_unavailable", message: /have been heard: 1 more, for at most 5 seconds/ });
+    await assert.rejects(idle.expire(), /failed over or started anew/);
+    assert.match(idle.failure()?.message ?? "", /failed over or started anew/);
+    await assert.rejects(busy.expire(), /has lost entries/);
+    await assert.rejects(idle.reserve(call("d")), /has lost entries/);
+    assert.equal((await allEntries(idle, { kinds: ["reserved"] })).length, 2);
+  });
+
+  test("a replica that has it all admits calls as soon as all are heard", async (context) => {
+    const { busy, idle, part, failOver } = await startPair(context);
+    await part();
+    failOver();
+    await assert.rejects(idle.reserve(call("c")), /1 more/);
+    assert.deepEqual(await outcomes(busy, ["d"]), ["reserved"]);
+    assert.deepEqual(await outcomes(idle, ["c"]), ["reserved"]);
+    assert.deepEqual(await standings(idle), { tokens: [0, 400], requests: [0, 4] });
+  });
+
+  test("who left is not waited for", async (context) => {
+    const { busy, idle, part, failOver } = await startPair(context);
+    await busy.close();
+    await part();
+    failOver();
+    assert.deepEqual(await outcomes(idle, ["after one that closed"]), ["reserved"]);
+  });
+
+  test("who was killed is waited for, and not for more than five seconds", async (context) => {
+    const { idle, time, part, failOver } = await startPair(context);
+    await part();
+    failOver();
+    await assert.rejects(idle.reserve(call("c")), /1 more/);
+    time.now += 4_999;
+    await assert.rejects(idle.reserve(call("c")), /1 more/);
+    time.now += 1;
+    assert.deepEqual(await outcomes(idle, ["c"]), ["reserved"]);
+  });
+
+  test("a replica that joins is no other server: nobody is kept waiting", async (context) => {
+    const [primary, replica] = [await start(context), await start(context)];
+    const stores = [open(primary.connect()), open(primary.connect())] as const;
+    await outcomes(stores[0], ["a"]);
+    await outcomes(stores[1], ["b"]);
+    const historyOf = async () => /master_replid:(\w+)/.exec(await primary.connect().info("replication"))?.[1];
+    const before = await historyOf();
+    const client = replica.connect();
+    await client.replicaof("127.0.0.1", String(primary.port));
+    await eventually(async () => (await client.xlen("{acme}:ledger")) === 2);
+    assert.notEqual(await historyOf(), before, "the first replica begins another history");
+    assert.deepEqual(await outcomes(stores[0], ["c"]), ["reserved"]);
+  });
+
+  test("a user who may not read INFO is served as well, and a loss is noticed when whoever wrote it asks", async (context) => {
+    const { primary, busy, idle, part, failOver } = await startPair(context, { rights: ["allcommands", "-info"] });
+    await part();
+    await outcomes(busy, ["lost-1"]);
+    assert.equal(await primary.connect().hget("{acme}:meta", "server"), null);
+    failOver();
     // It saw nothing of what was lost, and writes more than that.
     assert.deepEqual(await outcomes(idle, ["c", "d", "e", "f"]), ["reserved", "reserved", "reserved", "reserved"]);
     await assert.rejects(busy.reserve(call("g")), /has lost entries/);
@@ -250,7 +301,8 @@ describe("Redis store on bad days", () => {
     const server = await start(context);
     const archive = createArchive();
     const notices: string[] = [];
-    const store = open(server.connect(), { archive, onNotice: (notice) => notices.push(notice) });
+    let now = Date.now();
+    const store = open(server.connect(), { archive, onNotice: (notice) => notices.push(notice), now: () => now });
     await outcomes(store, ["open", "settled", "released", "grown"]);
     await store.settle(sampleSettlement("settled", 60));
     await store.release({ id: "released", why: "never sent" });
@@ -263,19 +315,43 @@ describe("Redis store on bad days", () => {
     await server.restart();
 
     await assert.rejects(store.reserve(call("b")), /has lost entries/);
-    await store.expire();
+    await assert.rejects(store.expire(), /failed over or started anew/, "whoever knows of more than the archive is heard first");
     assert.deepEqual(sorted(await store.counters()), sorted(before));
     assert.deepEqual(await store.entries({}), entries);
+    now += 5_000;
     assert.deepEqual(await outcomes(store, ["settled", "released", "open", "b"]), ["ended", "ended", "reserved", "reserved"]);
     assert.deepEqual(await store.settle(sampleSettlement("grown", 30)), { outcome: "settled" });
     assert.deepEqual(await store.audit(), []);
     assert.match(notices.join("\n"), /entries 1 to 8 .* restored from the archive/);
   });
 
+  test("a replica that was behind is brought up to date from the archive, and the ledger is whole there", async (context) => {
+    const archive = createArchive();
+    const { busy, idle, part, failOver } = await startPair(context, { archive });
+    await busy.settle(sampleSettlement("a", 60));
+    await part();
+    await outcomes(busy, ["c", "d"]);
+    await busy.settle(sampleSettlement("b", 60));
+    const [before, entries] = [await busy.counters(), await busy.entries({})];
+    archive.add(await busy.journal.entries({}));
+    failOver();
+    await assert.rejects(idle.reserve(call("e")), /1 more/, "who saw nothing of it waits for whoever may have");
+    await idle.restore();
+    await idle.restore();
+    assert.deepEqual(sorted(await idle.counters()), sorted(before));
+    assert.deepEqual(await idle.entries({}), entries);
+    assert.deepEqual(await idle.audit(), []);
+    await busy.expire();
+    assert.deepEqual(await outcomes(idle, ["e"]), ["reserved"]);
+    assert.deepEqual(await busy.settle(sampleSettlement("c", 60)), { outcome: "settled" });
+    assert.deepEqual(await busy.audit(), []);
+  });
+
   test("leases that the archive has are restored: what they allotted, reported and charged", async (context) => {
     const server = await start(context);
     const archive = createArchive();
-    const store = open(server.connect(), { archive });
+    let now = Date.now();
+    const store = open(server.connect(), { archive, now: () => now });
     const limit = sampleLimit({ amount: 1_000 });
     const renewal = (id: string, report: number, steps: readonly LeaseStep[] = [], ends = false) =>
       store.lease({ id, report, steps, wants: ends ? [] : [{ limit, amount: 200, least: 1 }], leaseMs: 60_000, ends });
@@ -291,8 +367,9 @@ describe("Redis store on bad days", () => {
     await server.restart();
 
     await assert.rejects(store.reserve(call("b")), /has lost entries/);
-    await store.expire();
+    await assert.rejects(store.expire(), /failed over or started anew/, "whoever knows of more than the archive is heard first");
     assert.deepEqual(sorted(await store.counters()), sorted(before));
+    now += 5_000;
     assert.deepEqual(await renewal("returned", 3), { outcome: "ended" });
     const again = await renewal("going on", 2);
     assert.ok(again.outcome === "leased" && again.portions[0]?.amount === 200);
@@ -489,6 +566,30 @@ nodeTest("a namespace that could leave its slot is refused", () => {
   for (const namespace of ["", "a}b", "{a", "a b", "x".repeat(65)])
     assert.throws(() => createRedisStore({ redis, namespace }), { code: "config_invalid" }, namespace);
 });
+
+/** Two gateways with a call each on a primary whose replica follows until they part. Their users have these rights. */
+async function startPair(
+  context: TestContext,
+  { archive, rights = ["allcommands"] }: Pick<RedisStoreOptions, "archive"> & { readonly rights?: readonly string[] } = {},
+) {
+  const [primary, replica] = [await start(context), await start(context)];
+  const replicaClient = replica.connect();
+  for (const client of [primary.connect(), replicaClient])
+    await client.acl("SETUSER", "default", "reset", "on", "nopass", "allkeys", ...rights);
+  await replicaClient.replicaof("127.0.0.1", String(primary.port));
+  const proxy = await startProxy(context, primary.port);
+  const time = { now: Date.now() };
+  const connect = () => open(primary.connect({ port: proxy.port }), { now: () => time.now, ...(archive && { archive }) });
+  const [busy, idle] = [connect(), connect()];
+  await outcomes(busy, ["a", "b"]);
+  await idle.expire();
+  const primaryClient = primary.connect();
+  const part = async () => {
+    await eventually(async () => (await replicaClient.hlen("{acme}:meta")) === (await primaryClient.hlen("{acme}:meta")));
+    await replicaClient.replicaof("NO", "ONE");
+  };
+  return { primary, busy, idle, time, part, failOver: () => proxy.leadTo(replica.port) };
+}
 
 /** Where entries go that leave Redis, as `LedgerArchive` has it. */
 function createArchive(): LedgerSource & { add(entries: readonly Entry[]): void } {

@@ -62,8 +62,6 @@ const COUNTERS_PAGE = 1_000;
 /** Settlements and releases that wait for Redis. Beyond that, holds are charged at their estimate when the lease runs out. */
 const OWED_MOST = 100_000;
 const AT_ONCE = 100;
-/** Entries taken off the stream by one run of the script. */
-const TRIM_MOST = 100;
 const LOCK_MS = 30_000;
 const LOCK_TRY_MS = 100;
 /** Stands in the place of a reservation where it is written down that a loss was accepted. */
@@ -218,12 +216,13 @@ export class RedisStore implements LeasingStore {
    */
   async trim(keepFrom: number): Promise<number> {
     await this.ready();
-    for (let trimmed = 0; ; ) {
-      const { rest } = await this.#connection.run("trim", [], [String(keepFrom), this.#keys.prefix, String(TRIM_MOST)]);
-      const count = Number(rest[0]);
-      trimmed += count;
-      if (count < TRIM_MOST) return trimmed;
-    }
+    return this.#stream.trim(keepFrom);
+  }
+
+  /** Puts back what the archive has and Redis has lost, if something is: to be called before the archive goes on with another history. */
+  async restore(): Promise<void> {
+    await this.ready();
+    await this.#restoration?.run();
   }
 
   /**

@@ -47,7 +47,9 @@ export class Restoration {
     const { connection, stream, keys, archive, onNotice } = this.#options;
     const last = await archive.lastSeq();
     const found = await stream.last();
-    if (last > found && !(await this.#continues(found))) return;
+    if (last <= found || !(await this.#continues(found))) return;
+    // What is put back is in the archive only, so what is older may not stay here without it.
+    await stream.trim(found + 1);
     let answer = "behind";
     let after = found;
     while (after < last) {

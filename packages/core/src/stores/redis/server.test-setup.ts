@@ -42,7 +42,7 @@ export async function startServer(scope: Scope, settings: readonly string[] = []
 
 /** A client of a cluster that ends with its test. A text says why there is none. */
 export async function startCluster(scope: Scope, program?: RedisProgram): Promise<Cluster | string> {
-  const servers = await startTestRedisCluster(program);
+  const servers = await startTestRedisCluster({ program });
   if (typeof servers === "string") return servers;
   const client = new Cluster(servers.nodes.map(({ port }) => ({ host: "127.0.0.1", port })));
   client.on("error", () => undefined);

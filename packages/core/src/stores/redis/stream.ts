@@ -6,6 +6,8 @@ import { type Message, readEntry, seqOf } from "./text.ts";
 
 /** Entries that are read one by one at the same time. */
 const AT_ONCE = 100;
+/** Entries taken off the stream by one run of the script. */
+const TRIM_MOST = 100;
 
 /** Kinds whose numbers are kept apart. */
 const RARE: ReadonlySet<EntryKind> = new Set(["granted", "revoked", "adjusted"]);
@@ -40,6 +42,16 @@ export class Stream {
   /** The number of the last entry, here or trimmed. */
   async last(): Promise<number> {
     return Number((await this.#connection.send("hget", this.#keys.meta, "seq")) ?? 0);
+  }
+
+  /** Takes entries before one off the beginning. Returns how many there were. */
+  async trim(keepFrom: number): Promise<number> {
+    for (let trimmed = 0; ; ) {
+      const { rest } = await this.#connection.run("trim", [], [String(keepFrom), this.#keys.prefix, String(TRIM_MOST)]);
+      const count = Number(rest[0]);
+      trimmed += count;
+      if (count < TRIM_MOST) return trimmed;
+    }
   }
 
   /** In the order asked for. */

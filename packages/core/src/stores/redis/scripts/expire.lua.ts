@@ -9,12 +9,11 @@ import { LENDING } from "./lending.lua.ts";
  * Returns `expired` and the ids of their reservations
  */
 export const EXPIRE = `
-local regressed = refusal()
-if regressed then return regressed end
+local refused = refusal() or rollCall()
+if refused then return refused end
 
 local most, prefix = tonumber(ARGV[6]), ARGV[7]
 ${LENDING}
-local REFRESH_MS = 3600000
 local FORGET_MOST = 100
 local AGAIN_MS = 3600000
 
@@ -59,8 +58,8 @@ if #due + #leases > 0 then
   end
   for i, lease in ipairs(leases) do keepLease(lease, numbers[#due + i]) end
   if #leases > 0 then keepAllotted() end
-elseif epoch > 0 and stamp - ownSince > REFRESH_MS then
-  -- An instance that is idle is remembered: forgotten, it would look as if its entries were lost.
+elseif epoch > 0 then
+  -- An instance that is idle lives too.
   redis.call('HSET', META, OWN, textOf(own) .. ' ' .. textOf(stamp))
 end
 

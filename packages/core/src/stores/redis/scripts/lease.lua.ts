@@ -17,8 +17,8 @@ import { LIMITS } from "./limits.lua.ts";
  *         added; or `ended`; or `unknown`
  */
 export const LEASE = `
-local regressed = refusal()
-if regressed then return regressed end
+local refused = refusal() or rollCall()
+if refused then return refused end
 local prefix = ARGV[6]
 ${LENDING}
 ${LIMITS}

@@ -15,8 +15,8 @@ import { LIMITS } from "./limits.lua.ts";
  */
 export const RESERVE = `
 local RESERVATION, HOLD = KEYS[12], KEYS[13]
-local regressed = refusal()
-if regressed then return regressed end
+local refused = refusal() or rollCall()
+if refused then return refused end
 local prefix, isPatient = ARGV[22], ARGV[23] == '1'
 ${ALLOTTED}
 ${LIMITS}

@@ -10,7 +10,8 @@ import { LENDING } from "./lending.lua.ts";
  * ARGV   6 what the keys of the store begin with, 7 '1' when these are the last; then of each entry
  *        `number, time, kind, reservation, postings, detail, expiry, output cap, estimate, series and text of a grant`, and last report, end and
  *        allotments of a lease
- * Returns `restored` when Redis has all again that was seen of it, `behind` when not yet, `diverged` where an entry does not follow
+ * Returns `restored` when Redis has all again that was seen of it, `known` when it had, `behind` when not yet, `diverged` where an entry does
+ *         not follow
  */
 export const RESTORE = `
 ${GRANTING}
@@ -78,6 +79,7 @@ end
 seq = seq + #wanted
 if #wanted > 0 then flush() end
 if not isLast or (fence and fence > seq) then return answer('behind') end
+if #wanted == 0 and not fence then return answer('known') end
 -- A new epoch: no instance looks for entries of its own in the stream any more. One that saw more than was restored still tells.
 epoch = math.max(epoch + 1, stamp)
 restored = seq

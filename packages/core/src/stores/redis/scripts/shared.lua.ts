@@ -1,3 +1,6 @@
+/** How long the first call after a fail-over waits at most for what other instances know. */
+export const ROLL_CALL_MS = 5_000;
+
 /**
  * What every script begins with. It promises: nothing is written before everything is decided and checked, all entries of a command are
  * appended with the numbers that follow the last one, and a store that lost what it acknowledged changes nothing.
@@ -14,6 +17,9 @@ local SAFE_MOST = 9007199254740991
 local MARK_EVERY = 256
 local CHUNK = 500
 local KEEP_SLICES_MS = 600000
+-- Instances are heard every second, and find a server that took over within some.
+local ALIVE_MS = 5000
+local ROLL_CALL_MS = ${ROLL_CALL_MS}
 local OWN = 'i:' .. ARGV[4]
 
 -- Redis writes the numbers that it is given whole, up to 2^53. In texts they are written here. Adding 0 turns the -0 of arithmetic into 0.
@@ -39,8 +45,7 @@ local latest = tonumber(meta[2] or 0)
 local epoch = tonumber(meta[3] or 0)
 local fence = meta[4] and tonumber(meta[4])
 local restored = meta[5] and tonumber(meta[5])
-local own, ownSince = string.match(meta[6] or '0 0', '^(%d+) (%d+)$')
-own, ownSince = tonumber(own), tonumber(ownSince)
+local own = tonumber(string.match(meta[6] or '0', '^%d+'))
 local hasGrants = meta[7] == '1'
 local hasLeases = meta[8] == '1'
 
@@ -63,6 +68,53 @@ local function refusal()
   end
   if fence then return answer('regressed', fence) end
   return nil
+end
+
+-- The instances that were there when the last of them was heard.
+local function living()
+  local fields, since, newest = redis.call('HGETALL', META), {}, 0
+  for i = 1, #fields, 2 do
+    local instance = string.match(fields[i], '^i:(.+)$')
+    if instance then
+      since[instance] = tonumber(string.match(fields[i + 1], '%d+$'))
+      newest = math.max(newest, since[instance])
+    end
+  end
+  local names = ''
+  for instance, heard in pairs(since) do
+    if heard >= newest - ALIVE_MS then names = names .. ' ' .. instance end
+  end
+  return names
+end
+
+-- A server that is not the one which decided last may be a replica that was behind, and only whoever wrote what it lacks can tell. So nobody
+-- is let in before all instances that lived were heard, or had the time to be. Its history changes for other reasons too, so that alone is
+-- no sign; its name changes when it starts as well, and then it may have lost what it had not yet written down.
+local function rollCall()
+  local info = redis.pcall('INFO', 'replication')
+  local history = type(info) == 'string' and string.match(info, 'master_replid:(%x+)')
+  if not history or epoch == 0 then return nil end
+  local known = redis.call('HMGET', META, 'history', 'server', 'roll')
+  local server, roll = known[2], known[3] or ''
+  if history ~= known[1] then
+    local found = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    -- What was restored to an empty server has no names, so all the time is given to whoever may come.
+    if server and server ~= found then roll = textOf(now) .. living()
+    elseif not server and restored then roll = textOf(now) .. ' ?' end
+    redis.call('HSET', META, 'history', history, 'server', found, 'roll', roll)
+  end
+  if roll == '' then return nil end
+  local awaited = {}
+  for instance in string.gmatch(roll, ' (%S+)') do
+    if instance ~= ARGV[4] then awaited[#awaited + 1] = instance end
+  end
+  local began = string.match(roll, '^%d+')
+  if #awaited == 0 or math.abs(now - began) >= ROLL_CALL_MS then
+    redis.call('HSET', META, 'roll', '')
+    return nil
+  end
+  redis.call('HSET', META, 'roll', began .. ' ' .. table.concat(awaited, ' '))
+  return answer('unsure', #awaited)
 end
 
 -- A counter is written as its key, its unit, and the rest of what defines it: 's' for a slice of a moving window, until when it is kept, when it

@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import type { Agent } from "node:http";
+import { type TestContext, test } from "node:test";
+import { openPostgresArchive } from "@purser/core/stores/postgres";
+import type { RedisStore } from "@purser/core/stores/redis";
+import {
+  startTestPostgres,
+  startTestRedis,
+  startTestRedisCluster,
+  startTestSentinels,
+  type TestRedis,
+  type TestRedisCluster,
+  type TestSentinels,
+} from "@purser/core/testing";
+import { Redis } from "ioredis";
+import pg from "pg";
+import { runCommandLine } from "../cli/command-line.ts";
+import { styleFor } from "../cli/style.ts";
+import { BUDGETS, COST, callAll, checkNeverOver, TRIES } from "./five-levels.ts";
+import { call, type Gateway, openAgent, openStore, startGateways, startProvider, untilEnded } from "./several-gateways.ts";
+import { readLedger } from "./stand.ts";
+
+const LOAD = { tries: TRIES.forever, calls: 800, atOnce: 100 };
+/** How many calls are served before something breaks. */
+const BEFORE = 100;
+const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
+/** The user as whom a replica follows, so that it can be kept from it. */
+const FOLLOWER = ["--masteruser", "follower", "--masterauth", "hush", "--user", ..."follower on >hush +psync +replconf +ping".split(" ")];
+
+interface Scene {
+  readonly primary: TestRedis;
+  readonly replica: TestRedis;
+  readonly sentinels: TestSentinels;
+  readonly gateways: Gateway[];
+  readonly asked: readonly string[];
+  readonly agent: Agent;
+}
+
+/** Three gateways that three sentinels lead to a primary with a replica. A text says why there are none. */
+async function startScene(context: TestContext, { postgres }: { readonly postgres?: string } = {}): Promise<Scene | string> {
+  const [primary, replica] = [await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER]), await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER])];
+  if (typeof primary === "string") return primary;
+  if (typeof replica === "string") return replica;
+  for (const server of [primary, replica]) context.after(() => server.close());
+  await order(context, replica, "replicaof", "127.0.0.1", String(primary.port));
+  const sentinels = await startTestSentinels(primary.port);
+  if (typeof sentinels === "string") return sentinels;
+  context.after(() => sentinels.close());
+  await sentinels.agreed(1);
+  const provider = await startProvider(context);
+  const gateways = await startGateways(context, {
+    redis: ["redis://primary"],
+    sentinels: sentinels.urls,
+    ...(postgres !== undefined && { postgres }),
+    provider: provider.url,
+    budgets: BUDGETS,
+    count: 3,
+  });
+  return { primary, replica, sentinels, gateways, asked: provider.asked, agent: openAgent(context) };
+}
+
+/** Sends one command to a server, as an operator does. */
+async function order(context: TestContext, { port }: TestRedis, command: string, ...args: readonly string[]): Promise<unknown> {
+  const client = new Redis({ host: "127.0.0.1", port });
+  client.on("error", () => undefined);
+  context.after(() => client.disconnect());
+  return client.call(command, ...args);
+}
+
+/** Waits for servers and clocks of others, and looks only now and then: their work needs the processor. */
+async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
+  const latest = performance.now() + 60_000;
+  while (!(await look())) {
+    if (performance.now() > latest) throw new Error(`Waited in vain for ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** What the provider was asked for is in the ledger, each call once, and charged at what it used. */
+async function checkWhole(store: RedisStore, asked: readonly string[]): Promise<void> {
+  await untilEnded(store);
+  await checkNeverOver(store, asked);
+  const settled = await readLedger(store, ["settled"]);
+  const users = settled.map((entry) => (entry.kind === "settled" ? entry.detail.subject.user : undefined));
+  assert.deepEqual(users.toSorted(), asked.map((label) => label.split(" ")[0]).toSorted());
+  const [company] = await store.counters({ budget: "company" });
+  assert.equal(company?.spent, asked.length * COST);
+}
+
+for (const fault of ["killed", "frozen"] as const) {
+  test(`a primary is ${fault} under load: gateways follow the sentinels to its replica, and the books are whole`, async (context) => {
+    const scene = await startScene(context);
+    if (typeof scene === "string") return context.skip(`not run: ${scene}`);
+    const { primary, replica, sentinels, gateways, asked, agent } = scene;
+    const calling = callAll(agent, gateways, asked, LOAD);
+    await until("the first calls", () => asked.length >= BEFORE);
+    if (fault === "killed") await primary.kill();
+    else primary.freeze(true);
+    await until("the replica to take over", async () => (await sentinels.primary()) === replica.port);
+    const before = asked.length;
+    await until("calls at the replica", () => asked.length > before);
+    // What it was asked before it froze is answered now, and nobody hears it any more.
+    if (fault === "frozen") primary.freeze(false);
+    const outcome = await calling;
+    context.diagnostic(JSON.stringify({ served: outcome.served, refused: outcome.refused, afterFailOver: asked.length - before }));
+    assert.equal(outcome.served + outcome.refused, LOAD.calls);
+    assert.equal(outcome.served, asked.length);
+    await checkWhole(await openStore(context, [replica.url]), asked);
+  });
+}
+
+/** Makes so many calls, over all gateways, and returns how they were answered. */
+async function callEach({ gateways, agent }: Scene, name: string, count: number): Promise<readonly (number | undefined)[]> {
+  const calls = Array.from({ length: count }, (_, i) => {
+    const user = `${name}-${i}`;
+    const headers = { "x-purser-user": user, "x-purser-team": "crew" };
+    return call(agent, gateways[i % gateways.length] as Gateway, `${user} crew - any`, { headers });
+  });
+  return (await Promise.all(calls)).map((answer) => answer?.status);
+}
+
+function all(status: number, count: number): readonly number[] {
+  return Array.from({ length: count }, () => status);
+}
+
+/** The replica follows no more, and what is acknowledged from now on is lost when it takes over. */
+async function cutReplica(context: TestContext, { primary, replica }: Scene): Promise<void> {
+  const store = await openStore(context, [primary.url]);
+  await untilEnded(store);
+  const lengthOf = (server: TestRedis) => order(context, server, "xlen", "{acme}:ledger");
+  await until("the replica to have it all", async () => (await lengthOf(primary)) === (await lengthOf(replica)));
+  await order(context, primary, "acl", "setuser", "follower", "off");
+  await order(context, primary, "client", "kill", "type", "replica");
+}
+
+async function failOver({ primary, replica, sentinels }: Scene): Promise<void> {
+  await primary.kill();
+  await until("the replica to take over", async () => (await sentinels.primary()) === replica.port);
+}
+
+test("a replica that was behind takes over: all gateways notice and admit nothing, until the loss is accepted", async (context) => {
+  const scene = await startScene(context);
+  if (typeof scene === "string") return context.skip(`not run: ${scene}`);
+  const { replica, gateways, asked } = scene;
+  assert.deepEqual(await callEach(scene, "early", 30), all(200, 30));
+  await cutReplica(context, scene);
+  assert.deepEqual(await callEach(scene, "lost", 3), all(200, 3));
+  await failOver(scene);
+  await until("the loss to be noticed", async () => (await order(context, replica, "hget", "{acme}:meta", "fence")) !== null);
+  for (let i = 0; i < 5; i++) assert.deepEqual(await callEach(scene, `refused-${i}`, 6), all(503, 6));
+  assert.equal(asked.length, 33);
+
+  const config = gateways[0]?.config ?? "";
+  const environment = { cwd: "/", env: {}, style: styleFor({}, {}), now: Date.now, print: () => undefined, say: () => undefined };
+  const accepted = await runCommandLine(["store", "accept-loss", "--config", config], environment);
+  assert.match(accepted.text ?? "", /Of at least \d+ entries \d+ were left at primary\. Gateways go on from there/);
+  await until("gateways to go on", async () => (await callEach(scene, "after", 3)).every((status) => status === 200));
+  const store = await openStore(context, [replica.url]);
+  await untilEnded(store);
+  assert.deepEqual(await store.audit(), []);
+  const users = (await readLedger(store, ["reserved"])).map((entry) => (entry.kind === "reserved" ? entry.detail.subject.user : ""));
+  assert.equal(users.filter((user) => user?.startsWith("early")).length, 30);
+  assert.equal(users.filter((user) => user?.startsWith("lost")).length, 0);
+});
+
+test("with PostgreSQL, what a fail-over lost is put back to the entry, and budgets are filled from there and not passed", async (context) => {
+  const database = await startTestPostgres();
+  if (typeof database === "string") return context.skip(`not run: ${database}`);
+  const pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  context.after(async () => {
+    await pool.end();
+    await database.close();
+  });
+  const scene = await startScene(context, { postgres: database.url });
+  if (typeof scene === "string") return context.skip(`not run: ${scene}`);
+  const { primary, replica, gateways, asked, agent } = scene;
+  const archive = await openPostgresArchive({ pool, ledger: "redis/acme" });
+
+  assert.deepEqual(await callEach(scene, "early", 30), all(200, 30));
+  await cutReplica(context, scene);
+  assert.deepEqual(await callEach(scene, "lost", 30), all(200, 30));
+  await untilEnded(await openStore(context, [primary.url]));
+  const lastSeq = async () => Number(await order(context, primary, "hget", "{acme}:meta", "seq"));
+  await until("the archive to have it all", async () => (await archive.lastSeq()) === (await lastSeq()));
+  await failOver(scene);
+  const outcome = await callAll(agent, gateways, asked, LOAD);
+  assert.equal(outcome.served + outcome.refused, LOAD.calls);
+  assert.equal(outcome.served + 60, asked.length);
+  await checkWhole(await openStore(context, [replica.url], undefined, { archive }), asked);
+});
