@@ -193,12 +193,16 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
 /** What proxies in front of a provider answer when they lost patience or the connection: the call may well have been made. */
 const PERHAPS_MADE: ReadonlySet<number> = new Set([408, 499, 504, 520, 521, 522, 523, 524, 525, 526, 527]);
 
-function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall): Usage {
+/** What has to be known of a call to charge it where its text is not at hand. */
+type Charged = Pick<ModelCall, "copies" | "toolCalls">;
+
+/** The most that a call can have used. */
+export function worstUsage({ inputTokens, outputTokens }: Reservation, call: Charged): Usage {
   return { inputTokens, outputTokens: outputTokens * call.copies, ...toolsMost(call) };
 }
 
 /** Usage with the tools that were used: where nobody says how often, all that the call allows. */
-function withTools({ hidesToolCalls }: Dialect, call: ModelCall, usage: Usage): Usage {
+export function withTools({ hidesToolCalls }: Dialect, call: Charged, usage: Usage): Usage {
   const used = usage.toolCalls ?? (hidesToolCalls ? call.toolCalls : {});
   if (Object.keys(used).length > 0) return { ...usage, toolCalls: used };
   const { toolCalls: none, ...rest } = usage;
@@ -206,7 +210,7 @@ function withTools({ hidesToolCalls }: Dialect, call: ModelCall, usage: Usage): 
 }
 
 /** The tools of a call of which nobody says how often they were used. */
-function toolsMost({ toolCalls }: ModelCall): Usage {
+function toolsMost({ toolCalls }: Charged): Usage {
   return Object.keys(toolCalls).length > 0 ? { toolCalls } : {};
 }
 

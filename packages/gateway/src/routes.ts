@@ -96,7 +96,8 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
     path: /\/images\/(edits|variations)$/,
     why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
   },
-  { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
+  { path: /^(\/openai)?\/v1\/files\b/, why: "Of files, those of batches are served: upload, retrieve, content and delete." },
+  { path: /:batchGenerateContent$/, why: "Gemini's batches are not metered: those of OpenAI and Anthropic are." },
   { path: /\/audio\//, why: "Speech is not metered yet." },
 ];
 /** There are too many routes to name them all. */
