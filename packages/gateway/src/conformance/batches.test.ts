@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI, { toFile } from "openai";
+import { BATCH_ROUTES } from "../batches/wire.ts";
 import { type BatchProvider, startBatchProvider } from "./batch-provider.ts";
 import { type Json, readAnswer } from "./calls.ts";
 import { writeJson } from "./raw-provider.ts";
@@ -144,7 +147,12 @@ describe("a batch", () => {
     await assert.rejects(create(linesOf(1, { max_tokens: 100_000_000 })), /The call "call-0" of the batch is refused/);
   });
 
-  test("is refused by a ladder that refuses calls, and by a switch", async (context) => {
+  test("has all of its routes in the reference", () => {
+    const reference = readFileSync(fileURLToPath(new URL("../../../../docs/reference/routes.md", import.meta.url)), "utf8");
+    for (const { method, shown } of BATCH_ROUTES) assert.ok(reference.includes(`\`${method} ${shown}\``), `${method} ${shown}`);
+  });
+
+  test("is refused by a ladder that refuses calls", async (context) => {
     const { stand, create } = await startScene(context, { more: ", ladder: { 0%: block }" });
     await assert.rejects(create(), { status: 402 });
     await stand.checkBooks();
@@ -280,6 +288,21 @@ describe("a batch", () => {
       assert.deepEqual([charge.cost, charge.certainty], [ANSWER_COST, "confirmed"]);
     await second.stand.checkBooks();
     assert.equal((await second.openai.batches.list()).data[0]?.status, "completed");
+  });
+
+  test("that was being made when the gateway died is charged at its estimate: it may have been taken", async (context) => {
+    const first = await startScene(context, { store: "sqlite" });
+    await first.create();
+    await first.stand.gateway.close();
+    const folder = join(first.stand.directory, "batches");
+    const [name = ""] = (await readdir(folder)).filter((one) => one.endsWith(".batch"));
+    const { providerId: _, last: _l, ...batch } = JSON.parse(await readFile(join(folder, name), "utf8"));
+    await writeFile(join(folder, name), JSON.stringify({ ...batch, state: "creating" }));
+    const adjust: StandOptions["adjust"] = (config) => ({ ...config, dataDir: first.stand.directory });
+    const second = await startScene(context, { store: "sqlite", adjust, mock: first.mock });
+    for (const { charge } of await second.stand.entries(3, "settled")) assert.equal(charge.certainty, "unconfirmed");
+    await second.stand.checkBooks();
+    assert.deepEqual((await second.openai.batches.list()).data, []);
   });
 
   test("keeps the files that say what it costs until it is settled", async (context) => {

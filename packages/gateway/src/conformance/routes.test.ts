@@ -250,8 +250,10 @@ describe("every route of the server", () => {
     const others = [
       "/v1/responses/resp_1",
       "/v1/responses/resp_1/cancel",
-      "/v1/batches",
-      "/v1/files",
+      "/v1/files/file-1",
+      "/v1/uploads",
+      "/v1/batches/batch_1",
+      "/v1/fine_tuning/jobs",
       "/v1/images/edits",
       "/v1/audio/speech",
     ];
