@@ -27,7 +27,7 @@ import type { Batches } from "./batches/batches.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
-import { readJsonBody } from "./dialects/json-body.ts";
+import { readCallBody } from "./dialects/form-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
@@ -232,7 +232,7 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const turn = turnFor(bytes.length);
   if (turn) await turn;
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
-  const call = dialect.readCall(readJsonBody(bytes), names);
+  const call = dialect.readCall(readCallBody(dialect, bytes, request.headers["content-type"]), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model, sentAs } = route;

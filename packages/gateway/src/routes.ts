@@ -13,9 +13,11 @@ import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
-import { openaiImages } from "./dialects/openai-images/index.ts";
+import { openaiImageEdits, openaiImages, openaiImageVariations } from "./dialects/openai-images/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
+import { openaiSpeech } from "./dialects/openai-speech/index.ts";
+import { openaiTranscriptions, openaiTranslations } from "./dialects/openai-transcriptions/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
 import { vertexContent, vertexCountTokens, vertexStream } from "./dialects/vertex-content/index.ts";
 
@@ -34,9 +36,23 @@ const OPENAI = [
   openaiEmbeddings,
   openaiModerations,
   openaiImages,
+  openaiImageEdits,
+  openaiImageVariations,
+  openaiSpeech,
+  openaiTranscriptions,
+  openaiTranslations,
 ];
 /** Azure's calls that name a deployment in their path, and have a date in their query. */
-const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings, openaiImages];
+const AZURE_DEPLOYED = [
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiImages,
+  openaiImageEdits,
+  openaiSpeech,
+  openaiTranscriptions,
+  openaiTranslations,
+];
 const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
@@ -92,13 +108,9 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
     path: /^(\/v1)?\/responses\/.|\/interactions\/./,
     why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
   },
-  {
-    path: /\/images\/(edits|variations)$/,
-    why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
-  },
   { path: /^(\/openai)?\/v1\/files\b/, why: "Of files, those of batches are served: upload, retrieve, content and delete." },
   { path: /:batchGenerateContent$/, why: "Gemini's batches are not metered: those of OpenAI and Anthropic are." },
-  { path: /\/audio\//, why: "Speech is not metered yet." },
+  { path: /\/realtime\b/, why: "Speech that goes back and forth on one connection is not metered: /v1/audio/speech and /v1/audio/transcriptions are." },
 ];
 /** There are too many routes to name them all. */
 const ELSEWHERE =

@@ -54,7 +54,7 @@ function readInputLine(bytes: Buffer): { readonly customId: string; readonly dia
   const method = requiredText(line, "method");
   const url = requiredText(line, "url");
   const dialect = findCall(url)?.dialect;
-  if (method !== "POST" || !dialect || dialect.isFree || url !== `/v1${dialect.path}`)
+  if (method !== "POST" || !dialect || dialect.isFree || dialect.measure !== undefined || dialect.form || url !== `/v1${dialect.path}`)
     throw invalid(`"${method} ${url.slice(0, 100)}" is no call that can be made in a batch. Write POST and /v1/chat/completions, for example.`);
   const body = line.members.get("body");
   if (body?.type !== "object") throw invalid('The field "body" must be an object: the call as it would be sent by itself.');

@@ -1,4 +1,6 @@
+import { hash } from "node:crypto";
 import { invalid } from "./body-fields.ts";
+import { type JsonBody, readJsonBody } from "./json-body.ts";
 
 /** One field or file of a form, by where its content stands in the bytes. */
 export interface FormPart {
@@ -12,6 +14,7 @@ export interface FormPart {
 /** The body of a request as a form: `multipart/form-data` (RFC 7578). */
 export interface FormBody {
   readonly bytes: Buffer;
+  readonly contentType: string;
   readonly parts: readonly FormPart[];
 }
 
@@ -52,7 +55,7 @@ export function readForm(bytes: Buffer, contentType: string | undefined): FormBo
     at = end + delimiter.length;
   }
   if (bytes.toString("latin1", at + 2).trim() !== "") throw wrongForm("something stands behind its end");
-  return { bytes, parts };
+  return { bytes, contentType: contentType ?? "", parts };
 }
 
 /** The only field or file of a name; none where there is none. Two of them could be read as either. */
@@ -60,6 +63,61 @@ export function formPart({ parts }: FormBody, name: string): FormPart | undefine
   const named = parts.filter((part) => part.name === name);
   if (named.length > 1) throw invalid(`The form has "${name}" twice. Send it once.`);
   return named[0];
+}
+
+/** What the fields of a format's forms are: in a form all of them are texts. */
+export interface FormFields {
+  readonly numbers: readonly string[];
+  readonly truths: readonly string[];
+  /** What can be there several times, also as `name[]`. */
+  readonly lists: readonly string[];
+}
+
+/** The body of a call, as dialects read it: a JSON object, or a form as the one that says the same. */
+export function readCallBody({ form }: { readonly form?: FormFields | undefined }, bytes: Buffer, contentType: string | undefined): JsonBody {
+  return form ? formAsJson(readForm(bytes, contentType), form) : readJsonBody(bytes);
+}
+
+/** A form as a JSON object. Of a file it has the name, the size and a digest, by which two calls are told apart. */
+function formAsJson(form: FormBody, fields: FormFields): JsonBody {
+  const members = new Map<string, unknown>();
+  for (const part of form.parts) {
+    const isNamedAsList = part.name.endsWith("[]");
+    const name = isNamedAsList ? part.name.slice(0, -2) : part.name;
+    const isList = fields.lists.includes(name);
+    if (isNamedAsList && !isList) throw invalid(`The form has "${part.name}", which is no list here. Send "${name}".`);
+    const value = part.fileName === undefined ? fieldValue(form, part, name, fields) : fileValue(form, part);
+    const before = members.get(name);
+    if (before !== undefined && !isList) throw invalid(`The form has "${name}" twice. Send it once.`);
+    members.set(name, isList ? [...((before as readonly unknown[] | undefined) ?? []), value] : value);
+  }
+  return { ...readJsonBody(Buffer.from(JSON.stringify(Object.fromEntries(members)))), form };
+}
+
+/** What is no number or truth stays a text, and is refused by whoever reads it. */
+function fieldValue({ bytes }: FormBody, { start, end }: FormPart, name: string, { numbers, truths }: FormFields): unknown {
+  const text = bytes.toString("utf8", start, end);
+  if (numbers.includes(name) && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (truths.includes(name) && (text === "true" || text === "false")) return text === "true";
+  return text;
+}
+
+function fileValue({ bytes }: FormBody, { fileName, start, end }: FormPart): unknown {
+  return { file: fileName, bytes: end - start, digest: hash("sha1", bytes.subarray(start, end), "base64") };
+}
+
+/** The files of a form by a name, whether it is written as a list or not. */
+export function formFiles({ form }: JsonBody, name: string): readonly Buffer[] {
+  const named = form?.parts.filter((part) => part.fileName !== undefined && (part.name === name || part.name === `${name}[]`)) ?? [];
+  return named.map(({ start, end }) => (form as FormBody).bytes.subarray(start, end));
+}
+
+/** The bytes of a form to send: in the place of its model's name another one, where it has to be. */
+export function formNaming(form: FormBody, model: string): Buffer {
+  const part = formPart(form, "model");
+  // A deployment stands in the path.
+  if (!part || form.bytes.toString("utf8", part.start, part.end) === model) return form.bytes;
+  return Buffer.concat([form.bytes.subarray(0, part.start), Buffer.from(model), form.bytes.subarray(part.end)]);
 }
 
 /** The text of a field. */
