@@ -189,7 +189,7 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    else if (outcome.usage && isComplete(dialect, outcome.usage))
+    else if (outcome.usage && isComplete(dialect, call, outcome.usage))
       await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service);
     // What is charged by what was sent is known, whatever came back.
     else if (measuredBy(dialect, call))
@@ -207,9 +207,10 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
 }
 
 /** Whether usage says all that is charged. */
-function isComplete(dialect: Dialect, usage: Usage): boolean {
+function isComplete(dialect: Dialect, { outputCap }: ModelCall, usage: Usage): boolean {
   if (measuredBy(dialect, usage)) return true;
-  return Boolean(usage.inputTokens) && (Boolean(usage.outputTokens) || !dialect.hasOutput);
+  // What may write nothing says nothing of what it wrote.
+  return Boolean(usage.inputTokens) && (Boolean(usage.outputTokens) || !dialect.hasOutput || outputCap === 0);
 }
 
 function measuredBy({ measure }: Dialect, { toolCalls }: Pick<Usage, "toolCalls">): boolean {

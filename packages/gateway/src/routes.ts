@@ -3,6 +3,7 @@ import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-me
 import { bedrockConverse, bedrockConverseStream } from "./dialects/bedrock-converse/index.ts";
 import { bedrockInvoke, bedrockInvokeStream } from "./dialects/bedrock-invoke/index.ts";
 import { cohereChat } from "./dialects/cohere-chat/index.ts";
+import { cohereEmbed } from "./dialects/cohere-embed/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
@@ -20,6 +21,7 @@ import { openaiSpeech } from "./dialects/openai-speech/index.ts";
 import { openaiTranscriptions, openaiTranslations } from "./dialects/openai-transcriptions/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
 import { vertexContent, vertexCountTokens, vertexStream } from "./dialects/vertex-content/index.ts";
+import { vertexMessages, vertexMessagesCount, vertexMessagesStream } from "./dialects/vertex-messages/index.ts";
 
 /** A call by its path: the format that it is in, and what the path names. */
 export interface FoundCall {
@@ -58,7 +60,8 @@ const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
 
-const VERTEX = [vertexContent, vertexStream, vertexCountTokens];
+/** What counts tokens stands in the place of a model, and so before the models. */
+const VERTEX = [vertexContent, vertexStream, vertexCountTokens, vertexMessagesCount, vertexMessages, vertexMessagesStream];
 /** Clients name a project, or none where an API key says it. Where a call goes, the provider's address says. */
 const VERTEX_BASES = ["/{version}/projects/{project}/locations/{location}", "/{version}"];
 
@@ -69,7 +72,7 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
   ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
   ...VERTEX.flatMap((dialect) => VERTEX_BASES.map((base) => [base + dialect.path, dialect] as const)),
-  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, ...BEDROCK].map(
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, cohereEmbed, ...BEDROCK].map(
     (dialect) => [dialect.path, dialect] as const,
   ),
 ]);

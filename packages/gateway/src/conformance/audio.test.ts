@@ -105,7 +105,7 @@ describe("speech", () => {
 
   test("of a mock that others wrote is charged by its characters", async (context) => {
     const mock = new LLMock({ port: 0, host: "127.0.0.1" });
-    mock.onSpeech("Ahoy", { audio: { b64Json: Buffer.from("sound").toString("base64") } });
+    mock.onSpeech("Ahoy", { audio: Buffer.from("sound").toString("base64") });
     await mock.start();
     context.after(() => mock.stop());
     const config = `providers: { openai: { base_url: "${mock.url}/v1", api_key: k } }\nbudgets: [{ name: all, limits: [$10] }]`;

@@ -1,5 +1,5 @@
 import type { Json } from "./calls.ts";
-import { COHERE, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
+import { COHERE, COHERE_EMBED, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
 import { wav } from "./sounds.ts";
 import {
   CHAT_DONE,
@@ -201,6 +201,13 @@ const COUNT_TOKENS: Sample = {
   refusal: ANTHROPIC.refusal,
 };
 
+/** Where the model stands in the path. */
+function withoutModel({ model: _, ...call }: Json): Json {
+  return { anthropic_version: "vertex-2023-10-16", ...call };
+}
+
+const RAW_PREDICT: Sample = { ...ANTHROPIC, call: (text) => withoutModel(ANTHROPIC.call(text)) };
+
 const GEMINI: Sample = {
   call: (text) => ({ contents: [{ role: "user", parts: [{ text }] }], generationConfig: { maxOutputTokens: 100 } }),
   answer: (usage) => geminiAnswer("Aye.", usage),
@@ -338,6 +345,14 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/api/generate": OLLAMA_GENERATE,
   "/api/embed": OLLAMA_EMBEDDINGS,
   "/v2/chat": COHERE,
+  "/v2/embed": COHERE_EMBED,
+  ...Object.fromEntries(
+    ["/{version}", "/{version}/projects/{project}/locations/{location}"].flatMap((base) => [
+      [`${base}/publishers/anthropic/models/{model}:rawPredict`, RAW_PREDICT],
+      [`${base}/publishers/anthropic/models/{model}:streamRawPredict`, RAW_PREDICT],
+      [`${base}/publishers/anthropic/models/count-tokens:rawPredict`, COUNT_TOKENS],
+    ]),
+  ),
   "/model/{model}/converse": CONVERSE,
   "/model/{model}/converse-stream": CONVERSE_STREAM,
   "/model/{model}/invoke": INVOKE,

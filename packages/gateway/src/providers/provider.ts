@@ -12,9 +12,9 @@ export const FAMILIES = {
   ],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
-  vertex: ["vertex-content"],
+  vertex: ["vertex-content", "vertex-messages"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
-  cohere: ["cohere-chat"],
+  cohere: ["cohere-chat", "cohere-embed"],
   bedrock: ["bedrock-converse", "bedrock-invoke"],
 } as const;
 
