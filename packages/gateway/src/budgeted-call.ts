@@ -16,9 +16,9 @@ import { boundTokens, countTokens } from "@purser/core/tokens";
 import { turnFor } from "./body.ts";
 import { type Places, refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
-import { UNMEASURED_AUDIO } from "./dialects/openai-transcriptions/read-call.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
+import { UNMEASURED_AUDIO } from "./dialects/openai-transcriptions/read-call.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 

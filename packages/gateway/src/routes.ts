@@ -113,7 +113,10 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
   },
   { path: /^(\/openai)?\/v1\/files\b/, why: "Of files, those of batches are served: upload, retrieve, content and delete." },
   { path: /:batchGenerateContent$/, why: "Gemini's batches are not metered: those of OpenAI and Anthropic are." },
-  { path: /\/realtime\b/, why: "Speech that goes back and forth on one connection is not metered: /v1/audio/speech and /v1/audio/transcriptions are." },
+  {
+    path: /\/realtime\b/,
+    why: "Speech that goes back and forth on one connection is not metered: /v1/audio/speech and /v1/audio/transcriptions are.",
+  },
 ];
 /** There are too many routes to name them all. */
 const ELSEWHERE =

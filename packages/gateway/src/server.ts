@@ -102,7 +102,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   const call = findCall(path);
   if (request.headers.upgrade?.toLowerCase() === "websocket") return refuseUpgrade(response);
   if (hasTwoHosts(request)) throw new PurserError("body_invalid", "The request names two hosts. Send one Host header.");
-  const batch = findBatchRoute(request.method, path);
+  const batch = call ? undefined : findBatchRoute(request.method, path);
   if (batch || (call && request.method === "POST")) {
     if (isForeignPage(request) && !showsKey(request))
       throw new PurserError("key_missing", "A page of another site called, without a key in a header. Its calls would be charged to you.");

@@ -8,7 +8,7 @@ const BATCHES = "/v1/messages/batches";
 export const anthropicForm: BatchForm = {
   name: "anthropic",
   path: BATCHES,
-  dialect: anthropicMessages,
+  dialects: [anthropicMessages],
   readBatch,
   readResult,
   writeList: (data, has_more) => {

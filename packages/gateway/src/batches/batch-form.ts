@@ -5,8 +5,8 @@ export interface BatchForm {
   readonly name: "openai" | "anthropic";
   /** The batches of a provider, below its base URL. */
   readonly path: string;
-  /** Who writes errors, and how its provider takes the key. */
-  readonly dialect: Dialect;
+  /** The formats that its calls can be in; the first writes its errors. */
+  readonly dialects: readonly [Dialect, ...Dialect[]];
   /** Reads a batch as its provider answers it; nothing where that is none. */
   readBatch(answer: unknown): BatchStanding | undefined;
   /** Reads a line of its results; nothing where it says of no call what became of it. */

@@ -1,16 +1,25 @@
-import { type Call, type Decision, type Denial, describeRefusal, PurserError, type RateCard, type Reservation, type Subject } from "@purser/core";
+import {
+  type Call,
+  type Decision,
+  type Denial,
+  describeRefusal,
+  PurserError,
+  type RateCard,
+  type Reservation,
+  type Subject,
+  type Usage,
+} from "@purser/core";
 import { callOf, denialMessage, withTools, worstUsage } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { forwardedHeaders, headerLines } from "../headers.ts";
 import { type Gateway, observeBalances } from "../pipeline.ts";
-import { CALLS } from "../routes.ts";
 import type { UpstreamRequest } from "../upstream.ts";
 import { readLines, readWhole } from "../upstream-answer.ts";
 import { type ClientRequest, upstreamHeaders } from "../upstream-request.ts";
 import { anthropicForm } from "./anthropic-form.ts";
 import { BatchFolder, type HeldLine, type KnownBatch, type KnownFile, type Owned } from "./batch-folder.ts";
-import type { BatchForm, BatchResult, BatchStanding } from "./batch-form.ts";
+import type { BatchForm, BatchStanding } from "./batch-form.ts";
 import type { BatchLine } from "./lines.ts";
 import { openaiForm } from "./openai-form.ts";
 
@@ -38,7 +47,7 @@ export type Held =
   | { readonly outcome: "held"; readonly batch: KnownBatch }
   | { readonly outcome: "denied"; readonly denied: Decision & { outcome: "denied" }; readonly message: string };
 
-export const FORMS: Readonly<Record<BatchForm["name"], BatchForm>> = { openai: openaiForm, anthropic: anthropicForm };
+const FORMS: Readonly<Record<BatchForm["name"], BatchForm>> = { openai: openaiForm, anthropic: anthropicForm };
 
 const HOUR_MS = 3_600_000;
 /** Providers end a batch after a day; then they gather its results. A hold that outlives this is charged at its estimate, and corrected later. */
@@ -59,7 +68,9 @@ const BATCH_BYTES_MOST = 1024 * 1024;
 /** What a provider says of what it has no longer. */
 const GONE: ReadonlySet<number> = new Set([404, 410]);
 
-const DIALECTS: ReadonlyMap<string, Dialect> = new Map([...CALLS.values()].filter(({ isFree }) => !isFree).map((one) => [one.name, one]));
+const DIALECTS: ReadonlyMap<string, Dialect> = new Map(
+  Object.values(FORMS).flatMap(({ dialects }) => dialects.map((dialect) => [dialect.name, dialect])),
+);
 
 /** Batches on their way: each is held when it is made, asked about until it is over, and settled call by call by its results. */
 export class Batches {
@@ -98,7 +109,10 @@ export class Batches {
   checkRoom(): void {
     const open = [...this.#batches.values()].filter(({ state }) => state !== "ended").length;
     if (open >= BATCHES_MOST || this.#files.size >= FILES_MOST)
-      throw new PurserError("rate_limited", "Too many batches, or files of batches, are known here. Try again when some are over or deleted.");
+      throw new PurserError(
+        "rate_limited",
+        "Too many batches, or files of batches, are known here. Try again when some are over or deleted.",
+      );
   }
 
   /** A file of this caller. Another one's is as unknown as one that does not exist. */
@@ -186,8 +200,7 @@ export class Batches {
     try {
       await this.#put(batch);
     } catch (error) {
-      await this.#releaseAll(gateway, reservations, "not sent: its batch could not be written down");
-      await this.#forget(id);
+      await this.returned(batch, "not sent: its batch could not be written down");
       throw error;
     }
     return { outcome: "held", batch };
@@ -196,7 +209,10 @@ export class Batches {
   async #refused(gateway: Gateway, { customId, routed }: BatchLine, decision: Decision): Promise<Held> {
     gateway.alerts.decided(decision);
     if (decision.outcome !== "denied")
-      throw new PurserError("store_unavailable", "The budget store is unavailable at the moment, so no batch can be admitted. Try again later.");
+      throw new PurserError(
+        "store_unavailable",
+        "The budget store is unavailable at the moment, so no batch can be admitted. Try again later.",
+      );
     const whole = await denialOfWhole(gateway, routed.subject, decision.denial);
     const message = `The call "${customId}" of the batch is refused, and so is the batch: ${denialMessage(routed, decision.denial)}`;
     return whole
@@ -218,14 +234,22 @@ export class Batches {
   /** The provider has refused the batch, or never got it. */
   async returned(batch: KnownBatch, why: string): Promise<void> {
     const reservations = batch.lines.map((line) => reservationOf(batch, line));
-    await this.#releaseAll(this.#options.gateway(), reservations, why);
-    await this.#forget(batch.id);
+    await this.#letGo(batch, () => this.#releaseAll(this.#options.gateway(), reservations, why));
   }
 
   /** Nobody knows whether the provider has taken the batch. */
   async lost(batch: KnownBatch): Promise<void> {
-    await this.#settleAll(batch, new Map(), false);
-    await this.#forget(batch.id);
+    await this.#letGo(batch, () => this.#settleAll(batch, new Map(), false));
+  }
+
+  /** Ends what a batch holds, and forgets it. Where that fails it is tried again by whoever looks for what was left. */
+  async #letGo({ id }: KnownBatch, end: () => Promise<void>): Promise<void> {
+    try {
+      await end();
+      await this.#forget(id);
+    } finally {
+      this.#busy.delete(id);
+    }
   }
 
   /** Takes note of how a batch stands, as its provider has just said, and settles it once it is over. */
@@ -295,47 +319,42 @@ export class Batches {
   async #settle(batch: KnownBatch, { results: paths, answered, isRefused }: BatchStanding): Promise<void> {
     const gateway = this.#options.gateway();
     const { readResult } = FORMS[batch.form];
-    const results = new Map<string, BatchResult>();
+    const dialect = DIALECTS.get(batch.dialect);
+    const ends: LineEnds = new Map();
     let isReadable = true;
     for (const path of paths) {
       const ended = await readLines(gateway.upstream, laterRequest(gateway, batch, path), (line) => {
         const result = readResult(jsonOf(line));
-        if (result) results.set(result.customId, result);
+        // Of an answer, which may be long, no more is kept than what it used.
+        if (result) ends.set(result.customId, "answer" in result ? { usage: usageOf(dialect, result.answer) } : result);
       });
       const status = ended.kind === "answered" ? ended.status : 0;
       if (GONE.has(status)) isReadable = false;
       else if (status < 200 || status >= 300) return;
     }
-    const withAnswer = [...results.values()].filter((result) => "answer" in result).length;
+    const withAnswer = [...ends.values()].filter((end) => "usage" in end).length;
     // Where all that were answered are there, the others were not made.
-    await this.#settleAll(batch, results, isRefused || (isReadable && answered !== undefined && answered <= withAnswer));
+    await this.#settleAll(batch, ends, isRefused || (isReadable && answered !== undefined && answered <= withAnswer));
     await this.#put(ended(batch));
     this.#pollAt.delete(batch.id);
   }
 
-  async #settleAll(batch: KnownBatch, results: ReadonlyMap<string, BatchResult>, isComplete: boolean): Promise<void> {
+  async #settleAll(batch: KnownBatch, ends: LineEnds, isComplete: boolean): Promise<void> {
     const gateway = this.#options.gateway();
-    await inTurns(batch.lines, (line) => this.#settleLine(gateway, batch, line, results.get(line.customId), isComplete));
+    await inTurns(batch.lines, (line) => this.#settleLine(gateway, batch, line, ends.get(line.customId), isComplete));
     for (const subject of batch.subjects.slice(0, 1)) await observeBalances(gateway, subject);
   }
 
   /** Charges one call of a batch by its result. When in doubt, the budget is protected. */
-  async #settleLine(
-    { budgets }: Gateway,
-    batch: KnownBatch,
-    line: HeldLine,
-    result: BatchResult | undefined,
-    isComplete: boolean,
-  ): Promise<void> {
+  async #settleLine({ budgets }: Gateway, batch: KnownBatch, line: HeldLine, end: LineEnd | undefined, isComplete: boolean): Promise<void> {
     const reservation = reservationOf(batch, line);
-    if (result ? "refusedAs" in result : isComplete) {
-      const status = result && "refusedAs" in result ? result.refusedAs : 0;
+    if (end ? "refusedAs" in end : isComplete) {
+      const status = end && "refusedAs" in end ? end.refusedAs : 0;
       await budgets.release(reservation, status === 0 ? "its batch ended before it was made" : `the provider answered ${status}`);
       return;
     }
     const dialect = DIALECTS.get(batch.dialect);
-    const part = dialect && result && "answer" in result ? dialect.readPart(result.answer) : {};
-    const usage = part.usage && dialect?.readUsage(part.usage);
+    const usage = end && "usage" in end ? end.usage : undefined;
     const worst = worstUsage(reservation, line);
     try {
       if (dialect && usage?.inputTokens && (usage.outputTokens || !dialect.hasOutput))
@@ -360,8 +379,21 @@ export class Batches {
   async #forget(id: string): Promise<void> {
     this.#batches.delete(id);
     this.#pollAt.delete(id);
-    this.#busy.delete(id);
     await this.#folder.remove("batch", id);
+  }
+}
+
+/** How one call of a batch ended: with an answer that says what it used or does not, or refused. */
+type LineEnd = { readonly usage: Usage | undefined } | { readonly refusedAs: number };
+type LineEnds = Map<string, LineEnd>;
+
+function usageOf(dialect: Dialect | undefined, answer: unknown): Usage | undefined {
+  try {
+    const raw = dialect?.readPart(answer).usage;
+    return raw && dialect?.readUsage(raw);
+  } catch {
+    // Of a form that the dialect does not have.
+    return undefined;
   }
 }
 
@@ -377,7 +409,11 @@ async function blockedBy(gateway: Gateway, id: string, lines: readonly BatchLine
     const end = plan?.rungs.find(({ rung }) => rung.kind === "block" || rung.kind === "answer");
     if (!end) continue;
     const denied = budgets.block(lineCall(gateway, id, routed), end);
-    return { outcome: "denied", denied, message: `The call "${customId}" of the batch is refused, and so is the batch: ${denied.denial.message}` };
+    return {
+      outcome: "denied",
+      denied,
+      message: `The call "${customId}" of the batch is refused, and so is the batch: ${denied.denial.message}`,
+    };
   }
   return undefined;
 }
@@ -390,7 +426,9 @@ async function denialOfWhole({ budgets, config }: Gateway, subject: Subject, den
   const { balance: refusing, asked: least = 0, retryAfterMs } = denial;
   if (!refusing) return undefined;
   const balances = await budgets.balances({ budget: refusing.budget, subject });
-  const balance = balances.find(({ unit, window, subject: whose }) => unit === refusing.unit && window === refusing.window && whose === refusing.subject);
+  const balance = balances.find(
+    ({ unit, window, subject: whose }) => unit === refusing.unit && window === refusing.window && whose === refusing.subject,
+  );
   const own = balance ? refusing.held - balance.held : 0;
   if (!balance || own <= 0) return undefined;
   const asked = own + least;
@@ -406,10 +444,7 @@ function lineCall(gateway: Pick<Gateway, "newId">, batch: string, routed: BatchL
   return { ...callOf(gateway.newId(), routed), batch, leaseMs: LEASE_MS, isShared: true };
 }
 
-function heldLines(
-  lines: readonly BatchLine[],
-  reservations: readonly Reservation[],
-): Pick<KnownBatch, "lines" | "subjects" | "cards"> {
+function heldLines(lines: readonly BatchLine[], reservations: readonly Reservation[]): Pick<KnownBatch, "lines" | "subjects" | "cards"> {
   const subjects = new Map<Subject, number>();
   const cards = new Map<RateCard, number>();
   const place = <One>(all: Map<One, number>, one: One): number => {
@@ -462,7 +497,7 @@ export function batchRequest(
 ): UpstreamRequest {
   const provider = config.providers.find((one) => one.name === name);
   const url = provider?.baseUrls[dialect];
-  const { authHeader } = DIALECTS.get(dialect) ?? openaiForm.dialect;
+  const { authHeader } = DIALECTS.get(dialect) ?? openaiForm.dialects[0];
   if (!provider || url === undefined)
     throw new PurserError("provider_unknown", `The provider "${name}", which has this batch, is not configured any more for ${dialect}.`);
   const { origin, pathname } = new URL(url);

@@ -8,8 +8,8 @@ import { type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts
 import { isRecord, listOf } from "../dialects/json-value.ts";
 import type { Gateway } from "../pipeline.ts";
 import { missingKey } from "../providers/routing.ts";
-import { findCall } from "../routes.ts";
 import { type RoutedCall, routedCall } from "../rungs/climb.ts";
+import { openaiForm } from "./openai-form.ts";
 
 /** One call of a batch that is to be made. */
 export interface BatchLine {
@@ -53,9 +53,11 @@ function readInputLine(bytes: Buffer): { readonly customId: string; readonly dia
   const customId = requiredText(line, "custom_id");
   const method = requiredText(line, "method");
   const url = requiredText(line, "url");
-  const dialect = findCall(url)?.dialect;
-  if (method !== "POST" || !dialect || dialect.isFree || dialect.measure !== undefined || dialect.form || url !== `/v1${dialect.path}`)
-    throw invalid(`"${method} ${url.slice(0, 100)}" is no call that can be made in a batch. Write POST and /v1/chat/completions, for example.`);
+  const dialect = openaiForm.dialects.find(({ path }) => url === `/v1${path}`);
+  if (method !== "POST" || !dialect)
+    throw invalid(
+      `"${method} ${url.slice(0, 100)}" is no call that can be made in a batch. Write POST and /v1/chat/completions, for example.`,
+    );
   const body = line.members.get("body");
   if (body?.type !== "object") throw invalid('The field "body" must be an object: the call as it would be sent by itself.');
   return { customId, dialect, body: readJsonBody(bytes.subarray(body.start, body.end)) };
@@ -88,13 +90,16 @@ class Lines {
   /** What is wrong with a call is said with where it stands. */
   add(where: string, read: () => { readonly customId: string; readonly dialect: Dialect; readonly body: JsonBody }): void {
     try {
-      if (this.#lines.length >= LINES_MOST) throw invalid(`A batch has at most ${LINES_MOST.toLocaleString("en-US")} calls. Make two of it.`);
+      if (this.#lines.length >= LINES_MOST)
+        throw invalid(`A batch has at most ${LINES_MOST.toLocaleString("en-US")} calls. Make two of it.`);
       const { customId, dialect, body } = read();
       if (this.#ids.has(customId)) throw invalid(`The custom_id "${customId}" is there twice. Give each call its own.`);
       const routed = lineCall(this.#terms, dialect, body);
       const [first] = this.#lines;
       if (first && first.routed.provider.name !== routed.provider.name)
-        throw invalid(`It goes to ${routed.provider.name}, and the first one to ${first.routed.provider.name}. A batch goes to one provider.`);
+        throw invalid(
+          `It goes to ${routed.provider.name}, and the first one to ${first.routed.provider.name}. A batch goes to one provider.`,
+        );
       if (first && first.routed.dialect !== routed.dialect)
         throw invalid(`It is a call of ${routed.dialect.name}, and the first one of ${first.routed.dialect.name}. A batch has one kind.`);
       this.#ids.add(customId);
@@ -126,7 +131,8 @@ function lineCall({ gateway, caller, tags }: LineTerms, dialect: Dialect, body: 
   if (noKey !== undefined || (provider.apiKey === undefined && caller.providerKey !== undefined))
     throw new PurserError(
       "provider_key_missing",
-      noKey ?? `The gateway asks ${provider.name} about a batch when nobody is there, so it needs a key of its own: api_key under providers.`,
+      noKey ??
+        `The gateway asks ${provider.name} about a batch when nobody is there, so it needs a key of its own: api_key under providers.`,
     );
   const { subject, key } = caller;
   const { defaultMaxOutput, unseenInput } = config;

@@ -1,5 +1,10 @@
 import { isRecord, recordOf, tokenCount } from "../dialects/json-value.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { openaiCompletions } from "../dialects/openai-completions/index.ts";
+import { openaiEmbeddings } from "../dialects/openai-embeddings/index.ts";
+import { openaiImages } from "../dialects/openai-images/index.ts";
+import { openaiModerations } from "../dialects/openai-moderations/index.ts";
+import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import type { BatchForm, BatchResult, BatchStanding } from "./batch-form.ts";
 
 const OVER: ReadonlySet<unknown> = new Set(["completed", "failed", "expired", "cancelled"]);
@@ -8,7 +13,7 @@ const OVER: ReadonlySet<unknown> = new Set(["completed", "failed", "expired", "c
 export const openaiForm: BatchForm = {
   name: "openai",
   path: "/batches",
-  dialect: openaiChat,
+  dialects: [openaiChat, openaiResponses, openaiCompletions, openaiEmbeddings, openaiModerations, openaiImages],
   readBatch,
   readResult,
   writeList: (data, has_more) => {

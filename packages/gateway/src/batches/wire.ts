@@ -10,8 +10,8 @@ import { readAttributes } from "../dialects/openai/attributes.ts";
 import { returnedHeaders } from "../headers.ts";
 import { callerOf, type Gateway } from "../pipeline.ts";
 import { refusalHead } from "../refusal.ts";
-import { passOn, readWhole, type WholeAnswer } from "../upstream-answer.ts";
 import type { UpstreamError } from "../upstream.ts";
+import { passOn, readWhole, type WholeAnswer } from "../upstream-answer.ts";
 import { anthropicForm } from "./anthropic-form.ts";
 import type { KnownBatch, Owned } from "./batch-folder.ts";
 import type { BatchForm } from "./batch-form.ts";
@@ -44,16 +44,21 @@ export interface FoundBatchRoute {
   readonly name: string;
 }
 
-const FILES = String.raw`^(?:/openai)?/v1/files`;
-const BATCHES = String.raw`^(?:/openai)?/v1/batches`;
-const MESSAGES = String.raw`^/v1/messages/batches`;
+const FILES = "^(?:/openai)?/v1/files";
+const BATCHES = "^(?:/openai)?/v1/batches";
+const MESSAGES = "^/v1/messages/batches";
 const ID = "/([^/?]+)";
 
 /** Everything about batches that is served. */
 export const BATCH_ROUTES: readonly BatchRoute[] = [
   { method: "POST", path: new RegExp(`${FILES}$`), shown: "/v1/files", serve: uploadFile },
   { method: "GET", path: new RegExp(`${FILES}${ID}$`), shown: "/v1/files/{id}", serve: (exchange) => passFile(exchange, "") },
-  { method: "GET", path: new RegExp(`${FILES}${ID}/content$`), shown: "/v1/files/{id}/content", serve: (exchange) => passFile(exchange, "/content") },
+  {
+    method: "GET",
+    path: new RegExp(`${FILES}${ID}/content$`),
+    shown: "/v1/files/{id}/content",
+    serve: (exchange) => passFile(exchange, "/content"),
+  },
   { method: "DELETE", path: new RegExp(`${FILES}${ID}$`), shown: "/v1/files/{id}", serve: deleteFile },
   { method: "POST", path: new RegExp(`${BATCHES}$`), shown: "/v1/batches", serve: createFromFile },
   ...routesOf(openaiForm, BATCHES, "/v1/batches"),
@@ -139,7 +144,8 @@ async function deleteFile(exchange: Exchange): Promise<void> {
   const { batches, caller, name } = exchange;
   const file = batches.file(name, caller);
   const batch = batches.needing(name);
-  if (batch) throw running(`The file belongs to the batch ${batch.providerId ?? ""}, which is not settled yet. Delete it when that is over.`);
+  if (batch)
+    throw running(`The file belongs to the batch ${batch.providerId ?? ""}, which is not settled yet. Delete it when that is over.`);
   const answer = await ask(exchange, file, { method: "DELETE", path: `/files/${encodeURIComponent(name)}` });
   if (answer.status < 300 || answer.status === 404) await batches.forgetFile(name);
   answerWith(exchange, answer);
@@ -174,7 +180,7 @@ async function createFromFile(exchange: Exchange): Promise<void> {
 /** Makes a batch of the calls that stand in the request. */
 async function createFromRequests(exchange: Exchange): Promise<void> {
   const { gateway, batches, request, response, caller } = exchange;
-  const { dialect } = anthropicForm;
+  const [dialect] = anthropicForm.dialects;
   const body = readJsonBody(await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes));
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
   batches.checkRoom();
@@ -192,7 +198,7 @@ async function create(
   const held = await batches.hold({ id, form, caller, request, lines, inputFile });
   if (held.outcome === "denied") {
     const { denial, balances } = held.denied;
-    return refuse(exchange, form.dialect, { code: denial.reason, message: held.message, denial, requestId: id }, balances);
+    return refuse(exchange, form.dialects[0], { code: denial.reason, message: held.message, denial, requestId: id }, balances);
   }
   const { batch } = held;
   const answer = await readWhole(

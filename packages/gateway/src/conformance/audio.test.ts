@@ -28,7 +28,8 @@ async function startScene(context: TestContext, limits = "$10", more = ""): Prom
     stand,
     provider,
     openai,
-    hear: async (model, sound, fields = {}) => openai.audio.transcriptions.create({ model, file: await toFile(sound, "speech"), ...fields }),
+    hear: async (model, sound, fields = {}) =>
+      openai.audio.transcriptions.create({ model, file: await toFile(sound, "speech"), ...fields }),
   };
 }
 
@@ -212,13 +213,60 @@ describe("a transcription", () => {
     const cases: readonly (readonly [fields: Parameters<typeof send>[0], message: RegExp])[] = [
       [[["model", "whisper-1"]], /must have one file "file"/],
       [[["file", file]], /"model" must be a text/],
-      [[["model", "whisper-1"], ["model", "gpt-4o-transcribe"], ["file", file]], /"model" twice/],
-      [[["model", "whisper-1"], ["file", file], ["file", file]], /"file" twice/],
-      [[["model[]", "whisper-1"], ["file", file]], /"model\[\]", which is no list/],
-      [[["model", "whisper-1"], ["file", "no file"]], /must have one file "file"/],
-      [[["model", "whisper-1"], ["file", file], ["api_base", "https://elsewhere"]], /"api_base" is not allowed/],
-      [[["model", "whisper-1"], ["file", file], ["stream", "yes"]], /"stream" must be true or false/],
-      [[["model", "voxtral-mini"], ["file", file], ["file_url", "https://elsewhere"]], /has to be in the form itself/],
+      [
+        [
+          ["model", "whisper-1"],
+          ["model", "gpt-4o-transcribe"],
+          ["file", file],
+        ],
+        /"model" twice/,
+      ],
+      [
+        [
+          ["model", "whisper-1"],
+          ["file", file],
+          ["file", file],
+        ],
+        /"file" twice/,
+      ],
+      [
+        [
+          ["model[]", "whisper-1"],
+          ["file", file],
+        ],
+        /"model\[\]", which is no list/,
+      ],
+      [
+        [
+          ["model", "whisper-1"],
+          ["file", "no file"],
+        ],
+        /must have one file "file"/,
+      ],
+      [
+        [
+          ["model", "whisper-1"],
+          ["file", file],
+          ["api_base", "https://elsewhere"],
+        ],
+        /"api_base" is not allowed/,
+      ],
+      [
+        [
+          ["model", "whisper-1"],
+          ["file", file],
+          ["stream", "yes"],
+        ],
+        /"stream" must be true or false/,
+      ],
+      [
+        [
+          ["model", "voxtral-mini"],
+          ["file", file],
+          ["file_url", "https://elsewhere"],
+        ],
+        /has to be in the form itself/,
+      ],
     ];
     for (const [fields, message] of cases) {
       const { status, json } = await send(fields);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import type { Json } from "./calls.ts";
-import { chatAnswer, messageAnswer, type MockUsage, type RawProvider, type Received, startRawProvider, writeJson } from "./raw-provider.ts";
+import { chatAnswer, type MockUsage, messageAnswer, type RawProvider, type Received, startRawProvider, writeJson } from "./raw-provider.ts";
 
 /** A provider that keeps files and batches as OpenAI and Anthropic do, and works on them when a test says so. */
 export interface BatchProvider {
@@ -55,9 +55,20 @@ export async function startBatchProvider(context: TestContext): Promise<BatchPro
     }
     if (kind === "batches" && method === "POST" && id === undefined) {
       const { input_file_id, endpoint, metadata = null } = JSON.parse(body);
-      const one = { id: `batch_${++count}`, object: "batch", endpoint, input_file_id, metadata, status: "in_progress", output_file_id: null };
+      const one = {
+        id: `batch_${++count}`,
+        object: "batch",
+        endpoint,
+        input_file_id,
+        metadata,
+        status: "in_progress",
+        output_file_id: null,
+      };
       const lines = (files.get(input_file_id) ?? "").trim().split("\n");
-      requests.set(one.id, lines.map((line) => JSON.parse(line)));
+      requests.set(
+        one.id,
+        lines.map((line) => JSON.parse(line)),
+      );
       batches.set(one.id, one);
       return writeJson(response, 200, one);
     }
@@ -68,9 +79,9 @@ export async function startBatchProvider(context: TestContext): Promise<BatchPro
       return writeJson(response, 200, one);
     }
     const batch = id === undefined ? undefined : batches.get(id);
-    if (!batch || id === undefined) return writeJson(response, 404, { error: { message: "No such thing.", type: "invalid_request_error" } });
-    if (more === "results")
-      return void response.writeHead(200, { "content-type": "application/x-jsonl" }).end(results.get(id));
+    if (!batch || id === undefined)
+      return writeJson(response, 404, { error: { message: "No such thing.", type: "invalid_request_error" } });
+    if (more === "results") return void response.writeHead(200, { "content-type": "application/x-jsonl" }).end(results.get(id));
     if (more === "cancel") Object.assign(batch, kind === "batches" ? { status: "cancelling" } : { processing_status: "canceling" });
     return writeJson(response, 200, batch);
   }
@@ -87,16 +98,28 @@ export async function startBatchProvider(context: TestContext): Promise<BatchPro
     const made = lines.slice(0, answered);
     const refused = lines.slice(made.length, made.length + failed);
     // Results come in any order.
-    const jsonLines = (all: readonly Json[]) => [...all].reverse().map((one) => JSON.stringify(one)).join("\n");
+    const jsonLines = (all: readonly Json[]) =>
+      [...all]
+        .reverse()
+        .map((one) => JSON.stringify(one))
+        .join("\n");
     if (id.startsWith("msgbatch_")) {
       const succeeded = made.map(({ custom_id }) => ({ custom_id, result: { type: "succeeded", message: messageAnswer("Aye.", usage) } }));
       const canceled = refused.map(({ custom_id }) => ({ custom_id, result: { type: "canceled" } }));
       results.set(id, jsonLines([...succeeded, ...canceled]));
       const request_counts = { processing: 0, succeeded: made.length, errored: 0, canceled: refused.length, expired: 0 };
-      Object.assign(batch, { processing_status: "ended", request_counts, results_url: `https://elsewhere/v1/messages/batches/${id}/results` });
+      Object.assign(batch, {
+        processing_status: "ended",
+        request_counts,
+        results_url: `https://elsewhere/v1/messages/batches/${id}/results`,
+      });
       return;
     }
-    const output = made.map(({ custom_id }) => ({ custom_id, response: { status_code: 200, body: chatAnswer("Aye.", usage) }, error: null }));
+    const output = made.map(({ custom_id }) => ({
+      custom_id,
+      response: { status_code: 200, body: chatAnswer("Aye.", usage) },
+      error: null,
+    }));
     const errors = refused.map(({ custom_id }) => ({ custom_id, response: null, error: { code: "batch_expired", message: "Too late." } }));
     Object.assign(batch, {
       status,

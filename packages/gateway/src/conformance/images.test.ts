@@ -126,7 +126,13 @@ describe("images", () => {
     assert.equal(detail.outputTokens, 2 * 408);
     assert.ok(detail.inputTokens >= 2 * (75 + 2 * 129 + 6_240), `two tiles and their details for each: ${detail.inputTokens}`);
     assert.match(provider.received[0]?.body ?? "", /name="image\[\]"; filename="2.png"/);
-    const plain = { model: MODEL, image: await toFile(pngOf(64, 64), "a.png"), prompt: "A ship", quality: "low", input_fidelity: "low" } as const;
+    const plain = {
+      model: MODEL,
+      image: await toFile(pngOf(64, 64), "a.png"),
+      prompt: "A ship",
+      quality: "low",
+      input_fidelity: "low",
+    } as const;
     await openai.images.edit(plain);
     const [, second] = await stand.entries(2, "settled");
     assert.ok((second?.detail.inputTokens ?? 0) < 1_000);

@@ -232,7 +232,8 @@ describe("every route of the server", () => {
           budgets: [defineBudget({ name: "all", limits: LIMITS })],
         });
         const budgeted = createFetch({ budgets, provider: "house" });
-        const send = () => budgeted(provider.url + route, { method: "POST", body: sentBody(sample, { model: "m", ...sample.call("Ahoy") }) });
+        const send = () =>
+          budgeted(provider.url + route, { method: "POST", body: sentBody(sample, { model: "m", ...sample.call("Ahoy") }) });
         assert.deepEqual((await readAnswer(await send())).json, JSON.parse(JSON.stringify(sample.answer(USAGE))));
         const used = Object.fromEntries((await budgets.balances()).map(({ unit, spent }) => [unit, spent]));
         if (dialect.isFree) assert.ok(Object.values(used).every((amount) => amount === 0));

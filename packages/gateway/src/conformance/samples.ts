@@ -1,6 +1,5 @@
 import type { Json } from "./calls.ts";
 import { COHERE, COHERE_EMBED, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
-import { wav } from "./sounds.ts";
 import {
   CHAT_DONE,
   chatAnswer,
@@ -19,6 +18,7 @@ import {
   ollamaPart,
   responseAnswer,
 } from "./raw-provider.ts";
+import { wav } from "./sounds.ts";
 
 /** What a call by one route looks like, and what a provider answers. */
 export interface Sample {
@@ -140,7 +140,10 @@ const IMAGES: Sample = {
   refusal: openaiRefusal,
 };
 
-const PICTURE = new File([Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg==", "base64")], "ship.png");
+const PICTURE = new File(
+  [Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg==", "base64")],
+  "ship.png",
+);
 
 const IMAGE_EDITS: Sample = {
   ...IMAGES,

@@ -46,7 +46,8 @@ export class DemoBatches {
     if (kind === "files" && text !== undefined && method === "DELETE") this.#files.delete(id ?? "");
     if (kind === "files" && text !== undefined) return json(200, { id, object: "file", purpose: "batch", deleted: method === "DELETE" });
     const batch = kind === "batches" ? this.#batches.get(id ?? "") : undefined;
-    if (!batch) return json(404, { error: { message: `There is no ${method} ${path}.`, type: "invalid_request_error", param: null, code: null } });
+    if (!batch)
+      return json(404, { error: { message: `There is no ${method} ${path}.`, type: "invalid_request_error", param: null, code: null } });
     if (more === "cancel" && batch.status === "in_progress") batch.status = "cancelled";
     if (batch.status === "in_progress") await this.#finish(batch);
     return json(200, batch);

@@ -2,10 +2,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
+import { DemoBatches } from "./batches.ts";
 import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
 import { BEDROCK_CONVERSE } from "./formats/bedrock-converse.ts";
 import { COHERE } from "./formats/cohere.ts";
-import { DemoBatches } from "./batches.ts";
 import type { Answer, Format, Question } from "./formats/format.ts";
 import { GEMINI } from "./formats/gemini.ts";
 import { OPENAI_CHAT } from "./formats/openai-chat.ts";

@@ -13,18 +13,23 @@ const read = (text: string, type = "multipart/form-data; boundary=b") => readFor
 
 test("every form that a client writes is read as it was written, whatever its files hold", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.string(), fc.uint8Array({ maxLength: 2_000 }), fc.constantFrom("\r\n", "--", "\r\n--", ""), async (text, file, middle) => {
-      const content = Buffer.concat([file, Buffer.from(middle), file]);
-      const fields = new FormData();
-      fields.append("model", text);
-      fields.append("file", new File([content], "a.bin"));
-      const { bytes, type } = await formOf(fields);
-      const form = readForm(bytes, type);
-      // A form has lines that end as HTTP's do.
-      assert.equal(formText(form, "model"), text.replace(/\r\n|\r|\n/g, "\r\n"));
-      const { start, end, fileName } = formFile(form, "file");
-      assert.deepEqual([bytes.subarray(start, end), fileName], [content, "a.bin"]);
-    }),
+    fc.asyncProperty(
+      fc.string(),
+      fc.uint8Array({ maxLength: 2_000 }),
+      fc.constantFrom("\r\n", "--", "\r\n--", ""),
+      async (text, file, middle) => {
+        const content = Buffer.concat([file, Buffer.from(middle), file]);
+        const fields = new FormData();
+        fields.append("model", text);
+        fields.append("file", new File([content], "a.bin"));
+        const { bytes, type } = await formOf(fields);
+        const form = readForm(bytes, type);
+        // A form has lines that end as HTTP's do.
+        assert.equal(formText(form, "model"), text.replace(/\r\n|\r|\n/g, "\r\n"));
+        const { start, end, fileName } = formFile(form, "file");
+        assert.deepEqual([bytes.subarray(start, end), fileName], [content, "a.bin"]);
+      },
+    ),
   );
 });
 
@@ -38,7 +43,10 @@ test("what two readers could take for two forms is refused", () => {
     [`${whole}--b--\r\nmore`, /behind its end/],
     [`${part('name="a"; name="b"', "1")}--b--`, /says "name" twice/],
     [`${part("filename=x", "1")}--b--`, /has no name/],
-    [`--b\r\nContent-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\nMQ==\r\n--b--`, /Content-Transfer-Encoding/],
+    [
+      `--b\r\nContent-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\nMQ==\r\n--b--`,
+      /Content-Transfer-Encoding/,
+    ],
     [`--b\r\nContent-Disposition: form-data; name="a"\r\nContent-Disposition: form-data; name="b"\r\n\r\n1\r\n--b--`, /has the header/],
     [`--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1`, /no end/],
   ];

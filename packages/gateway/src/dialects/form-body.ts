@@ -24,11 +24,6 @@ const PARAMETER = /;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))/g;
 const PARTS_MOST = 1_000;
 const HEADERS_MOST = 4_096;
 
-/** Whether the body of a request says that it is a form. */
-export function isForm(contentType: string | undefined): boolean {
-  return /^multipart\/form-data\b/i.test(contentType ?? "");
-}
-
 /**
  * Reads a form strictly: what two readers could take for two different forms is refused, since the provider is one of them. Throws
  * `body_invalid` with what is wrong.
@@ -74,7 +69,11 @@ export interface FormFields {
 }
 
 /** The body of a call, as dialects read it: a JSON object, or a form as the one that says the same. */
-export function readCallBody({ form }: { readonly form?: FormFields | undefined }, bytes: Buffer, contentType: string | undefined): JsonBody {
+export function readCallBody(
+  { form }: { readonly form?: FormFields | undefined },
+  bytes: Buffer,
+  contentType: string | undefined,
+): JsonBody {
   return form ? formAsJson(readForm(bytes, contentType), form) : readJsonBody(bytes);
 }
 

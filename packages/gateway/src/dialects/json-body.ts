@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { PurserError } from "@purser/core";
-import type { FormBody } from "./form-body.ts";
 import { MEDIA_MEMBERS, MEDIA_TYPES } from "./content.ts";
+import type { FormBody } from "./form-body.ts";
 
 /** One member at the top of a JSON object, by where its value stands in the bytes. */
 export interface Member {

@@ -41,7 +41,8 @@ export function readCall(body: JsonBody, names: PathNames, stream: boolean): Mod
 function readEmbedding(body: JsonBody, model: string, stream: boolean): ModelCall {
   refuseForbidden(body);
   if (stream) throw invalid("Embeddings are not streamed. Call /model/ID/invoke.");
-  if (body.members.has("images") || body.mayHoldMedia) throw invalid("Images have a price of their own, which no rate here has. Embed texts through here.");
+  if (body.members.has("images") || body.mayHoldMedia)
+    throw invalid("Images have a price of their own, which no rate here has. Embed texts through here.");
   return plainCall(body, model, false);
 }
 

@@ -8,7 +8,8 @@ export function readCall(body: JsonBody): ModelCall {
   refuseForbidden(body);
   if (optionalList(body, "images") > 0 || body.mayHoldMedia)
     throw invalid("Images have a price of their own, which no rate here has. Embed texts through here.");
-  if (optionalList(body, "texts") + optionalList(body, "inputs") === 0) throw invalid('The field "texts" must be a list with at least one text.');
+  if (optionalList(body, "texts") + optionalList(body, "inputs") === 0)
+    throw invalid('The field "texts" must be a list with at least one text.');
   return {
     body,
     model: requiredText(body, "model"),

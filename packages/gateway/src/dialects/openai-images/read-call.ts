@@ -49,7 +49,9 @@ export function readImageCall(body: JsonBody, model: string): ModelCall {
 
 /** Fields that are counted by themselves, and those that no model reads. */
 const KNOWN = new Set(
-  "prompt model n size quality background moderation output_format response_format style image mask input_fidelity user metadata".split(" "),
+  "prompt model n size quality background moderation output_format response_format style image mask input_fidelity user metadata".split(
+    " ",
+  ),
 );
 
 export function countable(call: ModelCall): Countable {

@@ -33,7 +33,7 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
   const [file, another] = formFiles(body, "file");
   if (!file || another) throw invalid('The form must have one file "file": what is to be heard.');
   if (body.members.has("url") || body.members.has("file_url") || body.members.has("file_id"))
-    throw invalid("What is to be heard has to be in the form itself: how long it plays is not seen elsewhere. Send it as the file \"file\".");
+    throw invalid('What is to be heard has to be in the form itself: how long it plays is not seen elsewhere. Send it as the file "file".');
   const seconds = soundSeconds(file);
   return {
     body,

@@ -15,7 +15,8 @@ export function readUsage(raw: RawUsage): Usage {
   const inputTokens = tokenCount(raw.input_tokens) ?? tokenCount(raw.prompt_tokens);
   const outputTokens = tokenCount(raw.output_tokens) ?? tokenCount(raw.completion_tokens);
   const heard = tokenCount(recordOf(raw.input_token_details).audio_tokens);
-  if (seconds !== undefined) return { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0, toolCalls: { [AUDIO_SECOND]: seconds } };
+  if (seconds !== undefined)
+    return { inputTokens: inputTokens ?? 0, outputTokens: outputTokens ?? 0, toolCalls: { [AUDIO_SECOND]: seconds } };
   return {
     ...(inputTokens !== undefined && { inputTokens }),
     ...(outputTokens !== undefined && { outputTokens }),

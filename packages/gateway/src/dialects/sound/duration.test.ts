@@ -18,7 +18,12 @@ test("tags before and behind an MP3 are no sound, and what is left of a frame is
   tag[9] = 44;
   const end = Buffer.alloc(128);
   end.write("TAG", 0, "latin1");
-  for (const bytes of [Buffer.concat([tag, mp3(10)]), Buffer.concat([mp3(10), Buffer.alloc(500)]), Buffer.concat([mp3(10), end]), Buffer.concat([mp3(9), mp3(1).subarray(0, 100)])])
+  for (const bytes of [
+    Buffer.concat([tag, mp3(10)]),
+    Buffer.concat([mp3(10), Buffer.alloc(500)]),
+    Buffer.concat([mp3(10), end]),
+    Buffer.concat([mp3(9), mp3(1).subarray(0, 100)]),
+  ])
     assert.ok(Math.abs((soundSeconds(bytes) ?? 0) - 10 * FRAME_SECONDS) < 1e-9);
 });
 

@@ -35,12 +35,7 @@ const BIT_RATES: Readonly<Record<string, readonly number[]>> = {
 };
 const SAMPLE_RATES = [44_100, 48_000, 32_000] as const;
 /** By the two bits of the version: 2.5, none, 2, 1. */
-const VERSIONS = [
-  { version: 2, divisor: 4 },
-  undefined,
-  { version: 2, divisor: 2 },
-  { version: 1, divisor: 1 },
-] as const;
+const VERSIONS = [{ version: 2, divisor: 4 }, undefined, { version: 2, divisor: 2 }, { version: 1, divisor: 1 }] as const;
 
 interface Frame {
   readonly bytes: number;
@@ -87,7 +82,10 @@ function readFrame(bytes: Buffer, at: number): Frame | undefined {
   const sampleRate = rate / version.divisor;
   const padding = (header >>> 9) & 1;
   const samples = layer === 1 ? 384 : layer === 3 && version.version === 2 ? 576 : 1_152;
-  const length = layer === 1 ? (Math.floor((12_000 * bits) / sampleRate) + padding) * 4 : Math.floor(((samples / 8) * 1_000 * bits) / sampleRate) + padding;
+  const length =
+    layer === 1
+      ? (Math.floor((12_000 * bits) / sampleRate) + padding) * 4
+      : Math.floor(((samples / 8) * 1_000 * bits) / sampleRate) + padding;
   return { bytes: length, seconds: samples / sampleRate, kind: header & 0xfffe0c00 };
 }
 
