@@ -224,6 +224,7 @@ export class SimulatedGateway {
       log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,
+      batches: undefined,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
       newId: () => this.#next?.id ?? "",

@@ -40,6 +40,7 @@ export interface Call {
   /** What ladders did to the call before it asks, for the ledger. */
   readonly rungs?: CallDetail["rungs"];
   readonly insteadOf?: CallDetail["insteadOf"];
+  readonly batch?: CallDetail["batch"];
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
   /** Whether another process than this one may end the call, where several share a store. */
@@ -405,7 +406,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, pricedAs, output, rungs = [], insteadOf } = this.#call;
+    const { subject, pricedAs, output, rungs = [], insteadOf, batch } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -422,6 +423,7 @@ export class Admission {
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
       ...(rungs.length > 0 && { rungs }),
       ...(insteadOf && { insteadOf }),
+      ...(batch !== undefined && { batch }),
     };
   }
 }

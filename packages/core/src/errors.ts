@@ -37,6 +37,9 @@ export const ERROR_CODES = {
   grant_unknown: "There is no such grant.",
   // Calls that wait for their budget.
   queued_call_unknown: "There is no such queued call of this caller.",
+  // Batches.
+  batch_unknown: "There is no such batch, or file of one, of this caller.",
+  batch_running: "A batch that is not settled yet needs this file.",
   // The store.
   store_unavailable: "The store cannot record the call at the moment.",
   store_unsuitable: "The store is set up so that it could forget balances.",

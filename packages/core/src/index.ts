@@ -12,7 +12,15 @@ export {
   type RequestLimits,
   subjectLabel,
 } from "./domain/budget.ts";
-export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
+export {
+  type Balance,
+  type Decision,
+  type Denial,
+  type DenialReason,
+  describeRefusal,
+  formatInstant,
+  windowPhrase,
+} from "./domain/decision.ts";
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";

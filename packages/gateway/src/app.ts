@@ -24,6 +24,7 @@ import { openAlertBook } from "./alerts/open-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
+import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
@@ -163,6 +164,7 @@ async function startWith(
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   // Of several that share a folder each would make all calls that wait there.
   const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
+  const batches = shared ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -174,6 +176,7 @@ async function startWith(
     guards,
     asks,
     queue: queue ?? NO_QUEUE,
+    batches,
     log,
     figures,
     answers,
@@ -237,6 +240,7 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(TICK_EVERY_MS, async () => queue?.tick(), onError),
+    every(TICK_EVERY_MS, async () => batches?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
@@ -275,6 +279,7 @@ async function startWith(
     async close() {
       isDraining = true;
       if (queue) calls.add(queue.close());
+      if (batches) calls.add(batches.close());
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);

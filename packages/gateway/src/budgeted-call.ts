@@ -8,6 +8,7 @@ import {
   type Pool,
   type PriceSource,
   PurserError,
+  type RateCard,
   type Reservation,
   type Subject,
   type Usage,
@@ -19,6 +20,7 @@ import { type Places, refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
+import { UNMEASURED_AUDIO } from "./dialects/openai-transcriptions/read-call.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 
@@ -74,12 +76,14 @@ const CONTEXT_TOKENS = 1_050_000;
 
 /** Says to whom a call is charged, as what, and how long its answer can be. */
 export function budgetedCall(terms: CallTerms): BudgetedCall {
-  const { dialect, call, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  const { dialect, model, sentAs, subject, key, prices, defaultMaxOutput } = terms;
+  let { call } = terms;
   const { name: provider, refusesToBeAskedForUsage = false } = terms.provider;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
   const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
+  if (card && dialect.inTokens && !isMeasured(dialect, card)) call = dialect.inTokens(call, card);
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
   const asked = refusesToBeAskedForUsage ? { ...call, wantsUsage: true } : call;
   const unseen = call.hidesInput ? (terms.unseenInput ?? card?.contextTokens ?? CONTEXT_TOKENS) : 0;
@@ -97,6 +101,11 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
   };
 }
 
+/** Whether the calls of a model are charged by seconds, or characters, and not by tokens. */
+function isMeasured({ measure }: Dialect, { toolFees }: RateCard): boolean {
+  return measure !== undefined && toolFees !== undefined && Object.hasOwn(toolFees, measure);
+}
+
 /** Names of models come from callers, so only so many are kept. */
 const PLACES_MOST = 64;
 
@@ -112,13 +121,17 @@ function subjectAt(subject: Subject, places: Places | undefined, provider: strin
 }
 
 /** Why a call is refused, for whoever reads its answer. Input that is somewhere else is not seen there, so it is said. */
-export function denialMessage({ unseenTokens }: BudgetedCall, { reason, message }: Denial): string {
+export function denialMessage({ call, unseenTokens }: Pick<BudgetedCall, "call" | "unseenTokens">, { reason, message }: Denial): string {
+  if (reason === "model_unpriced" && call.toolCalls[UNMEASURED_AUDIO] !== undefined) return `${message} ${MEASURABLE}`;
   if (unseenTokens === 0 || !ABOUT_SIZE.has(reason)) return message;
   return (
     `${message} ${unseenTokens.toLocaleString("en-US")} of its tokens are held for input that the call names and does not carry, such as an ` +
     "earlier answer. Send that in the call itself, or set unseen_input to what it has at most."
   );
 }
+
+const MEASURABLE =
+  "How long a file plays can be read from WAV (PCM) and MP3 alone: send one of those, or use a model that is charged by tokens.";
 
 const ABOUT_SIZE: ReadonlySet<DenialReason> = new Set<DenialReason>(["request_too_large", "budget_exhausted", "budget_busy"]);
 
@@ -188,8 +201,11 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    else if (outcome.usage?.inputTokens && (outcome.usage.outputTokens || !dialect.hasOutput))
+    else if (outcome.usage && isComplete(dialect, call, outcome.usage))
       await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service);
+    // What is charged by what was sent is known, whatever came back.
+    else if (measuredBy(dialect, call))
+      await budgets.settle(reservation, { inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, "estimated");
     // Of a model that thinks unseen the visible part may be the smallest.
     else if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
       await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
@@ -202,15 +218,30 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
   }
 }
 
+/** Whether usage says all that is charged. */
+function isComplete(dialect: Dialect, { outputCap }: ModelCall, usage: Usage): boolean {
+  if (measuredBy(dialect, usage)) return true;
+  // What may write nothing says nothing of what it wrote.
+  return Boolean(usage.inputTokens) && (Boolean(usage.outputTokens) || !dialect.hasOutput || outputCap === 0);
+}
+
+function measuredBy({ measure }: Dialect, { toolCalls }: Pick<Usage, "toolCalls">): boolean {
+  return measure !== undefined && toolCalls?.[measure] !== undefined;
+}
+
 /** What proxies in front of a provider answer when they lost patience or the connection: the call may well have been made. */
 const PERHAPS_MADE: ReadonlySet<number> = new Set([408, 499, 504, 520, 521, 522, 523, 524, 525, 526, 527]);
 
-function worstUsage({ inputTokens, outputTokens }: Reservation, call: ModelCall): Usage {
+/** What has to be known of a call to charge it where its text is not at hand. */
+type Charged = Pick<ModelCall, "copies" | "toolCalls">;
+
+/** The most that a call can have used. */
+export function worstUsage({ inputTokens, outputTokens }: Reservation, call: Charged): Usage {
   return { inputTokens, outputTokens: outputTokens * call.copies, ...toolsMost(call) };
 }
 
 /** Usage with the tools that were used: where nobody says how often, all that the call allows. */
-function withTools({ hidesToolCalls }: Dialect, call: ModelCall, usage: Usage): Usage {
+export function withTools({ hidesToolCalls }: Dialect, call: Charged, usage: Usage): Usage {
   const used = usage.toolCalls ?? (hidesToolCalls ? call.toolCalls : {});
   if (Object.keys(used).length > 0) return { ...usage, toolCalls: used };
   const { toolCalls: none, ...rest } = usage;
@@ -218,7 +249,7 @@ function withTools({ hidesToolCalls }: Dialect, call: ModelCall, usage: Usage): 
 }
 
 /** The tools of a call of which nobody says how often they were used. */
-function toolsMost({ toolCalls }: ModelCall): Usage {
+function toolsMost({ toolCalls }: Charged): Usage {
   return Object.keys(toolCalls).length > 0 ? { toolCalls } : {};
 }
 

@@ -4,7 +4,7 @@ import { createOutputCounter } from "@purser/core/tokens";
 import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
-import { readJsonBody } from "./dialects/json-body.ts";
+import { readCallBody } from "./dialects/form-body.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import type { StreamReader } from "./metering/stream-account.ts";
@@ -67,7 +67,8 @@ export function createFetch(options: FetchOptions): Fetch {
     try {
       if (!found) throw unknownRoute(method, url);
       refuseHeaders(dialect, (name) => headers.has(name));
-      const call = dialect.readCall(readJsonBody(await readBody(input, init, headers)), found.names);
+      const bytes = await readBody(input, init, headers);
+      const call = dialect.readCall(readCallBody(dialect, bytes, headers.get("content-type") ?? undefined), found.names);
       const budgeted = budgetedCall({
         dialect,
         call,
@@ -122,6 +123,9 @@ async function readBody(input: FetchInput, init: FetchInit | undefined, headers:
   const body = init?.body;
   if (typeof body === "string") return Buffer.from(body);
   const source = body === undefined && isRequest(input) ? input : new Response(body);
+  // Which boundary a form has is known when it is written.
+  const type = source.headers.get("content-type");
+  if (type !== null && !headers.has("content-type")) headers.set("content-type", type);
   return Buffer.from(await source.arrayBuffer());
 }
 
@@ -187,7 +191,7 @@ class MeteredAnswer {
     this.#response = response;
     const { dialect, call, model } = budgeted;
     this.#counter = createOutputCounter(model);
-    this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.([...response.headers].flat()));
+    this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.([...response.headers].flat()), call);
     const framing = framingOf(response.headers.get("content-type"));
     if (framing) this.#stream = streamMeter(dialect, this.#counter, { hidesUsage: call.stream && !call.wantsUsage, framing });
     this.#renewAt = reservation ? Date.now() + LEASE_MS / 2 : Infinity;

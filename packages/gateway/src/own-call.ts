@@ -54,11 +54,11 @@ interface Prepared {
 }
 
 async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared }: Prepared): Promise<OwnEnd> {
-  const { dialect, model, subject, margin } = routed;
+  const { model, subject, margin } = routed;
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
   try {
-    const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, dialect);
+    const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed);
     const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
@@ -88,9 +88,9 @@ interface Answered {
   readonly outcome: Outcome | undefined;
 }
 
-function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, dialect: RoutedCall["dialect"]): Promise<Answered> {
+function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { dialect, call }: RoutedCall): Promise<Answered> {
   return new Promise((resolve) => {
-    const meter = new AnswerMeter(dialect);
+    const meter = new AnswerMeter(dialect, undefined, call);
     let status = 0;
     let contentType = "";
     const end = (outcome?: Outcome) => resolve({ status, contentType, meter, outcome });

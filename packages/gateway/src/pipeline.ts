@@ -20,14 +20,15 @@ import type { Alerts } from "./alerts/alerts.ts";
 import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
+import type { Batches } from "./batches/batches.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Calibration } from "./calibration/calibration.ts";
-import type { Identified } from "./callers/identify.ts";
+import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
-import { readJsonBody } from "./dialects/json-body.ts";
+import { readCallBody } from "./dialects/form-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
@@ -60,6 +61,8 @@ export interface Gateway {
   readonly guards: Guards;
   /** Calls that wait for their budget. */
   readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
+  /** Batches on their way; none where several processes share a data folder. */
+  readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   readonly log: Pick<AuditLog, "refused">;
   readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
@@ -209,11 +212,11 @@ function callerGone(response: ServerResponse): AbortSignal {
   return gone.signal;
 }
 
-/** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
-async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
+/** Who makes a call. Throws where nobody known does, or somebody who may not; it is written down. */
+export function callerOf(gateway: Gateway, request: IncomingMessage, endpoint: string): Caller {
   const identified = gateway.identify(request);
   if (!identified.ok) {
-    const details = { endpoint: dialect.name, code: identified.code };
+    const details = { endpoint, code: identified.code };
     gateway.log.refused({ by: "nobody known", what: "access.refused", from: request.socket.remoteAddress, details });
     throw new PurserError(identified.code, identified.message);
   }
@@ -223,11 +226,17 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
       "key_invalid",
       `The key "${caller.key.name}" may look at /api, and make no calls. Use one that was made for calls.`,
     );
+  return caller;
+}
+
+/** Who calls, what they ask, and where it goes. Throws what the caller has to mend. */
+async function readRouted(gateway: Gateway, { request, response, dialect, names }: Exchange): Promise<RoutedCall> {
+  const caller = callerOf(gateway, request, dialect.name);
   const bytes = await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes);
   const turn = turnFor(bytes.length);
   if (turn) await turn;
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
-  const call = dialect.readCall(readJsonBody(bytes), names);
+  const call = dialect.readCall(readCallBody(dialect, bytes, request.headers["content-type"]), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
   const { provider, model, sentAs } = route;

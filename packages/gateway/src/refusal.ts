@@ -30,6 +30,8 @@ const STATUS: { readonly [code in ErrorCode]?: number } = {
   route_unknown: 404,
   provider_unknown: 404,
   queued_call_unknown: 404,
+  batch_unknown: 404,
+  batch_running: 409,
   provider_unreachable: 502,
   provider_timeout: 504,
   store_unavailable: 503,

@@ -111,7 +111,7 @@ class Relay implements UpstreamListener {
       this.#stream = streamMeter(dialect, counter, { hidesUsage, framing });
       this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
     } else {
-      this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers));
+      this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers), call);
       this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }

@@ -3,6 +3,7 @@ import { anthropicCountTokens, anthropicMessages } from "./dialects/anthropic-me
 import { bedrockConverse, bedrockConverseStream } from "./dialects/bedrock-converse/index.ts";
 import { bedrockInvoke, bedrockInvokeStream } from "./dialects/bedrock-invoke/index.ts";
 import { cohereChat } from "./dialects/cohere-chat/index.ts";
+import { cohereEmbed } from "./dialects/cohere-embed/index.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { geminiContent, geminiCountTokens, geminiStream } from "./dialects/gemini-content/index.ts";
 import { geminiEmbedding, geminiEmbeddings } from "./dialects/gemini-embeddings/index.ts";
@@ -13,11 +14,14 @@ import { ollamaGenerate } from "./dialects/ollama-generate/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { openaiCompletions } from "./dialects/openai-completions/index.ts";
 import { openaiEmbeddings } from "./dialects/openai-embeddings/index.ts";
-import { openaiImages } from "./dialects/openai-images/index.ts";
+import { openaiImageEdits, openaiImages, openaiImageVariations } from "./dialects/openai-images/index.ts";
 import { openaiModerations } from "./dialects/openai-moderations/index.ts";
 import { openaiCompaction, openaiInputTokens, openaiResponses } from "./dialects/openai-responses/index.ts";
+import { openaiSpeech } from "./dialects/openai-speech/index.ts";
+import { openaiTranscriptions, openaiTranslations } from "./dialects/openai-transcriptions/index.ts";
 import { compilePath, type PathNames } from "./dialects/path.ts";
 import { vertexContent, vertexCountTokens, vertexStream } from "./dialects/vertex-content/index.ts";
+import { vertexMessages, vertexMessagesCount, vertexMessagesStream } from "./dialects/vertex-messages/index.ts";
 
 /** A call by its path: the format that it is in, and what the path names. */
 export interface FoundCall {
@@ -34,15 +38,30 @@ const OPENAI = [
   openaiEmbeddings,
   openaiModerations,
   openaiImages,
+  openaiImageEdits,
+  openaiImageVariations,
+  openaiSpeech,
+  openaiTranscriptions,
+  openaiTranslations,
 ];
 /** Azure's calls that name a deployment in their path, and have a date in their query. */
-const AZURE_DEPLOYED = [openaiChat, openaiCompletions, openaiEmbeddings, openaiImages];
+const AZURE_DEPLOYED = [
+  openaiChat,
+  openaiCompletions,
+  openaiEmbeddings,
+  openaiImages,
+  openaiImageEdits,
+  openaiSpeech,
+  openaiTranscriptions,
+  openaiTranslations,
+];
 const AZURE_DATED = [openaiResponses, openaiCompaction, openaiInputTokens];
 const OLLAMA = [ollamaChat, ollamaGenerate, ollamaEmbeddings];
 const BEDROCK = [bedrockConverse, bedrockConverseStream, bedrockInvoke, bedrockInvokeStream];
 const GEMINI = [geminiContent, geminiStream, geminiCountTokens, geminiInteractions, geminiEmbedding, geminiEmbeddings];
 
-const VERTEX = [vertexContent, vertexStream, vertexCountTokens];
+/** What counts tokens stands in the place of a model, and so before the models. */
+const VERTEX = [vertexContent, vertexStream, vertexCountTokens, vertexMessagesCount, vertexMessages, vertexMessagesStream];
 /** Clients name a project, or none where an API key says it. Where a call goes, the provider's address says. */
 const VERTEX_BASES = ["/{version}/projects/{project}/locations/{location}", "/{version}"];
 
@@ -53,7 +72,7 @@ export const CALLS: ReadonlyMap<string, Dialect> = new Map([
   ...AZURE_DEPLOYED.map((dialect) => [`/openai/deployments/{deployment}${dialect.path}`, dialect] as const),
   ...AZURE_DATED.map((dialect) => [`/openai${dialect.path}`, dialect] as const),
   ...VERTEX.flatMap((dialect) => VERTEX_BASES.map((base) => [base + dialect.path, dialect] as const)),
-  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, ...BEDROCK].map(
+  ...[anthropicMessages, anthropicCountTokens, ...GEMINI, ...OLLAMA, cohereChat, cohereEmbed, ...BEDROCK].map(
     (dialect) => [dialect.path, dialect] as const,
   ),
 ]);
@@ -92,12 +111,12 @@ const REFUSED: readonly { readonly path: RegExp; readonly why: string }[] = [
     path: /^(\/v1)?\/responses\/.|\/interactions\/./,
     why: "What is stored at the provider is not reached through here: send the conversation itself, and stream the answer.",
   },
+  { path: /^(\/openai)?\/v1\/files\b/, why: "Of files, those of batches are served: upload, retrieve, content and delete." },
+  { path: /:batchGenerateContent$/, why: "Gemini's batches are not metered: those of OpenAI and Anthropic are." },
   {
-    path: /\/images\/(edits|variations)$/,
-    why: "Images that are made from others are not metered yet: /v1/images/generations and the image_generation tool of /v1/responses are.",
+    path: /\/realtime\b/,
+    why: "Speech that goes back and forth on one connection is not metered: /v1/audio/speech and /v1/audio/transcriptions are.",
   },
-  { path: /^\/v1\/(messages\/)?batches\b|:batchGenerateContent$/, why: "Batches are not metered yet." },
-  { path: /\/audio\//, why: "Speech is not metered yet." },
 ];
 /** There are too many routes to name them all. */
 const ELSEWHERE =

@@ -5,6 +5,7 @@ import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
+import { findBatchRoute, serveBatches } from "./batches/wire.ts";
 import { readBytes } from "./body.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -104,11 +105,14 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   const call = findCall(path);
   if (request.headers.upgrade?.toLowerCase() === "websocket") return refuseUpgrade(response);
   if (hasTwoHosts(request)) throw new PurserError("body_invalid", "The request names two hosts. Send one Host header.");
-  if (call && request.method === "POST") {
+  const batch = call ? undefined : findBatchRoute(request.method, path);
+  if (batch || (call && request.method === "POST")) {
     if (isForeignPage(request) && !showsKey(request))
       throw new PurserError("key_missing", "A page of another site called, without a key in a header. Its calls would be charged to you.");
-    if (!state.isDraining()) return serveCall(state.gateway(), request, response, call);
-    throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
+    if (state.isDraining())
+      throw new PurserError("shutting_down", "This server is shutting down and takes no new calls. Try again in a few seconds.");
+    if (batch) return serveBatches(state.gateway(), request, response, batch);
+    if (call) return serveCall(state.gateway(), request, response, call);
   }
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);

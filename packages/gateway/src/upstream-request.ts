@@ -20,7 +20,12 @@ export function upstreamRequest(request: ClientRequest, routed: RoutedCall, deci
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */
-function upstreamHeaders({ headers, rawHeaders }: ClientRequest, dialect: Dialect, provider: Provider, { providerKey }: Caller): string[] {
+export function upstreamHeaders(
+  { headers, rawHeaders }: ClientRequest,
+  dialect: Pick<Dialect, "authHeader">,
+  provider: Provider,
+  { providerKey }: Pick<Caller, "providerKey">,
+): string[] {
   const usual = provider.authHeader ?? dialect.authHeader;
   if (provider.apiKey !== undefined) return forwardedHeaders(rawHeaders, ownHeaders(provider, usual), ACCOUNT_HEADERS);
   const header = providerKey !== undefined && headers.authorization?.endsWith(providerKey) ? "authorization" : usual;

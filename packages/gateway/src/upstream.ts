@@ -4,6 +4,8 @@ import { Agent, type Dispatcher } from "undici";
 export interface UpstreamRequest {
   readonly origin: string;
   readonly path: string;
+  /** `POST` where it is left out. */
+  readonly method?: "GET" | "POST" | "DELETE";
   /** Names and values in turn. */
   readonly headers: readonly string[];
   readonly body: Buffer;
@@ -38,10 +40,18 @@ export class Upstream {
 
   /** Sends a call. Returns what aborts it. */
   send(request: UpstreamRequest, listener: UpstreamListener): () => void {
-    const { origin, path, body, timeoutMs } = request;
+    const { origin, path, method = "POST", body, timeoutMs } = request;
     const handler = new Handler(listener);
     this.#agent.dispatch(
-      { origin, path, method: "POST", headers: request.headers as string[], body, headersTimeout: timeoutMs, bodyTimeout: timeoutMs },
+      {
+        origin,
+        path,
+        method,
+        headers: request.headers as string[],
+        body: method === "POST" ? body : null,
+        headersTimeout: timeoutMs,
+        bodyTimeout: timeoutMs,
+      },
       handler,
     );
     return () => handler.abort();

@@ -78,7 +78,10 @@ export interface ReleaseCommand {
   readonly why: string;
 }
 
-/** Charges every hold whose lease has run out, at its estimate; or all holds, when their owner is known to be dead. */
+/**
+ * Charges every hold whose lease has run out, at its estimate; or all holds, when their owner is known to be dead: but those of batches, which go
+ * on without it.
+ */
 export interface ExpireCommand {
   readonly kind: "expire";
   readonly all?: boolean;

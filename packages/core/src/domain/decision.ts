@@ -84,16 +84,18 @@ export interface Refusal {
   readonly owner: string | undefined;
   /** How many calls wait for the limit before this one, which has waited in vain. */
   readonly waiting?: number;
+  /** What asks, where it is not a call by itself. */
+  readonly asker?: string;
 }
 
 /** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
-export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, waiting }: Refusal): string {
+export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, waiting, asker = "call" }: Refusal): string {
   const { limit, spent, held, left, unit } = balance;
   const amount = (value: number) => formatAmount(value, unit);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
   const whole = `${amount(limit)}${windowPhrase(balance.window)}`;
   const used = held > 0 ? `(${amount(spent)} spent, ${amount(held)} held by calls in flight)` : `(${amount(spent)} spent)`;
-  const asks = asked === undefined ? "" : ` This call asks for at least ${amount(asked)}.`;
+  const asks = asked === undefined ? "" : ` This ${asker} asks for at least ${amount(asked)}.`;
   const giver = owner === undefined ? "the owner of the budget" : owner;
 
   if (limit === 0) return `${name} allows nothing: its limit is ${whole}. Ask ${giver} for more.`;
@@ -101,7 +103,7 @@ export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, w
     return `${name} allows ${limit} ${limit === 1 ? "call" : "calls"} at once, and ${held} ${held === 1 ? "is" : "are"} in flight. Try again in a moment.`;
   }
   if (reason === "request_too_large") {
-    return `${name} allows ${whole} in all, too little for this call even when nothing is spent.${asks} Send less input or a smaller output cap.`;
+    return `${name} allows ${whole} in all, too little for this ${asker} even when nothing is spent.${asks} Send less input or a smaller output cap.`;
   }
   if (reason === "budget_busy") {
     return `${name} has ${amount(left)} left of ${whole} ${used}.${asks} Calls in flight return what they do not use: try again in a moment.`;

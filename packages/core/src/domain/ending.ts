@@ -98,8 +98,8 @@ export function decideExpire(state: State, { all }: ExpireCommand, now: number):
   const entries: Entry[] = [];
   if (all) state.leases.endRecalls();
   for (const hold of state.holds.values()) {
-    if (!all && hold.expiresAt > now) continue;
     const { id, detail } = hold;
+    if (hold.expiresAt > now && (!all || detail.batch !== undefined)) continue;
     const postings = hold.postings.map(({ counter, held }) => ({
       counter,
       held: 0 - held,

@@ -369,6 +369,16 @@ test("a hold whose owner is gone is charged at its estimate, unconfirmed, and a 
   }
 });
 
+test("a batch outlives the process that holds it, and ends with its lease like any other hold", () => {
+  const state = createState();
+  const batched = reserve("a", { input: 100, output: 20 });
+  assert.ok(batched.kind === "reserve");
+  apply(state, { ...batched, detail: { ...batched.detail, batch: "b" } }, 0);
+  apply(state, reserve("c", { input: 100, output: 20 }), 0);
+  assert.deepEqual(run(state, { kind: "expire", all: true }, 1), { expired: ["c"] });
+  assert.deepEqual(run(state, { kind: "expire", all: true }, 50), { expired: ["a"] });
+});
+
 test("a lease that was extended is not cut short by a clock that steps back", () => {
   const state = createState();
   apply(state, reserve("a", { input: 1, output: 1 }), 1_000);

@@ -95,6 +95,8 @@ export interface CallDetail {
   readonly rungs?: readonly string[];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: { readonly provider: string; readonly model: string };
+  /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
+  readonly batch?: string;
 }
 
 interface EntryBase {

@@ -111,8 +111,9 @@ export function discounted(card: RateCard, picodollars: number, service: Service
   return ((picodollars - rest) / 1000) * permille + Math.ceil((rest * permille) / 1000);
 }
 
-/** Whether no token of the model costs anything, whatever its kind. */
-export function isFree({ tiers }: RateCard): boolean {
+/** Whether nothing of the model costs anything: no token, whatever its kind, no second, no use of a tool. */
+export function isFree({ tiers, toolFees = {}, requestFee = 0 }: RateCard): boolean {
+  if (requestFee > 0 || Object.values(toolFees).some((fee) => fee > 0)) return false;
   return tiers.every(({ rates }) => Object.values(rates).every((rate) => !rate));
 }
 

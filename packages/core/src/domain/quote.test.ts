@@ -77,6 +77,15 @@ test("a call above 9,007 dollars is asked for in full", () => {
   assert.equal(amountOf(asks.nanodollars, 100_000), 21_000_000 * 600_001);
 });
 
+test("a call of a batch asks for nothing of what is limited at once, and for all else at its price", () => {
+  const tiers = [{ aboveInputTokens: 0, rates: { input: 3_000_000, output: 15_000_000 } }];
+  const card: RateCard = { provider: "p", model: "m", source: "test", batchPermille: 500, tiers };
+  const size = { inputTokens: 10, outputTokensMost: 5, copies: 1 };
+  const [alone, batched] = [asksOf(size, card, "standard"), asksOf(size, card, "batch")];
+  assert.deepEqual([amountOf(batched.concurrent, 5), amountOf(batched.requests, 5), amountOf(batched.tokens, 5)], [0, 1, 15]);
+  assert.equal(amountOf(batched.nanodollars, 5), Math.ceil(amountOf(alone.nanodollars, 5) / 2));
+});
+
 test("a call without a card, or for free, asks for no money, and for all else", () => {
   const asks = asksOf({ inputTokens: 10, outputTokensMost: 5, copies: 2 }, undefined, "standard");
   const amounts = Object.entries(asks).map(([unit, ask]) => [unit, amountOf(ask, 5)]);

@@ -27,7 +27,8 @@ export function asksOf(size: CallSize, card: RateCard | undefined, service: Serv
     input_tokens: { base: inputTokens, perOutputToken: 0, scale: 1 },
     output_tokens: { base: 0, perOutputToken: copies, scale: 1 },
     requests: ONE,
-    concurrent: ONE,
+    // It runs when its provider finds room: it is none of the calls that are served at once.
+    concurrent: service === "batch" ? NOTHING : ONE,
   };
 }
 

@@ -181,7 +181,7 @@ export function heldDetail(
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
   const refusing = wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget);
-  const { subject, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf } = detail;
+  const { subject, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf, batch } = detail;
   const held: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost, counted, price };
   if (pricedAs !== undefined) held.pricedAs = pricedAs;
   if (allowance !== undefined) held.allowance = allowance;
@@ -189,6 +189,7 @@ export function heldDetail(
   else if (detail.wouldRefuse) held.wouldRefuse = detail.wouldRefuse;
   if (rungs) held.rungs = rungs;
   if (insteadOf) held.insteadOf = insteadOf;
+  if (batch !== undefined) held.batch = batch;
   return held;
 }
 

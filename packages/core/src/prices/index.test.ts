@@ -186,7 +186,8 @@ test("a model costs nothing only where somebody says so", () => {
     for (const model of book.models(provider)) {
       const found = book.card(provider, model, NOW);
       if (!found || found.source.includes("Moderation")) continue;
-      for (const { rates } of found.tiers) assert.ok(rates.input > 0, `${provider}/${model}`);
+      const { audio_second: heard = 0, character: spoken = 0 } = found.toolFees ?? {};
+      for (const { rates } of found.tiers) assert.ok(rates.input > 0 || heard > 0 || spoken > 0, `${provider}/${model}`);
     }
   }
 });

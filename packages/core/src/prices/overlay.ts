@@ -319,9 +319,34 @@ const TOOLS: readonly OverlayRow[] = [
   { ...ALIBABA, model: "*", tools: { web_search: 0.01 }, unsure: "The fee outside China; inside it is 4 yuan per thousand." },
 ];
 
+const SPOKEN = { provider: ["openai", "azure"], input: 0, output: 0, read: "2026-11-26" };
+
+/** What is charged by the second that is heard, or by the character that is spoken, and has no tokens. */
+const SOUND: readonly OverlayRow[] = [
+  {
+    ...SPOKEN,
+    model: "whisper-1",
+    tools: { audio_second: "0.0001" },
+    source: "OpenAI: Whisper, $0.006 a minute, by the second (developers.openai.com/api/docs/models/whisper-1)",
+  },
+  {
+    ...SPOKEN,
+    model: ["tts-1", "tts-1-1106"],
+    tools: { character: "0.000015" },
+    source: "OpenAI: TTS-1, $15 a million characters (developers.openai.com/api/docs/models/tts-1)",
+  },
+  {
+    ...SPOKEN,
+    model: ["tts-1-hd", "tts-1-hd-1106"],
+    tools: { character: "0.00003" },
+    source: "OpenAI: TTS-1 HD, $30 a million characters (developers.openai.com/api/docs/models/tts-1-hd)",
+  },
+];
+
 /** The most that a model can answer, where the catalogue does not know it: a call without a cap is held at this. */
 const LIMITS: readonly OverlayRow[] = [
   { ...OPENAI, model: ["gpt-6-astra*", "gpt-6-luna*", "gpt-6-sol*"], max_output: 128_000, unsure: "Taken from the 5.x models." },
+  { ...OPENAI, model: ["gpt-4o-transcribe*", "gpt-4o-mini-transcribe*"], max_output: 2_000 },
   { ...OPENAI, model: ["o1-preview*"], max_output: 32_768, context: 128_000 },
   { ...OPENAI, model: ["o1-mini*"], max_output: 65_536, context: 128_000 },
   { ...OPENAI, model: ["gpt-4o-realtime*", "gpt-4o-mini-realtime*", "gpt-realtime*"], max_output: 4_096 },
@@ -376,6 +401,7 @@ export const OVERLAY: readonly OverlayRow[] = [
   ...ALIBABA_DEFAULTS,
   ...TERMS,
   ...TOOLS,
+  ...SOUND,
   ...LIMITS,
   MODERATION,
 ];

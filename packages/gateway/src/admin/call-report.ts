@@ -55,6 +55,8 @@ export interface CallReport extends CallSummary {
   /** The model that was asked for, where a ladder chose another, and what that saved. */
   readonly instead_of: { readonly provider: string; readonly model: string } | null;
   readonly saved_nanodollars: number | null;
+  /** The request that made the batch which the call is part of. */
+  readonly batch: string | null;
   readonly entries: readonly EntryJson[];
 }
 
@@ -118,6 +120,7 @@ export function reportCall(entries: readonly Entry[], prices?: PriceSource): Cal
     rungs: detail?.rungs ?? [],
     instead_of: detail?.insteadOf ?? null,
     saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    batch: detail?.batch ?? null,
     entries: entries.map(entryJson),
   };
 }

@@ -580,6 +580,7 @@ export const OPENAPI = {
             description: "The model that was asked for, where a ladder chose another.",
           },
           saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
+          batch: { type: ["string", "null"], description: "The request that made the batch which the call is part of." },
           entries: {
             type: "array",
             items: {

@@ -79,6 +79,11 @@ export function identify(headers: IncomingHttpHeaders, url: string, keys: Keys, 
       };
 }
 
+/** By what a caller's own things are known: its key, or what was handed on to it. Nothing of the owner. */
+export function holderOf({ key, delegated }: Caller): string | undefined {
+  return delegated?.chain.at(-1)?.id ?? key?.id;
+}
+
 /** The callers that hold keys, made once for each: most calls add nothing to what their key says. */
 const callers = new WeakMap<Key, Caller>();
 

@@ -222,7 +222,8 @@ describe("Amazon Bedrock", () => {
     const { length } = provider.received;
     for (const [model, call] of [
       ["stability.sd3-large-v1:0", { prompt: "Ahoy" }],
-      ["amazon.titan-embed-text-v2:0", { inputText: "Ahoy" }],
+      ["amazon.titan-embed-image-v1", { inputText: "Ahoy", inputImage: IMAGE }],
+      ["cohere.embed-english-v3", { texts: ["Ahoy"], images: [IMAGE] }],
       [NOVA, { messages: nova, inferenceConfig: { max_new_tokens: 9, maxTokens: 9 } }],
       // A cap that is not the model's own may be one all the same, and one maker's format no way round another's.
       ["mistral.mistral-large-2407-v1:0", { prompt: "Ahoy", max_tokens: 9, max_gen_len: 9_999 }],
@@ -232,6 +233,24 @@ describe("Amazon Bedrock", () => {
     ] as const)
       assert.equal((await invoke(model, call)).status, 400, model);
     assert.equal(provider.received.length, length);
+  });
+
+  test("embeddings are charged for what they read, by Bedrock's own count", async (context) => {
+    const { stand, provider, bedrock } = await startScene(context);
+    provider.answer = (response) => writeJson(response, 200, { embedding: [0.5], inputTextTokenCount: 7 });
+    const modelId = "amazon.titan-embed-text-v2:0";
+    const { body } = await bedrock.send(new InvokeModelCommand({ modelId, body: JSON.stringify({ inputText: "Ahoy", dimensions: 256 }) }));
+    assert.deepEqual(JSON.parse(body.transformToString()).embedding, [0.5]);
+    const headers = { "x-amzn-bedrock-input-token-count": "9" };
+    provider.answer = (response) => writeJson(response, 200, { id: "e", embeddings: [[0.5]], texts: ["ahoy"] }, headers);
+    const cohere = JSON.stringify({ texts: ["Ahoy"], input_type: "search_query" });
+    await assert.rejects(bedrock.send(new InvokeModelCommand({ modelId: "cohere.embed-english-v3", body: cohere })), /has no price/);
+    await bedrock.send(new InvokeModelCommand({ modelId, body: cohere }));
+    const [first, second] = await stand.entries(2, "settled");
+    assert.deepEqual([first?.charge.cost, first?.charge.certainty, first?.charge.usage.inputTokens], [7 * 100, "confirmed", 7]);
+    assert.deepEqual([second?.charge.cost, second?.charge.certainty], [9 * 100, "confirmed"]);
+    assert.equal(first?.detail.outputTokens, 0);
+    await stand.checkBooks();
   });
 
   test("nothing goes round the cap, and what costs beside tokens has a price or is refused", async (context) => {

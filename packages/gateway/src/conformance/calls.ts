@@ -22,8 +22,9 @@ export interface Answered {
   readonly json: Json;
 }
 
-/** Sends a call as a client without an SDK would. A text is sent as it stands. */
+/** Sends a call as a client without an SDK would. A text is sent as it stands, and a form as one. */
 export async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Answered> {
+  if (body instanceof FormData) return readAnswer(await fetch(url, { method: "POST", headers, body }));
   const response = await fetch(url, {
     method: "POST",
     headers: { ...JSON_HEADERS, ...headers },

@@ -30,6 +30,12 @@ export const COHERE: Sample = {
   refusal: (body) => body.message,
 };
 
+export const COHERE_EMBED: Sample = {
+  call: (text) => ({ model: "m", input_type: "search_document", texts: [text] }),
+  answer: ({ input }) => ({ id: "e1", embeddings: { float: [[0.25, -0.5, 1]] }, meta: { billed_units: { input_tokens: input } } }),
+  refusal: COHERE.refusal,
+};
+
 export function converseUsage({ input, output }: MockUsage) {
   return { inputTokens: input, outputTokens: output, totalTokens: input + output };
 }

@@ -58,6 +58,27 @@ describe("Cohere", () => {
     await stand.checkBooks();
   });
 
+  test("embeddings are charged for the tokens that are billed, and those of images refused", async (context) => {
+    const { stand, provider, cohere } = await startScene(context);
+    const meta = { api_version: { version: "2" }, billed_units: { input_tokens: 4 } };
+    provider.answer = (response) => writeJson(response, 200, { id: "e1", embeddings: { float: [[0.5, 1]] }, texts: ["Ahoy"], meta });
+    const { embeddings } = await cohere.embed({
+      model: "embed-v4.0",
+      inputType: "search_document",
+      embeddingTypes: ["float"],
+      texts: ["Ahoy"],
+    });
+    assert.deepEqual(embeddings.float, [[0.5, 1]]);
+    const [{ charge, detail } = assert.fail()] = await stand.entries(1, "settled");
+    assert.deepEqual(charge, { usage: { inputTokens: 4, outputTokens: 0 }, cost: 4 * 120, certainty: "confirmed" });
+    assert.equal(detail.subject.endpoint, "cohere-embed");
+    const data = "data:image/png;base64,iVBORw0KGgo=";
+    for (const more of [{ images: [data] }, { inputs: [{ content: [{ type: "image_url", image_url: { url: data } }] }] }, { texts: [] }])
+      assert.equal((await post(`${stand.url}/v2/embed`, { model: "embed-v4.0", input_type: "image", ...more })).status, 400);
+    assert.equal(provider.received.length, 1);
+    await stand.checkBooks();
+  });
+
   test("what Cohere puts before a prompt is held too, so that no token limit is passed", async (context) => {
     const { stand, cohere } = await startScene(context);
     await cohere.chat({ model: MODEL, messages });

@@ -171,10 +171,13 @@ async function startAnyModel(): Promise<{ readonly url: string; close(): Promise
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const body = { ...JSON.parse(Buffer.concat(chunks).toString("utf8")), model: "demo-1" };
+    const { method = "GET", headers } = request;
+    const type = headers["content-type"] ?? "";
+    const bytes = Buffer.concat(chunks);
+    const body = /json/.test(type) ? JSON.stringify({ ...JSON.parse(bytes.toString("utf8")), model: "demo-1" }) : bytes;
     // Google and Bedrock have the model in the path.
     const path = (request.url?.split("?")[0] ?? "").replace(/(?<=\/models?\/)[^/:]+/, "demo-1");
-    const answer = await fetch(demo.url + path, { method: "POST", body: JSON.stringify(body) });
+    const answer = await fetch(demo.url + path, { method, headers: { "content-type": type }, ...(method === "POST" && { body }) });
     response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
     for await (const chunk of answer.body ?? []) response.write(chunk);
     response.end();

@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { GoogleGenAI } from "@google/genai";
 import { type Json, post, readAnswer } from "./calls.ts";
-import { geminiAnswer, geminiEvent, type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
+import {
+  geminiAnswer,
+  geminiEvent,
+  messageAnswer,
+  messageEvent,
+  type RawProvider,
+  STREAM_HEADERS,
+  startRawProvider,
+  writeJson,
+} from "./raw-provider.ts";
 import { eventually, type Stand, startStand } from "./stand.ts";
 
 /** $0.30 and $2.50 for a million tokens, $0.03 from the cache, a context of 1,048,576; $0.035 for a call that searches. */
@@ -38,6 +47,34 @@ async function lastCall({ stand }: Scene, calls = 1) {
 function reporting(usageMetadata: Json, more: Json = {}): Json {
   return { ...geminiAnswer("Aye.", USAGE), ...more, usageMetadata };
 }
+
+test("Vertex AI: Claude is charged by its own usage, with the model that the path names and the token of the gateway", async (context) => {
+  const usage = { input: 41, output: 9 };
+  const provider = await startRawProvider(context, (response, { url }) => {
+    if (!url.includes(":streamRawPredict")) return writeJson(response, 200, messageAnswer("Aye.", usage));
+    const begun = messageEvent({ type: "message_start", message: { ...messageAnswer("", { ...usage, output: 1 }), content: [] } });
+    const delta = messageEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 9 } });
+    response.writeHead(200, STREAM_HEADERS).end(begun + delta + messageEvent({ type: "message_stop" }));
+  });
+  const base = "/v1/projects/crew/locations/europe-west1";
+  const vertex = `providers: { vertex: { base_url: "${provider.url}${base}", api_key: token, auth_header: authorization } }`;
+  const stand = await startStand(context, { config: `${vertex}\nbudgets: [{ name: all, limits: [$1], min_output: 1 }]` });
+  const model = "claude-sonnet-4-5@20250929";
+  const path = `/v1/projects/mine/locations/us-east5/publishers/anthropic/models/${model}`;
+  const call = { anthropic_version: "vertex-2023-10-16", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }] };
+  assert.equal((await post(`${stand.url}${path}:rawPredict`, call)).json.content[0].text, "Aye.");
+  assert.match((await post(`${stand.url}${path}:streamRawPredict`, { ...call, stream: true })).text, /message_stop/);
+  for (const { charge, detail } of await stand.entries(2, "settled")) {
+    assert.deepEqual([charge.cost, charge.certainty, detail.subject.model], [41 * 3_000 + 9 * 15_000, "confirmed", model]);
+  }
+  const [first, second] = provider.received;
+  const sentTo = `${base}/publishers/anthropic/models/${encodeURIComponent(model)}`;
+  assert.deepEqual([first?.url, second?.url], [`${sentTo}:rawPredict`, `${sentTo}:streamRawPredict`]);
+  assert.deepEqual([JSON.parse(first?.body ?? ""), first?.headers.authorization], [call, "Bearer token"]);
+  const refused = await post(`${stand.url}${path}:rawPredict`, { ...call, model: "claude-opus-4-1" });
+  assert.deepEqual([refused.status, refused.json.type], [400, "error"]);
+  await stand.checkBooks();
+});
 
 test("Vertex AI: the project that pays and the location are those of the configuration, whatever a call says", async (context) => {
   const provider = await startRawProvider(context, (response) => writeJson(response, 200, geminiAnswer("Aye.", USAGE)));

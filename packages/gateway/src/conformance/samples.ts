@@ -1,5 +1,5 @@
 import type { Json } from "./calls.ts";
-import { COHERE, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
+import { COHERE, COHERE_EMBED, CONVERSE, CONVERSE_STREAM, INVOKE, INVOKE_STREAM } from "./cloud-samples.ts";
 import {
   CHAT_DONE,
   chatAnswer,
@@ -18,12 +18,15 @@ import {
   ollamaPart,
   responseAnswer,
 } from "./raw-provider.ts";
+import { wav } from "./sounds.ts";
 
 /** What a call by one route looks like, and what a provider answers. */
 export interface Sample {
   /** A call of the model `m` with this text, with an output cap of 100 where the format has one. */
   readonly call: (text: string) => Json;
   readonly answer: (usage: MockUsage) => unknown;
+  /** Whether the call is sent as a form. */
+  readonly isForm?: true;
   /** The same as a stream, where the format has streams: what is to be added to the call, and what comes. */
   readonly stream?: {
     readonly asked: Json;
@@ -34,8 +37,25 @@ export interface Sample {
   };
   /** The output cap of a call as it reached the provider. */
   readonly capOf?: (call: Json) => unknown;
+  /** Whether its text is read by the model; it is where it is left out. */
+  readonly hasText?: false;
   /** The words of a refusal. */
   readonly refusal: (body: Json) => unknown;
+}
+
+/** The body of a call as it is sent. */
+export function sentBody({ isForm }: Sample, call: Json): string | FormData {
+  if (!isForm) return JSON.stringify(call);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(call)) form.append(name, value instanceof File ? value : String(value));
+  return form;
+}
+
+/** A call as its provider got it: of a form, its fields. */
+export function receivedCall({ isForm }: Sample, body: string): Json {
+  if (!isForm) return JSON.parse(body);
+  const fields = [...body.matchAll(/name="(\w+)"\r\n\r\n(.*)\r\n/g)].map(([, name = "", text]) => [name, text === "true" ? true : text]);
+  return Object.fromEntries(fields);
 }
 
 const messages = (content: string) => [{ role: "user", content }];
@@ -120,6 +140,49 @@ const IMAGES: Sample = {
   refusal: openaiRefusal,
 };
 
+const PICTURE = new File(
+  [Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg==", "base64")],
+  "ship.png",
+);
+
+const IMAGE_EDITS: Sample = {
+  ...IMAGES,
+  isForm: true,
+  call: (prompt) => ({ model: "m", prompt, image: PICTURE }),
+  stream: {
+    asked: { stream: true },
+    events: (usage) => messageEvent({ type: "image_edit.completed", b64_json: "iVBORw0KGgo=", usage: imageUsage(usage) }),
+  },
+};
+
+/** Nothing says in words what an image is to be like. */
+const { stream: _, ...WHOLE_IMAGES } = IMAGES;
+const IMAGE_VARIATIONS: Sample = { ...WHOLE_IMAGES, isForm: true, hasText: false, call: () => ({ model: "m", image: PICTURE }) };
+
+const SPEECH: Sample = {
+  call: (input) => ({ model: "m", voice: "coral", input }),
+  answer: (usage) => ({ usage: imageUsage(usage) }),
+  stream: {
+    asked: { stream_format: "sse" },
+    events: (usage) =>
+      messageEvent({ type: "speech.audio.delta", audio: "AAAA" }) + messageEvent({ type: "speech.audio.done", usage: imageUsage(usage) }),
+  },
+  refusal: openaiRefusal,
+};
+
+const TRANSCRIPTIONS: Sample = {
+  isForm: true,
+  call: (prompt) => ({ model: "m", prompt, file: new File([wav(2)], "speech.wav") }),
+  answer: (usage) => ({ text: "Aye.", usage: { type: "tokens", ...imageUsage(usage) } }),
+  stream: {
+    asked: { stream: true },
+    events: (usage) =>
+      messageEvent({ type: "transcript.text.delta", delta: "Aye." }) +
+      messageEvent({ type: "transcript.text.done", text: "Aye.", usage: { type: "tokens", ...imageUsage(usage) } }),
+  },
+  refusal: openaiRefusal,
+};
+
 const ANTHROPIC: Sample = {
   call: (text) => ({ model: "m", max_tokens: 100, messages: messages(text) }),
   answer: (usage) => messageAnswer("Aye.", usage),
@@ -140,6 +203,13 @@ const COUNT_TOKENS: Sample = {
   answer: ({ input }) => ({ input_tokens: input }),
   refusal: ANTHROPIC.refusal,
 };
+
+/** Where the model stands in the path. */
+function withoutModel({ model: _, ...call }: Json): Json {
+  return { anthropic_version: "vertex-2023-10-16", ...call };
+}
+
+const RAW_PREDICT: Sample = { ...ANTHROPIC, call: (text) => withoutModel(ANTHROPIC.call(text)) };
 
 const GEMINI: Sample = {
   call: (text) => ({ contents: [{ role: "user", parts: [{ text }] }], generationConfig: { maxOutputTokens: 100 } }),
@@ -246,6 +316,15 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/embeddings": EMBEDDINGS,
   "/v1/moderations": MODERATIONS,
   "/moderations": MODERATIONS,
+  ...Object.fromEntries(
+    ["/v1", "", "/openai/v1", "/openai/deployments/{deployment}"].flatMap((base) => [
+      [`${base}/images/edits`, IMAGE_EDITS],
+      ...(base.endsWith("}") ? [] : [[`${base}/images/variations`, IMAGE_VARIATIONS] as const]),
+      [`${base}/audio/speech`, SPEECH],
+      [`${base}/audio/transcriptions`, TRANSCRIPTIONS],
+      [`${base}/audio/translations`, TRANSCRIPTIONS],
+    ]),
+  ),
   "/v1/images/generations": IMAGES,
   "/images/generations": IMAGES,
   "/openai/v1/images/generations": IMAGES,
@@ -269,6 +348,14 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   "/api/generate": OLLAMA_GENERATE,
   "/api/embed": OLLAMA_EMBEDDINGS,
   "/v2/chat": COHERE,
+  "/v2/embed": COHERE_EMBED,
+  ...Object.fromEntries(
+    ["/{version}", "/{version}/projects/{project}/locations/{location}"].flatMap((base) => [
+      [`${base}/publishers/anthropic/models/{model}:rawPredict`, RAW_PREDICT],
+      [`${base}/publishers/anthropic/models/{model}:streamRawPredict`, RAW_PREDICT],
+      [`${base}/publishers/anthropic/models/count-tokens:rawPredict`, COUNT_TOKENS],
+    ]),
+  ),
   "/model/{model}/converse": CONVERSE,
   "/model/{model}/converse-stream": CONVERSE_STREAM,
   "/model/{model}/invoke": INVOKE,

@@ -70,8 +70,8 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
       defineBudget({ name: "tiny", for: { feature: "tiny" }, limits: ["300 tokens / day"] }),
     ],
     prices: [
-      { provider: "demo", model: "demo-1", input: "2.50", output: "10", max_output: 1_000 },
-      { provider: "demo", model: "demo-mini", input: "0.15", output: "0.60", max_output: 1_000 },
+      { provider: "demo", model: "demo-1", input: "2.50", output: "10", batch: 0.5, max_output: 1_000 },
+      { provider: "demo", model: "demo-mini", input: "0.15", output: "0.60", batch: 0.5, max_output: 1_000 },
     ],
     defaultPrice: undefined,
     allowances: [],

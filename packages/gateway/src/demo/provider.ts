@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
+import { DemoBatches } from "./batches.ts";
 import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
 import { BEDROCK_CONVERSE } from "./formats/bedrock-converse.ts";
 import { COHERE } from "./formats/cohere.ts";
@@ -30,8 +31,9 @@ const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MES
 const BODY_MOST = 4 * 1024 * 1024;
 
 export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = {}): Promise<DemoProvider> {
+  const batches = new DemoBatches(answerWhole);
   const server = createServer((request, response) => {
-    answer(request, response, delayMs).catch((error: unknown) => {
+    answer(request, response, delayMs, batches).catch((error: unknown) => {
       if (response.headersSent) response.destroy();
       else end(response, 500, { error: { message: String(error), type: "server_error", param: null, code: null } });
     });
@@ -47,16 +49,22 @@ export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = 
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, delayMs: number): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, delayMs: number, batches: DemoBatches): Promise<void> {
   const path = request.url?.split("?", 1)[0] ?? "/";
   if (request.method === "GET" && path === "/v1/models") {
     const data = DEMO_MODELS.map((id) => ({ id, object: "model", created: 1_767_225_600, owned_by: "demo" }));
     return end(response, 200, { object: "list", data });
   }
-  const format = request.method === "POST" ? FORMATS.find((one) => one.path.test(path)) : undefined;
+  const { method = "GET", headers } = request;
+  if (batches.serves(path)) {
+    const bytes = method === "POST" ? await readBytes(request) : Buffer.alloc(0);
+    const { status, type = "application/json", text } = await batches.answer(method, path, bytes, headers["content-type"] ?? "");
+    return void response.writeHead(status, { "content-type": type }).end(text);
+  }
+  const format = method === "POST" ? FORMATS.find((one) => one.path.test(path)) : undefined;
   const refuse = (status: number, type: string, message: string) =>
     end(response, status, (format ?? OPENAI_CHAT).error(status, type, message));
-  if (!format) return refuse(404, "invalid_request_error", `There is no ${request.method} ${path}.`);
+  if (!format) return refuse(404, "invalid_request_error", `There is no ${method} ${path}.`);
   const question = readQuestion(format, path, await readText(request));
   if (!question) return refuse(400, "invalid_request_error", "The body is not a JSON object with a model and messages.");
   if (!(DEMO_MODELS as readonly string[]).includes(question.model)) {
@@ -71,6 +79,13 @@ async function answer(request: IncomingMessage, response: ServerResponse, delayM
     response.write(event.text);
   }
   response.end();
+}
+
+/** A call of a batch, answered as it would be by itself; nothing where it is none. */
+async function answerWhole(path: string, body: unknown): Promise<unknown> {
+  const format = FORMATS.find((one) => one.path.test(path));
+  const question = format && readQuestion(format, path, JSON.stringify(body));
+  return format && question && format.whole(question, await composeAnswer(question));
 }
 
 function readQuestion(format: Format, path: string, text: string): Question | undefined {
@@ -116,6 +131,10 @@ function longAnswer(question: string): string {
 }
 
 async function readText(request: IncomingMessage): Promise<string> {
+  return (await readBytes(request)).toString("utf8");
+}
+
+async function readBytes(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -123,7 +142,7 @@ async function readText(request: IncomingMessage): Promise<string> {
     if (bytes > BODY_MOST) break;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
 function end(response: ServerResponse, status: number, body: unknown): void {

@@ -1,6 +1,7 @@
-import { type Denial, type ErrorCode, PurserError, type ServiceTier, type Usage } from "@purser/core";
+import { type Denial, type ErrorCode, PurserError, type RateCard, type ServiceTier, type Usage } from "@purser/core";
 import type { Countable, ImageInput } from "@purser/core/tokens";
 import type { AuthHeader, DialectName } from "../providers/provider.ts";
+import type { FormFields } from "./form-body.ts";
 import type { JsonBody } from "./json-body.ts";
 import type { PathNames } from "./path.ts";
 
@@ -77,6 +78,12 @@ export interface PassedStream {
   readonly outputTokens: number;
 }
 
+/** An answer that is no JSON: how much of it is known, and the text that is to be counted. */
+export interface OtherAnswer {
+  readonly usage: Usage | undefined;
+  readonly text: string;
+}
+
 /** A refusal or failure on its way to the client. */
 export interface Refusal {
   readonly code: ErrorCode;
@@ -104,8 +111,14 @@ export interface Dialect {
   readonly hidesToolCalls: boolean;
   /** Headers that change what a call costs, and are read by nobody here: a call that has one is refused, with what to do instead. */
   readonly refusedHeaders?: { readonly names: readonly string[]; readonly instead: string };
+  /** What the fields of its calls are, where those are forms. */
+  readonly form?: FormFields;
+  /** By what calls are charged where their model is not charged by tokens, as rate cards name it among the tools: `audio_second`. */
+  readonly measure?: string;
   /** Reads a call. Throws `body_invalid` with what to do. */
   readCall(body: JsonBody, names: PathNames): ModelCall;
+  /** A call that was read as one charged by the measure, where its model is charged by tokens. */
+  inTokens?(call: ModelCall, card: RateCard): ModelCall;
   /** The texts of a call, to count it exactly. */
   countable(call: ModelCall): Countable;
   /** The bytes to send: the caller's own wherever nothing has to change. */
@@ -117,6 +130,8 @@ export interface Dialect {
   readUsage(raw: RawUsage): Usage;
   /** The texts that a model wrote, in a whole answer or in one event: for counting where no usage is reported. */
   readText(part: unknown): string;
+  /** What a whole answer that is no JSON says: a sound by its length. */
+  readOther?(bytes: Buffer, call: ModelCall): OtherAnswer;
   writeError(refusal: Refusal, status: number): unknown;
   /** How a conversation can be cut short; none where it cannot. */
   readonly turns?: ConversationForm;

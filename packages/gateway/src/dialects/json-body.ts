@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { PurserError } from "@purser/core";
 import { MEDIA_MEMBERS, MEDIA_TYPES } from "./content.ts";
+import type { FormBody } from "./form-body.ts";
 
 /** One member at the top of a JSON object, by where its value stands in the bytes. */
 export interface Member {
@@ -23,6 +24,8 @@ export interface JsonBody {
   readonly membersInAll: number;
   /** A short string somewhere names a kind of content that is not text, or could hide such a name behind an escape. */
   readonly mayHoldMedia: boolean;
+  /** The form that was sent, where this only says the same. */
+  readonly form?: FormBody;
 }
 
 const QUOTE = 0x22;

@@ -1,20 +1,22 @@
 import type { ServiceTier, Usage } from "@purser/core";
-import type { RawUsage } from "../dialects/dialect.ts";
+import type { Dialect, ModelCall, RawUsage } from "../dialects/dialect.ts";
 import type { PartReader } from "./stream-account.ts";
 
 /** Larger answers pass without being read: no usage is that long. */
 const ANSWER_MOST = 64 * 1024 * 1024;
 
-/** Reads usage out of a whole JSON answer, after it has passed. */
+/** Reads usage out of a whole answer, after it has passed. */
 export class AnswerMeter {
-  readonly #reader: PartReader;
+  readonly #reader: PartReader & Pick<Dialect, "readOther">;
+  readonly #call: ModelCall | undefined;
   readonly #told: RawUsage | undefined;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
 
-  /** `told` is usage that the answer's headers have. */
-  constructor(reader: PartReader, told?: RawUsage) {
+  /** `told` is usage that the answer's headers have, `call` what it answers. */
+  constructor(reader: PartReader & Pick<Dialect, "readOther">, told?: RawUsage, call?: ModelCall) {
     this.#reader = reader;
+    this.#call = call;
     this.#told = told;
   }
 
@@ -30,8 +32,10 @@ export class AnswerMeter {
 
   /** The usage that the answer reports, and else the text to count. Nothing where the answer cannot be read. */
   read(): MeteredAnswer | undefined {
+    const { readOther } = this.#reader;
+    const bytes = this.bytes();
+    if (readOther && this.#call && !beginsAsJson(bytes)) return { ...readOther(bytes, this.#call), service: undefined };
     try {
-      const bytes = this.bytes();
       const answer: unknown = (this.#reader.hasOutput ? undefined : endOf(bytes, this.#reader.usageField)) ?? parsed(bytes);
       const { usage: said, service } = this.#reader.readPart(answer);
       const raw = this.#told || said ? { ...this.#told, ...said } : undefined;
@@ -42,6 +46,10 @@ export class AnswerMeter {
       return undefined;
     }
   }
+}
+
+function beginsAsJson(bytes: Buffer): boolean {
+  return /^\s*\{/.test(bytes.toString("latin1", 0, 64));
 }
 
 /** The end of an answer that is all numbers, from its usage on, as an object: embeddings can be tens of megabytes. */

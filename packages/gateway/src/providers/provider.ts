@@ -1,11 +1,20 @@
 /** Wire formats by who made them. Those of one maker live at one address, and who speaks one of them mostly speaks them all. */
 export const FAMILIES = {
-  openai: ["openai-chat", "openai-responses", "openai-completions", "openai-embeddings", "openai-moderations", "openai-images"],
+  openai: [
+    "openai-chat",
+    "openai-responses",
+    "openai-completions",
+    "openai-embeddings",
+    "openai-moderations",
+    "openai-images",
+    "openai-speech",
+    "openai-transcriptions",
+  ],
   anthropic: ["anthropic-messages"],
   gemini: ["gemini-content", "gemini-interactions", "gemini-embeddings"],
-  vertex: ["vertex-content"],
+  vertex: ["vertex-content", "vertex-messages"],
   ollama: ["ollama-chat", "ollama-generate", "ollama-embeddings"],
-  cohere: ["cohere-chat"],
+  cohere: ["cohere-chat", "cohere-embed"],
   bedrock: ["bedrock-converse", "bedrock-invoke"],
 } as const;
 

@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ErrorCode, Subject } from "@purser/core";
+import { writeDurably } from "../durable-file.ts";
 
 /** A call that waits, runs or has run, without its texts. */
 export interface QueuedCall {
@@ -64,17 +64,17 @@ export class QueueFolder {
   /** Resolves when the call and its body are on disk. */
   async add(call: QueuedCall, body: Buffer): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    await this.#write(call.id, "body", body);
+    await writeDurably(this.#folder, `${call.id}.body`, body);
     await this.update(call);
   }
 
   async update(call: QueuedCall): Promise<void> {
-    await this.#write(call.id, "call", Buffer.from(JSON.stringify(call)));
+    await writeDurably(this.#folder, `${call.id}.call`, Buffer.from(JSON.stringify(call)));
   }
 
   /** Keeps the answer, and its body no more. */
   async answer(call: QueuedCall, answer: Buffer): Promise<void> {
-    await this.#write(call.id, "answer", answer);
+    await writeDurably(this.#folder, `${call.id}.answer`, answer);
     await this.update(call);
     await rm(this.#file(call.id, "body"), { force: true });
   }
@@ -90,22 +90,6 @@ export class QueueFolder {
 
   #file(id: string, part: Part): string {
     return join(this.#folder, `${id}.${part}`);
-  }
-
-  async #write(id: string, part: Part, bytes: Buffer): Promise<void> {
-    const draft = join(this.#folder, `${id}.${part}.${randomBytes(4).toString("hex")}`);
-    const handle = await open(draft, "wx", 0o600);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, this.#file(id, part));
-    const folder = await open(this.#folder, "r");
-    // A name is on disk when its folder is. Windows has no such thing to ask for.
-    await folder.sync().catch(() => undefined);
-    await folder.close();
   }
 }
 

@@ -123,6 +123,8 @@ export class Queue {
     const now = this.#now();
     const runAt = balance?.resetsAt;
     // A secret of the caller's is not stored, so nobody could make the call later.
+    // A form is kept by nobody.
+    if (call.call.body.form) return undefined;
     const needsSecret = call.provider.apiKey === undefined && caller.providerKey !== undefined;
     if (runAt === undefined || runAt - now > rung.waitMs || needsSecret || this.#isClosed) return undefined;
     if (this.#calls.size >= CALLS_MOST || this.#bytes + bytes.length > BYTES_MOST) return undefined;

@@ -13,6 +13,7 @@ import { boundTokens, countTokens } from "@purser/core/tokens";
 import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
+import { formNaming, readCallBody } from "../dialects/form-body.ts";
 import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
@@ -152,7 +153,12 @@ const MODEL_IN_PATH = ["model", "deployment"];
 function sameCallTo(gateway: Climber, routed: RoutedCall, name: string): RoutedCall | undefined {
   const { body } = routed.call;
   const isInPath = modelInPath(routed.names) !== undefined;
-  return callTo(gateway, routed, name, () => (isInPath ? body : readJsonBody(editBody(body, new Map([["model", JSON.stringify(name)]])))));
+  return callTo(gateway, routed, name, () => (isInPath ? body : bodyNaming(routed, name)));
+}
+
+function bodyNaming({ dialect, call: { body } }: RoutedCall, model: string): JsonBody {
+  if (body.form) return readCallBody(dialect, formNaming(body.form, model), body.form.contentType);
+  return readJsonBody(editBody(body, new Map([["model", JSON.stringify(model)]])));
 }
 
 function modelInPath(names: PathNames): string | undefined {

@@ -10,7 +10,7 @@ export const bedrockInvoke: Dialect = {
   path: "/model/{model}/invoke",
   authHeader: "authorization",
   isFree: false,
-  textFields: ["messages", "system", "prompt", "inputText", "message", "chat_history"],
+  textFields: ["messages", "system", "prompt", "inputText", "message", "chat_history", "texts", "inputs"],
   usageField: "usage",
   hasOutput: true,
   hidesToolCalls: false,

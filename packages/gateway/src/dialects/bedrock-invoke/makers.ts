@@ -6,6 +6,13 @@ export interface MakersForm {
   readonly caps: readonly [string, ...string[]];
 }
 
+/** Models that read texts and write none. What they read of images has a price of its own. */
+const EMBEDDING = /amazon\.titan-embed-text-|cohere\.embed-/;
+
+export function isEmbedding(model: string): boolean {
+  return EMBEDDING.test(model);
+}
+
 /** Makers by the names of their models (https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html). */
 const MAKERS: readonly MakersForm[] = [
   { models: /amazon\.nova-(?:micro|lite|pro|premier|2-lite|2-pro)/, within: "inferenceConfig", caps: ["maxTokens", "max_new_tokens"] },

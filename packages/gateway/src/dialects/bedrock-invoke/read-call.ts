@@ -14,10 +14,11 @@ import { collectTexts } from "../content.ts";
 import type { ModelCall } from "../dialect.ts";
 import { type JsonBody, memberValue, parseBody } from "../json-body.ts";
 import type { PathNames } from "../path.ts";
-import { foreignCap, isAnthropic, makersForm } from "./makers.ts";
+import { foreignCap, isAnthropic, isEmbedding, makersForm } from "./makers.ts";
 
 export function readCall(body: JsonBody, names: PathNames, stream: boolean): ModelCall {
   const model = checkedName(names.model, "model");
+  if (isEmbedding(model)) return readEmbedding(body, model, stream);
   const version = optionalText(body, "anthropic_version");
   const form = makersForm(model, version);
   if (!form)
@@ -28,14 +29,34 @@ export function readCall(body: JsonBody, names: PathNames, stream: boolean): Mod
   if (isAnthropic(model, version)) return { ...readAnthropic(body, { model }), stream };
   refuseForbidden(body);
   return {
-    body,
-    model,
-    stream,
+    ...plainCall(body, model, stream),
     outputCap: capOf(body, form),
     outputLeast: 1,
     copies: Math.max(optionalCount(body, "n", 128) ?? 1, optionalCount(body, "num_generations", 128) ?? 1),
     messages: Math.max(1, optionalList(body, "messages")),
     tools: optionalList(body, "tools"),
+  };
+}
+
+function readEmbedding(body: JsonBody, model: string, stream: boolean): ModelCall {
+  refuseForbidden(body);
+  if (stream) throw invalid("Embeddings are not streamed. Call /model/ID/invoke.");
+  if (body.members.has("images") || body.mayHoldMedia)
+    throw invalid("Images have a price of their own, which no rate here has. Embed texts through here.");
+  return plainCall(body, model, false);
+}
+
+/** A call of which no more is known than its text. */
+function plainCall(body: JsonBody, model: string, stream: boolean): ModelCall {
+  return {
+    body,
+    model,
+    stream,
+    outputCap: 0,
+    outputLeast: 0,
+    copies: 1,
+    messages: 0,
+    tools: 0,
     // Images are counted as the text that they are sent as, which is more.
     images: [],
     opaqueTokens: 0,

@@ -16,6 +16,9 @@ export function readPart(part: unknown): AnswerPart {
   if (status !== undefined) return { refusedAs: status };
   const said = recordOf(nativeOf(event));
   const metrics = recordOf(said[METRICS]);
+  // Titan's embeddings say it by themselves, and in the headers.
+  const embedded = tokenCount(said.inputTextTokenCount);
+  if (embedded !== undefined) return { usage: { input_tokens: embedded }, isEnd: true };
   const { usage, isEnd, isSilent } = isRecord(said.usage) && said.type === undefined ? makersPart(said.usage) : readAnthropicPart(said);
   const counted = isRecord(said[METRICS]) ? usageOf((name) => metrics[METRIC_NAMES[name]]) : undefined;
   return {

@@ -15,13 +15,18 @@ const PIXELS = 1_536 * 1_024;
 const PARTIAL_TOKENS = 100;
 
 export function readCall(body: JsonBody, names: PathNames): ModelCall {
-  refuseForbidden(body);
   const prompt = body.members.get("prompt");
   if (prompt?.type !== "string") throw invalid('The field "prompt" must be a text.');
+  return readImageCall(body, readModel(body, names));
+}
+
+/** A call for images, whatever they are made from. */
+export function readImageCall(body: JsonBody, model: string): ModelCall {
+  refuseForbidden(body);
   const tokens = imageTokens(body);
   return {
     body,
-    model: readModel(body, names),
+    model,
     stream: optionalBoolean(body, "stream"),
     // No field says how many tokens an image may have: its size and its quality do, and cannot be lowered.
     outputCap: tokens,
@@ -43,13 +48,17 @@ export function readCall(body: JsonBody, names: PathNames): ModelCall {
 }
 
 /** Fields that are counted by themselves, and those that no model reads. */
-const KNOWN = new Set("prompt model n size quality background moderation output_format response_format style user metadata".split(" "));
+const KNOWN = new Set(
+  "prompt model n size quality background moderation output_format response_format style image mask input_fidelity user metadata".split(
+    " ",
+  ),
+);
 
 export function countable(call: ModelCall): Countable {
   const body = parseBody(call.body);
-  const texts = [String(body.prompt)];
+  const texts = body.prompt === undefined ? [] : [String(body.prompt)];
   collectUnknown(body, KNOWN, texts);
-  return { texts, messages: call.messages, tools: [] };
+  return { texts, messages: call.messages, tools: [], opaqueTokens: call.opaqueTokens };
 }
 
 /** The most tokens that one image can have: that of the best quality, and of the largest size that has a name, where the call leaves it open. */

@@ -1,5 +1,6 @@
 import { checkedName, requiredText } from "../body-fields.ts";
 import type { CallChanges, ModelCall } from "../dialect.ts";
+import { formNaming } from "../form-body.ts";
 import { editBody, type JsonBody, memberValue } from "../json-body.ts";
 import type { PathNames } from "../path.ts";
 
@@ -15,6 +16,7 @@ export function nameModel({ body }: ModelCall, model: string, changes: Map<strin
 
 /** The bytes to send of a call in which nothing but the model's name can change. */
 export function writeModel(call: ModelCall, { model }: CallChanges): Buffer {
+  if (call.body.form) return formNaming(call.body.form, model);
   const changes = new Map<string, string>();
   nameModel(call, model, changes);
   return changes.size === 0 ? call.body.bytes : editBody(call.body, changes);

@@ -13,6 +13,8 @@ export const openai: ProviderPreset = {
     "o4*",
     "chatgpt-*",
     "dall-e-*",
+    "whisper-*",
+    "tts-*",
     "codex-*",
     "computer-use-*",
     "text-embedding-*",
