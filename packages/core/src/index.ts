@@ -26,7 +26,7 @@ export {
   parseDollars,
   parseDollarsPerMillion,
 } from "./domain/money.ts";
-export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export {
   chargeAmounts,
   periodBefore,

@@ -3,6 +3,7 @@ import {
   BUCKET_PERIODS,
   CALENDAR_PERIODS,
   isSubjectPath,
+  LACKS,
   PurserError,
   parseDollars,
   parseDollarsPerMillion,
@@ -325,6 +326,10 @@ const charges = {
   free: described("The model costs nothing.", mark()),
   max_output: described("The most output tokens that the model can write.", tokens()),
   context: described("The most tokens that the model can read and write together.", tokens()),
+  lacks: described(
+    "What the model does not take, so that no ladder sends it there.",
+    list(choice(LACKS), { most: LACKS.length, single: true }),
+  ),
 };
 
 const price = object(
