@@ -45,6 +45,8 @@ export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
 
 export interface CallTerms {
   readonly dialect: Dialect;
+  /** The format that the client speaks, where it is another one. */
+  readonly endpoint?: string;
   readonly call: ModelCall;
   readonly provider: Pick<Provider, "name" | "refusesToBeAskedForUsage">;
   readonly model: string;
@@ -80,7 +82,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     model,
     sentAs,
     pricedAs,
-    subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, dialect.name),
+    subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, terms.endpoint ?? dialect.name),
     outputTokensMost: call.outputCap ?? modelMost,
     unseenTokens: unseen,
   };
