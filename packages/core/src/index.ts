@@ -10,12 +10,15 @@ export {
   type LimitException,
   type RequestLimits,
   subjectLabel,
+  checkSharing,
 } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
+export type { SharingInput } from "./domain/sharing.ts";
+export type { SharedOut } from "./sharings.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
-export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, MovedAmount, Moves, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export {
   decimalDollars,
