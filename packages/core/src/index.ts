@@ -4,19 +4,17 @@ export {
   type Budget,
   type BudgetInput,
   type BudgetMode,
+  checkSharing,
   DEFAULT_MIN_OUTPUT,
   defineBudget,
   type ExceptionInput,
   type LimitException,
   type RequestLimits,
   subjectLabel,
-  checkSharing,
 } from "./domain/budget.ts";
 export { type Balance, type Decision, type Denial, type DenialReason, formatInstant, windowPhrase } from "./domain/decision.ts";
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
-export type { SharingInput } from "./domain/sharing.ts";
-export type { SharedOut } from "./sharings.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, MovedAmount, Moves, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
@@ -41,6 +39,7 @@ export {
   type ReportStep,
 } from "./domain/report.ts";
 export type { Reservation } from "./domain/reservation.ts";
+export type { SharingInput } from "./domain/sharing.ts";
 export {
   ATTRIBUTES,
   type Attribute,
@@ -67,6 +66,7 @@ export {
 export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export type { ActiveRung, LadderPlan } from "./ladders.ts";
+export type { SharedOut } from "./sharings.ts";
 export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
 export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";

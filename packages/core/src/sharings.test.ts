@@ -33,7 +33,8 @@ function startScene(inputs: readonly BudgetInput[], store?: (own: Store) => Stor
   const clock = createFakeClock(MONDAY);
   const own = createMemoryStore({ now: clock.now });
   const shared = store?.(own) ?? own;
-  const another = () => new Budgets({ store: shared, budgets: inputs.map(defineBudget), prices: PRICES, now: clock.now, timers: clock.timers });
+  const another = () =>
+    new Budgets({ store: shared, budgets: inputs.map(defineBudget), prices: PRICES, now: clock.now, timers: clock.timers });
   const budgets = another();
   let calls = 0;
   return {
@@ -151,7 +152,9 @@ describe("what is unused", () => {
 
   test("goes from user to user where a budget has a balance for each, within the bounds that its owner set", async () => {
     const share = { every: "week", from: "90%", keep: "80%", most: "10%" };
-    const { clock, budgets, use, amounts } = startScene([{ name: "users", per: "user", limits: ["1000 tokens / week", "5 requests / hour"], share }]);
+    const { clock, budgets, use, amounts } = startScene([
+      { name: "users", per: "user", limits: ["1000 tokens / week", "5 requests / hour"], share },
+    ]);
     await use({ user: "ann" }, 950);
     await use({ user: "bob" }, 10);
     await use({ user: "cy" }, 700);
@@ -168,7 +171,10 @@ test("budgets that cannot share are refused with what to do", () => {
   for (const [inputs, mention] of [
     [[company(["ads", "chta"]), ...TEAMS.slice(1)], /shares among "chta", which is no budget/],
     [[company(["ads", "monthly"]), monthly, ...TEAMS.slice(1)], /no limit of the same unit and window/],
-    [[company(["ads", "users"]), { name: "users", per: "user", limits: ["1 tokens / week"] }, ...TEAMS.slice(1)], /"users", which has many balances/],
+    [
+      [company(["ads", "users"]), { name: "users", per: "user", limits: ["1 tokens / week"] }, ...TEAMS.slice(1)],
+      /"users", which has many balances/,
+    ],
     [[{ name: "alone", limits: ["10 tokens / week"], share: { every: "week" } }], /has one balance, and shares with nobody/],
     [[{ name: "users", per: "user", limits: ["10 tokens"], share: { every: "week" } }], /has no limit that can be shared/],
   ] as const)

@@ -81,12 +81,12 @@ export class Sharings {
   /** Does what is decided for this time, or decides it. Returns what was decided here. */
   async #shareIn(circle: Circle): Promise<Moves | undefined> {
     const { id, resetsAt } = circle;
-    const known = (await this.#granted(`${id} 1`))?.moves;
+    const known = (await this.#granted(idFrom(id, 1)))?.moves;
     const { moves, isOwn } = known ? { moves: known, isOwn: false } : await this.#decide(circle);
     if (!moves) return undefined;
-    for (const [i, take] of moves.takes.entries()) await this.#grantOnce(circle, `${id} ${i + 1}`, { ...take, amount: 0 - take.amount });
+    for (const [i, take] of moves.takes.entries()) await this.#grantOnce(circle, idFrom(id, i + 1), { ...take, amount: 0 - take.amount });
     const gives = lessened(moves.gives, await this.#usedAfterAll(circle, moves));
-    for (const give of gives) await this.#grantOnce(circle, `${id} to ${give.budget} ${give.subject}`, give);
+    for (const give of gives) await this.#grantOnce(circle, idFrom(id, "to", give.budget, give.subject), give);
     this.#done.set(id, resetsAt);
     return isOwn ? moves : undefined;
   }
@@ -98,7 +98,7 @@ export class Sharings {
     const moves = planMoves(members.map(sharerOf), elapsed, rule.sharing);
     const [first] = moves.takes;
     if (!first) return { moves: undefined, isOwn: false };
-    const grant = { ...grantOf(circle, `${id} 1`, { ...first, amount: 0 - first.amount }), moves };
+    const grant = { ...grantOf(circle, idFrom(id, 1), { ...first, amount: 0 - first.amount }), moves };
     const { outcome } = await this.#options.store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
     if (outcome === "recorded") return { moves, isOwn: true };
     return { moves: (await this.#granted(grant.id))?.moves, isOwn: false };
@@ -134,12 +134,17 @@ function circlesOf(rule: Circle["rule"], all: readonly StandingLimit[], now: num
     if (members.length < 2 || window?.kind !== "calendar" || startsAt === undefined || resetsAt === undefined) return [];
     const period = windowSpan({ kind: "calendar", period: rule.sharing.every, timeZone: window.timeZone }, now);
     const since = new Date(Math.max(startsAt, period.startsAt)).toISOString();
-    return [{ rule, limit, members, now, startsAt, resetsAt, id: [GRANT_ID, rule.name, limit, since].join(" ") }];
+    return [{ rule, limit, members, now, startsAt, resetsAt, id: idFrom(GRANT_ID, rule.name, limit, since) }];
   });
 }
 
 function takesPart({ bound: { budget, limit } }: StandingLimit): boolean {
   return budget.mode === "enforce" && isShareable(limit);
+}
+
+/** People copy ids into commands: nothing in them needs quotes, and no two are the same. */
+function idFrom(beginning: string, ...parts: readonly (string | number)[]): string {
+  return [beginning, ...parts.map(encodeURIComponent)].join(":");
 }
 
 function idOf({ bound }: StandingLimit): string {

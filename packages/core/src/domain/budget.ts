@@ -140,7 +140,10 @@ function sharingOf(name: string, input: SharingInput, { per, limits }: Pick<Budg
   const sharing = parseSharing(name, input);
   if (sharing.among.length > 0) return sharing;
   if (per.length === 0)
-    throw new PurserError("config_invalid", `Budget "${name}" has one balance, and shares with nobody. Name the budgets that share: among: [a, b].`);
+    throw new PurserError(
+      "config_invalid",
+      `Budget "${name}" has one balance, and shares with nobody. Name the budgets that share: among: [a, b].`,
+    );
   checkShareable(name, limits);
   return sharing;
 }
@@ -156,9 +159,16 @@ function checkShareable(name: string, limits: readonly Limit[]): void {
 export function checkSharing({ name, sharing }: Budget, budgets: readonly Budget[]): void {
   const members = (sharing?.among ?? []).map((wanted) => {
     const member = budgets.find((one) => one.name === wanted);
-    if (!member) throw new PurserError("config_invalid", `Budget "${name}" shares among "${wanted}", which is no budget. Name budgets of the same file.`);
+    if (!member)
+      throw new PurserError(
+        "config_invalid",
+        `Budget "${name}" shares among "${wanted}", which is no budget. Name budgets of the same file.`,
+      );
     if (member.per.length > 0)
-      throw new PurserError("config_invalid", `Budget "${name}" shares among "${wanted}", which has many balances. Let it share by itself: share: { every: week }.`);
+      throw new PurserError(
+        "config_invalid",
+        `Budget "${name}" shares among "${wanted}", which has many balances. Let it share by itself: share: { every: week }.`,
+      );
     return new Set(member.limits.filter(isShareable).map(limitId));
   });
   if (members.length === 0) return;

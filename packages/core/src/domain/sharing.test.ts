@@ -14,8 +14,17 @@ describe("what is moved between balances", () => {
   test("goes from those that will not use it to those that need it, in proportion", () => {
     const { takes, gives } = planMoves([sharer("chat", 90), sharer("ads", 10), sharer("search", 20)], 0.5, WEEKLY);
     // ads will use 20 and search 40, and both keep 50; chat would use 180, and gets no more than half of its limit.
-    assert.deepEqual(takes.map(({ budget, amount }) => [budget, amount]), [["ads", 25], ["search", 25]]);
-    assert.deepEqual(gives.map(({ budget, amount }) => [budget, amount]), [["chat", 50]]);
+    assert.deepEqual(
+      takes.map(({ budget, amount }) => [budget, amount]),
+      [
+        ["ads", 25],
+        ["search", 25],
+      ],
+    );
+    assert.deepEqual(
+      gives.map(({ budget, amount }) => [budget, amount]),
+      [["chat", 50]],
+    );
   });
 
   test("is nothing where nobody needs more, nobody has anything to spare, or nobody knows yet", () => {
@@ -32,7 +41,7 @@ describe("what is moved between balances", () => {
     const share = fc.integer({ min: 0, max: 100 });
     fc.assert(
       fc.property(sharers, fc.double({ min: 0, max: 1, noNaN: true }), share, share, share, (all, elapsed, from, keep, most) => {
-        const sharing = { ...WEEKLY, from: from / 100, keep: keep / 100, most: most / 100 };
+        const sharing = { ...WEEKLY, from: from * 100, keep: keep * 100, most: most * 100 };
         const members = all.map(([used, amount, own], i) => sharer(`b${i}`, used, amount, own));
         const { takes, gives } = planMoves(members, elapsed, sharing);
         const total = (moved: typeof takes) => moved.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
@@ -40,9 +49,9 @@ describe("what is moved between balances", () => {
         const of = (name: string) => members.find(({ budget }) => budget === name) ?? assert.fail();
         for (const { budget, amount } of takes) {
           const left = of(budget).amount - amount;
-          assert.ok(left >= of(budget).used && left >= Math.floor(of(budget).own * sharing.keep), `${left} is left`);
+          assert.ok(left >= of(budget).used && left >= Math.floor(of(budget).own * (keep / 100)), `${left} is left`);
         }
-        for (const { budget, amount } of gives) assert.ok(of(budget).amount + amount <= of(budget).own * (1 + sharing.most) + 1);
+        for (const { budget, amount } of gives) assert.ok(of(budget).amount + amount <= of(budget).own * (1 + most / 100) + 1);
         assert.deepEqual(planMoves(members.toReversed(), elapsed, sharing), { takes, gives }, "in whatever order they come");
       }),
     );
@@ -67,7 +76,7 @@ test("what cannot be meant is refused with what to write", () => {
     [{ every: "week", among: ["a", "a"] }, /each once/],
     [{ every: "week", keep: "half" }, /"keep: half"\. Write a percentage up to 100%/],
     [{ every: "week", from: "101%" }, /"from: 101%"/],
-    [{ every: "week", most: "2000%" }, /up to 1000%/],
+    [{ every: "week", most: "2000%" }, /"most: 2000%"\. Write a percentage, such as/],
   ] as const)
     assert.throws(
       () => parseSharing("team", input),

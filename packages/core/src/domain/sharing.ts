@@ -1,4 +1,5 @@
 import { PurserError } from "../errors.ts";
+import { FULL, readShare } from "./ladder.ts";
 import type { MovedAmount, Moves } from "./ledger.ts";
 import { CALENDAR_PERIODS, type CalendarPeriod } from "./window.ts";
 
@@ -16,7 +17,7 @@ export interface SharingInput {
   readonly most?: string;
 }
 
-/** How what some budgets leave unused goes to others. Shares are from 0 on, 1 is all. */
+/** How what some budgets leave unused goes to others. Shares are in hundredths of a per cent, as those of ladders. */
 export interface Sharing {
   readonly among: readonly string[];
   readonly every: CalendarPeriod;
@@ -25,28 +26,23 @@ export interface Sharing {
   readonly most: number;
 }
 
-/** More than ten times a limit is another limit. */
-const MOST_PERCENT = 1_000;
-
 /** Reads how a budget shares. Throws `config_invalid` with what to do. */
-export function parseSharing(name: string, { among = [], every, from, keep, most }: SharingInput): Sharing {
+export function parseSharing(name: string, { among = [], every, from = "80%", keep = "50%", most = "50%" }: SharingInput): Sharing {
   const period = CALENDAR_PERIODS.find((one) => one === every);
-  if (!period)
-    throw invalid(name, `shares every "${every}". Write one of ${CALENDAR_PERIODS.join(", ")}.`);
+  if (!period) throw invalid(name, `shares every "${every}". Write one of ${CALENDAR_PERIODS.join(", ")}.`);
   if (among.length === 1 || new Set(among).size !== among.length)
     throw invalid(name, "shares among budgets that are no several ones. Name two or more, each once.");
-  const share = (what: string, text: string | undefined, usual: number, percentMost: number) => {
-    const percent = text === undefined ? usual : Number(/^(\d+(?:\.\d+)?)\s*%$/.exec(text.trim())?.[1] ?? Number.NaN);
-    if (Number.isNaN(percent) || percent > percentMost)
-      throw invalid(name, `shares with "${what}: ${text}". Write a percentage up to ${percentMost}%, such as 50%.`);
-    return percent / 100;
+  const shareIn = (what: string, text: string, most = Number.POSITIVE_INFINITY) => {
+    const share = readShare(text);
+    if (share !== undefined && share <= most) return share;
+    throw invalid(name, `shares with "${what}: ${text}". Write a percentage${most === FULL ? " up to 100%" : ""}, such as 50%.`);
   };
   return {
     among,
     every: period,
-    from: share("from", from, 80, 100),
-    keep: share("keep", keep, 50, 100),
-    most: share("most", most, 50, MOST_PERCENT),
+    from: shareIn("from", from, FULL),
+    keep: shareIn("keep", keep, FULL),
+    most: shareIn("most", most),
   };
 }
 
@@ -84,7 +80,7 @@ function expected({ used }: Sharer, elapsed: number): number {
 }
 
 function needsMore({ used, amount }: Sharer, { from }: Sharing): boolean {
-  return used > 0 && used >= from * amount;
+  return used > 0 && used >= (from / FULL) * amount;
 }
 
 function missing(sharer: Sharer, elapsed: number): number {
@@ -92,15 +88,18 @@ function missing(sharer: Sharer, elapsed: number): number {
 }
 
 function roomAbove({ own, amount }: Sharer, { most }: Sharing): number {
-  return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, Math.floor(own * (1 + most))) - amount);
+  return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, Math.floor(own * (1 + most / FULL))) - amount);
 }
 
 function spare(sharer: Sharer, elapsed: number, { keep }: Sharing): number {
-  return Math.max(0, sharer.amount - Math.max(expected(sharer, elapsed), Math.ceil(sharer.own * keep)));
+  return Math.max(0, sharer.amount - Math.max(expected(sharer, elapsed), Math.ceil(sharer.own * (keep / FULL))));
 }
 
 function sumOf(amounts: readonly number[]): number {
-  return Math.min(Number.MAX_SAFE_INTEGER, amounts.reduce((sum, amount) => sum + amount, 0));
+  return Math.min(
+    Number.MAX_SAFE_INTEGER,
+    amounts.reduce((sum, amount) => sum + amount, 0),
+  );
 }
 
 /** A total in parts that are as large to each other as the weights, to the unit; none is larger than its weight, if the total is not. */
@@ -115,9 +114,7 @@ function apportion(total: number, weights: readonly number[]): readonly number[]
 }
 
 function movedOf(sharers: readonly Sharer[], amounts: readonly number[]): readonly MovedAmount[] {
-  return sharers
-    .map(({ budget, subject }, i) => ({ budget, subject, amount: amounts[i] as number }))
-    .filter(({ amount }) => amount > 0);
+  return sharers.map(({ budget, subject }, i) => ({ budget, subject, amount: amounts[i] as number })).filter(({ amount }) => amount > 0);
 }
 
 /** By code units, as no locale of a machine changes them. */
