@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { Budgets } from "./budgets.ts";
 import { type BudgetInput, defineBudget } from "./domain/budget.ts";
 import type { Subject } from "./domain/subject.ts";
 import { PurserError } from "./errors.ts";
 import { createMemoryStore } from "./stores/memory.ts";
+import { createRedisStore } from "./stores/redis/index.ts";
+import { startServer } from "./stores/redis/server.test-setup.ts";
+import { temporaryDirectory } from "./stores/sqlite/directory.test-setup.ts";
+import { openSqliteStore } from "./stores/sqlite/index.ts";
 import type { Store } from "./stores/store.ts";
 import { createFakeClock } from "./testing/fake-clock.ts";
 
@@ -164,6 +168,41 @@ describe("what is unused", () => {
     assert.deepEqual([ann, bob, cy], [1_100, 900, 1_000]);
   });
 });
+
+/** Stores as several processes have them: one that they share, or one each on the same Redis. */
+const STORES: Readonly<Record<string, (context: TestContext, now: () => number) => Promise<readonly Store[] | string>>> = {
+  SQLite: async (context, now) => {
+    const store = await openSqliteStore({ directory: temporaryDirectory(context), now });
+    context.after(() => store.close());
+    return [store, store, store];
+  },
+  Redis: async (context, now) => {
+    const server = await startServer(context);
+    if (typeof server === "string") return server;
+    return Promise.all([1, 2, 3].map(async () => createRedisStore({ redis: server.connect(), namespace: "acme", now })));
+  },
+};
+
+for (const [kind, start] of Object.entries(STORES))
+  test(`three processes on ${kind} move the same amounts once, whoever is first`, async (context) => {
+    const clock = createFakeClock(MONDAY);
+    const stores = await start(context, clock.now);
+    if (typeof stores === "string") return context.skip(`not run: ${stores}`);
+    const terms = { budgets: TEAMS.map(defineBudget), prices: PRICES, now: clock.now, timers: clock.timers };
+    const all = stores.map((store) => new Budgets({ store, ...terms }));
+    const [one = assert.fail()] = all;
+    const decision = await one.reserve({ id: "call", subject: { team: "chat" }, input: { most: 900 }, output: { most: 0, least: 0 } });
+    assert.ok(decision.outcome === "allowed");
+    await one.settle(decision.reservation, { inputTokens: 900, outputTokens: 0 }, "confirmed");
+    clock.advance(3.5 * DAY_MS);
+    const decided = await Promise.all(all.map((budgets) => budgets.share()));
+    assert.equal(decided.flat().length, 1);
+    for (const budgets of all) {
+      const balances = await budgets.balances();
+      assert.deepEqual(balances.map(({ limit }) => limit).toSorted(), [1_000_000, 1_500, 750, 750].toSorted());
+    }
+    assert.equal((await one.grants()).length, 3);
+  });
 
 test("budgets that cannot share are refused with what to do", () => {
   const company = (among: readonly string[]) => ({ name: "company", share: { among, every: "week" } });
