@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Json } from "../conformance/calls.ts";
+import { typeErrors } from "../conformance/type-errors.ts";
 import { translateCall } from "./translation.ts";
 
 const TO_ANTHROPIC = { from: "openai-chat", to: "anthropic-messages" } as const;
@@ -132,6 +133,21 @@ describe("a call in another format", () => {
     const { body } = toOpenai({ messages, tools: [{ name: "look", input_schema: { type: "object" } }] });
     assert.deepEqual(body.messages.at(-1), { role: "tool", tool_call_id: "c", content: [text("Error:"), text("No such file.")] });
   });
+});
+
+test("a translated call is one by the types that its maker publishes", async (context) => {
+  const imports = ['import type OpenAI from "openai";', 'import type Anthropic from "@anthropic-ai/sdk";'];
+  // Anthropic's types have no temperature any more, its older models still take one.
+  const { temperature: _, ...call } = OPENAI;
+  const message: Json = translateCall(call, TO_ANTHROPIC, HAIKU);
+  const chat: Json = translateCall(ANTHROPIC, TO_OPENAI, MINI);
+  const lines = [
+    `export const message: Anthropic.MessageCreateParams = ${JSON.stringify(message.body)};`,
+    `export const chat: OpenAI.ChatCompletionCreateParams = ${JSON.stringify(chat.body)};`,
+  ];
+  assert.deepEqual(await typeErrors(context, [...imports, ...lines]), []);
+  const wrong = `export const wrong: Anthropic.MessageCreateParams = ${JSON.stringify(OPENAI)};`;
+  assert.notDeepEqual(await typeErrors(context, [...imports, wrong]), []);
 });
 
 const USER = { role: "user", content: "Ahoy" };

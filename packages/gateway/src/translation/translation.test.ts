@@ -5,6 +5,7 @@ import type { Usage } from "@purser/core";
 import OpenAI from "openai";
 import type { Json } from "../conformance/calls.ts";
 import { answerOf, NO_RECORDINGS, readRecordings, type Truth } from "../conformance/recordings.ts";
+import { typeErrors } from "../conformance/type-errors.ts";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
@@ -59,6 +60,40 @@ describe("a recorded answer, read by the other vendor's SDK after its translatio
     });
   }
 });
+
+/** Each a whole answer, the events of a stream, or an error, with the type that the client's maker publishes for it. */
+const TYPES = {
+  "openai-chat": { whole: "OpenAI.ChatCompletion", event: "OpenAI.ChatCompletionChunk" },
+  "anthropic-messages": { whole: "Anthropic.Message", event: "Anthropic.RawMessageStreamEvent" },
+} as const;
+
+test("a translated answer is one by the types that the client's maker publishes, and so are the events of a stream", async (context) => {
+  const recordings = readRecordings();
+  if (!recordings) return context.skip(NO_RECORDINGS);
+  const lines = ['import type OpenAI from "openai";', 'import type Anthropic from "@anthropic-ai/sdk";'];
+  for (const { dialect, to } of PAIRS) {
+    const { whole: wholeType, event: eventType } = TYPES[to as keyof typeof TYPES];
+    // With texts and with tools, of each the first few.
+    const some = recordings.filter(({ kind, file }) => kind === dialect.name && /text|tool/.test(file));
+    for (const [i, truth] of [...some.filter(isWhole).slice(0, 6), ...some.filter((one) => !isWhole(one)).slice(0, 6)].entries()) {
+      const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
+      const name = `${dialect.name.replace("-", "_")}_${i}`;
+      const bytes = answerOf(truth);
+      if (isWhole(truth)) lines.push(`export const ${name}: ${wholeType} = ${whole(dialect, translation, bytes).toString()};`);
+      else
+        for (const [n, event] of partsOf(streamed(dialect, translation, bytes, Number.POSITIVE_INFINITY), truth)
+          .slice(-40)
+          .entries())
+          lines.push(`export const ${name}_${n}: ${eventType} = ${JSON.stringify(event)};`);
+    }
+  }
+  assert.ok(lines.length > 100, `${lines.length} lines`);
+  assert.deepEqual(await typeErrors(context, lines), []);
+});
+
+function isWhole({ framing }: Truth): boolean {
+  return framing === "json";
+}
 
 function streamed(dialect: Dialect, translation: AnswerTranslation, bytes: Buffer, size: number): Buffer {
   const meter = streamMeter(dialect, NO_COUNTER, { hidesUsage: false, framing: "events" });
