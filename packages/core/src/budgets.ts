@@ -2,7 +2,7 @@ import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
 import { Denials } from "./denials.ts";
-import type { Budget } from "./domain/budget.ts";
+import { type Budget, checkSharing } from "./domain/budget.ts";
 import type { ExpireResult, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
@@ -17,6 +17,7 @@ import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
 import { Gate } from "./gate.ts";
 import { type ActiveRung, describeBlock, type LadderPlan, Ladders } from "./ladders.ts";
+import { type SharedOut, Sharings, type StandingLimit } from "./sharings.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 import { TIMERS, type Timers } from "./timers.ts";
 import { type Place, WaitingCalls } from "./waiting-calls.ts";
@@ -93,6 +94,7 @@ export class Budgets implements PriceSource {
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
   #hasLadders = false;
+  readonly #sharings: Sharings;
 
   constructor(options: BudgetsOptions) {
     const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, ...others } = options;
@@ -105,7 +107,9 @@ export class Budgets implements PriceSource {
     this.#onCharge = onCharge;
     this.#onDenial = onDenial;
     this.#prices = configuration.prices;
-    checkNames(configuration);
+    const standings = (budgets: readonly Budget[], at: number) => this.#standingsOf(budgets, {}, at);
+    this.#sharings = new Sharings({ store, time: () => this.#time(), standings });
+    checkBudgets(configuration);
     this.#apply(configuration);
   }
 
@@ -117,7 +121,7 @@ export class Budgets implements PriceSource {
    * they admit no more calls, and resolves when that is done.
    */
   configure(configuration: Configuration, untilAdopted?: () => Promise<void>): Promise<void> {
-    checkNames(configuration);
+    checkBudgets(configuration);
     return this.#gate.change(async (close) => {
       if (untilAdopted) {
         await close();
@@ -314,24 +318,36 @@ export class Budgets implements PriceSource {
       (one) => (budget === undefined || one.name === budget) && (subject === undefined || one.selects(subject)),
     );
     const balances = await this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
-    return filter.pools?.length ? [...balances, ...(await this.#standingsOf(filter.pools))] : balances;
+    return filter.pools?.length ? [...balances, ...(await this.#balancesOfPools(filter.pools))] : balances;
   }
 
-  async #standingsOf(pools: readonly Pool[]): Promise<readonly Balance[]> {
+  async #balancesOfPools(pools: readonly Pool[]): Promise<readonly Balance[]> {
     const now = this.#now();
     const limits = pools.flatMap((pool) => this.#counters.bindPool(pool, now));
     const standings = await this.#store.standings(limits);
     return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
   }
 
-  async #balancesOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter): Promise<readonly Balance[]> {
+  async #balancesOf(budgets: readonly Budget[], filter: BalanceFilter): Promise<readonly Balance[]> {
+    const now = this.#now();
+    return (await this.#standingsOf(budgets, filter, now)).map(({ bound, standing }) => balanceOf(bound, standing, now));
+  }
+
+  async #standingsOf(budgets: readonly Budget[], { budget, subject }: BalanceFilter, now: number): Promise<readonly StandingLimit[]> {
     // Which balances one subject has is known, and that a budget without `per` has one; who used the others, only the counters say.
     const isKnown = subject !== undefined || budgets.every(({ per }) => per.length === 0);
     const counters = isKnown ? [] : await this.#store.counters(budget === undefined ? {} : { budget });
-    const now = this.#now();
     const limits = this.#counters.balanced(budgets, counters, now, subject);
     const standings = await this.#store.standings(limits);
-    return limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
+    return limits.map((bound, i) => ({ bound, standing: standings[i] as Standing }));
+  }
+
+  /**
+   * Moves what budgets leave unused to others, where their `share` says so and something is due. To be called now and then, in any number of
+   * processes: each amount is moved once. Returns what was decided here.
+   */
+  async share(): Promise<readonly SharedOut[]> {
+    return this.#sharings.share(this.#budgets);
   }
 
   /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more, and returns what was given. */
@@ -497,10 +513,11 @@ function completeUsage(usage: Usage, { inputTokens, outputTokens, copies }: Rese
 }
 
 /** Two budgets of one name would share their counters. */
-function checkNames({ budgets, allowances = [] }: Configuration): void {
+function checkBudgets({ budgets, allowances = [] }: Configuration): void {
   const names = new Set<string>();
   for (const name of [...budgets.map((budget) => budget.name), ...allowances.map(allowanceName)]) {
     if (names.has(name)) throw new PurserError("config_invalid", `Two budgets have the name "${name}". Give each a name of its own.`);
     names.add(name);
   }
+  for (const budget of budgets) checkSharing(budget, budgets);
 }

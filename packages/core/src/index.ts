@@ -5,6 +5,7 @@ export {
   type Budget,
   type BudgetInput,
   type BudgetMode,
+  checkSharing,
   DEFAULT_MIN_OUTPUT,
   defineBudget,
   type ExceptionInput,
@@ -24,7 +25,7 @@ export {
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
 export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
-export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, Posting } from "./domain/ledger.ts";
+export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, MovedAmount, Moves, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export {
   decimalDollars,
@@ -35,7 +36,7 @@ export {
   parseDollars,
   parseDollarsPerMillion,
 } from "./domain/money.ts";
-export { costOf, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export {
   chargeAmounts,
   periodBefore,
@@ -47,6 +48,7 @@ export {
   type ReportStep,
 } from "./domain/report.ts";
 export type { Reservation } from "./domain/reservation.ts";
+export type { SharingInput } from "./domain/sharing.ts";
 export {
   ATTRIBUTES,
   type Attribute,
@@ -73,6 +75,7 @@ export {
 export { formatWindowStart, parseWindowStart, WINDOW_START_NAMES, type WindowStart } from "./domain/window-start.ts";
 export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export type { ActiveRung, LadderPlan } from "./ladders.ts";
+export type { SharedOut } from "./sharings.ts";
 export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
 export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";

@@ -50,6 +50,7 @@ import { Attempts } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
+import { shareUnused } from "./sharing.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
@@ -100,6 +101,8 @@ const KEPT_MOST_MS = 24 * 3_600_000;
 const TICK_EVERY_MS = 1_000;
 /** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
 const SUM_EVERY_MS = 5_000;
+/** Budgets share by the hour or more seldom, as a rule, and to look costs all of their balances. */
+const SHARE_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -235,6 +238,7 @@ async function startWith(
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
+    every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),

@@ -53,6 +53,8 @@ export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
 
 export interface CallTerms {
   readonly dialect: Dialect;
+  /** The format that the client speaks, where it is another one. */
+  readonly endpoint?: string;
   readonly call: ModelCall;
   readonly provider: Pick<Provider, "name" | "refusesToBeAskedForUsage">;
   readonly model: string;
@@ -61,7 +63,8 @@ export interface CallTerms {
   readonly subject: Subject;
   readonly places?: Places | undefined;
   readonly key: Key | undefined;
-  readonly pools?: readonly Pool[] | undefined;
+  /** The budgets that were handed on to the caller. */
+  readonly pools: readonly Pool[] | undefined;
   readonly prices: PriceSource;
   /** How far counts are trusted; as far as is known of the model where it is left out. */
   readonly calibration?: Pick<Calibration, "marginOf">;
@@ -93,7 +96,7 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
     model,
     sentAs,
     pricedAs,
-    subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, dialect.name),
+    subject: subjectAt(refined, refined === subject ? terms.places : undefined, provider, model, terms.endpoint ?? dialect.name),
     outputTokensMost: call.outputCap ?? modelMost,
     unseenTokens: unseen,
     margin: terms.calibration?.marginOf(provider, model),

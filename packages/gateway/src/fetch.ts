@@ -77,6 +77,7 @@ export function createFetch(options: FetchOptions): Fetch {
         sentAs: call.model,
         subject: typeof subject === "function" ? subject() : subject,
         key: undefined,
+        pools: undefined,
         prices: budgets,
         defaultMaxOutput,
         unseenInput: options.unseenInput,

@@ -6,6 +6,7 @@ import { AnswerMeter } from "./metering/answer-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM } from "./outcome.ts";
 import { type Gateway, observeBalances } from "./pipeline.ts";
 import type { RoutedCall } from "./rungs/climb.ts";
+import { translationOf } from "./rungs/other-call.ts";
 import type { Upstream, UpstreamRequest } from "./upstream.ts";
 import { type ClientRequest, upstreamRequest } from "./upstream-request.ts";
 
@@ -67,10 +68,20 @@ async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, pre
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
     await observeBalances(gateway, subject);
     if (outcome.kind === "not-sent" || outcome.kind === "unknown") return unanswered(outcome);
-    return { kind: "answered", status, contentType, bytes: meter.bytes() };
+    return { kind: "answered", ...written(routed, { status, contentType, bytes: meter.bytes() }, outcome) };
   } finally {
     gateway.inFlight.delete(id);
   }
+}
+
+/** The answer in the format in which the call was made. */
+function written(routed: RoutedCall, answer: Omit<OwnEnd & { kind: "answered" }, "kind">, outcome: Outcome) {
+  const translation = translationOf(routed, Date.now());
+  if (!translation) return answer;
+  const usage = outcome.kind === "answered" ? outcome.usage : undefined;
+  const { status, bytes } =
+    outcome.kind === "answered" ? translation.whole(answer.status, answer.bytes, usage) : translation.refusal(answer.status, answer.bytes);
+  return { status, contentType: "application/json", bytes };
 }
 
 function unanswered({ kind, error }: Extract<Outcome, { kind: "not-sent" | "unknown" }>): OwnEnd {

@@ -43,6 +43,7 @@ import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
 import { activeText, answerAfter, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
@@ -344,8 +345,8 @@ function prepare(
   routed: RoutedCall,
   { decision, reservation, recording, onBegin }: Sending,
 ): RelayOptions {
-  const { id, request, response, dialect } = exchange;
-  const { call, model, subject } = routed;
+  const { id, request, response } = exchange;
+  const { dialect, call, model, subject } = routed;
   // It may have been switched off while the call was admitted.
   const off = gateway.budgets.switchedOff(subject);
   if (off !== undefined) throw new PurserError("switched_off", off);
@@ -357,6 +358,7 @@ function prepare(
     call,
     counter: createOutputCounter(model, routed.margin),
     onDisconnect: gateway.config.onDisconnect,
+    translation: translationOf(routed, Date.now()),
     headers: answerHeaders(gateway.config, routed, id, decision),
     recording,
     onBegin,
@@ -426,7 +428,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
   const { id, request, response, dialect } = exchange;
   const { denial, balances } = denied;
   if (text !== undefined && dialect.writeAnswer) {
-    const { contentType, body } = dialect.writeAnswer(routed.call, text, id);
+    const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, text, id);
     const rung = headerText(`answer (${denial.balance?.budget ?? ""})`);
     endWith(response, 200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": rung }, body);
     return;

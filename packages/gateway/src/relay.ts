@@ -7,6 +7,7 @@ import type { StreamReader, TextCounter } from "./metering/stream-account.ts";
 import { framingOf, streamMeter } from "./metering/stream-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } from "./outcome.ts";
 import type { Recording } from "./rungs/answers.ts";
+import type { AnswerTranslation, StreamTranslation, WrittenAnswer } from "./translation/translation.ts";
 import type { Upstream, UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "./upstream.ts";
 
 export interface RelayOptions {
@@ -19,6 +20,8 @@ export interface RelayOptions {
   readonly call: ModelCall;
   readonly counter: TextCounter;
   readonly onDisconnect: "abort" | "drain";
+  /** Writes the answer in the client's format, where that is another one than the provider's. */
+  readonly translation?: AnswerTranslation | undefined;
   /** Headers of ours for every answer. */
   readonly headers: readonly string[];
   /** Takes the answer down as it passes, where it may be given again. */
@@ -30,6 +33,10 @@ export interface RelayOptions {
 /** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
 const HELD_ANSWER_MOST = 1024 * 1024;
 const CONTENT_LENGTH = new Set(["content-length"]);
+/** Of a translated answer's headers only those that mean the same in all formats. */
+const OF_ANY_FORMAT: ReadonlySet<string> = new Set(["retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-request-id"]);
+/** Refusals are short. What is longer than this is not read. */
+const REFUSAL_MOST = 1024 * 1024;
 
 /** A call that was sent and whose answer is passed on. */
 export interface RelayedCall {
@@ -60,7 +67,11 @@ class Relay implements UpstreamListener {
   #status = 0;
   #answerHeaders: readonly string[] = [];
   #stream: StreamReader | undefined;
+  #translated: StreamTranslation | undefined;
   #answer: AnswerMeter | undefined;
+  /** A refusal that is to be translated. */
+  #refusal: Buffer[] | undefined;
+  #refusalBytes = 0;
   #holdsAnswer = false;
   #isReadable = true;
   /** The client has not taken what was written, so the provider is ahead of it. */
@@ -96,7 +107,7 @@ class Relay implements UpstreamListener {
   }
 
   began(status: number, headers: readonly string[], flow: UpstreamFlow): void {
-    const { response, dialect, call, counter, onBegin } = this.#options;
+    const { response, dialect, call, counter, onBegin, translation } = this.#options;
     onBegin();
     this.#status = status;
     this.#answerHeaders = headers;
@@ -104,15 +115,19 @@ class Relay implements UpstreamListener {
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
     const framing = framingOf(headerValue(headers, "content-type"));
-    if (status >= REFUSED_FROM || !this.#isReadable) {
+    if (translation && (status >= REFUSED_FROM || !this.#isReadable)) {
+      this.#refusal = [];
+    } else if (status >= REFUSED_FROM || !this.#isReadable) {
       this.#writeHead(NO_HEADERS, NONE);
     } else if (framing) {
-      const hidesUsage = call.stream && !call.wantsUsage;
-      this.#stream = streamMeter(dialect, counter, { hidesUsage, framing });
+      const hidesUsage = call.stream && !call.wantsUsage && !translation;
+      const stream = streamMeter(dialect, counter, { hidesUsage, framing });
+      this.#stream = stream;
+      this.#translated = translation?.stream(() => stream.usage);
       this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
     } else {
       this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers), call);
-      this.#holdsAnswer = Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
+      this.#holdsAnswer = translation !== undefined || Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
       if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
     }
     response.on("drain", () => {
@@ -125,7 +140,13 @@ class Relay implements UpstreamListener {
 
   received(chunk: Buffer): void {
     if (this.#stream) {
-      this.#writeAll(this.#stream.write(chunk));
+      const pieces = this.#stream.write(chunk);
+      this.#writeAll(this.#translated ? [this.#translated.write(pieces)] : pieces);
+      return;
+    }
+    if (this.#refusal) {
+      this.#refusalBytes += chunk.length;
+      if (this.#refusalBytes <= REFUSAL_MOST) this.#refusal.push(chunk);
       return;
     }
     this.#answer?.write(chunk);
@@ -143,10 +164,17 @@ class Relay implements UpstreamListener {
   }
 
   #passEnd(): void {
-    const { response } = this.#options;
-    if (this.#stream) this.#writeAll(this.#stream.end());
+    const { response, translation } = this.#options;
+    if (this.#stream) this.#endStream(this.#stream);
     const outcome = this.#outcome(true);
-    if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
+    if (translation && outcome.kind === "unknown") {
+      // Nothing that could be written in another format came: the client is told.
+      this.#finish({ ...outcome, isClientWaiting: !this.#isClientGone && !response.headersSent });
+      return;
+    }
+    if (translation && !this.#stream && !this.#isClientGone) {
+      this.#writeTranslated(translation, outcome);
+    } else if (this.#holdsAnswer && this.#answer && !this.#isClientGone) {
       const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
       this.#writeHead(this.#options.headersForUsage(usage, service), NONE);
       const bytes = this.#answer.bytes();
@@ -158,7 +186,29 @@ class Relay implements UpstreamListener {
     this.#finish(outcome);
   }
 
+  #endStream(stream: StreamReader): void {
+    const rest = stream.end();
+    this.#writeAll(this.#translated ? [this.#translated.write(rest), this.#translated.end()] : rest);
+  }
+
+  /** A whole answer, or a refusal. */
+  #writeTranslated(translation: AnswerTranslation, outcome: Outcome): void {
+    const { usage, service } = outcome.kind === "answered" ? outcome : { usage: undefined, service: undefined };
+    const { status, bytes }: WrittenAnswer = this.#answer
+      ? translation.whole(this.#status, this.#answer.bytes(), usage)
+      : translation.refusal(this.#status, Buffer.concat((this.#isReadable && this.#refusal) || []));
+    this.#status = status;
+    const length = ["content-length", String(bytes.length)];
+    this.#writeHead(this.#answer ? [...this.#options.headersForUsage(usage, service), ...length] : length, NONE);
+    this.#options.recording?.add(bytes);
+    this.#options.response.end(bytes);
+  }
+
   failed(error: UpstreamError): void {
+    if (this.#refusal && this.#status >= REFUSED_FROM) {
+      this.ended();
+      return;
+    }
     const { response } = this.#options;
     if (this.#status === 0) {
       this.#finish(error.wasSent ? { kind: "unknown", error, isClientWaiting: !this.#isClientGone } : { kind: "not-sent", error });
@@ -179,10 +229,18 @@ class Relay implements UpstreamListener {
     const { response, dialect, call } = this.#options;
     if (this.#isOver || this.#isClientGone || !call.stream || !dialect.writeEnd) return;
     if (this.#status === 0) refuse();
-    else if (this.#stream && !this.#stream.isComplete) response.end(dialect.writeEnd(call, this.#stream.cut(), terms));
+    else if (this.#stream && !this.#stream.isComplete) response.end(this.#cut(this.#stream, dialect.writeEnd, terms));
     else return;
     this.#isClientGone = true;
     this.#abort();
+  }
+
+  #cut(stream: StreamReader, writeEnd: NonNullable<Dialect["writeEnd"]>, terms: EndTerms): string | Buffer {
+    const { call } = this.#options;
+    const passed = stream.cut();
+    if (!this.#translated) return writeEnd(call, passed, terms);
+    const { id, inputTokens } = terms;
+    return this.#translated.cut({ inputTokens, ...passed.usage, outputTokens: passed.outputTokens }, { id, model: call.model });
   }
 
   /**
@@ -207,15 +265,21 @@ class Relay implements UpstreamListener {
   }
 
   #writeHead(more: readonly string[], without: ReadonlySet<string>): void {
-    const { response, headers } = this.#options;
+    const { response, headers, translation } = this.#options;
     if (this.#isClientGone) return;
-    response.writeHead(this.#status, [...returnedHeaders(this.#answerHeaders, without), ...headers, ...more]);
+    const own = translation ? this.#headersInAnyFormat() : returnedHeaders(this.#answerHeaders, without);
+    response.writeHead(this.#status, [...own, ...headers, ...more]);
+  }
+
+  #headersInAnyFormat(): readonly string[] {
+    const kept = this.#answerHeaders.filter((_, i, all) => OF_ANY_FORMAT.has((all[i - (i % 2)] as string).toLowerCase()));
+    return ["content-type", this.#stream ? "text/event-stream" : "application/json", ...kept];
   }
 
   /** What came in one piece leaves in one piece. */
   #writeAll(pieces: readonly Buffer[]): void {
     const [first] = pieces;
-    if (first) this.#write(pieces.length === 1 ? first : Buffer.concat(pieces));
+    if (first && (pieces.length > 1 || first.length > 0)) this.#write(pieces.length === 1 ? first : Buffer.concat(pieces));
   }
 
   #write(bytes: Buffer): void {

@@ -6,6 +6,7 @@ import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders, headerLines, ownHe
 import type { Provider } from "./providers/provider.ts";
 import type { RoutedCall } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
+import { headersOf } from "./translation/translation.ts";
 import type { UpstreamRequest } from "./upstream.ts";
 
 /** What of a client's request goes to the provider, beside its body. */
@@ -13,10 +14,23 @@ export type ClientRequest = Pick<IncomingMessage, "headers" | "rawHeaders" | "ur
 
 /** An admitted call as its provider gets it. */
 export function upstreamRequest(request: ClientRequest, routed: RoutedCall, decision: Admitted | undefined): UpstreamRequest {
-  const { provider, dialect, names, sentAs, caller } = routed;
-  const { origin, path } = targetOf({ provider, dialect, names, url: request.url ?? "", model: sentAs });
-  const headers = upstreamHeaders(request, dialect, provider, caller);
+  const { provider, dialect, names, sentAs, caller, asked } = routed;
+  // What the client's address and headers say, they say in another format.
+  const { origin, path } = targetOf({ provider, dialect, names, url: asked ? "" : (request.url ?? ""), model: sentAs });
+  const headers = asked ? translatedHeaders(request, dialect, provider) : upstreamHeaders(request, dialect, provider, caller);
   return { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs };
+}
+
+/** Of the client's own headers only those that follow a call through all that it passes. */
+const OF_ANY_FORMAT: ReadonlySet<string> = new Set(["content-type", "traceparent", "tracestate"]);
+
+/** The headers of a call in another format than its client's. The client's own key is for another provider, and stays here. */
+function translatedHeaders({ rawHeaders }: ClientRequest, dialect: Dialect, provider: Provider): string[] {
+  const kept = rawHeaders.filter((_, i) => OF_ANY_FORMAT.has((rawHeaders[i - (i % 2)] as string).toLowerCase()));
+  const own =
+    provider.apiKey === undefined ? headerLines(provider.headers) : ownHeaders(provider, provider.authHeader ?? dialect.authHeader);
+  const needed = Object.entries(headersOf(dialect.name)).filter(([name]) => !own.names.has(name));
+  return forwardedHeaders([...kept, ...needed.flat()], own);
 }
 
 /** The provider's own key, or the caller's as it came: a login and a key travel in different headers. */

@@ -1,6 +1,7 @@
 import { PurserError } from "../errors.ts";
 import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
 import { formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
+import { parseSharing, type Sharing, type SharingInput } from "./sharing.ts";
 import {
   ATTRIBUTES,
   compilePattern,
@@ -27,6 +28,8 @@ export interface BudgetInput {
   readonly request?: RequestLimits;
   /** What happens to calls as the budget fills: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"] }`. */
   readonly ladder?: LadderInput;
+  /** Moves what some budgets, or balances of this one, leave unused to others that need more. */
+  readonly share?: SharingInput;
   /** Other amounts for some of the subjects that `per` names. The first that is for a subject counts. */
   readonly exceptions?: readonly ExceptionInput[];
   /** IANA name; UTC where it is left out. */
@@ -75,6 +78,8 @@ export interface Budget {
   readonly exceptions: readonly LimitException[];
   readonly request: RequestLimits;
   readonly ladder: Ladder;
+  /** How what is unused is shared, where it is. */
+  readonly sharing: Sharing | undefined;
   readonly timezone: string;
   readonly owner: string | undefined;
   readonly mode: BudgetMode;
@@ -119,6 +124,7 @@ export function defineBudget(input: BudgetInput): Budget {
     ),
     request: input.request ?? {},
     ladder: parseLadder(input.ladder ?? {}),
+    sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
     timezone,
     owner: input.owner,
     mode: input.mode ?? "enforce",
@@ -127,6 +133,56 @@ export function defineBudget(input: BudgetInput): Budget {
     selects: compileSelection(input.for ?? {}, per),
     allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
+}
+
+/** A budget that shares among its own balances has several, of a limit that can be shared. */
+function sharingOf(name: string, input: SharingInput, { per, limits }: Pick<Budget, "per" | "limits">): Sharing {
+  const sharing = parseSharing(name, input);
+  if (sharing.among.length > 0) return sharing;
+  if (per.length === 0)
+    throw new PurserError(
+      "config_invalid",
+      `Budget "${name}" has one balance, and shares with nobody. Name the budgets that share: among: [a, b].`,
+    );
+  checkShareable(name, limits);
+  return sharing;
+}
+
+const SHAREABLE = "of money, tokens or requests by the calendar, without rollover";
+
+function checkShareable(name: string, limits: readonly Limit[]): void {
+  if (limits.some(isShareable)) return;
+  throw new PurserError("config_invalid", `Budget "${name}" has no limit that can be shared: one ${SHAREABLE}.`);
+}
+
+/** Checks that a budget shares among budgets that can. Throws `config_invalid` with what to do. */
+export function checkSharing({ name, sharing }: Budget, budgets: readonly Budget[]): void {
+  const members = (sharing?.among ?? []).map((wanted) => {
+    const member = budgets.find((one) => one.name === wanted);
+    if (!member)
+      throw new PurserError(
+        "config_invalid",
+        `Budget "${name}" shares among "${wanted}", which is no budget. Name budgets of the same file.`,
+      );
+    if (member.per.length > 0)
+      throw new PurserError(
+        "config_invalid",
+        `Budget "${name}" shares among "${wanted}", which has many balances. Let it share by itself: share: { every: week }.`,
+      );
+    return new Set(member.limits.filter(isShareable).map(limitId));
+  });
+  if (members.length === 0) return;
+  const isCommon = [...(members[0] ?? [])].some((id) => members.every((ids) => ids.has(id)));
+  if (!isCommon)
+    throw new PurserError(
+      "config_invalid",
+      `The budgets among which "${name}" shares have no limit of the same unit and window. Give each one ${SHAREABLE}.`,
+    );
+}
+
+/** A limit whose windows begin and end for all at once, and carry nothing over by themselves. */
+export function isShareable({ window, rollover, unit }: Limit): boolean {
+  return window.kind === "calendar" && rollover === undefined && unit !== "concurrent";
 }
 
 /** A limit whose windows start when the budget says. */

@@ -38,7 +38,7 @@ export type Ladder = readonly LadderStep[];
 /** A ladder as people write it: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "trim 4000"] }`. */
 export type LadderInput = Readonly<Record<string, string | readonly string[]>>;
 
-const FULL = 10_000;
+export const FULL = 10_000;
 /** A step that was entered is left when the use is this much below it, so that calls which end do not make it flap. */
 const LEEWAY = 200;
 const SLOW_MS = 2_000;
@@ -66,10 +66,15 @@ export function parseLadder(input: LadderInput): Ladder {
 }
 
 function parseShare(text: string): number {
-  const match = /^(\d{1,3})(?:\.(\d{1,2}))?\s*%$/.exec(text.trim());
-  const from = match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : Number.NaN;
-  if (from >= 0 && from <= FULL) return from;
+  const from = readShare(text);
+  if (from !== undefined && from <= FULL) return from;
   throw invalid(`"${text}" is not a share of a limit from 0% to 100%.`);
+}
+
+/** `85%` in hundredths of a per cent; nothing where it is no percentage. */
+export function readShare(text: string): number | undefined {
+  const match = /^(\d{1,3})(?:\.(\d{1,2}))?\s*%$/.exec(text.trim());
+  return match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : undefined;
 }
 
 function parseRung(text: string, share: string): Rung {

@@ -25,7 +25,7 @@ export function seriesOf({ key }: Pick<CounterRef, "key">): string {
   return key.slice(0, key.lastIndexOf("|"));
 }
 
-/** More of a limit for one subject, for a time. Ends by itself. */
+/** More of a limit for one subject, for a time; or less, where its unused part is moved to others. Ends by itself. */
 export interface Grant {
   readonly id: string;
   readonly budget: string;
@@ -33,7 +33,7 @@ export interface Grant {
   readonly limit: string;
   /** `user=ann`; empty for a budget with a single balance. */
   readonly subject: string;
-  /** Added to the limit in each of its windows, in the limit's unit. */
+  /** Added to the limit in each of its windows, in the limit's unit; below 0 where it is taken away. */
   readonly amount: number;
   /** Epoch milliseconds; it holds from the first on, and not any more at the second. */
   readonly from: number;
@@ -41,6 +41,20 @@ export interface Grant {
   /** Who gave it. */
   readonly giver: string;
   readonly why: string;
+  /** All that is moved together, on the first grant of it: whoever goes on with it goes by this. */
+  readonly moves?: Moves;
+}
+
+/** Amounts that are moved from some balances of a limit to others: as much is taken as is given. */
+export interface Moves {
+  readonly takes: readonly MovedAmount[];
+  readonly gives: readonly MovedAmount[];
+}
+
+export interface MovedAmount {
+  readonly budget: string;
+  readonly subject: string;
+  readonly amount: number;
 }
 
 /** The series that a grant adds to. */

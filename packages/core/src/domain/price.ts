@@ -42,11 +42,17 @@ export interface RateCard {
   readonly toolFees?: Readonly<Record<string, Nanodollars>>;
   readonly contextTokens?: number;
   readonly maxOutputTokens?: number;
+  /** What the model is known not to take. Of what is not named here nothing is known. */
+  readonly lacks?: readonly Lack[];
   /** Where the card comes from, for people: `genai-prices 0.1.8`, `purser.yaml`. */
   readonly source: string;
   /** The day from which it holds, `YYYY-MM-DD`, when known. */
   readonly since?: string;
 }
+
+/** What a call may bring that not every model takes. */
+export const LACKS = ["images", "tools"] as const;
+export type Lack = (typeof LACKS)[number];
 
 /** How a call is served, where the provider prices that. */
 export type ServiceTier = "standard" | "batch" | "flex" | "priority";

@@ -13,7 +13,7 @@ export function arePlain(limits: readonly BoundLimit[]): boolean {
 export function limitsInForce(state: State, limits: readonly BoundLimit[], now: number): readonly BoundLimit[] {
   return limits.map((limit) => {
     const added = granted(state, limit, now) + carriedOver(state, limit);
-    return added === 0 ? limit : { ...limit, amount: Math.min(Number.MAX_SAFE_INTEGER, limit.amount + added) };
+    return added === 0 ? limit : { ...limit, amount: Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, limit.amount + added)) };
   });
 }
 

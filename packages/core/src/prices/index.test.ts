@@ -383,3 +383,14 @@ test("no call to a listed model costs more than what is held for it", () => {
     }),
   );
 });
+
+test("says what a model is known not to take, as far as the sources or the configuration do", () => {
+  assert.deepEqual(card("openai", "gpt-3.5-turbo").lacks, ["images"]);
+  assert.equal(card("openai", "gpt-4o-mini").lacks, undefined);
+  const overrides: readonly PriceOverride[] = [
+    { model: "gpt-3.5-turbo", lacks: [] },
+    { model: "own-*", free: true, lacks: ["tools"] },
+  ];
+  const own = createPriceBook({ overrides });
+  assert.deepEqual([card("openai", "gpt-3.5-turbo", NOW, own).lacks, card("local", "own-model", NOW, own).lacks], [[], ["tools"]]);
+});

@@ -1,5 +1,5 @@
 import { type Nanodollars, type Picodollars, parseDollars, parseDollarsPerMillion } from "../domain/money.ts";
-import type { PriceTier, RateCard, Rates } from "../domain/price.ts";
+import type { Lack, PriceTier, RateCard, Rates } from "../domain/price.ts";
 import { compilePattern } from "../domain/subject.ts";
 import { PurserError } from "../errors.ts";
 
@@ -46,6 +46,8 @@ export interface PriceOverride extends PricesPerMillion {
   readonly free?: true;
   readonly max_output?: number;
   readonly context?: number;
+  /** What the model does not take. */
+  readonly lacks?: readonly Lack[];
   /** The first day on which it holds, `YYYY-MM-DD`, in UTC. */
   readonly from?: string;
 }
@@ -63,7 +65,7 @@ export interface PriceLayer {
   readonly source: string;
   /** Fields of the card that are taken over as they are. */
   readonly fields: Partial<
-    Pick<RateCard, "batchPermille" | "flexPermille" | "priorityPermille" | "requestFee" | "contextTokens" | "maxOutputTokens">
+    Pick<RateCard, "batchPermille" | "flexPermille" | "priorityPermille" | "requestFee" | "contextTokens" | "maxOutputTokens" | "lacks">
   >;
   readonly toolFees: Readonly<Record<string, Nanodollars>> | undefined;
 }
@@ -115,6 +117,7 @@ export function parseOverride(override: PriceOverride, source: string, providerO
       ...(override.priority === undefined ? {} : { priorityPermille: permille(override.priority, `${subject}: priority`) }),
       ...(override.request === undefined ? {} : { requestFee: dollars(override.request, `${subject}: request`) }),
       ...(override.context === undefined ? {} : { contextTokens: wholeNumber(override.context, `${subject}: context`) }),
+      ...(override.lacks === undefined ? {} : { lacks: override.lacks }),
       ...(override.max_output === undefined ? {} : { maxOutputTokens: wholeNumber(override.max_output, `${subject}: max_output`) }),
     },
     toolFees:
@@ -139,13 +142,14 @@ export function applyLayer(card: RateCard | undefined, layer: PriceLayer, provid
 }
 
 function freeCard(card: RateCard | undefined, layer: PriceLayer, provider: string, model: string): RateCard {
-  const { contextTokens, maxOutputTokens } = { ...card, ...layer.fields };
+  const { contextTokens, maxOutputTokens, lacks } = { ...card, ...layer.fields };
   return {
     provider,
     model,
     tiers: [{ aboveInputTokens: 0, rates: { input: 0, output: 0 } }],
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    ...(lacks === undefined ? {} : { lacks }),
     ...provenance(undefined, layer),
   };
 }

@@ -1,5 +1,5 @@
 import type { Nanodollars } from "../domain/money.ts";
-import type { RateCard, Rates } from "../domain/price.ts";
+import type { Lack, RateCard, Rates } from "../domain/price.ts";
 import { CATALOGUE_JSON, CATALOGUE_SOURCE } from "./catalogue.ts";
 
 /** A model of the compiled catalogue. */
@@ -12,6 +12,7 @@ interface CatalogueModel {
   readonly context?: number;
   readonly maxOutput?: number;
   readonly maxOutputOf?: Readonly<Record<string, number>>;
+  readonly lacks?: readonly Lack[];
   /** Ascending by day; the first one has no `since`. */
   readonly prices: readonly CataloguePrice[];
 }
@@ -189,6 +190,7 @@ function cardOf(provider: string, model: string, name: string, found: CatalogueM
     ...(Object.keys(toolFees).length > 0 ? { toolFees } : {}),
     ...(found.context === undefined ? {} : { contextTokens: found.context }),
     ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+    ...(found.lacks === undefined ? {} : { lacks: found.lacks }),
     source: price.raised ? `${CATALOGUE_SOURCE}, the highest of the sources that differ` : CATALOGUE_SOURCE,
     ...(price.since === undefined ? {} : { since: price.since }),
   };

@@ -503,6 +503,25 @@ export const storeContract: readonly StoreCase[] = [
     },
   ),
 
+  law("what is taken from a limit is not there any more, and there is never less than nothing", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 100 })];
+    const amount = async () => (await store.standings(limits))[0]?.amount;
+    const take = async (id: string, taken: number) => {
+      const grant = sampleGrant({ id, amount: 0 - taken, from: 0, until: 2 ** 50 });
+      await store.record({ kind: "granted", reservation: id, postings: [], grant });
+    };
+    await take("take-1", 60);
+    assert.equal(await amount(), 40);
+    assert.equal((await store.reserve(sampleCall({ id: "a", limits, input: 41 }))).outcome, "refused");
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 40 }))).outcome, "reserved");
+    await take("take-2", 70);
+    assert.equal(await amount(), 0);
+    assert.equal((await store.reserve(sampleCall({ id: "c", limits, input: 1 }))).outcome, "refused");
+    const grant = sampleGrant({ id: "grant", amount: 35, from: 0, until: 2 ** 50 });
+    await store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
+    assert.equal(await amount(), 5, "what is given and taken is added up before");
+  }),
+
   law("what a window left unused is added to the next one, up to a most", async ({ store, clock }) => {
     const noon = clock.now();
     const before = sampleLimit({ amount: 100, resetsAt: noon });

@@ -203,17 +203,20 @@ function Grants({ budget }: { budget: BudgetJson }) {
     onSuccess: () => client.invalidateQueries({ predicate: ({ queryKey: [name] }) => name === "budget" || name === "budgets" }),
   });
   return (
-    <Card title="Given on top">
+    <Card title="Given and taken">
       <Answer of={grants} rows={2}>
         {(list) =>
           list.length === 0 ? (
-            <p className="text-sm text-soft">Nothing is given on top of the limits at the moment.</p>
+            <p className="text-sm text-soft">Nothing is given on top of the limits at the moment, and nothing is taken.</p>
           ) : (
             <ul className="grid gap-3 text-sm">
               {list.map(({ id, amount, unit, window, subject, until, giver, why }) => (
                 <li key={id} className="flex items-start justify-between gap-3">
                   <p>
-                    <span className="figure font-medium">{exactAmount(amount, unit)}</span> / {window}
+                    <span className="figure font-medium">
+                      {amount < 0 ? "−" : "+"} {exactAmount(Math.abs(amount), unit)}
+                    </span>{" "}
+                    / {window}
                     {subject === "" ? "" : ` for ${subject}`} until {dayName(until, budget.time_zone)}
                     <span className="block text-soft">
                       {giver}: {why}

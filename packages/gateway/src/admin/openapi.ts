@@ -500,7 +500,7 @@ export const OPENAPI = {
         properties: {
           id: { type: "string" },
           ...counterProperties(),
-          amount: amount("Added to the limit in each of its windows."),
+          amount: amount("Added to the limit in each of its windows; below 0 where it is taken away."),
           from: { type: "string", format: "date-time" },
           until: { type: "string", format: "date-time", description: "From then on it does not hold any more." },
           giver: { type: "string" },

@@ -2,6 +2,7 @@ import {
   type Allowance,
   type Budget,
   type BudgetInput,
+  checkSharing,
   compilePattern,
   defineBudget,
   type ErrorCode,
@@ -11,6 +12,7 @@ import {
   parseLimit,
   type Rung,
   type Selector,
+  type SharingInput,
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
@@ -27,6 +29,7 @@ export function configuredBudgets(
   channels: ConfigurationFields["channels"],
 ): readonly Budget[] {
   const budgets: Budget[] = [];
+  const places: Place[] = [];
   const names = new Set<string>();
   for (const { value, place } of entries) {
     const name = value.name ?? "";
@@ -43,8 +46,19 @@ export function configuredBudgets(
       channels,
     );
     budgets.push(budget);
+    places.push(place.field("share"));
   }
+  for (const [i, budget] of budgets.entries()) noteSharing(budget, budgets, places[i] as Place);
   return budgets;
+}
+
+function noteSharing(budget: Budget, budgets: readonly Budget[], place: Place): void {
+  try {
+    checkSharing(budget, budgets);
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error;
+    place.problem(error.message);
+  }
 }
 
 function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
@@ -66,6 +80,8 @@ const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
 
 /** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
 function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
+  const { share, ...others } = input;
+  if (share && !isWrong(others)) return place.field("share");
   const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
   if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
   const field = FIELD_OF_ERROR[code];
@@ -91,6 +107,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.limits && { limits: value.limits }),
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
+    ...(value.share && { share: sharingInput(value.share) }),
     exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
@@ -104,6 +121,16 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
         ...(request.models && { models: request.models }),
       },
     }),
+  };
+}
+
+function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFields["share"]>): SharingInput {
+  return {
+    every: every ?? "",
+    ...(among && { among }),
+    ...(from !== undefined && { from }),
+    ...(keep !== undefined && { keep }),
+    ...(most !== undefined && { most }),
   };
 }
 

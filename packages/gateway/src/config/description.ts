@@ -3,6 +3,7 @@ import {
   BUCKET_PERIODS,
   CALENDAR_PERIODS,
   isSubjectPath,
+  LACKS,
   PurserError,
   parseDollars,
   parseDollarsPerMillion,
@@ -44,6 +45,7 @@ import { nearestName } from "./nearest-name.ts";
 const MOST = {
   budgets: 10_000,
   limits: 32,
+  sharing: 1_000,
   exceptions: 1_000,
   providers: 200,
   models: 1_000,
@@ -71,6 +73,7 @@ export const DEFAULTS = {
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
 const tokens = () => count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" });
+const percentage = () => parsed({ pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }, (percent) => percent);
 const models = () => list(text(), { most: MOST.models, least: 1, single: true });
 const timezone = () => parsed({}, checkedTimeZone);
 /** Budgets, providers and prices name models and providers; `*` stands for anything. */
@@ -239,6 +242,23 @@ const budget = object(
       map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
       { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
+    share: described(
+      "Moves what some budgets, or balances of this one, leave unused to others that need more, until their window ends.",
+      object(
+        {
+          among: described(
+            "The budgets that share; the balances of this one where it is left out.",
+            list(name(), { most: MOST.sharing, least: 2 }),
+          ),
+          every: described("Amounts are moved at most once in each.", choice(CALENDAR_PERIODS)),
+          from: described("The share of its limit from which on somebody needs more.", percentage(), { default: "80%" }),
+          keep: described("Nobody is left with less than this share of its own limit.", percentage(), { default: "50%" }),
+          most: described("Nobody gets more than this share of its own limit on top of it.", percentage(), { default: "50%" }),
+        },
+        { required: ["every"] },
+      ),
+      { examples: [{ among: ["search", "chat"], every: "week" }] },
+    ),
     guard: described(
       "Watches over the calls of each subject for loops, and stands against them until they stop.",
       object({
@@ -329,6 +349,10 @@ const charges = {
   free: described("The model costs nothing.", mark()),
   max_output: described("The most output tokens that the model can write.", tokens()),
   context: described("The most tokens that the model can read and write together.", tokens()),
+  lacks: described(
+    "What the model does not take, so that no ladder sends it there.",
+    list(choice(LACKS), { most: LACKS.length, single: true }),
+  ),
 };
 
 const price = object(

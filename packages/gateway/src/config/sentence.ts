@@ -16,7 +16,7 @@ import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, exceptions, per, request, ladder, mode, onStoreFailure, owner } = budget;
+  const { limits, exceptions, per, request, ladder, sharing, mode, onStoreFailure, owner } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
@@ -27,12 +27,21 @@ export function budgetSentence(budget: Budget): string {
     ...exceptions.map((exception) => exceptionSentence(exception, budget)),
     requestSentence(request),
     ...ladder.map(({ from, rungs }) => `From ${shareText(from)} on: ${joined(rungs.map(rungText), "and")}.`),
+    sharing ? sharingSentence(sharing, per) : "",
     mode === "observe" ? "It only observes and refuses nothing." : "",
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
     owner === undefined ? "" : `Owner: ${owner}.`,
   ]
     .filter((sentence) => sentence !== "")
     .join(" ");
+}
+
+/** `At most once a week, what search and chat leave unused goes to those of them that have used 80%: …` */
+function sharingSentence({ among, every, from, keep, most }: NonNullable<Budget["sharing"]>, per: Budget["per"]): string {
+  const who = among.length > 0 ? joined(among, "and") : `one ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")}`;
+  const whom = among.length > 0 ? "those of them that have" : "others who have";
+  const bounds = `each keeps ${shareText(keep)} of its own, and gets at most ${shareText(most)} on top`;
+  return `At most once ${every === "hour" ? "an" : "a"} ${every}, what ${who} ${among.length > 0 ? "leave" : "leaves"} unused goes to ${whom} used ${shareText(from)}: ${bounds}.`;
 }
 
 /** `Weeks start on Sunday and years in April.` */

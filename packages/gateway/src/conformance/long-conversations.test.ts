@@ -1,8 +1,5 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -18,6 +15,7 @@ import {
   writeJson,
 } from "./raw-provider.ts";
 import { providersAt, type Stand, startStand } from "./stand.ts";
+import { typeErrors } from "./type-errors.ts";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 
@@ -391,21 +389,3 @@ test("what a ladder makes of a conversation is a call by its maker's own types, 
   assert.match(CHAT.disorder(history(CHAT, 3).slice(2)) ?? "", /begin with the user/);
   assert.match(MESSAGES.disorder(history(MESSAGES, 3).slice(2)) ?? "", /answers/);
 });
-
-/** What the compiler says about lines of a module. */
-async function typeErrors(context: TestContext, lines: readonly string[]): Promise<readonly string[]> {
-  const folder = await mkdtemp(join(tmpdir(), "purser-types-"));
-  context.after(() => rm(folder, { recursive: true, force: true }));
-  await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
-  await writeFile(join(folder, "calls.mts"), lines.join("\n"));
-  const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022", "calls.mts"];
-  const { stdout, error } = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), ...options], {
-    cwd: folder,
-    encoding: "utf8",
-  });
-  if (error) throw error;
-  return stdout
-    .split("\n")
-    .filter((line) => line.includes("error TS"))
-    .map((line) => line.slice(0, 500));
-}

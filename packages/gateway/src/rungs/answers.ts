@@ -91,11 +91,13 @@ const CHANGES_ANSWER = /^(anthropic-|openai-)/;
  * whose answer is not in its body alone, because a tool of the provider looks things up for it.
  */
 export function answerKey(routed: RoutedCall, headers: IncomingHttpHeaders): string | undefined {
-  const { dialect, call, provider, model } = routed;
+  const { call, provider, model } = routed;
+  const asked = routed.asked ?? routed;
   if (Object.keys(call.toolCalls).length > 0) return undefined;
   const named = Object.entries(headers).filter(([name]) => CHANGES_ANSWER.test(name));
-  const terms = JSON.stringify([dialect.name, provider.name, model, askerOf(routed), named.sort()]);
-  return `${hash("sha256", terms, "base64")}${hash("sha256", call.body.bytes, "base64")}`;
+  const terms = JSON.stringify([asked.dialect.name, provider.name, model, askerOf(routed), named.sort()]);
+  // Of a call in another format, what its client made of it says how its answer is written.
+  return [terms, ...new Set([call.body.bytes, asked.call.body.bytes])].map((part) => hash("sha256", part, "base64")).join("");
 }
 
 /** Who asks, as far as what was kept for one must not be given to another. */

@@ -8,17 +8,16 @@ import {
   type Rung,
   rungText,
   shareText,
+  type Usage,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
-import { type BudgetedCall, budgetedCall } from "../budgeted-call.ts";
+import type { BudgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
-import type { ModelCall } from "../dialects/dialect.ts";
-import { formNaming, readCallBody } from "../dialects/form-body.ts";
-import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
+import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
-import { missingKey } from "../providers/routing.ts";
+import { type CannotCall, otherCall } from "./other-call.ts";
 import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
 import type { Shortened } from "./turns.ts";
@@ -31,6 +30,15 @@ export interface RoutedCall extends BudgetedCall {
   readonly names: PathNames;
   /** What its conversation begins with, where ladders cut it: a hash. */
   readonly beginning?: string;
+  /** The call as its client made it, where a ladder sends it on in another format. */
+  readonly asked?: AskedCall;
+}
+
+/** A call in the format of its client. */
+export interface AskedCall {
+  readonly dialect: Dialect;
+  readonly call: ModelCall;
+  readonly names: PathNames;
 }
 
 /**
@@ -70,12 +78,14 @@ export async function climb(gateway: Climber, routed: RoutedCall, summariser?: S
   if (!gateway.budgets.hasLadders) return { call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined };
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
+  const leftOut = new Set<string>();
   for (let models = 0; plan && models < MODELS_MOST; models++) {
-    const other = await cheaperCall(gateway, call, plan);
+    const other = await cheaperCall(gateway, call, plan, leftOut);
     if (!other) break;
     call = other;
     plan = await gateway.budgets.ladder(call.subject);
   }
+  if (leftOut.size > 0) call = { ...call, rungs: [...(call.rungs ?? []), ...leftOut] };
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
   const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
   const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
@@ -129,62 +139,51 @@ function noted(call: RoutedCall, active: ActiveRung, more: Partial<RoutedCall> =
 }
 
 /** `use gpt-4o-mini (chatbot 85%)` */
-export function activeText({ rung, budget, from }: ActiveRung): string {
-  return `${rungText(rung)} (${budget.name} ${shareText(from)})`;
+export function activeText(active: ActiveRung): string {
+  return textWith(active, "");
 }
 
-/** The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. */
-async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan): Promise<RoutedCall | undefined> {
+/** The same with something said about it. */
+function textWith({ rung, budget, from }: ActiveRung, said: string): string {
+  return `${rungText(rung)}${said} (${budget.name} ${shareText(from)})`;
+}
+
+/**
+ * The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. What cannot be done is written
+ * down: `use claude-haiku-4-5 left out: the call has "seed" (chatbot 85%)`.
+ */
+async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan, leftOut: Set<string>): Promise<RoutedCall | undefined> {
   let best: RoutedCall | undefined;
   for (const active of of("use", plan.rungs)) {
-    const other = sameCallTo(gateway, call, active.rung.model);
-    if (!other || !plan.allowsModel(other.model) || (await isTooLargeFor(gateway, other))) continue;
-    if (!isCheaper(gateway, other, best ?? call)) continue;
+    if (active.rung.model === call.model) continue;
+    const other = await sameCallTo(gateway, call, active.rung.model, plan);
+    if ("because" in other) {
+      leftOut.add(textWith(active, ` left out: ${other.because}`));
+      continue;
+    }
+    if (!(await isCheaper(gateway, other, best ?? call))) continue;
     const insteadOf: CallDetail["insteadOf"] = call.insteadOf ?? { provider: call.provider.name, model: call.model };
     best = noted({ ...other, ...(call.rungs && { rungs: call.rungs }) }, active, { insteadOf });
   }
   return best;
 }
 
-/** What formats call the model that their path names. */
-const MODEL_IN_PATH = ["model", "deployment"];
-
-/** The same call to another model, as if its client had asked for that. */
-function sameCallTo(gateway: Climber, routed: RoutedCall, name: string): RoutedCall | undefined {
-  const { body } = routed.call;
-  const isInPath = modelInPath(routed.names) !== undefined;
-  return callTo(gateway, routed, name, () => (isInPath ? body : bodyNaming(routed, name)));
+/** The same call to another model, as if its client had asked for that; or why there is none. */
+async function sameCallTo(gateway: Climber, routed: RoutedCall, name: string, plan: LadderPlan): Promise<RoutedCall | CannotCall> {
+  const other = otherCall(gateway, routed, name);
+  if ("because" in other) return other;
+  if (!plan.allowsModel(other.model)) return { because: "a budget of the call does not allow the model" };
+  const lacking = lackingIn(gateway, other);
+  if (lacking !== undefined) return { because: lacking };
+  return (await isTooLargeFor(gateway, other)) ? { because: "the call is larger than what the model can read" } : other;
 }
 
-function bodyNaming({ dialect, call: { body } }: RoutedCall, model: string): JsonBody {
-  if (body.form) return readCallBody(dialect, formNaming(body.form, model), body.form.contentType);
-  return readJsonBody(editBody(body, new Map([["model", JSON.stringify(model)]])));
-}
-
-function modelInPath(names: PathNames): string | undefined {
-  return MODEL_IN_PATH.find((one) => one in names);
-}
-
-/** A call of the same caller to a model. Nothing where nobody serves it in this format, or it is switched off. */
-export function callTo(
-  gateway: Climber,
-  { dialect, caller, names }: RoutedCall,
-  name: string,
-  bodyOf: (names: PathNames) => JsonBody,
-): RoutedCall | undefined {
-  const route = gateway.route(name, dialect.name);
-  if ("unknown" in route) return undefined;
-  const { provider, model, sentAs } = route;
-  if (caller.providerKey === undefined && missingKey(provider) !== undefined) return undefined;
-  const inPath = modelInPath(names);
-  const otherNames = inPath ? { ...names, [inPath]: name } : names;
-  const { prices, calibration, config } = gateway;
-  const { defaultMaxOutput, unseenInput } = config;
-  const { subject, key, pools } = caller;
-  const call = dialect.readCall(bodyOf(otherNames), otherNames);
-  const terms = { dialect, call, provider, model, sentAs, subject, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
-  const routed = routedCall(budgetedCall(terms), caller, provider, otherNames);
-  return gateway.budgets.switchedOff(routed.subject) === undefined ? routed : undefined;
+/** What the call needs and its model is known not to have. */
+function lackingIn({ prices }: Climber, { call, pricedAs, provider }: RoutedCall): string | undefined {
+  const { lacks, maxOutputTokens = Number.POSITIVE_INFINITY } = prices.card(provider.name, pricedAs, Date.now()) ?? {};
+  if (call.images.length > 0 && lacks?.includes("images")) return "the model sees no images";
+  if (call.tools > 0 && lacks?.includes("tools")) return "the model calls no tools";
+  return call.outputLeast > maxOutputTokens ? "the call needs a longer answer than the model can write" : undefined;
 }
 
 /** Whether the model can surely not read the call. */
@@ -206,20 +205,26 @@ function boundOf({ body, messages, tools, images, opaqueTokens }: ModelCall, mod
 
 /**
  * Whether a call costs less than another one of the same text. What the other one may read from its provider's cache, the new one has to pay
- * in full. A model without a price is never the cheaper one.
+ * in full. A model without a price is never the cheaper one. In another format a text has other tokens: then both are counted.
  */
-function isCheaper(gateway: Climber, call: RoutedCall, than: RoutedCall): boolean {
-  const cost = costOfSame(gateway, call, than, 0);
-  const other = costOfSame(gateway, than, than, gateway.promptCaches.share(than, Date.now()));
+async function isCheaper(gateway: Climber, call: RoutedCall, than: RoutedCall): Promise<boolean> {
+  const isSameText = call.dialect === than.dialect;
+  const inputTokens = isSameText ? boundOf(than.call, than.model) : await inputTokensOf(call);
+  const inputTokensBefore = isSameText ? inputTokens : await inputTokensOf(than);
+  const outputTokens = Math.min(call.outputTokensMost, than.outputTokensMost);
+  const cachedBefore = Math.ceil(inputTokensBefore * gateway.promptCaches.share(than, Date.now()));
+  const cost = costBy(gateway, call, { inputTokens, outputTokens });
+  const other = costBy(gateway, than, { inputTokens: inputTokensBefore, cacheReadInputTokens: cachedBefore, outputTokens });
   return cost !== undefined && (other === undefined || cost < other);
 }
 
-function costOfSame({ prices }: Climber, call: RoutedCall, size: RoutedCall, cachedShare: number): number | undefined {
-  const card = prices.card(call.provider.name, call.pricedAs, Date.now());
-  if (!card) return undefined;
-  const inputTokens = boundOf(size.call, size.model);
-  const outputTokens = Math.min(call.outputTokensMost, size.outputTokensMost);
-  return costOf(card, { inputTokens, cacheReadInputTokens: Math.ceil(inputTokens * cachedShare), outputTokens });
+function inputTokensOf({ dialect, call, model }: RoutedCall): Promise<number> {
+  return countTokens(model, dialect.countable(call));
+}
+
+function costBy({ prices }: Climber, { provider, pricedAs }: RoutedCall, usage: Usage): number | undefined {
+  const card = prices.card(provider.name, pricedAs, Date.now());
+  return card && costOf(card, usage);
 }
 
 /** The output cap of the lowest rung, but never below what the call needs or its budgets call an answer. */
@@ -249,8 +254,8 @@ async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, 
 }
 
 /** The call as it is, with a rung in its books that would have cost more than it saves. */
-function leftOut(call: RoutedCall, { rung, budget, from }: ActiveRung): RoutedCall {
-  return { ...call, rungs: [...(call.rungs ?? []), `${rungText(rung)} left out as dearer (${budget.name} ${shareText(from)})`] };
+function leftOut(call: RoutedCall, active: ActiveRung): RoutedCall {
+  return { ...call, rungs: [...(call.rungs ?? []), textWith(active, " left out as dearer")] };
 }
 
 export interface Saving {

@@ -6,7 +6,8 @@ import type { Dialect } from "../dialects/dialect.ts";
 import { readJsonBody } from "../dialects/json-body.ts";
 import { isRecord } from "../dialects/json-value.ts";
 import { askerOf } from "./answers.ts";
-import { type Active, type Climber, callTo, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
+import { type Active, type Climber, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
+import { callTo } from "./other-call.ts";
 import type { Summaries, Summary } from "./summaries.ts";
 import { type Conversation, inputTokens, longConversation, type Shortened, shortenedCall, type Turn, withMessages } from "./turns.ts";
 
@@ -128,10 +129,11 @@ function questionOf(climber: Climber, routed: RoutedCall, { model, known, turns,
   if (!form) return undefined;
   const text = [...(known ? [`${NOTE}\n${known.text}`, ""] : []), ...turns.map(({ messages }) => linesOf(messages))].join("\n");
   const task = `${TASK} ${Math.floor(most / 2)} words.`;
-  return callTo(climber, { ...routed, dialect }, model, (names) => {
+  const question = callTo(climber, { ...routed, dialect }, model, (names) => {
     const body = readJsonBody(Buffer.from(JSON.stringify(form.question({ model, task, text, outputTokensMost: most }))));
     return readJsonBody(dialect.writeCall(dialect.readCall(body, names), { model, outputTokens: most }));
   });
+  return "because" in question ? undefined : question;
 }
 
 async function costOfQuestion({ prices }: Climber, { dialect, call, model, pricedAs, provider, outputTokensMost }: RoutedCall) {

@@ -107,7 +107,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         id: `grant\t${number}`,
         budget,
         limit,
-        amount: amount + 1,
+        amount: (number === 3 ? 0 - amount : amount) + 1,
         from: NOON + amount,
         until: NOON + 90_000 * number,
       });

@@ -86,7 +86,8 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
     return { kind: "record", entry: { kind: "adjusted", reservation: "", postings, why: "begin again", reset: { giver: "the owner" } } };
   }),
   fc.tuple(fc.integer({ min: 1, max: 3 }), tokens, fc.boolean()).map(([number, amount, isGiven]): Command => {
-    const grant = sampleGrant({ id: `grant-${number}`, amount: amount + 1, from: NOON + amount, until: NOON + 90_000 * number });
+    const given = number === 3 ? 0 - amount : amount;
+    const grant = sampleGrant({ id: `grant-${number}`, amount: given + 1, from: NOON + amount, until: NOON + 90_000 * number });
     const about = { reservation: grant.id, postings: [], grant };
     return {
       kind: "record",

@@ -69,7 +69,7 @@ async function list(access: AdminAccess, { options }: CommandInput, { style }: C
     style.bold(one.id),
     one.budget,
     one.subject,
-    `+ ${amountText(one)}`,
+    `${one.amount < 0 ? "-" : "+"} ${amountText({ ...one, amount: Math.abs(one.amount) })}`,
     momentText(one.from),
     momentText(one.until),
     one.giver,

@@ -29,5 +29,15 @@ const OTHER_NAME = { max_tokens: "max_completion_tokens", max_completion_tokens:
 function capField({ body, outputCap }: ModelCall, model: string): keyof typeof OTHER_NAME {
   const hasNewName = memberValue(body, "max_completion_tokens") !== undefined;
   if (outputCap !== undefined) return hasNewName && !OLDER_NAME.test(model) ? "max_completion_tokens" : "max_tokens";
-  return REASONING.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens";
+  return usualCapField(model);
+}
+
+/** The field of the cap that the model understands. */
+export function usualCapField(model: string): keyof typeof OTHER_NAME {
+  return isReasoningModel(model) ? "max_completion_tokens" : "max_tokens";
+}
+
+/** Whether a model is one of OpenAI's that reason. */
+export function isReasoningModel(model: string): boolean {
+  return REASONING.test(model.slice(model.lastIndexOf("/") + 1));
 }

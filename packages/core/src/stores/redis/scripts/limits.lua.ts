@@ -40,14 +40,14 @@ local function loadLimits(limits)
   for i, text in ipairs(grantsOf(names)) do
     local limit = limits[i]
     local added = 0
-    for amount, from, until_ in string.gmatch(text, '[^\\t\\n]*\\t(%d+)\\t(%d+)\\t(%d+)\\t[^\\n]*\\n') do
+    for amount, from, until_ in string.gmatch(text, '[^\\t\\n]*\\t(%-?%d+)\\t(%d+)\\t(%d+)\\t[^\\n]*\\n') do
       if tonumber(from) <= now and now < tonumber(until_) then added = added + tonumber(amount) end
     end
     if limit.rollover then
       local before = counters[limit.rollover.key]
       added = added + math.min(limit.rollover.most, math.max(0, limit.rollover.amount - before.spent - before.held))
     end
-    if added ~= 0 then limit.amount = math.min(SAFE_MOST, limit.amount + added) end
+    if added ~= 0 then limit.amount = math.max(0, math.min(SAFE_MOST, limit.amount + added)) end
   end
 end
 

@@ -1,0 +1,131 @@
+import { budgetedCall } from "../budgeted-call.ts";
+import type { Caller } from "../callers/identify.ts";
+import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
+import type { Dialect, ModelCall } from "../dialects/dialect.ts";
+import { formNaming, readCallBody } from "../dialects/form-body.ts";
+import { editBody, type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
+import { openaiChat } from "../dialects/openai-chat/index.ts";
+import type { PathNames } from "../dialects/path.ts";
+import type { DialectName } from "../providers/provider.ts";
+import { missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
+import { AnswerTranslation, otherForms, translateCall } from "../translation/translation.ts";
+import { type AskedCall, type Climber, type RoutedCall, routedCall } from "./climb.ts";
+
+/** Why a call cannot go to a model, as a part of a sentence. */
+export interface CannotCall {
+  readonly because: string;
+}
+
+/** The formats into which calls can be translated. */
+const DIALECTS: ReadonlyMap<DialectName, Dialect> = new Map([openaiChat, anthropicMessages].map((dialect) => [dialect.name, dialect]));
+
+/**
+ * The same call of the same caller to another model, as if its client had asked for that: in its own format where somebody serves the model
+ * in it, and else translated.
+ */
+export function otherCall(climber: Climber, routed: RoutedCall, name: string): RoutedCall | CannotCall {
+  const asked: AskedCall = routed.asked ?? { dialect: routed.dialect, call: routed.call, names: routed.names };
+  const { dialect, call } = asked;
+  const found = routeTo(climber, name, dialect.name);
+  if ("unknown" in found.route) return { because: "nobody serves the model" };
+  if (found.dialect === dialect.name) {
+    const { body } = call;
+    const isInPath = modelInPath(asked.names) !== undefined;
+    const bodyOf = () => (isInPath ? body : bodyNaming(asked, name));
+    return callTo(climber, { caller: routed.caller, dialect, names: asked.names }, name, bodyOf);
+  }
+  return translatedCall(climber, routed, { asked, name, route: found.route, dialect: DIALECTS.get(found.dialect) as Dialect });
+}
+
+function bodyNaming({ dialect, call: { body } }: AskedCall, model: string): JsonBody {
+  if (body.form) return readCallBody(dialect, formNaming(body.form, model), body.form.contentType);
+  return readJsonBody(editBody(body, new Map([["model", JSON.stringify(model)]])));
+}
+
+interface Found {
+  readonly dialect: DialectName;
+  readonly route: Route | UnknownRoute;
+}
+
+/** Where a model is served: by whom something says that it is, in the call's own format first. */
+function routeTo({ route }: Climber, name: string, own: DialectName): Found {
+  const found = [own, ...otherForms(own)].map((dialect): Found => ({ dialect, route: route(name, dialect) }));
+  const isKnown = ({ route }: Found) => !("unknown" in route);
+  const isClaimed = ({ route }: Found) => !("unknown" in route) && route.isClaimed;
+  return found.find(isClaimed) ?? found.find(isKnown) ?? (found[0] as Found);
+}
+
+interface Translating {
+  readonly asked: AskedCall;
+  readonly name: string;
+  readonly route: Route;
+  /** The format in which the model is served. */
+  readonly dialect: Dialect;
+}
+
+function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, route, dialect }: Translating): RoutedCall | CannotCall {
+  const { provider, model } = route;
+  // The caller's own key is for the provider that it was meant for.
+  if (missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+  const card = climber.prices.card(provider.name, model, Date.now());
+  const outputTokensMost = card?.maxOutputTokens;
+  const target = { name, outputTokensMost, outputTokensUsual: outputTokensMost ?? climber.config.defaultMaxOutput };
+  const translated = translateCall(parseBody(asked.call.body), { from: asked.dialect.name, to: dialect.name }, target);
+  if ("because" in translated) return translated;
+  const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), {});
+  // Who it is for was said in the client's format.
+  const { user, tags } = asked.call;
+  return readyCall(climber, routed.caller, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
+}
+
+/** What formats call the model that their path names. */
+const MODEL_IN_PATH = ["model", "deployment"];
+
+function modelInPath(names: PathNames): string | undefined {
+  return MODEL_IN_PATH.find((one) => one in names);
+}
+
+/** A call of the same caller to a model in the same format; or why there is none. */
+export function callTo(
+  climber: Climber,
+  { caller, dialect, names }: Pick<RoutedCall, "caller" | "dialect" | "names">,
+  name: string,
+  bodyOf: (names: PathNames) => JsonBody,
+): RoutedCall | CannotCall {
+  const route = climber.route(name, dialect.name);
+  if ("unknown" in route) return { because: "nobody serves the model" };
+  const { provider } = route;
+  if (caller.providerKey === undefined && missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+  const inPath = modelInPath(names);
+  const otherNames = inPath ? { ...names, [inPath]: name } : names;
+  const call = dialect.readCall(bodyOf(otherNames), otherNames);
+  return readyCall(climber, caller, { dialect, call, route, names: otherNames });
+}
+
+interface Ready {
+  readonly dialect: Dialect;
+  readonly call: ModelCall;
+  readonly route: Route;
+  readonly names: PathNames;
+  readonly asked?: AskedCall;
+}
+
+function readyCall(climber: Climber, caller: Caller, ready: Ready): RoutedCall | CannotCall {
+  const { dialect, call, route, names, asked } = ready;
+  const { provider, model, sentAs } = route;
+  const { subject, key, pools } = caller;
+  const { prices, calibration, config, budgets } = climber;
+  const { defaultMaxOutput, unseenInput } = config;
+  const endpoint = (asked?.dialect ?? dialect).name;
+  const terms = { dialect, endpoint, call, provider, model, sentAs, subject, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
+  const routed = routedCall(budgetedCall(terms), caller, provider, names);
+  if (budgets.switchedOff(routed.subject) !== undefined) return { because: "it is switched off" };
+  return asked ? { ...routed, asked } : routed;
+}
+
+/** How the answer to a call is written for its client; nothing where that speaks the format of the provider. */
+export function translationOf({ dialect, asked }: RoutedCall, now: number): AnswerTranslation | undefined {
+  if (!asked) return undefined;
+  const terms = { wantsUsage: asked.call.wantsUsage, createdAt: Math.floor(now / 1_000) };
+  return new AnswerTranslation({ from: dialect.name, to: asked.dialect.name }, terms);
+}

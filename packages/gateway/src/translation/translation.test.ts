@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import Anthropic from "@anthropic-ai/sdk";
+import type { Usage } from "@purser/core";
+import OpenAI from "openai";
+import type { Json } from "../conformance/calls.ts";
+import { answerOf, NO_RECORDINGS, readRecordings, type Truth } from "../conformance/recordings.ts";
+import { typeErrors } from "../conformance/type-errors.ts";
+import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
+import type { Dialect } from "../dialects/dialect.ts";
+import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { AnswerMeter } from "../metering/answer-meter.ts";
+import { streamMeter } from "../metering/stream-meter.ts";
+import type { DialectName } from "../providers/provider.ts";
+import { AnswerTranslation } from "./translation.ts";
+
+const TERMS = { wantsUsage: true, createdAt: 1 };
+const NO_COUNTER = { add: () => undefined, tokens: () => 0 };
+const CHUNKS = [7, Number.POSITIVE_INFINITY];
+
+/** What an answer says, whatever its format. */
+interface Said {
+  readonly text: string;
+  readonly tools: readonly { readonly name: string; readonly input: unknown }[];
+  readonly stop: string;
+}
+
+/** How each format is read without our help, and into which it is translated here. */
+const PAIRS: readonly { readonly dialect: Dialect; readonly to: DialectName; said(parts: readonly Json[]): Said; read: Reader }[] = [
+  { dialect: openaiChat, to: "anthropic-messages", said: saidInChunks, read: readMessage },
+  { dialect: anthropicMessages, to: "openai-chat", said: saidInEvents, read: readCompletion },
+];
+
+type Reader = (body: Buffer, isStream: boolean) => Promise<Said & { readonly usage: Usage }>;
+
+describe("a recorded answer, read by the other vendor's SDK after its translation,", () => {
+  for (const { dialect, to, said, read } of PAIRS) {
+    test(`${dialect.name} as ${to}: says the same, whole and streamed, however its bytes are cut, and has the provider's own count`, async (context) => {
+      const recordings = readRecordings()?.filter(({ kind }) => kind === dialect.name);
+      if (!recordings) return context.skip(NO_RECORDINGS);
+      let compared = 0;
+      for (const truth of recordings) {
+        const bytes = answerOf(truth);
+        const parts = partsOf(bytes, truth);
+        // Errors are looked at below. Some files have several answers.
+        if (parts.some(({ type, error }) => type === "error" || error)) continue;
+        if (new Set(parts.flatMap(({ message }) => message?.id ?? [])).size > 1) continue;
+        const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
+        const isStream = truth.framing !== "json";
+        const written = isStream ? CHUNKS.map((size) => streamed(dialect, translation, bytes, size)) : [whole(dialect, translation, bytes)];
+        for (const one of written) {
+          const { usage, ...rest } = await read(one, isStream);
+          assert.deepEqual(rest, said(parts), truth.file);
+          if (truth.has_usage) assert.deepEqual(usage, expected(truth), truth.file);
+        }
+        compared++;
+      }
+      context.diagnostic(`${compared} of ${recordings.length}`);
+      assert.ok(compared >= 40, `${compared} were compared`);
+    });
+  }
+});
+
+/** Each a whole answer, the events of a stream, or an error, with the type that the client's maker publishes for it. */
+const TYPES = {
+  "openai-chat": { whole: "OpenAI.ChatCompletion", event: "OpenAI.ChatCompletionChunk" },
+  "anthropic-messages": { whole: "Anthropic.Message", event: "Anthropic.RawMessageStreamEvent" },
+} as const;
+
+test("a translated answer is one by the types that the client's maker publishes, and so are the events of a stream", async (context) => {
+  const recordings = readRecordings();
+  if (!recordings) return context.skip(NO_RECORDINGS);
+  const lines = ['import type OpenAI from "openai";', 'import type Anthropic from "@anthropic-ai/sdk";'];
+  for (const { dialect, to } of PAIRS) {
+    const { whole: wholeType, event: eventType } = TYPES[to as keyof typeof TYPES];
+    // With texts and with tools, of each the first few.
+    const some = recordings.filter(({ kind, file }) => kind === dialect.name && /text|tool/.test(file));
+    for (const [i, truth] of [...some.filter(isWhole).slice(0, 6), ...some.filter((one) => !isWhole(one)).slice(0, 6)].entries()) {
+      const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
+      const name = `${dialect.name.replace("-", "_")}_${i}`;
+      const bytes = answerOf(truth);
+      if (isWhole(truth)) lines.push(`export const ${name}: ${wholeType} = ${whole(dialect, translation, bytes).toString()};`);
+      else
+        for (const [n, event] of partsOf(streamed(dialect, translation, bytes, Number.POSITIVE_INFINITY), truth)
+          .slice(-40)
+          .entries())
+          lines.push(`export const ${name}_${n}: ${eventType} = ${JSON.stringify(event)};`);
+    }
+  }
+  assert.ok(lines.length > 100, `${lines.length} lines`);
+  assert.deepEqual(await typeErrors(context, lines), []);
+});
+
+function isWhole({ framing }: Truth): boolean {
+  return framing === "json";
+}
+
+function streamed(dialect: Dialect, translation: AnswerTranslation, bytes: Buffer, size: number): Buffer {
+  const meter = streamMeter(dialect, NO_COUNTER, { hidesUsage: false, framing: "events" });
+  const stream = translation.stream(() => meter.usage);
+  const written: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) written.push(stream.write(meter.write(bytes.subarray(at, at + size))));
+  return Buffer.concat([...written, stream.write(meter.end()), stream.end()]);
+}
+
+function whole(dialect: Dialect, translation: AnswerTranslation, bytes: Buffer): Buffer {
+  const meter = new AnswerMeter(dialect);
+  meter.write(bytes);
+  const { status, bytes: written } = translation.whole(200, bytes, meter.read()?.usage);
+  assert.equal(status, 200, written.toString());
+  return written;
+}
+
+function expected({ input_total, output_total, cached }: Truth): Usage {
+  return { inputTokens: input_total, outputTokens: output_total, cacheReadInputTokens: cached ?? 0 };
+}
+
+function partsOf(bytes: Buffer, { framing }: Truth): readonly Json[] {
+  if (framing === "json") return [JSON.parse(bytes.toString())];
+  const lines = bytes.toString().split("\n");
+  return lines.filter((line) => /^data: *\{/.test(line)).map((line) => JSON.parse(line.slice(5)));
+}
+
+const SAME_STOP: Readonly<Record<string, string>> = {
+  end_turn: "end",
+  stop_sequence: "end",
+  pause_turn: "end",
+  stop: "end",
+  tool_use: "tools",
+  tool_calls: "tools",
+  max_tokens: "cap",
+  length: "cap",
+  refusal: "refusal",
+  content_filter: "refusal",
+};
+
+function saidInChunks(parts: readonly Json[]): Said {
+  const text: string[] = [];
+  const tools: { name: string; json: string }[] = [];
+  let stop = "";
+  for (const { choices = [] } of parts) {
+    const { delta, message, finish_reason: reason } = choices[0] ?? {};
+    const { content, tool_calls: calls } = delta ?? message ?? {};
+    if (typeof content === "string") text.push(content);
+    else text.push(...(content ?? []).flatMap((part: Json) => (part.type === "text" ? [part.text] : [])));
+    for (const [i, { index = i, function: called }] of (calls ?? []).entries()) {
+      tools[index] ??= { name: called.name, json: "" };
+      (tools[index] as { json: string }).json += called.arguments ?? "";
+    }
+    if (reason) stop = SAME_STOP[reason] ?? reason;
+  }
+  return { text: text.join(""), tools: tools.filter(Boolean).map(({ name, json }) => ({ name, input: JSON.parse(json || "{}") })), stop };
+}
+
+function saidInEvents(parts: readonly Json[]): Said {
+  const [first] = parts;
+  const blocks: { type: string; text: string; name: string; input: unknown; json: string }[] = [];
+  if (first.content) blocks.push(...first.content.map((block: Json) => ({ text: "", json: "", ...block })));
+  let stop = first.stop_reason ?? "";
+  for (const { type, index, content_block: block, delta } of parts) {
+    if (type === "content_block_start") blocks[index] = { text: "", json: "", ...block };
+    const open = blocks[index];
+    if (open && delta) open.text += delta.text ?? "";
+    if (open && delta) open.json += delta.partial_json ?? "";
+    if (type === "message_delta") stop = delta.stop_reason ?? stop;
+  }
+  return {
+    text: blocks.map(({ type, text }) => (type === "text" ? text : "")).join(""),
+    tools: blocks
+      .filter(({ type }) => type === "tool_use")
+      .map(({ name, input, json }) => ({ name, input: json === "" ? input : JSON.parse(json) })),
+    stop: SAME_STOP[stop] ?? stop,
+  };
+}
+
+function answering(body: Buffer, isStream: boolean) {
+  const headers = { "content-type": isStream ? "text/event-stream" : "application/json" };
+  return { apiKey: "none", maxRetries: 0, fetch: async () => new Response(new Uint8Array(body), { headers }) };
+}
+
+async function readMessage(body: Buffer, isStream: boolean): Promise<Said & { usage: Usage }> {
+  const client = new Anthropic(answering(body, isStream));
+  const call = { model: "m", max_tokens: 1, messages: [{ role: "user" as const, content: "x" }] };
+  const { content, stop_reason, usage } = isStream ? await client.messages.stream(call).finalMessage() : await client.messages.create(call);
+  const { input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens } = usage;
+  const cached = (cache_read_input_tokens ?? 0) + (cache_creation_input_tokens ?? 0);
+  return {
+    text: content.map((block) => (block.type === "text" ? block.text : "")).join(""),
+    tools: content.flatMap((block) => (block.type === "tool_use" ? [{ name: block.name, input: block.input }] : [])),
+    stop: SAME_STOP[stop_reason ?? ""] ?? "",
+    usage: { inputTokens: input_tokens + cached, outputTokens: output_tokens, cacheReadInputTokens: cache_read_input_tokens ?? 0 },
+  };
+}
+
+async function readCompletion(body: Buffer, isStream: boolean): Promise<Said & { usage: Usage }> {
+  const client = new OpenAI(answering(body, isStream));
+  const call = { model: "m", messages: [{ role: "user" as const, content: "x" }] };
+  const { choices, usage } = isStream
+    ? await client.chat.completions.stream({ ...call, stream_options: { include_usage: true } }).finalChatCompletion()
+    : await client.chat.completions.create(call);
+  const [choice] = choices;
+  return {
+    text: choice?.message.content ?? "",
+    tools: (choice?.message.tool_calls ?? []).flatMap((tool) =>
+      tool.type === "function" ? [{ name: tool.function.name, input: JSON.parse(tool.function.arguments) }] : [],
+    ),
+    stop: SAME_STOP[choice?.finish_reason ?? ""] ?? "",
+    usage: {
+      inputTokens: usage?.prompt_tokens ?? 0,
+      outputTokens: usage?.completion_tokens ?? 0,
+      cacheReadInputTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+    },
+  };
+}
