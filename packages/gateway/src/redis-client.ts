@@ -33,11 +33,20 @@ export async function openRedis(urls: readonly string[], { sentinels, ...options
   if (urls.length > 1) return openCluster(urls, options);
   const { Redis } = await import("ioredis");
   const node = quiet(new Redis(url, { ...OPTIONS, ...options, retryStrategy: retryAfterMs, reconnectOnError }));
+  let trouble: unknown;
+  const onTrouble = (error: unknown) => {
+    trouble = error;
+  };
+  node.on("error", onTrouble);
   try {
     if (!(await isClusterNode(node))) return node;
-  } catch (cause) {
+  } catch (error) {
     node.disconnect();
+    // That it tried often enough says nothing; what it met each time does.
+    const cause = (error as Error).name === "MaxRetriesPerRequestError" ? (trouble ?? error) : error;
     throw unusable(`Redis at ${hostOf(url)} cannot be used`, cause, "Is it running, and is the URL right?");
+  } finally {
+    node.off("error", onTrouble);
   }
   node.disconnect();
   return openCluster(urls, options);

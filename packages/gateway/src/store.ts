@@ -34,7 +34,12 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
     await store.trim(lastSeq);
   };
   const { leases } = config.store;
-  return { store: leases ? createLeasedStore(store, { onError: options.onError }) : store, journal: store.journal, onArchived, onBehind: () => store.restore() };
+  return {
+    store: leases ? createLeasedStore(store, { onError: options.onError }) : store,
+    journal: store.journal,
+    onArchived,
+    onBehind: () => store.restore(),
+  };
 }
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */

@@ -210,6 +210,23 @@ test("a Redis is named by its address or those of a cluster, and one that is non
   assert.match(problems("store: { namespace: 'a b' }\n").join(), /"a b" cannot be a namespace/);
 });
 
+test("sentinels lead to one primary by its name, and what cannot be meant is refused", () => {
+  const { redis, sentinels } = config("store: { redis: redis://:hush@Fleet_1/2, sentinels: [redis://a, redis://:hush@b:26380] }\n").store;
+  assert.deepEqual([redis, sentinels], [["redis://:hush@Fleet_1/2"], ["redis://a", "redis://:hush@b:26380"]]);
+  assert.deepEqual(config("store: { redis: redis://fleet, sentinels: redis://a }\n").store.sentinels, ["redis://a"]);
+  const wrong = {
+    "{ sentinels: redis://a }": /store\.sentinels: lead to a Redis that is not named\. Add redis: redis:\/\/NAME/,
+    "{ redis: [redis://a, redis://b], sentinels: redis://c }": /lead to one primary/,
+    "{ redis: redis://:hush@fleet:6379, sentinels: redis://a }": /know the port of the primary\. Leave it out/,
+    "{ redis: redis://fleet, sentinels: redis://:hush@a/2 }": /has a database, and sentinels have none/,
+    "{ redis: redis://fleet, sentinels: http://:hush@a }": /is not a URL of Redis/,
+  };
+  for (const [store, problem] of Object.entries(wrong)) {
+    assert.match(problems(`store: ${store}\n`).join(), problem, store);
+    assert.doesNotMatch(problems(`store: ${store}\n`).join(), /hush/);
+  }
+});
+
 test("the address of a database is taken as it is, and one that is none is not repeated", () => {
   const url = "postgres://me:hu%24h@db.example.com:5433/books?sslmode=require";
   assert.deepEqual(config("store: { postgres: ${URL} }\n", { environment: { URL: url } }).store.postgres, url);

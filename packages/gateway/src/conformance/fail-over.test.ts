@@ -20,9 +20,9 @@ import { BUDGETS, COST, callAll, checkNeverOver, TRIES } from "./five-levels.ts"
 import { call, type Gateway, openAgent, openStore, startGateways, startProvider, untilEnded } from "./several-gateways.ts";
 import { readLedger } from "./stand.ts";
 
-const LOAD = { tries: TRIES.forever, calls: 800, atOnce: 100 };
+const LOAD = { tries: TRIES.forever, calls: 400, atOnce: 50 };
 /** How many calls are served before something breaks. */
-const BEFORE = 100;
+const BEFORE = 60;
 const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
 /** The user as whom a replica follows, so that it can be kept from it. */
 const FOLLOWER = ["--masteruser", "follower", "--masterauth", "hush", "--user", ..."follower on >hush +psync +replconf +ping".split(" ")];
@@ -38,11 +38,14 @@ interface Scene {
 
 /** Three gateways that three sentinels lead to a primary with a replica. A text says why there are none. */
 async function startScene(context: TestContext, { postgres }: { readonly postgres?: string } = {}): Promise<Scene | string> {
-  const [primary, replica] = [await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER]), await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER])];
+  const [primary, replica] = [
+    await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER]),
+    await startTestRedis("redis-server", [...DURABLE, ...FOLLOWER]),
+  ];
   if (typeof primary === "string") return primary;
   if (typeof replica === "string") return replica;
   for (const server of [primary, replica]) context.after(() => server.close());
-  await order(context, replica, "replicaof", "127.0.0.1", String(primary.port));
+  await order(replica, "replicaof", "127.0.0.1", String(primary.port));
   const sentinels = await startTestSentinels(primary.port);
   if (typeof sentinels === "string") return sentinels;
   context.after(() => sentinels.close());
@@ -60,11 +63,14 @@ async function startScene(context: TestContext, { postgres }: { readonly postgre
 }
 
 /** Sends one command to a server, as an operator does. */
-async function order(context: TestContext, { port }: TestRedis, command: string, ...args: readonly string[]): Promise<unknown> {
+async function order({ port }: TestRedis, command: string, ...args: readonly string[]): Promise<unknown> {
   const client = new Redis({ host: "127.0.0.1", port });
   client.on("error", () => undefined);
-  context.after(() => client.disconnect());
-  return client.call(command, ...args);
+  try {
+    return await client.call(command, ...args);
+  } finally {
+    client.disconnect();
+  }
 }
 
 /** Waits for servers and clocks of others, and looks only now and then: their work needs the processor. */
@@ -127,10 +133,10 @@ function all(status: number, count: number): readonly number[] {
 async function cutReplica(context: TestContext, { primary, replica }: Scene): Promise<void> {
   const store = await openStore(context, [primary.url]);
   await untilEnded(store);
-  const lengthOf = (server: TestRedis) => order(context, server, "xlen", "{acme}:ledger");
+  const lengthOf = (server: TestRedis) => order(server, "xlen", "{acme}:ledger");
   await until("the replica to have it all", async () => (await lengthOf(primary)) === (await lengthOf(replica)));
-  await order(context, primary, "acl", "setuser", "follower", "off");
-  await order(context, primary, "client", "kill", "type", "replica");
+  await order(primary, "acl", "setuser", "follower", "off");
+  await order(primary, "client", "kill", "type", "replica");
 }
 
 async function failOver({ primary, replica, sentinels }: Scene): Promise<void> {
@@ -146,7 +152,7 @@ test("a replica that was behind takes over: all gateways notice and admit nothin
   await cutReplica(context, scene);
   assert.deepEqual(await callEach(scene, "lost", 3), all(200, 3));
   await failOver(scene);
-  await until("the loss to be noticed", async () => (await order(context, replica, "hget", "{acme}:meta", "fence")) !== null);
+  await until("the loss to be noticed", async () => (await order(replica, "hget", "{acme}:meta", "fence")) !== null);
   for (let i = 0; i < 5; i++) assert.deepEqual(await callEach(scene, `refused-${i}`, 6), all(503, 6));
   assert.equal(asked.length, 33);
 
@@ -180,11 +186,95 @@ test("with PostgreSQL, what a fail-over lost is put back to the entry, and budge
   await cutReplica(context, scene);
   assert.deepEqual(await callEach(scene, "lost", 30), all(200, 30));
   await untilEnded(await openStore(context, [primary.url]));
-  const lastSeq = async () => Number(await order(context, primary, "hget", "{acme}:meta", "seq"));
+  const lastSeq = async () => Number(await order(primary, "hget", "{acme}:meta", "seq"));
   await until("the archive to have it all", async () => (await archive.lastSeq()) === (await lastSeq()));
   await failOver(scene);
   const outcome = await callAll(agent, gateways, asked, LOAD);
   assert.equal(outcome.served + outcome.refused, LOAD.calls);
   assert.equal(outcome.served + 60, asked.length);
   await checkWhole(await openStore(context, [replica.url], undefined, { archive }), asked);
+});
+
+interface Organisation {
+  readonly namespace: string;
+  readonly slot: number;
+  readonly gateways: Gateway[];
+  readonly asked: readonly string[];
+}
+
+/** A Cluster of six, and two organisations whose keys lie on its first node and on its second: three gateways. */
+async function startSix(context: TestContext) {
+  const cluster = await startTestRedisCluster({ replicas: true, settings: [...DURABLE, "--cluster-require-full-coverage", "no"] });
+  if (typeof cluster === "string") return cluster;
+  context.after(() => cluster.close());
+  const startOrganisation = async (part: number, count: number): Promise<Organisation> => {
+    const { namespace, slot } = await namespaceOn(cluster, part);
+    const provider = await startProvider(context);
+    const redis = cluster.nodes.map(({ url }) => url);
+    const gateways = await startGateways(context, { redis, namespace, provider: provider.url, budgets: BUDGETS, count });
+    return { namespace, slot, gateways, asked: provider.asked };
+  };
+  const [one, other] = [await startOrganisation(0, 2), await startOrganisation(1, 1)];
+  return { cluster, one, other, agent: openAgent(context) };
+}
+
+/** A namespace whose keys lie on one of the three parts of a cluster. */
+async function namespaceOn({ nodes: [node] }: TestRedisCluster, part: number) {
+  for (let i = 0; ; i++) {
+    const namespace = `crew-${i}`;
+    const slot = Number(await order(node as TestRedis, "cluster", "keyslot", `{${namespace}}`));
+    if (Math.floor(slot / 5_461) === part) return { namespace, slot };
+  }
+}
+
+/** Both organisations call while something happens to the cluster, and then their books are whole. */
+async function callWhile(
+  context: TestContext,
+  { cluster, one, other, agent }: Exclude<Awaited<ReturnType<typeof startSix>>, string>,
+  event: () => Promise<void>,
+): Promise<void> {
+  const calling = [one, other].map(({ gateways, asked }) => callAll(agent, gateways, asked, LOAD));
+  await until("the first calls", () => one.asked.length >= BEFORE);
+  await event();
+  const before = one.asked.length;
+  const outcomes = await Promise.all(calling);
+  context.diagnostic(JSON.stringify({ outcomes: outcomes.map(({ served, refused }) => ({ served, refused })), before }));
+  assert.ok(one.asked.length > before, "calls go on afterwards");
+  for (const [i, { asked, namespace }] of [one, other].entries()) {
+    const { served, refused } = outcomes[i] as (typeof outcomes)[number];
+    assert.equal(served + refused, LOAD.calls);
+    assert.equal(served, asked.length);
+    const urls = cluster.nodes.map(({ url }) => url);
+    await checkWhole(await openStore(context, urls, undefined, { namespace }), asked);
+  }
+}
+
+test("a node of a Cluster of six is killed under load: its replica takes over, and the books of all organisations are whole", async (context) => {
+  const six = await startSix(context);
+  if (typeof six === "string") return context.skip(`not run: ${six}`);
+  const [first, , , replica] = six.cluster.nodes as [TestRedis, TestRedis, TestRedis, TestRedis];
+  await callWhile(context, six, async () => {
+    await first.kill();
+    await until("its replica to take over", async () => ((await order(replica, "role")) as unknown[])[0] === "master");
+  });
+});
+
+test("a slot moves to another node of a Cluster under load, and the books are whole", async (context) => {
+  const six = await startSix(context);
+  if (typeof six === "string") return context.skip(`not run: ${six}`);
+  const { cluster, one } = six;
+  const [source, , target] = cluster.nodes as [TestRedis, TestRedis, TestRedis];
+  const slot = String(one.slot);
+  const nameOf = async (node: TestRedis) => String(await order(node, "cluster", "myid"));
+  const [from, to] = [await nameOf(source), await nameOf(target)];
+  await callWhile(context, six, async () => {
+    await order(target, "cluster", "setslot", slot, "importing", from);
+    await order(source, "cluster", "setslot", slot, "migrating", to);
+    for (;;) {
+      const keys = (await order(source, "cluster", "getkeysinslot", slot, "20")) as readonly string[];
+      if (keys.length === 0) break;
+      await order(source, "migrate", "127.0.0.1", String(target.port), "", "0", "5000", "keys", ...keys);
+    }
+    for (const node of [target, source]) await order(node, "cluster", "setslot", slot, "node", to);
+  });
 });

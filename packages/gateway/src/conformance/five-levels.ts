@@ -70,7 +70,12 @@ interface CallingOptions {
 }
 
 /** Makes all calls, over all gateways, and each again until it is served, refused for good, or tired. */
-export async function callAll(agent: Agent, gateways: readonly Gateway[], asked: readonly string[], options: CallingOptions): Promise<Outcome> {
+export async function callAll(
+  agent: Agent,
+  gateways: readonly Gateway[],
+  asked: readonly string[],
+  options: CallingOptions,
+): Promise<Outcome> {
   const { tries, calls = CALLS, atOnce = AT_ONCE } = options;
   const outcome: Outcome = { served: 0, refused: 0, gaveUp: 0, usedAtFirstRefusal: new Map() };
   const make = async (i: number): Promise<Answer | undefined> => {

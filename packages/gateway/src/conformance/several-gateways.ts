@@ -70,11 +70,13 @@ interface GatewaysOptions {
   readonly channels?: string;
   readonly count: number;
   readonly leases?: boolean;
+  /** What their environment has besides. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
 export async function startGateways(context: TestContext, options: GatewaysOptions): Promise<Gateway[]> {
-  const { redis, sentinels, namespace = "acme", postgres, provider, budgets, channels = "{}", count, leases = false } = options;
+  const { redis, sentinels, namespace = "acme", postgres, provider, budgets, channels = "{}", count, leases = false, env } = options;
   const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
   const gateways: Gateway[] = [];
   context.after(async () => {
@@ -98,15 +100,15 @@ export async function startGateways(context: TestContext, options: GatewaysOptio
         `channels: ${channels}`,
       ].join("\n"),
     );
-    gateways.push(await startGateway(config));
+    gateways.push(await startGateway(config, env));
   });
   await Promise.all(started);
   return gateways;
 }
 
-async function startGateway(config: string): Promise<Gateway> {
+async function startGateway(config: string, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
   const args = [MAIN, "serve", "--json", "--config", config, "--port", "0"];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
   let said = "";
   child.stderr.on("data", (text) => {
     said += text;

@@ -557,6 +557,9 @@ nodeTest("servers are judged by what they say of themselves", () => {
   assert.deepEqual(checkServer(info({})), []);
   assert.deepEqual(checkServer(info({ redis_version: "6.2.0" })), []);
   assert.throws(() => checkServer(info({ redis_version: "6.0.20" })), { code: "store_unsuitable", message: /version 6.0.20/ });
+  assert.match(checkServer(info({ aof_enabled: "0" })).join(), /Set appendonly yes/);
+  assert.match(checkServer(info({ connected_slaves: "1" })).join(), /Set min-replicas-to-write 1 and min-replicas-max-lag 3/);
+  assert.deepEqual(checkServer(info({ connected_slaves: "1", min_slaves_good_slaves: "1" })), []);
   for (const policy of ["allkeys-lru", "volatile-ttl", "volatile-lru"])
     assert.throws(() => checkServer(info({ maxmemory_policy: policy })), { code: "store_unsuitable" });
 });

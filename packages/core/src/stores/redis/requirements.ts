@@ -14,7 +14,9 @@ export async function checkServers(redis: RedisClient): Promise<readonly string[
       info = String(await server.call("info"));
     } catch (error) {
       if (!messageOf(error).startsWith("NOPERM")) throw error;
-      notices.add("Redis does not let this user read INFO, so its version, its maxmemory-policy and its append-only file are not checked.");
+      notices.add(
+        "Redis does not let this user read INFO, so its version, its maxmemory-policy and its append-only file are not checked, and after a fail-over calls are admitted before all gateways were asked what is missing. Give it +info.",
+      );
       continue;
     }
     for (const notice of checkServer(info)) notices.add(notice);
@@ -42,8 +44,18 @@ export function checkServer(info: string): readonly string[] {
       `This Redis has maxmemory-policy ${policy}: when its memory is full it would forget balances. Set it to noeviction: CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.`,
     );
   }
-  if (fields.get("aof_enabled") !== "0") return [];
-  return [
-    "This Redis has no append-only file: when it restarts, the balances are gone, and Purser refuses calls until you say what to do. Set appendonly yes and appendfsync always in redis.conf.",
-  ];
+  const notices: string[] = [];
+  if (fields.get("aof_enabled") === "0") {
+    notices.push(
+      "This Redis has no append-only file: when it restarts, the balances are gone, and Purser refuses calls until you say what to do. Set appendonly yes and appendfsync always in redis.conf.",
+    );
+  }
+  // The number of replicas that keep up is there only where one is asked for.
+  const isGuarded = fields.has("min_slaves_good_slaves") || fields.has("min_replicas_good_replicas");
+  if (Number(fields.get("connected_slaves") ?? 0) > 0 && !isGuarded) {
+    notices.push(
+      "This Redis has replicas, and goes on without them when it is cut off: what it admits then is lost when one of them takes over. Set min-replicas-to-write 1 and min-replicas-max-lag 3 in redis.conf.",
+    );
+  }
+  return notices;
 }
