@@ -167,7 +167,8 @@ async function startWith(
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   // Of several that share a folder each would make all calls that wait there.
   const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
-  const batches = shared ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
+  // What one of several took the others would not know.
+  const batches = shared || counting ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
   let gateway: Gateway = {
     config,
     budgets,

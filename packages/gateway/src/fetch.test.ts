@@ -6,7 +6,7 @@ import { describe, type TestContext, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { Budgets, createMemoryStore, defineBudget, type Entry, type EntryKind, LEASE_MS, type Store } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
-import OpenAI from "openai";
+import OpenAI, { toFile } from "openai";
 import { FORMATS, JSON_HEADERS, PLAIN_CALL, readAnswer } from "./conformance/calls.ts";
 import { clientsOf, MODELS, type Prompt, REPORTED, startMock } from "./conformance/clients.ts";
 import {
@@ -19,6 +19,7 @@ import {
   startRawProvider,
   writeJson,
 } from "./conformance/raw-provider.ts";
+import { wav } from "./conformance/sounds.ts";
 import { checkBooks, eventually, readLedger } from "./conformance/stand.ts";
 import { createFetch, type FetchOptions } from "./fetch.ts";
 
@@ -376,9 +377,9 @@ describe("a fetch with a budget", () => {
     const provider = await startRawProvider(context, (response) => writeJson(response, 200, { object: "list", data: [{ id: "m" }] }));
     const library = openLibrary();
     const openai = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "none", fetch: houseFetch(library) });
-    await assert.rejects(openai.audio.speech.create({ model: "m", voice: "ash", input: "Ahoy" }), {
+    await assert.rejects(openai.fineTuning.jobs.create({ model: "m", training_file: "file-1" }), {
       status: 404,
-      message: /\/v1\/audio\/speech, and what cannot be metered/,
+      message: /\/v1\/fine_tuning\/jobs, and what cannot be metered/,
     });
     await assert.rejects(openai.batches.cancel("batch_1"), { status: 404 });
     const anthropic = new Anthropic({ baseURL: provider.url, apiKey: "none", fetch: houseFetch(library) });
@@ -387,6 +388,21 @@ describe("a fetch with a budget", () => {
     assert.equal((await openai.models.list()).data[0]?.id, "m");
     assert.equal(provider.received.length, 1);
     assert.deepEqual(await library.entries(), []);
+  });
+
+  test("a form is sent as the client wrote it, and charged as it is by the gateway", async (context) => {
+    const usage = { type: "tokens", input_tokens: 12, output_tokens: 5 };
+    const provider = await startRawProvider(context, (response) => writeJson(response, 200, { text: "Aye.", usage }));
+    const library = openLibrary();
+    const openai = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "none", fetch: houseFetch(library) });
+    const file = await toFile(wav(1), "speech.wav");
+    assert.equal((await openai.audio.transcriptions.create({ model: "m", file, prompt: "Ahoy" })).text, "Aye.");
+    const [{ headers, body } = assert.fail()] = provider.received;
+    const form = await new Response(body, { headers: { "content-type": headers["content-type"] ?? "" } }).formData();
+    assert.deepEqual([form.get("model"), form.get("prompt"), (form.get("file") as File).name], ["m", "Ahoy", "speech.wav"]);
+    const [settled] = await library.entries("settled");
+    assert.ok(settled?.kind === "settled" && settled.charge.certainty === "confirmed");
+    assert.deepEqual(settled.charge.usage, { inputTokens: 12, outputTokens: 5 });
   });
 
   test("a body that is wrong is refused in the words of its format, and is not sent", async (context) => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -326,6 +327,23 @@ describe("a batch", () => {
       assert.deepEqual([charge.cost, charge.certainty], [ANSWER_COST, "confirmed"]);
     await second.stand.checkBooks();
     assert.equal((await second.openai.batches.list()).data[0]?.status, "completed");
+  });
+
+  test("outlives a gateway that is killed, too", async (context) => {
+    const first = await startScene(context, { store: "sqlite" });
+    const batch = await first.create();
+    const before = await first.balance();
+    // What is on disk at this moment is all that a killed one leaves.
+    const left = await mkdtemp(join(tmpdir(), "purser-killed-"));
+    context.after(() => rm(left, { recursive: true, force: true }));
+    await cp(first.stand.directory, left, { recursive: true, filter: (path) => !path.endsWith(".lock") });
+    const adjust: StandOptions["adjust"] = (config) => ({ ...config, dataDir: left });
+    const second = await startScene(context, { store: "sqlite", adjust, mock: first.mock });
+    assert.deepEqual([await second.balance(), await second.stand.ledger("expired")], [before, []]);
+    first.mock.end(batch.id);
+    await second.openai.batches.retrieve(batch.id);
+    for (const { charge } of await second.stand.entries(3, "settled")) assert.equal(charge.certainty, "confirmed");
+    await second.stand.checkBooks();
   });
 
   test("that was being made when the gateway died is charged at its estimate: it may have been taken", async (context) => {

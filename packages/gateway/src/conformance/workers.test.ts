@@ -93,6 +93,9 @@ test("whichever worker answers: a key is good, a balance is whole, and a decisio
     assert.equal((await call(site.url, `key-${i}`, { authorization: `Bearer ${secret}` })).status, 200);
     assert.equal((await call(site.url, `none-${i}`, { authorization: "Bearer pk-wrong" })).status, 401);
   }
+  const batch = await ask(site.url, "POST", "/v1/batches", {}, owner);
+  assert.equal(batch.status, 404);
+  assert.match(JSON.stringify(batch.body), /Batches are taken by a single process: start the gateway without --workers/);
   const subject = { provider: "mock", model: "any" };
   for (let i = 0; i < 2 * WORKERS; i++) {
     const asked = { id: `dec-${i}`, subject, input_tokens: 10, max_output_tokens: 10 };
