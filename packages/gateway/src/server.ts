@@ -6,7 +6,7 @@ import { balanceJson } from "./admin/balances.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
-import type { Caller, Identified } from "./callers/identify.ts";
+import { type Caller, type Identified, roleOf } from "./callers/identify.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
@@ -243,11 +243,6 @@ function identifyReader(
     refuse(403, "key_invalid", "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.");
   else return identified.caller;
   return undefined;
-}
-
-/** Without a key, only the owner is let in. */
-function roleOf({ key }: Caller): Role {
-  return key?.role ?? "owner";
 }
 
 /** Who somebody is, for the audit log: never a secret. */

@@ -5,6 +5,7 @@ import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { instant, relative } from "../format.ts";
+import { Changes } from "../session.ts";
 
 export function Alerts() {
   const channels = useQuery({ queryKey: ["channels"], queryFn: api.channels });
@@ -107,9 +108,11 @@ function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: Chann
           {result &&
             (result.error === null ? "The test was delivered." : <span className="text-over">The test failed: {result.error}</span>)}
         </p>
-        <Button onClick={() => test.mutate()} disabled={test.isPending} aria-label={`Test ${name}`}>
-          Test
-        </Button>
+        <Changes>
+          <Button onClick={() => test.mutate()} disabled={test.isPending} aria-label={`Test ${name}`}>
+            Test
+          </Button>
+        </Changes>
       </div>
     </li>
   );

@@ -118,7 +118,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
-  { method: "GET", path: "/api/requests", run: listRequests },
+  { method: "GET", path: "/api/requests", isForMembers: true, run: listRequests },
   { method: "GET", path: "/api/requests/{id}", isForMembers: true, run: showRequest },
   { method: "GET", path: "/api/report", isForMembers: true, run: report },
   { method: "GET", path: "/api/statements", run: showStatements },
@@ -263,13 +263,17 @@ const PLAYED_DAYS_MOST = 31;
 const PRICED_DAYS = 90;
 const DAY_MS = 86_400_000;
 
-async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+async function listRequests({ store }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query } = request;
   checkParameters(query, ["limit", "after_id", "filter", "outcome"]);
   const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
   const outcome = query.get("outcome") ?? undefined;
   if (outcome !== undefined && outcome !== "denied" && outcome !== "allowed")
     throw new PurserError("body_invalid", '"outcome" is "denied" or "allowed".');
-  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter: readFilter(query.getAll("filter")), outcome }));
+  const asked = readFilter(query.getAll("filter"));
+  const key = ownKey(request);
+  const filter = key === undefined ? asked : { ...asked, key };
+  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter, outcome }));
 }
 
 /** A filter that nobody applies would show what was to be left out. */

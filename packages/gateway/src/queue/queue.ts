@@ -252,7 +252,7 @@ export class Queue {
     if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
     const { defaultMaxOutput, unseenInput } = config;
     const terms = { dialect, call, provider, model, sentAs, subject, key, prices, defaultMaxOutput, unseenInput };
-    return { ...budgetedCall(terms), caller: { key, subject, isOwner: key === undefined }, provider, names: found.names };
+    return { ...budgetedCall(terms), caller: { key, subject }, provider, names: found.names };
   }
 
   /** There is no room for it yet. */
