@@ -201,6 +201,8 @@ export class SimulatedGateway {
       defaultPrice: undefined,
       allowances: [],
       guards: [],
+      watched: [],
+      failing: [],
       channels: [],
       unseenInput: undefined,
       defaultMaxOutput: 1_000,

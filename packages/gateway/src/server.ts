@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
 import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
+import { type AlertPageParts, serveAlert } from "./alerts/page.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { readBytes } from "./body.ts";
@@ -36,6 +37,8 @@ export interface ServerState {
   gateway(): Gateway;
   readonly admin: Admin;
   readonly log: Pick<AuditLog, "refused">;
+  /** What the page behind the links in alerts needs. */
+  readonly answering: AlertPageParts;
   /** All metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
   /** Requests that are being worked on, their settlement included. */
@@ -114,6 +117,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
     return serveQueue(state.gateway(), request, response, waiting);
   if (path === "/mcp") return serveMcp(state.gateway(), request, response);
+  if (path === "/acknowledge") return serveAlert(state.answering, request, response, url);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });

@@ -287,6 +287,22 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await page.getByRole("cell", { name: "delivered" }).first().waitFor();
   });
 
+  await context.test("an alert is put off, and acknowledged, and both are seen", async () => {
+    const [{ id, title }] = (await ask(scene, "/api/alerts?state=open")).data;
+    await visit(page, "/alerts", "Alerts");
+    const row = page
+      .getByRole("listitem")
+      .filter({ has: page.getByRole("button", { name: `Acknowledge: ${title}` }) })
+      .first();
+    await row.getByRole("button", { name: /^Snooze for a day/ }).click();
+    await row.getByText("Snoozed by the owner until").waitFor();
+    assert.equal((await ask(scene, "/api/alerts?state=snoozed")).data[0].id, id);
+    await row.getByRole("button", { name: /^Acknowledge/ }).click();
+    await page.getByText("Acknowledged by the owner").waitFor();
+    const [acknowledged] = (await ask(scene, "/api/alerts?state=acknowledged")).data;
+    assert.deepEqual([acknowledged.id, acknowledged.by], [id, "the owner"]);
+  });
+
   await context.test("who asks for more is answered, and the call goes on", async () => {
     // The first two fill the budget, the third asks.
     for (let i = 0; i < 2; i++) await call(scene, secret, { "x-purser-feature": "campaign-texts" });
