@@ -12,14 +12,14 @@ const TIMES = 3;
 const WORDS = ["forecast", "anomaly", "hourly", "reset", "failing"];
 
 /** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`; and of providers, `failing 20%`. */
-export type Occasion =
+type Occasion =
   | { readonly kind: "forecast" | "reset" }
   | { readonly kind: "anomaly"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
   | { readonly kind: "failing"; readonly share: number };
 
 /** Reads an occasion. Throws `config_invalid` with what to write. */
-export function parseOccasion(text: string): Occasion {
+function parseOccasion(text: string): Occasion {
   const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
   if ((word === "forecast" || word === "reset") && rest === "") return { kind: word };
   if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
