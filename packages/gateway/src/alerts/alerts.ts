@@ -110,7 +110,9 @@ export class Alerts {
     this.#watched = new Map();
     for (const budget of budgets) {
       const tells = tellsOf(budget);
-      const watches = watched.find((one) => one.budget.name === budget.name)?.watches ?? [];
+      const all = watched.find((one) => one.budget.name === budget.name)?.watches ?? [];
+      // What is told of a whole budget by its sums is looked at elsewhere, and no call has to be looked at for it.
+      const watches = all.filter(({ kind }) => kind === "reset" || (kind === "forecast" && budget.per.length > 0));
       if (tells.length > 0 || watches.length > 0)
         this.#watched.set(budget.name, { budget, tells, lowest: tells[0]?.from ?? Number.POSITIVE_INFINITY, watches });
     }
@@ -296,7 +298,7 @@ export class Alerts {
     }
   }
 
-  /** What is told of a single balance as it changes. What is told of a whole budget by its sums is looked at elsewhere. */
+  /** What is told of a single balance as it changes. */
   #watch(budget: Budget, { kind, channels }: Watch, balance: Balance, share: number): void {
     const now = this.#now();
     if (kind === "reset" && share >= FULL && isLong(balance)) {
@@ -308,7 +310,7 @@ export class Alerts {
         if (!this.#isTold(key)) this.#claim({ ...claim, incident: { notice, channel, from: FULL, until } });
       }
     }
-    if (kind !== "forecast" || budget.per.length === 0) return;
+    if (kind !== "forecast") return;
     const once = onceForecast(balance);
     if ([...(channels ?? this.#channels.keys())].every((channel) => this.#isTold(JSON.stringify([once, channel])))) return;
     const found = forecastOf(balance, budget, () => [], now);

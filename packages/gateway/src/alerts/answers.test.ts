@@ -330,6 +330,13 @@ for (const [where, redis] of [
       for (let i = 0; i < 3; i++) alerts.observe([of("ann", 80), of("bob", 40), of("cyd", 100)]);
       await comes(scene, "hook", /^Budget "each" \(user=ann\) will be gone by 2126-11-25 \d\d:\d\d UTC at this pace$/);
       assert.equal(scene.bodies("hook")[0]?.type, "budget.forecast");
+      const whole = defineBudget({ name: "whole", limits: ["$5 / month"] });
+      const bySums: Watch[] = [
+        { kind: "forecast", channels: undefined },
+        { kind: "anomaly", times: 3, channels: undefined },
+      ];
+      alerts.configure({ channels: alerts.channels, budgets: [whole], watched: [{ budget: whole, watches: bySums }] });
+      assert.equal(alerts.watches({ user: "ann" }), false, "no call waits for a look at balances that sums are looked at for");
     });
   });
 }
