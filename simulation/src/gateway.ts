@@ -201,6 +201,8 @@ export class SimulatedGateway {
       defaultPrice: undefined,
       allowances: [],
       guards: [],
+      watched: [],
+      failing: [],
       channels: [],
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
@@ -226,7 +228,7 @@ export class SimulatedGateway {
       queue: NO_QUEUE,
       batches: undefined,
       inFlight: this.#inFlight,
-      identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {}, isOwner: true } }),
+      identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {} } }),
       newId: () => this.#next?.id ?? "",
       onError,
     };

@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
   channel_unknown: "There is no such channel.",
+  alert_unknown: "There is no such alert.",
   switch_unknown: "There is no such switch in force.",
   internal: "A rule of the program itself was broken.",
 } as const;

@@ -1,3 +1,4 @@
+import type { AlertJson } from "../../gateway/src/admin/alert-json.ts";
 import type { AskJson } from "../../gateway/src/admin/ask-json.ts";
 import type { BalanceJson } from "../../gateway/src/admin/balances.ts";
 import type { BudgetJson, HistoryJson } from "../../gateway/src/admin/budget-tree.ts";
@@ -91,6 +92,9 @@ export const api = {
   switches: () => ask<List<SwitchJson>>("GET", "/api/switches").then(data),
   switchOff: (body: object) => ask<SwitchJson>("POST", "/api/switches", body),
   switchOn: (id: string, why: string) => ask("DELETE", `/api/switches/${part(id)}?why=${part(why)}`),
+  alerts: () => ask<List<AlertJson>>("GET", "/api/alerts?limit=50").then(data),
+  acknowledge: (id: string) => ask<AlertJson>("POST", `/api/alerts/${part(id)}/acknowledge`, {}),
+  snooze: (id: string, time: string) => ask<AlertJson>("POST", `/api/alerts/${part(id)}/snooze`, { for: time }),
   channels: () => ask<List<ChannelJson>>("GET", "/api/channels").then(data),
   testChannel: (name: string) => ask<DeliveryJson>("POST", `/api/channels/${part(name)}/test`),
   deliveries: () => ask<List<DeliveryJson>>("GET", "/api/deliveries").then(data),

@@ -18,9 +18,12 @@ import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
+import { alertLink } from "./alerts/alert-link.ts";
 import { Alerts } from "./alerts/alerts.ts";
+import { Failing } from "./alerts/failing.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
+import { Pace } from "./alerts/pace.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
@@ -51,6 +54,7 @@ import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
 import { shareUnused } from "./sharing.ts";
+import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { Upstream } from "./upstream.ts";
@@ -133,9 +137,13 @@ async function startWith(
     book: await openAlertBook(config),
     channels: config.channels,
     budgets: config.budgets,
+    watched: config.watched,
+    timezone: config.timezone,
+    linkTo: ({ id, title }, channel, until) => alertLink(baseUrl(), { alert: id, title, channel, until }, alertKey),
     onError,
     lookBack: (since) => hindsight.lookBack(since),
   });
+  const alertKey = linkKey(adminToken, "alerts");
   const inFlight = new Map<string, CallInFlight>();
   const switches = openSwitches(config.dataDir, { onError, onChange: () => void endSwitchedOff(switches, inFlight, onError) });
   const { explain: switchedOff } = switches;
@@ -204,6 +212,19 @@ async function startWith(
   const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
   const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
+  const pace = new Pace({
+    alerts,
+    spent: (...query) => rollups.spent(...query),
+    balances: (budget) => budgets.balances({ budget }),
+    timeZone,
+  });
+  pace.configure(config.watched);
+  const failing = new Failing({ alerts, counted: () => figures.counted() });
+  failing.configure(config.failing);
+  const sums = async () => {
+    await rollups.catchUp();
+    if (rollups.progress.isComplete) await pace.look();
+  };
   const sessions = new Sessions({ keys, adminToken, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
@@ -224,6 +245,7 @@ async function startWith(
     admin,
     keys,
     log,
+    answering: { alerts, log, key: alertKey, timeZone },
     metrics: () => writeMetrics(standing, read),
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
@@ -238,7 +260,8 @@ async function startWith(
   loadVocabularies(config).catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
-    every(SUM_EVERY_MS, () => rollups.catchUp(), onError),
+    every(SUM_EVERY_MS, sums, onError),
+    every(SUM_EVERY_MS, async () => failing.look(), onError),
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -269,6 +292,8 @@ async function startWith(
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
+      pace.configure(next.watched);
+      failing.configure(next.failing);
       guards.configure(next.guards);
       queue?.askAgain();
       // What was said is kept as long as a ladder asks for it.

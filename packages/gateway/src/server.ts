@@ -3,11 +3,12 @@ import type { Socket } from "node:net";
 import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
 import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
+import { type AlertPageParts, serveAlert } from "./alerts/page.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { findBatchRoute, serveBatches } from "./batches/wire.ts";
 import { readBytes } from "./body.ts";
-import type { Caller, Identified } from "./callers/identify.ts";
+import { type Caller, type Identified, roleOf } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -40,6 +41,8 @@ export interface ServerState {
   readonly admin: Admin;
   readonly keys: Pick<Keys, "signing">;
   readonly log: Pick<AuditLog, "refused">;
+  /** What the page behind the links in alerts needs. */
+  readonly answering: AlertPageParts;
   /** All metrics, as Prometheus reads them. */
   metrics(): Promise<string>;
   /** Requests that are being worked on, their settlement included. */
@@ -122,6 +125,7 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
     return serveQueue(state.gateway(), request, response, waiting);
   if (path === "/mcp") return serveMcp(state.gateway(), request, response);
   if (path === "/delegations" && request.method === "POST") return serveDelegation(state, request, response);
+  if (path === "/acknowledge") return serveAlert(state.answering, request, response, url);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });
@@ -258,11 +262,6 @@ function identifyReader(
     refuse(403, "key_invalid", "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.");
   else return identified.caller;
   return undefined;
-}
-
-/** Without a key, only the owner is let in. */
-function roleOf({ key }: Caller): Role {
-  return key?.role ?? "owner";
 }
 
 /** Who somebody is, for the audit log: never a secret. */

@@ -1,10 +1,11 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import type { SessionJson } from "../../../gateway/src/screen/sign-in.ts";
 import { api } from "../api.ts";
 import { useLive, useLiveConnection } from "../live.ts";
 import { SignIn } from "../screens/sign-in.tsx";
+import { seesAll, useSession } from "../session.ts";
 import { takeLinkedToken } from "../sign-in-link.ts";
 import { toggleTheme, useTheme } from "../theme.ts";
 import { Button } from "./controls.tsx";
@@ -22,9 +23,12 @@ const PLACES = [
   ["/me", "My budget"],
 ] as const;
 
+/** Where those get who do not see what all do: there the gateway shows them what is theirs. */
+const OWN_PLACES: Readonly<Record<string, readonly string[]>> = { member: ["/me", "/calls", "/usage"], caller: ["/me"] };
+
 /** What stands around every screen: who is here, and where one can go. */
 export function Shell() {
-  const session = useQuery({ queryKey: ["session"], queryFn: api.session, staleTime: 60_000 });
+  const session = useSession();
   return (
     <div className="min-h-dvh">
       {session.data === undefined ? (
@@ -34,20 +38,20 @@ export function Shell() {
       ) : session.data.role === null ? (
         <SignIn />
       ) : (
-        <Inside session={session.data} />
+        <Inside session={session.data} role={session.data.role} />
       )}
     </div>
   );
 }
 
-function Inside({ session }: { session: SessionJson }) {
-  const isOwner = session.role === "owner";
+function Inside({ session, role }: { session: SessionJson; role: NonNullable<SessionJson["role"]> }) {
+  const hasAll = seesAll(role);
   const { pathname } = useLocation();
   const [isMenuOpen, setMenuOpen] = useState(false);
-  useLiveConnection(isOwner);
+  useLiveConnection(hasAll);
   // Whoever is here already needs no token in the address.
   useEffect(() => void takeLinkedToken(), []);
-  const places = isOwner ? PLACES : PLACES.filter(([path]) => path === "/me");
+  const places = PLACES.filter(([path]) => hasAll || OWN_PLACES[role]?.includes(path));
   const here = PLACES.find(([path]) => (path === "/" ? pathname === "/" : pathname.startsWith(path)));
   useEffect(() => {
     document.title = here ? `${here[1]} · Purser` : "Purser";
@@ -63,7 +67,7 @@ function Inside({ session }: { session: SessionJson }) {
         Skip to the content
       </a>
       <header className="sticky top-0 z-10 flex items-center justify-between gap-3 border-b border-line bg-page px-4 py-2.5 lg:static lg:h-dvh lg:flex-col lg:items-stretch lg:justify-start lg:gap-6 lg:border-0 lg:px-5 lg:py-6 lg:[position:sticky]">
-        <Link to={isOwner ? "/" : "/me"} className="flex items-center gap-2 text-lg font-semibold tracking-tight">
+        <Link to={hasAll ? "/" : "/me"} className="flex items-center gap-2 text-lg font-semibold tracking-tight">
           <img src="/icon.svg" alt="" width="24" height="24" />
           Purser
         </Link>
@@ -97,14 +101,14 @@ function Inside({ session }: { session: SessionJson }) {
             ))}
           </nav>
           <div className="mt-auto grid gap-1 text-sm">
-            {isOwner && <Connection />}
+            {hasAll && <Connection />}
             <ThemeButton />
             {session.can_sign_out && <SignOut name={session.name} />}
           </div>
         </div>
       </header>
       <main id="main" tabIndex={-1} className="min-w-0 px-4 pb-16 pt-5 outline-none lg:px-8 lg:pt-7">
-        {isOwner || pathname.startsWith("/me") ? <Outlet /> : <NotYours />}
+        {here === undefined || places.includes(here) ? <Outlet /> : <NotYours />}
       </main>
     </div>
   );
@@ -113,7 +117,7 @@ function Inside({ session }: { session: SessionJson }) {
 function NotYours() {
   return (
     <p className="text-soft">
-      Your key shows what it may use:{" "}
+      Your key shows what is yours:{" "}
       <Link to="/me" className="link">
         my budget
       </Link>

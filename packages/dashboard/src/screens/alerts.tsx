@@ -1,19 +1,37 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { AlertJson } from "../../../gateway/src/admin/alert-json.ts";
 import type { ChannelJson } from "../../../gateway/src/admin/channel-json.ts";
 import { api } from "../api.ts";
 import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { instant, relative } from "../format.ts";
+import { Changes } from "../session.ts";
 
 export function Alerts() {
+  const alerts = useQuery({ queryKey: ["alerts"], queryFn: api.alerts, refetchInterval: 10_000 });
   const channels = useQuery({ queryKey: ["channels"], queryFn: api.channels });
   const deliveries = useQuery({ queryKey: ["deliveries"], queryFn: api.deliveries, refetchInterval: 10_000 });
   return (
     <Page
       title="Alerts"
-      lead="Each threshold of a balance is told once in its window. Which ones, and to whom, stands in the ladders of the budgets."
+      lead="Each threshold of a balance is told once in its window. Which ones, what else, and to whom, stands in the ladders and alerts of the budgets."
     >
+      <Card title="What needs a look">
+        <Answer of={alerts}>
+          {(list) =>
+            list.length === 0 ? (
+              <Empty title="Nobody was told of anything in the last weeks." />
+            ) : (
+              <ul className="divide-y divide-line/60">
+                {list.map((alert) => (
+                  <AlertRow key={alert.id} alert={alert} />
+                ))}
+              </ul>
+            )
+          }
+        </Answer>
+      </Card>
       <Card title="Channels">
         <Answer of={channels}>
           {(list) =>
@@ -77,6 +95,70 @@ export function Alerts() {
   );
 }
 
+const SEVERITIES = { info: "plain", warning: "warn", error: "over", critical: "over" } as const;
+
+function AlertRow({ alert }: { alert: AlertJson }) {
+  const { id, title, text, severity, at, channels, state } = alert;
+  const client = useQueryClient();
+  const answer = useMutation({
+    mutationFn: (time: string | undefined) => (time === undefined ? api.acknowledge(id) : api.snooze(id, time)),
+    onSettled: () => client.invalidateQueries({ queryKey: ["alerts"] }),
+  });
+  const isAnswerable = state === "open" || state === "snoozed";
+  return (
+    <li className="flex flex-wrap items-start justify-between gap-3 py-3 first:pt-0 last:pb-0">
+      <div className="min-w-0 max-w-2xl">
+        <p className={isAnswerable ? "font-medium" : "text-soft"}>
+          {title} {isAnswerable && severity !== "info" && <Badge kind={SEVERITIES[severity]}>{severity}</Badge>}
+        </p>
+        {isAnswerable && <p className="text-sm text-soft">{text}</p>}
+        <p className="text-sm text-soft">
+          <time dateTime={at} title={instant(at)}>
+            {relative(at)}
+          </time>
+          , to {channels.join(", ")}. {stateText(alert)}
+        </p>
+        {answer.error && (
+          <p role="alert" className="text-sm text-over">
+            {answer.error.message}
+          </p>
+        )}
+      </div>
+      {isAnswerable && (
+        <Changes>
+          <div className="flex flex-wrap gap-2">
+            <Button onClick={() => answer.mutate(undefined)} disabled={answer.isPending} aria-label={`Acknowledge: ${title}`}>
+              Acknowledge
+            </Button>
+            {SNOOZES.map(([time, words]) => (
+              <Button
+                key={time}
+                kind="quiet"
+                onClick={() => answer.mutate(time)}
+                disabled={answer.isPending}
+                aria-label={`Snooze for ${words}: ${title}`}
+              >
+                Snooze {words}
+              </Button>
+            ))}
+          </div>
+        </Changes>
+      )}
+    </li>
+  );
+}
+
+const SNOOZES = [
+  ["1h", "an hour"],
+  ["1d", "a day"],
+] as const;
+
+function stateText({ state, by, answered_at, snoozed_until }: AlertJson): string {
+  if (state === "acknowledged") return `Acknowledged by ${by}${answered_at === null ? "" : `, ${relative(answered_at)}`}.`;
+  if (state === "snoozed") return `Snoozed by ${by}${snoozed_until === null ? "" : ` until ${instant(snoozed_until)}`}.`;
+  return state === "over" ? "Its window is over." : "Nobody has acknowledged it.";
+}
+
 function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: ChannelJson }) {
   const client = useQueryClient();
   const test = useMutation({
@@ -107,9 +189,11 @@ function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: Chann
           {result &&
             (result.error === null ? "The test was delivered." : <span className="text-over">The test failed: {result.error}</span>)}
         </p>
-        <Button onClick={() => test.mutate()} disabled={test.isPending} aria-label={`Test ${name}`}>
-          Test
-        </Button>
+        <Changes>
+          <Button onClick={() => test.mutate()} disabled={test.isPending} aria-label={`Test ${name}`}>
+            Test
+          </Button>
+        </Changes>
       </div>
     </li>
   );

@@ -7,6 +7,7 @@ import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { bareAmount, count, dayName, exactAmount, instant, relative, selectorText } from "../format.ts";
+import { Changes } from "../session.ts";
 import { BurnDown } from "./budget-burn-down.tsx";
 import { GrantDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
@@ -47,7 +48,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
       title={budget.name}
       lead={budget.sentence}
       actions={
-        <>
+        <Changes>
           <Button kind="main" onClick={() => setChange("grant")}>
             Give more
           </Button>
@@ -55,7 +56,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
           <Button kind="danger" onClick={() => setChange("off")}>
             Switch off
           </Button>
-        </>
+        </Changes>
       }
     >
       <SwitchedOff budget={budget} />
@@ -188,9 +189,11 @@ function SwitchedOff({ budget }: { budget: BudgetJson }) {
         <strong className="font-semibold text-over">Switched off</strong> {relative(one.at)} by {one.by}: {one.why}
         {one.until === null ? "" : `, until ${instant(one.until)}`}
       </p>
-      <Button onClick={() => on.mutate(one.id)} disabled={on.isPending}>
-        Switch on
-      </Button>
+      <Changes>
+        <Button onClick={() => on.mutate(one.id)} disabled={on.isPending}>
+          Switch on
+        </Button>
+      </Changes>
     </div>
   ));
 }
@@ -222,9 +225,11 @@ function Grants({ budget }: { budget: BudgetJson }) {
                       {giver}: {why}
                     </span>
                   </p>
-                  <Button kind="quiet" onClick={() => revoke.mutate(id)} disabled={revoke.isPending}>
-                    Revoke
-                  </Button>
+                  <Changes>
+                    <Button kind="quiet" onClick={() => revoke.mutate(id)} disabled={revoke.isPending}>
+                      Revoke
+                    </Button>
+                  </Changes>
                 </li>
               ))}
             </ul>

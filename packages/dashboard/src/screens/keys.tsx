@@ -6,6 +6,7 @@ import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { instant, relative, selectorText } from "../format.ts";
+import { Changes } from "../session.ts";
 import { type NewKey, NewKeyDialog } from "./key-new.tsx";
 import { Snippets } from "./key-snippets.tsx";
 
@@ -20,9 +21,11 @@ export function Keys() {
       title="Keys"
       lead="A key says who its calls are charged to. What a caller may add in headers, such as the user, is up to the key."
       actions={
-        <Button kind="main" onClick={() => setOpen(true)}>
-          New key
-        </Button>
+        <Changes>
+          <Button kind="main" onClick={() => setOpen(true)}>
+            New key
+          </Button>
+        </Changes>
       }
     >
       {made && (
@@ -47,7 +50,7 @@ export function Keys() {
                     title: "Name",
                     cell: ({ id, name, role }) => (
                       <>
-                        <span className="font-medium">{name}</span> {role === "admin" && <Badge>admin</Badge>}
+                        <span className="font-medium">{name}</span> {role !== "caller" && <Badge>{role}</Badge>}
                         <span className="block font-mono text-xs text-soft">{id}</span>
                       </>
                     ),
@@ -68,16 +71,18 @@ export function Keys() {
                         <Link to="/calls" search={{ filter: `key=${id}` }} className="link px-1 py-1.5">
                           Calls
                         </Link>
-                        <Button
-                          kind="quiet"
-                          aria-label={`Revoke ${name}`}
-                          disabled={revoke.isPending}
-                          onClick={() => {
-                            if (window.confirm(`Revoke the key ${name}? Programs that use it are refused at once.`)) revoke.mutate(id);
-                          }}
-                        >
-                          Revoke
-                        </Button>
+                        <Changes>
+                          <Button
+                            kind="quiet"
+                            aria-label={`Revoke ${name}`}
+                            disabled={revoke.isPending}
+                            onClick={() => {
+                              if (window.confirm(`Revoke the key ${name}? Programs that use it are refused at once.`)) revoke.mutate(id);
+                            }}
+                          >
+                            Revoke
+                          </Button>
+                        </Changes>
                       </span>
                     ),
                   },

@@ -4,6 +4,7 @@ import { api } from "../api.ts";
 import { Button } from "../components/controls.tsx";
 import { Answer, Card, Empty, Page } from "../components/panel.tsx";
 import { instant, relative } from "../format.ts";
+import { Changes } from "../session.ts";
 
 /** Who asks for more than a budget has, while the calls wait. */
 export function Requests() {
@@ -55,14 +56,16 @@ function AskRow({ ask: { id, budget, subject, more, until, expires_at } }: { ask
           </p>
         )}
       </div>
-      <div className="flex gap-2">
-        <Button onClick={() => answer.mutate("decline")} disabled={answer.isPending}>
-          Decline
-        </Button>
-        <Button kind="main" onClick={() => answer.mutate("give")} disabled={answer.isPending}>
-          Give
-        </Button>
-      </div>
+      <Changes>
+        <div className="flex gap-2">
+          <Button onClick={() => answer.mutate("decline")} disabled={answer.isPending}>
+            Decline
+          </Button>
+          <Button kind="main" onClick={() => answer.mutate("give")} disabled={answer.isPending}>
+            Give
+          </Button>
+        </div>
+      </Changes>
     </li>
   );
 }

@@ -42,7 +42,7 @@ export function SignIn() {
           hint={
             <>
               The owner’s token is in <code className="font-mono">admin.token</code> in the data folder. With a key of your own you see what
-              you may use.
+              its role lets you see: at least what you may use.
             </>
           }
         />

@@ -8,7 +8,6 @@ import {
   rungText,
   type Selector,
   type SubjectPath,
-  windowSpan,
   windowText,
 } from "@purser/core";
 import { budgetSentence } from "../config/sentence.ts";
@@ -16,6 +15,7 @@ import { type BalanceJson, balanceJson, fullest, instantJson } from "./balances.
 import type { Figures } from "./figures.ts";
 import { windowName } from "./grant-json.ts";
 import type { Kept } from "./kept.ts";
+import { limitName, outlookOf } from "./outlook.ts";
 
 /** A budget as it is configured, where it stands among the others, and how its balances stand. */
 export interface BudgetJson {
@@ -55,11 +55,6 @@ export interface OutlookJson extends BalanceJson {
 }
 
 const HOUR_MS = 3_600_000;
-const RATE_MS = 7 * 24 * HOUR_MS;
-/** The part of a window before the end of which its pace is not known yet. */
-const SAYS_LITTLE = 0.4;
-/** A budget that nobody used for so long begins anew. */
-const KNOWN_MS = 5 * RATE_MS;
 const BALANCES_SHOWN = 8;
 /** Thresholds of ladders are in hundredths of a per cent. */
 const FULL = 10_000;
@@ -103,51 +98,16 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
 
 /** What one balance will come to. */
 function outlook(balance: Balance, budget: Budget, figures: Figures, now: number): OutlookJson {
-  const limit = limitOf(balance, budget);
-  const span = limit?.window.kind === "calendar" ? windowSpan(limit.window, now) : undefined;
-  const none = { starts_at: null, expected: null, gone_at: null };
-  const isRunning = limit?.window.kind === "calendar" || limit?.window.kind === "lifetime";
   const json = balanceJson(balance);
-  if (!limit || !isRunning || balance.unit === "concurrent") return { ...json, ...none };
-  const rate = ratePerMs(balance, budget, limit, figures, now);
-  const goneAt = balance.left === 0 ? now : rate > 0 ? now + balance.left / rate : Number.POSITIVE_INFINITY;
-  const resetsAt = balance.resetsAt ?? Number.POSITIVE_INFINITY;
+  const found = outlookOf(balance, budget, figures.spent, now);
+  if (!found) return { ...json, starts_at: null, expected: null, gone_at: null };
+  const { startsAt, expected, goneAt } = found;
   return {
     ...json,
-    starts_at: span ? instantJson(span.startsAt) : null,
-    expected: balance.resetsAt === undefined ? null : Math.round(balance.spent + rate * (balance.resetsAt - now)),
-    gone_at: goneAt < resetsAt && goneAt < MOMENT_MOST ? instantJson(Math.round(goneAt)) : null,
+    starts_at: startsAt === undefined ? null : instantJson(startsAt),
+    expected: expected === undefined ? null : Math.round(expected),
+    gone_at: goneAt === undefined ? null : instantJson(goneAt),
   };
-}
-
-/** The last moment that a forecast names: a hundred years on, something else will have happened. */
-const MOMENT_MOST = Date.UTC(2100, 0);
-
-/**
- * How fast a balance is used up: that of a whole budget as in the last seven days, by its rollups; that of one subject as in its window so
- * far, because nobody keeps the hours of every user.
- */
-function ratePerMs({ budget: name, spent, subject }: Balance, budget: Budget, limit: Limit, figures: Figures, now: number): number {
-  if (subject === "" && budget.per.length === 0) {
-    // A budget that is younger than seven days has its pace since it began.
-    const hours = figures.spent(name, limitName(limit), now - KNOWN_MS);
-    const since = Math.max(now - RATE_MS, hours[0]?.from ?? now);
-    const recent = hours.filter(({ from }) => from >= since).reduce((all, { spent: one }) => all + one, 0);
-    return recent / Math.max(HOUR_MS, now - since);
-  }
-  if (limit.window.kind !== "calendar") return 0;
-  const { startsAt, resetsAt = now } = windowSpan(limit.window, now);
-  // What one person did in the first hour of a day says little about the other twenty-three.
-  return spent / Math.max(now - startsAt, (resetsAt - startsAt) * SAYS_LITTLE);
-}
-
-/** A limit as its counters and rollups name it. */
-export function limitName({ unit, window, rollover }: Limit): string {
-  return `${unit}/${windowText(window)}${rollover === undefined ? "" : " rollover"}`;
-}
-
-function limitOf({ unit, window }: Pick<Balance, "unit" | "window">, { limits }: Budget): Limit | undefined {
-  return limits.find((limit) => limit.unit === unit && windowName(windowText(limit.window)) === window);
 }
 
 /** The narrowest other budget without balances of single subjects that selects whatever this one selects. */

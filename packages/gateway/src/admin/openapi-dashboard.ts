@@ -1,3 +1,7 @@
+import { ALERT_KINDS } from "../alerts/notice.ts";
+
+const WHO = { type: "string", description: "Who does it." } as const;
+
 /** The part of the admin API that the dashboard is made of: what is looked at together, and what only a gateway that runs knows. */
 export const DASHBOARD_PATHS = {
   "/api/overview": {
@@ -52,6 +56,47 @@ export const DASHBOARD_PATHS = {
       operationId: "listPrices",
       summary: "What the models of the configured providers cost now, and which were used in the last 90 days.",
       responses: answers("The prices.", ref("PriceList")),
+    },
+  },
+  "/api/alerts": {
+    get: {
+      operationId: "listAlerts",
+      summary: "What people were told, and who looks after it: the newest first.",
+      parameters: [
+        count("limit", "How many.", 1000, 100),
+        {
+          name: "state",
+          in: "query",
+          description: "Only those in this state.",
+          schema: { enum: ["open", "acknowledged", "snoozed", "over"] },
+        },
+      ],
+      responses: answers("The alerts.", list(ref("Alert"))),
+    },
+  },
+  "/api/alerts/{id}/acknowledge": {
+    post: {
+      operationId: "acknowledgeAlert",
+      summary: "Somebody looks after an alert: it is told to nobody else, and not again.",
+      parameters: [alertId()],
+      requestBody: { required: false, content: { "application/json": { schema: object({ by: WHO }, []) } } },
+      responses: answers("It is acknowledged.", ref("Alert")),
+    },
+  },
+  "/api/alerts/{id}/snooze": {
+    post: {
+      operationId: "snoozeAlert",
+      summary: "Nobody is told of the same thing for a while; then it is told again, if nobody has acknowledged it.",
+      parameters: [alertId()],
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: object({ for: { type: "string", description: "`30m`, `2h`; 7 days at most." }, by: WHO }, ["for"]),
+          },
+        },
+      },
+      responses: answers("It is put off.", ref("Alert")),
     },
   },
   "/api/asks": {
@@ -177,6 +222,20 @@ export const DASHBOARD_SCHEMAS = {
     },
     used: { type: "array", items: object({ model: TEXT, calls: INTEGER, unpriced_calls: INTEGER, cost_nanodollars: INTEGER }) },
   }),
+  Alert: object({
+    id: TEXT,
+    kind: { enum: ALERT_KINDS },
+    severity: { enum: ["info", "warning", "error", "critical"] },
+    title: TEXT,
+    text: TEXT,
+    owner: TEXT_OR_NOT,
+    at: INSTANT,
+    channels: { type: "array", items: TEXT, description: "Where it was told." },
+    state: { enum: ["open", "acknowledged", "snoozed", "over"], description: "over: its window has ended." },
+    by: { ...TEXT_OR_NOT, description: "Who acknowledged it, or put it off; null: nobody did." },
+    answered_at: INSTANT_OR_NOT,
+    snoozed_until: INSTANT_OR_NOT,
+  }),
   Ask: object({ id: TEXT, budget: TEXT, subject: TEXT, more: TEXT, until: INSTANT, expires_at: INSTANT }),
 } as const;
 
@@ -194,6 +253,10 @@ function list(items: object) {
 
 function answers(description: string, schema: object) {
   return { 200: { description, content: { "application/json": { schema } } }, default: { $ref: "#/components/responses/Problem" } };
+}
+
+function alertId() {
+  return { name: "id", in: "path", required: true, description: "The id of the alert: alert_….", schema: { type: "string" } };
 }
 
 function name() {

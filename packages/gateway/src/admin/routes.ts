@@ -13,6 +13,7 @@ import {
 } from "@purser/core";
 import type { PriceBook } from "@purser/core/prices";
 import type { Rollups } from "@purser/core/stores/sqlite";
+import { ALERTS_MOST } from "../alerts/alert-book.ts";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
@@ -21,6 +22,7 @@ import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
+import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { readBudgetTree, readHistory } from "./budget-tree.ts";
@@ -54,7 +56,7 @@ export interface AdminOptions {
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
   readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report">;
   readonly switches: Switches;
-  readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test">;
+  readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test" | "alerts" | "acknowledge" | "snooze">;
   /** Decides calls of other gateways; none where no gateway runs. */
   readonly decisions?: Decisions;
   /** Where it is written down who changed what; nowhere where it is left out. */
@@ -118,7 +120,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
   { method: "DELETE", path: "/api/grants/{id}", run: revokeGrant },
-  { method: "GET", path: "/api/requests", run: listRequests },
+  { method: "GET", path: "/api/requests", isForMembers: true, run: listRequests },
   { method: "GET", path: "/api/requests/{id}", isForMembers: true, run: showRequest },
   { method: "GET", path: "/api/report", isForMembers: true, run: report },
   { method: "GET", path: "/api/statements", run: showStatements },
@@ -132,6 +134,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
+  { method: "GET", path: "/api/alerts", run: listAlerts },
+  { method: "POST", path: "/api/alerts/{id}/acknowledge", run: acknowledgeAlert },
+  { method: "POST", path: "/api/alerts/{id}/snooze", run: snoozeAlert },
   { method: "GET", path: "/api/audit", run: listDeeds },
   { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: (await alerts.deliveries()).map(deliveryJson) }) },
   { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
@@ -211,6 +216,29 @@ function ownKey({ role, subject }: AdminRequest): string | undefined {
   return role === "member" ? (subject?.key ?? "") : undefined;
 }
 
+const ALERTS_SHOWN = 100;
+
+/** What people were told, the newest first. */
+async function listAlerts({ alerts, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["limit", "state"]);
+  const state = query.get("state");
+  if (state !== null && !/^(open|acknowledged|snoozed|over)$/.test(state))
+    throw new PurserError("body_invalid", '"state" is open, acknowledged, snoozed or over.');
+  const limit = countOf("limit", query.get("limit") ?? String(ALERTS_SHOWN), ALERTS_MOST);
+  const at = now();
+  const all = (await alerts.alerts(state === null ? limit : ALERTS_MOST)).map((one) => alertJson(one, at));
+  return ok({ data: all.filter((one) => state === null || one.state === state).slice(0, limit) });
+}
+
+async function acknowledgeAlert({ alerts, now }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  return ok(alertJson(await alerts.acknowledge(id, readAcknowledgement(request)), now()));
+}
+
+async function snoozeAlert({ alerts, now }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { until, by } = readSnooze(request, now());
+  return ok(alertJson(await alerts.snooze(id, by, until), now()));
+}
+
 const DEEDS = 100;
 const DEEDS_MOST = 1_000;
 
@@ -263,13 +291,17 @@ const PLAYED_DAYS_MOST = 31;
 const PRICED_DAYS = 90;
 const DAY_MS = 86_400_000;
 
-async function listRequests({ store }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+async function listRequests({ store }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { query } = request;
   checkParameters(query, ["limit", "after_id", "filter", "outcome"]);
   const limit = countOf("limit", query.get("limit") ?? String(PAGE), PAGE_MOST);
   const outcome = query.get("outcome") ?? undefined;
   if (outcome !== undefined && outcome !== "denied" && outcome !== "allowed")
     throw new PurserError("body_invalid", '"outcome" is "denied" or "allowed".');
-  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter: readFilter(query.getAll("filter")), outcome }));
+  const asked = readFilter(query.getAll("filter"));
+  const key = ownKey(request);
+  const filter = key === undefined ? asked : { ...asked, key };
+  return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter, outcome }));
 }
 
 /** A filter that nobody applies would show what was to be left out. */

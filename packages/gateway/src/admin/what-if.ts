@@ -11,7 +11,7 @@ import {
   windowSpan,
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
-import { limitName } from "./budget-tree.ts";
+import { limitName } from "./outlook.ts";
 
 /** What another amount of a limit would have done with the calls of the last days. */
 export interface WhatIfJson {

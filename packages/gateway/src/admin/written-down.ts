@@ -44,7 +44,13 @@ export function errorAnswer({ code, message }: PurserError): AdminResponse {
   return problem(statusOf(code), code, message);
 }
 
-const NOT_FOUND: ReadonlySet<ErrorCode> = new Set(["reservation_unknown", "channel_unknown", "route_unknown", "budget_unknown"]);
+const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
+  "reservation_unknown",
+  "channel_unknown",
+  "alert_unknown",
+  "route_unknown",
+  "budget_unknown",
+]);
 
 function statusOf(code: ErrorCode): number {
   if (NOT_FOUND.has(code)) return 404;

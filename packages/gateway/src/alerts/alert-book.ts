@@ -14,15 +14,15 @@ export interface Delivery {
   readonly isLast: boolean;
 }
 
-/** Something that is told once, with the notice that tells a channel of it. */
+/** Something that is told once, with the notice that tells a channel of it; what is only watched until it is over has none. */
 export interface Claim {
   /** What the notice speaks for. Whether it was told already, the last of them decides. */
   readonly keys: readonly string[];
   /** Until when it is not told again; epoch milliseconds. */
   readonly until: number;
   readonly channel: string;
-  readonly notice: Notice;
-  /** The incident that it opens, or adds to, where the channel knows incidents. */
+  readonly notice?: Notice;
+  /** The incident that it opens, or adds to, where its end is told. */
   readonly incident?: Incident;
 }
 
@@ -38,7 +38,7 @@ export interface Taken {
   readonly leaseUntil: number;
 }
 
-/** Something that a channel which knows incidents shows as open. */
+/** Something whose end is told: a channel that knows incidents shows it as open. */
 export interface Incident {
   readonly notice: Notice;
   readonly channel: string;
@@ -46,6 +46,24 @@ export interface Incident {
   readonly from: number;
   /** When it ends by itself. */
   readonly until: number;
+}
+
+/** What somebody said to an alert. */
+export interface AlertAnswer {
+  readonly kind: "acknowledged" | "snoozed";
+  readonly at: number;
+  readonly by: string;
+  /** Until when nobody is told of the same thing, where it was put off. */
+  readonly until?: number;
+}
+
+/** Something that people were told, and whether somebody looks after it. */
+export interface Alert {
+  readonly notice: Notice;
+  readonly channels: readonly string[];
+  /** When it is over. */
+  readonly until: number;
+  readonly answer?: AlertAnswer;
 }
 
 /** What a process may have seen that died before it wrote it down, so that somebody has to look at it again. */
@@ -70,6 +88,10 @@ export interface AlertBook {
   end(incident: Incident, over: Notice): Promise<boolean>;
   /** The latest tries, oldest first. */
   deliveries(): Promise<readonly Delivery[]>;
+  /** What was told, the newest first, so many at most. */
+  alerts(most: number): Promise<readonly Alert[]>;
+  /** Writes down what somebody said to an alert. Nothing where there is no such alert. */
+  answer(id: string, answer: AlertAnswer): Promise<Alert | undefined>;
   /** How many notices wait for a channel. */
   waiting(channel: string): Promise<number>;
   /** To be called every second or so: sees what others did, and forgets what is over. */
@@ -87,7 +109,16 @@ export const WAITING_MOST = 10_000;
 /** Nobody wants to hear of what could not be told for so long, because the channel was taken out of the configuration for example. */
 export const WAITING_MOST_MS = 7 * 86_400_000;
 
+/** So many alerts are known, and for so long. */
+export const ALERTS_MOST = 1_000;
+export const ALERTS_MOST_MS = 30 * 86_400_000;
+
 /** Notices about the same thing are one incident in a channel. */
-export function incidentId({ notice, channel }: Pick<Incident, "notice" | "channel">): string {
-  return `${notice.about} ${channel}`;
+export function incidentId({ about, channel }: { readonly about: string; readonly channel: string }): string {
+  return `${about} ${channel}`;
+}
+
+/** The id of an incident that is known. */
+export function incidentOf({ notice: { about }, channel }: Incident): string {
+  return incidentId({ about, channel });
 }

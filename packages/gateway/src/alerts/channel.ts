@@ -1,11 +1,20 @@
+import type { Hours } from "./hours.ts";
+
 /** Where people are told. Addresses and keys in it are secrets. */
-export type Channel = { readonly name: string } & (
-  | { readonly kind: "webhook"; readonly url: string; readonly secret: string | undefined }
-  | { readonly kind: "slack" | "teams"; readonly url: string }
-  | { readonly kind: "pagerduty"; readonly url: string; readonly routingKey: string }
-  /** Without `to`, the owner of the budget is written to. */
-  | { readonly kind: "email"; readonly server: string; readonly from: string; readonly to: readonly string[] | undefined }
-);
+export type Channel = { readonly name: string; readonly escalate?: Escalation } & Hours &
+  (
+    | { readonly kind: "webhook"; readonly url: string; readonly secret: string | undefined }
+    | { readonly kind: "slack" | "teams"; readonly url: string }
+    | { readonly kind: "pagerduty"; readonly url: string; readonly routingKey: string }
+    /** Without `to`, the owner of the budget is written to. */
+    | { readonly kind: "email"; readonly server: string; readonly from: string; readonly to: readonly string[] | undefined }
+  );
+
+/** Whom else is told where nobody acknowledges within a time. */
+export interface Escalation {
+  readonly to: string;
+  readonly afterMs: number;
+}
 
 export const CHANNEL_KINDS = ["webhook", "slack", "teams", "pagerduty", "email"] as const satisfies readonly Channel["kind"][];
 

@@ -1,6 +1,8 @@
 import type { AlertBook, Taken } from "./alert-book.ts";
 import type { Channel } from "./channel.ts";
-import { deliver } from "./delivery.ts";
+import { type Delivered, deliver } from "./delivery.ts";
+import { digestOf } from "./digest.ts";
+import type { Notice } from "./notice.ts";
 
 export interface CourierOptions {
   readonly book: AlertBook;
@@ -62,18 +64,25 @@ export class Courier {
         const taken = await this.#options.book.take(name, AT_ONCE);
         // Where there was something there may be more.
         if (taken.length > 0) round.isAsked = true;
-        await Promise.all(taken.map((one) => this.#deliver(channel, one).catch(this.#options.onError)));
+        await Promise.all(messagesOf(taken).map((some) => this.#deliver(channel, some).catch(this.#options.onError)));
       }
     } finally {
       this.#rounds.delete(name);
     }
   }
 
-  async #deliver(channel: Channel, taken: Taken): Promise<void> {
-    const { book, now, onError } = this.#options;
-    const { notice, attempts } = taken;
+  /** Delivers what one message tells. */
+  async #deliver(channel: Channel, some: readonly Taken[]): Promise<void> {
+    const { now, onError } = this.#options;
     const at = now();
+    const notice = messageOf(some.map((one) => one.notice));
     const delivered = await deliver(channel, notice, at);
+    for (const taken of some) await this.#tried(channel, taken, delivered, at).catch(onError);
+  }
+
+  async #tried(channel: Channel, taken: Taken, delivered: Delivered, at: number): Promise<void> {
+    const { book, onError } = this.#options;
+    const { notice, attempts } = taken;
     const pause = PAUSES_MS[attempts];
     const isLast = delivered.ok || delivered.isFinal || pause === undefined;
     const error = delivered.ok ? undefined : delivered.error;
@@ -82,4 +91,16 @@ export class Courier {
     const delivery = { notice: notice.id, channel: channel.name, title: notice.title, at, attempt: attempts + 1, error, isLast };
     await book.tried(taken, delivery, pause ?? 0);
   }
+}
+
+/** What waited for the same hour is one message to each owner; everything else is told by itself. */
+function messagesOf(taken: readonly Taken[]): readonly (readonly Taken[])[] {
+  const held = new Map<string | undefined, Taken[]>();
+  for (const one of taken.filter(({ notice }) => notice.isHeld)) held.set(one.notice.owner, [...(held.get(one.notice.owner) ?? []), one]);
+  return [...taken.filter(({ notice }) => !notice.isHeld).map((one) => [one]), ...held.values()];
+}
+
+function messageOf(notices: readonly Notice[]): Notice {
+  const [only, ...others] = notices as [Notice, ...Notice[]];
+  return others.length === 0 ? only : digestOf([only, ...others]);
 }

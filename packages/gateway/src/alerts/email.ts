@@ -27,7 +27,8 @@ export async function sendEmail(channel: Extract<Channel, { kind: "email" }>, no
   }
 }
 
-function emailText({ text, facts }: Notice): string {
+function emailText({ text, facts, link }: Notice): string {
   const widest = Math.max(0, ...facts.map(([name]) => name.length));
-  return [text, "", ...facts.map(([name, value]) => `${name.padEnd(widest)}  ${value}`), ""].join("\n");
+  const answer = link === undefined ? [] : [`Acknowledge or snooze: ${link}`, ""];
+  return [text, "", ...facts.map(([name, value]) => `${name.padEnd(widest)}  ${value}`), "", ...answer].join("\n");
 }

@@ -3,19 +3,23 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
+  ALERTS_MOST,
+  ALERTS_MOST_MS,
+  type Alert,
+  type AlertAnswer,
   type AlertBook,
   type Claim,
   type ClaimOutcome,
   DELIVERIES_MOST,
   type Delivery,
   type Incident,
-  incidentId,
+  incidentOf,
   type Taken,
   type Unseen,
   WAITING_MOST,
   WAITING_MOST_MS,
 } from "./alert-book.ts";
-import type { Notice } from "./notice.ts";
+import { isAlert, type Notice } from "./notice.ts";
 
 /** What waits for a channel. */
 interface Waiting {
@@ -35,6 +39,8 @@ type Line =
       readonly opened?: Incident;
     }
   | ({ readonly event: "told" } & Told)
+  | { readonly event: "alert"; readonly alert: Alert }
+  | { readonly event: "answered"; readonly alert: string; readonly answer: AlertAnswer }
   | { readonly event: "opened"; readonly opened: Incident }
   | { readonly event: "ended"; readonly incident: string; readonly told: Told }
   | ({ readonly event: "tried" } & Delivery & { readonly dueAt: number });
@@ -68,6 +74,10 @@ class FileBook implements AlertBook {
   /** What is being delivered. */
   readonly #taken = new Set<string>();
   #deliveries: Delivery[] = [];
+  /** By their ids, the oldest first. */
+  readonly #alerts = new Map<string, Alert>();
+  /** By what they are about: until when nobody is told. */
+  readonly #snoozed = new Map<string, number>();
   #writing: Promise<unknown> = Promise.resolve();
   #forgottenAt = 0;
   /** Nobody knows how the process before this one ended. */
@@ -82,9 +92,15 @@ class FileBook implements AlertBook {
   }
 
   async claim({ keys, until, channel, notice, incident }: Claim): Promise<ClaimOutcome> {
-    if (this.#claims.has(keys.at(-1) ?? "")) return "known";
+    if ((this.#claims.get(keys.at(-1) ?? "") ?? 0) > this.#now()) return "known";
     if (this.#waitingFor(channel).size >= WAITING_MOST) return "full";
-    await this.#write({ event: "claimed", keys, until, told: { channel, notice }, ...(incident && { opened: incident }) });
+    await this.#write({
+      event: "claimed",
+      keys,
+      until,
+      ...(notice && { told: { channel, notice } }),
+      ...(incident && { opened: incident }),
+    });
     return "claimed";
   }
 
@@ -95,7 +111,11 @@ class FileBook implements AlertBook {
     for (const { notice, dueAt, attempts } of waiting.values()) {
       if (taken.length === most) break;
       const id = takenId(notice.id, channel);
-      if (dueAt > now || this.#taken.has(id) || waiting.has(notice.after ?? "")) continue;
+      if (this.#isAnswered(notice)) {
+        waiting.delete(notice.id);
+        continue;
+      }
+      if (Math.max(dueAt, this.#earliest(notice)) > now || this.#taken.has(id) || waiting.has(notice.after ?? "")) continue;
       this.#taken.add(id);
       taken.push({ notice, channel, attempts, leaseUntil: NO_LEASE });
     }
@@ -112,10 +132,20 @@ class FileBook implements AlertBook {
   }
 
   async end(incident: Incident, over: Notice): Promise<boolean> {
-    const id = incidentId(incident);
+    const id = incidentOf(incident);
     if (!this.incidents.has(id)) return false;
     await this.#write({ event: "ended", incident: id, told: { channel: incident.channel, notice: over } });
     return true;
+  }
+
+  async alerts(most: number): Promise<readonly Alert[]> {
+    return [...this.#alerts.values()].reverse().slice(0, most);
+  }
+
+  async answer(id: string, answer: AlertAnswer): Promise<Alert | undefined> {
+    if (!this.#alerts.has(id)) return undefined;
+    await this.#write({ event: "answered", alert: id, answer });
+    return this.#alerts.get(id);
   }
 
   async deliveries(): Promise<readonly Delivery[]> {
@@ -151,9 +181,14 @@ class FileBook implements AlertBook {
   async #rewrite(now: number): Promise<void> {
     for (const [key, until] of this.#claims) if (until <= now) this.#claims.delete(key);
     for (const waiting of this.#waiting.values())
-      for (const { notice } of waiting.values()) if (notice.at + WAITING_MOST_MS <= now) waiting.delete(notice.id);
+      for (const { notice } of waiting.values()) if ((notice.notBefore ?? notice.at) + WAITING_MOST_MS <= now) waiting.delete(notice.id);
+    const kept = [...this.#alerts].slice(-ALERTS_MOST).filter(([, { notice }]) => notice.at + ALERTS_MOST_MS > now);
+    this.#alerts.clear();
+    for (const [id, alert] of kept) this.#alerts.set(id, alert);
+    for (const [about, until] of this.#snoozed) if (until <= now) this.#snoozed.delete(about);
     const lines: Line[] = [
       ...[...this.#claims].map(([key, until]) => ({ event: "claimed", keys: [key], until }) as const),
+      ...kept.map(([, alert]) => ({ event: "alert", alert }) as const),
       ...this.#deliveries.slice(-DELIVERIES_MOST).map((delivery) => ({ event: "tried", ...delivery, dueAt: 0 }) as const),
       ...[...this.incidents.values()].map((opened) => ({ event: "opened", opened }) as const),
       ...[...this.#waiting.values()].flatMap((waiting) =>
@@ -195,13 +230,23 @@ class FileBook implements AlertBook {
       case "claimed":
         for (const key of line.keys) this.#claims.set(key, line.until);
         if (line.told) this.#wait(line.told);
-        if (line.opened) this.incidents.set(incidentId(line.opened), line.opened);
+        if (line.told && isAlert(line.told.notice)) this.#know(line.told, line.until);
+        if (line.opened) this.incidents.set(incidentOf(line.opened), line.opened);
         return;
       case "told":
         this.#wait(line);
         return;
+      case "alert":
+        this.#alerts.set(line.alert.notice.id, line.alert);
+        if (line.alert.answer) this.#hear(line.alert, line.alert.answer);
+        return;
+      case "answered": {
+        const alert = this.#alerts.get(line.alert);
+        if (alert) this.#hear(alert, line.answer);
+        return;
+      }
       case "opened":
-        this.incidents.set(incidentId(line.opened), line.opened);
+        this.incidents.set(incidentOf(line.opened), line.opened);
         return;
       case "ended":
         this.incidents.delete(line.incident);
@@ -210,6 +255,33 @@ class FileBook implements AlertBook {
       case "tried":
         this.#try(line);
     }
+  }
+
+  #know({ notice, channel }: Told, until: number): void {
+    if (notice.repeats !== undefined) return;
+    const known = this.#alerts.get(notice.id);
+    if (known) this.#alerts.set(notice.id, { ...known, channels: [...new Set([...known.channels, channel])] });
+    else this.#alerts.set(notice.id, { notice, channels: [channel], until });
+  }
+
+  #hear(alert: Alert, answer: AlertAnswer): void {
+    const { id, about } = alert.notice;
+    this.#alerts.set(id, { ...alert, answer });
+    if (answer.until === undefined) this.#snoozed.delete(about);
+    else this.#snoozed.set(about, answer.until);
+  }
+
+  /** Whether somebody looks after what a notice tells of again. */
+  #isAnswered({ repeats, at }: Notice): boolean {
+    const answer = repeats === undefined ? undefined : this.#alerts.get(repeats)?.answer;
+    return answer !== undefined && (answer.kind === "acknowledged" || answer.at > at);
+  }
+
+  #earliest({ notBefore = 0, at, about, isOver = false, repeats }: Notice): number {
+    const snoozed = isOver ? 0 : (this.#snoozed.get(about) ?? 0);
+    if (snoozed <= notBefore) return notBefore;
+    // What is told later than something else stays so much later.
+    return repeats === undefined ? snoozed : snoozed + Math.max(0, notBefore - at);
   }
 
   #wait({ notice, channel }: Told): void {

@@ -1,8 +1,20 @@
+/** What notices are about that somebody should look at: it is acknowledged, put off, and told to somebody else where nobody does. */
+export const ALERT_KINDS = [
+  "budget.threshold",
+  "budget.forecast",
+  "budget.anomaly",
+  "budget.hourly",
+  "provider.failing",
+  "guard.tripped",
+] as const;
+
+export type AlertKind = (typeof ALERT_KINDS)[number];
+
 /** Something that people are told. Channels write it in their own form. */
 export interface Notice {
   /** The same for every try to deliver it: who gets it twice can tell. */
   readonly id: string;
-  readonly kind: "budget.threshold" | "budget.over" | "budget.asked" | "guard.tripped" | "call.done" | "test";
+  readonly kind: AlertKind | "budget.over" | "budget.reset" | "budget.asked" | "call.done" | "digest" | "test";
   /** What it is about. Notices about the same thing are one incident where a channel knows incidents. */
   readonly about: string;
   /** Epoch milliseconds. */
@@ -16,8 +28,23 @@ export interface Notice {
   readonly data: Readonly<Record<string, unknown>>;
   /** Who answers for the budget. */
   readonly owner: string | undefined;
+  /** By whose clock it is told when it is night; that of the configuration where it is left out. */
+  readonly timeZone?: string;
   /** Whether it says that what it is about is over. */
   readonly isOver?: boolean;
   /** The notice that is delivered before this one, or given up. */
   readonly after?: string;
+  /** When it is delivered at the earliest. */
+  readonly notBefore?: number;
+  /** Whether it waits until then because of the hours of its channel: with others that do, it is told in one message. */
+  readonly isHeld?: boolean;
+  /** The alert that it tells of again. Nobody is, once somebody has answered that one. */
+  readonly repeats?: string;
+  /** Where it is acknowledged, or put off. */
+  readonly link?: string;
+}
+
+/** Whether a notice is one that is answered. */
+export function isAlert({ kind, isOver = false }: Notice): boolean {
+  return !isOver && (ALERT_KINDS as readonly string[]).includes(kind);
 }

@@ -8,7 +8,7 @@ import type { Post } from "./webhook.ts";
  * it (https://developer.pagerduty.com/docs/send-alert-event).
  */
 export function pagerdutyPost({ url, routingKey }: Extract<Channel, { kind: "pagerduty" }>, notice: Notice): Post {
-  const { about, isOver = false, title, text, severity, at, data } = notice;
+  const { about, isOver = false, title, text, severity, at, data, link } = notice;
   const event = {
     routing_key: routingKey,
     event_action: isOver ? "resolve" : "trigger",
@@ -22,6 +22,7 @@ export function pagerdutyPost({ url, routingKey }: Extract<Channel, { kind: "pag
         class: notice.kind,
         custom_details: data,
       },
+      ...(link !== undefined && { links: [{ href: link, text: "Acknowledge or snooze" }] }),
     }),
   };
   return { url, headers: { "content-type": "application/json" }, body: JSON.stringify(event) };

@@ -2,17 +2,19 @@ import { hash, randomBytes } from "node:crypto";
 import { PurserError } from "@purser/core";
 import type { RedisClient } from "@purser/core/stores/redis";
 import {
+  type Alert,
+  type AlertAnswer,
   type AlertBook,
   type Claim,
   type ClaimOutcome,
   type Delivery,
   type Incident,
-  incidentId,
+  incidentOf,
   type Taken,
   type Unseen,
 } from "./alert-book.ts";
-import type { Notice } from "./notice.ts";
-import { BEAT, CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
+import { isAlert, type Notice } from "./notice.ts";
+import { ALERTS, ANSWER, BEAT, CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
 
 export interface RedisBookOptions {
   /** Connects, when it is needed first: who tells nobody needs no connection. */
@@ -41,6 +43,8 @@ export class RedisBook implements AlertBook {
   readonly #versionKey: string;
   readonly #deliveriesKey: string;
   readonly #gatewaysKey: string;
+  readonly #alertsKey: string;
+  readonly #snoozedKey: string;
   readonly #instance = randomBytes(6).toString("base64url");
   #unseen: Unseen | undefined;
   #client: Promise<RedisClient & { disconnect(): void }> | undefined;
@@ -58,6 +62,8 @@ export class RedisBook implements AlertBook {
     this.#incidentsKey = `${this.#prefix}incidents`;
     this.#versionKey = `${this.#prefix}incidents-version`;
     this.#gatewaysKey = `${this.#prefix}gateways`;
+    this.#alertsKey = `${this.#prefix}alerts`;
+    this.#snoozedKey = `${this.#prefix}snoozed`;
     this.#deliveriesKey = `${this.#prefix}deliveries`;
   }
 
@@ -67,12 +73,15 @@ export class RedisBook implements AlertBook {
 
   async claim({ keys, until, channel, notice, incident }: Claim): Promise<ClaimOutcome> {
     const claims = keys.map((key) => `${this.#prefix}claim:${hash("sha256", key, "base64url")}`);
-    const opened = incident ? [incidentId(incident), JSON.stringify(incident)] : ["", ""];
+    const opened = incident ? [incidentOf(incident), JSON.stringify(incident)] : ["", ""];
     const endsAt = until >= Number.MAX_SAFE_INTEGER ? "" : String(Math.ceil(until));
+    const id = notice?.id ?? "";
+    const told = notice ? [id, JSON.stringify(notice)] : ["", ""];
+    const alertOf = notice && isAlert(notice) && notice.repeats === undefined ? channel : "";
     const outcome = await this.#run(
       CLAIM,
-      [this.#line(channel), this.#waiting(channel, notice.id), this.#incidentsKey, this.#versionKey, ...claims],
-      [endsAt, notice.id, JSON.stringify(notice), ...opened],
+      [this.#line(channel), this.#waiting(channel, id), this.#incidentsKey, this.#versionKey, this.#alert(id), this.#alertsKey, ...claims],
+      [endsAt, ...told, ...opened, alertOf],
     );
     if (outcome === "claimed" && incident) this.#know(incident, opened[1] ?? "", 0);
     return outcome as ClaimOutcome;
@@ -81,7 +90,11 @@ export class RedisBook implements AlertBook {
   async take(channel: string, most: number): Promise<readonly Taken[]> {
     // What was delivered and could not be written down is not taken again.
     await this.#payOwed();
-    const answer = (await this.#run(TAKE, [this.#line(channel)], [String(most), this.#waiting(channel, "")])) as readonly string[];
+    const answer = (await this.#run(
+      TAKE,
+      [this.#line(channel), this.#snoozedKey],
+      [String(most), this.#waiting(channel, ""), this.#alert("")],
+    )) as readonly string[];
     const [leaseUntil = "", ...rest] = answer;
     const taken: Taken[] = [];
     for (let i = 0; i < rest.length; i += 2) {
@@ -110,7 +123,7 @@ export class RedisBook implements AlertBook {
   }
 
   async end(incident: Incident, over: Notice): Promise<boolean> {
-    const id = incidentId(incident);
+    const id = incidentOf(incident);
     const known = this.#known.get(id);
     this.#forget(id);
     if (!known) return false;
@@ -126,6 +139,19 @@ export class RedisBook implements AlertBook {
       // Whatever became of it, it is looked at again.
       this.#version = undefined;
     }
+  }
+
+  async alerts(most: number): Promise<readonly Alert[]> {
+    const found = (await this.#run(ALERTS, [this.#alertsKey], [String(most), this.#alert("")])) as readonly (readonly string[])[];
+    return found.flatMap((fields) => alertOf(fields) ?? []);
+  }
+
+  async answer(id: string, answer: AlertAnswer): Promise<Alert | undefined> {
+    const alert = alertOf((await this.#send("hgetall", this.#alert(id))) as Hash);
+    if (!alert) return undefined;
+    const until = answer.until === undefined ? "" : String(answer.until);
+    await this.#run(ANSWER, [this.#alert(id), this.#snoozedKey], [JSON.stringify(answer), alert.notice.about, until]);
+    return { ...alert, answer };
   }
 
   async deliveries(): Promise<readonly Delivery[]> {
@@ -172,8 +198,7 @@ export class RedisBook implements AlertBook {
   }
 
   async #readIncidents(): Promise<void> {
-    const fields = (await this.#send("hgetall", this.#incidentsKey)) as readonly string[] | Readonly<Record<string, string>>;
-    const found = Array.isArray(fields) ? pairsOf(fields) : Object.entries(fields);
+    const found = pairsOf((await this.#send("hgetall", this.#incidentsKey)) as Hash);
     const now = this.#now();
     this.#known = new Map(
       found.map(([id, text]) => {
@@ -186,7 +211,7 @@ export class RedisBook implements AlertBook {
   }
 
   #know(incident: Incident, text: string, from: number): void {
-    this.#known.set(incidentId(incident), { incident, text, from });
+    this.#known.set(incidentOf(incident), { incident, text, from });
     this.#show();
   }
 
@@ -222,6 +247,10 @@ export class RedisBook implements AlertBook {
     return `${this.#prefix}waiting:${channel}:${notice}`;
   }
 
+  #alert(id: string): string {
+    return `${this.#prefix}alert:${id}`;
+  }
+
   #now(): number {
     return (this.#options.now ?? Date.now)();
   }
@@ -250,7 +279,24 @@ export class RedisBook implements AlertBook {
   }
 }
 
+/** An alert as it is written in Redis; nothing where it is forgotten. */
+function alertOf(hash: Hash): Alert | undefined {
+  const fields = new Map(pairsOf(hash));
+  const notice = fields.get("notice");
+  if (notice === undefined) return undefined;
+  const answer = fields.get("answer");
+  return {
+    notice: JSON.parse(notice) as Notice,
+    channels: [...fields.keys()].flatMap((name) => (name.startsWith("channel:") ? [name.slice(8)] : [])).sort(),
+    until: fields.get("until") ? Number(fields.get("until")) : Number.MAX_SAFE_INTEGER,
+    ...(answer !== undefined && { answer: JSON.parse(answer) as AlertAnswer }),
+  };
+}
+
 /** A client may answer a hash as a list of names and values. */
-function pairsOf(list: readonly string[]): [string, string][] {
-  return Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i] ?? "", list[2 * i + 1] ?? ""]);
+type Hash = readonly string[] | Readonly<Record<string, string>>;
+
+function pairsOf(hash: Hash): [string, string][] {
+  if (!Array.isArray(hash)) return Object.entries(hash);
+  return Array.from({ length: hash.length / 2 }, (_, i) => [hash[2 * i] ?? "", hash[2 * i + 1] ?? ""]);
 }

@@ -1,4 +1,4 @@
-import { DELIVERIES_MOST, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts";
+import { ALERTS_MOST, ALERTS_MOST_MS, DELIVERIES_MOST, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts";
 
 /** A gateway takes a notice for so long. Its try ends long before. */
 const LEASE_MS = 60_000;
@@ -19,27 +19,41 @@ const SHARED = `
 local clock = redis.call('TIME')
 local now = tonumber(ARGV[1]) or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function wait(line, waiting, id, notice, after)
+  local due = math.max(cjson.decode(notice).notBefore or now, now)
+  local kept = due - now + ${WAITING_MOST_MS}
   redis.call('HSET', waiting, 'notice', notice, 'attempts', 0, 'after', after)
-  redis.call('PEXPIRE', waiting, ${WAITING_MOST_MS})
-  redis.call('ZADD', line, now, id)
-  redis.call('PEXPIRE', line, ${WAITING_MOST_MS})
+  redis.call('PEXPIRE', waiting, kept)
+  redis.call('ZADD', line, due, id)
+  if redis.call('PTTL', line) < kept then redis.call('PEXPIRE', line, kept) end
 end
 `;
 
 /**
- * Writes down that something is told, and has its notice wait; or neither. Of an incident that is open, the higher share stays.
+ * Writes down that something is told, and has its notice wait; or neither. Of an incident that is open, the higher share stays. An alert is
+ * known from then on, by when it was told.
  *
- * KEYS   1 the line of the channel, 2 the notice as it waits, 3 incidents, 4 how often incidents changed, 5… the claims
- * ARGV   2 until when the claims hold ('' for ever), 3 id of the notice, 4 notice, 5 incident id ('' where there is none), 6 incident
+ * KEYS   1 the line of the channel, 2 the notice as it waits, 3 incidents, 4 how often incidents changed, 5 the alert, 6 alerts, 7… the claims
+ * ARGV   2 until when the claims hold ('' for ever), 3 id of the notice ('' where there is none), 4 notice, 5 incident id ('' where there is
+ *        none), 6 incident, 7 the channel of an alert ('' where it is none)
  * Returns claimed, known or full
  */
 export const CLAIM = `${SHARED}
-if redis.call('EXISTS', KEYS[#KEYS]) == 1 then return 'known' end
+local known = redis.call('GET', KEYS[#KEYS])
+if known and (tonumber(known) or math.huge) > now then return 'known' end
 if redis.call('ZCARD', KEYS[1]) >= ${WAITING_MOST} then return 'full' end
-for i = 5, #KEYS do
-  if ARGV[2] == '' then redis.call('SET', KEYS[i], '') else redis.call('SET', KEYS[i], '', 'PXAT', ARGV[2]) end
+for i = 7, #KEYS do
+  if ARGV[2] == '' then redis.call('SET', KEYS[i], '') else redis.call('SET', KEYS[i], ARGV[2], 'PXAT', ARGV[2]) end
 end
-wait(KEYS[1], KEYS[2], ARGV[3], ARGV[4], '')
+if ARGV[3] ~= '' then wait(KEYS[1], KEYS[2], ARGV[3], ARGV[4], '') end
+if ARGV[7] ~= '' then
+  redis.call('HSETNX', KEYS[5], 'notice', ARGV[4])
+  redis.call('HSETNX', KEYS[5], 'until', ARGV[2])
+  redis.call('HSET', KEYS[5], 'channel:' .. ARGV[7], '')
+  redis.call('PEXPIRE', KEYS[5], ${ALERTS_MOST_MS})
+  redis.call('ZADD', KEYS[6], 'NX', now, ARGV[3])
+  redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -${ALERTS_MOST + 1})
+  redis.call('PEXPIRE', KEYS[6], ${ALERTS_MOST_MS})
+end
 if ARGV[5] ~= '' then
   local open = redis.call('HGET', KEYS[3], ARGV[5])
   local known, new = open and cjson.decode(open), cjson.decode(ARGV[6])
@@ -52,15 +66,21 @@ return 'claimed'
 `;
 
 /**
- * Takes notices that are due, for the length of a lease.
+ * Takes notices that are due, for the length of a lease. What somebody put off is put back, and what tells again of an alert that somebody
+ * answered is dropped.
  *
- * KEYS   1 the line of the channel
- * ARGV   2 how many at most, 3 what the keys of its waiting notices begin with
+ * KEYS   1 the line of the channel, 2 by what they are about: until when nobody is told
+ * ARGV   2 how many at most, 3 what the keys of its waiting notices begin with, 4 what the keys of alerts begin with
  * Returns the end of the lease, and of each notice how often it was tried, and the notice
  */
 export const TAKE = `${SHARED}
 local lease = now + ${LEASE_MS}
 local taken = { string.format('%.0f', lease) }
+local function isAnswered(notice)
+  local alert = redis.call('HMGET', ARGV[4] .. (notice.repeats or ''), 'answer')
+  local answer = alert[1] and cjson.decode(alert[1])
+  return answer and (answer.kind == 'acknowledged' or answer.at > notice.at)
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
   local waiting = redis.call('HMGET', ARGV[3] .. id, 'attempts', 'notice', 'after')
   if not waiting[2] then
@@ -68,9 +88,19 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
   elseif waiting[3] ~= '' and redis.call('EXISTS', ARGV[3] .. waiting[3]) == 1 then
     redis.call('ZADD', KEYS[1], now + ${AFTER_MS}, id)
   else
-    redis.call('ZADD', KEYS[1], lease, id)
-    taken[#taken + 1] = waiting[1]
-    taken[#taken + 1] = waiting[2]
+    local notice = cjson.decode(waiting[2])
+    local snoozed = not notice.isOver and tonumber(redis.call('HGET', KEYS[2], notice.about) or 0) or 0
+    if isAnswered(notice) then
+      redis.call('ZREM', KEYS[1], id)
+      redis.call('DEL', ARGV[3] .. id)
+    elseif snoozed > now then
+      local later = notice.repeats and math.max(0, (notice.notBefore or 0) - notice.at) or 0
+      redis.call('ZADD', KEYS[1], snoozed + later, id)
+    else
+      redis.call('ZADD', KEYS[1], lease, id)
+      taken[#taken + 1] = waiting[1]
+      taken[#taken + 1] = waiting[2]
+    end
   end
 end
 return taken
@@ -109,6 +139,34 @@ redis.call('HDEL', KEYS[3], ARGV[2])
 redis.call('INCR', KEYS[4])
 wait(KEYS[1], KEYS[2], ARGV[4], ARGV[5], ARGV[6])
 return 1
+`;
+
+/**
+ * Writes down what somebody said to an alert.
+ *
+ * KEYS   1 the alert, 2 by what they are about: until when nobody is told
+ * ARGV   2 the answer, 3 what the alert is about, 4 until when nobody is told ('' where that is not put off)
+ * Returns 1 where it was done, 0 where there is no such alert
+ */
+export const ANSWER = `${SHARED}
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'answer', ARGV[2])
+if ARGV[4] == '' then redis.call('HDEL', KEYS[2], ARGV[3]) else redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) end
+redis.call('PEXPIRE', KEYS[2], ${ALERTS_MOST_MS})
+return 1
+`;
+
+/**
+ * Reads alerts, the newest first.
+ *
+ * KEYS   1 alerts
+ * ARGV   2 how many at most, 3 what the keys of alerts begin with
+ * Returns of each its names and values
+ */
+export const ALERTS = `${SHARED}
+local found = {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ARGV[2] - 1)) do found[#found + 1] = redis.call('HGETALL', ARGV[3] .. id) end
+return found
 `;
 
 /**

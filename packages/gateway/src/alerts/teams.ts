@@ -5,7 +5,7 @@ import type { Post } from "./webhook.ts";
 const COLOURS = { info: "Default", warning: "Warning", error: "Attention", critical: "Attention" } as const;
 
 /** An adaptive card, for a workflow that starts when a webhook request is received (https://learn.microsoft.com/microsoftteams). */
-export function teamsPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>, { title, text, facts, severity }: Notice): Post {
+export function teamsPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>, { title, text, facts, severity, link }: Notice): Post {
   const content = {
     $schema: "http://adaptivecards.io/schemas/adaptive-card.json",
     type: "AdaptiveCard",
@@ -15,6 +15,7 @@ export function teamsPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>
       { type: "TextBlock", text: plain(text), wrap: true },
       { type: "FactSet", facts: facts.map(([name, value]) => ({ title: plain(name), value: plain(value) })) },
     ],
+    ...(link !== undefined && { actions: [{ type: "Action.OpenUrl", title: "Acknowledge or snooze", url: link }] }),
   };
   const attachments = [{ contentType: "application/vnd.microsoft.card.adaptive", contentUrl: null, content }];
   return { url, headers: { "content-type": "application/json" }, body: JSON.stringify({ type: "message", attachments }) };

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { type Balance, type Budget, formatAmount, formatInstant, rungText, shareOf, shareText, windowPhrase } from "@purser/core";
 import { balanceJson } from "../admin/balances.ts";
 import type { Notice } from "./notice.ts";
+import { nameOf } from "./watch.ts";
 
 /** A step of a ladder at which somebody is told. */
 export interface Tell {
@@ -13,6 +14,8 @@ export interface Tell {
 /** A threshold that is passed, for one channel: what is told once. */
 export interface Passed {
   readonly key: string;
+  /** The same for every channel that hears of it. */
+  readonly alert: string;
   /** When the window is over and the threshold may be passed anew; epoch milliseconds. */
   readonly until: number;
   readonly from: number;
@@ -44,18 +47,28 @@ export function spentShare(balance: Balance, isRefusing: boolean): number {
 /** The thresholds of a balance that are passed, for every channel that is to hear of them. */
 export function passedOf(tells: readonly Tell[], balance: Balance, share: number, all: readonly string[], now: number): readonly Passed[] {
   const { budget, subject, unit, window, limit, resetsAt } = balance;
-  const isLong = LONG_WINDOWS.has(window);
-  const until = isLong ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : (Math.floor(now / DAY_MS) + 1) * DAY_MS;
+  const until = isLong(balance) ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : (Math.floor(now / DAY_MS) + 1) * DAY_MS;
   return tells
     .filter(({ from }) => from <= share)
     .flatMap(({ from, channels = all }) =>
       channels.map((channel) => ({
         key: JSON.stringify([budget, subject, unit, window, until, limit, from, channel]),
+        alert: alertId(JSON.stringify([budget, subject, unit, window, until, limit, from])),
         until,
         from,
         channel,
       })),
     );
+}
+
+/** Whether a balance is of a window in which things are told once. */
+export function isLong({ window }: Balance): boolean {
+  return LONG_WINDOWS.has(window);
+}
+
+/** The id of a notice, from what it is told once for: whichever gateway is first, it is the same. */
+export function alertId(once: string): string {
+  return `alert_${hash("sha256", once, "hex").slice(0, 24)}`;
 }
 
 /** What a balance is called, over all its windows and thresholds. */
@@ -92,7 +105,7 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
     ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as [string, string][])),
   ];
   return {
-    id: `alert_${hash("sha256", passed.key, "hex").slice(0, 24)}`,
+    id: passed.alert,
     kind: "budget.threshold",
     about: aboutBalance(balance),
     at: now,
@@ -108,6 +121,7 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
       next,
     },
     owner: budget.owner,
+    timeZone: timezone,
   };
 }
 
@@ -123,10 +137,6 @@ export function overNotice(told: Notice, now: number): Notice {
     title: `Over: ${told.title}`,
     text: "There is room again.",
   };
-}
-
-function nameOf({ budget, subject }: Balance): string {
-  return subject === "" ? `Budget "${budget}"` : `Budget "${budget}" (${subject})`;
 }
 
 /** What happens to calls as the budget fills further. */

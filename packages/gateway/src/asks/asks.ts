@@ -13,7 +13,8 @@ import {
 import type { Alerts } from "../alerts/alerts.ts";
 import type { Notice } from "../alerts/notice.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
-import { type Ask, linkKey, readAsk, signAsk } from "./ask.ts";
+import { linkKey, signLink } from "../signed-link.ts";
+import { type Ask, readAsk } from "./ask.ts";
 
 export interface AsksOptions {
   readonly budgets: Pick<Budgets, "grant" | "balances">;
@@ -62,7 +63,7 @@ export class Asks {
 
   constructor(options: AsksOptions) {
     this.#options = options;
-    this.#key = linkKey(options.adminToken);
+    this.#key = linkKey(options.adminToken, "asks");
     this.#now = options.now ?? Date.now;
   }
 
@@ -164,7 +165,7 @@ export class Asks {
   /** Gives what was asked for, or declines it, by the id of an ask that `list` has. Nothing for one that it has not. */
   async answerById(id: string, isGiven: boolean, giver: string): Promise<Answered | undefined> {
     const ask = this.list().find((one) => one.id === id);
-    return ask && this.answer(signAsk(ask, this.#key), isGiven, giver);
+    return ask && this.answer(signLink(ask, this.#key), isGiven, giver);
   }
 
   /** To be called every minute or so. */
@@ -176,7 +177,7 @@ export class Asks {
   }
 
   #link(ask: Ask): string {
-    return `${this.#options.baseUrl()}/asks?token=${signAsk(ask, this.#key)}`;
+    return `${this.#options.baseUrl()}/asks?token=${signLink(ask, this.#key)}`;
   }
 }
 

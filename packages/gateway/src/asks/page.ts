@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { formatInstant, PurserError } from "@purser/core";
 import { readBytes } from "../body.ts";
+import { escaped, sendLinkPage } from "../link-page.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Answered } from "./asks.ts";
 
@@ -28,32 +29,8 @@ export async function serveAsk(gateway: Gateway, request: IncomingMessage, respo
 const STATUS = { open: 200, given: 200, declined: 200, forged: 403, expired: 410, used: 410 } as const;
 
 function page(response: ServerResponse, answered: Answered, budgets: Gateway["config"]["budgets"], token: string): void {
-  const body = Buffer.from(html(answered, budgets, token));
-  response.writeHead(STATUS[answered.kind], {
-    "content-type": "text/html; charset=utf-8",
-    "content-length": body.length,
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-  });
-  response.end(body);
-}
-
-function html(answered: Answered, budgets: Gateway["config"]["budgets"], token: string): string {
   const [title, text, form] = words(answered, budgets, token);
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="robots" content="noindex">
-<title>${escaped(title)}</title>
-<style>body { font: 18px/1.5 system-ui; max-width: 32em; margin: 4em auto; padding: 0 1em } button { font: inherit; padding: .4em 1.2em; margin-right: .6em }</style>
-<h1>${escaped(title)}</h1>
-<p>${escaped(text)}</p>
-${form}
-</html>
-`;
+  sendLinkPage(response, STATUS[answered.kind], { title, text, form });
 }
 
 const REFUSED = {
@@ -77,8 +54,4 @@ function words(
   const hidden = `<input type="hidden" name="token" value="${escaped(token)}">`;
   const buttons = '<button name="answer" value="give">Give</button><button name="answer" value="decline">Decline</button>';
   return ["More is asked for", `${what}.`, `<form method="post" action="/asks">${hidden}${buttons}</form>`];
-}
-
-function escaped(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }

@@ -58,7 +58,7 @@ export function delegateOf(secret: string, keys: Pick<Keys, "signing">, now: num
 /** It may make calls, and nothing else that the first key may. */
 function callerWith(key: Key, delegated: Delegated): Caller {
   const { subject, chain } = delegated;
-  return { key: { ...key, role: "caller" }, subject, places: new Map(), isOwner: false, delegated, pools: chain.map(poolOf) };
+  return { key: { ...key, role: "caller" }, subject, places: new Map(), delegated, pools: chain.map(poolOf) };
 }
 
 function poolOf({ id, name, limits, until }: Delegation): Pool {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { describe, test } from "node:test";
-import { type IdentifyOptions, identify, refine } from "./identify.ts";
+import { type IdentifyOptions, identify, refine, roleOf } from "./identify.ts";
 import type { Key, Keys } from "./key.ts";
 
 const ANN: Key = {
@@ -69,16 +69,16 @@ describe("credentials", () => {
   });
 
   test("only admin keys and the owner's token open /api once there are keys", () => {
-    assert.equal(callerOf(asAnn()).isOwner, false);
-    assert.equal(callerOf(asOpen()).isOwner, true);
-    assert.deepEqual(callerOf({ authorization: `Bearer ${TOKEN}` }), { key: undefined, subject: {}, isOwner: true });
+    assert.equal(roleOf(callerOf(asAnn())), "caller");
+    assert.equal(roleOf(callerOf(asOpen())), "admin");
+    const owner = callerOf({ authorization: `Bearer ${TOKEN}` });
+    assert.deepEqual([owner, roleOf(owner)], [{ key: undefined, subject: {} }, "owner"]);
   });
 
   test("while everybody is the owner, a credential is the caller's own provider key, and no secret of ours is", () => {
     assert.deepEqual(callerOf({ authorization: "Bearer sk-1" }, OWNER), {
       key: undefined,
       subject: {},
-      isOwner: true,
       providerKey: "sk-1",
     });
     assert.equal(callerOf({}, OWNER).providerKey, undefined);

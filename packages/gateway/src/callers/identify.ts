@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Pool, Subject, SubjectPath } from "@purser/core";
 import { isAdminToken } from "./admin-token.ts";
 import { DELEGATED_SECRET, type Delegated, delegateOf } from "./delegation.ts";
-import type { Key, Keys } from "./key.ts";
+import type { Key, KeyRole, Keys } from "./key.ts";
 
 /** A subject with the places that its calls go to, by their names: most callers call the same few models. */
 export type Places = Map<string, Subject>;
@@ -15,13 +15,16 @@ export interface Caller {
   readonly subject: Subject;
   /** Where calls of this subject went, if it is what the key alone says. */
   readonly places?: Places;
-  /** Whether all of `/api` is open to the caller. */
-  readonly isOwner: boolean;
   /** The caller's own key for the provider, while every caller is the owner. */
   readonly providerKey?: string;
   /** What was handed on to the caller by others, and the budgets that this makes. */
   readonly delegated?: Delegated;
   readonly pools?: readonly Pool[];
+}
+
+/** What a caller may do here: whoever has no key is the owner. */
+export function roleOf({ key }: Pick<Caller, "key">): KeyRole | "owner" {
+  return key?.role ?? "owner";
 }
 
 export type Identified =
@@ -54,11 +57,11 @@ export function identify(headers: IncomingHttpHeaders, url: string, keys: Keys, 
   const credentials = credentialsOf(headers, url);
   const { ownerMode, now, adminToken } = options;
   if (adminToken !== undefined && credentials.some((credential) => isAdminToken(credential, adminToken))) {
-    return withAttributes({ key: undefined, subject: {}, isOwner: true }, headers);
+    return withAttributes({ key: undefined, subject: {} }, headers);
   }
   if (ownerMode) {
     const providerKey = credentials.find((credential) => !OUR_SECRET.test(credential) && !DELEGATED_SECRET.test(credential));
-    return withAttributes({ key: undefined, subject: {}, isOwner: true, ...(providerKey !== undefined && { providerKey }) }, headers);
+    return withAttributes({ key: undefined, subject: {}, ...(providerKey !== undefined && { providerKey }) }, headers);
   }
   for (const credential of credentials) {
     const delegate = delegateOf(credential, keys, now);
@@ -90,7 +93,7 @@ const callers = new WeakMap<Key, Caller>();
 function callerOf(key: Key): Caller {
   let caller = callers.get(key);
   if (!caller) {
-    caller = { key, subject: { ...key.attributes, key: key.id }, places: new Map(), isOwner: key.role === "admin" };
+    caller = { key, subject: { ...key.attributes, key: key.id }, places: new Map() };
     callers.set(key, caller);
   }
   return caller;

@@ -140,7 +140,7 @@ const NANODOLLARS_PER_DOLLAR = 1_000_000_000;
 
 /** A ladder that tells nobody is worse than one that says so. */
 export function checkTells(
-  { owner }: Budget,
+  { owner }: Pick<Budget, "owner">,
   rungs: readonly Rung[],
   place: Place,
   channels: ConfigurationFields["channels"] = new Map(),

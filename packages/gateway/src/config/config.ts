@@ -1,6 +1,7 @@
 import type { Allowance, Budget } from "@purser/core";
 import type { PriceOverride } from "@purser/core/prices";
 import type { Channel } from "../alerts/channel.ts";
+import type { FailingWatch, WatchedBudget } from "../alerts/watch.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
 import type { Provider } from "../providers/provider.ts";
 
@@ -18,6 +19,10 @@ export interface Config {
   readonly budgets: readonly Budget[];
   /** Which budgets watch over their calls, and for what. */
   readonly guards: readonly GuardedBudget[];
+  /** What of budgets is told beside the thresholds of their ladders. */
+  readonly watched: readonly WatchedBudget[];
+  /** From which share of failing calls on people are told of a provider. */
+  readonly failing: readonly FailingWatch[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
   /** The zone whose calendar holds where nothing else says. */

@@ -190,6 +190,11 @@ function filled<Value>(field: Field<ReadonlyMap<string, Value>>): Field<Readonly
   };
 }
 
+/** Occasions, each with those who are told of it. */
+function tells(pattern: string) {
+  return map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern });
+}
+
 const exception = object(
   {
     for: described("Whom it is for: a value, or several, of what per names.", filled(selector), { examples: [{ user: "ann" }] }),
@@ -282,6 +287,15 @@ const budget = object(
       }),
       { examples: [{ repeats: 10, surge: 10, do: ["block", "tell slack"] }] },
     ),
+    alerts: described(
+      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up.",
+      tells("^\\s*(forecast|reset|anomaly(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
+      {
+        examples: [
+          { forecast: "tell slack", "anomaly 3x": "tell slack", "hourly $50": ["tell slack", "tell oncall"], reset: "tell slack" },
+        ],
+      },
+    ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
     owner: described("Who answers for the budget: an address or a name.", text()),
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
@@ -308,6 +322,17 @@ const channel = object(
     server: described("The mail server: smtps://user:password@host, or smtp:// for STARTTLS.", channelSecret()),
     from: described("Whom e-mails come from.", text(), { examples: ["Purser <purser@example.com>"] }),
     to: described("Whom e-mails go to. The owner of the budget where it is left out.", list(text(), { most: 50, least: 1, single: true })),
+    escalate: described("Whom else an alert is told to, where nobody acknowledges it within a time: `CHANNEL after 15m`.", text(), {
+      examples: ["oncall after 15m"],
+    }),
+    quiet: described(
+      "Hours in which nothing is told, in the time zone of the budget. What comes meanwhile is told in one message when they end.",
+      text(),
+      { examples: ["22:00-07:00"] },
+    ),
+    digest: described("The time of day at which all is told in one message, in the time zone of the budget.", text(), {
+      examples: ["09:00"],
+    }),
   },
   { required: ["kind"] },
 );
@@ -404,6 +429,11 @@ export const CONFIGURATION = object({
   channels: described(
     "Where people are told, by the names that ladders use: `tell slack`.",
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
+  ),
+  alerts: described(
+    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes.",
+    tells("^\\s*failing\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
+    { examples: [{ "failing 20%": "tell oncall" }] },
   ),
   timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),

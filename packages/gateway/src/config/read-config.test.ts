@@ -90,6 +90,8 @@ test("budgets are read as they are written", () => {
     allowances: [],
     channels: [],
     guards: [],
+    watched: [],
+    failing: [],
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     onDisconnect: "abort",
@@ -485,6 +487,58 @@ budgets:
   assert.equal(wrong.length, expected.length);
   assert.doesNotMatch(wrong.join("\n"), /hunter2/);
   assert.match(warnings("channels: { a: { kind: slack, url: ${NONE} } }\n")[0] ?? "", /NONE is not set, so this channel tells nobody\./);
+});
+
+test("a channel has hours, and another one that is told where nobody acknowledges", () => {
+  const { channels } = config(`channels:
+  chat: { kind: slack, url: http://a.test/x, quiet: 22:00-07:00, digest: 9:30, escalate: duty after 15m }
+  duty: { kind: pagerduty, routing_key: k }
+`);
+  const [chat] = channels;
+  assert.deepEqual([chat?.quiet, chat?.digest, chat?.escalate], [{ from: 1320, to: 420 }, 570, { to: "duty", afterMs: 900_000 }]);
+  const slack = (more: string) =>
+    problems(
+      `channels: { a: { kind: slack, url: http://a.test, ${more} }, b: { kind: slack, url: http://a.test, escalate: a after 1h } }\n`,
+    );
+  assert.match(slack("quiet: at night")[0] ?? "", /quiet: "at night" is no time of the night\. Write it like 22:00-07:00/);
+  assert.match(slack("digest: 24:00")[0] ?? "", /digest: "24:00" is no time of the day/);
+  assert.match(slack("escalate: kim")[0] ?? "", /escalate: "kim" does not say whom, and after what time/);
+  assert.match(slack("escalate: c after 5m")[0] ?? "", /no channel "c" is configured/);
+  assert.match(slack("escalate: a after 5m")[0] ?? "", /tells the same channel again/);
+  assert.equal(slack("escalate: b after 5m").filter((one) => /goes round in a circle/.test(one)).length, 2);
+  assert.match(
+    problems("channels: { a: { kind: pagerduty, routing_key: k, digest: 9:00 } }\n")[0] ?? "",
+    /digest: belongs to another kind of channel/,
+  );
+});
+
+test("alerts say when somebody is told, and tell of what is counted only", () => {
+  const hook = "channels: { hook: { kind: webhook, url: http://a.test } }\n";
+  const { watched, failing } = config(`${hook}alerts: { failing 12.5%: tell }
+budgets:
+  - { name: a, limits: [$5 / day], alerts: { forecast: tell, anomaly: tell hook, anomaly 5x: tell, hourly $0.50: [tell hook], reset: tell hook } }
+  - { name: b, limits: [$5 / day] }
+`);
+  assert.deepEqual(failing, [{ share: 1_250, channels: undefined }]);
+  assert.equal(watched.length, 1);
+  assert.deepEqual(watched[0]?.watches, [
+    { kind: "forecast", channels: undefined },
+    { kind: "anomaly", times: 3, channels: ["hook"] },
+    { kind: "anomaly", times: 5, channels: undefined },
+    { kind: "hourly", amount: 500_000_000, unit: "nanodollars", channels: ["hook"] },
+    { kind: "reset", channels: ["hook"] },
+  ]);
+  const budget = (alerts: string) =>
+    problems(`${hook}budgets: [{ name: a, limits: [$5 / day, 2 concurrent], alerts: { ${alerts} } }]\n`)[0] ?? "";
+  assert.match(budget("forcast: tell"), /alerts\.forcast: "forcast" is nothing that alerts are about\. .* Did you mean "forecast"\?/);
+  assert.match(budget("anomaly twice: tell"), /does not say how many times what is usual\. Write anomaly 3x/);
+  assert.match(budget("hourly 1M tokens: tell"), /is in a unit that the budget has no limit in.*Give the budget a limit in tokens/);
+  assert.match(budget("hourly 2 concurrent: tell"), /concurrent/);
+  assert.match(budget("failing 20%: tell"), /is about providers\. Write it under alerts at the top of the file/);
+  assert.match(budget("reset: block"), /"block" is nothing that an alert does/);
+  assert.match(budget("reset: tell hok"), /no channel "hok" is configured\. Did you mean "hook"\?/);
+  assert.match(problems(`${hook}alerts: { reset: tell }\n`)[0] ?? "", /is about a budget\. Write it under alerts of the budget/);
+  assert.match(problems(`${hook}alerts: { failing 120%: tell }\n`)[0] ?? "", /does not say how much of the calls\. Write failing 20%/);
 });
 
 test("a guard says what it is against, and does what is of use against it", () => {

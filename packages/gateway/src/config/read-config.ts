@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
+import { configuredFailing, configuredWatches } from "./alerts.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig } from "./config.ts";
@@ -80,6 +81,8 @@ export function examineConfig(input: ConfigInput): Reading {
     routes: readRoutes(fields, providers),
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
+    watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
+    failing: configuredFailing(fields, source.root),
     channels,
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),

@@ -12,6 +12,7 @@ import {
   shareText,
   type WindowStart,
 } from "@purser/core";
+import type { Watch } from "../alerts/watch.ts";
 import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
@@ -80,6 +81,19 @@ export function guardSentence({ repeats, growth, surge, rungs, lastsMs }: Guard)
     surge === undefined ? "" : `a minute ${surge} times as dear as usual`,
   ].filter((phrase) => phrase !== "");
   return `On ${joined(what, "or")}: ${joined(rungs.map(rungText), "and")}, for ${lastsMs / 1000} seconds.`;
+}
+
+/** What else of a budget is told, as people say it. */
+export function watchSentence(watch: Watch): string {
+  const whom = watch.channels === undefined ? "everybody" : joined(watch.channels, "and");
+  return `Tells ${whom} ${watchPhrase(watch)}.`;
+}
+
+function watchPhrase(watch: Watch): string {
+  if (watch.kind === "forecast") return "when it will be gone before it resets";
+  if (watch.kind === "reset") return "when it is open again after it was used up";
+  if (watch.kind === "hourly") return `when more than ${formatAmount(watch.amount, watch.unit)} is spent in an hour`;
+  return `when an hour or a day takes more than ${watch.times} times what is usual`;
 }
 
 function limitPhrase({ unit, amount, window, burst = amount, waitMs = LEAKY_WAIT_MS, rollover }: Limit): string {

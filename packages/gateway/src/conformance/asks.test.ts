@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import { type Ask, linkKey, readAsk, signAsk } from "../asks/ask.ts";
+import { type Ask, readAsk } from "../asks/ask.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
+import { linkKey, signLink } from "../signed-link.ts";
 import { type Answered, type Json, post } from "./calls.ts";
 import { type RawProvider, startRawProvider } from "./raw-provider.ts";
 import { type Receiver, startReceiver } from "./receivers.ts";
@@ -94,14 +95,21 @@ describe("an owner who is asked", () => {
     const ask: Ask = JSON.parse(Buffer.from(content, "base64url").toString());
     const withToken = (one: string) => `${url.origin}/asks?token=${one}`;
     const more = Buffer.from(JSON.stringify({ ...ask, amount: "1000000 requests / day" })).toString("base64url");
-    const forged = [`${more}.${signed}`, `${content}.`, content, "", `${content}.${signed}.x`, signAsk(ask, linkKey("another secret"))];
+    const forged = [
+      `${more}.${signed}`,
+      `${content}.`,
+      content,
+      "",
+      `${content}.${signed}.x`,
+      signLink(ask, linkKey("another secret", "asks")),
+    ];
     for (const one of forged) {
       assert.equal(await answer(withToken(one), "give"), 403, one);
       assert.equal((await fetch(withToken(one))).status, 403);
     }
-    const key = linkKey((await readAdminToken(stand.directory)) ?? "");
+    const key = linkKey((await readAdminToken(stand.directory)) ?? "", "asks");
     assert.equal(readAsk(token, key, Date.now()).ok, true);
-    assert.equal(await answer(withToken(signAsk({ ...ask, expiresAt: Date.now() - 1 }, key)), "give"), 410);
+    assert.equal(await answer(withToken(signLink({ ...ask, expiresAt: Date.now() - 1 }, key)), "give"), 410);
     assert.deepEqual(await grantsOf(scene), []);
     assert.equal(await answer(withToken(token), "give"), 200);
     for (const verdict of ["give", "decline"] as const) assert.equal(await answer(withToken(token), verdict), 410);

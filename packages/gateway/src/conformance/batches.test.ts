@@ -113,7 +113,8 @@ describe("a batch", () => {
     const [one, other, poor] = await Promise.all([handOn("one", ["$0.5"]), handOn("other", ["$0.5"]), handOn("poor", ["50 tokens"])]);
     await assert.rejects(create(linesOf(3), as(poor.key)), { status: 413, message: /Budget "poor \(del_/ });
     const batch = await create(linesOf(3), as(one.key));
-    const held = async () => (await stand.gateway.store.counters({ budget: one.budget })).map((counter) => [counter.held > 0, counter.spent]);
+    const held = async () =>
+      (await stand.gateway.store.counters({ budget: one.budget })).map((counter) => [counter.held > 0, counter.spent]);
     assert.deepEqual(await held(), [[true, 0]]);
     for (const stranger of [other.key, secret]) await assert.rejects(as(stranger).batches.retrieve(batch.id), { status: 404 });
     mock.end(batch.id);

@@ -22,6 +22,8 @@ const FIRST_LOAD_MOST = 250_000;
 const PICTURES = process.env.PURSER_SCREENSHOTS;
 /** Pictures show a company that is busier. */
 const CALLS = PICTURES === undefined ? 2_000 : 20_000;
+/** What buttons begin with that change something. */
+const CHANGES = [/^Give/, /^Reset/, /^Switch (on|off)/, /^Revoke/, /^New key/, /^Test/, /^Decline/, /^Acknowledge/, /^Snooze/];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
 
@@ -285,6 +287,22 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await page.getByRole("cell", { name: "delivered" }).first().waitFor();
   });
 
+  await context.test("an alert is put off, and acknowledged, and both are seen", async () => {
+    const [{ id, title }] = (await ask(scene, "/api/alerts?state=open")).data;
+    await visit(page, "/alerts", "Alerts");
+    const row = page
+      .getByRole("listitem")
+      .filter({ has: page.getByRole("button", { name: `Acknowledge: ${title}` }) })
+      .first();
+    await row.getByRole("button", { name: /^Snooze for a day/ }).click();
+    await row.getByText("Snoozed by the owner until").waitFor();
+    assert.equal((await ask(scene, "/api/alerts?state=snoozed")).data[0].id, id);
+    await row.getByRole("button", { name: /^Acknowledge/ }).click();
+    await page.getByText("Acknowledged by the owner").waitFor();
+    const [acknowledged] = (await ask(scene, "/api/alerts?state=acknowledged")).data;
+    assert.deepEqual([acknowledged.id, acknowledged.by], [id, "the owner"]);
+  });
+
   await context.test("who asks for more is answered, and the call goes on", async () => {
     // The first two fill the budget, the third asks.
     for (let i = 0; i < 2; i++) await call(scene, secret, { "x-purser-feature": "campaign-texts" });
@@ -327,9 +345,70 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await own.getByRole("heading", { name: "team support" }).waitFor();
     assert.deepEqual(await own.getByRole("navigation").getByRole("link").allTextContents(), ["My budget"]);
     await own.goto("/keys");
-    await own.getByText("Your key shows what it may use").waitFor();
+    await own.getByText("Your key shows what is yours").waitFor();
     assert.equal(await own.evaluate(async () => (await fetch("/api/keys")).status), 403);
     await own.context().close();
+  });
+
+  await context.test("a member sees its own calls and costs, and no others", async () => {
+    const { key, secret: own } = await scene.gateway.keys.create({
+      name: "mia",
+      role: "member",
+      attributes: { user: "mia", team: "support" },
+    });
+    assert.equal((await call(scene, own)).status, 200);
+    const look = await (await openContext(scene)).newPage();
+    await look.goto(`/me#token=${own}`);
+    await look.getByRole("heading", { level: 1, name: "My budget" }).waitFor();
+    assert.deepEqual(await look.getByRole("navigation").getByRole("link").allTextContents(), ["Calls", "Usage", "My budget"]);
+    await visit(look, "/calls", "Calls");
+    const lines = look.getByRole("main").getByRole("listitem");
+    await lines.first().waitFor();
+    assert.equal(await lines.count(), 1);
+    await lines.first().getByRole("link").click();
+    await look.getByText("Charged, rounded up once").waitFor();
+    await visit(look, "/usage?by=user&since=24h", "Usage");
+    await look.getByRole("link", { name: "mia" }).waitFor();
+    const rows = look
+      .getByRole("main")
+      .locator("tbody tr")
+      .filter({ has: look.getByRole("link") });
+    assert.equal(await rows.count(), 1);
+    await look.goto("/budgets");
+    await look.getByText("Your key shows what is yours").waitFor();
+    await look.context().close();
+    await scene.gateway.keys.revoke(key.id);
+  });
+
+  await context.test("a viewer sees every screen, and no button that changes anything", async () => {
+    const { secret: viewing } = await scene.gateway.keys.create({ name: "vic", role: "viewer" });
+    await scene.gateway.budgets.grant({
+      id: "grant_viewed",
+      budget: "chatbot",
+      amount: "$1 / month",
+      giver: "kim",
+      why: "something to revoke",
+      until: new Date(Date.now() + 3_600_000).toISOString(),
+    });
+    const look = await (await openContext(scene)).newPage();
+    await look.goto(`/#token=${viewing}`);
+    await look.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+    await look.getByText("Live", { exact: true }).waitFor();
+    const links = "[...document.querySelectorAll('nav a')].map(({ pathname }) => pathname)";
+    const places = (await look.evaluate(links)) as string[];
+    assert.equal(places.length, 9);
+    const { id } = (await ask(scene, "/api/requests?limit=1")).data[0];
+    for (const path of [...places, "/budgets/chatbot", `/calls/${id}`]) {
+      await look.goto(path);
+      await look.getByRole("heading", { level: 1 }).waitFor();
+      await look.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
+      assert.equal(await look.getByRole("alert").count(), 0, `${path} says that something is wrong`);
+      for (const name of CHANGES) assert.equal(await look.getByRole("button", { name }).count(), 0, `${path} has a button "${name}"`);
+    }
+    await look.goto("/budgets/chatbot");
+    await look.getByText("something to revoke").waitFor();
+    assert.equal(await look.getByRole("button", { name: "Revoke" }).count(), 0);
+    await look.context().close();
   });
 
   await context.test("all of it is reached with the keyboard", async () => {

@@ -14,7 +14,7 @@ budgets:
 /** What a viewer may not do, and what a member may, by name: a route that is new has to be thought about here. */
 const VIEWER_MAY_NOT = /^(POST|DELETE) |^GET \/api\/authorize$/;
 const VIEWER_MAY_ASK = ["POST /api/economics"];
-const MEMBER_MAY = ["GET /api/budgets", "GET /api/requests/{id}", "GET /api/report", "GET /api/openapi.json"];
+const MEMBER_MAY = ["GET /api/budgets", "GET /api/requests", "GET /api/requests/{id}", "GET /api/report", "GET /api/openapi.json"];
 
 async function startRoles(context: import("node:test").TestContext) {
   const provider = await startDemoProvider({ delayMs: 0 });
@@ -96,6 +96,14 @@ test("a member sees its own calls and costs, whatever it asks for, and what its 
     assert.deepEqual(
       data.map(({ values }: { values: object }) => values),
       [{ key: keys.member.key.id, user: "mia" }],
+      filter,
+    );
+  }
+  for (const filter of ["", `?filter=key=${keys.bob.key.id}`, "?filter=key=*", "?filter=user=*"]) {
+    const { data } = JSON.parse((await ask("member", "GET", `/api/requests${filter}`)).text);
+    assert.deepEqual(
+      data.map(({ id }: { id: string }) => id),
+      [mine.id],
       filter,
     );
   }

@@ -56,6 +56,8 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     routes: [],
     channels: [],
     guards: [],
+    watched: [],
+    failing: [],
     budgets: [
       defineBudget({ name: "company", limits: ["$20 / month"] }),
       defineBudget({ name: "team demo", for: { team: "demo" }, limits: ["$5 / week", "1M tokens / day"] }),

@@ -1,4 +1,5 @@
 import type { Rung } from "@purser/core";
+import { createUsual, spanEnded, timesUsual, type Usual } from "./usual.ts";
 
 /** What counts as running away, and what happens then. */
 export interface Guard {
@@ -32,7 +33,7 @@ const REPEATS_MS = 10 * MINUTE_MS;
 const CALLS_MOST = 8;
 /** What is usual is known after so many minutes with calls. */
 const USUAL_AFTER = 30;
-/** By so much what was dear becomes less usual with every minute in which there are calls. */
+/** Half of what was dear is forgotten in as long. */
 const USUAL_KEPT = 0.98;
 
 interface RepeatedCall {
@@ -51,14 +52,13 @@ export interface Watch {
   grew: number;
   minute: number;
   spent: number;
-  /** The dearest minute lately. */
-  usual: number;
-  minutes: number;
+  /** What minutes cost. */
+  readonly usual: Usual;
   trip: Trip | undefined;
 }
 
 export function createWatch(): Watch {
-  return { calls: [], size: Number.POSITIVE_INFINITY, firstSize: 0, grew: 0, minute: 0, spent: 0, usual: 0, minutes: 0, trip: undefined };
+  return { calls: [], size: Number.POSITIVE_INFINITY, firstSize: 0, grew: 0, minute: 0, spent: 0, usual: createUsual(), trip: undefined };
 }
 
 /**
@@ -82,16 +82,13 @@ export function sawSpend(watch: Watch, guard: Guard, amount: number, now: number
   if (guard.surge === undefined) return;
   const minute = Math.floor(now / MINUTE_MS);
   if (minute !== watch.minute) {
-    if (watch.minute !== 0) {
-      watch.usual = Math.max(watch.spent, watch.usual * USUAL_KEPT);
-      watch.minutes++;
-    }
+    if (watch.minute !== 0) spanEnded(watch.usual, watch.spent, USUAL_KEPT);
     watch.minute = minute;
     watch.spent = 0;
   }
   watch.spent += amount;
-  const times = watch.spent / watch.usual;
-  if (watch.minutes >= USUAL_AFTER && times > guard.surge) trip(watch, guard, "surge", Math.floor(times), now);
+  const times = timesUsual(watch.usual, watch.spent, USUAL_AFTER);
+  if (times !== undefined && times > guard.surge) trip(watch, guard, "surge", Math.floor(times), now);
 }
 
 function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string, now: number): Trip | undefined {

@@ -253,8 +253,21 @@ export class Queue {
     const noKey = missingKey(provider);
     if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
     const { defaultMaxOutput, unseenInput } = config;
-    const terms = { dialect, call, provider, model, sentAs, subject, key, pools: undefined, prices, calibration, defaultMaxOutput, unseenInput };
-    return { ...budgetedCall(terms), caller: { key, subject, isOwner: key === undefined }, provider, names: found.names };
+    const terms = {
+      dialect,
+      call,
+      provider,
+      model,
+      sentAs,
+      subject,
+      key,
+      pools: undefined,
+      prices,
+      calibration,
+      defaultMaxOutput,
+      unseenInput,
+    };
+    return { ...budgetedCall(terms), caller: { key, subject }, provider, names: found.names };
   }
 
   /** There is no room for it yet. */

@@ -198,7 +198,7 @@ function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {
   const call = dialect.readCall(recordedBody(name), {});
   const { defaultMaxOutput, unseenInput } = config;
   // Nobody is asked, so nobody has to have a key.
-  const caller = { key: undefined, subject: recorded.subject, isOwner: true, providerKey: "none" };
+  const caller = { key: undefined, subject: recorded.subject, providerKey: "none" };
   const who = { subject: recorded.subject, key: undefined, pools: undefined };
   const terms = { dialect, call, provider, model, sentAs, ...who, prices, defaultMaxOutput, unseenInput };
   return { ...budgetedCall(terms), caller, provider, names: {} };

@@ -117,7 +117,21 @@ function readyCall(climber: Climber, caller: Caller, ready: Ready): RoutedCall |
   const { prices, calibration, config, budgets } = climber;
   const { defaultMaxOutput, unseenInput } = config;
   const endpoint = (asked?.dialect ?? dialect).name;
-  const terms = { dialect, endpoint, call, provider, model, sentAs, subject, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
+  const terms = {
+    dialect,
+    endpoint,
+    call,
+    provider,
+    model,
+    sentAs,
+    subject,
+    key,
+    pools,
+    prices,
+    calibration,
+    defaultMaxOutput,
+    unseenInput,
+  };
   const routed = routedCall(budgetedCall(terms), caller, provider, names);
   if (budgets.switchedOff(routed.subject) !== undefined) return { because: "it is switched off" };
   return asked ? { ...routed, asked } : routed;

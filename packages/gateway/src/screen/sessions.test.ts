@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { roleOf } from "../callers/identify.ts";
 import { openKeys } from "../callers/keys.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -23,7 +24,7 @@ describe("sessions", async () => {
     assert.match(cookie ?? "", /; HttpOnly; SameSite=Strict$/);
     assert.match(open(TOKEN, true).open(TOKEN) ?? "", /; Secure$/);
     const visitor = open().find(brought(cookie));
-    assert.equal(visitor?.caller.isOwner, true);
+    assert.equal(visitor && roleOf(visitor.caller), "owner");
     assert.ok(!(cookie ?? "").includes(visitor?.csrf ?? "-"), "what proves that a request is the screen's own is not in the cookie");
   });
 
@@ -31,7 +32,7 @@ describe("sessions", async () => {
     const { key, secret } = await keys.create({ name: "ann", attributes: { user: "ann" } });
     const cookie = open().open(secret);
     const visitor = open().find(brought(cookie));
-    assert.deepEqual([visitor?.caller.isOwner, visitor?.caller.subject], [false, { user: "ann", key: key.id }]);
+    assert.deepEqual([visitor && roleOf(visitor.caller), visitor?.caller.subject], ["caller", { user: "ann", key: key.id }]);
     await keys.revoke(key.id);
     assert.equal(open().find(brought(cookie)), undefined);
   });

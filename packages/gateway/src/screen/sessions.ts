@@ -87,10 +87,10 @@ interface Session {
   readonly nonce: string;
 }
 
-const OWNER: Caller = { key: undefined, subject: {}, isOwner: true };
+const OWNER: Caller = { key: undefined, subject: {} };
 
 function callerOf(key: Key | undefined): Caller | undefined {
-  return key && { key, subject: { ...key.attributes, key: key.id }, isOwner: key.role === "admin" };
+  return key && { key, subject: { ...key.attributes, key: key.id } };
 }
 
 function isValid({ expiresAt }: Key, now: number): boolean {

@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PurserError } from "@purser/core";
+import type { Role } from "../admin/admin.ts";
 import { readBytes } from "../body.ts";
-import type { Identified } from "../callers/identify.ts";
+import { type Caller, type Identified, roleOf } from "../callers/identify.ts";
 import type { Attempts } from "./attempts.ts";
 import { isSame, type Sessions, type Visitor } from "./sessions.ts";
 
 /** Who looks at the screen, and what the screen needs to know of it. */
 export interface SessionJson {
-  /** Nothing where one has to sign in first. */
-  readonly role: "owner" | "caller" | null;
+  /** As what: whoever is the owner, or what the key may do. Nothing where one has to sign in first. */
+  readonly role: Role | null;
   /** The name of the key that was signed in with. */
   readonly name: string | null;
   /** To be sent as `x-purser-csrf` with everything that changes something; none where no session was opened. */
@@ -42,11 +43,10 @@ function sessionJson({ sessions, identify }: SignInParts, request: IncomingMessa
   const visitor = sessions.find(request.headers);
   if (visitor) {
     const { caller, csrf } = visitor;
-    return { role: caller.isOwner ? "owner" : "caller", name: caller.key?.name ?? null, csrf, can_sign_out: true };
+    return signedIn(caller, csrf);
   }
   const identified = identify(request);
-  const role = identified.ok ? (identified.caller.isOwner ? "owner" : "caller") : null;
-  return { role, name: null, csrf: null, can_sign_out: false };
+  return { role: identified.ok ? roleOf(identified.caller) : null, name: null, csrf: null, can_sign_out: false };
 }
 
 async function signIn({ sessions, attempts }: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -67,8 +67,11 @@ async function signIn({ sessions, attempts }: SignInParts, request: IncomingMess
   // What was signed in with a moment ago is what the next request brings.
   const visitor = sessions.find({ cookie: cookie.split(";", 1)[0] ?? "" }) as Visitor;
   const { caller, csrf } = visitor;
-  const signedIn: SessionJson = { role: caller.isOwner ? "owner" : "caller", name: caller.key?.name ?? null, csrf, can_sign_out: true };
-  answer(response, 200, signedIn);
+  answer(response, 200, signedIn(caller, csrf));
+}
+
+function signedIn(caller: Caller, csrf: string): SessionJson {
+  return { role: roleOf(caller), name: caller.key?.name ?? null, csrf, can_sign_out: true };
 }
 
 async function readToken(request: IncomingMessage): Promise<string> {

@@ -12,12 +12,16 @@ import type { Answer, Question } from "./messages.ts";
 import { serveStore } from "./served-store.ts";
 
 const EXPIRE_EVERY_MS = 1_000;
+const NOBODY = new PurserError("channel_unknown", "Several workers tell nobody.");
 /** Several workers tell nobody, and only what is about decisions is asked here. */
 const NO_ALERTS: AdminOptions["alerts"] = {
   channels: [],
   deliveries: async () => [],
   waiting: async () => 0,
-  test: () => Promise.reject(new PurserError("channel_unknown", "Several workers tell nobody.")),
+  alerts: async () => [],
+  test: () => Promise.reject(NOBODY),
+  acknowledge: () => Promise.reject(NOBODY),
+  snooze: () => Promise.reject(NOBODY),
 };
 
 /** What this process does for all workers: it has the store, puts limits in force, and decides calls of other gateways. */

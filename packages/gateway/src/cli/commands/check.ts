@@ -3,7 +3,7 @@ import type { Config } from "../../config/config.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
 import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
-import { budgetSentence, guardSentence } from "../../config/sentence.ts";
+import { budgetSentence, guardSentence, watchSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
@@ -67,8 +67,12 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
   };
 }
 
-function guardsOf({ guards }: Config, name: string): readonly string[] {
-  return guards.filter(({ budget }) => budget.name === name).map(({ guard }) => guardSentence(guard));
+/** What stands beside the limits and the ladder of a budget. */
+function guardsOf({ guards, watched }: Config, name: string): readonly string[] {
+  return [
+    ...guards.filter(({ budget }) => budget.name === name).map(({ guard }) => guardSentence(guard)),
+    ...watched.filter(({ budget }) => budget.name === name).flatMap(({ watches }) => watches.map(watchSentence)),
+  ];
 }
 
 function unpricedText({ provider, model }: UnpricedModel): string {

@@ -1,0 +1,76 @@
+import { type Balance, type Budget, type Limit, windowSpan, windowText } from "@purser/core";
+import { windowName } from "./grant-json.ts";
+
+/** Where a balance leads. */
+export interface Outlook {
+  /** When its window began; nothing where it never ends. */
+  readonly startsAt: number | undefined;
+  /** What will be spent of it when it resets, if it goes on as before. */
+  readonly expected: number | undefined;
+  /** When nothing is left of it, if that is before it resets. */
+  readonly goneAt: number | undefined;
+  /** For how long it was looked at how fast it is used. */
+  readonly knownMs: number;
+}
+
+/** What a limit of a budget was charged since a time, by the hour. */
+export type SpentByHour = (budget: string, limit: string, since: number) => readonly { readonly from: number; readonly spent: number }[];
+
+const HOUR_MS = 3_600_000;
+const RATE_MS = 7 * 24 * HOUR_MS;
+/** The part of a window before the end of which its pace is not known yet. */
+const SAYS_LITTLE = 0.4;
+/** A budget that nobody used for so long begins anew. */
+export const KNOWN_MS = 5 * RATE_MS;
+/** No forecast looks further: in a hundred years, something else will have happened. */
+const FORESEEN_MS = 100 * 365 * 24 * HOUR_MS;
+
+/** What a balance will come to; nothing where its window moves. */
+export function outlookOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Outlook | undefined {
+  const limit = limitOf(balance, budget);
+  const isRunning = limit?.window.kind === "calendar" || limit?.window.kind === "lifetime";
+  if (!limit || !isRunning || balance.unit === "concurrent") return undefined;
+  const { rate, knownMs } = rateOf(balance, budget, limit, spent, now);
+  const goneAt = balance.left === 0 ? now : rate > 0 ? now + balance.left / rate : Number.POSITIVE_INFINITY;
+  const resetsAt = balance.resetsAt ?? Number.POSITIVE_INFINITY;
+  return {
+    startsAt: limit.window.kind === "calendar" ? windowSpan(limit.window, now).startsAt : undefined,
+    expected: balance.resetsAt === undefined ? undefined : balance.spent + rate * (balance.resetsAt - now),
+    goneAt: goneAt < resetsAt && goneAt < now + FORESEEN_MS ? Math.round(goneAt) : undefined,
+    knownMs,
+  };
+}
+
+/** Per millisecond, and for how long that was looked at. */
+interface Rate {
+  readonly rate: number;
+  readonly knownMs: number;
+}
+
+/**
+ * How fast a balance is used up: that of a whole budget as in the last seven days, by its rollups; that of one subject as in its window so
+ * far, because nobody keeps the hours of every user.
+ */
+function rateOf({ budget: name, spent, subject }: Balance, budget: Budget, limit: Limit, spentByHour: SpentByHour, now: number): Rate {
+  if (subject === "" && budget.per.length === 0) {
+    // A budget that is younger than seven days has its pace since it began.
+    const hours = spentByHour(name, limitName(limit), now - KNOWN_MS);
+    const since = Math.max(now - RATE_MS, hours[0]?.from ?? now);
+    const recent = hours.filter(({ from }) => from >= since).reduce((all, { spent: one }) => all + one, 0);
+    return { rate: recent / Math.max(HOUR_MS, now - since), knownMs: now - since };
+  }
+  if (limit.window.kind !== "calendar") return { rate: 0, knownMs: 0 };
+  const { startsAt, resetsAt = now } = windowSpan(limit.window, now);
+  // What one person did in the first hour of a day says little about the other twenty-three.
+  return { rate: spent / Math.max(now - startsAt, (resetsAt - startsAt) * SAYS_LITTLE), knownMs: now - startsAt };
+}
+
+/** A limit as its counters and rollups name it. */
+export function limitName({ unit, window, rollover }: Limit): string {
+  return `${unit}/${windowText(window)}${rollover === undefined ? "" : " rollover"}`;
+}
+
+/** The limit whose balance it is. */
+function limitOf({ unit, window }: Pick<Balance, "unit" | "window">, { limits }: Budget): Limit | undefined {
+  return limits.find((limit) => limit.unit === unit && windowName(windowText(limit.window)) === window);
+}

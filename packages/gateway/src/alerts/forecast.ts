@@ -1,0 +1,84 @@
+import { type Balance, type Budget, formatAmount, formatInstant, windowPhrase } from "@purser/core";
+import { balanceJson, instantJson } from "../admin/balances.ts";
+import { outlookOf, type SpentByHour } from "../admin/outlook.ts";
+import type { Notice } from "./notice.ts";
+import { alertId, isLong } from "./thresholds.ts";
+import { nameOf } from "./watch.ts";
+
+const DAY_MS = 86_400_000;
+/** The pace of a first hour wakes nobody: it is known after a day, or this part of a window that is shorter. */
+const SAYS_ENOUGH = 0.4;
+
+/** Something that is told once, and until when. */
+export interface Once {
+  /** What it is told once for. */
+  readonly once: string;
+  readonly until: number;
+  readonly notice: Notice;
+}
+
+/** Says that a balance will be used up before it resets, if it goes on as before; nothing where it lasts, or is used up already. */
+export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
+  const { unit, window, subject, limit, left, resetsAt, timezone } = balance;
+  if (resetsAt === undefined || left === 0 || !isLong(balance)) return undefined;
+  const { goneAt, expected = 0, startsAt = now, knownMs = 0 } = outlookOf(balance, budget, spent, now) ?? {};
+  if (goneAt === undefined || knownMs < Math.min(DAY_MS, (resetsAt - startsAt) * SAYS_ENOUGH)) return undefined;
+  const [gone, resets] = [formatInstant(goneAt, timezone), formatInstant(resetsAt, timezone)];
+  const amounts = [formatAmount(balance.spent, unit), formatAmount(limit, unit), formatAmount(Math.round(expected), unit)];
+  const once = onceForecast(balance);
+  const notice: Notice = {
+    id: alertId(once),
+    kind: "budget.forecast",
+    about: JSON.stringify(["forecast", balance.budget, subject, unit, window]),
+    at: now,
+    severity: "warning",
+    title: `${nameOf(balance)} will be gone by ${gone} at this pace`,
+    text: `${amounts[0]} of ${amounts[1]}${windowPhrase(window)} are used; by the reset ${resets} it would be ${amounts[2]}.`,
+    facts: [
+      ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
+      ["Used", `${amounts[0]} of ${amounts[1]}`],
+      ["Gone", gone],
+      ["Resets", resets],
+      ["Expected", amounts[2] ?? ""],
+      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
+    ],
+    data: { ...balanceJson(balance), gone_at: instantJson(goneAt), expected: Math.round(expected) },
+    owner: budget.owner,
+    timeZone: timezone,
+  };
+  return { once, until: resetsAt, notice };
+}
+
+/** What the forecast of a balance is told once for. */
+export function onceForecast({ budget, subject, unit, window, resetsAt, limit }: Balance): string {
+  return JSON.stringify(["forecast", budget, subject, unit, window, resetsAt, limit]);
+}
+
+/** What is told of a balance that is used up, once there is room again. */
+export function resetNotice(balance: Balance, { owner }: Budget, now: number): Notice {
+  const { unit, window, subject, limit, timezone } = balance;
+  const once = JSON.stringify(["reset", balance.budget, subject, unit, window, balance.resetsAt, limit]);
+  return {
+    id: alertId(once),
+    kind: "budget.reset",
+    about: aboutReset(balance),
+    at: now,
+    severity: "info",
+    title: `${nameOf(balance)} is open again`,
+    text: `${formatAmount(limit, unit)} a ${window} had been used up ${formatInstant(now, timezone)}. Calls are taken again.`,
+    facts: [
+      ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
+      ["Limit", `${formatAmount(limit, unit)} / ${window}`],
+      ["Used up", formatInstant(now, timezone)],
+      ...(owner === undefined ? [] : ([["Owner", owner]] as const)),
+    ],
+    data: { budget: balance.budget, subject, unit, window, limit, used_up_at: instantJson(now) },
+    owner,
+    timeZone: timezone,
+  };
+}
+
+/** What it is called that a balance is open again. */
+export function aboutReset({ budget, subject, unit, window }: Balance): string {
+  return JSON.stringify(["reset", budget, subject, unit, window]);
+}

@@ -1,0 +1,129 @@
+import { type Budget, type Limit, PurserError, parseLadder, parseLimit, type Rung, rungText } from "@purser/core";
+import { countedLimit } from "../alerts/pace.ts";
+import type { FailingWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
+import { checkTells } from "./budgets.ts";
+import type { BudgetFields, ConfigurationFields } from "./description.ts";
+import type { Located } from "./field.ts";
+import { suggestion } from "./nearest-name.ts";
+import type { Place } from "./source.ts";
+
+/** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
+const TIMES = 3;
+const WORDS = ["forecast", "anomaly", "hourly", "reset", "failing"];
+
+/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`; and of providers, `failing 20%`. */
+type Occasion =
+  | { readonly kind: "forecast" | "reset" }
+  | { readonly kind: "anomaly"; readonly times: number }
+  | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
+  | { readonly kind: "failing"; readonly share: number };
+
+/** Reads an occasion. Throws `config_invalid` with what to write. */
+function parseOccasion(text: string): Occasion {
+  const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
+  if ((word === "forecast" || word === "reset") && rest === "") return { kind: word };
+  if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
+  if (word === "hourly") return { kind: word, ...parseAmount(rest) };
+  if (word === "failing") return { kind: word, share: parseShare(rest) };
+  throw wrong(`"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50 or reset.${suggestion(word, WORDS)}`);
+}
+
+function parseTimes(text: string): number {
+  if (text === "") return TIMES;
+  const times = Number(/^(\d{1,4}(?:\.\d)?)x$/.exec(text)?.[1]);
+  if (times > 1) return times;
+  throw wrong(`"anomaly ${text}" does not say how many times what is usual. Write anomaly 3x.`);
+}
+
+function parseAmount(text: string): { readonly amount: number; readonly unit: Limit["unit"] } {
+  const { amount, unit, window } = parseLimit(`${text} / hour`, "UTC");
+  if (unit !== "concurrent" && window.kind === "calendar") return { amount, unit };
+  throw wrong(`"hourly ${text}" is no amount of an hour. Write hourly $50, or hourly 1M tokens.`);
+}
+
+function parseShare(text: string): number {
+  const percent = Number(/^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(text)?.[1]);
+  if (percent > 0 && percent <= 100) return Math.round(percent * 100);
+  throw wrong(`"failing ${text}" does not say how much of the calls. Write failing 20%.`);
+}
+
+/** The budgets of which more is told than thresholds. */
+export function configuredWatches(
+  entries: readonly Located<BudgetFields>[],
+  budgets: readonly Budget[],
+  channels: ConfigurationFields["channels"],
+): readonly WatchedBudget[] {
+  return entries.flatMap(({ value: { name, alerts }, place }) => {
+    const budget = budgets.find((one) => one.name === name);
+    if (!alerts || !budget) return [];
+    const watches = [...alerts].flatMap(([text, tells]) => {
+      const at = place.field("alerts").field(text);
+      const [occasion, told] = [readOccasion(text, at), readTells(tells, budget, at, channels)];
+      return occasion && told ? (watchOf(occasion, told.channels, budget, at) ?? []) : [];
+    });
+    return [{ budget, watches }];
+  });
+}
+
+/** From which share of failing calls on who is told of a provider. */
+export function configuredFailing(fields: ConfigurationFields, place: Place): readonly FailingWatch[] {
+  return [...(fields.alerts ?? [])].flatMap(([text, tells]) => {
+    const at = place.field("alerts").field(text);
+    const [occasion, told] = [readOccasion(text, at), readTells(tells, { owner: undefined }, at, fields.channels)];
+    if (!occasion || !told) return [];
+    if (occasion.kind === "failing") return [{ share: occasion.share, channels: told.channels }];
+    return at.problem(`is about a budget. Write it under alerts of the budget; here is failing 20%, about providers.`) ?? [];
+  });
+}
+
+function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget, place: Place): Watch | undefined {
+  if (occasion.kind === "failing")
+    return place.problem("is about providers. Write it under alerts at the top of the file, not in a budget.");
+  const units = occasion.kind === "hourly" ? [occasion.unit] : undefined;
+  if (units && !countedLimit(budget, units))
+    return place.problem(
+      `is in a unit that the budget has no limit in, so nobody counts it. Give the budget a limit in ${unitWord(units[0])}.`,
+    );
+  if (!units && !budget.limits.some(({ unit }) => unit !== "concurrent")) return place.problem("needs a limit, and the budget has none.");
+  return { ...occasion, channels };
+}
+
+function unitWord(unit: Limit["unit"] | undefined): string {
+  return unit === "nanodollars" ? "dollars" : (unit ?? "").replace("_", " ");
+}
+
+function readOccasion(text: string, place: Place): Occasion | undefined {
+  return read(place, () => parseOccasion(text));
+}
+
+/** Whom a list of `tell` tells: of alerts nothing else can come. */
+function readTells(
+  texts: readonly string[],
+  budget: Pick<Budget, "owner">,
+  place: Place,
+  channels: ConfigurationFields["channels"],
+): { readonly channels: Watch["channels"] } | undefined {
+  const rungs = read(place, () => parseLadder({ "0%": texts }).flatMap((step) => step.rungs));
+  if (!rungs) return undefined;
+  const other = rungs.find(({ kind }) => kind !== "tell");
+  if (other)
+    return place.problem(
+      `"${rungText(other)}" is nothing that an alert does. It can tell; what happens to calls stands in a ladder or a guard.`,
+    );
+  checkTells(budget, rungs, place, channels);
+  const tells = rungs.filter((rung): rung is Extract<Rung, { kind: "tell" }> => rung.kind === "tell");
+  return { channels: tells.some(({ channel }) => channel === undefined) ? undefined : tells.flatMap(({ channel }) => channel ?? []) };
+}
+
+function read<Value>(place: Place, parse: () => Value): Value | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error;
+    return place.problem(error.message.replace(" at 0%", ""));
+  }
+}
+
+function wrong(message: string): PurserError {
+  return new PurserError("config_invalid", message);
+}
