@@ -12,6 +12,9 @@ import { NANODOLLARS, PRICES, providersAt, type Stand, startStand } from "./stan
 const ASKED = { input: 9_053, output: 37 };
 const ANSWERED = { input: 9_167, output: 11 };
 
+/** Agents that speak a format which is translated. */
+const SENT_ON = new Set(["claude", "qwen", "opencode"]);
+
 interface Scene {
   readonly folder: string;
   readonly mock: LLMock;
@@ -20,7 +23,7 @@ interface Scene {
 }
 
 /** A folder with a note in it, and a mock that others wrote, which has the agent read the note and then answers. */
-async function startScene(context: TestContext, { reads }: Agent, limits: string): Promise<Scene> {
+async function startScene(context: TestContext, { reads }: Agent, limits: string, configOf = served): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), "purser-agent-"));
   context.after(() => rm(folder, { recursive: true, force: true }));
   const note = join(folder, "note.txt");
@@ -35,10 +38,27 @@ async function startScene(context: TestContext, { reads }: Agent, limits: string
   mock.on({ predicate: (call) => isTurn(call) && hasRead(call) }, { content: ANSWER, usage: usage(ANSWERED) });
   await mock.start();
   context.after(() => mock.stop());
-  const budgets = `budgets: [{ name: crew, limits: [${limits}], owner: captain@example.com }]`;
-  const stand = await startStand(context, { config: [providersAt(mock.url), PRICES, budgets].join("\n") });
+  const stand = await startStand(context, { config: configOf(mock.url, limits) });
   const { secret } = await stand.gateway.keys.create({ name: "crew" });
   return { folder, mock, stand, key: secret };
+}
+
+/** Every model in every format. */
+function served(url: string, limits: string): string {
+  return [providersAt(url), PRICES, `budgets: [{ name: crew, limits: [${limits}], owner: captain@example.com }]`].join("\n");
+}
+
+/** Each model in its maker's format only, and a ladder that sends calls to the other maker's. */
+function servedByMakers(url: string, limits: string): string {
+  return `providers:
+  openai: { base_url: { openai: "${url}/v1" }, api_key: secret, models: [gpt-*] }
+  anthropic: { base_url: { anthropic: "${url}" }, api_key: secret, models: [claude-*] }
+prices:
+  - { model: [claude-sonnet-*, gpt-4o-mini], input: 3, output: 15, max_output: 8192 }
+  - { model: [gpt-cheap, claude-cheap], input: 1, output: 5, max_output: 8192, context: 200000 }
+budgets:
+  - { name: a, for: { model: claude-* }, limits: [${limits}], ladder: { 0%: use gpt-cheap } }
+  - { name: b, for: { model: gpt-* }, limits: [${limits}], ladder: { 0%: use claude-cheap } }`;
 }
 
 function isTurn({ messages }: ChatCompletionRequest): boolean {
@@ -74,6 +94,22 @@ describe("coding agents that others wrote, before a provider that others wrote",
       await stand.checkBooks();
       assert.deepEqual(stand.notices, []);
     });
+
+    if (SENT_ON.has(agent.name))
+      test(`${agent.name}: does a turn with a tool in it with a model of another maker, and is charged what that reports`, {
+        skip: missing(agent),
+      }, async (context) => {
+        const { folder, stand, key } = await startScene(context, agent, "$100", servedByMakers);
+        const { stdout, shown } = await runAgent(agent, folder, stand.url, key);
+        assert.ok(shown.includes(ANSWER), shown.slice(-2_000));
+        for (const { detail, charge } of await stand.entries(2, "settled")) {
+          assert.match(detail.subject.model ?? "", /-cheap$/, `${detail.rungs}`);
+          assert.equal(charge.certainty, "confirmed");
+        }
+        const { input, output } = agent.printed(stdout);
+        assert.deepEqual({ input, output }, { input: ASKED.input + ANSWERED.input, output: ASKED.output + ANSWERED.output });
+        await stand.checkBooks();
+      });
 
     test(`${agent.name}: a budget that is used up ends the turn after one request, and our message is shown`, {
       skip: missing(agent),

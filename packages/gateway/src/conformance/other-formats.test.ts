@@ -389,6 +389,46 @@ describe("a call that a ladder sends on in another format", () => {
   });
 });
 
+test("a summary is written by a model that speaks another format, for calls that stay where they are and for those that are sent on", async (context) => {
+  const summary: Answer = (response, { url, body }) => {
+    const isQuestion = body.includes("takes the place of all of it");
+    const [text, usage] = isQuestion ? ["Tides were looked up.", { input: 900, output: 30 }] : ["Aye.", { input: 500, output: 5 }];
+    writeJson(response, 200, url.startsWith("/v1/messages") ? messageAnswer(text, usage) : chatAnswer(text, usage));
+  };
+  const { stand, chat, message, openai, anthropic } = await startScene(
+    context,
+    summary,
+    `prices: [{ model: cheap, input: 0.01, output: 0.01, max_output: 8192 }]
+routes: [{ model: cheap, provider: anthropic }]
+budgets:
+  - { name: chats, for: { endpoint: openai-chat }, limits: [$10 / day], ladder: { 0%: summarise 900 with cheap } }
+  - { name: messages, for: { endpoint: anthropic-messages }, limits: [$10 / day], ladder: { 0%: [use gpt-4o-mini, summarise 900 with cheap] } }`,
+  );
+  const messagesOf = (word: string) => [
+    ...Array.from({ length: 12 }, (_, i) => [
+      { role: "user", content: `${i} ${`${word} `.repeat(200)}` },
+      { role: "assistant", content: "Found." },
+    ]).flat(),
+    { role: "user", content: "And now?" },
+  ];
+  const asked = await chat({ messages: messagesOf("tide") });
+  assert.equal(asked.headers.get("x-purser-rung"), "summarise 900 with cheap (chats 0%)");
+  assert.match(bodyOf(openai).messages[0].content, /Tides were looked up\./);
+  assert.deepEqual([bodyOf(openai).model, bodyOf(anthropic).model], ["gpt-4o", "cheap"]);
+  const sentOn = await message({ messages: messagesOf("ebb") });
+  assert.equal(sentOn.headers.get("x-purser-rung"), "use gpt-4o-mini (messages 0%), summarise 900 with cheap (messages 0%)");
+  assert.match(bodyOf(openai).messages[0].content, /Tides were looked up\./);
+  assert.deepEqual([bodyOf(openai).model, anthropic.received.length], ["gpt-4o-mini", 2]);
+  const endpoints = (await stand.entries(4, "settled")).map(({ detail }) => [detail.subject.endpoint, detail.subject.model]);
+  assert.deepEqual(endpoints, [
+    ["openai-chat", "cheap"],
+    ["openai-chat", "gpt-4o"],
+    ["anthropic-messages", "cheap"],
+    ["anthropic-messages", "gpt-4o-mini"],
+  ]);
+  await stand.checkBooks();
+});
+
 describe("a rung is left out, and says why, where the other model", () => {
   test("cannot be told all that the call says", async (context) => {
     const { stand, chat, openai, anthropic } = await startScene(context, asOpenai, using("claude-haiku-4-5"));

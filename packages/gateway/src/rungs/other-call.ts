@@ -1,5 +1,4 @@
 import { budgetedCall } from "../budgeted-call.ts";
-import type { Caller } from "../callers/identify.ts";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import { formNaming, readCallBody } from "../dialects/form-body.ts";
@@ -32,7 +31,7 @@ export function otherCall(climber: Climber, routed: RoutedCall, name: string): R
     const { body } = call;
     const isInPath = modelInPath(asked.names) !== undefined;
     const bodyOf = () => (isInPath ? body : bodyNaming(asked, name));
-    return callTo(climber, { caller: routed.caller, dialect, names: asked.names }, name, bodyOf);
+    return callTo(climber, routed, { asked, name, route: found.route, bodyOf });
   }
   return translatedCall(climber, routed, { asked, name, route: found.route, dialect: DIALECTS.get(found.dialect) as Dialect });
 }
@@ -75,7 +74,7 @@ function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, rou
   const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), {});
   // Who it is for was said in the client's format.
   const { user, tags } = asked.call;
-  return readyCall(climber, routed.caller, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
+  return readyCall(climber, routed, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
 }
 
 /** What formats call the model that their path names. */
@@ -85,21 +84,25 @@ function modelInPath(names: PathNames): string | undefined {
   return MODEL_IN_PATH.find((one) => one in names);
 }
 
-/** A call of the same caller to a model in the same format; or why there is none. */
-export function callTo(
-  climber: Climber,
-  { caller, dialect, names }: Pick<RoutedCall, "caller" | "dialect" | "names">,
-  name: string,
-  bodyOf: (names: PathNames) => JsonBody,
-): RoutedCall | CannotCall {
-  const route = climber.route(name, dialect.name);
-  if ("unknown" in route) return { because: "nobody serves the model" };
-  const { provider } = route;
-  if (caller.providerKey === undefined && missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+/** What a path names, with this model in the place of the one that it names, if it does. */
+export function withModel(names: PathNames, model: string): PathNames {
   const inPath = modelInPath(names);
-  const otherNames = inPath ? { ...names, [inPath]: name } : names;
-  const call = dialect.readCall(bodyOf(otherNames), otherNames);
-  return readyCall(climber, caller, { dialect, call, route, names: otherNames });
+  return inPath ? { ...names, [inPath]: model } : names;
+}
+
+interface SameFormat {
+  readonly asked: AskedCall;
+  readonly name: string;
+  readonly route: Route;
+  bodyOf(): JsonBody;
+}
+
+function callTo(climber: Climber, routed: RoutedCall, { asked, name, route, bodyOf }: SameFormat): RoutedCall | CannotCall {
+  const { dialect } = asked;
+  const { provider } = route;
+  if (routed.caller.providerKey === undefined && missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+  const names = withModel(asked.names, name);
+  return readyCall(climber, routed, { dialect, call: dialect.readCall(bodyOf(), names), route, names });
 }
 
 interface Ready {
@@ -110,13 +113,13 @@ interface Ready {
   readonly asked?: AskedCall;
 }
 
-function readyCall(climber: Climber, caller: Caller, ready: Ready): RoutedCall | CannotCall {
+function readyCall(climber: Climber, { caller, subject: before }: RoutedCall, ready: Ready): RoutedCall | CannotCall {
   const { dialect, call, route, names, asked } = ready;
   const { provider, model, sentAs } = route;
   const { subject, key, pools } = caller;
   const { prices, calibration, config, budgets } = climber;
   const { defaultMaxOutput, unseenInput } = config;
-  const endpoint = (asked?.dialect ?? dialect).name;
+  const { endpoint = dialect.name } = before;
   const terms = {
     dialect,
     endpoint,

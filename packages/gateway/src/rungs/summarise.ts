@@ -7,7 +7,7 @@ import { readJsonBody } from "../dialects/json-body.ts";
 import { isRecord } from "../dialects/json-value.ts";
 import { askerOf } from "./answers.ts";
 import { type Active, type Climber, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
-import { callTo } from "./other-call.ts";
+import { otherCall, withModel } from "./other-call.ts";
 import type { Summaries, Summary } from "./summaries.ts";
 import { type Conversation, inputTokens, longConversation, type Shortened, shortenedCall, type Turn, withMessages } from "./turns.ts";
 
@@ -122,17 +122,18 @@ interface ToSummarise {
   readonly most: number;
 }
 
-/** The call that asks for a summary; nothing where nobody serves the model in this format. */
+/** The call that asks for a summary; nothing where nobody serves the model. */
 function questionOf(climber: Climber, routed: RoutedCall, { model, known, turns, most }: ToSummarise): RoutedCall | undefined {
   const dialect: Dialect = routed.dialect.whole ?? routed.dialect;
   const { turns: form } = dialect;
   if (!form) return undefined;
   const text = [...(known ? [`${NOTE}\n${known.text}`, ""] : []), ...turns.map(({ messages }) => linesOf(messages))].join("\n");
   const task = `${TASK} ${Math.floor(most / 2)} words.`;
-  const question = callTo(climber, { ...routed, dialect }, model, (names) => {
-    const body = readJsonBody(Buffer.from(JSON.stringify(form.question({ model, task, text, outputTokensMost: most }))));
-    return readJsonBody(dialect.writeCall(dialect.readCall(body, names), { model, outputTokens: most }));
-  });
+  const names = withModel(routed.names, model);
+  const body = readJsonBody(Buffer.from(JSON.stringify(form.question({ model, task, text, outputTokensMost: most }))));
+  const capped = readJsonBody(dialect.writeCall(dialect.readCall(body, names), { model, outputTokens: most }));
+  const asked = { dialect, call: dialect.readCall(capped, names), names };
+  const question = otherCall(climber, { ...routed, asked }, model);
   return "because" in question ? undefined : question;
 }
 
@@ -153,9 +154,9 @@ async function written({ summaries, ask }: Summariser, { model }: RoutedCall, ke
   });
 }
 
-function saidIn({ dialect }: RoutedCall, bytes: Buffer): string | undefined {
+function saidIn({ dialect, asked }: RoutedCall, bytes: Buffer): string | undefined {
   try {
-    return dialect.turns?.said(JSON.parse(bytes.toString("utf8"))).trim() || undefined;
+    return (asked?.dialect ?? dialect).turns?.said(JSON.parse(bytes.toString("utf8"))).trim() || undefined;
   } catch {
     return undefined;
   }

@@ -124,6 +124,36 @@ describe("a call in another format", () => {
     });
   });
 
+  test("says how hard to think to models that do", () => {
+    assert.deepEqual(toAnthropic({ reasoning_effort: "xhigh" }, { ...HAIKU, name: "claude-sonnet-4-6" }).body.output_config, {
+      effort: "high",
+    });
+    assert.equal("output_config" in toAnthropic({ reasoning_effort: "high" }).body, false);
+    const effort = { output_config: { effort: "max" } };
+    assert.equal(toOpenai(effort, { ...MINI, name: "gpt-5-mini" }).body.reasoning_effort, "high");
+    assert.equal("reasoning_effort" in toOpenai(effort).body, false);
+  });
+
+  test("has all tools from the beginning, also those that were to be looked up", () => {
+    const found = { type: "tool_result", tool_use_id: "c", content: [{ type: "tool_reference", tool_name: "look" }] };
+    const messages = [
+      { role: "user", content: "Look." },
+      { role: "assistant", content: [{ type: "tool_use", id: "c", name: "find", input: {} }] },
+      { role: "user", content: [found] },
+    ];
+    const tools = ["find", "look"].map((name) => ({
+      name,
+      input_schema: { type: "object" },
+      ...(name === "look" && { defer_loading: true }),
+    }));
+    const { body } = toOpenai({ messages, tools });
+    assert.deepEqual(
+      body.tools.map((tool: Json) => tool.function.name),
+      ["find", "look"],
+    );
+    assert.equal(body.messages.at(-1).content, "The tool look can be called.");
+  });
+
   test("says in words that a tool failed, where the format has no field for it", () => {
     const messages = [
       { role: "user", content: "Look." },
@@ -162,7 +192,7 @@ const NOT_TO_ANTHROPIC: readonly (readonly [fields: Json, because: string])[] = 
   [{ n: 2 }, 'the call has "n"'],
   [{ logprobs: true }, 'the call has "logprobs"'],
   [{ frequency_penalty: 0.5 }, 'the call has "frequency_penalty"'],
-  [{ reasoning_effort: "high" }, 'the call has "reasoning_effort"'],
+  [{ reasoning_effort: "extreme" }, 'the call has the effort "extreme"'],
   [{ web_search_options: {} }, 'the call has "web_search_options"'],
   [{ functions: [{ name: "f" }] }, 'the call has "functions"'],
   [{ tools: [{ type: "custom", custom: { name: "f" } }] }, 'a tool is of type "custom"'],
@@ -186,7 +216,7 @@ const NOT_TO_OPENAI: readonly (readonly [fields: Json, because: string])[] = [
   [{ top_k: 5 }, 'the call has "top_k"'],
   [{ stop_sequences: ["x"] }, 'the call has "stop_sequences"'],
   [{ thinking: { type: "enabled", budget_tokens: 1024 } }, 'the call has "thinking"'],
-  [{ output_config: { effort: "high" } }, 'the call has "effort"'],
+  [{ output_config: { task_budget: 5 } }, 'the call has "task_budget"'],
   [{ inference_geo: "us" }, 'the call has "inference_geo"'],
   [{ mcp_servers: [{ name: "x" }] }, 'the call has "mcp_servers"'],
   [{ context_management: { edits: [{ type: "clear_tool_uses_20250919" }] } }, 'the call has "context_management"'],

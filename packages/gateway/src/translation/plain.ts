@@ -12,11 +12,15 @@ export interface PlainCall {
   readonly outputTokens: number | undefined;
   readonly temperature: number | undefined;
   readonly topP: number | undefined;
+  /** How hard the model is to think: a wish, of which one that does not think knows nothing. */
+  readonly effort: Effort | undefined;
   /** Texts at which the answer stops. */
   readonly stops: readonly string[];
   /** The form that the answer must have. */
   readonly schema: PlainSchema | undefined;
 }
+
+export type Effort = "low" | "medium" | "high";
 
 /** Results of tools stand in a message of their own, right behind the message that called them. */
 export type PlainMessage =

@@ -1,4 +1,5 @@
 import { isRecord, listOf } from "../../dialects/json-value.ts";
+import { readEffort } from "../effort.ts";
 import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPart, ToolCall, ToolChoice, ToolResult } from "../plain.ts";
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
@@ -19,7 +20,7 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
     temperature: fields.number("temperature"),
     topP: fields.number("top_p"),
     stops: [],
-    schema: readOutput(fields.record("output_config") ?? {}),
+    ...readOutput(fields.record("output_config") ?? {}),
   };
   refuseThinking(fields.record("thinking"));
   allowContext(fields);
@@ -92,11 +93,24 @@ function readResult(block: unknown): ToolResult {
   fields.ignore("type", "cache_control");
   const read: ToolResult = {
     id: fields.requiredText("tool_use_id"),
-    texts: textsOf(fields.take("content"), "the result of a tool"),
+    texts: resultTexts(fields.take("content")),
     isError: fields.boolean("is_error") ?? false,
   };
   fields.done();
   return read;
+}
+
+/** A tool that was looked up is named: elsewhere the model has it already. */
+function resultTexts(content: unknown): readonly string[] {
+  const parts = Array.isArray(content) ? content : [];
+  if (!parts.some(isReference)) return textsOf(content, "the result of a tool");
+  return parts.flatMap((part) =>
+    isReference(part) ? [`The tool ${part.tool_name} can be called.`] : textsOf([part], "the result of a tool"),
+  );
+}
+
+function isReference(part: unknown): part is { readonly tool_name: unknown } {
+  return isRecord(part) && part.type === "tool_reference";
 }
 
 /** What a model said. Its thoughts are left out: they are signed, and no other model can read them. */
@@ -128,8 +142,8 @@ function readTool(tool: unknown): PlainTool {
     schema: fields.record("input_schema") ?? {},
     isStrict: fields.boolean("strict") ?? false,
   };
-  fields.ignore("cache_control", "eager_input_streaming");
-  fields.allowOnly("defer_loading", false);
+  // One that is to be looked up when it is needed is there from the beginning elsewhere.
+  fields.ignore("cache_control", "eager_input_streaming", "defer_loading");
   fields.allowOnly("allowed_callers", ["direct"]);
   fields.allowOnly("input_examples", []);
   fields.done();
@@ -147,10 +161,15 @@ function readToolChoice(choice: Readonly<Record<string, unknown>> | undefined): 
 /** Schemas have no name in this format, and need one in others. */
 const SCHEMA_NAME = "answer";
 
-function readOutput(config: Readonly<Record<string, unknown>>): PlainSchema | undefined {
+function readOutput(config: Readonly<Record<string, unknown>>): Pick<PlainCall, "effort" | "schema"> {
   const fields = new Fields(config, "the call");
-  const format = fields.record("format");
+  const effort = readEffort(fields.text("effort"));
+  const schema = readFormat(fields.record("format"));
   fields.done();
+  return { effort, schema };
+}
+
+function readFormat(format: Readonly<Record<string, unknown>> | undefined): PlainSchema | undefined {
   if (format === undefined) return undefined;
   if (format.type !== "json_schema" || !isRecord(format.schema))
     throw new Untranslatable(`the answer is to have the form ${shown(format.type)}`);

@@ -10,7 +10,7 @@ const IMAGES: ReadonlySet<string> = new Set(["image/jpeg", "image/png", "image/g
 
 /** The body of a message's call. Throws `Untranslatable` where the format, or the model, cannot do what is asked. */
 export function writeCall(call: PlainCall, model: TargetModel): unknown {
-  const { outputTokens = model.outputTokensUsual, stops, tools, schema } = call;
+  const { outputTokens = model.outputTokensUsual, stops, tools } = call;
   const messages = writeMessages(call.messages);
   const system = call.system.filter((text) => !isBlank(text)).map(textBlock);
   if (tools.length === 0 && call.messages.some(({ from }) => from === "tools"))
@@ -25,7 +25,7 @@ export function writeCall(call: PlainCall, model: TargetModel): unknown {
     ...sampling(call, model),
     ...(stops.length > 0 && { stop_sequences: stops }),
     ...(tools.length > 0 && { tools: tools.map((tool) => writeTool(tool, model)), ...toolChoice(call) }),
-    ...(schema && { output_config: { format: { type: "json_schema", schema: promised(schema.schema, model) } } }),
+    ...outputConfig(call, model),
   };
 }
 
@@ -45,6 +45,15 @@ function sampling({ temperature = 1, topP = 1 }: PlainCall, { name }: TargetMode
   if (temperature > 1) throw new Untranslatable("the temperature is above 1");
   if (temperature !== 1 && topP !== 1) throw new Untranslatable("it takes either a temperature or top_p");
   return { ...(temperature !== 1 && { temperature }), ...(topP !== 1 && { top_p: topP }) };
+}
+
+/** Models from here on know an effort, but for the smallest of them. */
+const EFFORT_FROM = 4.6;
+
+function outputConfig({ schema, effort }: PlainCall, model: TargetModel): { readonly output_config?: unknown } {
+  const format = schema && { type: "json_schema", schema: promised(schema.schema, model) };
+  const isKnown = effort !== undefined && (versionOf(model.name) ?? 0) >= EFFORT_FROM && !model.name.includes("haiku");
+  return format || isKnown ? { output_config: { ...(format && { format }), ...(isKnown && { effort }) } } : {};
 }
 
 /** Models from here on promise to keep to a schema. */

@@ -1,4 +1,5 @@
 import { listOf } from "../../dialects/json-value.ts";
+import { readEffort } from "../effort.ts";
 import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPart, ToolCall, ToolChoice } from "../plain.ts";
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
@@ -17,6 +18,7 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
     outputTokens: fields.number("max_completion_tokens") ?? fields.number("max_tokens"),
     temperature: fields.number("temperature"),
     topP: fields.number("top_p"),
+    effort: readEffort(fields.text("reasoning_effort")),
     stops: readStops(fields.take("stop")),
     schema: readFormat(fields.record("response_format")),
   };
@@ -31,7 +33,6 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
   fields.allowOnly("logit_bias", {});
   fields.allowOnly("modalities", ["text"]);
   fields.allowOnly("service_tier", "auto", "default");
-  fields.allowOnly("reasoning_effort", "none");
   fields.allowOnly("verbosity", "medium");
   fields.done();
   return call;

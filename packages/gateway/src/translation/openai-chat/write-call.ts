@@ -26,6 +26,7 @@ export function writeCall(call: PlainCall, model: TargetModel): unknown {
     ...(outputTokens !== undefined && { [usualCapField(model.name)]: outputTokens }),
     ...(temperature !== undefined && !isReasoningModel(model.name) && { temperature }),
     ...(topP !== undefined && !isReasoningModel(model.name) && { top_p: topP }),
+    ...(call.effort && isReasoningModel(model.name) && { reasoning_effort: call.effort }),
     ...(stops.length > 0 && { stop: stops }),
     ...(tools.length > 0 && { tools: tools.map((tool) => writeTool(tool, model)) }),
     ...(tools.length > 0 && toolChoice.kind !== "auto" && { tool_choice: writeToolChoice(toolChoice) }),
