@@ -38,6 +38,18 @@ export const leaseContract: readonly LeaseCase[] = [
     assert.equal((await store.reserve(sampleCall({ id: "b", limits: [limit], input: 700 }))).outcome, "reserved");
   }),
 
+  law("what a reset took back is not taken back again by a correction that a holder reports", async ({ store, clock }) => {
+    const limit = sampleLimit({ amount: 1_000 });
+    await store.reserve(sampleCall({ id: "a", limits: [limit], input: 300, leaseMs: 1_000 }));
+    await store.lease(renewal({ wants: [] }));
+    clock.advance(2_000);
+    await store.expire();
+    const postings = [{ counter: limit.counter, held: 0, spent: 0 }];
+    await store.record({ kind: "adjusted", reservation: "", postings, why: "begin again", reset: { giver: "the owner" } });
+    await store.lease(renewal({ report: 2, steps: [{ kind: "release", id: "a", why: "never sent" }], wants: [] }));
+    assert.deepEqual(await standings(store), { "company tokens": { spent: 0, held: 0 } });
+  }),
+
   law("leases get a fair part of what is left, and never all of it", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
     const granted: number[] = [];

@@ -18,10 +18,6 @@ local function finish(id)
   if hold.state == 'expired' then redis.call('PERSIST', RESERVATION) end
 end
 
-local function isBucket(ref)
-  return string.match(parsed(ref).more, ' bucket"]$') or string.match(ref.more, ' leaky"]$')
-end
-
 -- The end of a call whose hold expired corrects what was charged then; after any other end it changes nothing.
 local function correct(id, amountOf, charge, isValid)
   if hold.state == 'ended' then return answer('duplicate') end
@@ -36,10 +32,7 @@ local function correct(id, amountOf, charge, isValid)
   load(hold.postings)
   local postings = {}
   for i, posting in ipairs(hold.postings) do
-    local change = amountOf(posting.unit) - posting.spent
-    -- What was taken back by a reset meanwhile is not taken back again, but in a bucket, whose slices can be less than nothing.
-    if not isBucket(posting) then change = math.max(change, math.min(0, 0 - counters[posting.key].spent)) end
-    postings[i] = posted(posting, 0, change)
+    postings[i] = posted(posting, 0, correctable(posting, amountOf(posting.unit) - posting.spent))
   end
   for _, posting in ipairs(postings) do
     local uncounted = uncountable(posting, counters[posting.key], posting.spent)

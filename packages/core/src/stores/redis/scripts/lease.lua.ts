@@ -118,7 +118,9 @@ end
 -- Replaces what was charged when a hold expired.
 local function correct(number, call, amountOf, charge)
   local postings = {}
-  for i, posting in ipairs(call.postings) do postings[i] = posted(posting, 0, amountOf(posting.unit) - posting.spent) end
+  for i, posting in ipairs(call.postings) do
+    postings[i] = posted(posting, 0, correctable(posting, amountOf(posting.unit) - posting.spent))
+  end
   for _, posting in ipairs(postings) do
     if not isCountable(posting, posting.spent) then return reject(number, posting, posting.spent) end
   end

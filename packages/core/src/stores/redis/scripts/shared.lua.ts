@@ -227,6 +227,15 @@ end
 
 local function writeHold(estimate, detail, postings) return estimate .. '\n' .. detail .. '\n' .. postings end
 
+local function isBucket(ref)
+  return string.match(parsed(ref).more, ' bucket"]$') or string.match(ref.more, ' leaky"]$')
+end
+
+-- Of what a correction takes back, what was not taken back by a reset meanwhile; but in a bucket all of it, since its slices can be less than nothing.
+local function correctable(ref, change)
+  return isBucket(ref) and change or math.max(change, math.min(0, 0 - counters[ref.key].spent))
+end
+
 local function posted(ref, held, spent)
   return { head = ref.head, key = ref.key, unit = ref.unit, isSlice = ref.isSlice, held = held, spent = spent }
 end
