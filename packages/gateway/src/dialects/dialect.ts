@@ -137,6 +137,8 @@ export interface Dialect {
   readonly turns?: ConversationForm;
   /** The same whole, where this one is a stream by its path. */
   readonly whole?: Dialect;
+  /** The same call in another format, where there is no text that had to be translated: of calls that are only recorded. */
+  inFormat?(name: DialectName): Dialect;
   /** Whether a call says that its beginning is to be read from the provider's prompt cache. */
   usesCache?(call: ModelCall): boolean;
   /** The events that end a stream as if its output cap had been reached. Without it, streams run to their own end. */

@@ -51,6 +51,7 @@ export function recordedDialect(recorded: RecordedCall): Dialect {
     name: recorded.endpoint,
     readCall: (body) => readRecorded(recorded, { body, model: requiredText(body, "model") }),
     countable: ({ opaqueTokens }) => ({ texts: [], messages: 0, opaqueTokens }),
+    inFormat: (endpoint) => recordedDialect({ ...recorded, endpoint }),
     usesCache: () => (recorded.usage.cacheReadInputTokens ?? 0) > 0,
     ...(writeAnswer && { writeAnswer }),
   };

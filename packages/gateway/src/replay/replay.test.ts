@@ -70,6 +70,31 @@ describe("a replay", () => {
     );
   });
 
+  test("goes to models that are served in another format, as a gateway does, and says what it leaves out", async () => {
+    const text = `
+providers:
+  house: { dialect: openai, base_url: "http://127.0.0.1:9/v1", api_key: none, models: ["m-*"] }
+  other: { dialect: anthropic, base_url: "http://127.0.0.1:9", models: ["c-*"] }
+prices:
+  - { model: m-large, input: 3, output: 15, max_output: 8192 }
+  - { model: c-small, input: 0.5, output: 2, max_output: 8192 }
+  - { model: c-tiny, input: 0.1, output: 0.2, max_output: 8192, context: 500 }
+budgets:
+  - { name: soft, limits: [$1 / day], ladder: { 0%: use c-small } }
+  - { name: hard, limits: [$1 / day], ladder: { 0%: use c-tiny } }`;
+    const { config } = examineConfig({ file: "purser.yaml", text, environment: {} });
+    const { rungs, after } = await replay(config as Config, hourly(2));
+    const tiny = "use c-tiny left out: the call is larger than what the model can read (hard 0%)";
+    assert.deepEqual(
+      [...rungs],
+      [
+        ["use c-small (soft 0%)", 2],
+        [tiny, 2],
+      ],
+    );
+    assert.equal(after.cost, 2 * (1_000 * 500 + 500 * 2_000));
+  });
+
   test("lets ladders act as they do in a gateway, and counts no saving for calls that are not answered", async () => {
     const ladder = '{ 50%: use m-small, 80%: shorten 100, 100%: answer "Closed." }';
     const config = configOf(`[{ name: soft, limits: [$0.0466 / day], min_output: 50, ladder: ${ladder} }]`);

@@ -13,7 +13,7 @@ import { budgetedCall, callOf } from "../budgeted-call.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { createRouter, type Route, type Router } from "../providers/routing.ts";
-import { answerAfter, type Climber, climb, type RoutedCall, textOf } from "../rungs/climb.ts";
+import { answerAfter, type Climber, climb, isLeftOut, type RoutedCall, textOf } from "../rungs/climb.ts";
 import { PromptCaches } from "../rungs/prompt-caches.ts";
 import { costAsItWas, type RecordedCall, recordedBody, recordedDialect, usageUpTo } from "./recorded-call.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -175,7 +175,7 @@ class Replay {
   }
 
   #changed(rungs: readonly string[]): void {
-    if (rungs.length === 0) this.#unchanged++;
+    if (rungs.every(isLeftOut)) this.#unchanged++;
     for (const rung of rungs) this.#rungs.set(rung, (this.#rungs.get(rung) ?? 0) + 1);
   }
 }

@@ -143,6 +143,13 @@ export function activeText(active: ActiveRung): string {
   return textWith(active, "");
 }
 
+/** Whether a rung in the books of a call is one that was not applied to it. */
+export function isLeftOut(text: string): boolean {
+  return text.includes(LEFT_OUT);
+}
+
+const LEFT_OUT = " left out";
+
 /** The same with something said about it. */
 function textWith({ rung, budget, from }: ActiveRung, said: string): string {
   return `${rungText(rung)}${said} (${budget.name} ${shareText(from)})`;
@@ -158,7 +165,7 @@ async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan,
     if (active.rung.model === call.model) continue;
     const other = await sameCallTo(gateway, call, active.rung.model, plan);
     if ("because" in other) {
-      leftOut.add(textWith(active, ` left out: ${other.because}`));
+      leftOut.add(textWith(active, `${LEFT_OUT}: ${other.because}`));
       continue;
     }
     if (!(await isCheaper(gateway, other, best ?? call))) continue;
@@ -255,7 +262,7 @@ async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, 
 
 /** The call as it is, with a rung in its books that would have cost more than it saves. */
 function leftOut(call: RoutedCall, active: ActiveRung): RoutedCall {
-  return { ...call, rungs: [...(call.rungs ?? []), textWith(active, " left out as dearer")] };
+  return { ...call, rungs: [...(call.rungs ?? []), textWith(active, `${LEFT_OUT} as dearer`)] };
 }
 
 export interface Saving {

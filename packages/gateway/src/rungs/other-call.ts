@@ -24,15 +24,12 @@ const DIALECTS: ReadonlyMap<DialectName, Dialect> = new Map([openaiChat, anthrop
  */
 export function otherCall(climber: Climber, routed: RoutedCall, name: string): RoutedCall | CannotCall {
   const asked: AskedCall = routed.asked ?? { dialect: routed.dialect, call: routed.call, names: routed.names };
-  const { dialect, call } = asked;
+  const { dialect } = asked;
   const found = routeTo(climber, name, dialect.name);
   if ("unknown" in found.route) return { because: "nobody serves the model" };
-  if (found.dialect === dialect.name) {
-    const { body } = call;
-    const isInPath = modelInPath(asked.names) !== undefined;
-    const bodyOf = () => (isInPath ? body : bodyNaming(asked, name));
-    return callTo(climber, routed, { asked, name, route: found.route, bodyOf });
-  }
+  if (found.dialect === dialect.name) return callTo(climber, routed, { asked, name, route: found.route });
+  if (dialect.inFormat)
+    return callTo(climber, routed, { asked: { ...asked, dialect: dialect.inFormat(found.dialect) }, name, route: found.route });
   return translatedCall(climber, routed, { asked, name, route: found.route, dialect: DIALECTS.get(found.dialect) as Dialect });
 }
 
@@ -94,15 +91,16 @@ interface SameFormat {
   readonly asked: AskedCall;
   readonly name: string;
   readonly route: Route;
-  bodyOf(): JsonBody;
 }
 
-function callTo(climber: Climber, routed: RoutedCall, { asked, name, route, bodyOf }: SameFormat): RoutedCall | CannotCall {
-  const { dialect } = asked;
+function callTo(climber: Climber, routed: RoutedCall, { asked, name, route }: SameFormat): RoutedCall | CannotCall {
+  const { dialect, call } = asked;
   const { provider } = route;
   if (routed.caller.providerKey === undefined && missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
   const names = withModel(asked.names, name);
-  return readyCall(climber, routed, { dialect, call: dialect.readCall(bodyOf(), names), route, names });
+  const isInPath = modelInPath(asked.names) !== undefined;
+  const body = isInPath ? call.body : bodyNaming(asked, name);
+  return readyCall(climber, routed, { dialect, call: dialect.readCall(body, names), route, names });
 }
 
 interface Ready {
