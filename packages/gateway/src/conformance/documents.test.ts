@@ -174,7 +174,8 @@ async function startAnyModel(): Promise<{ readonly url: string; close(): Promise
     const { method = "GET", headers } = request;
     const type = headers["content-type"] ?? "";
     const bytes = Buffer.concat(chunks);
-    const body = /json/.test(type) ? JSON.stringify({ ...JSON.parse(bytes.toString("utf8")), model: "demo-1" }) : bytes;
+    const isCall = bytes.length > 0 && !type.startsWith("multipart/");
+    const body = isCall ? JSON.stringify({ ...JSON.parse(bytes.toString("utf8")), model: "demo-1" }) : bytes;
     // Google and Bedrock have the model in the path.
     const path = (request.url?.split("?")[0] ?? "").replace(/(?<=\/models?\/)[^/:]+/, "demo-1");
     const answer = await fetch(demo.url + path, { method, headers: { "content-type": type }, ...(method === "POST" && { body }) });
