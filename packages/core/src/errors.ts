@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   shutting_down: "The server is draining and takes no new calls.",
   // Changes of budgets while they run.
   budget_unknown: "There is no such budget.",
+  config_fixed: "The configuration cannot be changed from here.",
   grant_unknown: "There is no such grant.",
   // Calls that wait for their budget.
   queued_call_unknown: "There is no such queued call of this caller.",

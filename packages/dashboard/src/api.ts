@@ -79,6 +79,7 @@ export const api = {
   history: (budget: string, days: number) => ask<List<HistoryJson>>("GET", `/api/budgets/${part(budget)}/history?days=${days}`).then(data),
   whatIf: (budget: string, limit: string, days: number) =>
     ask<WhatIfJson>("GET", `/api/budgets/${part(budget)}/what-if?limit=${part(limit)}&days=${days}`),
+  changeLimit: (budget: string, body: object) => ask("POST", `/api/budgets/${part(budget)}/limit`, body),
   reset: (budget: string, body: object) => ask("POST", `/api/budgets/${part(budget)}/reset`, body),
   grants: (budget: string) => ask<List<GrantJson>>("GET", `/api/grants?budget=${part(budget)}`).then(data),
   grant: (body: object, key: string) => ask<GrantJson>("POST", "/api/grants", body, { "idempotency-key": key }),

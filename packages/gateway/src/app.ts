@@ -33,6 +33,7 @@ import { Calibration } from "./calibration/calibration.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
+import type { LimitChange } from "./config/change-limit.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
@@ -65,6 +66,8 @@ export interface StartOptions {
   readonly onNotice?: (notice: string) => void;
   /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
+  /** Changes a limit in the file that the configuration is from; nobody does where it is left out. */
+  readonly changeLimit?: (change: LimitChange) => Promise<void>;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
   /** Where several processes count together: what this one counts, and what all have counted. */
@@ -126,7 +129,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, counting, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, counting, changeLimit = limitsAreFixed, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -209,7 +212,7 @@ async function startWith(
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
   let rollups = await openSums(config.timezone);
   const live = new Live(store, onError);
-  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, onError };
+  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, changeLimit, onError };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
   const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
   const pace = new Pace({
@@ -323,6 +326,12 @@ async function startWith(
       await records.close();
     },
   };
+}
+
+function limitsAreFixed(): Promise<never> {
+  return Promise.reject(
+    new PurserError("config_fixed", "This gateway has no file of its own. Change the limit where its configuration comes from."),
+  );
 }
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */

@@ -136,7 +136,7 @@ function AlertRow({ alert }: { alert: AlertJson }) {
                 kind="quiet"
                 onClick={() => answer.mutate(time)}
                 disabled={answer.isPending}
-                aria-label={`Snooze for ${words}: ${title}`}
+                aria-label={`Snooze ${words}: ${title}`}
               >
                 Snooze {words}
               </Button>

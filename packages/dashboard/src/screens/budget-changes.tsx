@@ -136,6 +136,69 @@ function amountOf(text: string, limit: BudgetJson["limits"][number] | undefined)
   return limit.window === "lifetime" ? written : `${written} / ${limit.window}`;
 }
 
+const TAKEN_OVER_MOST_MS = 10_000;
+const LOOK_EVERY_MS = 250;
+
+/** Waits until the gateway has taken the file over, so that the screen shows what holds. */
+async function untilTakenOver(name: string, before: BudgetJson): Promise<void> {
+  const until = Date.now() + TAKEN_OVER_MOST_MS;
+  while (Date.now() < until) {
+    const now = (await api.budgets()).find((one) => one.name === name);
+    if (JSON.stringify(now?.limits) !== JSON.stringify(before.limits)) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+export function LimitDialog({ budget, isOpen, onClose }: ChangeProps) {
+  const { name, limits } = budget;
+  const [text, setText] = useState(limits[0]?.text ?? "");
+  const [to, setTo] = useState("");
+  const [why, setWhy] = useState("");
+  const limit = limits.find((one) => one.text === text);
+  const change = useChange(async () => {
+    await api.changeLimit(name, { limit: text, to: amountOf(to, limit), why });
+    await untilTakenOver(name, budget);
+  }, onClose);
+  return (
+    <FormDialog
+      title={`Change a limit of ${name}`}
+      isOpen={isOpen}
+      onClose={onClose}
+      onSubmit={() => change.mutate(undefined)}
+      submit="Change"
+      isBusy={change.isPending}
+      error={change.error}
+    >
+      <p className="text-sm text-soft">
+        The amount is written into <code className="font-mono">purser.yaml</code>, where everything else stays as it is. What was used stays
+        used.
+      </p>
+      {limits.length > 1 && (
+        <SelectField
+          label="Which limit"
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          options={limits.map((one) => [one.text, one.text] as const)}
+        />
+      )}
+      <TextField
+        label="New amount"
+        required
+        value={to}
+        onChange={(event) => setTo(event.target.value)}
+        hint={limit ? `In the place of ${limit.text}` : undefined}
+      />
+      <TextField
+        label="Why"
+        required
+        value={why}
+        onChange={(event) => setWhy(event.target.value)}
+        hint="Stays in the audit log beside your name."
+      />
+    </FormDialog>
+  );
+}
+
 export function ResetDialog({ budget, isOpen, onClose }: ChangeProps) {
   const [why, setWhy] = useState("");
   const [whose, setWhose] = useState("");

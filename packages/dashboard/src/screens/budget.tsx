@@ -9,7 +9,7 @@ import { Table } from "../components/table.tsx";
 import { bareAmount, count, dayName, exactAmount, instant, relative, selectorText } from "../format.ts";
 import { Changes } from "../session.ts";
 import { BurnDown } from "./budget-burn-down.tsx";
-import { GrantDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
+import { GrantDialog, LimitDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
 import { BalanceRow } from "./budgets.tsx";
 
@@ -37,7 +37,7 @@ export function BudgetDetail() {
   );
 }
 
-type Change = "grant" | "reset" | "off";
+type Change = "grant" | "limit" | "reset" | "off";
 
 function Detail({ budget, within }: { budget: BudgetJson; within: readonly BudgetJson[] }) {
   const [change, setChange] = useState<Change>();
@@ -52,6 +52,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
           <Button kind="main" onClick={() => setChange("grant")}>
             Give more
           </Button>
+          {budget.limits.length > 0 && <Button onClick={() => setChange("limit")}>Change limit</Button>}
           <Button onClick={() => setChange("reset")}>Reset</Button>
           <Button kind="danger" onClick={() => setChange("off")}>
             Switch off
@@ -97,6 +98,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
         </dl>
       </Card>
       <GrantDialog budget={budget} isOpen={change === "grant"} onClose={close} />
+      <LimitDialog budget={budget} isOpen={change === "limit"} onClose={close} />
       <ResetDialog budget={budget} isOpen={change === "reset"} onClose={close} />
       <SwitchOffDialog budget={budget} isOpen={change === "off"} onClose={close} />
     </Page>

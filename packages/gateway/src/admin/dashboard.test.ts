@@ -9,6 +9,7 @@ import { openRollups, type Rollups } from "@purser/core/stores/sqlite";
 import { Alerts } from "../alerts/alerts.ts";
 import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
+import type { LimitChange } from "../config/change-limit.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
@@ -44,6 +45,7 @@ describe("what the dashboard is made of", () => {
   let now = NOW;
   let admin: Admin;
   let rollups: Rollups;
+  let changed: LimitChange | undefined;
   let answered: readonly [string, boolean, string] | undefined;
   const directory = mkdtempSync(join(tmpdir(), "purser-dashboard-api-"));
   const store = createMemoryStore({ now: () => now });
@@ -106,6 +108,9 @@ describe("what the dashboard is made of", () => {
         priceBook: () => createPriceBook(),
         rollups: () => rollups,
         live,
+        changeLimit: async (change) => {
+          changed = change;
+        },
         asks: {
           list: () => [ask],
           async answerById(id, isGiven, giver) {
@@ -234,6 +239,24 @@ describe("what the dashboard is made of", () => {
       told[0]?.calls.map(({ subject, outcome, cost_nanodollars }) => [subject.user, outcome, cost_nanodollars]),
       [["eve", "settled", DOLLAR]],
     );
+  });
+
+  test("a limit is changed by its text, and a body that says something else is refused", async () => {
+    const name = "company";
+    const post = (path: string, body: unknown) => admin({ method: "POST", path, query: new URLSearchParams(), body });
+    const path = `/api/budgets/${encodeURIComponent(name)}/limit`;
+    for (const body of [
+      undefined,
+      {},
+      { limit: "$5 / day" },
+      { limit: 5, to: "$6 / day" },
+      { limit: "$5 / day", to: "$6 / day", by: "kim" },
+    ])
+      assert.equal((await post(path, body)).status, 400, JSON.stringify(body));
+    assert.equal((await post("/api/budgets/nobody/limit", { limit: "$5 / day", to: "$6 / day" })).status, 404);
+    assert.equal(changed, undefined);
+    assert.equal((await post(path, { limit: "$5 / day", to: "$6 / day", why: "the launch" })).status, 200);
+    assert.deepEqual(changed, { budget: name, limit: "$5 / day", to: "$6 / day" });
   });
 
   test("what is asked for is given or declined by its id", async () => {

@@ -26,6 +26,29 @@ export const DASHBOARD_PATHS = {
       responses: answers("The limits.", list(ref("BudgetHistory"))),
     },
   },
+  "/api/budgets/{name}/limit": {
+    post: {
+      operationId: "changeLimit",
+      summary: "Writes another amount of a limit into the configuration file, which is taken over within seconds.",
+      parameters: [name()],
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: object(
+              {
+                limit: { type: "string", description: "As it is now: `$50 / month`." },
+                to: { type: "string", description: "As it is to be, in the same unit and window." },
+                why: { type: "string", description: "Stands in the audit log." },
+              },
+              ["limit", "to"],
+            ),
+          },
+        },
+      },
+      responses: answers("It is written.", ref("LimitChange")),
+    },
+  },
   "/api/budgets/{name}/what-if": {
     get: {
       operationId: "playBack",
@@ -236,6 +259,7 @@ export const DASHBOARD_SCHEMAS = {
     answered_at: INSTANT_OR_NOT,
     snoozed_until: INSTANT_OR_NOT,
   }),
+  LimitChange: object({ budget: TEXT, limit: TEXT, to: TEXT }),
   Ask: object({ id: TEXT, budget: TEXT, subject: TEXT, more: TEXT, until: INSTANT, expires_at: INSTANT }),
 } as const;
 

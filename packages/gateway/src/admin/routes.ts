@@ -18,6 +18,7 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import type { LimitChange } from "../config/change-limit.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Switches } from "../switches/switches.ts";
@@ -32,7 +33,7 @@ import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
-import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { grantJson, readLimitChange, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
@@ -81,6 +82,8 @@ export interface RunningParts {
   rollups(): Rollups;
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
+  /** Changes a limit in the file of the gateway. */
+  changeLimit(change: LimitChange): Promise<void>;
   onError(error: unknown): void;
 }
 
@@ -105,6 +108,7 @@ type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switche
 export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
+  { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
   { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
   { method: "GET", path: "/api/budget-tree", run: showTree },
@@ -266,6 +270,12 @@ async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<A
 async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
   const balances = await budgets.reset(readReset(request, name));
   return ok({ data: balances.map(balanceJson) });
+}
+
+async function changeLimit(parts: Parts, { body }: AdminRequest, budget: string): Promise<AdminResponse> {
+  const change = { budget: budgetOf(parts, budget).name, ...readLimitChange(body) };
+  await runningOf(parts).changeLimit(change);
+  return ok(change);
 }
 
 async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -55,6 +55,6 @@ const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
 function statusOf(code: ErrorCode): number {
   if (NOT_FOUND.has(code)) return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
-  if (code === "store_locked") return 409;
+  if (code === "store_locked" || code === "config_fixed") return 409;
   return code === "internal" ? 500 : 400;
 }

@@ -12,7 +12,9 @@ import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { type RunningGateway, startGateway } from "../app.ts";
+import { limitChanger } from "../config/change-limit.ts";
 import { readConfig } from "../config/read-config.ts";
+import { watchConfig } from "../config/watch.ts";
 import type { Json } from "./calls.ts";
 import { startMock } from "./clients.ts";
 import { startReceiver } from "./receivers.ts";
@@ -23,7 +25,7 @@ const PICTURES = process.env.PURSER_SCREENSHOTS;
 /** Pictures show a company that is busier. */
 const CALLS = PICTURES === undefined ? 2_000 : 20_000;
 /** What buttons begin with that change something. */
-const CHANGES = [/^Give/, /^Reset/, /^Switch (on|off)/, /^Revoke/, /^New key/, /^Test/, /^Decline/, /^Acknowledge/, /^Snooze/];
+const CHANGES = [/^Give/, /^Reset/, /^Switch (on|off)/, /^Revoke/, /^New key/, /^Test/, /^Decline/, /^Acknowledge/, /^Snooze/, /^Change/];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
 
@@ -35,6 +37,7 @@ function findChromium(): string | undefined {
 
 interface Scene {
   readonly gateway: RunningGateway;
+  readonly directory: string;
   readonly url: string;
   readonly token: string;
   readonly posted: readonly unknown[];
@@ -49,13 +52,16 @@ async function startScene(context: TestContext, executablePath: string): Promise
   const [mock, receiver] = [await startMock(context), await startReceiver(context)];
   const options = ["--data", directory, "--calls", String(CALLS), "--webhook", receiver.url, "--openai", `${mock.url}/v1`];
   execFileSync(process.execPath, [join(ROOT, "scripts/seed.mjs"), ...options], { stdio: "pipe" });
-  const text = readFileSync(join(directory, "purser.yaml"), "utf8");
-  const gateway = await startGateway({ config: readConfig({ text: `server: { port: 0 }\n${text}`, environment: {} }) });
+  const file = join(directory, "purser.yaml");
+  const source = { file, environment: {}, flags: { port: 0 } };
+  const config = readConfig(source);
+  const gateway = await startGateway({ config, changeLimit: limitChanger(config, source) });
   context.after(() => gateway.close());
+  context.after(watchConfig(file, (change) => void gateway.reload(change.config), { ...source, current: config }));
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   context.after(() => browser.close());
   const token = readFileSync(join(directory, "data/admin.token"), "utf8").trim();
-  return { gateway, url: gateway.url, token, posted: receiver.posted, browser, complaints: [] };
+  return { gateway, directory, url: gateway.url, token, posted: receiver.posted, browser, complaints: [] };
 }
 
 async function openContext(
@@ -265,6 +271,27 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     assert.ok(balances.every(({ spent }: Json) => spent === 0));
   });
 
+  await context.test("a limit is changed in the file, holds at once, and nothing else of the file is another", async () => {
+    const file = join(scene.directory, "purser.yaml");
+    const before = readFileSync(file, "utf8");
+    const limitsOf = async () =>
+      (await ask(scene, "/api/budget-tree")).data.find(({ name }: Json) => name === "chatbot").limits.map(({ text }: Json) => text);
+    const [old = ""] = (await limitsOf()) as string[];
+    await visit(page, "/budgets/chatbot", "chatbot");
+    await page.getByRole("button", { name: "Change limit" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("New amount").fill("4321");
+    await dialog.getByLabel("Why").fill("the launch");
+    await dialog.getByRole("button", { name: "Change" }).click();
+    await dialog.waitFor({ state: "hidden", timeout: 15_000 });
+    assert.equal((await limitsOf())[0], "$4,321.00 / month");
+    await page.getByText("$4,321.00").first().waitFor();
+    const lines = readFileSync(file, "utf8").split("\n");
+    const changed = lines.filter((line, i) => line !== before.split("\n")[i]);
+    assert.deepEqual([lines.length, changed.length], [before.split("\n").length, 1], `${old} was to be another amount`);
+    assert.match(changed[0] ?? "", /"\$4321 \/ month"/);
+  });
+
   await context.test("what is switched off is refused, until it is switched on", async () => {
     await visit(page, "/budgets/chatbot", "chatbot");
     await page.getByRole("button", { name: "Switch off" }).click();
@@ -294,7 +321,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       .getByRole("listitem")
       .filter({ has: page.getByRole("button", { name: `Acknowledge: ${title}` }) })
       .first();
-    await row.getByRole("button", { name: /^Snooze for a day/ }).click();
+    await row.getByRole("button", { name: /^Snooze a day/ }).click();
     await row.getByText("Snoozed by the owner until").waitFor();
     assert.equal((await ask(scene, "/api/alerts?state=snoozed")).data[0].id, id);
     await row.getByRole("button", { name: /^Acknowledge/ }).click();

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import { readAdminToken } from "../../callers/admin-token.ts";
+import { limitChanger } from "../../config/change-limit.ts";
 import type { Config } from "../../config/config.ts";
 import { isLoopback } from "../../config/loopback.ts";
 import { postgresPlace } from "../../config/postgres-place.ts";
@@ -75,7 +76,7 @@ interface ServeSource extends Omit<Parameters<typeof watchConfig>[2], "current">
 
 async function serveConfig(config: Config, source: ServeSource, input: CommandInput, context: CommandContext): Promise<CommandResult> {
   const { say } = context;
-  const gateway = source.workers > 1 ? await startShared(config, source, context) : await startAlone(config, context);
+  const gateway = source.workers > 1 ? await startShared(config, source, context) : await startAlone(config, source, context);
   const unwatch =
     config.file === undefined
       ? () => undefined
@@ -104,8 +105,8 @@ interface Served extends Pick<RunningGateway, "url" | "keys" | "close"> {
   reload(change: ConfigChange): Promise<void>;
 }
 
-async function startAlone(config: Config, context: CommandContext): Promise<Served> {
-  const gateway = await start(config, context);
+async function startAlone(config: Config, source: ServeSource, context: CommandContext): Promise<Served> {
+  const gateway = await start(config, context, limitChanger(config, source));
   return { ...gateway, reload: (change) => gateway.reload(change.config) };
 }
 
@@ -179,9 +180,9 @@ function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "ke
 }
 
 /** The server is loaded only by the commands that need it: it takes as long as everything else together. */
-async function start(config: Config, { say }: CommandContext): Promise<RunningGateway> {
+async function start(config: Config, { say }: CommandContext, changeLimit?: ReturnType<typeof limitChanger>): Promise<RunningGateway> {
   const { startGateway } = await import("../../app.ts");
-  return startGateway({ config, onNotice: say });
+  return startGateway({ config, onNotice: say, ...(changeLimit && { changeLimit }) });
 }
 
 /** Waits for the signal to stop, then lets calls end. The second signal is the system's to act on: it ends the process at once. */
