@@ -84,7 +84,7 @@ async function until(what: string, look: () => Promise<boolean> | boolean): Prom
 
 /** What the provider was asked for is in the ledger, each call once, and charged at what it used. */
 async function checkWhole(store: RedisStore, asked: readonly string[]): Promise<void> {
-  await untilEnded(store);
+  await until("the last hold to end", async () => (await store.counters()).every(({ held }) => held === 0));
   await checkNeverOver(store, asked);
   const settled = await readLedger(store, ["settled"]);
   const users = settled.map((entry) => (entry.kind === "settled" ? entry.detail.subject.user : undefined));

@@ -103,8 +103,12 @@ export async function startStand(
 }
 
 /** Waits for what others are doing, turn by turn of the event loop. */
-export async function eventually<Value>(what: string, look: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
-  const until = performance.now() + 5_000;
+export async function eventually<Value>(
+  what: string,
+  look: () => Promise<Value | undefined> | Value | undefined,
+  patienceMs = 5_000,
+): Promise<Value> {
+  const until = performance.now() + patienceMs;
   for (;;) {
     const value = await look();
     if (value !== undefined) return value;
