@@ -52,7 +52,10 @@ export async function openRedis(urls: readonly string[], { sentinels, ...options
   return openCluster(urls, options);
 }
 
-/** Asks sentinels for the primary each time it connects, and is told by them when another takes over. */
+/**
+ * Asks sentinels for the primary each time it connects. It does not listen for what they announce: the client ends for good where that comes
+ * while it connects anew. A primary that is replaced closes its connections, or is silent for too long.
+ */
 async function openPrimary(url: string, sentinels: readonly string[], options: CommandOptions): Promise<Redis> {
   const { Redis } = await import("ioredis");
   const [primary, watch] = [partsOf(url), sentinels.map((sentinel) => partsOf(sentinel))] as const;
@@ -69,10 +72,8 @@ async function openPrimary(url: string, sentinels: readonly string[], options: C
     ...(isEncrypted && { sentinelTLS: {} }),
     enableTLSForSentinelMode: primary.isEncrypted,
     sentinelCommandTimeout: CONNECT_MS,
-    failoverDetector: true,
     retryStrategy: retryAfterMs,
     sentinelRetryStrategy: retryAfterMs,
-    sentinelReconnectStrategy: retryAfterMs,
     reconnectOnError,
   });
   try {

@@ -110,7 +110,7 @@ const store = object({
     list(parsed({ examples: ["redis://127.0.0.1:6379"] }, checkedRedisUrl), { most: MOST.nodes, least: 1, single: true }),
   ),
   sentinels: described(
-    "Sentinels that know which server is the primary, and tell when another takes over. The host in redis is their name for it.",
+    "Sentinels that know which server is the primary. The host in redis is their name for it.",
     located(list(parsed({ examples: ["redis://127.0.0.1:26379"] }, checkedSentinelUrl), { most: MOST.nodes, least: 1, single: true })),
   ),
   namespace: described(

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Agent } from "node:http";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openPostgresArchive } from "@purser/core/stores/postgres";
 import type { RedisStore } from "@purser/core/stores/redis";
 import {
@@ -78,19 +79,46 @@ async function until(what: string, look: () => Promise<boolean> | boolean): Prom
   const latest = performance.now() + 60_000;
   while (!(await look())) {
     if (performance.now() > latest) throw new Error(`Waited in vain for ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
 }
 
 /** What the provider was asked for is in the ledger, each call once, and charged at what it used. */
 async function checkWhole(store: RedisStore, asked: readonly string[]): Promise<void> {
-  await untilEnded(store);
+  await until("the last hold to end", async () => (await store.counters()).every(({ held }) => held === 0));
   await checkNeverOver(store, asked);
   const settled = await readLedger(store, ["settled"]);
   const users = settled.map((entry) => (entry.kind === "settled" ? entry.detail.subject.user : undefined));
   assert.deepEqual(users.toSorted(), asked.map((label) => label.split(" ")[0]).toSorted());
   const [company] = await store.counters({ budget: "company" });
   assert.equal(company?.spent, asked.length * COST);
+}
+
+/**
+ * A server that fails may have told its clients what it had not told its replica yet, by a moment. That is noticed, and here accepted, so that
+ * calls go on. Whether it was so is said at the end: then the ledger lacks calls, and is otherwise as it should be.
+ */
+function acceptLosses(store: RedisStore): { end(): Promise<boolean> } {
+  let [isOver, hasLost] = [false, false];
+  const accepting = (async () => {
+    while (!isOver) {
+      if (await store.acceptLoss().catch(() => undefined)) hasLost = true;
+      await sleep(200);
+    }
+  })();
+  return {
+    async end() {
+      isOver = true;
+      await accepting;
+      return hasLost;
+    },
+  };
+}
+
+async function checkBooks(store: RedisStore, asked: readonly string[], hasLost: boolean): Promise<void> {
+  if (!hasLost) return checkWhole(store, asked);
+  await checkNeverOver(store, []);
+  assert.ok((await readLedger(store, ["settled"])).length < asked.length);
 }
 
 for (const fault of ["killed", "frozen"] as const) {
@@ -104,14 +132,18 @@ for (const fault of ["killed", "frozen"] as const) {
     else primary.freeze(true);
     await until("the replica to take over", async () => (await sentinels.primary()) === replica.port);
     const before = asked.length;
+    const store = await openStore(context, [replica.url]);
+    const losses = acceptLosses(store);
     await until("calls at the replica", () => asked.length > before);
     // What it was asked before it froze is answered now, and nobody hears it any more.
     if (fault === "frozen") primary.freeze(false);
     const outcome = await calling;
-    context.diagnostic(JSON.stringify({ served: outcome.served, refused: outcome.refused, afterFailOver: asked.length - before }));
-    assert.equal(outcome.served + outcome.refused, LOAD.calls);
-    assert.equal(outcome.served, asked.length);
-    await checkWhole(await openStore(context, [replica.url]), asked);
+    const hasLost = await losses.end();
+    const { served, refused } = outcome;
+    context.diagnostic(JSON.stringify({ served, refused, hasLost, afterFailOver: asked.length - before }));
+    assert.equal(served + refused, LOAD.calls);
+    assert.equal(served, asked.length);
+    await checkBooks(store, asked, hasLost);
   });
 }
 
@@ -237,16 +269,20 @@ async function callWhile(
   await until("the first calls", () => one.asked.length >= BEFORE);
   await event();
   const before = one.asked.length;
+  const urls = cluster.nodes.map(({ url }) => url);
+  const store = await openStore(context, urls, undefined, { namespace: one.namespace });
+  const losses = acceptLosses(store);
   const outcomes = await Promise.all(calling);
-  context.diagnostic(JSON.stringify({ outcomes: outcomes.map(({ served, refused }) => ({ served, refused })), before }));
+  const hasLost = await losses.end();
+  context.diagnostic(JSON.stringify({ outcomes: outcomes.map(({ served, refused }) => ({ served, refused })), hasLost, before }));
   assert.ok(one.asked.length > before, "calls go on afterwards");
-  for (const [i, { asked, namespace }] of [one, other].entries()) {
+  for (const [i, { asked }] of [one, other].entries()) {
     const { served, refused } = outcomes[i] as (typeof outcomes)[number];
     assert.equal(served + refused, LOAD.calls);
     assert.equal(served, asked.length);
-    const urls = cluster.nodes.map(({ url }) => url);
-    await checkWhole(await openStore(context, urls, undefined, { namespace }), asked);
   }
+  await checkBooks(store, one.asked, hasLost);
+  await checkWhole(await openStore(context, urls, undefined, { namespace: other.namespace }), other.asked);
 }
 
 test("a node of a Cluster of six is killed under load: its replica takes over, and the books of all organisations are whole", async (context) => {

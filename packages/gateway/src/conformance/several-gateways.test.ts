@@ -115,7 +115,8 @@ test("with PostgreSQL beside it Redis keeps only what is new, and gets back what
   await server.kill();
   await server.restart();
   const answers = async () => Promise.all(gateways.map(async (gateway, i) => (await call(agent, gateway, `after-${i}`))?.status));
-  await eventually("what was lost to be restored", async () => (await answers()).every((status) => status === 200) || undefined);
+  // Who may know of more than the archive has five seconds to say so.
+  await eventually("what was lost to be restored", async () => (await answers()).every((status) => status === 200) || undefined, 20_000);
   const left = async ({ url }: Gateway) => {
     const { data } = (await (await fetch(`${url}/api/budgets?budget=all`)).json()) as { data: readonly { unit: string; left: number }[] };
     return data.find(({ unit }) => unit === "requests")?.left;
