@@ -444,6 +444,37 @@ describe("Redis store on bad days", () => {
     assert.deepEqual(await store.audit(), []);
   });
 
+  test("entries that leave Redis while the ledger is read are read all the same", async (context) => {
+    const server = await start(context);
+    const archive = createArchive();
+    let leaving: (() => Promise<unknown>) | undefined;
+    const slow: LedgerSource = {
+      ...archive,
+      entries: async (query) => {
+        const found = await archive.entries(query);
+        const leave = leaving;
+        leaving = undefined;
+        await leave?.();
+        return found;
+      },
+    };
+    const store = open(server.connect(), { archive: slow });
+    await outcomes(store, ["a", "b", "c", "d"]);
+    archive.add(await store.journal.entries({}));
+    for (const [query, keepFrom] of [
+      [{}, 3],
+      [{ newest: true }, 4],
+    ] as const) {
+      await store.trim(2);
+      leaving = () => store.trim(keepFrom);
+      assert.deepEqual(
+        (await store.entries(query)).map(({ seq }) => seq),
+        [1, 2, 3, 4],
+      );
+    }
+    assert.deepEqual(await store.audit(), []);
+  });
+
   test("a Redis whose memory is full refuses calls whole, and forgets none", async (context) => {
     const server = await start(context);
     const redis = server.connect();

@@ -186,16 +186,12 @@ export class RedisStore implements LeasingStore {
   async entries(query: LedgerQuery): Promise<readonly Entry[]> {
     await this.ready();
     if (!this.#archive) return this.#stream.entries(query);
-    const before = await this.#stream.first();
-    const { most = LEDGER_PAGE, after = 0 } = query;
-    if (query.newest) {
-      const newer = await this.#stream.entries(query);
-      const rest = most - newer.length;
-      return rest > 0 ? [...(await this.#archive.entries({ ...query, before, most: rest })), ...newer] : newer;
+    for (;;) {
+      const before = await this.#stream.first();
+      const found = await this.#entriesAround(query, { archive: this.#archive, before });
+      // What left Redis meanwhile was looked for in the archive only up to where Redis began then.
+      if ((await this.#stream.first()) === before) return found;
     }
-    const older = after + 1 < before ? await this.#archive.entries({ ...query, before }) : [];
-    const rest = most - older.length;
-    return rest > 0 ? [...older, ...(await this.#stream.entries({ ...query, most: rest }))] : older;
   }
 
   /** The entries that stand in Redis itself, without the archive: for whoever moves them there. */
@@ -367,6 +363,18 @@ export class RedisStore implements LeasingStore {
         cursor = page.cursor;
       } while (cursor !== "0");
     }
+  }
+
+  async #entriesAround(query: LedgerQuery, { archive, before }: { readonly archive: LedgerSource; readonly before: number }) {
+    const { most = LEDGER_PAGE, after = 0 } = query;
+    if (query.newest) {
+      const newer = await this.#stream.entries(query);
+      const rest = most - newer.length;
+      return rest > 0 ? [...(await archive.entries({ ...query, before, most: rest })), ...newer] : newer;
+    }
+    const older = after + 1 < before ? await archive.entries({ ...query, before }) : [];
+    const rest = most - older.length;
+    return rest > 0 ? [...older, ...(await this.#stream.entries({ ...query, most: rest }))] : older;
   }
 
   async *#entriesUpTo(last: number): AsyncGenerator<Entry> {
