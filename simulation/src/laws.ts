@@ -517,9 +517,19 @@ function isHeldAs({ command }: Asked, { postings, outputCap }: Reserved): boolea
     postings.length === command.limits.length &&
     postings.every(({ counter, held, spent }, i) => {
       const limit = command.limits[i];
-      return limit?.counter.key === counter.key && spent === 0 && held === amountOf(command.asks[counter.unit], outputCap);
+      return (
+        limit !== undefined &&
+        isSameLimit(limit.counter, counter) &&
+        spent === 0 &&
+        held === amountOf(command.asks[counter.unit], outputCap)
+      );
     })
   );
+}
+
+/** The slice of a moving window is that of the moment in which the store decides. */
+function isSameLimit(asked: CounterRef, held: CounterRef): boolean {
+  return asked.series === undefined ? asked.key === held.key : asked.series === held.series;
 }
 
 /** A limit, as an adoption names it. */

@@ -16,7 +16,8 @@ import { checkCountable, counted, type State } from "./state.ts";
 export function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
   const { id, asks, share } = command;
   const isPlain = arePlain(command.limits);
-  const limits = isPlain && state.grants.size === 0 ? command.limits : limitsInForce(state, command.limits, now);
+  const bound = isPlain ? command.limits : command.limits.map((limit) => atPresent(limit, now));
+  const limits = isPlain && state.grants.size === 0 ? bound : limitsInForce(state, bound, now);
   const used = isPlain ? limits.map(({ counter }) => counted(state, counter)) : limits.map((limit) => usageOf(state, limit, now));
   const open = state.holds.get(id);
   if (open) {
@@ -63,6 +64,16 @@ export function decideReserve(state: State, command: ReserveCommand, now: number
     result: { outcome: "reserved", outputTokens: outputCap, expiresAt, standings: after, wouldRefuse, detail },
     entries: drained ? [drained, reserved] : [reserved],
   };
+}
+
+/**
+ * A limit whose window moves, on the slice of this moment. A call can have been bound to an earlier one, and then counted: held there, it would
+ * leave the window before its time.
+ */
+function atPresent(limit: BoundLimit, now: number): BoundLimit {
+  if (!limit.rule) return limit;
+  const startsAt = now - (now % limit.rule.sliceMs);
+  return startsAt === limit.counter.startsAt ? limit : { ...limit, counter: sliceAt(limit.counter, startsAt) };
 }
 
 /**

@@ -362,6 +362,24 @@ export const storeContract: readonly StoreCase[] = [
     );
   }),
 
+  law(
+    "a call that was bound to a moving window some time ago is in it as of the moment in which it is decided",
+    async ({ store, clock }) => {
+      const start = clock.now();
+      for (const [budget, rule] of [
+        ["rolling", ROLLING_MINUTE],
+        ["bucket", { kind: "bucket", drains: 60, periodMs: 60_000, sliceMs: 1_000 }],
+      ] as const) {
+        clock.set(start);
+        const limits = [sampleMovingLimit({ budget, amount: 100, rule, at: start })];
+        clock.set(start + 5_400);
+        await store.reserve(sampleCall({ id: budget, limits, input: 60 }));
+        const [counter] = await store.counters({ budget });
+        assert.deepEqual([counter?.ref.startsAt, counter?.held], [start + 5_000, 60]);
+      }
+    },
+  ),
+
   law("a rolling limit is not passed in any span of its length, and frees itself slice by slice", async ({ store, clock }) => {
     const start = clock.now();
     const limits = () => [sampleMovingLimit({ amount: 100, rule: ROLLING_MINUTE, at: clock.now() })];

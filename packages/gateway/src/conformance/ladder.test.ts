@@ -47,6 +47,20 @@ const CHATBOT = `
       80%: shorten 100
       100%: answer "${CAPACITY}"`;
 
+test("a caller's own key stays with the provider that it was meant for, whichever model a ladder uses", async (context) => {
+  const [theirs, other] = [await startRawProvider(context, answerFully), await startRawProvider(context, answerFully)];
+  const providers = `providers:
+  theirs: { base_url: { openai: "${theirs.url}/v1" }, models: [large] }
+  other: { base_url: { openai: "${other.url}/v1" }, models: [small] }`;
+  const stand = await startStand(context, {
+    config: `${providers}\n${PRICES}\nbudgets: [{ name: all, limits: [1M tokens / day], ladder: { 0%: use small } }]`,
+  });
+  const body = { model: "large", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }] };
+  const { status } = await post(`${stand.url}/v1/chat/completions`, body, { authorization: "Bearer sk-their-own" });
+  assert.deepEqual([status, theirs.received.length, other.received.length], [200, 0, 1]);
+  assert.doesNotMatch(JSON.stringify(other.received), /sk-their-own/);
+});
+
 describe("a ladder", () => {
   for (const { name, path } of FORMATS) {
     test(`${name}: as a budget fills, calls go to a cheaper model, then get shorter answers, then a ready text, and none is refused`, async (context) => {

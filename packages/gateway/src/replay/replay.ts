@@ -94,7 +94,7 @@ class Replay {
     this.#budgets = new Budgets(terms);
     const route = createRouter(config);
     const promptCaches = new PromptCaches();
-    this.#climber = { config, budgets: this.#budgets, prices, route, promptCaches, calibration: NOTHING_LEARNED };
+    this.#climber = { config, budgets: this.#budgets, prices, route, promptCaches, calibration: NOTHING_LEARNED, asksNobody: true };
   }
 
   async run(): Promise<Replayed> {
@@ -197,8 +197,7 @@ function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {
   const dialect = recordedDialect(recorded);
   const call = dialect.readCall(recordedBody(name), {});
   const { defaultMaxOutput, unseenInput } = config;
-  // Nobody is asked, so nobody has to have a key.
-  const caller = { key: undefined, subject: recorded.subject, providerKey: "none" };
+  const caller = { key: undefined, subject: recorded.subject };
   const who = { subject: recorded.subject, key: undefined, pools: undefined };
   const terms = { dialect, call, provider, model, sentAs, ...who, prices, defaultMaxOutput, unseenInput };
   return { ...budgetedCall(terms), caller, provider, names: {} };

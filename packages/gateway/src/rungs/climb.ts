@@ -66,6 +66,8 @@ export interface Climbed {
 /** What is asked about a call on its ladders. */
 export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches"> & {
   readonly calibration: Pick<Gateway["calibration"], "marginOf">;
+  /** Whether no provider is asked, so that none has to have a key. */
+  readonly asksNobody?: boolean;
 };
 
 export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };

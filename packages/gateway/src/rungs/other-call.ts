@@ -1,11 +1,12 @@
 import { budgetedCall } from "../budgeted-call.ts";
+import type { Caller } from "../callers/identify.ts";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import { formNaming, readCallBody } from "../dialects/form-body.ts";
 import { editBody, type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
 import type { PathNames } from "../dialects/path.ts";
-import type { DialectName } from "../providers/provider.ts";
+import type { DialectName, Provider } from "../providers/provider.ts";
 import { missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
 import { AnswerTranslation, otherForms, translateCall } from "../translation/translation.ts";
 import { type AskedCall, type Climber, type RoutedCall, routedCall } from "./climb.ts";
@@ -61,8 +62,8 @@ interface Translating {
 
 function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, route, dialect }: Translating): RoutedCall | CannotCall {
   const { provider, model } = route;
-  // The caller's own key is for the provider that it was meant for.
-  if (missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+  const caller = callerAt(routed, provider);
+  if (lacksKey(climber, caller, provider)) return { because: `${provider.name} has no key` };
   const card = climber.prices.card(provider.name, model, Date.now());
   const outputTokensMost = card?.maxOutputTokens;
   const target = { name, outputTokensMost, outputTokensUsual: outputTokensMost ?? climber.config.defaultMaxOutput };
@@ -71,7 +72,18 @@ function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, rou
   const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), {});
   // Who it is for was said in the client's format.
   const { user, tags } = asked.call;
-  return readyCall(climber, routed, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
+  return readyCall(climber, { ...routed, caller }, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
+}
+
+/** The caller as another provider may know it: a key of the caller's own is for the provider that it was meant for. */
+function callerAt({ caller, provider: { name } }: RoutedCall, other: Provider): Caller {
+  if (caller.providerKey === undefined || name === other.name) return caller;
+  const { providerKey: _, ...known } = caller;
+  return known;
+}
+
+function lacksKey({ asksNobody = false }: Climber, { providerKey }: Caller, provider: Provider): boolean {
+  return !asksNobody && providerKey === undefined && missingKey(provider) !== undefined;
 }
 
 /** What formats call the model that their path names. */
@@ -96,11 +108,12 @@ interface SameFormat {
 function callTo(climber: Climber, routed: RoutedCall, { asked, name, route }: SameFormat): RoutedCall | CannotCall {
   const { dialect, call } = asked;
   const { provider } = route;
-  if (routed.caller.providerKey === undefined && missingKey(provider) !== undefined) return { because: `${provider.name} has no key` };
+  const caller = callerAt(routed, provider);
+  if (lacksKey(climber, caller, provider)) return { because: `${provider.name} has no key` };
   const names = withModel(asked.names, name);
   const isInPath = modelInPath(asked.names) !== undefined;
   const body = isInPath ? call.body : bodyNaming(asked, name);
-  return readyCall(climber, routed, { dialect, call: dialect.readCall(body, names), route, names });
+  return readyCall(climber, { ...routed, caller }, { dialect, call: dialect.readCall(body, names), route, names });
 }
 
 interface Ready {
