@@ -145,7 +145,8 @@ export class Laws {
     hold(8, attempt !== undefined && attempt.asked.length > 0, () => `${reservation} was reserved, and nobody asked for it.`);
     const candidates = attempt.asked.filter((one) => isHeldAs(one, entry));
     // Where a call was asked about more than once, it need have been right by one configuration only.
-    const asked = candidates.find((one) => this.#fits(entry, one)) ?? candidates[0];
+    const fitting = candidates.filter((one) => this.#fits(entry, one));
+    const asked = fitting.find((one) => this.#isFilled(entry, one)) ?? fitting[0] ?? candidates[0];
     hold(2, asked !== undefined, () => `${reservation} holds ${postings.map(textOf).join(", ")}: not what was asked.`);
     for (const { counter, held } of postings) {
       const limit = limitOf(asked.configuration, counter);
@@ -159,7 +160,7 @@ export class Laws {
     );
     hold(2, missing === undefined, () => `${reservation} holds nothing on ${missing?.name}.`);
     hold(1, outputCap <= asked.command.output.most, () => `${reservation} may write ${outputCap} tokens, more than were asked for.`);
-    this.#fillsToTheBrim(entry, asked);
+    hold(1, this.#isFilled(entry, asked), () => `${reservation} may write ${outputCap} tokens, and one more would have fitted.`);
     for (const { counter } of postings) {
       const limit = limitOf(asked.configuration, counter);
       const isRight = attempt.asked.some((one) => isRightWindow(counter, limit?.moving, one));
@@ -181,13 +182,13 @@ export class Laws {
   }
 
   /** An output cap that was lowered was lowered to what fits, and not further. */
-  #fillsToTheBrim({ reservation, outputCap, postings, at }: Reserved, { command, configuration }: Asked): void {
-    if (outputCap === command.output.most) return;
+  #isFilled({ outputCap, postings, at }: Reserved, { command, configuration }: Asked): boolean {
+    if (outputCap === command.output.most) return true;
     const fitsOneMore = postings.every(({ counter }) => {
       const limit = limitOf(configuration, counter);
       return !limit?.isEnforced || this.#hasRoom(limit, counter, amountOf(command.asks[counter.unit], outputCap + 1), at);
     });
-    hold(1, !fitsOneMore, () => `${reservation} may write ${outputCap} tokens, and one more would have fitted.`);
+    return !fitsOneMore;
   }
 
   /** Laws 3, 4, 5 and 7: what may come after what, and what each kind of end does with the hold. */
