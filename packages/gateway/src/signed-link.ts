@@ -5,13 +5,13 @@ export function linkKey(adminToken: string, purpose: string): Buffer {
   return hash("sha256", `links for ${purpose} ${adminToken}`, "buffer");
 }
 
-/** All that a link says in a text that nobody can change without the key. */
+/** All that a link, or a delegated key, says in a text that nobody can change without the key. */
 export function signLink(said: object, key: Buffer): string {
   const content = Buffer.from(JSON.stringify(said)).toString("base64url");
   return `${content}.${signature(content, key).toString("base64url")}`;
 }
 
-/** What a link says; nothing where it was not made with this key. */
+/** What it says; nothing where it was not made with this key. */
 export function readLink(token: string, key: Buffer): unknown {
   const [content = "", signed = "", ...rest] = token.split(".");
   const given = Buffer.from(signed, "base64url");

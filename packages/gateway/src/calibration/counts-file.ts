@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PurserError } from "@purser/core";
 import type { CountError } from "@purser/core/tokens";
+import { writeDurably } from "../durable-file.ts";
 
 const FILE = "counts.json";
 
@@ -36,16 +36,13 @@ export async function readCounts(directory: string): Promise<Counts> {
   }
 }
 
-/** Written beside it and then renamed: whoever reads sees the old ones or the new ones. */
+/** Replaces them all: whoever reads sees the old ones or the new ones. */
 export async function writeCounts(directory: string, counts: Counts): Promise<void> {
   const of = (errors: readonly CountError[], wanted: CountError["script"]) =>
     errors.flatMap(({ script, permille }) => (script === wanted ? [permille] : []));
   const models = Object.fromEntries([...counts].map(([key, errors]) => [key, { latin: of(errors, "latin"), other: of(errors, "other") }]));
   const stored: Stored = { version: 1, models };
-  const file = join(directory, FILE);
-  const draft = `${file}.${randomBytes(6).toString("hex")}.draft`;
-  await writeFile(draft, `${JSON.stringify(stored)}\n`, { mode: 0o600 });
-  await rename(draft, file);
+  await writeDurably(directory, FILE, Buffer.from(`${JSON.stringify(stored)}\n`));
 }
 
 function errorsOf(script: CountError["script"], permilles: readonly number[]): readonly CountError[] {

@@ -1,5 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { defineBudget, type Pool, type Subject } from "@purser/core";
+import { readLink, signLink } from "../signed-link.ts";
 import type { Caller } from "./identify.ts";
 import type { Key, Keys } from "./key.ts";
 
@@ -32,8 +32,7 @@ const CALLERS_MOST = 10_000;
 
 /** The secret of a delegated key: what it says, and a signature that none can make who does not have the keys of this gateway. */
 export function sealDelegated(delegated: Delegated, seal: Buffer): string {
-  const content = Buffer.from(JSON.stringify(delegated)).toString("base64url");
-  return `${PREFIX}${content}.${signature(content, seal).toString("base64url")}`;
+  return PREFIX + signLink(delegated, seal);
 }
 
 const delegates = new WeakMap<Key, Map<string, Caller>>();
@@ -41,18 +40,22 @@ const delegates = new WeakMap<Key, Map<string, Caller>>();
 /** Who calls with a delegated key; nobody where it was forged or is over, or where the key that it was made from is. */
 export function delegateOf(secret: string, keys: Pick<Keys, "signing">, now: number): Caller | undefined {
   if (!DELEGATED_SECRET.test(secret)) return undefined;
-  const [content = "", signed = ""] = secret.slice(PREFIX.length).split(".");
-  const delegated = readContent(content);
-  const signing = delegated && keys.signing(delegated.key, now);
-  if (!delegated || !signing || delegated.chain.some(({ until }) => now >= until)) return undefined;
-  const known = delegates.get(signing.key);
-  const caller = known?.get(secret);
-  if (caller) return caller;
-  if (!timingSafeEqual(Buffer.from(signed, "base64url"), signature(content, signing.seal()))) return undefined;
-  const made = callerWith(signing.key, delegated);
-  if (known && known.size < CALLERS_MOST) known.set(secret, made);
-  else delegates.set(signing.key, new Map([[secret, made]]));
-  return made;
+  const signed = secret.slice(PREFIX.length);
+  const keyId = keyNamedIn(signed);
+  const signing = keyId === undefined ? undefined : keys.signing(keyId, now);
+  const caller = signing && (delegates.get(signing.key)?.get(secret) ?? verified(secret, signed, signing));
+  return caller?.delegated?.chain.every(({ until }) => now < until) ? caller : undefined;
+}
+
+/** Nothing of what a text says counts before its signature does. */
+function verified(secret: string, signed: string, { key, seal }: NonNullable<ReturnType<Keys["signing"]>>): Caller | undefined {
+  const delegated = readLink(signed, seal()) as Delegated | undefined;
+  if (!delegated) return undefined;
+  const caller = callerWith(key, delegated);
+  const known = delegates.get(key);
+  if (known && known.size < CALLERS_MOST) known.set(secret, caller);
+  else delegates.set(key, new Map([[secret, caller]]));
+  return caller;
 }
 
 /** It may make calls, and nothing else that the first key may. */
@@ -70,16 +73,12 @@ export function poolName({ id, name }: Pick<Delegation, "id" | "name">): string 
   return `${name} (${id})`;
 }
 
-/** What a text says that has not been checked yet: enough to find the key to check it with. */
-function readContent(content: string): Delegated | undefined {
+/** The key that a text says it was made from: it is checked with that. */
+function keyNamedIn(signed: string): string | undefined {
   try {
-    const delegated = JSON.parse(Buffer.from(content, "base64url").toString("utf8")) as Partial<Delegated> | null;
-    return typeof delegated?.key === "string" && Array.isArray(delegated.chain) ? (delegated as Delegated) : undefined;
+    const said = JSON.parse(Buffer.from(signed.slice(0, signed.indexOf(".")), "base64url").toString("utf8")) as Partial<Delegated> | null;
+    return typeof said?.key === "string" ? said.key : undefined;
   } catch {
     return undefined;
   }
-}
-
-function signature(content: string, seal: Buffer): Buffer {
-  return createHmac("sha256", seal).update(content).digest();
 }

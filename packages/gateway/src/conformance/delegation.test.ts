@@ -152,6 +152,8 @@ test("a key that was forged, is over, or whose maker lost theirs is refused", as
   assert.equal((await call(key)).status, 200);
   for (const forged of [
     forge({ chain: [] }),
+    forge({ chain: [null] }),
+    forge({ chain: undefined, subject: undefined }),
     forge({ chain: [{ ...said.chain[0], limits: ["$1000"] }] }),
     forge({ subject: {} }),
     forge({ key: "key_000000000000" }),
