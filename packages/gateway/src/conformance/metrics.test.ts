@@ -9,6 +9,7 @@ import { type DemoProvider, startDemoProvider } from "../demo/provider.ts";
 import { startTestPrometheus } from "./prometheus.ts";
 import { startRawProvider } from "./raw-provider.ts";
 import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
+import { typeErrors } from "./type-errors.ts";
 
 const MONITORING = fileURLToPath(new URL("../../../../examples/monitoring/", import.meta.url));
 const NO_PROMTOOL = spawnSync("promtool", ["--version"]).status !== 0 && "not run: promtool is not installed";
@@ -180,7 +181,12 @@ function alertTests(rules: string): string {
 }
 
 interface Dashboard {
-  readonly panels: readonly { readonly title: string; readonly targets?: readonly { readonly expr: string }[] }[];
+  readonly panels: readonly {
+    readonly id: number;
+    readonly title: string;
+    readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+    readonly targets?: readonly { readonly expr: string }[];
+  }[];
 }
 
 test("a real Prometheus takes what is shipped: it scrapes with a key, its sums are the ledger's, and every panel has an answer", async (context) => {
@@ -220,4 +226,25 @@ test("a real Prometheus takes what is shipped: it scrapes with a key, its sums a
       async () => (await query(expr.replaceAll("$job", ".+").replaceAll("$instance", ".+"))).size || undefined,
     );
   }
+});
+
+/** Grafana's own type of a dashboard, whose enumerations a file writes as their values. */
+const WRITTEN = `
+import type { Dashboard } from "@grafana/schema";
+type Written<T> = T extends string ? \`\${T}\` : T extends readonly (infer One)[] ? Written<One>[] : T extends object ? { [K in keyof T]: Written<T[K]> } : T;
+`;
+
+test("the Grafana dashboard is one by the schema that Grafana publishes, and no two panels lie on one another", async (context) => {
+  const text = readFileSync(join(MONITORING, "grafana-dashboard.json"), "utf8");
+  const check = (name: string, json: string) => `export const ${name}: Written<Dashboard> = ${json};`;
+  assert.deepEqual(await typeErrors(context, [WRITTEN, check("dashboard", text)]), []);
+  const wrong = [check("value", text.replace('"absolute"', '"never"')), check("name", text.replace('"refresh"', '"refreshes"'))];
+  assert.equal((await typeErrors(context, [WRITTEN, ...wrong])).length, 2);
+  const { panels } = JSON.parse(text) as Dashboard;
+  const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+    Array.from({ length: w * h }, (_, i) => `${x + (i % w)},${y + Math.floor(i / w)}`),
+  );
+  assert.equal(new Set(cells).size, cells.length);
+  assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+  for (const { gridPos } of panels) assert.ok(gridPos.x + gridPos.w <= 24);
 });
