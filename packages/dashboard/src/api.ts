@@ -10,8 +10,10 @@ import type { KeyJson } from "../../gateway/src/admin/key-json.ts";
 import type { OverviewJson } from "../../gateway/src/admin/overview.ts";
 import type { PriceListJson } from "../../gateway/src/admin/price-list.ts";
 import type { ReportJson } from "../../gateway/src/admin/report.ts";
+import type { SettingsJson } from "../../gateway/src/admin/settings.ts";
 import type { SwitchJson } from "../../gateway/src/admin/switch-json.ts";
 import type { WhatIfJson } from "../../gateway/src/admin/what-if.ts";
+import type { AuditLine } from "../../gateway/src/audit-log/chain.ts";
 import type { SessionJson } from "../../gateway/src/screen/sign-in.ts";
 
 /** An answer that says no, with what to do about it. */
@@ -102,5 +104,8 @@ export const api = {
   asks: () => ask<List<AskJson>>("GET", "/api/asks").then(data),
   answerAsk: (id: string, answer: "give" | "decline") => ask("POST", `/api/asks/${part(id)}`, { answer }),
   prices: () => ask<PriceListJson>("GET", "/api/prices"),
+  settings: () => ask<SettingsJson>("GET", "/api/settings"),
+  deeds: (before?: number) =>
+    ask<List<AuditLine> & { readonly has_more: boolean }>("GET", `/api/audit?limit=20${before === undefined ? "" : `&before=${before}`}`),
   myBudget: () => ask<List<BalanceJson>>("GET", "/budget").then(data),
 };

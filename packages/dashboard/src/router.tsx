@@ -3,6 +3,7 @@ import { Empty, Page } from "./components/panel.tsx";
 import { Shell } from "./components/shell.tsx";
 import { readCallFilter } from "./screens/call-filter.ts";
 import { Overview } from "./screens/overview.tsx";
+import { readSessionsQuestion } from "./screens/sessions-question.ts";
 import { readUsageQuestion } from "./screens/usage-question.ts";
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound });
@@ -37,6 +38,17 @@ const call = createRoute({
   path: "/calls/$id",
   component: lazyRouteComponent(() => import("./screens/call.tsx"), "CallDetail"),
 });
+const sessions = createRoute({
+  getParentRoute: () => root,
+  path: "/sessions",
+  validateSearch: readSessionsQuestion,
+  component: lazyRouteComponent(() => import("./screens/sessions.tsx"), "Sessions"),
+});
+const session = createRoute({
+  getParentRoute: () => root,
+  path: "/sessions/$of/$id",
+  component: lazyRouteComponent(() => import("./screens/session.tsx"), "SessionDetail"),
+});
 const usage = createRoute({
   getParentRoute: () => root,
   path: "/usage",
@@ -63,6 +75,11 @@ const prices = createRoute({
   path: "/prices",
   component: lazyRouteComponent(() => import("./screens/prices.tsx"), "Prices"),
 });
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./screens/settings.tsx"), "Settings"),
+});
 const me = createRoute({
   getParentRoute: () => root,
   path: "/me",
@@ -70,7 +87,22 @@ const me = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([overview, budgets, budget, calls, call, usage, alerts, requests, keys, prices, me]),
+  routeTree: root.addChildren([
+    overview,
+    budgets,
+    budget,
+    calls,
+    call,
+    sessions,
+    session,
+    usage,
+    alerts,
+    requests,
+    keys,
+    prices,
+    settings,
+    me,
+  ]),
   defaultPreload: "intent",
   scrollRestoration: false,
 });

@@ -15,16 +15,18 @@ const PLACES = [
   ["/", "Overview"],
   ["/budgets", "Budgets"],
   ["/calls", "Calls"],
+  ["/sessions", "Sessions"],
   ["/usage", "Usage"],
   ["/alerts", "Alerts"],
   ["/requests", "Requests"],
   ["/keys", "Keys"],
   ["/prices", "Prices"],
+  ["/settings", "Settings"],
   ["/me", "My budget"],
 ] as const;
 
 /** Where those get who do not see what all do: there the gateway shows them what is theirs. */
-const OWN_PLACES: Readonly<Record<string, readonly string[]>> = { member: ["/me", "/calls", "/usage"], caller: ["/me"] };
+const OWN_PLACES: Readonly<Record<string, readonly string[]>> = { member: ["/me", "/calls", "/sessions", "/usage"], caller: ["/me"] };
 
 /** What stands around every screen: who is here, and where one can go. */
 export function Shell() {

@@ -226,17 +226,26 @@ export function ResetDialog({ budget, isOpen, onClose }: ChangeProps) {
   );
 }
 
-export function SwitchOffDialog({ budget, isOpen, onClose }: ChangeProps) {
+export interface SwitchOffProps {
+  /** What is switched off, as the screen calls it. */
+  readonly name: string;
+  /** The calls that it is about. */
+  readonly selects: BudgetJson["for"];
+  readonly isOpen: boolean;
+  readonly onClose: () => void;
+}
+
+export function SwitchOffDialog({ name, selects, isOpen, onClose }: SwitchOffProps) {
   const [why, setWhy] = useState("");
   const [hours, setHours] = useState("");
   const off = useChange(async () => {
     const until = hours === "" ? {} : { until: new Date(Date.now() + Number(hours) * 3_600_000).toISOString() };
-    return api.switchOff({ for: budget.for, why, ...until });
+    return api.switchOff({ for: selects, why, ...until });
   }, onClose);
-  const selected = selectorText(budget.for);
+  const selected = selectorText(selects);
   return (
     <FormDialog
-      title={selected === "" ? "Switch everything off" : `Switch off ${budget.name}`}
+      title={selected === "" ? "Switch everything off" : `Switch off ${name}`}
       isOpen={isOpen}
       onClose={onClose}
       onSubmit={() => off.mutate(undefined)}

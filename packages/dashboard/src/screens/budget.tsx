@@ -100,7 +100,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
       <GrantDialog budget={budget} isOpen={change === "grant"} onClose={close} />
       <LimitDialog budget={budget} isOpen={change === "limit"} onClose={close} />
       <ResetDialog budget={budget} isOpen={change === "reset"} onClose={close} />
-      <SwitchOffDialog budget={budget} isOpen={change === "off"} onClose={close} />
+      <SwitchOffDialog name={budget.name} selects={budget.for} isOpen={change === "off"} onClose={close} />
     </Page>
   );
 }

@@ -81,6 +81,13 @@ export const DASHBOARD_PATHS = {
       responses: answers("The prices.", ref("PriceList")),
     },
   },
+  "/api/settings": {
+    get: {
+      operationId: "getSettings",
+      summary: "How this gateway is configured now, without any secret.",
+      responses: answers("The settings.", ref("Settings")),
+    },
+  },
   "/api/alerts": {
     get: {
       operationId: "listAlerts",
@@ -244,6 +251,39 @@ export const DASHBOARD_SCHEMAS = {
       }),
     },
     used: { type: "array", items: object({ model: TEXT, calls: INTEGER, unpriced_calls: INTEGER, cost_nanodollars: INTEGER }) },
+  }),
+  Settings: object({
+    file: { ...TEXT_OR_NOT, description: "The configuration file; null where everything is a default." },
+    data_dir: TEXT,
+    node: TEXT,
+    started_at: INSTANT,
+    time_zone: TEXT,
+    server: object({ host: TEXT, port: INTEGER, public_url: TEXT_OR_NOT, max_body_bytes: INTEGER, drain_ms: INTEGER }),
+    store: object({
+      balances: { enum: ["data folder", "redis"] },
+      namespace: { ...TEXT_OR_NOT, description: "Whose balances these are, where several gateways share them." },
+      leases: { type: "boolean", description: "Whether it decides from allotments." },
+      ledger: { enum: ["data folder", "redis", "postgres"], description: "Where the ledger is kept for good." },
+    }),
+    providers: {
+      type: "array",
+      items: object({
+        name: TEXT,
+        urls: { type: "array", items: TEXT },
+        formats: { type: "array", items: TEXT },
+        has_key: { type: "boolean" },
+        problem: { ...TEXT_OR_NOT, description: "What is missing for calls to reach it." },
+        timeout_ms: INTEGER,
+      }),
+    },
+    routes: { type: "array", items: object({ pattern: TEXT, provider: TEXT }), description: "Before the providers' own patterns." },
+    calls: object({
+      default_max_output: INTEGER,
+      unseen_input: { type: ["integer", "null"], description: "null: what the model can read." },
+      on_disconnect: { enum: ["abort", "drain"] },
+      shows_cost: { type: "boolean" },
+      shows_left: { type: "boolean" },
+    }),
   }),
   Alert: object({
     id: TEXT,

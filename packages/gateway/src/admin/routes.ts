@@ -46,6 +46,7 @@ import { focusCsv } from "./reports/focus.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
+import { settingsJson } from "./settings.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
@@ -119,6 +120,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
     run: async (parts) => ({ status: 200, body: undefined, listen: (send) => runningOf(parts).live.listen(send) }),
   },
   { method: "GET", path: "/api/prices", run: listPrices },
+  { method: "GET", path: "/api/settings", run: showSettings },
   { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: runningOf(parts).asks.list().map(askJson) }) },
   { method: "POST", path: "/api/asks/{id}", run: answerAsk },
   { method: "GET", path: "/api/grants", run: listGrants },
@@ -368,6 +370,10 @@ async function listPrices(parts: Parts): Promise<AdminResponse> {
   const since = windowSpan({ kind: "calendar", period: "day", timeZone }, until - PRICED_DAYS * DAY_MS).startsAt;
   const { reports } = await figures.glance([{ since, until: until + 1, by: ["model"], timeZone }]);
   return ok(priceList(config(), priceBook(), reports[0] ?? [], until));
+}
+
+async function showSettings(parts: Parts): Promise<AdminResponse> {
+  return ok(settingsJson(runningOf(parts).config(), performance.timeOrigin));
 }
 
 async function answerAsk(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {

@@ -88,6 +88,14 @@ async function ask({ url, token }: Scene, path: string): Promise<Json> {
   return (await fetch(url + path, { headers: { authorization: `Bearer ${token}` } })).json();
 }
 
+/** A row of the report on the sessions of the last month. */
+async function dearestSession(scene: Scene): Promise<Json> {
+  const since = new Date(Date.now() - 29 * 86_400_000).toISOString().slice(0, 10);
+  const { data } = await ask(scene, `/api/report?by=session&since=${since}`);
+  const named = data.filter(({ values }: Json) => values.session !== null);
+  return named.toSorted((a: Json, b: Json) => b.cost_nanodollars - a.cost_nanodollars)[0];
+}
+
 async function visit(page: Page, path: string, title: string): Promise<void> {
   await page.goto(path);
   await page.getByRole("heading", { level: 1, name: title }).waitFor();
@@ -359,6 +367,44 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     assert.equal((await call(scene, shown)).status, 401);
   });
 
+  await context.test("a session shows what its calls sent, and is switched off by itself", async () => {
+    const { values, ...sums } = await dearestSession(scene);
+    await visit(page, "/sessions?since=30d", "Sessions");
+    await page.getByRole("link", { name: values.session }).click();
+    await page.getByRole("heading", { level: 1, name: values.session }).waitFor();
+    const lines = page.getByRole("main").locator("li");
+    await lines.first().waitFor();
+    assert.equal(await lines.count(), sums.calls + sums.refusals);
+    assert.equal(
+      dollars(await page.getByRole("main").getByText(/^\$/).first().textContent()),
+      Number((sums.cost_nanodollars / 1e9).toFixed(2)),
+    );
+    await picture(page, "session");
+    await page.getByRole("button", { name: "Switch off" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Why").fill("it loops");
+    await dialog.getByRole("button", { name: "Switch off" }).click();
+    await dialog.waitFor({ state: "hidden" });
+    const { key, secret } = await scene.gateway.keys.create({ name: "agents", maySet: ["session"] });
+    const refused = await call(scene, secret, { "x-purser-session": values.session });
+    assert.equal(refused.ok, false);
+    assert.match(await refused.text(), /it loops/);
+    assert.equal((await call(scene, secret, { "x-purser-session": "another" })).status, 200);
+    await scene.gateway.keys.revoke(key.id);
+    const [{ id }] = (await ask(scene, "/api/switches")).data;
+    await fetch(`${scene.url}/api/switches/${id}`, { method: "DELETE", headers: { authorization: `Bearer ${scene.token}` } });
+  });
+
+  await context.test("the settings say what the file says and no secret, and who did what", async () => {
+    await visit(page, "/settings", "Settings");
+    const text = await page.getByRole("main").innerText();
+    await page.getByRole("region", { name: "Who did what" }).getByText("POST /api/switches").first().waitFor();
+    await picture(page, "settings");
+    assert.ok(text.includes(join(scene.directory, "purser.yaml")));
+    for (const { apiKey } of readConfig({ file: join(scene.directory, "purser.yaml"), environment: {} }).providers)
+      assert.ok(apiKey === undefined || !(await page.content()).includes(apiKey));
+  });
+
   await context.test("prices are found by name", async () => {
     await visit(page, "/prices", "Prices");
     await page.getByLabel("Find a model").fill("claude-sonnet-4-6");
@@ -387,7 +433,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     const look = await (await openContext(scene)).newPage();
     await look.goto(`/me#token=${own}`);
     await look.getByRole("heading", { level: 1, name: "My budget" }).waitFor();
-    assert.deepEqual(await look.getByRole("navigation").getByRole("link").allTextContents(), ["Calls", "Usage", "My budget"]);
+    assert.deepEqual(await look.getByRole("navigation").getByRole("link").allTextContents(), ["Calls", "Sessions", "Usage", "My budget"]);
     await visit(look, "/calls", "Calls");
     const lines = look.getByRole("main").getByRole("listitem");
     await lines.first().waitFor();
@@ -401,6 +447,11 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       .locator("tbody tr")
       .filter({ has: look.getByRole("link") });
     assert.equal(await rows.count(), 1);
+    await visit(look, "/sessions?since=30d", "Sessions");
+    await look.getByText("No call named its session").waitFor();
+    const others = (await dearestSession(scene)).values.session;
+    await visit(look, `/sessions/session/${others}`, others);
+    await look.getByText("No call of this session was found").waitFor();
     await look.goto("/budgets");
     await look.getByText("Your key shows what is yours").waitFor();
     await look.context().close();
@@ -423,7 +474,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await look.getByText("Live", { exact: true }).waitFor();
     const links = "[...document.querySelectorAll('nav a')].map(({ pathname }) => pathname)";
     const places = (await look.evaluate(links)) as string[];
-    assert.equal(places.length, 9);
+    assert.equal(places.length, 11);
     const { id } = (await ask(scene, "/api/requests?limit=1")).data[0];
     for (const path of [...places, "/budgets/chatbot", `/calls/${id}`]) {
       await look.goto(path);
@@ -455,6 +506,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
   });
 
   const { id } = (await ask(scene, "/api/requests?outcome=allowed&limit=1")).data[0];
+  const session = `/sessions/session/${(await dearestSession(scene)).values.session}`;
   const screens = [
     "/",
     "/budgets",
@@ -462,11 +514,14 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     "/budgets/each%20user",
     "/calls",
     `/calls/${id}`,
+    "/sessions?since=30d",
+    session,
     "/usage",
     "/alerts",
     "/requests",
     "/keys",
     "/prices",
+    "/settings",
     "/me",
   ];
   for (const [name, options] of [
