@@ -9,13 +9,18 @@ const KINDS = {
   danger: "border border-over text-over hover:bg-over-wash",
 } as const;
 
+/** The look of a button, for links that do what a button would. */
+export function buttonClass(kind: keyof typeof KINDS = "plain"): string {
+  return `${BASE} ${KINDS[kind]}`;
+}
+
 export function Button({
   kind = "plain",
   className = "",
   type = "button",
   ...props
 }: ComponentProps<"button"> & { kind?: keyof typeof KINDS }) {
-  return <button type={type} className={`${BASE} ${KINDS[kind]} ${className}`} {...props} />;
+  return <button type={type} className={`${buttonClass(kind)} ${className}`} {...props} />;
 }
 
 const INPUT = "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70";

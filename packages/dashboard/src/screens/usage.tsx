@@ -4,9 +4,8 @@ import { useMemo } from "react";
 import type { ReportJson, ReportRowJson } from "../../../gateway/src/admin/report.ts";
 import { api } from "../api.ts";
 import { Chart, type Series } from "../components/chart.tsx";
-import { Button, Choice, SelectField } from "../components/controls.tsx";
+import { buttonClass, Choice, SelectField } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
-import { csvText, download } from "../csv.ts";
 import { count, exactMoney, money, percent, short } from "../format.ts";
 import { FilterBar, filterParts } from "./calls.tsx";
 import { PATHS, type UsageQuestion } from "./usage-question.ts";
@@ -46,9 +45,9 @@ export function Usage() {
       title="Usage"
       lead="The address of this page holds the whole question: send it to somebody, and they see the same."
       actions={
-        <Button disabled={!overTime.data} onClick={() => overTime.data && exportCsv(overTime.data)}>
+        <a href={`/api/report?${query}&step=${step}&format=csv`} download={`usage-by-${by.join("-")}.csv`} className={buttonClass()}>
           Download CSV
-        </Button>
+        </a>
       }
     >
       <div className="flex flex-wrap items-end gap-3">
@@ -225,22 +224,4 @@ export function nameOf({ values }: ReportRowJson): string {
   return Object.entries(values)
     .map(([path, value]) => value ?? `no ${path}`)
     .join(" · ");
-}
-
-function exportCsv({ by, data, since, until }: ReportJson): void {
-  const amounts = [
-    "calls",
-    "refusals",
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "reasoning_output_tokens",
-    "cost_nanodollars",
-    "unconfirmed_nanodollars",
-    "unpriced_calls",
-  ] as const;
-  const header = ["from", "to", ...by, ...amounts];
-  const rows = data.map((row) => [row.from, row.to, ...by.map((path) => row.values[path] ?? null), ...amounts.map((name) => row[name])]);
-  download(`usage-${since.slice(0, 10)}-${until.slice(0, 10)}.csv`, csvText(header, rows), "text/csv");
 }

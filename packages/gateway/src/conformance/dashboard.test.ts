@@ -228,15 +228,15 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await other.getByRole("link", { name: "gpt-4o-mini" }).waitFor();
     assert.equal(await other.getByLabel("By", { exact: true }).inputValue(), "model");
     assert.equal(await other.getByRole("button", { name: "Tokens", exact: true }).getAttribute("aria-pressed"), "true");
-    const [download] = await Promise.all([other.waitForEvent("download"), other.getByRole("button", { name: "Download CSV" }).click()]);
+    const [download] = await Promise.all([other.waitForEvent("download"), other.getByRole("link", { name: "Download CSV" }).click()]);
     const [header = "", ...rows] = readFileSync(await download.path(), "utf8")
       .trim()
-      .split("\r\n");
-    const place = header.split(",").indexOf("cost_nanodollars");
-    const inFile = rows.reduce((sum, row) => sum + Number(row.split(",")[place]), 0);
+      .split("\n");
+    const place = header.split(",").indexOf("cost_dollars");
+    const inFile = rows.reduce((sum, row) => sum + BigInt((row.split(",")[place] ?? "").replace(".", "")), 0n);
     const since = new Date(Date.now() - 89 * 86_400_000).toISOString().slice(0, 10);
     const { data } = await ask(scene, `/api/report?since=${since}`);
-    assert.equal(inFile, data[0].cost_nanodollars);
+    assert.equal(inFile, BigInt(data[0].cost_nanodollars));
     await other.close();
   });
 
@@ -244,7 +244,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await call(scene, secret, { "x-purser-user": "=1+1" });
     await visit(page, "/usage?by=user&since=24h", "Usage");
     await page.getByRole("link", { name: "=1+1" }).waitFor();
-    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download CSV" }).click()]);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download CSV" }).click()]);
     assert.match(readFileSync(await download.path(), "utf8"), /,'=1\+1,/);
   });
 
@@ -397,10 +397,9 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
 
   await context.test("the settings say what the file says and no secret, and who did what", async () => {
     await visit(page, "/settings", "Settings");
-    const text = await page.getByRole("main").innerText();
+    await page.getByText(join(scene.directory, "purser.yaml")).waitFor();
     await page.getByRole("region", { name: "Who did what" }).getByText("POST /api/switches").first().waitFor();
     await picture(page, "settings");
-    assert.ok(text.includes(join(scene.directory, "purser.yaml")));
     for (const { apiKey } of readConfig({ file: join(scene.directory, "purser.yaml"), environment: {} }).providers)
       assert.ok(apiKey === undefined || !(await page.content()).includes(apiKey));
   });

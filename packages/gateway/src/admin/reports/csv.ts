@@ -3,7 +3,11 @@ export function csv(lines: readonly (readonly string[])[]): string {
   return lines.map((line) => line.map(csvCell).join(",")).join("\n");
 }
 
+/** `-5` is an amount; `-5+cmd|…` is not. */
+const NUMBER = /^-?\d+(\.\d+)?$/;
+
 function csvCell(text: string): string {
-  const shown = /^[=+@\t\r]|^-(?!\d)/.test(text) ? `'${text}` : text;
+  const isFormula = /^[=+@\t\r-]/.test(text) && !NUMBER.test(text);
+  const shown = isFormula ? `'${text}` : text;
   return /[",\n\r]/.test(shown) ? `"${shown.replaceAll('"', '""')}"` : shown;
 }
