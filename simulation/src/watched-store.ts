@@ -1,3 +1,4 @@
+import type { BoundLimit } from "../../packages/core/dist/domain/command.js";
 import { LEDGER_PAGE, type Store } from "../../packages/core/dist/stores/store.js";
 import type { Asked, Laws } from "./laws.js";
 import type { Configuration } from "./plan.js";
@@ -84,6 +85,10 @@ export function verbsOf(store: Store): Store {
   };
 }
 
+function isOpenAt({ counter: { startsAt, resetsAt = Number.POSITIVE_INFINITY } }: BoundLimit, at: number): boolean {
+  return startsAt <= at && at < resetsAt;
+}
+
 export interface NoteOptions {
   readonly laws: Laws;
   /** The configuration that the gateway goes by at the moment. */
@@ -97,6 +102,8 @@ export interface NoteOptions {
 /** What a gateway asks of its store is noted before it is asked, with the configuration that the gateway went by. */
 export function notedStore(store: Store, { laws, judgedBy, now, onFailure }: NoteOptions): Store {
   const known = new WeakMap<object, Pick<Asked, "configuration" | "askedAt">>();
+  /** The time of the store when it sent a call back. */
+  const movedTo = new Map<string, number>();
   /** A call keeps its limits while it is decided, whatever is configured meanwhile. */
   const termsOf = (limits: object) => {
     const own = known.get(limits) ?? { configuration: judgedBy(), askedAt: now() };
@@ -116,7 +123,14 @@ export function notedStore(store: Store, { laws, judgedBy, now, onFailure }: Not
       const attempt = laws.attempts.get(command.id);
       attempt?.asked.push({ command, ...own, at: undefined });
       try {
-        return await store.reserve(command);
+        const result = await store.reserve(command);
+        if (result.outcome === "moved") {
+          const before = movedTo.get(command.id);
+          // Bound to the windows of its last answer, the call was asked again, and they had ended too: the store is too slow for them.
+          if (attempt && before !== undefined && command.limits.every((limit) => isOpenAt(limit, before))) attempt.sawFailure = true;
+          movedTo.set(command.id, result.now);
+        }
+        return result;
       } catch (error) {
         if (attempt) attempt.sawFailure = true;
         onFailure(command.id);

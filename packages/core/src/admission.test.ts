@@ -191,6 +191,25 @@ test("while the store is down, calls go on uncounted where no budget forbids it,
   assert.equal(denial(await budgets.reserve(countable(101).call)).reason, "request_too_large");
 });
 
+test("a store that answers after a window has ended, again and again, is one that is down: it is told, and nothing is held", async () => {
+  const { store } = demoBudgets([]);
+  const errors: unknown[] = [];
+  let asked = 0;
+  // A shared store goes by its own clock: every answer comes two seconds later.
+  const slow = async () => ({ outcome: "moved", now: NOON + 2_000 * ++asked }) as const;
+  const budgets = new Budgets({
+    store: { ...store, reserve: slow },
+    budgets: [defineBudget({ ...COMPANY, limits: ["1000 tokens / minute bucket"] })],
+    prices: { card: () => DEMO_CARD },
+    onError: (error) => errors.push(error),
+    now: () => NOON,
+  });
+  const { reason, retryAfterMs } = denial(await budgets.reserve(demoCall({ input: 1, output: 1 })));
+  assert.deepEqual([reason, retryAfterMs, asked], ["store_unavailable", 5_000, 4]);
+  assert.match(String(errors[0]), /takes longer to answer than a window/);
+  assert.deepEqual(await store.entries({ kinds: ["reserved"] }), []);
+});
+
 test("other faults of a store are not taken for an outage", async () => {
   const { store } = demoBudgets([]);
   const broken = { ...store, reserve: () => Promise.reject(new PurserError("internal", "broken")) };

@@ -57,7 +57,7 @@ const ROUGH_SHARE = 256;
 const RETRY_MS = 1_000;
 const SOON_MS = 60_000;
 const STORE_RETRY_MS = 5_000;
-/** Bound at the store's own time, a limit is in the right window, unless it ends at that moment. */
+/** Bound at the store's own time, a limit is in the right window, unless that ends before the store is asked again. */
 const MOVES_MOST = 4;
 /** Whoever comes back sooner finds the same line. */
 const BEHIND_RETRY_MS = 10_000;
@@ -273,7 +273,7 @@ export class Admission {
         throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
       this.#terms = this.#termsAt(result.now);
     }
-    throw new PurserError("internal", "The store goes by windows that it does not keep to. Check its clock.");
+    throw new PurserError("store_unavailable", "The store takes longer to answer than a window of the call's limits lasts.");
   }
 
   /** Free allowances are tried first, one by one: a call that fits one costs nothing. */
