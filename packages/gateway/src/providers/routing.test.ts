@@ -27,7 +27,8 @@ function own(name: string, changes: Partial<Provider> = {}): Provider {
 }
 
 function chosen(model: string, providers: readonly Provider[], routes: readonly { pattern: string; provider: string }[] = []) {
-  const route = routeModel(model, "openai-chat", { providers, routes });
+  const configured = routes.map(({ pattern, provider }) => ({ pattern, entries: [{ provider }] }));
+  const route = routeModel(model, "openai-chat", { providers, routes: configured });
   return "unknown" in route ? route.unknown : `${route.provider.name}:${route.model}`;
 }
 

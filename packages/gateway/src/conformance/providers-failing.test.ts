@@ -1,0 +1,353 @@
+import assert from "node:assert/strict";
+import { before, type TestContext, test } from "node:test";
+import type { Entry } from "@purser/core";
+import { loadEncoding } from "@purser/core/tokens";
+import type { Config } from "../config/config.ts";
+import { type Answered, PLAIN_CALL, post } from "./calls.ts";
+import {
+  type Answer,
+  answerChat,
+  CHAT_DONE,
+  chatEvent,
+  chatUsageEvent,
+  messageEvent,
+  type RawProvider,
+  STREAM_HEADERS,
+  startRawProvider,
+  writeJson,
+} from "./raw-provider.ts";
+import { highWater, type Stand, startStand } from "./stand.ts";
+
+const CHAT = "/v1/chat/completions";
+const PRICED = { one: { input: 3_000, output: 15_000 }, two: { input: 1_000, output: 2_000 }, claude: { input: 4_000, output: 20_000 } };
+
+interface Fleet {
+  readonly stand: Stand;
+  readonly one: RawProvider;
+  readonly two: RawProvider;
+  readonly claude: RawProvider;
+}
+
+async function startFleet(context: TestContext, budgets = "[{ name: all, limits: [$100, 10M tokens], per: user }]"): Promise<Fleet> {
+  const [one, two, claude] = [await startRawProvider(context), await startRawProvider(context), await startRawProvider(context)];
+  const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1", anthropic: "${url}" }, api_key:`;
+  const config = `
+providers:
+  one: ${at(one)} key-one }
+  two: ${at(two)} key-two }
+  claude: { base_url: { anthropic: "${claude.url}" }, api_key: key-claude }
+  gone: { base_url: { openai: "http://127.0.0.1:1/v1" }, api_key: key-gone }
+routes:
+  - { model: "gone-*", providers: [gone, two] }
+  - { model: "named-model", providers: [one, two/maker/named-model] }
+  - { model: "other-model", providers: [one, two/another-model] }
+  - { model: "again-*", provider: one, retry: { attempts: 3, wait: 20 ms } }
+  - { model: "strict-*", providers: [one, two], retry: { on: [503] } }
+  - { model: "cross-*", providers: [one, claude] }
+  - { model: "three-*", providers: [one, two, gone], retry: { attempts: 6, wait: 5 ms } }
+  - { model: "*", providers: [one, two] }
+prices:
+  - { provider: one, model: "*", input: 3, output: 15, max_output: 8192 }
+  - { provider: two, model: "*", input: 1, output: 2, max_output: 8192 }
+  - { provider: claude, model: "*", input: 4, output: 20, max_output: 8192 }
+  - { provider: gone, model: "*", input: 5, output: 25, max_output: 8192 }
+budgets: ${budgets}
+`;
+  const impatient = (timeoutMs: number) => ({
+    adjust: (read: Config) => ({ ...read, providers: read.providers.map((one) => ({ ...one, timeoutMs })) }),
+  });
+  return { stand: await startStand(context, { config, ...impatient(150) }), one, two, claude };
+}
+
+/** Answers with a status, and says so in OpenAI's words. */
+function refuse(status: number, headers: Record<string, string> = {}): Answer {
+  return (response) =>
+    writeJson(response, status, { error: { message: `refused with ${status}`, type: "server_error", code: null } }, headers);
+}
+
+/** Everything of the ledger that is about one request, attempt by attempt. */
+async function attemptsOf({ stand }: Fleet, answered: Answered): Promise<readonly (readonly Entry[])[]> {
+  const id = answered.headers.get("x-purser-request-id") ?? assert.fail("no id");
+  await stand.checkBooks();
+  const entries = (await stand.ledger()).filter(({ reservation }) => reservation === id || reservation.startsWith(`${id}.`));
+  return [...new Set(entries.map(({ reservation }) => reservation))].map((one) => entries.filter(({ reservation }) => reservation === one));
+}
+
+interface Attempted {
+  readonly provider: string | undefined;
+  readonly model: string | undefined;
+  /** How it ended, and why where that is said. */
+  readonly end: string;
+  /** What it was charged, in nano-dollars. */
+  readonly cost: number | undefined;
+  readonly tried: readonly string[] | undefined;
+}
+
+function summary(entries: readonly Entry[]): Attempted {
+  const detail = entries.map((entry) => "detail" in entry && entry.detail).find((one) => one) || assert.fail();
+  const { subject, tried } = detail;
+  const last = entries.at(-1) ?? assert.fail();
+  const end = last.kind === "released" ? `released: ${last.why}` : "charge" in last ? `${last.kind} ${last.charge.certainty}` : last.kind;
+  const cost = "charge" in last ? last.charge.cost : last.kind === "released" ? 0 : undefined;
+  return { provider: subject.provider, model: subject.model, end, cost, tried };
+}
+
+/** What was held for the first attempt, as it is charged when nobody knows its end. */
+function held(entries: readonly Entry[]): number | undefined {
+  const reserved = entries.find((entry) => entry.kind === "reserved");
+  return reserved?.kind === "reserved" ? reserved.detail.cost : undefined;
+}
+
+const silence: Answer = () => undefined;
+const cut: Answer = (response) => response.destroy();
+const cutAfterHead: Answer = (response) => {
+  response.writeHead(200, STREAM_HEADERS).flushHeaders();
+  setImmediate(() => response.destroy());
+};
+const overloadedEvent: Answer = (response) => {
+  response.writeHead(200, STREAM_HEADERS);
+  response.end(messageEvent({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }));
+};
+const chatStream: Answer = (response) => {
+  response.writeHead(200, STREAM_HEADERS);
+  response.end(chatEvent("Aye") + chatEvent(".") + chatUsageEvent({ input: 12, output: 5 }) + CHAT_DONE);
+};
+const messageStream: Answer = (response) => {
+  const message = {
+    id: "msg_1",
+    type: "message",
+    role: "assistant",
+    model: "m",
+    content: [],
+    usage: { input_tokens: 12, output_tokens: 1 },
+  };
+  response.writeHead(200, STREAM_HEADERS);
+  response.write(messageEvent({ type: "message_start", message }));
+  response.write(messageEvent({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }));
+  response.write(messageEvent({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Aye." } }));
+  response.write(messageEvent({ type: "content_block_stop", index: 0 }));
+  response.write(messageEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 5 } }));
+  response.end(messageEvent({ type: "message_stop" }));
+};
+const COST_AT_TWO = 12 * PRICED.two.input + 5 * PRICED.two.output;
+
+before(() => loadEncoding("o200k"));
+
+test("a call whose provider fails is answered by the next one", async (context) => {
+  const fleet = await startFleet(context);
+  const { stand, one, two, claude } = fleet;
+  let models = 0;
+  /** A model that no circuit knows yet. */
+  const call = (more: object = {}, prefix = "list") => ({ ...PLAIN_CALL, model: `${prefix}-${models++}`, ...more });
+  const spentBy = async (user: string) => {
+    const balances = await stand.gateway.budgets.balances({ subject: { user } });
+    return balances.find(({ unit }) => unit === "nanodollars")?.spent;
+  };
+
+  const ENDS: readonly { how: string; answer: Answer; end: RegExp; tried: RegExp; streamOnly?: true }[] = [
+    { how: "500", answer: refuse(500), end: /^released: the provider answered 500$/, tried: /^one answered 500$/ },
+    { how: "503", answer: refuse(503), end: /^released/, tried: /^one answered 503$/ },
+    { how: "529", answer: refuse(529), end: /^released/, tried: /^one answered 529$/ },
+    { how: "429", answer: refuse(429), end: /^released/, tried: /^one answered 429$/ },
+    { how: "429 for long", answer: refuse(429, { "retry-after": "3600" }), end: /^released/, tried: /^one answered 429$/ },
+    { how: "504, after which the call may have been made", answer: refuse(504), end: /^settled unconfirmed$/, tried: /^one answered 504$/ },
+    { how: "silence", answer: silence, end: /^settled unconfirmed$/, tried: /^one did not answer in time$/ },
+    { how: "a cut before the head", answer: cut, end: /^settled unconfirmed$/, tried: /^one broke off: / },
+    { how: "a cut after the head", answer: cutAfterHead, end: /^settled unconfirmed$/, tried: /^one broke off: /, streamOnly: true },
+  ];
+  for (const { how, answer, end, tried, streamOnly } of ENDS) {
+    for (const stream of streamOnly ? [true] : [false, true]) {
+      await context.test(`${how}, ${stream ? "streamed" : "whole"}`, async () => {
+        one.answer = answer;
+        two.answer = stream ? chatStream : answerChat();
+        const user = `${how} ${stream}`.replaceAll(/\W/g, "");
+        const asked = call(stream ? { stream, stream_options: { include_usage: true } } : {});
+        const answered = await post(stand.url + CHAT, asked, { "x-purser-user": user });
+        assert.equal(answered.status, 200, answered.text);
+        assert.match(answered.text, /Aye/);
+        assert.equal(answered.headers.get("x-purser-provider"), "two");
+        assert.equal(answered.headers.get("x-purser-attempts"), "2");
+        const attempts = await attemptsOf(fleet, answered);
+        const [first, second] = attempts.map(summary);
+        assert.equal(attempts.length, 2);
+        assert.equal(first?.provider, "one");
+        assert.match(first?.end ?? "", end);
+        const isCharged = first?.end.startsWith("settled");
+        assert.equal(first?.cost, isCharged ? held(attempts[0] ?? []) : 0);
+        assert.deepEqual(
+          { ...second, tried: undefined },
+          { provider: "two", model: asked.model, end: "settled confirmed", cost: COST_AT_TWO, tried: undefined },
+        );
+        assert.equal(second?.tried?.length, 1);
+        assert.match(second?.tried?.[0] ?? "", tried);
+        assert.equal(await spentBy(user), (first?.cost ?? 0) + COST_AT_TWO);
+      });
+    }
+  }
+
+  await context.test("nobody listens there: nothing is charged for it", async () => {
+    two.answer = answerChat();
+    const answered = await post(stand.url + CHAT, call({}, "gone"));
+    assert.equal(answered.status, 200);
+    const [first, second] = (await attemptsOf(fleet, answered)).map(summary);
+    assert.match(first?.end ?? "", /^released: not sent: connect ECONNREFUSED/);
+    assert.match(second?.tried?.[0] ?? "", /^gone was not reached: connect ECONNREFUSED/);
+  });
+
+  await context.test("a stream that begins with the event of a refusal goes on, too", async () => {
+    one.answer = overloadedEvent;
+    two.answer = messageStream;
+    const answered = await post(`${stand.url}/v1/messages`, call({ stream: true }));
+    assert.equal(answered.status, 200);
+    assert.doesNotMatch(answered.text, /overloaded/);
+    assert.match(answered.text, /Aye/);
+    assert.match((await attemptsOf(fleet, answered)).map(summary)[1]?.tried?.[0] ?? "", /^one answered 529$/);
+  });
+
+  await context.test("a stream that was cut in the middle is not begun anew: its client has a part of it", async () => {
+    const before = two.received.length;
+    one.answer = (response) => {
+      response.writeHead(200, STREAM_HEADERS);
+      response.write(chatEvent("Aye"), () => response.destroy());
+    };
+    await assert.rejects(post(stand.url + CHAT, call({ stream: true })));
+    assert.equal(two.received.length, before);
+    await stand.checkBooks();
+  });
+
+  for (const status of [400, 401, 403, 404, 422]) {
+    await context.test(`${status} is passed on as it is: another provider would say the same, or must not hide it`, async () => {
+      const before = two.received.length;
+      one.answer = refuse(status);
+      const answered = await post(stand.url + CHAT, call());
+      assert.equal(answered.status, status);
+      assert.equal(answered.json.error.message, `refused with ${status}`);
+      assert.equal(answered.headers.get("x-purser-attempts"), "1");
+      assert.equal(two.received.length, before);
+    });
+  }
+
+  await context.test("where all fail, the client gets what the last of them said", async () => {
+    one.answer = refuse(500);
+    two.answer = refuse(503, { "x-request-id": "upstream-2" });
+    const answered = await post(stand.url + CHAT, call());
+    assert.equal(answered.status, 503);
+    assert.equal(answered.json.error.message, "refused with 503");
+    assert.equal(answered.headers.get("x-request-id"), "upstream-2");
+    assert.equal(answered.headers.get("x-purser-provider"), "two");
+    assert.deepEqual(
+      (await attemptsOf(fleet, answered)).map(summary).map(({ end }) => end),
+      ["released: the provider answered 500", "released: the provider answered 503"],
+    );
+  });
+
+  await context.test("what a route does not name is not retried", async () => {
+    one.answer = refuse(500);
+    two.answer = answerChat();
+    assert.equal((await post(stand.url + CHAT, call({}, "strict"))).status, 500);
+    one.answer = refuse(503);
+    assert.equal((await post(stand.url + CHAT, call({}, "strict"))).status, 200);
+  });
+
+  await context.test("one provider is asked again, as often as its route says, and waited for when it asks for that", async () => {
+    let times = 0;
+    one.answer = (response, received) =>
+      ++times < 3 ? refuse(429, { "retry-after-ms": "5" })(response, received) : answerChat()(response, received);
+    const answered = await post(stand.url + CHAT, call({}, "again"));
+    assert.equal(answered.status, 200);
+    assert.equal(answered.headers.get("x-purser-attempts"), "3");
+    assert.deepEqual(
+      (await attemptsOf(fleet, answered)).map(summary).map(({ end }) => end),
+      ["released: the provider answered 429", "released: the provider answered 429", "settled confirmed"],
+    );
+  });
+
+  await context.test("one that asks to be left alone for long is not asked again, and its answer is passed on with that", async () => {
+    const before = one.received.length;
+    one.answer = refuse(429, { "retry-after": "30" });
+    const answered = await post(stand.url + CHAT, call({}, "again"));
+    assert.equal(answered.status, 429);
+    assert.equal(answered.headers.get("retry-after"), "30");
+    assert.equal(one.received.length, before + 1);
+  });
+
+  await context.test("more attempts than providers go round", async () => {
+    one.answer = refuse(500);
+    two.answer = refuse(500);
+    const before = [one.received.length, two.received.length] as const;
+    const answered = await post(stand.url + CHAT, call({}, "three"));
+    assert.equal(answered.status, 502);
+    assert.equal(answered.headers.get("x-purser-attempts"), null);
+    assert.equal((await attemptsOf(fleet, answered)).length, 6);
+    assert.deepEqual([one.received.length - before[0], two.received.length - before[1]], [2, 2]);
+  });
+
+  await context.test("a provider gets the name that it knows, and its own key; budgets know the model by one name", async () => {
+    one.answer = refuse(500);
+    two.answer = answerChat();
+    for (const [model, sentAs, known] of [
+      ["named-model", "maker/named-model", "named-model"],
+      ["other-model", "another-model", "another-model"],
+    ] as const) {
+      const answered = await post(stand.url + CHAT, { ...PLAIN_CALL, model });
+      const received = two.received.at(-1);
+      assert.equal(JSON.parse(received?.body ?? "").model, sentAs);
+      assert.equal(received?.headers.authorization, "Bearer key-two");
+      assert.equal((await attemptsOf(fleet, answered)).map(summary)[1]?.model, known);
+    }
+  });
+
+  await context.test("a provider of another format gets the call translated, and the client its own format", async () => {
+    one.answer = refuse(500);
+    claude.answer = answerChat();
+    const answered = await post(stand.url + CHAT, call({}, "cross"));
+    assert.equal(answered.json.choices[0].message.content, "Aye.");
+    assert.equal(claude.received.at(-1)?.url, "/v1/messages");
+    assert.equal(claude.received.at(-1)?.headers.authorization, "Bearer key-claude");
+    claude.answer = messageStream;
+    const streamed = await post(stand.url + CHAT, call({ stream: true, stream_options: { include_usage: true } }, "cross"));
+    assert.match(streamed.text, /"content":"Aye\."/);
+    assert.match(streamed.text, /\[DONE\]/);
+    const [, second] = (await attemptsOf(fleet, streamed)).map(summary);
+    assert.equal(second?.cost, 12 * PRICED.claude.input + 5 * PRICED.claude.output);
+  });
+
+  await context.test("what cannot be translated is left out, and said", async () => {
+    const before = claude.received.length;
+    one.answer = refuse(500);
+    const answered = await post(stand.url + CHAT, call({ seed: 7 }, "cross"));
+    assert.equal(answered.status, 500);
+    assert.equal(claude.received.length, before);
+  });
+
+  await context.test("who fails again and again is passed over, until it answers again", async () => {
+    const model = "circuit";
+    const ask = async () => {
+      const answered = await post(stand.url + CHAT, { ...PLAIN_CALL, model });
+      assert.equal(answered.status, 200);
+      return { attempts: answered.headers.get("x-purser-attempts"), provider: answered.headers.get("x-purser-provider"), answered };
+    };
+    const open = async () =>
+      /purser_provider_circuits_open\{provider="one"\} (\d+)/.exec(await (await fetch(`${stand.url}/metrics`)).text())?.[1];
+    const before = Number((await open()) ?? 0);
+    one.answer = refuse(500);
+    two.answer = answerChat();
+    for (let i = 0; i < 5; i++) assert.equal((await ask()).attempts, "2");
+    const passed = await ask();
+    assert.deepEqual([passed.attempts, passed.provider], ["1", "two"]);
+    assert.deepEqual((await attemptsOf(fleet, passed.answered)).map(summary)[0]?.tried, ["one was passed over, because it fails lately"]);
+    assert.equal(Number(await open()), before + 1);
+    // Where both fail, the first choice is asked all the same.
+    two.answer = refuse(500);
+    one.answer = answerChat();
+    for (let i = 0; i < 4; i++) await ask();
+    assert.equal(Number(await open()), before);
+  });
+
+  await context.test("attempts are counted by provider and end", async () => {
+    const text = await (await fetch(`${stand.url}/metrics`)).text();
+    assert.match(text, /purser_provider_answers_total\{provider="one",answer="timeout"\} 2/);
+    assert.match(text, /purser_failovers_total\{provider="one",answer="timeout"\} 2/);
+    assert.match(text, /purser_failovers_total\{provider="gone",answer="unreachable"\} 2/);
+  });
+});
