@@ -2,9 +2,9 @@ import { Budgets, type Call, type Decision, PurserError, type Store } from "../.
 import { Decisions } from "../../packages/gateway/dist/admin/decisions.js";
 import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
+import { Circuits } from "../../packages/gateway/dist/failover/circuits.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
-import { Circuits } from "../../packages/gateway/dist/failover/circuits.js";
 import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
 import { createRouter } from "../../packages/gateway/dist/providers/routing.js";

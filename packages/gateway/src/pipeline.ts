@@ -30,10 +30,10 @@ import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readCallBody } from "./dialects/form-body.ts";
 import type { PathNames } from "./dialects/path.ts";
-import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
-import { headerText } from "./headers.ts";
 import { type Attempt, Attempts } from "./failover/attempts.ts";
 import type { Circuits } from "./failover/circuits.ts";
+import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
+import { headerText } from "./headers.ts";
 import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
@@ -298,13 +298,20 @@ interface ToSend {
 async function send(gateway: Gateway, exchange: Exchange, toSend: ToSend): Promise<void> {
   const secondsSinceItBegan = () => (performance.now() - exchange.beganAt) / 1_000;
   gateway.figures.admitted(exchange.dialect.name, secondsSinceItBegan());
+  let signal: AbortSignal | undefined;
+  const gone = () => (signal ??= callerGone(exchange.response));
   let attempt: Attempt | undefined = toSend.first;
-  while (attempt) attempt = await make(gateway, exchange, toSend, attempt);
+  while (attempt) attempt = await make(gateway, exchange, { ...toSend, gone }, attempt);
   gateway.figures.over(exchange.dialect.name, secondsSinceItBegan());
 }
 
 /** Makes an attempt. Returns the next one, where its end is not passed on. */
-async function make(gateway: Gateway, exchange: Exchange, { attempts, answerId }: ToSend, attempt: Attempt): Promise<Attempt | undefined> {
+async function make(
+  gateway: Gateway,
+  exchange: Exchange,
+  { attempts, answerId, gone }: ToSend & { readonly gone: () => AbortSignal },
+  attempt: Attempt,
+): Promise<Attempt | undefined> {
   const { call: routed, decision } = attempt;
   const { provider } = routed;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
@@ -346,7 +353,7 @@ async function make(gateway: Gateway, exchange: Exchange, { attempts, answerId }
     flight.land();
   }
   if (!goesOn) return undefined;
-  const next = await attempts.next(attempt, outcome, () => callerGone(exchange.response));
+  const next = await attempts.next(attempt, outcome, gone);
   if (!next) passFailureOn(exchange, relayed, outcome);
   return next;
 }

@@ -1,135 +1,24 @@
 import assert from "node:assert/strict";
-import { before, type TestContext, test } from "node:test";
-import type { Entry } from "@purser/core";
+import { before, test } from "node:test";
 import { loadEncoding } from "@purser/core/tokens";
-import type { Config } from "../config/config.ts";
-import { type Answered, PLAIN_CALL, post } from "./calls.ts";
+import { JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
 import {
-  type Answer,
-  answerChat,
-  CHAT_DONE,
-  chatEvent,
-  chatUsageEvent,
-  messageEvent,
-  type RawProvider,
-  STREAM_HEADERS,
-  startRawProvider,
-  writeJson,
-} from "./raw-provider.ts";
-import { highWater, type Stand, startStand } from "./stand.ts";
-
-const CHAT = "/v1/chat/completions";
-const PRICED = { one: { input: 3_000, output: 15_000 }, two: { input: 1_000, output: 2_000 }, claude: { input: 4_000, output: 20_000 } };
-
-interface Fleet {
-  readonly stand: Stand;
-  readonly one: RawProvider;
-  readonly two: RawProvider;
-  readonly claude: RawProvider;
-}
-
-async function startFleet(context: TestContext, budgets = "[{ name: all, limits: [$100, 10M tokens], per: user }]"): Promise<Fleet> {
-  const [one, two, claude] = [await startRawProvider(context), await startRawProvider(context), await startRawProvider(context)];
-  const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1", anthropic: "${url}" }, api_key:`;
-  const config = `
-providers:
-  one: ${at(one)} key-one }
-  two: ${at(two)} key-two }
-  claude: { base_url: { anthropic: "${claude.url}" }, api_key: key-claude }
-  gone: { base_url: { openai: "http://127.0.0.1:1/v1" }, api_key: key-gone }
-routes:
-  - { model: "gone-*", providers: [gone, two] }
-  - { model: "named-model", providers: [one, two/maker/named-model] }
-  - { model: "other-model", providers: [one, two/another-model] }
-  - { model: "again-*", provider: one, retry: { attempts: 3, wait: 20 ms } }
-  - { model: "strict-*", providers: [one, two], retry: { on: [503] } }
-  - { model: "cross-*", providers: [one, claude] }
-  - { model: "three-*", providers: [one, two, gone], retry: { attempts: 6, wait: 5 ms } }
-  - { model: "*", providers: [one, two] }
-prices:
-  - { provider: one, model: "*", input: 3, output: 15, max_output: 8192 }
-  - { provider: two, model: "*", input: 1, output: 2, max_output: 8192 }
-  - { provider: claude, model: "*", input: 4, output: 20, max_output: 8192 }
-  - { provider: gone, model: "*", input: 5, output: 25, max_output: 8192 }
-budgets: ${budgets}
-`;
-  const impatient = (timeoutMs: number) => ({
-    adjust: (read: Config) => ({ ...read, providers: read.providers.map((one) => ({ ...one, timeoutMs })) }),
-  });
-  return { stand: await startStand(context, { config, ...impatient(150) }), one, two, claude };
-}
-
-/** Answers with a status, and says so in OpenAI's words. */
-function refuse(status: number, headers: Record<string, string> = {}): Answer {
-  return (response) =>
-    writeJson(response, status, { error: { message: `refused with ${status}`, type: "server_error", code: null } }, headers);
-}
-
-/** Everything of the ledger that is about one request, attempt by attempt. */
-async function attemptsOf({ stand }: Fleet, answered: Answered): Promise<readonly (readonly Entry[])[]> {
-  const id = answered.headers.get("x-purser-request-id") ?? assert.fail("no id");
-  await stand.checkBooks();
-  const entries = (await stand.ledger()).filter(({ reservation }) => reservation === id || reservation.startsWith(`${id}.`));
-  return [...new Set(entries.map(({ reservation }) => reservation))].map((one) => entries.filter(({ reservation }) => reservation === one));
-}
-
-interface Attempted {
-  readonly provider: string | undefined;
-  readonly model: string | undefined;
-  /** How it ended, and why where that is said. */
-  readonly end: string;
-  /** What it was charged, in nano-dollars. */
-  readonly cost: number | undefined;
-  readonly tried: readonly string[] | undefined;
-}
-
-function summary(entries: readonly Entry[]): Attempted {
-  const detail = entries.map((entry) => "detail" in entry && entry.detail).find((one) => one) || assert.fail();
-  const { subject, tried } = detail;
-  const last = entries.at(-1) ?? assert.fail();
-  const end = last.kind === "released" ? `released: ${last.why}` : "charge" in last ? `${last.kind} ${last.charge.certainty}` : last.kind;
-  const cost = "charge" in last ? last.charge.cost : last.kind === "released" ? 0 : undefined;
-  return { provider: subject.provider, model: subject.model, end, cost, tried };
-}
-
-/** What was held for the first attempt, as it is charged when nobody knows its end. */
-function held(entries: readonly Entry[]): number | undefined {
-  const reserved = entries.find((entry) => entry.kind === "reserved");
-  return reserved?.kind === "reserved" ? reserved.detail.cost : undefined;
-}
-
-const silence: Answer = () => undefined;
-const cut: Answer = (response) => response.destroy();
-const cutAfterHead: Answer = (response) => {
-  response.writeHead(200, STREAM_HEADERS).flushHeaders();
-  setImmediate(() => response.destroy());
-};
-const overloadedEvent: Answer = (response) => {
-  response.writeHead(200, STREAM_HEADERS);
-  response.end(messageEvent({ type: "error", error: { type: "overloaded_error", message: "Overloaded" } }));
-};
-const chatStream: Answer = (response) => {
-  response.writeHead(200, STREAM_HEADERS);
-  response.end(chatEvent("Aye") + chatEvent(".") + chatUsageEvent({ input: 12, output: 5 }) + CHAT_DONE);
-};
-const messageStream: Answer = (response) => {
-  const message = {
-    id: "msg_1",
-    type: "message",
-    role: "assistant",
-    model: "m",
-    content: [],
-    usage: { input_tokens: 12, output_tokens: 1 },
-  };
-  response.writeHead(200, STREAM_HEADERS);
-  response.write(messageEvent({ type: "message_start", message }));
-  response.write(messageEvent({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }));
-  response.write(messageEvent({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Aye." } }));
-  response.write(messageEvent({ type: "content_block_stop", index: 0 }));
-  response.write(messageEvent({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 5 } }));
-  response.end(messageEvent({ type: "message_stop" }));
-};
-const COST_AT_TWO = 12 * PRICED.two.input + 5 * PRICED.two.output;
+  attemptsOf,
+  CHAT,
+  COST_AT_TWO,
+  chatStream,
+  cut,
+  cutAfterHead,
+  held,
+  messageStream,
+  overloadedEvent,
+  PRICED,
+  refuse,
+  silence,
+  startFleet,
+  summary,
+} from "./fleet.ts";
+import { type Answer, answerChat, chatEvent, STREAM_HEADERS, writeJson } from "./raw-provider.ts";
 
 before(() => loadEncoding("o200k"));
 
@@ -144,24 +33,24 @@ test("a call whose provider fails is answered by the next one", async (context) 
     return balances.find(({ unit }) => unit === "nanodollars")?.spent;
   };
 
-  const ENDS: readonly { how: string; answer: Answer; end: RegExp; tried: RegExp; streamOnly?: true }[] = [
+  const ENDS: readonly { how: string; answer: Answer; end: RegExp; tried: RegExp; streamOnly?: true; at?: string }[] = [
     { how: "500", answer: refuse(500), end: /^released: the provider answered 500$/, tried: /^one answered 500$/ },
     { how: "503", answer: refuse(503), end: /^released/, tried: /^one answered 503$/ },
     { how: "529", answer: refuse(529), end: /^released/, tried: /^one answered 529$/ },
     { how: "429", answer: refuse(429), end: /^released/, tried: /^one answered 429$/ },
     { how: "429 for long", answer: refuse(429, { "retry-after": "3600" }), end: /^released/, tried: /^one answered 429$/ },
     { how: "504, after which the call may have been made", answer: refuse(504), end: /^settled unconfirmed$/, tried: /^one answered 504$/ },
-    { how: "silence", answer: silence, end: /^settled unconfirmed$/, tried: /^one did not answer in time$/ },
+    { how: "silence", answer: silence, end: /^settled unconfirmed$/, tried: /^silent did not answer in time$/, at: "silent" },
     { how: "a cut before the head", answer: cut, end: /^settled unconfirmed$/, tried: /^one broke off: / },
     { how: "a cut after the head", answer: cutAfterHead, end: /^settled unconfirmed$/, tried: /^one broke off: /, streamOnly: true },
   ];
-  for (const { how, answer, end, tried, streamOnly } of ENDS) {
+  for (const { how, answer, end, tried, streamOnly, at } of ENDS) {
     for (const stream of streamOnly ? [true] : [false, true]) {
       await context.test(`${how}, ${stream ? "streamed" : "whole"}`, async () => {
         one.answer = answer;
         two.answer = stream ? chatStream : answerChat();
         const user = `${how} ${stream}`.replaceAll(/\W/g, "");
-        const asked = call(stream ? { stream, stream_options: { include_usage: true } } : {});
+        const asked = call(stream ? { stream, stream_options: { include_usage: true } } : {}, at);
         const answered = await post(stand.url + CHAT, asked, { "x-purser-user": user });
         assert.equal(answered.status, 200, answered.text);
         assert.match(answered.text, /Aye/);
@@ -170,7 +59,7 @@ test("a call whose provider fails is answered by the next one", async (context) 
         const attempts = await attemptsOf(fleet, answered);
         const [first, second] = attempts.map(summary);
         assert.equal(attempts.length, 2);
-        assert.equal(first?.provider, "one");
+        assert.equal(first?.provider, at ?? "one");
         assert.match(first?.end ?? "", end);
         const isCharged = first?.end.startsWith("settled");
         assert.equal(first?.cost, isCharged ? held(attempts[0] ?? []) : 0);
@@ -320,6 +209,39 @@ test("a call whose provider fails is answered by the next one", async (context) 
     assert.equal(claude.received.length, before);
   });
 
+  await context.test("whoever went away gets no second attempt", async () => {
+    const before = two.received.length;
+    const abort = new AbortController();
+    one.answer = () => abort.abort();
+    await assert.rejects(
+      fetch(stand.url + CHAT, {
+        method: "POST",
+        headers: JSON_HEADERS,
+        body: JSON.stringify(call({ stream: true })),
+        signal: abort.signal,
+      }),
+    );
+    await stand.checkBooks();
+    assert.equal(two.received.length, before);
+  });
+
+  await context.test("a refusal that is too long to be held back is passed on whole", async () => {
+    const text = "x".repeat(1_500_000);
+    one.answer = (response) => writeJson(response, 503, { error: { message: text } });
+    const answered = await post(stand.url + CHAT, call());
+    assert.deepEqual([answered.status, answered.json.error.message.length], [503, text.length]);
+    await stand.checkBooks();
+  });
+
+  await context.test("what only counts tokens goes on too, and is charged nothing", async () => {
+    one.answer = refuse(500);
+    two.answer = (response) => writeJson(response, 200, { input_tokens: 7 });
+    const { max_tokens: _, ...question } = call();
+    const answered = await post(`${stand.url}/v1/messages/count_tokens`, question);
+    assert.deepEqual([answered.status, answered.json], [200, { input_tokens: 7 }]);
+    assert.equal(answered.headers.get("x-purser-provider"), "two");
+  });
+
   await context.test("who fails again and again is passed over, until it answers again", async () => {
     const model = "circuit";
     const ask = async () => {
@@ -346,8 +268,8 @@ test("a call whose provider fails is answered by the next one", async (context) 
 
   await context.test("attempts are counted by provider and end", async () => {
     const text = await (await fetch(`${stand.url}/metrics`)).text();
-    assert.match(text, /purser_provider_answers_total\{provider="one",answer="timeout"\} 2/);
-    assert.match(text, /purser_failovers_total\{provider="one",answer="timeout"\} 2/);
+    assert.match(text, /purser_provider_answers_total\{provider="silent",answer="timeout"\} 2/);
+    assert.match(text, /purser_failovers_total\{provider="silent",answer="timeout"\} 2/);
     assert.match(text, /purser_failovers_total\{provider="gone",answer="unreachable"\} 2/);
   });
 });

@@ -5,6 +5,7 @@ import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
 import { type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
 import { callAt } from "../rungs/other-call.ts";
+import { attemptId } from "./attempt-id.ts";
 import { nextCandidate } from "./choice.ts";
 import { endText, isRetriedAfter, isRetriedOn } from "./retry.ts";
 
@@ -16,7 +17,7 @@ export type AttemptsParts = Pick<
 
 /** A call that was admitted, on its way to one provider. */
 export interface Attempt {
-  /** It is held and charged under an id of its own: that of the request, and `.2` for its second attempt. */
+  /** It is held and charged under an id of its own. */
   readonly id: string;
   readonly call: RoutedCall;
   /** None for a call that is free. */
@@ -45,6 +46,8 @@ export class Attempts {
   #request: string | undefined;
   #numbered = 1;
   #made = 0;
+  /** Providers that cannot take the call. Nobody else is asked once more in their place. */
+  #leftOut = 0;
   #current: Standing | undefined;
 
   constructor(gateway: AttemptsParts, routed: RoutedCall) {
@@ -71,7 +74,7 @@ export class Attempts {
   /** Whether there is somewhere to go on to, should the attempt under way fail: then nothing of it may be passed on that is no answer. */
   get mayGoOn(): boolean {
     const { failover } = this.#routed;
-    return failover !== undefined && this.#made < failover.retry.attempts && this.#choice() !== undefined;
+    return failover !== undefined && this.#made + this.#leftOut < failover.retry.attempts && this.#choice() !== undefined;
   }
 
   /** Whether a refusal with this status is one after which the call goes on. */
@@ -110,14 +113,14 @@ export class Attempts {
    */
   async next({ id: before, call: { provider } }: Attempt, outcome: Outcome, gone: () => AbortSignal): Promise<Attempt | undefined> {
     const { alerts, budgets, figures } = this.#gateway;
-    const request = (this.#request ??= before);
+    this.#request ??= before;
     while (this.mayGoOn && !gone().aborted) {
       const choice = this.#choose();
       if (!choice || !(await waited(choice.waitMs, gone))) return undefined;
       const climbed = await this.#climbedAt(choice.standing);
       if (!climbed) continue;
       const { call, end } = climbed;
-      const id = `${request}.${++this.#numbered}`;
+      const id = attemptId(this.#request, ++this.#numbered);
       const decision = call.dialect.isFree
         ? undefined
         : await (end ? budgets.block(callOf(id, call), end) : reserveCall(budgets, id, call, gone));
@@ -183,6 +186,7 @@ export class Attempts {
 
   #leaveOut(standing: Standing, text: string): undefined {
     standing.isOut = true;
+    this.#leftOut++;
     this.#tried.push(`${standing.target.route.provider.name} ${text}`);
   }
 }

@@ -8,6 +8,6 @@ export function retryAfterOf(headers: readonly string[], now: number): number | 
   if (given === undefined || given.trim() === "") return undefined;
   const seconds = Number(given);
   if (seconds >= 0) return seconds * 1_000;
-  const date = Date.parse(given);
+  const date = /^[A-Z]/i.test(given) ? Date.parse(given) : Number.NaN;
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
