@@ -42,13 +42,13 @@ export interface FleetOptions {
 /** A gateway before three providers, one of them impatient by another name, and one where nobody listens, with routes that lead from each to the next. */
 export async function startFleet(context: TestContext, { budgets = ROOMY, hasKey = true }: FleetOptions = {}): Promise<Fleet> {
   const [one, two, claude] = [await startRawProvider(context), await startRawProvider(context), await startRawProvider(context)];
-  const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1", anthropic: "${url}" }, api_key:`;
+  const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1", anthropic: "${url}" }`;
   const config = `
 providers:
-  one: ${at(one)} ${hasKey ? "key-one" : "${NOBODY_SET_THIS}"} }
-  two: ${at(two)} key-two }
+  one: ${at(one)}${hasKey ? ", api_key: key-one" : ""} }
+  two: ${at(two)}, api_key: key-two }
   claude: { base_url: { anthropic: "${claude.url}" }, api_key: key-claude }
-  silent: ${at(one)} key-one }
+  silent: ${at(one)}, api_key: key-one }
   gone: { base_url: { openai: "http://127.0.0.1:1/v1" }, api_key: key-gone }
 routes:
   - { model: "silent-*", providers: [silent, two] }
@@ -58,6 +58,7 @@ routes:
   - { model: "again-*", provider: one, retry: { attempts: 3, wait: 20 ms } }
   - { model: "strict-*", providers: [one, two], retry: { on: [503] } }
   - { model: "cross-*", providers: [one, claude] }
+  - { model: "far-*", providers: [claude, one] }
   - { model: "three-*", providers: [one, two, gone], retry: { attempts: 6, wait: 5 ms } }
   - { model: "*", providers: [one, two] }
 prices:
@@ -122,6 +123,10 @@ export const cut: Answer = (response) => response.destroy();
 export const cutAfterHead: Answer = (response) => {
   response.writeHead(200, STREAM_HEADERS).flushHeaders();
   setImmediate(() => response.destroy());
+};
+export const cutInTheMiddle: Answer = (response) => {
+  response.writeHead(200, { "content-type": "application/json", "content-length": 500 });
+  response.write('{"id":"chatcmpl-1",', () => response.destroy());
 };
 export const overloadedEvent: Answer = (response) => {
   response.writeHead(200, STREAM_HEADERS);

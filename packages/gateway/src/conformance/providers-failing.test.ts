@@ -9,6 +9,7 @@ import {
   chatStream,
   cut,
   cutAfterHead,
+  cutInTheMiddle,
   held,
   messageStream,
   overloadedEvent,
@@ -33,7 +34,7 @@ test("a call whose provider fails is answered by the next one", async (context) 
     return balances.find(({ unit }) => unit === "nanodollars")?.spent;
   };
 
-  const ENDS: readonly { how: string; answer: Answer; end: RegExp; tried: RegExp; streamOnly?: true; at?: string }[] = [
+  const ENDS: readonly { how: string; answer: Answer; end: RegExp; tried: RegExp; streamOnly?: true; wholeOnly?: true; at?: string }[] = [
     { how: "500", answer: refuse(500), end: /^released: the provider answered 500$/, tried: /^one answered 500$/ },
     { how: "503", answer: refuse(503), end: /^released/, tried: /^one answered 503$/ },
     { how: "529", answer: refuse(529), end: /^released/, tried: /^one answered 529$/ },
@@ -42,10 +43,17 @@ test("a call whose provider fails is answered by the next one", async (context) 
     { how: "504, after which the call may have been made", answer: refuse(504), end: /^settled unconfirmed$/, tried: /^one answered 504$/ },
     { how: "silence", answer: silence, end: /^settled unconfirmed$/, tried: /^silent did not answer in time$/, at: "silent" },
     { how: "a cut before the head", answer: cut, end: /^settled unconfirmed$/, tried: /^one broke off: / },
+    {
+      how: "a whole answer that is cut in its middle",
+      answer: cutInTheMiddle,
+      end: /^settled unconfirmed$/,
+      tried: /^one broke off: /,
+      wholeOnly: true,
+    },
     { how: "a cut after the head", answer: cutAfterHead, end: /^settled unconfirmed$/, tried: /^one broke off: /, streamOnly: true },
   ];
-  for (const { how, answer, end, tried, streamOnly, at } of ENDS) {
-    for (const stream of streamOnly ? [true] : [false, true]) {
+  for (const { how, answer, end, tried, streamOnly, wholeOnly, at } of ENDS) {
+    for (const stream of streamOnly ? [true] : wholeOnly ? [false] : [false, true]) {
       await context.test(`${how}, ${stream ? "streamed" : "whole"}`, async () => {
         one.answer = answer;
         two.answer = stream ? chatStream : answerChat();
@@ -199,6 +207,18 @@ test("a call whose provider fails is answered by the next one", async (context) 
     assert.match(streamed.text, /\[DONE\]/);
     const [, second] = (await attemptsOf(fleet, streamed)).map(summary);
     assert.equal(second?.cost, 12 * PRICED.claude.input + 5 * PRICED.claude.output);
+  });
+
+  await context.test("the first choice comes first in whatever format it is served", async () => {
+    claude.answer = answerChat();
+    one.answer = answerChat();
+    const near = one.received.length;
+    const answered = await post(stand.url + CHAT, call({}, "far"));
+    assert.deepEqual([answered.headers.get("x-purser-provider"), answered.json.choices[0].message.content], ["claude", "Aye."]);
+    assert.equal(one.received.length, near);
+    const untranslatable = await post(stand.url + CHAT, call({ seed: 7 }, "far"));
+    assert.equal(untranslatable.headers.get("x-purser-provider"), "one");
+    assert.match((await attemptsOf(fleet, untranslatable)).map(summary)[0]?.tried?.[0] ?? "", /^claude was left out: .*seed/);
   });
 
   await context.test("what cannot be translated is left out, and said", async () => {

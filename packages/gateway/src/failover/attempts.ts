@@ -97,7 +97,7 @@ export class Attempts {
     const { circuits } = this.#gateway;
     const now = Date.now();
     if (!isRetriedAfter(failover.retry, outcome)) {
-      if (outcome.kind === "answered" || outcome.kind === "refused") circuits.answered(call);
+      if (outcome.kind === "refused" || (outcome.kind === "answered" && outcome.isWhole)) circuits.answered(call);
       return false;
     }
     const retryAfterMs = outcome.kind === "refused" ? outcome.retryAfterMs : undefined;

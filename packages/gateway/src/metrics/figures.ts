@@ -110,7 +110,7 @@ export class Figures {
   add(snapshot: Snapshot, { isGone = false } = {}): void {
     for (const [name, table] of Object.entries(this.#tables)) table.add(snapshot[name as TableName]);
     if (!isGone) return;
-    for (const { labels, cells } of snapshot.circuits ?? [])
+    for (const { labels, cells } of snapshot.circuits)
       add(this.#tables.circuits.at(labels[0]), CIRCUITS.indexOf("closed"), (cells[0] ?? 0) - (cells[1] ?? 0));
     const [calls] = snapshot.calls;
     if (calls) add(this.#tables.calls.at(), CALLS_AT.ended, (calls.cells[CALLS_AT.began] ?? 0) - (calls.cells[CALLS_AT.ended] ?? 0));
