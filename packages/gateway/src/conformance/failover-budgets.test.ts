@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { loadEncoding } from "@purser/core/tokens";
+import { writeRunning } from "../cli/running-gateway.ts";
 import { type Json, PLAIN_CALL, post, readAnswer } from "./calls.ts";
 import { attemptsOf, CHAT, COST_AT_TWO, cut, held, PRICED, refuse, startFleet, summary } from "./fleet.ts";
 import { answerChat } from "./raw-provider.ts";
 import { eventually, highWater } from "./stand.ts";
 
+const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 const CALL = { ...PLAIN_CALL, model: "list-1" };
 
 before(() => loadEncoding("o200k"));
@@ -121,6 +126,10 @@ test("every attempt is explained", async (context) => {
   assert.deepEqual(second.attempts, attempts);
   assert.match(second.tried[0], /^one broke off: /);
   assert.equal(second.arithmetic.length, 2, "by the price of the provider that answered");
+  writeRunning(stand.directory, { url: stand.url, pid: process.pid });
+  const env = { ...process.env, PURSER_DATA: stand.directory };
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "explain", id ?? ""], { env, cwd: stand.directory });
+  assert.match(stdout, /^Attempts\n.*\n *req_\S+ +one +broke off: .* unconfirmed\n *req_\S+\.2 +two +answered .*\n *together .*\$/m);
   two.answer = refuse(400);
   one.answer = answerChat();
   const alone = await post(stand.url + CHAT, { ...CALL, model: "list-3" });
@@ -134,7 +143,7 @@ test("a caller's own key goes to the provider that it is for, and to no other", 
   const answered = await post(stand.url + CHAT, CALL, { authorization: "Bearer sk-callers-own" });
   assert.equal(answered.status, 200);
   assert.equal(one.received.at(-1)?.headers.authorization, "Bearer sk-callers-own");
-  assert.equal(two.received.at(-1)?.headers.authorization, "Bearer key-two");
+  assert.equal(two.received.at(-1)?.headers.authorization, undefined);
   assert.doesNotMatch(JSON.stringify(two.received), /sk-callers-own/);
 });
 

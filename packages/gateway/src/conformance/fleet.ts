@@ -35,7 +35,7 @@ export interface Fleet {
 export interface FleetOptions {
   /** The text of `budgets:`. */
   readonly budgets?: string;
-  /** Whether the first provider has a key of its own. */
+  /** Whether the first two providers have keys of their own. */
   readonly hasKey?: boolean;
 }
 
@@ -43,10 +43,11 @@ export interface FleetOptions {
 export async function startFleet(context: TestContext, { budgets = ROOMY, hasKey = true }: FleetOptions = {}): Promise<Fleet> {
   const [one, two, claude] = [await startRawProvider(context), await startRawProvider(context), await startRawProvider(context)];
   const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1", anthropic: "${url}" }`;
+  const key = (name: string) => (hasKey ? `, api_key: key-${name}` : "");
   const config = `
 providers:
-  one: ${at(one)}${hasKey ? ", api_key: key-one" : ""} }
-  two: ${at(two)}, api_key: key-two }
+  one: ${at(one)}${key("one")} }
+  two: ${at(two)}${key("two")} }
   claude: { base_url: { anthropic: "${claude.url}" }, api_key: key-claude }
   silent: ${at(one)}, api_key: key-one }
   gone: { base_url: { openai: "http://127.0.0.1:1/v1" }, api_key: key-gone }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { loadEncoding } from "@purser/core/tokens";
 import { JSON_HEADERS, PLAIN_CALL, post } from "./calls.ts";
 import {
@@ -243,6 +244,18 @@ test("a call whose provider fails is answered by the next one", async (context) 
     );
     await stand.checkBooks();
     assert.equal(two.received.length, before);
+  });
+
+  await context.test("an answer that nobody here can read was passed on, and is no reason to ask again", async () => {
+    const before = two.received.length;
+    const bytes = gzipSync(JSON.stringify({ choices: [] }));
+    one.answer = (response) => response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(bytes);
+    const answered = await post(stand.url + CHAT, call());
+    assert.deepEqual([answered.status, answered.json, two.received.length], [200, { choices: [] }, before]);
+    assert.deepEqual(
+      (await attemptsOf(fleet, answered)).map(summary).map(({ end }) => end),
+      ["settled unconfirmed"],
+    );
   });
 
   await context.test("a refusal that is too long to be held back is passed on whole", async () => {
