@@ -2,6 +2,7 @@ import { Budgets, type Call, type Decision, PurserError, type Store } from "../.
 import { Decisions } from "../../packages/gateway/dist/admin/decisions.js";
 import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
+import { Circuits } from "../../packages/gateway/dist/failover/circuits.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
 import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
@@ -222,6 +223,7 @@ export class SimulatedGateway {
       summaries: new Summaries(),
       calibration: { marginOf: () => undefined, saw: () => undefined },
       promptCaches: new PromptCaches(),
+      circuits: new Circuits(),
       figures: new Figures(),
       log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,

@@ -40,6 +40,8 @@ export interface Call {
   /** What ladders did to the call before it asks, for the ledger. */
   readonly rungs?: CallDetail["rungs"];
   readonly insteadOf?: CallDetail["insteadOf"];
+  /** What came before the call at other providers, for the ledger. */
+  readonly tried?: CallDetail["tried"];
   readonly batch?: CallDetail["batch"];
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
@@ -406,7 +408,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, pricedAs, output, rungs = [], insteadOf, batch } = this.#call;
+    const { subject, pricedAs, output, rungs = [], insteadOf, tried = [], batch } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -423,6 +425,7 @@ export class Admission {
       ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
       ...(rungs.length > 0 && { rungs }),
       ...(insteadOf && { insteadOf }),
+      ...(tried.length > 0 && { tried }),
       ...(batch !== undefined && { batch }),
     };
   }

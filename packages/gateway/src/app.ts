@@ -37,6 +37,7 @@ import type { LimitChange } from "./config/change-limit.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { Audits } from "./metrics/audits.ts";
@@ -180,6 +181,7 @@ async function startWith(
   const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
   // What one of several took the others would not know.
   const batches = shared || counting ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
+  const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
   let gateway: Gateway = {
     config,
     budgets,
@@ -198,6 +200,7 @@ async function startWith(
     summaries,
     calibration,
     promptCaches: new PromptCaches(),
+    circuits,
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -307,6 +310,7 @@ async function startWith(
         rollups = await openSums(next.timezone);
       }
       prices = nextPrices;
+      circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
     },
     async close() {

@@ -41,6 +41,8 @@ export interface BudgetedCall {
   readonly rungs?: CallDetail["rungs"];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: CallDetail["insteadOf"];
+  /** What came before it at other providers. */
+  readonly tried?: CallDetail["tried"];
   /** How much of its input is held for what it names and does not carry. */
   readonly unseenTokens: number;
   /** What is added to counts of its text, where that was learned; else what is known of the model. */
@@ -59,6 +61,8 @@ export interface CallTerms {
   readonly provider: Pick<Provider, "name" | "refusesToBeAskedForUsage">;
   readonly model: string;
   readonly sentAs: string;
+  /** What the provider calls it in its prices, where that is another name than the model's. */
+  readonly pricedAs?: string | undefined;
   /** Who calls, and the key that says what the body may add to that: none for an owner. */
   readonly subject: Subject;
   readonly places?: Places | undefined;
@@ -84,7 +88,8 @@ export function budgetedCall(terms: CallTerms): BudgetedCall {
   const { name: provider, refusesToBeAskedForUsage = false } = terms.provider;
   const refined = refine(subject, key, { user: call.user, tags: call.tags });
   // A mode with a price of its own is charged as a model of its own. Budgets for the model are for all its modes.
-  const pricedAs = call.priceVariant === undefined ? model : `${model}-${call.priceVariant}`;
+  const priced = terms.pricedAs !== undefined && prices.card(provider, terms.pricedAs, Date.now()) ? terms.pricedAs : model;
+  const pricedAs = call.priceVariant === undefined ? priced : `${priced}-${call.priceVariant}`;
   const card = prices.card(provider, pricedAs, Date.now());
   if (card && dialect.inTokens && !isMeasured(dialect, card)) call = dialect.inTokens(call, card);
   const modelMost = card?.maxOutputTokens ?? defaultMaxOutput;
@@ -153,7 +158,7 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
-  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, pools } = budgeted;
+  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
@@ -168,6 +173,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     pools,
     rungs,
     insteadOf,
+    tried,
     signal,
   };
 }

@@ -37,7 +37,7 @@ export function listOllamaModels(config: Config): unknown {
 function namedModels({ providers, routes, budgets }: Config): readonly { readonly id: string; readonly owner: string }[] {
   const named = [
     ...providers.flatMap(({ name, models }) => models.map((id) => ({ id, owner: name }))),
-    ...routes.map(({ pattern, provider }) => ({ id: pattern, owner: provider })),
+    ...routes.map(({ pattern, entries }) => ({ id: pattern, owner: entries[0]?.provider ?? "purser" })),
     ...budgets.flatMap(({ request }) => (request.models ?? []).map((id) => ({ id, owner: "purser" }))),
   ].filter(({ id }) => !id.includes("*"));
   return [...new Map(named.map((model) => [model.id, model])).values()];

@@ -7,8 +7,8 @@ import type { UpstreamError } from "./upstream.ts";
 export type Outcome =
   /** The provider never got the call. Nothing was written to the client yet. */
   | { readonly kind: "not-sent"; readonly error: UpstreamError }
-  /** The provider refused the call, and its refusal was passed on. */
-  | { readonly kind: "refused"; readonly status: number }
+  /** The provider refused the call. `retryAfterMs`: how long it asks to be left alone. */
+  | { readonly kind: "refused"; readonly status: number; readonly retryAfterMs?: number }
   /** An answer passed, whole or in part. Without `usage` the provider reported none, and `outputTokens` is our own count. */
   | {
       readonly kind: "answered";

@@ -1,6 +1,8 @@
-import type { Denial, Reservation } from "@purser/core";
+import type { Denial } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { reserveCall, settleCall } from "./budgeted-call.ts";
+import { type Attempt, Attempts } from "./failover/attempts.ts";
+import { retryAfterOf } from "./failover/retry-after.ts";
 import { headerValue } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM } from "./outcome.ts";
@@ -33,10 +35,41 @@ const NEVER = new AbortController().signal;
 
 /** Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. */
 export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms): Promise<OwnEnd> {
-  const decision = await reserveCall(gateway.budgets, id, routed, () => NEVER);
+  const attempts = new Attempts(gateway, routed);
+  const climbed = await attempts.first({ call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+  const call = climbed.end ? routed : climbed.call;
+  const decision = await reserveCall(gateway.budgets, id, call, () => NEVER);
   gateway.alerts.decided(decision);
   if (decision.outcome === "denied") return { kind: "denied", denial: decision.denial };
-  const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
+  let attempt: Attempt = { id, call, decision };
+  for (;;) {
+    const { end, outcome, goesOn } = await make(gateway, attempts, attempt, {
+      request,
+      ...(attempts.made === 0 && willSend && { willSend }),
+    });
+    const next = goesOn ? await attempts.next(attempt, outcome, () => NEVER) : undefined;
+    if (!next) return end;
+    attempt = next;
+  }
+}
+
+interface Made {
+  readonly end: OwnEnd;
+  readonly outcome: Outcome;
+  /** Whether it is to be made again elsewhere. */
+  readonly goesOn: boolean;
+}
+
+/** Makes one attempt, and settles it. */
+async function make(
+  gateway: Gateway,
+  attempts: Attempts,
+  attempt: Attempt,
+  { request, willSend }: Pick<OwnCallTerms, "request" | "willSend">,
+): Promise<Made> {
+  const { id, call: routed, decision } = attempt;
+  const { model, subject, margin } = routed;
+  const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   let prepared: UpstreamRequest;
   try {
     prepared = upstreamRequest(wholeRequest(request), routed, decision);
@@ -45,30 +78,22 @@ export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, reques
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-  return send(gateway, routed, { id, reservation, prepared });
-}
-
-interface Prepared {
-  readonly id: string;
-  readonly reservation: Reservation | undefined;
-  readonly prepared: UpstreamRequest;
-}
-
-async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared }: Prepared): Promise<OwnEnd> {
-  const { model, subject, margin } = routed;
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
   try {
+    attempts.sent(attempt);
     const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed);
     const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
+    gateway.figures.answered(routed.provider.name, outcome);
+    const goesOn = attempts.ended(attempt, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
     if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
     await observeBalances(gateway, subject);
-    if (outcome.kind === "not-sent" || outcome.kind === "unknown") return unanswered(outcome);
-    return { kind: "answered", ...written(routed, { status, contentType, bytes: meter.bytes() }, outcome) };
+    if (outcome.kind === "not-sent" || outcome.kind === "unknown") return { end: unanswered(outcome), outcome, goesOn };
+    return { end: { kind: "answered", ...written(routed, { status, contentType, bytes: meter.bytes() }, outcome) }, outcome, goesOn };
   } finally {
     gateway.inFlight.delete(id);
   }
@@ -104,16 +129,19 @@ function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { 
     const meter = new AnswerMeter(dialect, undefined, call);
     let status = 0;
     let contentType = "";
+    let retryAfterMs: number | undefined;
     const end = (outcome?: Outcome) => resolve({ status, contentType, meter, outcome });
     const listener = {
       began: (code: number, headers: readonly string[]) => {
         status = code;
         contentType = headerValue(headers, "content-type") ?? "application/json";
+        retryAfterMs = retryAfterOf(headers, Date.now());
       },
       received: (chunk: Buffer) => meter.write(chunk),
-      ended: () => end(status >= REFUSED_FROM ? { kind: "refused", status } : undefined),
+      ended: () =>
+        end(status >= REFUSED_FROM ? { kind: "refused", status, ...(retryAfterMs !== undefined && { retryAfterMs }) } : undefined),
       failed: (error: Extract<Outcome, { kind: "unknown" }>["error"]) =>
-        end(error.wasSent ? { kind: "unknown", error, isClientWaiting: false } : { kind: "not-sent", error }),
+        end(error.wasSent ? { kind: "unknown", error, isClientWaiting: true } : { kind: "not-sent", error }),
     };
     try {
       upstream.send(request, listener);

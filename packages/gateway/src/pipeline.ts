@@ -30,6 +30,8 @@ import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
 import { readCallBody } from "./dialects/form-body.ts";
 import type { PathNames } from "./dialects/path.ts";
+import { type Attempt, Attempts } from "./failover/attempts.ts";
+import type { Circuits } from "./failover/circuits.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
 import type { Figures } from "./metrics/figures.ts";
@@ -66,7 +68,9 @@ export interface Gateway {
   readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   readonly log: Pick<AuditLog, "refused">;
-  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
+  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "answered" | "wentOn" | "over" | "ended" | "rejected">;
+  /** Which providers failed lately. */
+  readonly circuits: Circuits;
   /** What may be answered again. */
   readonly answers: Answers;
   /** What stands for the beginnings of conversations. */
@@ -109,21 +113,23 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   gateway.figures.began();
   try {
     const routed = await readRouted(gateway, exchange);
-    if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
+    if (dialect.isFree) return await sendFree(gateway, exchange, routed);
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
     const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
-    const { call, waitMs: guardMs } = guardedCall(climbed.call, tripped);
+    const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
+    const attempts = new Attempts(gateway, guarded);
+    const { call, waitMs: ladderMs, end, cache, queue } = await attempts.first({ ...climbed, call: guarded });
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
-    const { end, cache, queue } = climbed;
+    refuseWithoutKey(call);
     const answerId = cache && answerKey(call, request.headers);
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
-    const waitMs = Math.max(climbed.waitMs, guardMs);
+    const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
     const first = await reserveCall(gateway.budgets, exchange.id, call, gone);
@@ -135,7 +141,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
-    await send(gateway, exchange, call, decision, answerId);
+    await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision }, answerId });
   } catch (error) {
     refuseError(gateway, exchange, error);
   } finally {
@@ -240,48 +246,101 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const call = dialect.readCall(readCallBody(dialect, bytes, request.headers["content-type"]), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
-  const { provider, model, sentAs } = route;
-  const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
-  if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
+  const { provider, model, sentAs, pricedAs } = route;
+  // Where there are several providers, others may have one.
+  if (!route.failover) refuseWithoutKey({ caller, provider });
   const { subject, places, key, pools } = caller;
   const { config, prices, calibration } = gateway;
   const { defaultMaxOutput, unseenInput } = config;
-  const terms = { dialect, call, provider, model, sentAs, subject, places, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
-  return routedCall(budgetedCall(terms), caller, provider, names);
+  const terms = {
+    dialect,
+    call,
+    provider,
+    model,
+    sentAs,
+    pricedAs,
+    subject,
+    places,
+    key,
+    pools,
+    prices,
+    calibration,
+    defaultMaxOutput,
+    unseenInput,
+  };
+  return routedCall(budgetedCall(terms), caller, route, names);
 }
 
-/** Sends an admitted call, passes the answer on, and settles what was used. A call that is free has no decision. */
-async function send(
+function refuseWithoutKey({ caller, provider }: Pick<RoutedCall, "caller" | "provider">): void {
+  const noKey = caller.providerKey === undefined ? missingKey(provider) : undefined;
+  if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
+}
+
+async function sendFree(gateway: Gateway, exchange: Exchange, routed: RoutedCall): Promise<void> {
+  const attempts = new Attempts(gateway, routed);
+  const { call } = await attempts.first({ call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+  refuseWithoutKey(call);
+  await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision: undefined }, answerId: undefined });
+}
+
+/** What is sent of a request. */
+interface ToSend {
+  readonly attempts: Attempts;
+  readonly first: Attempt;
+  /** Under which its answer may be given again. */
+  readonly answerId: string | undefined;
+}
+
+/**
+ * Sends an admitted call, passes the answer on, and settles what was used; and where its provider fails before anything was passed on, sends it
+ * to the next one of its list. A client gets the failure of the last provider that was asked, and not the refusal of a budget for another one.
+ */
+async function send(gateway: Gateway, exchange: Exchange, toSend: ToSend): Promise<void> {
+  const secondsSinceItBegan = () => (performance.now() - exchange.beganAt) / 1_000;
+  gateway.figures.admitted(exchange.dialect.name, secondsSinceItBegan());
+  let signal: AbortSignal | undefined;
+  const gone = () => (signal ??= callerGone(exchange.response));
+  let attempt: Attempt | undefined = toSend.first;
+  while (attempt) attempt = await make(gateway, exchange, { ...toSend, gone }, attempt);
+  gateway.figures.over(exchange.dialect.name, secondsSinceItBegan());
+}
+
+/** Makes an attempt. Returns the next one, where its end is not passed on. */
+async function make(
   gateway: Gateway,
   exchange: Exchange,
-  routed: RoutedCall,
-  decision: Admitted | undefined,
-  answerId: string | undefined,
-): Promise<void> {
+  { attempts, answerId, gone }: ToSend & { readonly gone: () => AbortSignal },
+  attempt: Attempt,
+): Promise<Attempt | undefined> {
+  const { call: routed, decision } = attempt;
+  const { provider } = routed;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const recording = answerId === undefined ? undefined : new Recording();
   const { figures } = gateway;
   const sentAt = performance.now();
-  figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
-  const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
+  const onBegin = () => figures.answering(provider.name, (performance.now() - sentAt) / 1_000);
+  attempts.sent(attempt);
   let prepared: RelayOptions;
   try {
-    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, onBegin });
+    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, attempts, onBegin });
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
   const relayed = relay(prepared);
   const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
-  gateway.inFlight.set(exchange.id, flight);
+  gateway.inFlight.set(attempt.id, flight);
+  let outcome: Outcome;
+  let goesOn = false;
   try {
-    const outcome = await relayed.outcome;
-    const seconds = (performance.now() - exchange.beganAt) / 1_000;
-    figures.over({ provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
+    outcome = await relayed.outcome;
+    figures.answered(provider.name, outcome);
+    // Who is not there any more says nothing about the provider.
+    goesOn = !isGone(exchange) && attempts.ended(attempt, outcome);
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
-    answerFailure(exchange, outcome);
+    if (!goesOn) passFailureOn(exchange, relayed, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
@@ -290,9 +349,18 @@ async function send(
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
-    gateway.inFlight.delete(exchange.id);
+    gateway.inFlight.delete(attempt.id);
     flight.land();
   }
+  if (!goesOn) return undefined;
+  const next = await attempts.next(attempt, outcome, gone);
+  if (!next) passFailureOn(exchange, relayed, outcome);
+  return next;
+}
+
+/** Whether the caller went away before its answer was written. */
+function isGone({ response }: Exchange): boolean {
+  return !response.writableEnded && (response.destroyed || response.req.socket?.destroyed === true);
 }
 
 /**
@@ -335,6 +403,7 @@ interface Sending {
   readonly decision: Admitted | undefined;
   readonly reservation: Reservation | undefined;
   readonly recording: Recording | undefined;
+  readonly attempts: Attempts;
   readonly onBegin: () => void;
 }
 
@@ -343,7 +412,7 @@ function prepare(
   gateway: Gateway,
   exchange: Exchange,
   routed: RoutedCall,
-  { decision, reservation, recording, onBegin }: Sending,
+  { decision, reservation, recording, attempts, onBegin }: Sending,
 ): RelayOptions {
   const { id, request, response } = exchange;
   const { dialect, call, model, subject } = routed;
@@ -359,20 +428,30 @@ function prepare(
     counter: createOutputCounter(model, routed.margin),
     onDisconnect: gateway.config.onDisconnect,
     translation: translationOf(routed, Date.now()),
-    headers: answerHeaders(gateway.config, routed, id, decision),
+    headers: answerHeaders(gateway.config, routed, { id, decision, attempt: attempts.made }),
     recording,
     onBegin,
+    holdsBack: attempts.mayGoOn ? (status) => attempts.goesOnAfter(status) : undefined,
     headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),
   };
 }
 
-/** What we say about an admitted call: its id, what is left, and what ladders did to it. */
-function answerHeaders({ expose }: Config, { rungs = [] }: RoutedCall, id: string, decision: Decision | undefined): readonly string[] {
+interface AnswerTerms {
+  readonly id: string;
+  readonly decision: Decision | undefined;
+  /** The number of the attempt. */
+  readonly attempt: number;
+}
+
+/** What we say about an admitted call: its id, what is left, what ladders did to it; and where several providers have its model, which of them answers. */
+function answerHeaders({ expose }: Config, { rungs = [], provider, failover }: RoutedCall, terms: AnswerTerms): readonly string[] {
+  const { id, decision, attempt } = terms;
   const headers = ["x-purser-request-id", id];
   const tightest = decision?.outcome === "allowed" && expose.left ? decision.tightest : undefined;
   if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
   if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
   if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));
+  if (failover) headers.push("x-purser-provider", provider.name, "x-purser-attempts", String(attempt));
   return headers;
 }
 
@@ -392,7 +471,12 @@ function costHeader(
   }
 }
 
-/** Tells a client that still waits that no answer will come. */
+/** Tells a client that still waits that no answer will come; or passes on what was held back of it. */
+function passFailureOn(exchange: Exchange, relayed: RelayedCall, outcome: Outcome): void {
+  relayed.passOn();
+  answerFailure(exchange, outcome);
+}
+
 function answerFailure(exchange: Exchange, outcome: Outcome): void {
   if (outcome.kind === "not-sent")
     writeRefusal(

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, EndTerms, ModelCall } from "./dialects/dialect.ts";
+import { retryAfterOf } from "./failover/retry-after.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import type { StreamReader, TextCounter } from "./metering/stream-account.ts";
@@ -26,6 +27,11 @@ export interface RelayOptions {
   readonly headers: readonly string[];
   /** Takes the answer down as it passes, where it may be given again. */
   readonly recording?: Recording | undefined;
+  /**
+   * Where a call may go on to another provider: nothing is written before there is something of an answer, and a refusal with a status of which it
+   * says so is held back.
+   */
+  readonly holdsBack?: ((status: number) => boolean) | undefined;
   /** Called with the usage of a short answer, before it is written: more headers of ours. */
   readonly headersForUsage: (usage: Usage | undefined, service: ServiceTier | undefined) => readonly string[];
 }
@@ -44,6 +50,8 @@ export interface RelayedCall {
   readonly outcome: Promise<Outcome>;
   /** Ends a stream before its time, as if its output cap had been reached. */
   endGracefully(terms: EarlyEnd): void;
+  /** Writes the refusal that was held back, if one was. */
+  passOn(): void;
 }
 
 export interface EarlyEnd extends EndTerms {
@@ -56,7 +64,7 @@ export function relay(options: RelayOptions): RelayedCall {
   const { promise: outcome, resolve } = withResolvers<Outcome>();
   const relayed = new Relay(options, resolve);
   relayed.start();
-  return { outcome, endGracefully: (terms) => relayed.endGracefully(terms) };
+  return { outcome, endGracefully: (terms) => relayed.endGracefully(terms), passOn: () => relayed.passOn() };
 }
 
 class Relay implements UpstreamListener {
@@ -69,10 +77,14 @@ class Relay implements UpstreamListener {
   #stream: StreamReader | undefined;
   #translated: StreamTranslation | undefined;
   #answer: AnswerMeter | undefined;
-  /** A refusal that is to be translated. */
+  /** A refusal that is to be translated, or is held back. */
   #refusal: Buffer[] | undefined;
   #refusalBytes = 0;
   #holdsAnswer = false;
+  /** Writes the head before the first bytes of the answer, where that waits for them. */
+  #pendingHead: (() => void) | undefined;
+  /** Writes the refusal that is held back. */
+  #heldBack: (() => void) | undefined;
   #isReadable = true;
   /** The client has not taken what was written, so the provider is ahead of it. */
   #isBehind = false;
@@ -115,7 +127,10 @@ class Relay implements UpstreamListener {
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
     const framing = framingOf(headerValue(headers, "content-type"));
-    if (translation && (status >= REFUSED_FROM || !this.#isReadable)) {
+    if (status >= REFUSED_FROM && this.#options.holdsBack?.(status)) {
+      this.#refusal = [];
+      this.#heldBack = () => this.#writeRefusal();
+    } else if (translation && (status >= REFUSED_FROM || !this.#isReadable)) {
       this.#refusal = [];
     } else if (status >= REFUSED_FROM || !this.#isReadable) {
       this.#writeHead(NO_HEADERS, NONE);
@@ -124,29 +139,32 @@ class Relay implements UpstreamListener {
       const stream = streamMeter(dialect, counter, { hidesUsage, framing });
       this.#stream = stream;
       this.#translated = translation?.stream(() => stream.usage);
-      this.#writeHead(NO_HEADERS, CONTENT_LENGTH);
+      this.#writeHeadInTime(CONTENT_LENGTH);
     } else {
       this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers), call);
       this.#holdsAnswer = translation !== undefined || Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
-      if (!this.#holdsAnswer) this.#writeHead(NO_HEADERS, NONE);
+      if (!this.#holdsAnswer) this.#writeHeadInTime(NONE);
     }
-    response.on("drain", () => {
-      this.#isBehind = false;
-      clearTimeout(this.#patience);
-      flow.resume();
-    });
+    response.on("drain", this.#drained);
     this.#flow = flow;
   }
+
+  readonly #drained = (): void => {
+    this.#isBehind = false;
+    clearTimeout(this.#patience);
+    this.#flow?.resume();
+  };
 
   received(chunk: Buffer): void {
     if (this.#stream) {
       const pieces = this.#stream.write(chunk);
-      this.#writeAll(this.#translated ? [this.#translated.write(pieces)] : pieces);
+      this.#writeUnlessRefused(this.#stream, this.#translated ? [this.#translated.write(pieces)] : pieces);
       return;
     }
     if (this.#refusal) {
       this.#refusalBytes += chunk.length;
       if (this.#refusalBytes <= REFUSAL_MOST) this.#refusal.push(chunk);
+      else if (this.#heldBack && !this.#options.translation) this.#letGo(this.#refusal, chunk);
       return;
     }
     this.#answer?.write(chunk);
@@ -167,6 +185,10 @@ class Relay implements UpstreamListener {
     const { response, translation } = this.#options;
     if (this.#stream) this.#endStream(this.#stream);
     const outcome = this.#outcome(true);
+    if (this.#heldBack) {
+      this.#finish(outcome);
+      return;
+    }
     if (translation && outcome.kind === "unknown") {
       // Nothing that could be written in another format came: the client is told.
       this.#finish({ ...outcome, isClientWaiting: !this.#isClientGone && !response.headersSent });
@@ -181,14 +203,60 @@ class Relay implements UpstreamListener {
       this.#options.recording?.add(bytes);
       response.end(bytes);
     } else if (!this.#isClientGone) {
+      this.#pendingHead?.();
       response.end();
     }
     this.#finish(outcome);
   }
 
+  /** Writes the refusal that was held back, if one was: there is nobody else to ask. */
+  passOn(): void {
+    if (!this.#isClientGone && !this.#options.response.destroyed) this.#heldBack?.();
+    this.#heldBack = undefined;
+  }
+
+  #writeRefusal(): void {
+    const { translation, response } = this.#options;
+    if (translation) {
+      this.#writeTranslated(translation, { kind: "refused", status: this.#status });
+      return;
+    }
+    this.#writeHead(NO_HEADERS, NONE);
+    response.end(Buffer.concat(this.#refusal ?? []));
+  }
+
+  /** A refusal that is too long to be held back is passed on after all. */
+  #letGo(refusal: readonly Buffer[], chunk: Buffer): void {
+    this.#heldBack = undefined;
+    this.#refusal = undefined;
+    this.#writeHead(NO_HEADERS, NONE);
+    this.#writeAll([...refusal, chunk]);
+  }
+
+  /** A stream can begin with the event of a refusal, under a status that says nothing of it. */
+  #writeUnlessRefused(stream: StreamReader, pieces: readonly Buffer[]): void {
+    const { holdsBack, response } = this.#options;
+    const held = this.#refusal;
+    if (held) {
+      for (const piece of pieces) this.#refusalBytes += piece.length;
+      if (this.#refusalBytes <= REFUSAL_MOST) held.push(...pieces);
+      return;
+    }
+    if (!this.#pendingHead || !holdsBack || stream.refusedAs === undefined || !holdsBack(stream.refusedAs)) {
+      this.#writeAll(pieces);
+      return;
+    }
+    const refusal = [...pieces];
+    this.#refusal = refusal;
+    this.#heldBack = () => {
+      this.#pendingHead?.();
+      response.end(Buffer.concat(refusal));
+    };
+  }
+
   #endStream(stream: StreamReader): void {
     const rest = stream.end();
-    this.#writeAll(this.#translated ? [this.#translated.write(rest), this.#translated.end()] : rest);
+    this.#writeUnlessRefused(stream, this.#translated ? [this.#translated.write(rest), this.#translated.end()] : rest);
   }
 
   /** A whole answer, or a refusal. */
@@ -205,7 +273,7 @@ class Relay implements UpstreamListener {
   }
 
   failed(error: UpstreamError): void {
-    if (this.#refusal && this.#status >= REFUSED_FROM) {
+    if (this.#refusal && (this.#heldBack || this.#status >= REFUSED_FROM)) {
       this.ended();
       return;
     }
@@ -229,8 +297,10 @@ class Relay implements UpstreamListener {
     const { response, dialect, call } = this.#options;
     if (this.#isOver || this.#isClientGone || !call.stream || !dialect.writeEnd) return;
     if (this.#status === 0) refuse();
-    else if (this.#stream && !this.#stream.isComplete) response.end(this.#cut(this.#stream, dialect.writeEnd, terms));
-    else return;
+    else if (this.#stream && !this.#stream.isComplete && !this.#heldBack) {
+      this.#pendingHead?.();
+      response.end(this.#cut(this.#stream, dialect.writeEnd, terms));
+    } else return;
     this.#isClientGone = true;
     this.#abort();
   }
@@ -258,10 +328,25 @@ class Relay implements UpstreamListener {
   };
 
   #outcome(isWhole: boolean): Outcome {
-    if (this.#status >= REFUSED_FROM) return { kind: "refused", status: this.#status };
+    if (this.#status >= REFUSED_FROM) {
+      const retryAfterMs = retryAfterOf(this.#answerHeaders, Date.now());
+      return { kind: "refused", status: this.#status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+    }
     if (!this.#isReadable) return UNREADABLE;
     if (this.#stream) return streamOutcome(this.#stream, isWhole);
     return this.#answer ? answerOutcome(this.#answer, this.#options.counter, isWhole) : UNREADABLE;
+  }
+
+  /** At once; or before the first bytes, where the call can still go on to another provider if none come. */
+  #writeHeadInTime(without: ReadonlySet<string>): void {
+    if (!this.#options.holdsBack) {
+      this.#writeHead(NO_HEADERS, without);
+      return;
+    }
+    this.#pendingHead = () => {
+      this.#pendingHead = undefined;
+      this.#writeHead(NO_HEADERS, without);
+    };
   }
 
   #writeHead(more: readonly string[], without: ReadonlySet<string>): void {
@@ -284,6 +369,7 @@ class Relay implements UpstreamListener {
 
   #write(bytes: Buffer): void {
     const { response, request, recording } = this.#options;
+    this.#pendingHead?.();
     recording?.add(bytes);
     if (this.#isClientGone || response.write(bytes) || this.#isBehind) return;
     this.#isBehind = true;
@@ -296,7 +382,10 @@ class Relay implements UpstreamListener {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#patience);
-    this.#options.response.req.socket?.off("close", this.#clientLeft);
+    const { response } = this.#options;
+    response.off("close", this.#clientLeft);
+    response.off("drain", this.#drained);
+    response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
 }

@@ -109,6 +109,8 @@ export interface CallDetail {
   readonly rungs?: readonly string[];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: { readonly provider: string; readonly model: string };
+  /** Why it is not made at a provider that comes before its own, one a line: `azure answered 503`. The call before it stands under its own id. */
+  readonly tried?: readonly string[];
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
 }

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { formatDollars } from "../domain/money.ts";
 import { costOf, type RateCard, worstRates } from "../domain/price.ts";
 import { PurserError } from "../errors.ts";
-import { createPriceBook, explainCard, type PriceOverride } from "./index.ts";
+import { createPriceBook, explainCard, meansModel, type PriceOverride } from "./index.ts";
 
 const NOW = Date.parse("2026-11-22T12:00:00Z");
 const book = createPriceBook();
@@ -393,4 +393,17 @@ test("says what a model is known not to take, as far as the sources or the confi
   ];
   const own = createPriceBook({ overrides });
   assert.deepEqual([card("openai", "gpt-3.5-turbo", NOW, own).lacks, card("local", "own-model", NOW, own).lacks], [[], ["tools"]]);
+});
+
+test("a provider's own name is the same model with a maker, a region, an edition or other punctuation, and no other one", () => {
+  const same: readonly (readonly [provider: string, ownName: string, model: string])[] = [
+    ["openrouter", "openai/gpt-4o", "gpt-4o"],
+    ["openrouter", "anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"],
+    ["bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5"],
+    ["vertex", "publishers/anthropic/models/claude-sonnet-4-5@20250929", "claude-sonnet-4-5"],
+    ["anywhere", "GPT-4o-2024-08-06", "gpt-4o"],
+  ];
+  for (const [provider, ownName, model] of same) assert.equal(meansModel(provider, ownName, model), true, ownName);
+  for (const other of ["openai/gpt-4o-mini", "openai/gpt-4", "anthropic/gpt-4o-fast", "claude-sonnet-4-5", ""])
+    assert.equal(meansModel("openrouter", other, "gpt-4o"), false, other);
 });

@@ -5,6 +5,7 @@ import { applyLayer, isComplete, PRICE_KINDS, type PriceLayer, type PriceOverrid
 import { canonicalProvider, catalogueCard, catalogueModels, firstPartyOf, isKnownProvider, knownProviders, namesOf } from "./resolution.ts";
 
 export type { PriceOverride, PricesPerMillion, PriceTierOverride } from "./override.ts";
+export { meansModel } from "./resolution.ts";
 
 /** Knows what every model costs on every day. */
 export interface PriceBook {

@@ -145,6 +145,20 @@ export function namesOf(provider: string, model: string): readonly string[] {
   return names;
 }
 
+/**
+ * Whether a provider's own name for a model means this one: with the maker before it, a path, a region, a date or other punctuation. OpenRouter's
+ * `anthropic/claude-sonnet-4.5` and Bedrock's `us.anthropic.claude-sonnet-4-5-20250929-v1:0` are both `claude-sonnet-4-5`.
+ */
+export function meansModel(provider: string, ownName: string, model: string): boolean {
+  const wanted = plainName(model);
+  return namesOf(canonicalProvider(provider), ownName).some((name) => plainName(name) === wanted);
+}
+
+/** A model's name without maker, edition and punctuation. */
+function plainName(name: string): string {
+  return stemOf(name.slice(name.lastIndexOf("/") + 1)).replace(/[^a-z0-9]+/g, "-");
+}
+
 /** The card of a model on a day, from the compiled catalogue. Unknown is `undefined`: a name that only begins like a known one is unknown. */
 export function catalogueCard(provider: string, model: string, day: string): RateCard | undefined {
   const names = namesOf(provider, model);

@@ -58,6 +58,7 @@ function Detail({ call }: { call: CallReport }) {
           </ul>
         )}
       </Card>
+      {call.attempts.length > 0 && <Attempts call={call} />}
       <div className="grid items-start gap-5 xl:grid-cols-2">
         <Arithmetic call={call} />
         <Subject call={call} />
@@ -105,6 +106,32 @@ function Detail({ call }: { call: CallReport }) {
         />
       </Card>
     </Page>
+  );
+}
+
+/** Where its request was made, one after the other: each of them held and charged by itself. */
+function Attempts({ call: { attempts } }: { call: CallReport }) {
+  return (
+    <Card title="Attempts">
+      <Table
+        label="Attempts of this request at its providers"
+        rows={attempts}
+        rowKey={({ id }) => id}
+        columns={[
+          {
+            title: "Provider",
+            cell: ({ id, provider }) => (
+              <Link to="/calls/$id" params={{ id }} className="link">
+                {provider ?? "nowhere"}
+              </Link>
+            ),
+          },
+          { title: "How it ended", cell: ({ end, outcome }) => end ?? outcome },
+          { title: "Held", isNumber: true, isWide: true, cell: ({ held_nanodollars: held }) => (held === null ? "–" : exactMoney(held)) },
+          { title: "Charged", isNumber: true, cell: ({ cost_nanodollars: cost }) => (cost === null ? "–" : exactMoney(cost)) },
+        ]}
+      />
+    </Card>
   );
 }
 

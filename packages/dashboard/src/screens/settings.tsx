@@ -120,7 +120,8 @@ function Providers({ settings: { providers, routes } }: { settings: SettingsJson
       )}
       {routes.length > 0 && (
         <p className="mt-3 text-sm text-soft">
-          Before the providers’ own patterns: {routes.map(({ pattern, provider }) => `${pattern} → ${provider}`).join(", ")}.
+          Before the providers’ own patterns:{" "}
+          {routes.map(({ pattern, providers: served }) => `${pattern} → ${served.join(", then ")}`).join("; ")}.
         </p>
       )}
     </Card>

@@ -9,6 +9,7 @@ import {
   type Unit,
   type Usage,
 } from "@purser/core";
+import type { AttemptJson } from "./attempt-list.ts";
 import { instantJson } from "./balances.ts";
 import { type ChargeLine, chargeLines } from "./charge-lines.ts";
 import { windowName } from "./grant-json.ts";
@@ -55,6 +56,10 @@ export interface CallReport extends CallSummary {
   /** The model that was asked for, where a ladder chose another, and what that saved. */
   readonly instead_of: { readonly provider: string; readonly model: string } | null;
   readonly saved_nanodollars: number | null;
+  /** Why it was not made at providers that come before: one that answered, failed or was left out. */
+  readonly tried: readonly string[];
+  /** All attempts of its request, where there were several. */
+  readonly attempts: readonly AttemptJson[];
   /** The request that made the batch which the call is part of. */
   readonly batch: string | null;
   readonly entries: readonly EntryJson[];
@@ -102,7 +107,7 @@ export function summariseCall(entries: readonly Entry[]): CallSummary {
 }
 
 /** Everything that explains one call. `prices` lets the cost be taken apart. */
-export function reportCall(entries: readonly Entry[], prices?: PriceSource): CallReport {
+export function reportCall(entries: readonly Entry[], attempts: readonly AttemptJson[] = [], prices?: PriceSource): CallReport {
   const detail = detailOf(entries);
   const charge = chargeOf(entries);
   return {
@@ -120,6 +125,8 @@ export function reportCall(entries: readonly Entry[], prices?: PriceSource): Cal
     rungs: detail?.rungs ?? [],
     instead_of: detail?.insteadOf ?? null,
     saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    tried: detail?.tried ?? [],
+    attempts,
     batch: detail?.batch ?? null,
     entries: entries.map(entryJson),
   };
@@ -134,7 +141,8 @@ function outcomeOf(entries: readonly Entry[]): CallOutcome {
   return has("denied") ? "denied" : "in flight";
 }
 
-function detailOf(entries: readonly Entry[]): CallDetail | undefined {
+/** What was known of a call when it was admitted. */
+export function detailOf(entries: readonly Entry[]): CallDetail | undefined {
   for (const entry of entries) if ("detail" in entry) return entry.detail;
   return undefined;
 }
@@ -144,8 +152,8 @@ function chargeOf(entries: readonly Entry[]): Charge | undefined {
   return entries.flatMap((entry) => ("charge" in entry ? [entry.charge] : [])).at(-1);
 }
 
-function arithmeticOf({ subject }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
-  const card = prices?.card(subjectValue(subject, "provider") ?? "", subjectValue(subject, "model") ?? "", at);
+function arithmeticOf({ subject, pricedAs }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource) {
+  const card = prices?.card(subjectValue(subject, "provider") ?? "", pricedAs ?? subjectValue(subject, "model") ?? "", at);
   return card && cost !== undefined ? chargeLines(card, usage, cost) : undefined;
 }
 

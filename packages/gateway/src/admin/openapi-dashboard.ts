@@ -276,7 +276,11 @@ export const DASHBOARD_SCHEMAS = {
         timeout_ms: INTEGER,
       }),
     },
-    routes: { type: "array", items: object({ pattern: TEXT, provider: TEXT }), description: "Before the providers' own patterns." },
+    routes: {
+      type: "array",
+      items: object({ pattern: TEXT, providers: { type: "array", items: TEXT }, attempts: INTEGER }),
+      description: "Before the providers' own patterns; of several providers the first choice first.",
+    },
     calls: object({
       default_max_output: INTEGER,
       unseen_input: { type: ["integer", "null"], description: "null: what the model can read." },

@@ -580,6 +580,31 @@ export const OPENAPI = {
             description: "The model that was asked for, where a ladder chose another.",
           },
           saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
+          tried: {
+            type: "array",
+            items: { type: "string" },
+            description: "Why it was not made at providers that come before its own in their route.",
+          },
+          attempts: {
+            type: "array",
+            description:
+              "All attempts of its request, where there were several: each is held and charged by itself, under an id of its own.",
+            items: {
+              type: "object",
+              required: ["id", "at", "outcome", "provider", "model", "cost_nanodollars", "certainty", "end", "held_nanodollars"],
+              properties: {
+                id: { type: "string" },
+                at: { type: "string", format: "date-time" },
+                outcome: { enum: ["in flight", "settled", "released", "expired", "denied"] },
+                provider: { type: ["string", "null"] },
+                model: { type: ["string", "null"] },
+                cost_nanodollars: { type: ["integer", "null"] },
+                certainty: { type: ["string", "null"] },
+                end: { type: ["string", "null"], description: "How it ended." },
+                held_nanodollars: { type: ["integer", "null"], description: "What was held for it." },
+              },
+            },
+          },
           batch: { type: ["string", "null"], description: "The request that made the batch which the call is part of." },
           entries: {
             type: "array",

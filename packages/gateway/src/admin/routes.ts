@@ -25,6 +25,7 @@ import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
+import { readAttempts } from "./attempt-list.ts";
 import { balanceJson, fullest } from "./balances.ts";
 import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
@@ -329,14 +330,17 @@ function countOf(name: string, text: string, most: number): number {
 }
 
 async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
-  const own = await store.entries({ reservation: id });
-  const entries = own.length === 0 && archive ? await archive.reservationEntries(id) : own;
+  const entriesOf = async (reservation: string) => {
+    const own = await store.entries({ reservation });
+    return own.length === 0 && archive ? archive.reservationEntries(reservation) : own;
+  };
+  const entries = await entriesOf(id);
   if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
   const key = ownKey(request);
   const isOthers = entries.some((entry) => "detail" in entry && entry.detail.subject.key !== key);
   // What is another's is not there, for whoever may not see it.
   if (key !== undefined && isOthers) throw unknownRequest(id);
-  return ok(reportCall(entries, prices));
+  return ok(reportCall(entries, await readAttempts(entriesOf, id), prices));
 }
 
 async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminResponse> {

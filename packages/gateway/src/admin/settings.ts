@@ -1,6 +1,6 @@
 import { type Config, sharedLedger } from "../config/config.ts";
 import { type FamilyName, familiesOf } from "../providers/provider.ts";
-import { missingKey } from "../providers/routing.ts";
+import { entryText, missingKey } from "../providers/routing.ts";
 
 /** How the gateway is configured now, without any secret: what an operator compares with what they meant. */
 export interface SettingsJson {
@@ -19,8 +19,8 @@ export interface SettingsJson {
   };
   readonly store: StoreSettingsJson;
   readonly providers: readonly ProviderSettingsJson[];
-  /** Which provider serves which models, before the providers' own patterns. */
-  readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
+  /** Which providers serve which models, before the providers' own patterns. */
+  readonly routes: readonly RouteSettingsJson[];
   readonly calls: {
     readonly default_max_output: number;
     /** Null: what the model can read. */
@@ -50,6 +50,14 @@ export interface ProviderSettingsJson {
   /** What is missing for calls to reach it; null where nothing is. */
   readonly problem: string | null;
   readonly timeout_ms: number;
+}
+
+export interface RouteSettingsJson {
+  readonly pattern: string;
+  /** The first choice first, each with its own name for the model where it has one: `openrouter/openai/gpt-4o`. */
+  readonly providers: readonly string[];
+  /** How many attempts a call has in all. */
+  readonly attempts: number;
 }
 
 export function settingsJson(config: Config, startedAt: number): SettingsJson {
@@ -82,7 +90,11 @@ export function settingsJson(config: Config, startedAt: number): SettingsJson {
       problem: missingKey(provider) ?? null,
       timeout_ms: provider.timeoutMs,
     })),
-    routes: config.routes,
+    routes: config.routes.map(({ pattern, entries, retry }) => ({
+      pattern,
+      providers: entries.map(entryText),
+      attempts: retry?.attempts ?? 1,
+    })),
     calls: {
       default_max_output: defaultMaxOutput,
       unseen_input: unseenInput ?? null,

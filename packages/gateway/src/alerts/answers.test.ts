@@ -280,8 +280,7 @@ for (const [where, redis] of [
         failing.configure([{ share: 5_000, channels: undefined }]);
         const fail = () => {
           failing.look();
-          for (let i = 0; i < 30; i++)
-            figures.over({ provider: "openai", endpoint: "openai-chat", outcome: { kind: "refused", status: 500 }, seconds: 1 });
+          for (let i = 0; i < 30; i++) figures.answered("openai", { kind: "refused", status: 500 });
         };
         fail();
         return { pace, failing, fail };

@@ -124,7 +124,7 @@ function lineCall({ gateway, caller, tags }: LineTerms, dialect: Dialect, body: 
   if (read.service !== "standard") throw invalid("A batch is a tier of its own. Remove service_tier.");
   const decided = route(read.model, dialect.name);
   if ("unknown" in decided) throw new PurserError("provider_unknown", decided.unknown);
-  const { provider, model, sentAs } = decided;
+  const { provider, model, sentAs, pricedAs } = decided;
   if (sentAs !== read.model)
     throw invalid(`A batch goes to its provider as it is, so its models have their names there. Write "${sentAs}", not "${read.model}".`);
   const noKey = missingKey(provider);
@@ -137,8 +137,23 @@ function lineCall({ gateway, caller, tags }: LineTerms, dialect: Dialect, body: 
   const { subject, places, key, pools } = caller;
   const { defaultMaxOutput, unseenInput } = config;
   const call: ModelCall = { ...read, service: "batch", tags: { ...tags, ...read.tags } };
-  const terms = { dialect, call, provider, model, sentAs, subject, places, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
+  const terms = {
+    dialect,
+    call,
+    provider,
+    model,
+    sentAs,
+    pricedAs,
+    subject,
+    places,
+    key,
+    pools,
+    prices,
+    calibration,
+    defaultMaxOutput,
+    unseenInput,
+  };
   const budgeted = budgetedCall(terms);
   const whole = { ...budgeted, call: { ...budgeted.call, outputLeast: budgeted.outputTokensMost } };
-  return routedCall(whole, caller, provider, {});
+  return routedCall(whole, caller, { provider }, {});
 }

@@ -4,6 +4,7 @@ import type { Channel } from "../alerts/channel.ts";
 import type { FailingWatch, WatchedBudget } from "../alerts/watch.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { ConfiguredRoute } from "../providers/routing.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
 export interface Config {
@@ -14,8 +15,8 @@ export interface Config {
   readonly dataDir: string;
   readonly store: StoreConfig;
   readonly providers: readonly Provider[];
-  /** Which provider serves which models, in order, before the providers' own patterns: `{ pattern: "gpt-*", provider: "azure" }`. */
-  readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
+  /** Which providers serve which models, in order, before the providers' own patterns. */
+  readonly routes: readonly ConfiguredRoute[];
   readonly budgets: readonly Budget[];
   /** Which budgets watch over their calls, and for what. */
   readonly guards: readonly GuardedBudget[];

@@ -13,6 +13,7 @@ import {
   WINDOW_START_NAMES,
 } from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
+import { ATTEMPTS_MOST, FAILURES, RETRIED_ON } from "../failover/retry.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
@@ -168,12 +169,42 @@ const provider = object(
   { emptyAllowed: true },
 );
 
+const RETRY_WORDS: readonly string[] = ["4xx", "5xx", ...FAILURES];
+const STATUS = "^[45]\\d\\d$";
+
+const retry = object({
+  attempts: described(
+    "How many attempts there are in all. With more of them than providers, the first is asked again after the last.",
+    count({ least: 1, most: ATTEMPTS_MOST, what: "a number of attempts" }),
+  ),
+  on: described(
+    "After what a call is made again: statuses, 4xx, 5xx, unreachable, timeout (nothing came in time), broken (the connection broke before anything was passed on).",
+    list(parsed({ anyOf: [{ enum: RETRY_WORDS }, { pattern: STATUS }] }, checkedRetry), { most: 100, least: 1, single: true }),
+    { default: RETRIED_ON },
+  ),
+  wait: described(
+    "The longest wait before a provider is asked again. One that asks to be left alone for longer is not.",
+    duration({ least: 1, most: 60_000 }),
+    {
+      default: "2 s",
+    },
+  ),
+});
+
 const route = object(
   {
     model: described("A model, or a pattern in which * stands for anything.", text(), { examples: ["gpt-*"] }),
-    provider: described("The name of a provider of this file.", text()),
+    provider: described("The name of a provider of this file. Where the model is called otherwise there: PROVIDER/MODEL.", text(), {
+      examples: ["azure", "openrouter/openai/gpt-4o"],
+    }),
+    providers: described(
+      "Several in the place of one, the first choice first: where one fails, the call goes on to the next.",
+      list(text(), { most: ATTEMPTS_MOST, least: 1 }),
+      { examples: [["azure", "openai", "openrouter/openai/gpt-4o"]] },
+    ),
+    retry: described("When a call is made again, and how often. Where it is left out, once for each provider.", retry),
   },
-  { required: ["model", "provider"] },
+  { required: ["model"] },
 );
 
 const selector = map(list(text(), { most: MOST.values, least: 1, single: true }), {
@@ -422,7 +453,7 @@ export const CONFIGURATION = object({
     }),
   ),
   routes: described(
-    "Which provider serves which models, before the providers' own patterns. The first that matches counts.",
+    "Which provider serves which models, before the providers' own patterns; or which providers, one after the other. The first that matches counts.",
     list(located(route), { most: MOST.routes }),
   ),
   budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
@@ -589,6 +620,14 @@ function checkedHeaderValue(value: string): string {
   throw wrong("has characters that a header cannot carry.");
 }
 
+function checkedRetry(value: string): string {
+  const word = value.trim().toLowerCase();
+  if (RETRY_WORDS.includes(word) || new RegExp(STATUS).test(word)) return word;
+  throw wrong(
+    `"${value}" is nothing after which a call can be made again. Write a status from 400 on, or one of ${RETRY_WORDS.join(", ")}.`,
+  );
+}
+
 function checkedName(value: string): string {
   const problem =
     value.length > 200 ? "is longer than 200 characters" : /\p{Cc}/u.test(value) ? "has a control character in it" : undefined;
@@ -662,6 +701,7 @@ export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
 export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
+export type RouteFields = ValueOf<typeof route>;
 export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;
 export type AllowanceFields = ValueOf<typeof allowance>;

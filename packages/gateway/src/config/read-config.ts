@@ -9,9 +9,9 @@ import type { Config, ServerConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
-import { suggestion } from "./nearest-name.ts";
 import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
 import { configuredProvider, type Environment, presetProviders } from "./providers.ts";
+import { configuredRoutes } from "./routes.ts";
 import { openSource, type Problem, problemText } from "./source.ts";
 
 /** The file that is read where none is named. */
@@ -78,7 +78,7 @@ export function examineConfig(input: ConfigInput): Reading {
       postgres: fields.store?.postgres,
     },
     providers,
-    routes: readRoutes(fields, providers),
+    routes: configuredRoutes(fields.routes ?? [], providers),
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
     watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
@@ -175,23 +175,6 @@ function readDataDir({ data }: ConfigurationFields, settings: Settings, file: st
 function readProviders({ providers }: ConfigurationFields, environment: Environment): readonly Provider[] {
   if (!providers) return presetProviders(environment);
   return [...providers].map(([name, entry]) => configuredProvider(name, entry, environment));
-}
-
-function readRoutes({ routes }: ConfigurationFields, providers: readonly Provider[]): Config["routes"] {
-  return (routes ?? []).flatMap(({ value: { model, provider }, place }) => {
-    if (model === undefined || provider === undefined) return [];
-    if (!providers.some(({ name }) => name === provider)) {
-      return (
-        place.field("provider").problem(
-          `no provider "${provider}" is configured.${suggestion(
-            provider,
-            providers.map(({ name }) => name),
-          )}`,
-        ) ?? []
-      );
-    }
-    return [{ pattern: model, provider }];
-  });
 }
 
 function byPosition(a: Problem, b: Problem): number {

@@ -18,7 +18,11 @@ export function unpricedModels(config: Config, prices: PriceSource, now: number)
   for (const model of namedModels(config)) {
     const routes = DIALECTS.map((dialect) => routeModel(model, dialect, config)).filter((route) => "provider" in route);
     const claimed = routes.filter(({ isClaimed }) => isClaimed);
-    for (const route of claimed.length > 0 ? claimed : routes) check(route.provider.name, route.model);
+    for (const route of claimed.length > 0 ? claimed : routes) {
+      const all = route.failover?.targets.map((target) => target.route) ?? [route];
+      for (const { provider, model: known, pricedAs } of all)
+        if (pricedAs === undefined || !prices.card(provider.name, pricedAs, now)) check(provider.name, known);
+    }
   }
   // What a preset serves, and nobody has a key for, is no concern of this configuration.
   const listed = config.providers.filter(({ name, models, apiKey }) => apiKey !== undefined || models !== PRESETS.get(name)?.models);

@@ -23,13 +23,11 @@ const PRICES = `prices:
   - { model: large, input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, max_output: 8192 }
   - { model: small, input: 0.1, output: 0.4, max_output: 8192 }`;
 
-/** What people wrote: the paragraphs of this repository's own pages. */
-const PARAGRAPHS = ["docs/guides", "docs/concepts", "docs/decisions"]
-  .flatMap((folder) =>
-    readdirSync(join(ROOT, folder))
-      .sort()
-      .map((name) => readFileSync(join(ROOT, folder, name), "utf8")),
-  )
+/** What people wrote: the paragraphs of this repository's decisions up to one of them, which do not change any more. */
+const PARAGRAPHS = readdirSync(join(ROOT, "docs/decisions"))
+  .filter((name) => /^\d/.test(name) && name < "0070")
+  .sort()
+  .map((name) => readFileSync(join(ROOT, "docs/decisions", name), "utf8"))
   .flatMap((page) => page.replace(/^```[\s\S]*?^```$/gm, "").split(/\n\n+/))
   .filter((paragraph) => paragraph.length > 150);
 

@@ -42,6 +42,8 @@ export class LineMeter implements StreamReader {
   /** What of the last event has passed: all of it, or a line that more belongs to. */
   #open: "nothing" | "a name" | "an event" = "nothing";
   #isUnread = false;
+  /** The first event is always read: it may be a refusal. */
+  #isFirst = true;
 
   constructor(reader: PartReader, counter: TextCounter, { hidesUsage, framing = "events" }: LineOptions) {
     this.#hidesUsage = hidesUsage;
@@ -148,7 +150,9 @@ export class LineMeter implements StreamReader {
       return false;
     }
     this.#open = "an event";
-    if (line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    if (!isFirst && line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
       this.#account.add(line);
       return false;
     }

@@ -1,7 +1,7 @@
 import { type Charge, chargeAmounts, type Denial, type ErrorCode, type Subject } from "@purser/core";
 import type { Outcome } from "../outcome.ts";
 import { observe, Series, type SeriesRow } from "./series.ts";
-import { BOUNDS, CALLS, CHARGED, type Columns, PROCESS, type TableName } from "./tables.ts";
+import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, PROCESS, type TableName } from "./tables.ts";
 
 /** What one process has counted, as it is told to another one. */
 export type Snapshot = Readonly<Record<TableName, readonly SeriesRow[]>>;
@@ -13,6 +13,8 @@ export class Figures {
     refusals: new Series({ depth: 2, cells: 1 }),
     rejected: new Series({ depth: 1, cells: 1 }),
     answers: new Series({ depth: 2, cells: 1 }),
+    failovers: new Series({ depth: 2, cells: 1 }),
+    circuits: new Series({ depth: 1, cells: CIRCUITS.length }),
     admission: histogram(BOUNDS.admission),
     firstByte: histogram(BOUNDS.firstByte),
     duration: histogram(BOUNDS.duration),
@@ -69,10 +71,24 @@ export class Figures {
     observe(this.#tables.firstByte.at(provider), BOUNDS.firstByte, seconds);
   }
 
-  /** All is over with a call that was sent, so long after it came. */
-  over({ provider, endpoint, outcome, seconds }: OverCall): void {
+  /** An attempt that was sent is over. */
+  answered(provider: string, outcome: Outcome): void {
     add(this.#tables.answers.at(provider, answerName(outcome)), 0, 1);
+  }
+
+  /** All is over with a call that was sent, so long after it came. */
+  over(endpoint: string, seconds: number): void {
     observe(this.#tables.duration.at(endpoint), BOUNDS.duration, seconds);
+  }
+
+  /** A call went on to another attempt, because one at this provider ended so. */
+  wentOn(provider: string, outcome: Outcome): void {
+    add(this.#tables.failovers.at(provider, answerName(outcome)), 0, 1);
+  }
+
+  /** Calls begin to pass over a model of a provider, or do not any more. */
+  circuit(provider: string, change: "opened" | "closed"): void {
+    add(this.#tables.circuits.at(provider), CIRCUITS.indexOf(change), 1);
   }
 
   /** All that was counted up to now, with what the system says of this process. */
@@ -94,17 +110,12 @@ export class Figures {
   add(snapshot: Snapshot, { isGone = false } = {}): void {
     for (const [name, table] of Object.entries(this.#tables)) table.add(snapshot[name as TableName]);
     if (!isGone) return;
+    for (const { labels, cells } of snapshot.circuits)
+      add(this.#tables.circuits.at(labels[0]), CIRCUITS.indexOf("closed"), (cells[0] ?? 0) - (cells[1] ?? 0));
     const [calls] = snapshot.calls;
     if (calls) add(this.#tables.calls.at(), CALLS_AT.ended, (calls.cells[CALLS_AT.began] ?? 0) - (calls.cells[CALLS_AT.ended] ?? 0));
     add(this.#tables.process.at(), PROCESS_AT.resident_bytes, -(snapshot.process[0]?.cells[PROCESS_AT.resident_bytes] ?? 0));
   }
-}
-
-interface OverCall {
-  readonly provider: string;
-  readonly endpoint: string;
-  readonly outcome: Outcome;
-  readonly seconds: number;
 }
 
 function histogram(bounds: readonly number[]): Series {

@@ -22,9 +22,21 @@ export const CHARGED = [
   "taken_back_output",
 ] as const;
 export const CALLS = ["began", "ended"] as const;
+export const CIRCUITS = ["opened", "closed"] as const;
 export const PROCESS = ["cpu_seconds", "busy_seconds", "resident_bytes"] as const;
 
-export type TableName = "charged" | "refusals" | "rejected" | "answers" | "admission" | "firstByte" | "duration" | "calls" | "process";
+export type TableName =
+  | "charged"
+  | "refusals"
+  | "rejected"
+  | "answers"
+  | "failovers"
+  | "circuits"
+  | "admission"
+  | "firstByte"
+  | "duration"
+  | "calls"
+  | "process";
 
 /** The upper bounds of histograms, in seconds. */
 export const BOUNDS = {
@@ -86,8 +98,18 @@ export function countedFamilies(counted: Snapshot): readonly Family[] {
     ),
     counter(
       "purser_provider_answers_total",
-      "How providers answered calls that were sent: ok, the class of a refusal, unreachable, timeout, or broken off.",
+      "How providers answered the attempts that were sent: ok, the class of a refusal, unreachable, timeout, or broken off.",
       countOf(counted.answers, "provider", "answer"),
+    ),
+    counter(
+      "purser_failovers_total",
+      "Attempts at a provider after which the call was made again, there or at the next provider of its route, by how they ended.",
+      countOf(counted.failovers, "provider", "answer"),
+    ),
+    gauge(
+      "purser_provider_circuits_open",
+      "Models of a provider that calls pass over, because they fail, each counted by every process that does.",
+      counted.circuits.map((row): Sample => ({ labels: labelsOf(["provider"], row), value: (row.cells[0] ?? 0) - (row.cells[1] ?? 0) })),
     ),
     histogram(
       "purser_admission_seconds",

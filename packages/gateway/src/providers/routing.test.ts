@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PRESETS } from "./presets/index.ts";
-import type { Provider } from "./provider.ts";
-import { routeModel } from "./routing.ts";
+import type { DialectName, Provider } from "./provider.ts";
+import { type RouteEntry, routeModel } from "./routing.ts";
 
 function preset(name: string, changes: Partial<Provider> = {}): Provider {
   const found = PRESETS.get(name);
@@ -27,7 +27,8 @@ function own(name: string, changes: Partial<Provider> = {}): Provider {
 }
 
 function chosen(model: string, providers: readonly Provider[], routes: readonly { pattern: string; provider: string }[] = []) {
-  const route = routeModel(model, "openai-chat", { providers, routes });
+  const configured = routes.map(({ pattern, provider }) => ({ pattern, entries: [{ provider }] }));
+  const route = routeModel(model, "openai-chat", { providers, routes: configured });
   return "unknown" in route ? route.unknown : `${route.provider.name}:${route.model}`;
 }
 
@@ -145,4 +146,47 @@ test("presets are named as their file and as an operator can write them", () => 
     assert.match(name, /^[a-z][a-z0-9]*$/);
     for (const variable of preset.env) assert.match(variable, /^[A-Z][A-Z0-9_]*$/);
   }
+});
+
+const RETRY = { attempts: 3, on: new Set(["5xx"]), waitMs: 1_000 };
+
+/** Where a route with several providers leads, in its order: provider, format, what it is told, what budgets and prices know. */
+function listed(model: string, dialect: DialectName, entries: readonly RouteEntry[], providers: readonly Provider[] = ALL) {
+  const route = routeModel(model, dialect, { providers, routes: [{ pattern: "*", entries, retry: RETRY }] });
+  if ("unknown" in route) return route.unknown;
+  return route.failover?.targets.map((one) => [
+    one.route.provider.name,
+    one.dialect,
+    one.route.sentAs,
+    one.route.model,
+    one.route.pricedAs,
+  ]);
+}
+
+test("each provider of a route is told its own name of the model, and budgets know the same model by one", () => {
+  const azure = own("azure", { deployments: { "prod-4o": "gpt-4o" } });
+  const entries = [{ provider: "azure" }, { provider: "openrouter", model: "openai/gpt-4o" }, { provider: "groq", model: "llama-x" }];
+  assert.deepEqual(listed("gpt-4o", "openai-chat", entries, [azure, ...ALL.filter(({ name }) => name !== "azure")]), [
+    ["azure", "openai-chat", "prod-4o", "gpt-4o", undefined],
+    ["openrouter", "openai-chat", "openai/gpt-4o", "gpt-4o", "openai/gpt-4o"],
+    ["groq", "openai-chat", "llama-x", "llama-x", undefined],
+  ]);
+  assert.deepEqual(listed("claude-sonnet-4-5", "anthropic-messages", [{ provider: "openrouter", model: "anthropic/*" }]), [
+    ["openrouter", "anthropic-messages", "anthropic/claude-sonnet-4-5", "claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"],
+  ]);
+  assert.deepEqual(
+    listed("claude-sonnet-4-5", "openai-chat", [{ provider: "openrouter", model: "anthropic/claude-sonnet-4.5" }])?.[0]?.slice(2),
+    ["anthropic/claude-sonnet-4.5", "claude-sonnet-4-5", "anthropic/claude-sonnet-4.5"],
+  );
+});
+
+test("providers of a route that do not speak the format of a call take it translated, or not at all", () => {
+  const entries = [{ provider: "anthropic" }, { provider: "openai" }];
+  const formats = (dialect: DialectName) => {
+    const found = listed("m", dialect, entries);
+    return typeof found === "string" ? found : found?.map(([provider, format]) => `${provider} ${format}`);
+  };
+  assert.deepEqual(formats("openai-chat"), ["anthropic anthropic-messages", "openai openai-chat"]);
+  assert.deepEqual(formats("openai-responses"), ["openai openai-responses"]);
+  assert.match(String(formats("gemini-content")), /anthropic does not speak gemini-content/);
 });

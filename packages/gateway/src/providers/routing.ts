@@ -1,4 +1,7 @@
 import { compilePattern } from "@purser/core";
+import { meansModel } from "@purser/core/prices";
+import type { RetryPolicy } from "../failover/retry.ts";
+import { otherForms } from "../translation/translation.ts";
 import { PRESETS } from "./presets/index.ts";
 import type { DialectName, Provider } from "./provider.ts";
 
@@ -13,6 +16,37 @@ export interface Route {
   readonly why: string;
   /** Whether anything says that the provider serves the model, and not only that nobody else speaks the dialect. */
   readonly isClaimed: boolean;
+  /** What the provider calls it in its prices, where that is another name than budgets know it by. */
+  readonly pricedAs?: string;
+  /** Where else the call can go, where the configuration says so. */
+  readonly failover?: Failover;
+}
+
+/** The providers of one model, in the order of their priority, and when a call goes on to the next of them. */
+export interface Failover {
+  readonly targets: readonly FailoverTarget[];
+  readonly retry: RetryPolicy;
+}
+
+export interface FailoverTarget {
+  /** The format in which the provider gets the call: the call's own, or one into which it can be translated. */
+  readonly dialect: DialectName;
+  readonly route: Omit<Route, "failover">;
+}
+
+/** `{ pattern: "gpt-*", entries: [{ provider: "azure" }], retry: undefined }` */
+export interface ConfiguredRoute {
+  readonly pattern: string;
+  /** At least one, in the order of their priority. */
+  readonly entries: readonly RouteEntry[];
+  /** None where a call is made once. */
+  readonly retry?: RetryPolicy | undefined;
+}
+
+export interface RouteEntry {
+  readonly provider: string;
+  /** What the model is called there, where that is another name; `*` stands for the name of the call. */
+  readonly model?: string | undefined;
 }
 
 /** No provider serves the model in this dialect: the message says what to do about it. */
@@ -22,12 +56,12 @@ export interface UnknownRoute {
 
 export interface Routing {
   readonly providers: readonly Provider[];
-  readonly routes: readonly { readonly pattern: string; readonly provider: string }[];
+  readonly routes: readonly ConfiguredRoute[];
 }
 
 /**
  * The rule from model to provider, the first that decides:
- * 1. `routes` of the configuration, in their order;
+ * 1. `routes` of the configuration, in their order, and of one of them its first provider that speaks the dialect;
  * 2. the name of a provider before the model, `groq/llama-3.3-70b-versatile`, which is then left out;
  * 3. the models that providers serve: those that the configuration lists before those of presets, providers with a key before those
  *    without, a longer pattern before a shorter one, and then the order of the configuration;
@@ -43,7 +77,11 @@ export function routeModel(model: string, dialect: DialectName, { providers, rou
     routeToOnlySpeaker(model, dialect, speakers);
   if (!decided) return { unknown: unknownMessage(model, dialect, providers, speakers) };
   if ("unknown" in decided) return decided;
-  return { ...decided, ...namesAt(decided.provider, decided.model), isClaimed: decided.isClaimed ?? true };
+  return {
+    ...decided,
+    ...(decided.sentAs === undefined && namesAt(decided.provider, decided.model)),
+    isClaimed: decided.isClaimed ?? true,
+  } as Route;
 }
 
 /** A provider with names of its own for models is asked for either, and is told its own; budgets and prices know the model's. */
@@ -73,16 +111,58 @@ export function createRouter(routing: Routing): Router {
   };
 }
 
-type Decided = (Omit<Route, "sentAs" | "isClaimed"> & { readonly isClaimed?: boolean }) | UnknownRoute | undefined;
+type Decided =
+  | (Omit<Route, "sentAs" | "isClaimed"> & { readonly sentAs?: string; readonly isClaimed?: boolean })
+  | UnknownRoute
+  | undefined;
 
 function routeByConfiguration(model: string, dialect: DialectName, providers: readonly Provider[], routes: Routing["routes"]): Decided {
   const route = routes.find(({ pattern }) => matcher(pattern)(model));
-  const provider = route && providers.find(({ name }) => name === route.provider);
-  if (!route || !provider) return undefined;
-  // What is written down is meant: another provider must not step in where this one cannot answer.
-  if (provider.baseUrls[dialect] === undefined)
-    return { unknown: withoutDialect(model, dialect, provider, `the route for ${route.pattern}`) };
-  return { provider, model: withoutPrefix(model, provider), why: `The route for ${route.pattern} sends it to ${provider.name}.` };
+  if (!route) return undefined;
+  const targets = failoverTargets(model, dialect, route, providers);
+  const first = targets.find((target) => target.dialect === dialect);
+  if (!first) {
+    const provider = providers.find(({ name }) => name === route.entries[0]?.provider);
+    // What is written down is meant: another provider must not step in where these cannot answer.
+    return provider && { unknown: withoutDialect(model, dialect, provider, `the route for ${route.pattern}`) };
+  }
+  return { ...first.route, ...(route.retry && { failover: { targets, retry: route.retry } }) };
+}
+
+/** Where a route can send a call in this format, in the order of the configuration. */
+function failoverTargets(
+  model: string,
+  dialect: DialectName,
+  { pattern, entries }: ConfiguredRoute,
+  providers: readonly Provider[],
+): readonly FailoverTarget[] {
+  const why = `The route for ${pattern} sends it to ${entries.map(entryText).join(", then to ")}.`;
+  return entries.flatMap((entry) => {
+    const provider = providers.find(({ name }) => name === entry.provider);
+    const spoken = provider && servedIn(provider, dialect);
+    if (!provider || !spoken) return [];
+    return [{ dialect: spoken, route: { provider, ...namesOfEntry(entry, provider, model), why, isClaimed: true } }];
+  });
+}
+
+/** The format in which a provider can be sent a call in this one: itself, or one into which it can be translated. */
+export function servedIn({ baseUrls }: Provider, dialect: DialectName): DialectName | undefined {
+  return [dialect, ...otherForms(dialect)].find((one) => baseUrls[one] !== undefined);
+}
+
+/** `openrouter/openai/gpt-4o` */
+export function entryText({ provider, model }: RouteEntry): string {
+  return model === undefined ? provider : `${provider}/${model}`;
+}
+
+/** Another name of the same model is for its provider and for prices; budgets know the model by one name. Another model is another one for all. */
+function namesOfEntry(entry: RouteEntry, provider: Provider, asked: string): Pick<Route, "model" | "sentAs" | "pricedAs"> {
+  const plain = withoutPrefix(asked, provider);
+  if (entry.model === undefined) return namesAt(provider, plain);
+  const own = entry.model.replace("*", () => plain);
+  const names = namesAt(provider, own);
+  if (names.model !== own || names.sentAs !== own || own === plain || !meansModel(provider.name, own, plain)) return names;
+  return { model: plain, sentAs: own, pricedAs: own };
 }
 
 function routeByPrefix(model: string, dialect: DialectName, providers: readonly Provider[]): Decided {

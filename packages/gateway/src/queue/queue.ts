@@ -249,9 +249,10 @@ export class Queue {
     const call = dialect.readCall(wholeBody(found.dialect.readCall(readJsonBody(bytes), found.names)), found.names);
     const decided = route(call.model, dialect.name);
     if ("unknown" in decided) throw new PurserError("provider_unknown", decided.unknown);
-    const { provider, model, sentAs } = decided;
+    const { provider, model, sentAs, pricedAs, failover } = decided;
     const noKey = missingKey(provider);
-    if (noKey !== undefined) throw new PurserError("provider_key_missing", noKey);
+    // Where there are several providers, others may have one.
+    if (noKey !== undefined && !failover) throw new PurserError("provider_key_missing", noKey);
     const { defaultMaxOutput, unseenInput } = config;
     const terms = {
       dialect,
@@ -259,6 +260,7 @@ export class Queue {
       provider,
       model,
       sentAs,
+      pricedAs,
       subject,
       key,
       pools: undefined,
@@ -267,7 +269,7 @@ export class Queue {
       defaultMaxOutput,
       unseenInput,
     };
-    return { ...budgetedCall(terms), caller: { key, subject }, provider, names: found.names };
+    return { ...budgetedCall(terms), caller: { key, subject }, provider, names: found.names, failover };
   }
 
   /** There is no room for it yet. */

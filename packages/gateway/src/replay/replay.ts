@@ -193,13 +193,13 @@ const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "su
 /** The call as it comes to the gateway of the configuration. */
 function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {
   const { config, prices, route } = climber;
-  const { provider, model, sentAs, name } = routeOf(route, config, recorded);
+  const { provider, model, sentAs, pricedAs, name } = routeOf(route, config, recorded);
   const dialect = recordedDialect(recorded);
   const call = dialect.readCall(recordedBody(name), {});
   const { defaultMaxOutput, unseenInput } = config;
   const caller = { key: undefined, subject: recorded.subject };
   const who = { subject: recorded.subject, key: undefined, pools: undefined };
-  const terms = { dialect, call, provider, model, sentAs, ...who, prices, defaultMaxOutput, unseenInput };
+  const terms = { dialect, call, provider, model, sentAs, pricedAs, ...who, prices, defaultMaxOutput, unseenInput };
   return { ...budgetedCall(terms), caller, provider, names: {} };
 }
 
@@ -210,6 +210,8 @@ function routeOf(
   { endpoint, provider: wanted, model }: RecordedCall,
 ): Route & { readonly name: string } {
   const usual = route(model, endpoint);
+  const listed = "unknown" in usual ? undefined : usual.failover?.targets.find((one) => one.route.provider.name === wanted);
+  if (listed) return { ...listed.route, name: model };
   if (wanted !== undefined && ("unknown" in usual || usual.provider.name !== wanted) && providers.some(({ name }) => name === wanted)) {
     const name = `${wanted}/${model}`;
     const named = route(name, endpoint);

@@ -17,6 +17,7 @@ import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { Failover, Route } from "../providers/routing.ts";
 import { type CannotCall, otherCall } from "./other-call.ts";
 import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
@@ -30,8 +31,10 @@ export interface RoutedCall extends BudgetedCall {
   readonly names: PathNames;
   /** What its conversation begins with, where ladders cut it: a hash. */
   readonly beginning?: string;
-  /** The call as its client made it, where a ladder sends it on in another format. */
+  /** The call as its client made it, where it goes on in another format. */
   readonly asked?: AskedCall;
+  /** Where else it can go, where the configuration says so. */
+  readonly failover?: Failover | undefined;
 }
 
 /** A call in the format of its client. */
@@ -45,9 +48,29 @@ export interface AskedCall {
  * Written field by field, as all that is made for every call: an object that begins with the fields of another one, `{ ...other, more }`, gets
  * a shape of its own each time, which V8 has to learn anew, and which keeps it alive.
  */
-export function routedCall(budgeted: BudgetedCall, caller: Caller, provider: Provider, names: PathNames): RoutedCall {
+export function routedCall(
+  budgeted: BudgetedCall,
+  caller: Caller,
+  { provider, failover }: Pick<Route, "provider" | "failover">,
+  names: PathNames,
+): RoutedCall {
   const { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, pools } = budgeted;
-  return { dialect, call, model, sentAs, pricedAs, subject, outputTokensMost, unseenTokens, margin, pools, caller, provider, names };
+  return {
+    dialect,
+    call,
+    model,
+    sentAs,
+    pricedAs,
+    subject,
+    outputTokensMost,
+    unseenTokens,
+    margin,
+    pools,
+    caller,
+    provider,
+    names,
+    failover,
+  };
 }
 
 /** A call as the ladders of its budgets left it. */

@@ -7,7 +7,7 @@ import { editBody, type JsonBody, parseBody, readJsonBody } from "../dialects/js
 import { openaiChat } from "../dialects/openai-chat/index.ts";
 import type { PathNames } from "../dialects/path.ts";
 import type { DialectName, Provider } from "../providers/provider.ts";
-import { missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
+import { type FailoverTarget, missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
 import { AnswerTranslation, otherForms, translateCall } from "../translation/translation.ts";
 import { type AskedCall, type Climber, type RoutedCall, routedCall } from "./climb.ts";
 
@@ -50,6 +50,51 @@ function routeTo({ route }: Climber, name: string, own: DialectName): Found {
   const isKnown = ({ route }: Found) => !("unknown" in route);
   const isClaimed = ({ route }: Found) => !("unknown" in route) && route.isClaimed;
   return found.find(isClaimed) ?? found.find(isKnown) ?? (found[0] as Found);
+}
+
+/**
+ * The same call at another provider of its model, with what ladders did to it; in another format, where that is the one that the provider speaks.
+ * It asks for no longer an answer than the call did.
+ */
+export function callAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
+  const { rungs, insteadOf, beginning, outputTokensMost, failover } = routed;
+  const moved = dialect === routed.dialect.name ? sameFormatAt(climber, routed, route) : otherFormatAt(climber, routed, { dialect, route });
+  if ("because" in moved) return moved;
+  return {
+    ...moved,
+    outputTokensMost: Math.min(outputTokensMost, moved.outputTokensMost),
+    ...(rungs && { rungs }),
+    ...(insteadOf && { insteadOf }),
+    ...(beginning !== undefined && { beginning }),
+    failover,
+  };
+}
+
+function sameFormatAt(climber: Climber, routed: RoutedCall, route: Route): RoutedCall | CannotCall {
+  const { dialect, names, asked, call: before } = routed;
+  const caller = callerAt(routed, route.provider);
+  if (lacksKey(climber, caller, route.provider)) return { because: "it has no key" };
+  // Read anew, because what is held for it depends on its provider.
+  const { user, tags } = before;
+  const call = { ...dialect.readCall(before.body, names), user, tags };
+  return readyCall(climber, { ...routed, caller }, { dialect, call, route, names, ...(asked && { asked }) });
+}
+
+function otherFormatAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
+  const { call, names, asked = { dialect: routed.dialect, call, names } } = routed;
+  const form = DIALECTS.get(dialect);
+  if (!form) return { because: `its ${dialect} cannot be written here` };
+  const moved = translatedCall(climber, routed, {
+    asked: { ...asked, dialect: routed.dialect, call },
+    name: asked.call.model,
+    route,
+    dialect: form,
+  });
+  if ("because" in moved) return moved;
+  if (dialect !== asked.dialect.name) return { ...moved, asked };
+  // Back in the format of the client, there is nothing to translate.
+  const { asked: _, ...own } = moved;
+  return { ...own, names: asked.names };
 }
 
 interface Translating {
@@ -138,6 +183,7 @@ function readyCall(climber: Climber, { caller, subject: before }: RoutedCall, re
     provider,
     model,
     sentAs,
+    pricedAs: route.pricedAs,
     subject,
     key,
     pools,
@@ -146,7 +192,7 @@ function readyCall(climber: Climber, { caller, subject: before }: RoutedCall, re
     defaultMaxOutput,
     unseenInput,
   };
-  const routed = routedCall(budgetedCall(terms), caller, provider, names);
+  const routed = routedCall(budgetedCall(terms), caller, route, names);
   if (budgets.switchedOff(routed.subject) !== undefined) return { because: "it is switched off" };
   return asked ? { ...routed, asked } : routed;
 }

@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { Config } from "../../config/config.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { CONFIG_FILE, examineConfig, type Reading } from "../../config/read-config.ts";
+import { formatNotes, keyNotes, routeSentence } from "../../config/route-sentence.ts";
 import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
 import { budgetSentence, guardSentence, watchSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
@@ -44,6 +45,13 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
     dialects: Object.keys(baseUrls),
     hasKey: apiKey !== undefined,
   }));
+  const routes = config.routes
+    .filter(({ entries, retry }) => entries.length > 1 || retry)
+    .map((route) => ({
+      model: route.pattern,
+      sentence: routeSentence(route),
+      notes: [...keyNotes(route, config.providers), ...formatNotes(route, config.providers)],
+    }));
   const withKey = providers.filter(({ hasKey }) => hasKey).map(({ name }) => name);
   const without = providers.filter(({ hasKey }) => !hasKey).map(({ name }) => name);
   return {
@@ -60,10 +68,14 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
         ...(withKey.length > 0 ? [`with a key: ${withKey.join(", ")}`] : []),
         ...(without.length > 0 ? [`without one, so the caller's own is passed on: ${without.join(", ")}`] : []),
       ]),
+      ...section(
+        "Routes to several providers",
+        routes.flatMap(({ sentence, notes }) => [sentence, ...notes.map((note) => `  ${note}`)]),
+      ),
       ...section("Models without a price, which budgets in money refuse", unpriced.map(unpricedText)),
       ...section("Warnings", warnings.map(problemText)),
     ]),
-    json: { ok: true, file: config.file ?? null, budgets, providers, unpriced, warnings },
+    json: { ok: true, file: config.file ?? null, budgets, providers, routes, unpriced, warnings },
   };
 }
 

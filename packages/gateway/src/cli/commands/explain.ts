@@ -2,7 +2,7 @@ import { formatAmount, formatDollars, PurserError } from "@purser/core";
 import type { CallReport } from "../../admin/call-report.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { DIALECTS, type DialectName, dialectsOf, FAMILY_NAMES, type FamilyName } from "../../providers/provider.ts";
-import { routeModel } from "../../providers/routing.ts";
+import { type FailoverTarget, routeModel } from "../../providers/routing.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import type { Style } from "../style.ts";
@@ -47,9 +47,9 @@ function explainRoute(model: string, { options }: CommandInput, { env, cwd }: Co
   const config = readConfig({ file: options.config as string | undefined, environment: env, cwd });
   const routes = DIALECTS.map((dialect: DialectName) => {
     const route = routeModel(model, dialect, config);
-    return "unknown" in route
-      ? { dialect, provider: null, why: route.unknown }
-      : { dialect, provider: route.provider.name, model: route.model, why: route.why };
+    if ("unknown" in route) return { dialect, provider: null, why: route.unknown };
+    const providers = (route.failover?.targets ?? [{ dialect, route }]).map(targetJson);
+    return { dialect, provider: providers[0]?.provider ?? null, model: route.model, why: route.why, providers };
   });
   const text = table(
     ["Format", "Provider", "Why"],
@@ -58,18 +58,31 @@ function explainRoute(model: string, { options }: CommandInput, { env, cwd }: Co
   return { exit: routes.some(({ provider }) => provider !== null) ? 0 : 1, text, json: { model, routes } };
 }
 
+/** Where a call goes, or goes on to: the provider, what the model is called there, and in which format it is asked. */
+function targetJson({ dialect, route: { provider, sentAs } }: FailoverTarget) {
+  return { provider: provider.name, sent_as: sentAs, dialect };
+}
+
 interface ExplainedRoute {
   readonly dialect: DialectName;
   readonly provider: string | null;
   readonly why: string;
+  /** All of them, in their order. */
+  readonly providers?: readonly ReturnType<typeof targetJson>[];
 }
 
 /** The routes of one maker's formats: one row where all lead to the same place for the same reason. Reasons name the format. */
 function routeRows(family: FamilyName, routes: readonly ExplainedRoute[]): readonly (readonly string[])[] {
   const own = routes.filter(({ dialect }) => dialectsOf(family).includes(dialect));
-  const reasons = new Set(own.map(({ dialect, provider, why }) => `${provider} ${why.replaceAll(dialect, "")}`));
-  const rows = own.map(({ dialect, provider, why }) => [dialect, provider ?? "none", why]);
+  const reasons = new Set(own.map((one) => `${placesOf(one)} ${one.why.replaceAll(one.dialect, "")}`));
+  const rows = own.map((one) => [one.dialect, placesOf(one), one.why]);
   return reasons.size > 1 ? rows : rows.slice(0, 1).map(([, ...rest]) => [family, ...rest]);
+}
+
+/** `anthropic, then azure (as openai-chat)` */
+function placesOf({ dialect, providers = [] }: ExplainedRoute): string {
+  if (providers.length === 0) return "none";
+  return providers.map((one) => (one.dialect === dialect ? one.provider : `${one.provider} (as ${one.dialect})`)).join(", then ");
 }
 
 /** A call for people: the decision first, then what it rests on. */
@@ -77,6 +90,7 @@ function reportText(report: CallReport, style: Style): string {
   const sections: readonly (readonly [title: string, body: string])[] = [
     ["", headline(report, style)],
     ["", factsText(report)],
+    ["Attempts", attemptsText(report)],
     ["Budgets", balancesText(report)],
     ["Arithmetic", arithmeticText(report)],
     ["Ledger", entriesText(report)],
@@ -111,7 +125,7 @@ function tokensOf(usage: CallReport["usage"], kind: string): string {
 }
 
 function factsText(report: CallReport): string {
-  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs } = report;
+  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs, tried } = report;
   const { tags = {}, provider: _provider, model: _model, ...own } = subject;
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
@@ -124,9 +138,25 @@ function factsText(report: CallReport): string {
     ["Charged to", who.join(" ") || "nobody in particular"],
     ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
     ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${savedText(report)}`] as const] : []),
+    ...(tried.length > 0 ? [["Before", tried.join("; ")] as const] : []),
     ...(would_refuse.length > 0 ? [["Would refuse", `${would_refuse.join(", ")} (they only observe)`] as const] : []),
   ];
   return facts.map(([name, text]) => `${name.padEnd(12)}  ${text}`).join("\n");
+}
+
+/** What a request held and cost, attempt by attempt; its parts are added up where all of them are known. */
+function attemptsText({ attempts }: CallReport): string {
+  if (attempts.length === 0) return "";
+  const money = (amount: number | null) => (amount === null ? "" : formatDollars(amount));
+  const rows = attempts.map(({ id, provider, outcome, certainty, end, held_nanodollars, cost_nanodollars }) => [
+    id,
+    provider ?? "unknown",
+    end ?? (outcome !== "settled" ? outcome : certainty === "unconfirmed" ? "its end is unknown" : "answered"),
+    money(held_nanodollars),
+    outcome === "released" ? formatDollars(0) : `${money(cost_nanodollars)}${certainty === "unconfirmed" ? " unconfirmed" : ""}`,
+  ]);
+  const sum = attempts.reduce((total, { cost_nanodollars }) => total + (cost_nanodollars ?? 0), 0);
+  return table(["Attempt", "Provider", "How it ended", "Held", "Charged"], [...rows, ["together", "", "", "", formatDollars(sum)]], [3, 4]);
 }
 
 function savedText({ instead_of, saved_nanodollars }: CallReport): string {

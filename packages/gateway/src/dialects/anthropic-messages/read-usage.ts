@@ -13,8 +13,20 @@ interface Event {
 /** `message_start` knows the input, every `message_delta` the output so far. */
 export function readPart(part: unknown): AnswerPart {
   const { type, message, usage } = (part ?? {}) as Event;
+  if (type === "error") return readFailure(part);
   const raw = usage ?? message?.usage;
   return { ...(raw && { usage: raw }), isEnd: type === "message_stop", isSilent: type === "ping" };
+}
+
+/** Failures of a stream by which Anthropic says that it did not even begin, with their statuses (https://platform.claude.com/docs/en/api/errors). */
+const REFUSALS = new Map<unknown, number>([
+  ["overloaded_error", 529],
+  ["rate_limit_error", 429],
+]);
+
+function readFailure(part: unknown): AnswerPart {
+  const refusedAs = REFUSALS.get(recordOf(recordOf(part).error).type);
+  return { isEnd: false, ...(refusedAs !== undefined && { refusedAs }) };
 }
 
 /** Steps that the top level leaves out and the provider charges (https://platform.claude.com/docs/en/build-with-claude/compaction). */

@@ -14,10 +14,19 @@ interface Answer {
   readonly usage?: Record<string, unknown> | null;
   readonly x_groq?: { readonly usage?: Record<string, unknown> };
   readonly service_tier?: unknown;
+  readonly error?: unknown;
 }
 
+/** Failures of a stream by which a provider says that it did not even begin: OpenAI's codes, and the statuses that OpenRouter writes for them. */
+const REFUSALS = new Map<unknown, number>([
+  ["rate_limit_exceeded", 429],
+  ["insufficient_quota", 429],
+  [429, 429],
+  [503, 503],
+]);
+
 export function readPart(part: unknown): AnswerPart {
-  const { choices, usage, x_groq: groq, service_tier: tier } = (part ?? {}) as Answer;
+  const { choices, usage, x_groq: groq, service_tier: tier, error } = (part ?? {}) as Answer;
   const raw = usage ?? groq?.usage;
   const isOnlyUsage = usage != null && Array.isArray(choices) && choices.length === 0;
   // Not all who speak this format end with [DONE], but all say why they finished.
@@ -26,6 +35,8 @@ export function readPart(part: unknown): AnswerPart {
   const said: Changeable<AnswerPart> = { isOnlyUsage, isEnd };
   if (raw) said.usage = raw;
   if (service) said.service = service;
+  const refusedAs = error === undefined ? undefined : REFUSALS.get(recordOf(error).code);
+  if (refusedAs !== undefined) said.refusedAs = refusedAs;
   return said;
 }
 
