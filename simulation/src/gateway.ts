@@ -207,6 +207,7 @@ export class SimulatedGateway {
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
       onDisconnect,
+      telemetry: undefined,
       expose: { cost: true, left: true },
     };
     return {
@@ -222,7 +223,7 @@ export class SimulatedGateway {
       summaries: new Summaries(),
       calibration: { marginOf: () => undefined, saw: () => undefined },
       promptCaches: new PromptCaches(),
-      figures: new Figures(),
+      events: new Figures(),
       log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,

@@ -30,6 +30,7 @@ import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
+import { both } from "./call-events.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
@@ -58,6 +59,7 @@ import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
+import { openTelemetry } from "./telemetry/open.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
@@ -156,11 +158,13 @@ async function startWith(
   await calibration.open();
   const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
+  const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
+  const events = telemetry ? both(figures, telemetry.events) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
     if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
-    figures.charged(subject, charge, takenBack);
+    events.charged(id, subject, charge, takenBack);
   };
-  const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
+  const onDenial = (subject: Subject, denial: Denial, id: string) => events.denied(id, subject, denial);
   const { budgets: configured, allowances } = config;
   const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   const hindsight = new Hindsight({ store, budgets, alerts });
@@ -193,7 +197,8 @@ async function startWith(
     queue: queue ?? NO_QUEUE,
     batches,
     log,
-    figures,
+    events,
+    ...(telemetry && { traceHeaders: (id: string) => telemetry.traceHeaders(id) }),
     answers,
     summaries,
     calibration,
@@ -322,6 +327,7 @@ async function startWith(
       await log.close();
       hindsight.close();
       await budgets.close();
+      await telemetry?.close();
       await alerts.close();
       await records.close();
     },

@@ -1,4 +1,4 @@
-import type { Denial, Reservation } from "@purser/core";
+import { type Denial, PurserError, type Reservation } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { reserveCall, settleCall } from "./budgeted-call.ts";
 import { headerValue } from "./headers.ts";
@@ -33,34 +33,61 @@ const NEVER = new AbortController().signal;
 
 /** Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. */
 export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms): Promise<OwnEnd> {
+  const beganAt = performance.now();
+  const { name: endpoint, path: route } = routed.dialect;
+  gateway.events.began({ id, request, endpoint, route, isOwn: true });
+  try {
+    return await admit(gateway, routed, { id, request, ...(willSend && { willSend }) }, beganAt);
+  } catch (error) {
+    gateway.events.rejected(id, error instanceof PurserError ? error.code : "internal");
+    throw error;
+  } finally {
+    gateway.events.ended(id, undefined);
+  }
+}
+
+async function admit(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms, beganAt: number): Promise<OwnEnd> {
   const decision = await reserveCall(gateway.budgets, id, routed, () => NEVER);
   gateway.alerts.decided(decision);
   if (decision.outcome === "denied") return { kind: "denied", denial: decision.denial };
+  const sentAt = performance.now();
+  gateway.events.admitted(id, routed.dialect.name, routed, decision, (sentAt - beganAt) / 1_000);
   const reservation = decision.outcome === "allowed" ? decision.reservation : undefined;
   let prepared: UpstreamRequest;
   try {
-    prepared = upstreamRequest(wholeRequest(request), routed, decision);
+    prepared = upstreamRequest(wholeRequest(request), routed, decision, gateway.traceHeaders?.(id));
     await willSend?.();
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-  return send(gateway, routed, { id, reservation, prepared });
+  return send(gateway, routed, { id, reservation, prepared, beganAt, sentAt });
 }
 
 interface Prepared {
   readonly id: string;
   readonly reservation: Reservation | undefined;
   readonly prepared: UpstreamRequest;
+  /** By the clock of the process: when the call began, and when it was admitted. */
+  readonly beganAt: number;
+  readonly sentAt: number;
 }
 
-async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared }: Prepared): Promise<OwnEnd> {
+async function send(gateway: Gateway, routed: RoutedCall, { id, reservation, prepared, beganAt, sentAt }: Prepared): Promise<OwnEnd> {
   const { model, subject, margin } = routed;
+  const { events } = gateway;
+  const provider = routed.provider.name;
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
   try {
-    const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed);
+    const {
+      status,
+      contentType,
+      meter,
+      outcome: known,
+    } = await answered(gateway.upstream, prepared, routed, () => events.answering(id, provider, (performance.now() - sentAt) / 1_000));
     const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
+    events.over(id, { provider, endpoint: routed.dialect.name, outcome, seconds: (performance.now() - beganAt) / 1_000 });
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
@@ -99,7 +126,12 @@ interface Answered {
   readonly outcome: Outcome | undefined;
 }
 
-function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { dialect, call }: RoutedCall): Promise<Answered> {
+function answered(
+  upstream: Pick<Upstream, "send">,
+  request: UpstreamRequest,
+  { dialect, call }: RoutedCall,
+  onBegin: () => void,
+): Promise<Answered> {
   return new Promise((resolve) => {
     const meter = new AnswerMeter(dialect, undefined, call);
     let status = 0;
@@ -107,6 +139,7 @@ function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { 
     const end = (outcome?: Outcome) => resolve({ status, contentType, meter, outcome });
     const listener = {
       began: (code: number, headers: readonly string[]) => {
+        onBegin();
         status = code;
         contentType = headerValue(headers, "content-type") ?? "application/json";
       },

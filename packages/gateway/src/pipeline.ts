@@ -25,6 +25,7 @@ import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Calibration } from "./calibration/calibration.ts";
+import type { CallEvents } from "./call-events.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
@@ -32,7 +33,6 @@ import { readCallBody } from "./dialects/form-body.ts";
 import type { PathNames } from "./dialects/path.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
-import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -66,7 +66,10 @@ export interface Gateway {
   readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   readonly log: Pick<AuditLog, "refused">;
-  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "over" | "ended" | "rejected">;
+  /** Told what becomes of every call. */
+  readonly events: CallEvents;
+  /** The headers that continue the trace of a call at its provider; the caller's own pass where it is left out. */
+  readonly traceHeaders?: (id: string) => readonly string[] | undefined;
   /** What may be answered again. */
   readonly answers: Answers;
   /** What stands for the beginnings of conversations. */
@@ -106,7 +109,7 @@ interface Exchange {
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
   let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
-  gateway.figures.began();
+  gateway.events.began({ id: exchange.id, request, endpoint: dialect.name, route: dialect.path, isOwn: false });
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);
@@ -130,7 +133,11 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     gateway.alerts.decided(first);
     const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
     // What was refused stays written down: the call that goes on is another one.
-    if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
+    if (asked?.isGiven) {
+      const { id } = exchange;
+      exchange = { ...exchange, id: gateway.newId() };
+      gateway.events.continued(id, exchange.id);
+    }
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
@@ -139,7 +146,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   } catch (error) {
     refuseError(gateway, exchange, error);
   } finally {
-    gateway.figures.ended();
+    gateway.events.ended(exchange.id, response.statusCode);
   }
 }
 
@@ -260,10 +267,10 @@ async function send(
 ): Promise<void> {
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const recording = answerId === undefined ? undefined : new Recording();
-  const { figures } = gateway;
+  const { events } = gateway;
   const sentAt = performance.now();
-  figures.admitted(exchange.dialect.name, (sentAt - exchange.beganAt) / 1_000);
-  const onBegin = () => figures.answering(routed.provider.name, (performance.now() - sentAt) / 1_000);
+  events.admitted(exchange.id, exchange.dialect.name, routed, decision, (sentAt - exchange.beganAt) / 1_000);
+  const onBegin = () => events.answering(exchange.id, routed.provider.name, (performance.now() - sentAt) / 1_000);
   let prepared: RelayOptions;
   try {
     prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, onBegin });
@@ -277,7 +284,7 @@ async function send(
   try {
     const outcome = await relayed.outcome;
     const seconds = (performance.now() - exchange.beganAt) / 1_000;
-    figures.over({ provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
+    events.over(exchange.id, { provider: routed.provider.name, endpoint: exchange.dialect.name, outcome, seconds });
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
     const answer = recording?.answer(outcome, outputTokens, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
@@ -352,7 +359,7 @@ function prepare(
   if (off !== undefined) throw new PurserError("switched_off", off);
   return {
     upstream: gateway.upstream,
-    request: upstreamRequest(request, routed, decision),
+    request: upstreamRequest(request, routed, decision, gateway.traceHeaders?.(id)),
     response,
     dialect,
     call,
@@ -446,7 +453,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
   if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
-  gateway.figures.rejected(error instanceof PurserError ? error.code : "internal");
+  gateway.events.rejected(exchange.id, error instanceof PurserError ? error.code : "internal");
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

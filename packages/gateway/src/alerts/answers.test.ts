@@ -281,7 +281,7 @@ for (const [where, redis] of [
         const fail = () => {
           failing.look();
           for (let i = 0; i < 30; i++)
-            figures.over({ provider: "openai", endpoint: "openai-chat", outcome: { kind: "refused", status: 500 }, seconds: 1 });
+            figures.over("req", { provider: "openai", endpoint: "openai-chat", outcome: { kind: "refused", status: 500 }, seconds: 1 });
         };
         fail();
         return { pace, failing, fail };

@@ -37,6 +37,8 @@ export interface Config {
   readonly unseenInput: number | undefined;
   /** Abort the provider and charge what was delivered, or read its answer to the end, when the caller goes away. */
   readonly onDisconnect: "abort" | "drain";
+  /** Where traces and metrics go; nowhere if it is left out. */
+  readonly telemetry: TelemetryConfig | undefined;
   /** What answers may reveal in headers. */
   readonly expose: { readonly cost: boolean; readonly left: boolean };
 }
@@ -53,6 +55,18 @@ export interface StoreConfig {
   readonly leases?: boolean | undefined;
   /** The address of a PostgreSQL database, with user and password: the book of record. */
   readonly postgres?: string | undefined;
+}
+
+/** An OpenTelemetry collector, and what it is told. */
+export interface TelemetryConfig {
+  /** Its base URL: `/v1/traces` and `/v1/metrics` are appended. */
+  readonly otlp: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly serviceName: string;
+  /** Which share of the traces that begin here is sent, from 0 to 1. Those that callers began are sent as they decided. */
+  readonly sample: number;
+  /** What else is said of this gateway: `{ "deployment.environment.name": "production" }`. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** Balances in the data folder, and nothing elsewhere. */

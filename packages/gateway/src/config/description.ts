@@ -69,6 +69,7 @@ export const DEFAULTS = {
   timeoutMs: 600_000,
   defaultMaxOutput: 4_096,
   namespace: "purser",
+  serviceName: "purser",
 } as const;
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
@@ -405,6 +406,32 @@ const allowance = object(
   { required: ["name", "provider", "limit"] },
 );
 
+const telemetry = object(
+  {
+    otlp: described(
+      "The base URL of an OpenTelemetry collector that takes OTLP over HTTP. /v1/traces and /v1/metrics are appended.",
+      parsed({ examples: ["http://127.0.0.1:4318"] }, checkedCollectorUrl),
+    ),
+    headers: described(
+      "Headers for the collector, such as its key.",
+      map(parsed({}, checkedHeaderValue), { most: MOST.headers, key: collectorHeaderProblem, pattern: "^[A-Za-z0-9-]+$" }),
+      { examples: [{ authorization: `Bearer \${COLLECTOR_TOKEN}` }] },
+    ),
+    service_name: described("The name of this gateway among other services.", parsed({ maxLength: 200 }, checkedName), {
+      default: DEFAULTS.serviceName,
+    }),
+    sample: described(
+      "The share of traces that is sent, of those that begin here. What a caller began is sent as its traceparent says. Metrics count every call.",
+      share(),
+      { default: 1 },
+    ),
+    attributes: described("What else is said of this gateway.", map(parsed({ maxLength: 200 }, checkedName), { most: MOST.headers }), {
+      examples: [{ "deployment.environment.name": "production" }],
+    }),
+  },
+  { required: ["otlp"] },
+);
+
 /** The whole file. */
 export const CONFIGURATION = object({
   server: described("The server itself. A change of host or port needs a restart.", server),
@@ -435,6 +462,7 @@ export const CONFIGURATION = object({
     tells("^\\s*failing\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
     { examples: [{ "failing 20%": "tell oncall" }] },
   ),
+  telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),
   timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
@@ -577,6 +605,12 @@ const CONNECTION_HEADERS = new Set([
 ]);
 const KEY_HEADERS = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"]);
 
+function collectorHeaderProblem(key: string): string | undefined {
+  if (!/^[A-Za-z0-9-]+$/.test(key)) return `"${key}" is not the name of a header.`;
+  if (CONNECTION_HEADERS.has(key.toLowerCase())) return `"${key}" belongs to the connection and is set by Purser.`;
+  return undefined;
+}
+
 function headerProblem(key: string): string | undefined {
   if (!/^[A-Za-z0-9-]+$/.test(key)) return `"${key}" is not the name of a header.`;
   if (CONNECTION_HEADERS.has(key.toLowerCase())) return `"${key}" belongs to the connection and is set by Purser.`;
@@ -624,6 +658,19 @@ function checkedUrl(value: string): string {
   const path = url.pathname.replace(/\/+$/, "");
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
+  return url.origin + path;
+}
+
+/** Collectors take what is appended to a base; many documents show the whole address of traces. */
+function checkedCollectorUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw wrong(`"${value}" is not the URL of a collector. Write one like http://127.0.0.1:4318.`);
+  if (url.username || url.password) throw wrong("has a user or password in the URL. Write them under headers, as authorization.");
+  if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
+  if (url.port === "4317") throw wrong("is the port of OTLP over gRPC. Write that of OTLP over HTTP, which usually is 4318.");
+  const path = url.pathname.replace(/\/+$/, "");
+  if (/\/v1\/(traces|metrics|logs)$/.test(path)) throw wrong("ends with a path that Purser appends itself. Leave it out.");
   return url.origin + path;
 }
 

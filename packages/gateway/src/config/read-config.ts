@@ -5,7 +5,7 @@ import type { Provider } from "../providers/provider.ts";
 import { configuredFailing, configuredWatches } from "./alerts.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
-import type { Config, ServerConfig } from "./config.ts";
+import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
@@ -91,6 +91,7 @@ export function examineConfig(input: ConfigInput): Reading {
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
     unseenInput: fields.unseen_input,
     onDisconnect: fields.on_disconnect ?? "abort",
+    telemetry: fields.telemetry && readTelemetry(fields.telemetry),
     expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
   };
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition)];
@@ -162,6 +163,17 @@ function readServer({ server }: ConfigurationFields, settings: Settings): Server
     publicUrl: server?.public_url,
     maxBodyBytes: server?.max_body ?? DEFAULTS.maxBodyBytes,
     drainMs: server?.drain ?? DEFAULTS.drainMs,
+  };
+}
+
+function readTelemetry(fields: NonNullable<ConfigurationFields["telemetry"]>): TelemetryConfig {
+  const { otlp = "", headers, service_name, sample, attributes } = fields;
+  return {
+    otlp,
+    headers: Object.fromEntries(headers ?? []),
+    serviceName: service_name ?? DEFAULTS.serviceName,
+    sample: sample ?? 1,
+    attributes: Object.fromEntries(attributes ?? []),
   };
 }
 

@@ -80,6 +80,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     defaultMaxOutput: 1_000,
     unseenInput: undefined,
     onDisconnect: "abort",
+    telemetry: undefined,
     expose: { cost: true, left: true },
   };
 }

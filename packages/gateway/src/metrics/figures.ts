@@ -1,4 +1,5 @@
 import { type Charge, chargeAmounts, type Denial, type ErrorCode, type Subject } from "@purser/core";
+import type { CallEvents, OverCall } from "../call-events.ts";
 import type { Outcome } from "../outcome.ts";
 import { observe, Series, type SeriesRow } from "./series.ts";
 import { BOUNDS, CALLS, CHARGED, type Columns, PROCESS, type TableName } from "./tables.ts";
@@ -7,7 +8,7 @@ import { BOUNDS, CALLS, CHARGED, type Columns, PROCESS, type TableName } from ".
 export type Snapshot = Readonly<Record<TableName, readonly SeriesRow[]>>;
 
 /** What a gateway counts as it works: a look-up and some additions where they arise, written out only when somebody asks. */
-export class Figures {
+export class Figures implements CallEvents {
   readonly #tables: Readonly<Record<TableName, Series>> = {
     charged: new Series({ depth: 2, cells: CHARGED.length }),
     refusals: new Series({ depth: 2, cells: 1 }),
@@ -17,11 +18,12 @@ export class Figures {
     firstByte: histogram(BOUNDS.firstByte),
     duration: histogram(BOUNDS.duration),
     calls: new Series({ depth: 0, cells: CALLS.length }),
+    lost: new Series({ depth: 1, cells: 1 }),
     process: new Series({ depth: 0, cells: PROCESS.length }),
   };
 
   /** A call was charged, in the place of an estimate where there was one: as it stands in the ledger. */
-  charged({ provider, model }: Subject, charge: Charge, takenBack?: Charge): void {
+  charged(_id: string, { provider, model }: Subject, charge: Charge, takenBack?: Charge): void {
     const cells = this.#tables.charged.at(provider, model);
     const { inputTokens, cacheReadInputTokens, cacheWriteInputTokens, outputTokens, reasoningOutputTokens, cost } = chargeAmounts(charge);
     add(cells, AT.input, Math.max(0, inputTokens - cacheReadInputTokens - cacheWriteInputTokens));
@@ -42,12 +44,12 @@ export class Figures {
   }
 
   /** Budgets refused a call. */
-  denied({ reason, balance }: Denial): void {
+  denied(_id: string, _subject: Subject, { reason, balance }: Denial): void {
     add(this.#tables.refusals.at(reason, balance?.budget), 0, 1);
   }
 
   /** A request was no call that a budget could be asked about: without a key, or one that cannot be read. */
-  rejected(code: ErrorCode): void {
+  rejected(_id: string, code: ErrorCode): void {
     add(this.#tables.rejected.at(code), 0, 1);
   }
 
@@ -59,20 +61,28 @@ export class Figures {
     add(this.#tables.calls.at(), CALLS_AT.ended, 1);
   }
 
+  /** It is one call to whoever counts, and two to whoever reads the ledger. */
+  continued(): void {}
+
   /** A call was sent so long after it came. */
-  admitted(endpoint: string, seconds: number): void {
+  admitted(_id: string, endpoint: string, _call: unknown, _decision: unknown, seconds: number): void {
     observe(this.#tables.admission.at(endpoint), BOUNDS.admission, seconds);
   }
 
   /** A provider began to answer so long after it was asked. */
-  answering(provider: string, seconds: number): void {
+  answering(_id: string, provider: string, seconds: number): void {
     observe(this.#tables.firstByte.at(provider), BOUNDS.firstByte, seconds);
   }
 
   /** All is over with a call that was sent, so long after it came. */
-  over({ provider, endpoint, outcome, seconds }: OverCall): void {
+  over(_id: string, { provider, endpoint, outcome, seconds }: OverCall): void {
     add(this.#tables.answers.at(provider, answerName(outcome)), 0, 1);
     observe(this.#tables.duration.at(endpoint), BOUNDS.duration, seconds);
+  }
+
+  /** Telemetry that no collector got. */
+  lost(what: string, count: number): void {
+    add(this.#tables.lost.at(what), 0, count);
   }
 
   /** All that was counted up to now, with what the system says of this process. */
@@ -98,13 +108,6 @@ export class Figures {
     if (calls) add(this.#tables.calls.at(), CALLS_AT.ended, (calls.cells[CALLS_AT.began] ?? 0) - (calls.cells[CALLS_AT.ended] ?? 0));
     add(this.#tables.process.at(), PROCESS_AT.resident_bytes, -(snapshot.process[0]?.cells[PROCESS_AT.resident_bytes] ?? 0));
   }
-}
-
-interface OverCall {
-  readonly provider: string;
-  readonly endpoint: string;
-  readonly outcome: Outcome;
-  readonly seconds: number;
 }
 
 function histogram(bounds: readonly number[]): Series {

@@ -1,0 +1,90 @@
+import type { Charge, Denial, ErrorCode, Subject } from "@purser/core";
+import type { Admitted } from "./budgeted-call.ts";
+import type { Outcome } from "./outcome.ts";
+import type { RoutedCall } from "./rungs/climb.ts";
+import type { ClientRequest } from "./upstream-request.ts";
+
+/** A call when it comes in. */
+export interface Beginning {
+  readonly id: string;
+  readonly request: ClientRequest;
+  /** The format of the call. */
+  readonly endpoint: string;
+  /** The path of that format: names in braces. */
+  readonly route: string;
+  /** Whether the gateway makes it itself, and nobody waits for it on a connection. */
+  readonly isOwn: boolean;
+}
+
+/**
+ * What becomes of calls, told once, as it happens: to whoever counts them, and to whoever traces them. A call is known by its id, which is that
+ * of its ledger entries. Times are seconds.
+ */
+export interface CallEvents {
+  began(call: Beginning): void;
+  /** It is admitted, or free, and is sent now, so long after it came. */
+  admitted(id: string, endpoint: string, call: RoutedCall, decision: Admitted | undefined, seconds: number): void;
+  /** Its provider began to answer, so long after it was asked. */
+  answering(id: string, provider: string, seconds: number): void;
+  /** All is over with a call that was sent, so long after it came. */
+  over(id: string, call: OverCall): void;
+  /** It was charged, in the place of an estimate where there was one: as it stands in the ledger. */
+  charged(id: string, subject: Subject, charge: Charge, takenBack?: Charge): void;
+  /** Budgets refused it. */
+  denied(id: string, subject: Subject, denial: Denial): void;
+  /** It was no call that a budget could be asked about: without a key, or one that cannot be read. Or something is wrong here. */
+  rejected(id: string, code: ErrorCode): void;
+  /** It goes on under another id, after it was refused. */
+  continued(id: string, as: string): void;
+  /** Nothing more comes of it. `status` is what its caller was answered; none where nobody waits. */
+  ended(id: string, status: number | undefined): void;
+}
+
+export interface OverCall {
+  readonly provider: string;
+  readonly endpoint: string;
+  readonly outcome: Outcome;
+  readonly seconds: number;
+}
+
+/** Tells two of everything, one after the other. */
+export function both(first: CallEvents, second: CallEvents): CallEvents {
+  return {
+    began: (call) => {
+      first.began(call);
+      second.began(call);
+    },
+    admitted: (id, endpoint, call, decision, seconds) => {
+      first.admitted(id, endpoint, call, decision, seconds);
+      second.admitted(id, endpoint, call, decision, seconds);
+    },
+    answering: (id, provider, seconds) => {
+      first.answering(id, provider, seconds);
+      second.answering(id, provider, seconds);
+    },
+    over: (id, call) => {
+      first.over(id, call);
+      second.over(id, call);
+    },
+    charged: (id, subject, charge, takenBack) => {
+      first.charged(id, subject, charge, takenBack);
+      second.charged(id, subject, charge, takenBack);
+    },
+    denied: (id, subject, denial) => {
+      first.denied(id, subject, denial);
+      second.denied(id, subject, denial);
+    },
+    rejected: (id, code) => {
+      first.rejected(id, code);
+      second.rejected(id, code);
+    },
+    continued: (id, as) => {
+      first.continued(id, as);
+      second.continued(id, as);
+    },
+    ended: (id, status) => {
+      first.ended(id, status);
+      second.ended(id, status);
+    },
+  };
+}
