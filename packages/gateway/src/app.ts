@@ -159,7 +159,7 @@ async function startWith(
   const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
-  const events = telemetry ? both(figures, telemetry.events) : figures;
+  const events = telemetry ? both(figures, telemetry.events, onError) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
     if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
     events.charged(id, subject, charge, takenBack);

@@ -47,44 +47,51 @@ export interface OverCall {
   readonly seconds: number;
 }
 
-/** Tells two of everything, one after the other. */
-export function both(first: CallEvents, second: CallEvents): CallEvents {
+/** Tells two of everything. What goes wrong with the second, who only watches, is told to `onError`, and changes nothing for the call. */
+export function both(first: CallEvents, second: CallEvents, onError: (error: unknown) => void): CallEvents {
+  const watching = (tell: () => void) => {
+    try {
+      tell();
+    } catch (error) {
+      onError(error);
+    }
+  };
   return {
     began: (call) => {
       first.began(call);
-      second.began(call);
+      watching(() => second.began(call));
     },
     admitted: (id, endpoint, call, decision, seconds) => {
       first.admitted(id, endpoint, call, decision, seconds);
-      second.admitted(id, endpoint, call, decision, seconds);
+      watching(() => second.admitted(id, endpoint, call, decision, seconds));
     },
     answering: (id, provider, seconds) => {
       first.answering(id, provider, seconds);
-      second.answering(id, provider, seconds);
+      watching(() => second.answering(id, provider, seconds));
     },
     over: (id, call) => {
       first.over(id, call);
-      second.over(id, call);
+      watching(() => second.over(id, call));
     },
     charged: (id, subject, charge, takenBack) => {
       first.charged(id, subject, charge, takenBack);
-      second.charged(id, subject, charge, takenBack);
+      watching(() => second.charged(id, subject, charge, takenBack));
     },
     denied: (id, subject, denial) => {
       first.denied(id, subject, denial);
-      second.denied(id, subject, denial);
+      watching(() => second.denied(id, subject, denial));
     },
     rejected: (id, code) => {
       first.rejected(id, code);
-      second.rejected(id, code);
+      watching(() => second.rejected(id, code));
     },
     continued: (id, as) => {
       first.continued(id, as);
-      second.continued(id, as);
+      watching(() => second.continued(id, as));
     },
     ended: (id, status) => {
       first.ended(id, status);
-      second.ended(id, status);
+      watching(() => second.ended(id, status));
     },
   };
 }

@@ -95,6 +95,7 @@ test("budgets are read as they are written", () => {
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     onDisconnect: "abort",
+    telemetry: undefined,
     expose: { cost: true, left: true },
   });
 });
@@ -237,6 +238,26 @@ test("the address of a database is taken as it is, and one that is none is not r
     assert.doesNotMatch(problems(`store: { postgres: "${wrong}" }\n`).join(), /hush/);
   }
   assert.match(problems("store: { postgres: ${URL} }\n").join(), /the variable URL is not set/);
+});
+
+test("a collector is named by its base URL, with headers of its own", () => {
+  const text = 'telemetry: { otlp: "http://otel:4318/", headers: { authorization: "Bearer ${T}" }, sample: 0.25, attributes: { a.b: c } }';
+  assert.deepEqual(config(text, { environment: { T: "t" } }).telemetry, {
+    otlp: "http://otel:4318",
+    headers: { authorization: "Bearer t" },
+    serviceName: "purser",
+    sample: 0.25,
+    attributes: { "a.b": "c" },
+  });
+  assert.match(problems("telemetry: { service_name: a }").join("\n"), /otlp/);
+  for (const [url, problem] of [
+    ["http://otel:4317", /gRPC.*4318/],
+    ["http://otel:4318/v1/traces", /appends itself/],
+    ["http://user:pw@otel:4318", /Write them under headers/],
+    ["otel:4318", /is not the URL of a collector/],
+  ] as const)
+    assert.match(problems(`telemetry: { otlp: "${url}" }`).join("\n"), problem);
+  assert.match(problems("telemetry: { otlp: 'http://a', headers: { content-length: 3 } }").join("\n"), /belongs to the connection/);
 });
 
 test("flags win over the environment, the environment over the file, the file over the defaults", () => {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import { both } from "../call-events.ts";
+import { Figures } from "../metrics/figures.ts";
+import { SpanQueue } from "../telemetry/export.ts";
 import { ATTRIBUTE, METRIC } from "../telemetry/names.ts";
 import { type Collector, type ReceivedSpan, startCollector } from "./collector.ts";
 import { answerChat, chatAnswer, type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
@@ -105,6 +108,7 @@ test("a collector sees every call as the ledger has it, with the caller's trace,
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "mock",
     "gen_ai.request.model": "gpt-4o",
+    "gen_ai.response.model": "m",
     "gen_ai.request.max_tokens": 50,
     "gen_ai.conversation.id": "s1",
     "gen_ai.usage.input_tokens": 12,
@@ -126,6 +130,7 @@ test("a collector sees every call as the ledger has it, with the caller's trace,
   assert.equal(bob.client?.attributes["gen_ai.request.stream"], true);
   assert.ok(Number(bob.client?.attributes["gen_ai.response.time_to_first_chunk"]) > 0);
   assert.equal(bob.client?.attributes["gen_ai.usage.input_tokens"], 30);
+  assert.equal(bob.client?.attributes["gen_ai.response.model"], "m");
 
   const eve = spansOf(collector, "eve");
   assert.equal(eve.client, undefined, "nobody was asked");
@@ -210,9 +215,7 @@ test("a collector that is down, or takes and never answers, costs no call anythi
   await Promise.all(closed);
 });
 
-test("spans that wait for their collector are so many at most, and every other one is counted", async (context) => {
-  const { Figures } = await import("../metrics/figures.ts");
-  const { SpanQueue } = await import("../telemetry/export.ts");
+test("spans that wait for their collector are so many at most, and every other one is counted", () => {
   const figures = new Figures();
   const waiting: unknown[] = [];
   let done: (result: { code: number }) => void = () => undefined;
@@ -245,7 +248,18 @@ test("spans that wait for their collector are so many at most, and every other o
   assert.deepEqual(lost(), [["spans", 13]]);
   for (let i = 0; i < 3; i++) queue.onEnd(span);
   assert.deepEqual(lost(), [["spans", 14]], "two have room again");
-  context.diagnostic(`${waiting.length} waited`);
+});
+
+test("what goes wrong in who only watches changes nothing for a call, and is told", () => {
+  const figures = new Figures();
+  const errors: unknown[] = [];
+  const broken = new Proxy(figures, { get: () => () => assert.fail("broken") });
+  const events = both(figures, broken, (error) => errors.push(error));
+  events.began({ id: "a", request: { headers: {}, rawHeaders: [], url: "/" }, endpoint: "openai-chat", route: "/", isOwn: false });
+  events.rejected("a", "body_invalid");
+  events.ended("a", 400);
+  assert.equal(errors.length, 3);
+  assert.deepEqual([...(figures.counted().calls[0]?.cells ?? [])], [1, 1]);
 });
 
 test("the reference has every name that is sent, and no other", () => {

@@ -12,21 +12,6 @@ interface Sender<Batch> {
   shutdown(): Promise<void>;
 }
 
-/** A sender that hangs up on a collector which keeps a batch for too long: one that sends a byte now and then is never silent. */
-export function timed<Batch>(sender: Sender<Batch>, { mostMs, hangUp }: { readonly mostMs: number; hangUp(): void }): Sender<Batch> {
-  return {
-    export(batch, done) {
-      const timer = setTimeout(hangUp, mostMs).unref();
-      sender.export(batch, (result) => {
-        clearTimeout(timer);
-        done(result);
-      });
-    },
-    forceFlush: () => sender.forceFlush(),
-    shutdown: () => sender.shutdown(),
-  };
-}
-
 const SUCCESS = 0;
 const SAMPLED = 1;
 

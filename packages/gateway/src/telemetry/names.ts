@@ -21,6 +21,7 @@ export const ATTRIBUTE = {
   operation: { name: "gen_ai.operation.name", what: "What is asked: `chat`, `generate_content`, `text_completion`, `embeddings`, …" },
   provider: { name: "gen_ai.provider.name", what: "Who answers, as the conventions call them; else the provider's name in purser.yaml." },
   requestModel: { name: "gen_ai.request.model", what: "The model that the provider is asked for, after what ladders did." },
+  responseModel: { name: "gen_ai.response.model", what: "The model that the provider says has answered." },
   maxTokens: { name: "gen_ai.request.max_tokens", what: "The output cap of the call as it was admitted." },
   stream: { name: "gen_ai.request.stream", what: "Whether the answer is a stream." },
   choices: { name: "gen_ai.request.choice.count", what: "How many answers are asked for, where that is not one." },

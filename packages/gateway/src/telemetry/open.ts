@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import type { Context } from "@opentelemetry/api";
+import type { IExporterMetricsHelper, ISerializer } from "@opentelemetry/otlp-transformer";
 import { PurserError } from "@purser/core";
 import type { TelemetryConfig } from "../config/config.ts";
-import { type Lost, SpanQueue, timed } from "./export.ts";
+import { Collector } from "./collector.ts";
+import { type Lost, SpanQueue } from "./export.ts";
 import { Instruments } from "./instruments.ts";
 import { Telemetry } from "./telemetry.ts";
 
@@ -18,10 +18,8 @@ export interface RunningTelemetry {
 }
 
 const SCOPE = "purser";
-/** A collector that does not answer within this has got nothing. */
-const EXPORT_TIMEOUT_MS = 5_000;
-/** Whatever it does: no export, repetitions included, takes longer than this. */
-const EXPORT_MOST_MS = 15_000;
+/** What a collector did not take within this, repetitions included, is given up. */
+const EXPORT_MOST_MS = 10_000;
 const METRICS_EVERY_MS = 60_000;
 const CLOSE_MOST_MS = 2_000;
 /** Callers name models, and every series is kept and sent for ever: what is beyond is counted together. */
@@ -36,35 +34,30 @@ export async function openTelemetry(config: TelemetryConfig, onLost: Lost): Prom
     // Each process counts for itself.
     "service.instance.id": randomUUID(),
   });
-  const agent = config.otlp.startsWith("https:") ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
-  const options = (path: string) => ({
-    url: `${config.otlp}${path}`,
-    headers: async () => ({ ...config.headers, "content-type": "application/json" }),
-    timeoutMillis: EXPORT_TIMEOUT_MS,
-    concurrencyLimit: 4,
-    compression: "gzip" as const,
-    agentFactory: () => agent,
-  });
-  const hangUp = () => agent.destroy();
+  const collector = new Collector();
+  const delegate = <Batch, Answer>(
+    path: string,
+    type: string,
+    serializer: ISerializer<Batch, Answer>,
+    metricsHelper: IExporterMetricsHelper<Batch>,
+  ) =>
+    transport.createOtlpNetworkExportDelegate(
+      { timeoutMillis: EXPORT_MOST_MS, concurrencyLimit: 2, compression: "gzip" },
+      serializer,
+      // How well exports go is counted by us, where operators look.
+      new transport.ExporterMetrics({
+        componentType: type,
+        metricsHelper,
+        url: undefined,
+        meterProvider: undefined,
+        responseAttributesFromError: () => ({}),
+      }),
+      collector.to(`${config.otlp}${path}`, config.headers),
+    );
   const { JsonTraceSerializer, JsonMetricsSerializer, TraceExporterMetricsHelper, MetricsExporterMetricsHelper } = serializers;
-  const { createOtlpHttpExportDelegate } = transport;
-  const sendSpans = createOtlpHttpExportDelegate(
-    options("/v1/traces"),
-    JsonTraceSerializer,
-    "otlp_http_json_span_exporter",
-    TraceExporterMetricsHelper,
-    undefined,
-  );
-  const sendMetrics = createOtlpHttpExportDelegate(
-    options("/v1/metrics"),
-    JsonMetricsSerializer,
-    "otlp_http_json_metric_exporter",
-    MetricsExporterMetricsHelper,
-    undefined,
-  );
   const queue = new SpanQueue(
     (exporter) => new trace.BatchSpanProcessor({ exporter, maxQueueSize: SpanQueue.MOST, exportTimeoutMillis: EXPORT_MOST_MS }),
-    timed(sendSpans, { mostMs: EXPORT_MOST_MS, hangUp }),
+    delegate("/v1/traces", "otlp_http_json_span_exporter", JsonTraceSerializer, TraceExporterMetricsHelper),
     onLost,
   );
   const spans = new trace.TracerProvider({
@@ -73,19 +66,19 @@ export async function openTelemetry(config: TelemetryConfig, onLost: Lost): Prom
     spanLimits: { attributeValueLengthLimit: 1_024 },
     spanProcessors: [queue],
   });
-  const sendCounted = timed(sendMetrics, { mostMs: EXPORT_MOST_MS, hangUp });
+  const sums = delegate("/v1/metrics", "otlp_http_json_metric_exporter", JsonMetricsSerializer, MetricsExporterMetricsHelper);
   const meters = new metrics.MeterProvider({
     resource,
     readers: [
       new metrics.PeriodicExportingMetricReader({
         exporter: {
           export: (batch, done) =>
-            sendCounted.export(batch, (result) => {
+            sums.export(batch, (result) => {
               if (result.code !== core.ExportResultCode.SUCCESS) onLost("metrics", 1);
               done(result);
             }),
-          forceFlush: () => sendCounted.forceFlush(),
-          shutdown: () => sendCounted.shutdown(),
+          forceFlush: () => sums.forceFlush(),
+          shutdown: () => sums.shutdown(),
         },
         exportIntervalMillis: METRICS_EVERY_MS,
         exportTimeoutMillis: EXPORT_MOST_MS,
@@ -117,7 +110,7 @@ export async function openTelemetry(config: TelemetryConfig, onLost: Lost): Prom
       // What cannot be sent is counted as lost, and nobody waits for it.
       await Promise.race([Promise.allSettled([spans.shutdown(), meters.shutdown()]), late]);
       clearTimeout(timer);
-      hangUp();
+      await collector.close();
     },
   };
 }
@@ -130,7 +123,7 @@ async function load() {
       import("@opentelemetry/resources"),
       import("@opentelemetry/sdk-trace"),
       import("@opentelemetry/sdk-metrics"),
-      import("@opentelemetry/otlp-exporter-base/node-http"),
+      import("@opentelemetry/otlp-exporter-base"),
       import("@opentelemetry/otlp-transformer"),
     ]);
     return { api, core, resources, trace, metrics, transport, serializers };

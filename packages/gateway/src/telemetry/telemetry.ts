@@ -111,6 +111,7 @@ export class Telemetry implements CallEvents {
     if (!open) return;
     open.overAfter = seconds;
     open.error = errorType(outcome) ?? open.error;
+    if (outcome.kind === "answered" && outcome.model !== undefined) open.client?.setAttribute(ATTRIBUTE.responseModel.name, outcome.model);
     const attributes = open.error === undefined ? open.attributes : { ...open.attributes, [ATTRIBUTE.error.name]: open.error };
     this.#instruments.duration.record(seconds - open.sentAfter, attributes);
   }

@@ -47,7 +47,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
     await readOrCreateAdminToken(config.dataDir);
     const figures = new Figures();
     const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
-    const events = telemetry ? both(figures, telemetry.events) : figures;
+    const events = telemetry ? both(figures, telemetry.events, onError) : figures;
     const log = new AuditLog(config.dataDir, { onError });
     await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
     const workers = new Workers({
