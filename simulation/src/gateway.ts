@@ -207,6 +207,7 @@ export class SimulatedGateway {
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
       onDisconnect,
+      login: { people: [], oidc: undefined },
       telemetry: undefined,
       expose: { cost: true, left: true },
     };

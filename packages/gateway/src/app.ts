@@ -44,6 +44,8 @@ import { Audits } from "./metrics/audits.ts";
 import { Figures } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
+import { Oidc } from "./people/oidc.ts";
+import { People } from "./people/people.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { NO_QUEUE, Queue } from "./queue/queue.ts";
@@ -51,7 +53,7 @@ import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
-import { Attempts } from "./screen/attempts.ts";
+import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
@@ -170,7 +172,8 @@ async function startWith(
   const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
-  const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
+  const people = new People(config.dataDir, { configured: () => gateway.config.login.people, onError });
+  const identifyCaller = (request: IncomingMessage) => identifyRequest(request, { keys, people }, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
   const log = new AuditLog(config.dataDir, { onError });
@@ -233,7 +236,9 @@ async function startWith(
     await rollups.catchUp();
     if (rollups.progress.isComplete) await pace.look();
   };
-  const sessions = new Sessions({ keys, adminToken, isSecure });
+  const oidcConfig = () => gateway.config.login.oidc;
+  const sessions = new Sessions({ keys, people, issuer: () => oidcConfig()?.issuer, adminToken, isSecure });
+  const oidc = new Oidc({ config: oidcConfig, key: linkKey(adminToken, "signing in"), baseUrl, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
   const standing = new Standing({
@@ -258,7 +263,15 @@ async function startWith(
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
-    screen: { files: readScreenFiles(), sessions, attempts: new Attempts() },
+    screen: {
+      files: readScreenFiles(),
+      sessions,
+      people,
+      oidc,
+      provider: oidcConfig,
+      attempts: new Attempts(),
+      names: new Attempts(Date.now, FREE_OF_NAME),
+    },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -347,9 +360,16 @@ async function loadVocabularies({ providers }: Config): Promise<void> {
   for (const name of names) await loadEncoding(name);
 }
 
-/** While there is no key and only this machine can reach the server, every caller is the owner. */
-function identifyRequest(request: IncomingMessage, keys: Keys, config: Config, adminToken: string): Identified {
-  const ownerMode = keys.isEmpty && isLoopback(config.server.host);
+/** While there is no key, nobody who signs in by name, and only this machine can reach the server, every caller is the owner. */
+function identifyRequest(
+  request: IncomingMessage,
+  { keys, people }: { readonly keys: Keys; readonly people: Pick<People, "isEmpty"> },
+  config: Config,
+  adminToken: string,
+): Identified {
+  const isOpen = keys.isEmpty && isLoopback(config.server.host);
+  // Whoever says who may sign in does not mean everybody.
+  const ownerMode = isOpen && config.login.oidc === undefined && people.isEmpty;
   if (ownerMode && !isLoopback(hostName(request.headers.host))) {
     return {
       ok: false,

@@ -13,6 +13,7 @@ import {
   WINDOW_START_NAMES,
 } from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
+import { PERSON_ROLES } from "../people/person.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
@@ -37,6 +38,7 @@ import {
   type ValueOf,
   type Values,
 } from "./field.ts";
+import { attributeOfPersonProblem, personNameProblem } from "./login.ts";
 import { nearestName } from "./nearest-name.ts";
 
 /** Everything that can stand in purser.yaml, once: the reader, the JSON Schema and the reference are made from it. */
@@ -406,6 +408,54 @@ const allowance = object(
   { required: ["name", "provider", "limit"] },
 );
 
+const person = object(
+  {
+    role: described(
+      "What the person may do: member sees their own calls and costs, viewer everything, admin changes things too.",
+      choice(PERSON_ROLES),
+    ),
+    password: described("The hash of the password, as `purser users hash` prints it.", secret("nobody can sign in by this name.")),
+    attributes: described(
+      "Whose the person is: a member sees the calls of `user`, which is the person's name where it is left out.",
+      map(parsed({ maxLength: 200 }, checkedPersonValue), { most: 6, key: attributeOfPersonProblem }),
+      { examples: [{ user: "ann@example.com", team: "support" }] },
+    ),
+  },
+  { required: ["role", "password"] },
+);
+
+const oidc = object(
+  {
+    issuer: described("The provider of identities, whose /.well-known/openid-configuration says all else.", parsed({}, checkedIssuer), {
+      examples: ["https://login.example.com/realms/company"],
+    }),
+    client_id: described("The name by which it knows this server.", parsed({ maxLength: 500 }, checkedName)),
+    client_secret: described(`The secret of that client, best as \${NAME}. None for a public client.`, secret("people cannot sign in.")),
+    scopes: described("What is asked for.", list(text(), { most: 20, least: 1 }), { default: ["openid", "profile", "email"] }),
+    name: described("The claim that is somebody's name here, and the `user` whose calls a member sees.", text(), { default: "email" }),
+    roles: described(
+      "Which values of a claim give which role. Who has several gets the most.",
+      object({
+        claim: described("The claim, or a path to it such as realm_access.roles.", text(), { default: "groups" }),
+        admin: described("Values that make an admin.", list(text(), { most: 100, single: true })),
+        viewer: described("Values that make a viewer.", list(text(), { most: 100, single: true })),
+        member: described("Values that make a member.", list(text(), { most: 100, single: true })),
+      }),
+    ),
+    otherwise: described("What those get who have none of these values.", choice(["refuse", "member", "viewer"]), { default: "refuse" }),
+    label: described("What it is called on the button.", parsed({ maxLength: 60 }, checkedName), { examples: ["Company account"] }),
+  },
+  { required: ["issuer", "client_id"] },
+);
+
+const login = object({
+  people: described(
+    "People who sign in to the dashboard by name and password, besides those of `purser users`.",
+    map(located(person), { most: 1_000, key: personNameProblem }),
+  ),
+  oidc: described("A provider of identities with which people sign in, by OpenID Connect.", located(oidc)),
+});
+
 const telemetry = object(
   {
     otlp: described(
@@ -462,6 +512,7 @@ export const CONFIGURATION = object({
     tells("^\\s*failing\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
     { examples: [{ "failing 20%": "tell oncall" }] },
   ),
+  login: described("Who signs in to the dashboard, besides with a token or key.", login),
   telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),
   timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
@@ -659,6 +710,19 @@ function checkedUrl(value: string): string {
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
   return url.origin + path;
+}
+
+function checkedIssuer(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw wrong(`"${value}" is not the URL of a provider of identities. Write one like https://login.example.com.`);
+  if (url.username || url.password || url.search || url.hash) throw wrong("has more than a host and a path. Leave the rest out.");
+  return value.replace("/.well-known/openid-configuration", "");
+}
+
+function checkedPersonValue(value: string): string {
+  if (!/^[^*\p{Cc}]{1,200}$/u.test(value)) throw wrong(`"${value}" would select more than one. Write one value.`);
+  return value;
 }
 
 /** Collectors take what is appended to a base; many documents show the whole address of traces. */

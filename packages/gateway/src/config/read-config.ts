@@ -9,6 +9,7 @@ import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
+import { configuredLogin } from "./login.ts";
 import { suggestion } from "./nearest-name.ts";
 import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
 import { configuredProvider, type Environment, presetProviders } from "./providers.ts";
@@ -66,9 +67,10 @@ export function examineConfig(input: ConfigInput): Reading {
   const providers = readProviders(fields, environment);
   const channels = configuredChannels(fields.channels ?? new Map());
   const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels);
+  const server = readServer(fields, settings);
   const config: Config = {
     file,
-    server: readServer(fields, settings),
+    server,
     dataDir: readDataDir(fields, settings, file, cwd),
     store: {
       redis: fields.store?.redis,
@@ -91,6 +93,7 @@ export function examineConfig(input: ConfigInput): Reading {
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
     unseenInput: fields.unseen_input,
     onDisconnect: fields.on_disconnect ?? "abort",
+    login: configuredLogin(fields, server),
     telemetry: fields.telemetry && readTelemetry(fields.telemetry),
     expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
   };
