@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { Provider } from "oidc-provider";
 import { ADMIN_ROUTES, mayUse } from "../admin/routes.ts";
 import { AuditLog } from "../audit-log/audit-log.ts";
 import { startDemoProvider } from "../demo/provider.ts";
@@ -12,7 +15,9 @@ import { eventually, PRICES, providersAt, type Stand, startStand } from "./stand
 
 const PASSWORD = "seven seas and a wooden leg";
 const BUDGETS = "budgets: [{ name: company, limits: [$5 / month] }, { name: each, per: user, limits: [100k tokens / day] }]";
-const HASH = await hashPassword(PASSWORD);
+/** As a file may have it: at the least cost. */
+const CHEAP = { log: 10, blocks: 8, times: 1 };
+const HASH = await hashPassword(PASSWORD, CHEAP);
 
 interface Browser {
   readonly cookie: string;
@@ -166,7 +171,7 @@ test("who is removed, or gets another password, is signed out at once", async (c
   const { cookie } = await signIn(stand, "ned");
   const status = async () => (await fetch(`${stand.url}/api/budgets`, { headers: { cookie } })).status;
   assert.equal(await status(), 200);
-  await people.put({ name: "ned", role: "viewer", attributes: {}, password: await hashPassword("another password than that") });
+  await people.put({ name: "ned", role: "viewer", attributes: {}, password: await hashPassword("another password than that", CHEAP) });
   assert.equal(await status(), 401);
   await people.put({ name: "ned", role: "viewer", attributes: {}, password: HASH });
   assert.equal(await status(), 200);
@@ -272,7 +277,8 @@ test("what is forged, late, replayed or begun elsewhere lets nobody in", async (
   const two = await begin();
   const back = issuer.signIn(one.location, claims);
   await refusedBack("another browser's", back, two.cookie);
-  const forged = new URL(back);
+  // A code of its own: one that was shown once is of no use any more.
+  const forged = issuer.signIn(one.location, claims);
   forged.searchParams.set("state", "guessed");
   await refusedBack("a forged state", forged, one.cookie);
   await refusedBack("no cookie", issuer.signIn(one.location, claims), "");
@@ -310,4 +316,65 @@ test("nobody is sent on to another site", async (context) => {
     ["/budgets/a%20b?x=1", "/budgets/a%20b?x=1"],
   ] as const)
     assert.equal((await signInAs(claims, {}, returnTo)).headers.get("location"), location, returnTo);
+});
+
+/** A browser that keeps cookies, and fills in the forms of the provider's own pages, until it is where it wanted to go. */
+async function browse(from: string, to: string): Promise<{ readonly callback: string; readonly cookie: () => string }> {
+  const jar = new Map<string, string>();
+  const cookie = () => [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+  const go = async (url: string, body?: URLSearchParams) => {
+    const response = await fetch(url, { redirect: "manual", headers: { cookie: cookie() }, ...(body && { method: "POST", body }) });
+    for (const set of response.headers.getSetCookie()) {
+      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(set) ?? [];
+      if (value === "") jar.delete(name);
+      else jar.set(name, value);
+    }
+    return response;
+  };
+  let url = from;
+  let callback = "";
+  for (let steps = 0; url !== to && steps < 20; steps++) {
+    let response = await go(url);
+    if (url.includes("/callback")) callback = url;
+    const text = await response.text();
+    const [, action] = /<form[^>]*action="([^"]+)"/.exec(text) ?? [];
+    if (action !== undefined) {
+      const prompt = /name="prompt" value="(\w+)"/.exec(text)?.[1] ?? "login";
+      response = await go(new URL(action, url).href, new URLSearchParams({ prompt, login: "ann", password: "any" }));
+    }
+    url = new URL(response.headers.get("location") ?? assert.fail(`${url} is ${response.status}: ${text}`), url).href;
+  }
+  return { callback, cookie };
+}
+
+test("a provider that others wrote lets somebody in, and its code works once", async (context) => {
+  // It says at length that it is meant for more than a test.
+  context.mock.method(console, "info", () => undefined);
+  context.mock.method(console, "warn", () => undefined);
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  context.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const secret = "a secret/+ with signs";
+  const oidc = `oidc: { issuer: "${issuer}", client_id: purser, client_secret: "${secret}", roles: { admin: chiefs } }`;
+  const stand = await startStand(context, { config: `login: { ${oidc} }` });
+  const provider = new Provider(issuer, {
+    clients: [{ client_id: "purser", client_secret: secret, redirect_uris: [`${stand.url}/session/oidc/callback`] }],
+    // Groups are not in its ID tokens: they have to be asked for.
+    claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["groups"] },
+    findAccount: (_, accountId) => ({
+      accountId,
+      claims: () => ({ sub: accountId, email: `${accountId}@example.com`, email_verified: true, groups: ["chiefs"] }),
+    }),
+    pkce: { required: () => true },
+    cookies: { keys: ["a test"] },
+  });
+  server.on("request", provider.callback());
+  const { callback, cookie } = await browse(`${stand.url}/session/oidc?return_to=/budgets`, `${stand.url}/budgets`);
+  const session = (await (await fetch(`${stand.url}/session`, { headers: { cookie: cookie() } })).json()) as { role: string; name: string };
+  assert.deepEqual([session.role, session.name], ["admin", "ann@example.com"]);
+  assert.equal((await fetch(callback, { redirect: "manual", headers: { cookie: cookie() } })).status, 403);
 });

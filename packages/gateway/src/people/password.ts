@@ -20,10 +20,10 @@ export function passwordProblem(password: string): string | undefined {
 }
 
 /** A password as it is kept: `scrypt$ln=15,r=8,p=3$SALT$HASH`, from which nobody gets it back. */
-export async function hashPassword(password: string): Promise<string> {
+export async function hashPassword(password: string, costs: Costs = COSTS): Promise<string> {
   const salt = randomBytes(16);
-  const { log, blocks, times } = COSTS;
-  const hash = await derive(password, salt, COSTS);
+  const { log, blocks, times } = costs;
+  const hash = await derive(password, salt, costs);
   return `scrypt$ln=${log},r=${blocks},p=${times}$${salt.toString("base64url")}$${hash.toString("base64url")}`;
 }
 
