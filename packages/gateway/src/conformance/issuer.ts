@@ -14,6 +14,8 @@ export interface Forged {
 
 export interface Issuer {
   readonly url: string;
+  /** Who signs in by themselves when a browser comes; nobody at first. */
+  visitor: Readonly<Record<string, unknown>> | undefined;
   /** Lets somebody sign in at the address where a browser was sent, and returns the address to which they are sent back. */
   signIn(location: string, claims: Readonly<Record<string, unknown>>, forged?: Forged): URL;
 }
@@ -81,6 +83,10 @@ export async function startIssuer(context: TestContext): Promise<Issuer> {
       }),
       "/jwks": () => ({ keys: [jwk] }),
     };
+    if (request.url?.startsWith("/authorize") && issuer.visitor) {
+      response.writeHead(302, { location: issuer.signIn(url + request.url, issuer.visitor).href }).end();
+      return;
+    }
     const { status, body } =
       request.url === "/token"
         ? await exchange(new URLSearchParams(Buffer.concat(chunks).toString("utf8")), request.headers.authorization)
@@ -93,8 +99,9 @@ export async function startIssuer(context: TestContext): Promise<Issuer> {
     server.closeAllConnections();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return {
+  const issuer: Issuer = {
     url,
+    visitor: undefined,
     signIn(location, claims, forged = {}) {
       const { searchParams } = new URL(location);
       const asked = (name: string) => searchParams.get(name) ?? "";
@@ -107,4 +114,5 @@ export async function startIssuer(context: TestContext): Promise<Issuer> {
       return back;
     },
   };
+  return issuer;
 }
