@@ -44,15 +44,17 @@ export function SignIn({ ways }: { readonly ways: SignInWays }) {
         </div>
         {ways.provider !== null && <Elsewhere provider={ways.provider} />}
         {ways.by_name && (
-          <Choice
-            label="Sign in with"
-            value={way}
-            options={[
-              ["name", "Name"],
-              ["token", "Token or key"],
-            ]}
-            onChange={choose}
-          />
+          <div>
+            <Choice
+              label="Sign in with"
+              value={way}
+              options={[
+                ["name", "Name"],
+                ["token", "Token or key"],
+              ]}
+              onChange={choose}
+            />
+          </div>
         )}
         <form onSubmit={send} className="grid gap-5">
           {way === "name" && (

@@ -60,8 +60,8 @@ export async function serveSession(parts: SignInParts, request: IncomingMessage,
   if (request.method !== "DELETE") throw new PurserError("route_unknown", `/session answers GET, POST and DELETE, not ${request.method}.`);
   const visitor = sessions.find(request.headers);
   if (visitor && !isFromScreen(visitor, request)) throw new PurserError("key_invalid", `Send the ${CSRF_HEADER} that GET /session says.`);
-  if (visitor) await log.write({ by: nameOf(visitor.caller), what: "session.closed", from: request.socket.remoteAddress });
   response.setHeader("set-cookie", sessions.close());
+  if (visitor) await log.write({ by: nameOf(visitor.caller), what: "session.closed", from: request.socket.remoteAddress });
   answer(response, 200, { ...NOBODY, ways: waysOf(parts) } satisfies SessionJson);
 }
 
