@@ -1,27 +1,17 @@
 import type { Charge, Denial, ErrorCode, Subject } from "@purser/core";
 import type { Admitted } from "./budgeted-call.ts";
+import type { Dialect } from "./dialects/dialect.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RoutedCall } from "./rungs/climb.ts";
 import type { ClientRequest } from "./upstream-request.ts";
 
-/** A call when it comes in. */
-export interface Beginning {
-  readonly id: string;
-  readonly request: ClientRequest;
-  /** The format of the call. */
-  readonly endpoint: string;
-  /** The path of that format: names in braces. */
-  readonly route: string;
-  /** Whether the gateway makes it itself, and nobody waits for it on a connection. */
-  readonly isOwn: boolean;
-}
-
 /**
  * What becomes of calls, told once, as it happens: to whoever counts them, and to whoever traces them. A call is known by its id, which is that
- * of its ledger entries. Times are seconds.
+ * of its ledger entries. Times are seconds. Most of what is told is there already: nothing is made to be told, since mostly nobody traces.
  */
 export interface CallEvents {
-  began(call: Beginning): void;
+  /** It came, in a format. `isOwn`: the gateway makes it itself, and nobody waits for it on a connection. */
+  began(id: string, request: ClientRequest, format: Pick<Dialect, "name" | "path">, isOwn: boolean): void;
   /** It is admitted, or free, and is sent now, so long after it came. */
   admitted(id: string, endpoint: string, call: RoutedCall, decision: Admitted | undefined, seconds: number): void;
   /** Its provider began to answer, so long after it was asked. */
@@ -57,9 +47,9 @@ export function both(first: CallEvents, second: CallEvents, onError: (error: unk
     }
   };
   return {
-    began: (call) => {
-      first.began(call);
-      watching(() => second.began(call));
+    began: (id, request, format, isOwn) => {
+      first.began(id, request, format, isOwn);
+      watching(() => second.began(id, request, format, isOwn));
     },
     admitted: (id, endpoint, call, decision, seconds) => {
       first.admitted(id, endpoint, call, decision, seconds);

@@ -34,8 +34,7 @@ const NEVER = new AbortController().signal;
 /** Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. */
 export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms): Promise<OwnEnd> {
   const beganAt = performance.now();
-  const { name: endpoint, path: route } = routed.dialect;
-  gateway.events.began({ id, request, endpoint, route, isOwn: true });
+  gateway.events.began(id, request, routed.dialect, true);
   try {
     return await admit(gateway, routed, { id, request, ...(willSend && { willSend }) }, beganAt);
   } catch (error) {

@@ -109,7 +109,7 @@ interface Exchange {
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
   let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
-  gateway.events.began({ id: exchange.id, request, endpoint: dialect.name, route: dialect.path, isOwn: false });
+  gateway.events.began(exchange.id, request, dialect, false);
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await send(gateway, exchange, routed, undefined, undefined);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { both } from "../call-events.ts";
+import { openaiChat } from "../dialects/openai-chat/index.ts";
 import { Figures } from "../metrics/figures.ts";
 import { SpanQueue } from "../telemetry/export.ts";
 import { ATTRIBUTE, METRIC } from "../telemetry/names.ts";
@@ -255,7 +256,7 @@ test("what goes wrong in who only watches changes nothing for a call, and is tol
   const errors: unknown[] = [];
   const broken = new Proxy(figures, { get: () => () => assert.fail("broken") });
   const events = both(figures, broken, (error) => errors.push(error));
-  events.began({ id: "a", request: { headers: {}, rawHeaders: [], url: "/" }, endpoint: "openai-chat", route: "/", isOwn: false });
+  events.began("a", { headers: {}, rawHeaders: [], url: "/" }, openaiChat, false);
   events.rejected("a", "body_invalid");
   events.ended("a", 400);
   assert.equal(errors.length, 3);

@@ -1,9 +1,11 @@
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
 import type { Charge, Denial, ErrorCode, Subject } from "@purser/core";
 import type { Admitted } from "../budgeted-call.ts";
-import type { Beginning, CallEvents, OverCall } from "../call-events.ts";
+import type { CallEvents, OverCall } from "../call-events.ts";
+import type { Dialect } from "../dialects/dialect.ts";
 import type { Outcome } from "../outcome.ts";
 import type { RoutedCall } from "../rungs/climb.ts";
+import type { ClientRequest } from "../upstream-request.ts";
 import { admittedAttributes, callAttributes, chargedAttributes, denialAttributes } from "./attributes.ts";
 import type { Instruments } from "./instruments.ts";
 import { ATTRIBUTE, operationName } from "./names.ts";
@@ -11,7 +13,7 @@ import { ATTRIBUTE, operationName } from "./names.ts";
 /** The part of OpenTelemetry's API that is used at run time. It is loaded only where telemetry is configured. */
 export interface Api {
   /** The context that a call's headers name as its parent; the root where they name none that can be read. */
-  parentOf(headers: Beginning["request"]["headers"]): Context;
+  parentOf(headers: ClientRequest["headers"]): Context;
   within(context: Context, span: Span): Context;
 }
 
@@ -53,7 +55,7 @@ export class Telemetry implements CallEvents {
     this.#instruments = instruments;
   }
 
-  began({ id, request, endpoint, route, isOwn }: Beginning): void {
+  began(id: string, request: ClientRequest, { name: endpoint, path: route }: Pick<Dialect, "name" | "path">, isOwn: boolean): void {
     const startedAt = Date.now();
     const parent = this.#api.parentOf(request.headers);
     const what = isOwn ? {} : { [ATTRIBUTE.method.name]: "POST", [ATTRIBUTE.route.name]: route };
