@@ -34,6 +34,7 @@ import { both } from "./call-events.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
+import { isOpenToAll } from "./callers/open-minute.ts";
 import type { LimitChange } from "./config/change-limit.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
@@ -360,16 +361,14 @@ async function loadVocabularies({ providers }: Config): Promise<void> {
   for (const name of names) await loadEncoding(name);
 }
 
-/** While there is no key, nobody who signs in by name, and only this machine can reach the server, every caller is the owner. */
+/** In the first minute, while everything is open, every caller is the owner. */
 function identifyRequest(
   request: IncomingMessage,
   { keys, people }: { readonly keys: Keys; readonly people: Pick<People, "isEmpty"> },
   config: Config,
   adminToken: string,
 ): Identified {
-  const isOpen = keys.isEmpty && isLoopback(config.server.host);
-  // Whoever says who may sign in does not mean everybody.
-  const ownerMode = isOpen && config.login.oidc === undefined && people.isEmpty;
+  const ownerMode = isOpenToAll(config, keys, people);
   if (ownerMode && !isLoopback(hostName(request.headers.host))) {
     return {
       ok: false,
