@@ -208,6 +208,8 @@ export class SimulatedGateway {
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
       onDisconnect,
+      login: { people: [], oidc: undefined },
+      telemetry: undefined,
       expose: { cost: true, left: true },
     };
     return {
@@ -224,7 +226,7 @@ export class SimulatedGateway {
       calibration: { marginOf: () => undefined, saw: () => undefined },
       promptCaches: new PromptCaches(),
       circuits: new Circuits(),
-      figures: new Figures(),
+      events: new Figures(),
       log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,

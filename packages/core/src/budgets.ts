@@ -45,8 +45,8 @@ export interface BudgetsOptions {
   readonly switchedOff?: (subject: Subject) => string | undefined;
   /** Told what calls are charged, as it is written down. `takenBack` is the estimate in whose place a charge stands. */
   readonly onCharge?: (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => void;
-  /** Told of every refusal. */
-  readonly onDenial?: (subject: Subject, denial: Denial) => void;
+  /** Told of every refusal, with the id of the call. */
+  readonly onDenial?: (subject: Subject, denial: Denial, id: string) => void;
   /** What lets calls wait in a leaky bucket; those of the process where it is left out. */
   readonly timers?: Timers;
   /** Told of failures that no caller waits for, such as a refusal that could not be written down. */
@@ -456,7 +456,7 @@ export class Budgets implements PriceSource {
   readonly #recordDenial: OnDenied = (call, denial, admission) => {
     const { reason, message } = denial;
     const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail: admission.detail() } as const;
-    this.#onDenial(call.subject, denial);
+    this.#onDenial(call.subject, denial, call.id);
     this.#denials.add(denial, entry, this.#now());
   };
 }

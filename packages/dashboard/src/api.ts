@@ -73,7 +73,7 @@ async function session(method: string, body?: unknown): Promise<SessionJson> {
 /** Everything that the screen asks the gateway. */
 export const api = {
   session: () => session("GET"),
-  signIn: (token: string) => session("POST", { token }),
+  signIn: (shown: { token: string } | { name: string; password: string }) => session("POST", shown),
   signOut: () => session("DELETE"),
   overview: () => ask<OverviewJson>("GET", "/api/overview"),
   budgets: () => ask<List<BudgetJson>>("GET", "/api/budget-tree").then(data),

@@ -30,9 +30,11 @@ import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
+import { both } from "./call-events.ts";
 import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
+import { isOpenToAll } from "./callers/open-minute.ts";
 import type { LimitChange } from "./config/change-limit.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
@@ -44,6 +46,8 @@ import { Audits } from "./metrics/audits.ts";
 import { Figures } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
+import { Oidc } from "./people/oidc.ts";
+import { People } from "./people/people.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { NO_QUEUE, Queue } from "./queue/queue.ts";
@@ -51,7 +55,7 @@ import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
-import { Attempts } from "./screen/attempts.ts";
+import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
@@ -59,6 +63,7 @@ import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
+import { openTelemetry } from "./telemetry/open.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
@@ -157,17 +162,20 @@ async function startWith(
   await calibration.open();
   const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
+  const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
+  const events = telemetry ? both(figures, telemetry.events, onError) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
     if (inFlight.has(id)) guards.spent(subject, charge, Date.now());
-    figures.charged(subject, charge, takenBack);
+    events.charged(id, subject, charge, takenBack);
   };
-  const onDenial = (_: Subject, denial: Denial) => figures.denied(denial);
+  const onDenial = (subject: Subject, denial: Denial, id: string) => events.denied(id, subject, denial);
   const { budgets: configured, allowances } = config;
   const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
-  const identifyCaller = (request: IncomingMessage) => identifyRequest(request, keys, gateway.config, adminToken);
+  const people = new People(config.dataDir, { configured: () => gateway.config.login.people, onError });
+  const identifyCaller = (request: IncomingMessage) => identifyRequest(request, { keys, people }, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
   const log = new AuditLog(config.dataDir, { onError });
@@ -195,7 +203,8 @@ async function startWith(
     queue: queue ?? NO_QUEUE,
     batches,
     log,
-    figures,
+    events,
+    ...(telemetry && { traceHeaders: (id: string) => telemetry.traceHeaders(id) }),
     answers,
     summaries,
     calibration,
@@ -231,7 +240,9 @@ async function startWith(
     await rollups.catchUp();
     if (rollups.progress.isComplete) await pace.look();
   };
-  const sessions = new Sessions({ keys, adminToken, isSecure });
+  const oidcConfig = () => gateway.config.login.oidc;
+  const sessions = new Sessions({ keys, people, issuer: () => oidcConfig()?.issuer, adminToken, isSecure });
+  const oidc = new Oidc({ config: oidcConfig, key: linkKey(adminToken, "signing in"), baseUrl, isSecure });
   const admin: Admin = shared ? (request) => (isAboutDecisions(request) ? shared.decide(request) : own(request)) : own;
   const audits = new Audits({ store, onError });
   const standing = new Standing({
@@ -256,7 +267,15 @@ async function startWith(
     isDraining: () => isDraining,
     isStoreDown: () => store.failure?.() !== undefined,
     calls,
-    screen: { files: readScreenFiles(), sessions, attempts: new Attempts() },
+    screen: {
+      files: readScreenFiles(),
+      sessions,
+      people,
+      oidc,
+      provider: oidcConfig,
+      attempts: new Attempts(),
+      names: new Attempts(Date.now, FREE_OF_NAME),
+    },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
@@ -326,6 +345,7 @@ async function startWith(
       await log.close();
       hindsight.close();
       await budgets.close();
+      await telemetry?.close();
       await alerts.close();
       await records.close();
     },
@@ -345,9 +365,14 @@ async function loadVocabularies({ providers }: Config): Promise<void> {
   for (const name of names) await loadEncoding(name);
 }
 
-/** While there is no key and only this machine can reach the server, every caller is the owner. */
-function identifyRequest(request: IncomingMessage, keys: Keys, config: Config, adminToken: string): Identified {
-  const ownerMode = keys.isEmpty && isLoopback(config.server.host);
+/** In the first minute, while everything is open, every caller is the owner. */
+function identifyRequest(
+  request: IncomingMessage,
+  { keys, people }: { readonly keys: Keys; readonly people: Pick<People, "isEmpty"> },
+  config: Config,
+  adminToken: string,
+): Identified {
+  const ownerMode = isOpenToAll(config, keys, people);
   if (ownerMode && !isLoopback(hostName(request.headers.host))) {
     return {
       ok: false,

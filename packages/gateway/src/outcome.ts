@@ -14,6 +14,8 @@ export type Outcome =
       readonly kind: "answered";
       readonly usage: Usage | undefined;
       readonly service: ServiceTier | undefined;
+      /** The model that answered, where the provider says so. */
+      readonly model?: string | undefined;
       readonly outputTokens: () => number;
       readonly isWhole: boolean;
     }
@@ -32,13 +34,14 @@ export const UNREADABLE: Outcome = {
 
 /** What a stream said of its usage, `isWhole`: up to the end of its bytes. */
 export function streamOutcome(stream: StreamReader, isWhole: boolean): Outcome {
-  const { usage, service, isComplete, refusedAs } = stream;
+  const { usage, service, model, isComplete, refusedAs } = stream;
   if (refusedAs !== undefined) return { kind: "refused", status: refusedAs };
   return {
     kind: "answered",
     // What a stream says at its beginning holds for the input. Of the output it then knows no more than the first token.
     usage: isComplete ? usage : usage && inputOf(usage),
     service,
+    model,
     outputTokens: () => Math.max(stream.outputTokens(), usage?.outputTokens ?? 0),
     isWhole: isWhole && isComplete,
   };
@@ -48,12 +51,12 @@ export function streamOutcome(stream: StreamReader, isWhole: boolean): Outcome {
 export function answerOutcome(meter: AnswerMeter, counter: TextCounter, isWhole: boolean): Outcome {
   const answer = meter.read();
   if (!answer) return UNREADABLE;
-  const { usage, service, text } = answer;
+  const { usage, service, model, text } = answer;
   const outputTokens = () => {
     counter.add(text);
     return counter.tokens();
   };
-  return { kind: "answered", usage, service, outputTokens, isWhole };
+  return { kind: "answered", usage, service, model, outputTokens, isWhole };
 }
 
 function inputOf({ outputTokens: _, reasoningOutputTokens: _r, audioOutputTokens: _a, imageOutputTokens: _i, ...input }: Usage): Usage {

@@ -1,4 +1,4 @@
-import type { Denial } from "@purser/core";
+import { type Denial, PurserError } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { reserveCall, settleCall } from "./budgeted-call.ts";
 import { type Attempt, Attempts } from "./failover/attempts.ts";
@@ -35,20 +35,38 @@ const NEVER = new AbortController().signal;
 
 /** Makes a whole call that no client waits for: admitted, metered and settled like any other, on the budgets of its subject. */
 export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms): Promise<OwnEnd> {
+  const beganAt = performance.now();
+  gateway.events.began(id, request, routed.dialect, true);
+  try {
+    return await makeAll(gateway, routed, { id, request, ...(willSend && { willSend }) }, beganAt);
+  } catch (error) {
+    gateway.events.rejected(id, error instanceof PurserError ? error.code : "internal");
+    throw error;
+  } finally {
+    gateway.events.ended(id, undefined);
+  }
+}
+
+/** The attempts of a call, one after the other. */
+async function makeAll(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms, beganAt: number): Promise<OwnEnd> {
   const attempts = new Attempts(gateway, routed);
   const climbed = await attempts.first({ call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
   const call = climbed.end ? routed : climbed.call;
   const decision = await reserveCall(gateway.budgets, id, call, () => NEVER);
   gateway.alerts.decided(decision);
   if (decision.outcome === "denied") return { kind: "denied", denial: decision.denial };
+  const secondsSinceItBegan = () => (performance.now() - beganAt) / 1_000;
+  gateway.events.admitted(id, routed.dialect.name, secondsSinceItBegan());
   let attempt: Attempt = { id, call, decision };
   for (;;) {
-    const { end, outcome, goesOn } = await make(gateway, attempts, attempt, {
-      request,
-      ...(attempts.made === 0 && willSend && { willSend }),
-    });
+    const isFirst = attempts.made === 0;
+    const terms = { id, request, secondsSinceItBegan, ...(isFirst && willSend && { willSend }) };
+    const { end, outcome, goesOn } = await make(gateway, attempts, attempt, terms);
     const next = goesOn ? await attempts.next(attempt, outcome, () => NEVER) : undefined;
-    if (!next) return end;
+    if (!next) {
+      gateway.events.over(id, routed.dialect.name, secondsSinceItBegan());
+      return end;
+    }
     attempt = next;
   }
 }
@@ -60,19 +78,27 @@ interface Made {
   readonly goesOn: boolean;
 }
 
+interface MakeTerms extends OwnCallTerms {
+  readonly secondsSinceItBegan: () => number;
+}
+
 /** Makes one attempt, and settles it. */
 async function make(
   gateway: Gateway,
   attempts: Attempts,
   attempt: Attempt,
-  { request, willSend }: Pick<OwnCallTerms, "request" | "willSend">,
+  { id: callId, request, willSend, secondsSinceItBegan }: MakeTerms,
 ): Promise<Made> {
   const { id, call: routed, decision } = attempt;
   const { model, subject, margin } = routed;
+  const { events } = gateway;
+  const provider = routed.provider.name;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
+  const sentAt = performance.now();
+  events.sent(callId, attempt, secondsSinceItBegan());
   let prepared: UpstreamRequest;
   try {
-    prepared = upstreamRequest(wholeRequest(request), routed, decision);
+    prepared = upstreamRequest(wholeRequest(request), routed, decision, gateway.traceHeaders?.(id));
     await willSend?.();
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
@@ -80,11 +106,12 @@ async function make(
   }
   // It is whole, so there is nothing to end before its time.
   gateway.inFlight.set(id, { subject, reservation, end: async () => undefined });
+  const onBegin = () => events.answering(callId, provider, (performance.now() - sentAt) / 1_000);
   try {
     attempts.sent(attempt);
-    const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed);
+    const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed, onBegin);
     const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
-    gateway.figures.answered(routed.provider.name, outcome);
+    events.answered(callId, { id, provider, outcome, seconds: secondsSinceItBegan() });
     const goesOn = attempts.ended(attempt, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
@@ -124,7 +151,12 @@ interface Answered {
   readonly outcome: Outcome | undefined;
 }
 
-function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { dialect, call }: RoutedCall): Promise<Answered> {
+function answered(
+  upstream: Pick<Upstream, "send">,
+  request: UpstreamRequest,
+  { dialect, call }: RoutedCall,
+  onBegin: () => void,
+): Promise<Answered> {
   return new Promise((resolve) => {
     const meter = new AnswerMeter(dialect, undefined, call);
     let status = 0;
@@ -133,6 +165,7 @@ function answered(upstream: Pick<Upstream, "send">, request: UpstreamRequest, { 
     const end = (outcome?: Outcome) => resolve({ status, contentType, meter, outcome });
     const listener = {
       began: (code: number, headers: readonly string[]) => {
+        onBegin();
         status = code;
         contentType = headerValue(headers, "content-type") ?? "application/json";
         retryAfterMs = retryAfterOf(headers, Date.now());

@@ -23,8 +23,9 @@ import type { AuditLog } from "./audit-log/audit-log.ts";
 import type { Batches } from "./batches/batches.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import { type Admitted, budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import { budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Calibration } from "./calibration/calibration.ts";
+import type { CallEvents } from "./call-events.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
 import type { Config } from "./config/config.ts";
 import { type Dialect, type Refusal, refuseHeaders } from "./dialects/dialect.ts";
@@ -34,7 +35,6 @@ import { type Attempt, Attempts } from "./failover/attempts.ts";
 import type { Circuits } from "./failover/circuits.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
-import type { Figures } from "./metrics/figures.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -68,7 +68,10 @@ export interface Gateway {
   readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   readonly log: Pick<AuditLog, "refused">;
-  readonly figures: Pick<Figures, "began" | "admitted" | "answering" | "answered" | "wentOn" | "over" | "ended" | "rejected">;
+  /** Told what becomes of every call. */
+  readonly events: CallEvents;
+  /** The headers that continue the trace of an attempt at its provider; the caller's own pass where it is left out. */
+  readonly traceHeaders?: (attemptId: string) => readonly string[] | undefined;
   /** Which providers failed lately. */
   readonly circuits: Circuits;
   /** What may be answered again. */
@@ -110,7 +113,7 @@ interface Exchange {
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
   const { dialect, names } = found;
   let exchange: Exchange = { id: gateway.newId(), beganAt: performance.now(), request, response, dialect, names };
-  gateway.figures.began();
+  gateway.events.began(exchange.id, request, dialect, false);
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await sendFree(gateway, exchange, routed);
@@ -136,7 +139,11 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     gateway.alerts.decided(first);
     const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
     // What was refused stays written down: the call that goes on is another one.
-    if (asked?.isGiven) exchange = { ...exchange, id: gateway.newId() };
+    if (asked?.isGiven) {
+      const { id } = exchange;
+      exchange = { ...exchange, id: gateway.newId() };
+      gateway.events.continued(id, exchange.id);
+    }
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
@@ -145,7 +152,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   } catch (error) {
     refuseError(gateway, exchange, error);
   } finally {
-    gateway.figures.ended();
+    gateway.events.ended(exchange.id, response.statusCode);
   }
 }
 
@@ -297,12 +304,12 @@ interface ToSend {
  */
 async function send(gateway: Gateway, exchange: Exchange, toSend: ToSend): Promise<void> {
   const secondsSinceItBegan = () => (performance.now() - exchange.beganAt) / 1_000;
-  gateway.figures.admitted(exchange.dialect.name, secondsSinceItBegan());
+  gateway.events.admitted(exchange.id, exchange.dialect.name, secondsSinceItBegan());
   let signal: AbortSignal | undefined;
   const gone = () => (signal ??= callerGone(exchange.response));
   let attempt: Attempt | undefined = toSend.first;
   while (attempt) attempt = await make(gateway, exchange, { ...toSend, gone }, attempt);
-  gateway.figures.over(exchange.dialect.name, secondsSinceItBegan());
+  gateway.events.over(exchange.id, exchange.dialect.name, secondsSinceItBegan());
 }
 
 /** Makes an attempt. Returns the next one, where its end is not passed on. */
@@ -316,13 +323,14 @@ async function make(
   const { provider } = routed;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const recording = answerId === undefined ? undefined : new Recording();
-  const { figures } = gateway;
+  const { events } = gateway;
   const sentAt = performance.now();
-  const onBegin = () => figures.answering(provider.name, (performance.now() - sentAt) / 1_000);
+  events.sent(exchange.id, attempt, (sentAt - exchange.beganAt) / 1_000);
+  const onBegin = () => events.answering(exchange.id, provider.name, (performance.now() - sentAt) / 1_000);
   attempts.sent(attempt);
   let prepared: RelayOptions;
   try {
-    prepared = prepare(gateway, exchange, routed, { decision, reservation, recording, attempts, onBegin });
+    prepared = prepare(gateway, exchange, attempt, { reservation, recording, attempts, onBegin });
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
@@ -334,7 +342,12 @@ async function make(
   let goesOn = false;
   try {
     outcome = await relayed.outcome;
-    figures.answered(provider.name, outcome);
+    events.answered(exchange.id, {
+      id: attempt.id,
+      provider: provider.name,
+      outcome,
+      seconds: (performance.now() - exchange.beganAt) / 1_000,
+    });
     // Who is not there any more says nothing about the provider.
     goesOn = !isGone(exchange) && attempts.ended(attempt, outcome);
     const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
@@ -400,7 +413,6 @@ async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: Relayed
 
 /** What is known of a call when it goes out. */
 interface Sending {
-  readonly decision: Admitted | undefined;
   readonly reservation: Reservation | undefined;
   readonly recording: Recording | undefined;
   readonly attempts: Attempts;
@@ -411,8 +423,8 @@ interface Sending {
 function prepare(
   gateway: Gateway,
   exchange: Exchange,
-  routed: RoutedCall,
-  { decision, reservation, recording, attempts, onBegin }: Sending,
+  { id: attemptId, call: routed, decision }: Attempt,
+  { reservation, recording, attempts, onBegin }: Sending,
 ): RelayOptions {
   const { id, request, response } = exchange;
   const { dialect, call, model, subject } = routed;
@@ -421,7 +433,7 @@ function prepare(
   if (off !== undefined) throw new PurserError("switched_off", off);
   return {
     upstream: gateway.upstream,
-    request: upstreamRequest(request, routed, decision),
+    request: upstreamRequest(request, routed, decision, gateway.traceHeaders?.(attemptId)),
     response,
     dialect,
     call,
@@ -530,7 +542,7 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
   if (error === CALLER_GONE || (error instanceof Error && error.cause === CALLER_GONE)) return;
-  gateway.figures.rejected(error instanceof PurserError ? error.code : "internal");
+  gateway.events.rejected(exchange.id, error instanceof PurserError ? error.code : "internal");
   if (error instanceof PurserError && error.code !== "internal") {
     writeRefusal(exchange, error.code, error.message);
   } else {

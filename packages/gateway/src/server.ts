@@ -8,7 +8,7 @@ import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import { findBatchRoute, serveBatches } from "./batches/wire.ts";
 import { readBytes } from "./body.ts";
-import { type Caller, type Identified, roleOf } from "./callers/identify.ts";
+import { type Caller, type Identified, nameOf, roleOf } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
@@ -16,14 +16,14 @@ import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
 import { EXPOSITION_TYPE } from "./metrics/exposition.ts";
 import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
+import { OIDC_CALLBACK_PATH, OIDC_PATH } from "./people/oidc.ts";
 import { type Gateway, serveCall } from "./pipeline.ts";
 import { queuedId, serveQueue } from "./queue/wire.ts";
 import { refusalHead } from "./refusal.ts";
 import { findCall, refusedRoute } from "./routes.ts";
-import type { Attempts } from "./screen/attempts.ts";
 import { type ScreenFiles, screenFileFor, serveScreenFile } from "./screen/files.ts";
-import type { Sessions, Visitor } from "./screen/sessions.ts";
-import { isFromScreen, serveSession } from "./screen/sign-in.ts";
+import type { Visitor } from "./screen/sessions.ts";
+import { beginElsewhere, endElsewhere, isFromScreen, type SignInParts, serveSession } from "./screen/sign-in.ts";
 import { keyInfo, openRouterKey } from "./self-service/compatible.ts";
 import { delegate } from "./self-service/delegate.ts";
 import { answerMcp } from "./self-service/mcp.ts";
@@ -40,7 +40,7 @@ export interface ServerState {
   gateway(): Gateway;
   readonly admin: Admin;
   readonly keys: Pick<Keys, "signing">;
-  readonly log: Pick<AuditLog, "refused">;
+  readonly log: Pick<AuditLog, "refused" | "write">;
   /** What the page behind the links in alerts needs. */
   readonly answering: AlertPageParts;
   /** All metrics, as Prometheus reads them. */
@@ -52,7 +52,7 @@ export interface ServerState {
   /** Whether no call can be admitted at the moment, because the store cannot be reached. */
   isStoreDown(): boolean;
   /** The screen, and who signed in to it. */
-  readonly screen: { readonly files: ScreenFiles; readonly sessions: Sessions; readonly attempts: Attempts };
+  readonly screen: { readonly files: ScreenFiles } & Omit<SignInParts, "identify" | "log">;
   /** How far the book of record is behind, where there is one. */
   lag?(): Promise<Lag>;
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -120,6 +120,8 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   if (call) throw unknownRoute(request.method, path);
   if (request.method === "HEAD" && path === "/") return end(response, 200, undefined);
   if (path === "/session") return serveSignIn(state, request, response);
+  if (path === OIDC_PATH && request.method === "GET") return beginElsewhere(signInParts(state), request, response, queryOf(url));
+  if (path === OIDC_CALLBACK_PATH && request.method === "GET") return endElsewhere(signInParts(state), request, response, queryOf(url));
   const waiting = queuedId(path);
   if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
     return serveQueue(state.gateway(), request, response, waiting);
@@ -212,7 +214,15 @@ function showModels(gateway: Gateway, request: IncomingMessage, response: Server
 
 async function serveSignIn(state: ServerState, request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (isForeignPage(request)) return problem(response, 403, "key_invalid", "Requests from other sites' pages are not taken.");
-  return serveSession({ ...state.screen, identify: (one) => state.gateway().identify(one) }, request, response);
+  return serveSession(signInParts(state), request, response);
+}
+
+function signInParts({ screen, log, gateway }: ServerState): SignInParts {
+  return { ...screen, log, identify: (request) => gateway().identify(request) };
+}
+
+function queryOf(url: string): URLSearchParams {
+  return new URL(url, "http://purser.invalid").searchParams;
 }
 
 /** Who uses our own pages: by a key in a header, as a program, or by the cookie of a browser that signed in. */
@@ -262,11 +272,6 @@ function identifyReader(
     refuse(403, "key_invalid", "A browser sends `x-purser-csrf` with what changes something: GET /session says its value.");
   else return identified.caller;
   return undefined;
-}
-
-/** Who somebody is, for the audit log: never a secret. */
-function nameOf({ key }: Caller): string {
-  return key ? `${key.id} (${key.name})` : "the owner";
 }
 
 const BEAT_EVERY_MS = 15_000;

@@ -12,13 +12,26 @@ import type { UpstreamRequest } from "./upstream.ts";
 /** What of a client's request goes to the provider, beside its body. */
 export type ClientRequest = Pick<IncomingMessage, "headers" | "rawHeaders" | "url">;
 
-/** An admitted call as its provider gets it. */
-export function upstreamRequest(request: ClientRequest, routed: RoutedCall, decision: Admitted | undefined): UpstreamRequest {
+/** An admitted call as its provider gets it. `trace`: what stands in the place of the caller's own trace headers. */
+export function upstreamRequest(
+  request: ClientRequest,
+  routed: RoutedCall,
+  decision: Admitted | undefined,
+  trace?: readonly string[],
+): UpstreamRequest {
   const { provider, dialect, names, sentAs, caller, asked } = routed;
   // What the client's address and headers say, they say in another format.
   const { origin, path } = targetOf({ provider, dialect, names, url: asked ? "" : (request.url ?? ""), model: sentAs });
   const headers = asked ? translatedHeaders(request, dialect, provider) : upstreamHeaders(request, dialect, provider, caller);
+  if (trace) replaceTrace(headers, trace);
   return { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs };
+}
+
+const TRACE_HEADERS: ReadonlySet<string> = new Set(["traceparent", "tracestate"]);
+
+function replaceTrace(headers: string[], trace: readonly string[]): void {
+  for (let i = headers.length - 2; i >= 0; i -= 2) if (TRACE_HEADERS.has(headers[i] as string)) headers.splice(i, 2);
+  headers.push(...trace);
 }
 
 /** Of the client's own headers only those that follow a call through all that it passes. */

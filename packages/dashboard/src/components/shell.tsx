@@ -38,7 +38,7 @@ export function Shell() {
           <Answer of={session}>{() => null}</Answer>
         </main>
       ) : session.data.role === null ? (
-        <SignIn />
+        <SignIn ways={session.data.ways} />
       ) : (
         <Inside session={session.data} role={session.data.role} />
       )}

@@ -3,6 +3,7 @@ import {
   type Balance,
   type Budget,
   type Budgets,
+  compileSelector,
   type LedgerArchive,
   type PriceSource,
   PurserError,
@@ -218,9 +219,17 @@ function refuseRole({ log }: Parts, { method, path, by = "somebody", from }: Adm
   return problem(403, "key_invalid", `The role "${role}" may not do this: ${method} ${path}. Use an admin key, or the owner's token.`);
 }
 
-/** The key of a member, who is shown nothing else. */
-function ownKey({ role, subject }: AdminRequest): string | undefined {
-  return role === "member" ? (subject?.key ?? "") : undefined;
+/** Which calls are a member's own: those of their key, or of a person who signed in by name. They are shown no others. */
+function ownCalls({ role, subject }: AdminRequest): { readonly key: string } | { readonly user: string } | undefined {
+  if (role !== "member") return undefined;
+  if (subject?.key !== undefined) return { key: subject.key };
+  // A name in which `*` stood would select others.
+  return subject?.user === undefined || subject.user.includes("*") ? { key: "" } : { user: subject.user };
+}
+
+/** Who did something where nothing else is said: the key, or the person who signed in; nothing of the owner. */
+function doerOf({ role = "owner", subject, by }: AdminRequest): string | undefined {
+  return subject?.key ?? (role === "owner" ? undefined : by);
 }
 
 const ALERTS_SHOWN = 100;
@@ -264,7 +273,7 @@ async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<A
   checkParameters(query, ["budget", "most"]);
   const budget = query.get("budget");
   const most = query.get("most");
-  const own = ownKey(request) === undefined ? {} : { subject };
+  const own = ownCalls(request) === undefined ? {} : { subject };
   const balances = await budgets.balances({ ...own, ...(budget !== null && { budget }) });
   if (most === null) return ok({ data: balances.map(balanceJson) });
   return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
@@ -312,8 +321,7 @@ async function listRequests({ store }: Parts, request: AdminRequest): Promise<Ad
   if (outcome !== undefined && outcome !== "denied" && outcome !== "allowed")
     throw new PurserError("body_invalid", '"outcome" is "denied" or "allowed".');
   const asked = readFilter(query.getAll("filter"));
-  const key = ownKey(request);
-  const filter = key === undefined ? asked : { ...asked, key };
+  const filter = { ...asked, ...ownCalls(request) };
   return ok(await listCalls(store, { limit, afterId: query.get("after_id"), filter, outcome }));
 }
 
@@ -336,10 +344,9 @@ async function showRequest({ store, archive, prices }: Parts, request: AdminRequ
   };
   const entries = await entriesOf(id);
   if (!entries.some(({ kind }) => BEGINNINGS.some((beginning) => beginning === kind))) throw unknownRequest(id);
-  const key = ownKey(request);
-  const isOthers = entries.some((entry) => "detail" in entry && entry.detail.subject.key !== key);
+  const isOwn = compileSelector(ownCalls(request) ?? {});
   // What is another's is not there, for whoever may not see it.
-  if (key !== undefined && isOthers) throw unknownRequest(id);
+  if (entries.some((entry) => "detail" in entry && !isOwn(entry.detail.subject))) throw unknownRequest(id);
   return ok(reportCall(entries, await readAttempts(entriesOf, id), prices));
 }
 
@@ -402,8 +409,7 @@ function budgetOf(parts: Parts, name: string): Budget {
 
 async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const { query: asked, format, isCompared } = readReport(request.query, termsOf(parts));
-  const key = ownKey(request);
-  const query = key === undefined ? asked : { ...asked, filter: { ...asked.filter, key } };
+  const query = { ...asked, filter: { ...asked.filter, ...ownCalls(request) } };
   const now = await reportOf(parts, query);
   const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
   if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
@@ -467,12 +473,12 @@ async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): 
   return ok({ data: query.get("all") === "true" ? all : all.filter(({ in_force }) => in_force) });
 }
 
-async function throwSwitch({ switches, now }: Parts, { body, subject }: AdminRequest): Promise<AdminResponse> {
-  return { status: 201, body: switchJson(await switches.off(readNewSwitch(body, subject?.key, now())), now()) };
+async function throwSwitch({ switches, now }: Parts, request: AdminRequest): Promise<AdminResponse> {
+  return { status: 201, body: switchJson(await switches.off(readNewSwitch(request.body, doerOf(request), now())), now()) };
 }
 
-async function endSwitch({ switches, now }: Parts, { query, subject }: AdminRequest, id: string): Promise<AdminResponse> {
-  const ended = await switches.on(id, readSwitchEnd(query, subject?.key));
+async function endSwitch({ switches, now }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const ended = await switches.on(id, readSwitchEnd(request.query, doerOf(request)));
   if (ended) return ok(switchJson(ended, now()));
   return problem(404, "switch_unknown", `No switch "${id}" is in force. \`GET /api/switches\` lists those that are.`);
 }

@@ -280,7 +280,8 @@ for (const [where, redis] of [
         failing.configure([{ share: 5_000, channels: undefined }]);
         const fail = () => {
           failing.look();
-          for (let i = 0; i < 30; i++) figures.answered("openai", { kind: "refused", status: 500 });
+          for (let i = 0; i < 30; i++)
+            figures.answered("req", { id: "req", provider: "openai", outcome: { kind: "refused", status: 500 }, seconds: 1 });
         };
         fail();
         return { pace, failing, fail };

@@ -17,7 +17,7 @@ function startFailing(share = 2_000) {
     for (let i = 0; i < count; i++) {
       const usage = { usage: undefined, service: undefined, outputTokens: () => 0, isWhole: true };
       const outcome = status === 200 ? ({ kind: "answered", ...usage } as const) : ({ kind: "refused", status } as const);
-      figures.answered(provider, outcome);
+      figures.answered("req", { id: "req", provider, outcome, seconds: 1 });
     }
   };
   const look = (afterMs = 0) => {

@@ -27,6 +27,11 @@ export function roleOf({ key }: Pick<Caller, "key">): KeyRole | "owner" {
   return key?.role ?? "owner";
 }
 
+/** Who somebody is, for the audit log: never a secret. */
+export function nameOf({ key }: Pick<Caller, "key">): string {
+  return key ? `${key.id} (${key.name})` : "the owner";
+}
+
 export type Identified =
   | { readonly ok: true; readonly caller: Caller }
   | { readonly ok: false; readonly code: "key_missing" | "key_invalid" | "attribute_forbidden"; readonly message: string };

@@ -20,6 +20,7 @@ import { store } from "./commands/store.ts";
 import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
 import { top } from "./commands/top.ts";
+import { users } from "./commands/users.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   economics,
   statusline,
   keys,
+  users,
   audit,
   calibrate,
   env,

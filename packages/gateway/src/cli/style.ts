@@ -8,7 +8,7 @@ export interface Style {
 }
 
 const asIs = (text: string) => text;
-const PLAIN: Style = { bold: asIs, dim: asIs, red: asIs, green: asIs, yellow: asIs };
+export const PLAIN: Style = { bold: asIs, dim: asIs, red: asIs, green: asIs, yellow: asIs };
 
 const marked = (on: number, off: number) => (text: string) => `\u001b[${on}m${text}\u001b[${off}m`;
 const COLOURED: Style = {

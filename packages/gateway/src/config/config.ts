@@ -3,6 +3,7 @@ import type { PriceOverride } from "@purser/core/prices";
 import type { Channel } from "../alerts/channel.ts";
 import type { FailingWatch, WatchedBudget } from "../alerts/watch.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
+import type { PersonRole, StoredPerson } from "../people/person.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ConfiguredRoute } from "../providers/routing.ts";
 
@@ -38,6 +39,10 @@ export interface Config {
   readonly unseenInput: number | undefined;
   /** Abort the provider and charge what was delivered, or read its answer to the end, when the caller goes away. */
   readonly onDisconnect: "abort" | "drain";
+  /** Who signs in to the screen, besides with a token or key. */
+  readonly login: LoginConfig;
+  /** Where traces and metrics go; nowhere if it is left out. */
+  readonly telemetry: TelemetryConfig | undefined;
   /** What answers may reveal in headers. */
   readonly expose: { readonly cost: boolean; readonly left: boolean };
 }
@@ -54,6 +59,43 @@ export interface StoreConfig {
   readonly leases?: boolean | undefined;
   /** The address of a PostgreSQL database, with user and password: the book of record. */
   readonly postgres?: string | undefined;
+}
+
+export interface LoginConfig {
+  readonly people: readonly StoredPerson[];
+  readonly oidc: OidcConfig | undefined;
+}
+
+/** Nobody signs in by name. */
+export const NO_LOGIN: LoginConfig = { people: [], oidc: undefined };
+
+/** A provider of identities, by OpenID Connect. */
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  /** None for a client that has no secret. */
+  readonly clientSecret: string | undefined;
+  readonly scopes: readonly string[];
+  /** The claim that is somebody's name here. */
+  readonly name: string;
+  /** Which values of which claim give which role. */
+  readonly roles: { readonly claim: string } & { readonly [role in PersonRole]: readonly string[] };
+  /** What those get who have none of these values. */
+  readonly otherwise: "refuse" | "member" | "viewer";
+  /** What it is called on the screen. */
+  readonly label: string;
+}
+
+/** An OpenTelemetry collector, and what it is told. */
+export interface TelemetryConfig {
+  /** Its base URL: `/v1/traces` and `/v1/metrics` are appended. */
+  readonly otlp: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly serviceName: string;
+  /** Which share of the traces that begin here is sent, from 0 to 1. Those that callers began are sent as they decided. */
+  readonly sample: number;
+  /** What else is said of this gateway: `{ "deployment.environment.name": "production" }`. */
+  readonly attributes: Readonly<Record<string, string>>;
 }
 
 /** Balances in the data folder, and nothing elsewhere. */

@@ -14,6 +14,7 @@ import {
 } from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { ATTEMPTS_MOST, FAILURES, RETRIED_ON } from "../failover/retry.ts";
+import { PERSON_ROLES } from "../people/person.ts";
 import { PRESETS } from "../providers/presets/index.ts";
 import { DIALECTS, FAMILY_NAMES } from "../providers/provider.ts";
 import {
@@ -38,6 +39,7 @@ import {
   type ValueOf,
   type Values,
 } from "./field.ts";
+import { attributeOfPersonProblem, personNameProblem } from "./login.ts";
 import { nearestName } from "./nearest-name.ts";
 
 /** Everything that can stand in purser.yaml, once: the reader, the JSON Schema and the reference are made from it. */
@@ -70,6 +72,7 @@ export const DEFAULTS = {
   timeoutMs: 600_000,
   defaultMaxOutput: 4_096,
   namespace: "purser",
+  serviceName: "purser",
 } as const;
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
@@ -436,6 +439,80 @@ const allowance = object(
   { required: ["name", "provider", "limit"] },
 );
 
+const person = object(
+  {
+    role: described(
+      "What the person may do: member sees their own calls and costs, viewer everything, admin changes things too.",
+      choice(PERSON_ROLES),
+    ),
+    password: described("The hash of the password, as `purser users hash` prints it.", secret("nobody can sign in by this name.")),
+    attributes: described(
+      "Whose the person is: a member sees the calls of `user`, which is the person's name where it is left out.",
+      map(parsed({ maxLength: 200 }, checkedPersonValue), { most: 6, key: attributeOfPersonProblem }),
+      { examples: [{ user: "ann@example.com", team: "support" }] },
+    ),
+  },
+  { required: ["role", "password"] },
+);
+
+const oidc = object(
+  {
+    issuer: described("The provider of identities, whose /.well-known/openid-configuration says all else.", parsed({}, checkedIssuer), {
+      examples: ["https://login.example.com/realms/company"],
+    }),
+    client_id: described("The name by which it knows this server.", parsed({ maxLength: 500 }, checkedName)),
+    client_secret: described(`The secret of that client, best as \${NAME}. None for a public client.`, secret("people cannot sign in.")),
+    scopes: described("What is asked for.", list(text(), { most: 20, least: 1 }), { default: ["openid", "profile", "email"] }),
+    name: described("The claim that is somebody's name here, and the `user` whose calls a member sees.", text(), { default: "email" }),
+    roles: described(
+      "Which values of a claim give which role. Who has several gets the most.",
+      object({
+        claim: described("The claim, or a path to it such as realm_access.roles.", text(), { default: "groups" }),
+        admin: described("Values that make an admin.", list(text(), { most: 100, single: true })),
+        viewer: described("Values that make a viewer.", list(text(), { most: 100, single: true })),
+        member: described("Values that make a member.", list(text(), { most: 100, single: true })),
+      }),
+    ),
+    otherwise: described("What those get who have none of these values.", choice(["refuse", "member", "viewer"]), { default: "refuse" }),
+    label: described("What it is called on the button.", parsed({ maxLength: 60 }, checkedName), { examples: ["Company account"] }),
+  },
+  { required: ["issuer", "client_id"] },
+);
+
+const login = object({
+  people: described(
+    "People who sign in to the dashboard by name and password, besides those of `purser users`.",
+    map(located(person), { most: 1_000, key: personNameProblem }),
+  ),
+  oidc: described("A provider of identities with which people sign in, by OpenID Connect.", located(oidc)),
+});
+
+const telemetry = object(
+  {
+    otlp: described(
+      "The base URL of an OpenTelemetry collector that takes OTLP over HTTP. /v1/traces and /v1/metrics are appended.",
+      parsed({ examples: ["http://127.0.0.1:4318"] }, checkedCollectorUrl),
+    ),
+    headers: described(
+      "Headers for the collector, such as its key.",
+      map(parsed({}, checkedHeaderValue), { most: MOST.headers, key: collectorHeaderProblem, pattern: "^[A-Za-z0-9-]+$" }),
+      { examples: [{ authorization: `Bearer \${COLLECTOR_TOKEN}` }] },
+    ),
+    service_name: described("The name of this gateway among other services.", parsed({ maxLength: 200 }, checkedName), {
+      default: DEFAULTS.serviceName,
+    }),
+    sample: described(
+      "The share of traces that is sent, of those that begin here. What a caller began is sent as its traceparent says. Metrics count every call.",
+      share(),
+      { default: 1 },
+    ),
+    attributes: described("What else is said of this gateway.", map(parsed({ maxLength: 200 }, checkedName), { most: MOST.headers }), {
+      examples: [{ "deployment.environment.name": "production" }],
+    }),
+  },
+  { required: ["otlp"] },
+);
+
 /** The whole file. */
 export const CONFIGURATION = object({
   server: described("The server itself. A change of host or port needs a restart.", server),
@@ -466,6 +543,8 @@ export const CONFIGURATION = object({
     tells("^\\s*failing\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
     { examples: [{ "failing 20%": "tell oncall" }] },
   ),
+  login: described("Who signs in to the dashboard, besides with a token or key.", login),
+  telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),
   timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
@@ -608,6 +687,12 @@ const CONNECTION_HEADERS = new Set([
 ]);
 const KEY_HEADERS = new Set(["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"]);
 
+function collectorHeaderProblem(key: string): string | undefined {
+  if (!/^[A-Za-z0-9-]+$/.test(key)) return `"${key}" is not the name of a header.`;
+  if (CONNECTION_HEADERS.has(key.toLowerCase())) return `"${key}" belongs to the connection and is set by Purser.`;
+  return undefined;
+}
+
 function headerProblem(key: string): string | undefined {
   if (!/^[A-Za-z0-9-]+$/.test(key)) return `"${key}" is not the name of a header.`;
   if (CONNECTION_HEADERS.has(key.toLowerCase())) return `"${key}" belongs to the connection and is set by Purser.`;
@@ -663,6 +748,32 @@ function checkedUrl(value: string): string {
   const path = url.pathname.replace(/\/+$/, "");
   const appended = ["/chat/completions", "/v1/messages"].find((end) => path.endsWith(end));
   if (appended) throw wrong(`ends with ${appended}, which Purser appends itself. Leave it out.`);
+  return url.origin + path;
+}
+
+function checkedIssuer(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw wrong(`"${value}" is not the URL of a provider of identities. Write one like https://login.example.com.`);
+  if (url.username || url.password || url.search || url.hash) throw wrong("has more than a host and a path. Leave the rest out.");
+  return value.replace("/.well-known/openid-configuration", "");
+}
+
+function checkedPersonValue(value: string): string {
+  if (!/^[^*\p{Cc}]{1,200}$/u.test(value)) throw wrong(`"${value}" would select more than one. Write one value.`);
+  return value;
+}
+
+/** Collectors take what is appended to a base; many documents show the whole address of traces. */
+function checkedCollectorUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || (url.protocol !== "https:" && url.protocol !== "http:"))
+    throw wrong(`"${value}" is not the URL of a collector. Write one like http://127.0.0.1:4318.`);
+  if (url.username || url.password) throw wrong("has a user or password in the URL. Write them under headers, as authorization.");
+  if (url.search || url.hash) throw wrong("has a query or fragment in the URL. Leave out what follows the path.");
+  if (url.port === "4317") throw wrong("is the port of OTLP over gRPC. Write that of OTLP over HTTP, which usually is 4318.");
+  const path = url.pathname.replace(/\/+$/, "");
+  if (/\/v1\/(traces|metrics|logs)$/.test(path)) throw wrong("ends with a path that Purser appends itself. Leave it out.");
   return url.origin + path;
 }
 

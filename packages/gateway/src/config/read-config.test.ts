@@ -95,6 +95,8 @@ test("budgets are read as they are written", () => {
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     onDisconnect: "abort",
+    login: { people: [], oidc: undefined },
+    telemetry: undefined,
     expose: { cost: true, left: true },
   });
 });
@@ -237,6 +239,26 @@ test("the address of a database is taken as it is, and one that is none is not r
     assert.doesNotMatch(problems(`store: { postgres: "${wrong}" }\n`).join(), /hush/);
   }
   assert.match(problems("store: { postgres: ${URL} }\n").join(), /the variable URL is not set/);
+});
+
+test("a collector is named by its base URL, with headers of its own", () => {
+  const text = 'telemetry: { otlp: "http://otel:4318/", headers: { authorization: "Bearer ${T}" }, sample: 0.25, attributes: { a.b: c } }';
+  assert.deepEqual(config(text, { environment: { T: "t" } }).telemetry, {
+    otlp: "http://otel:4318",
+    headers: { authorization: "Bearer t" },
+    serviceName: "purser",
+    sample: 0.25,
+    attributes: { "a.b": "c" },
+  });
+  assert.match(problems("telemetry: { service_name: a }").join("\n"), /otlp/);
+  for (const [url, problem] of [
+    ["http://otel:4317", /gRPC.*4318/],
+    ["http://otel:4318/v1/traces", /appends itself/],
+    ["http://user:pw@otel:4318", /Write them under headers/],
+    ["otel:4318", /is not the URL of a collector/],
+  ] as const)
+    assert.match(problems(`telemetry: { otlp: "${url}" }`).join("\n"), problem);
+  assert.match(problems("telemetry: { otlp: 'http://a', headers: { content-length: 3 } }").join("\n"), /belongs to the connection/);
 });
 
 test("flags win over the environment, the environment over the file, the file over the defaults", () => {
@@ -693,3 +715,22 @@ for (const [fields, message] of WRONG_WINDOWS) {
     assert.deepEqual(others, []);
   });
 }
+
+test("people have a hash for a password, and a provider of identities is one that nobody can stand in for", () => {
+  const hash = `scrypt$ln=15,r=8,p=3$${"A".repeat(22)}$${"A".repeat(43)}`;
+  const { login } = config(`login: { people: { ann: { role: member, password: "${hash}", attributes: { user: ann@b.c } } } }`);
+  assert.deepEqual(login, { people: [{ name: "ann", role: "member", password: hash, attributes: { user: "ann@b.c" } }], oidc: undefined });
+  const oidc = (fields: string, server = "") => problems(`${server}\nlogin: { oidc: { client_id: c, ${fields} } }`).join("\n");
+  assert.equal(oidc("issuer: https://id.example.com"), "");
+  assert.match(oidc("issuer: http://id.example.com"), /not reached by https/);
+  assert.equal(oidc("issuer: http://127.0.0.1:8080"), "");
+  assert.match(oidc("issuer: https://id.example.com", "server: { host: 0.0.0.0 }"), /public_url/);
+  assert.match(oidc("issuer: https://id.example.com, otherwise: owner"), /otherwise/);
+  const secret = problems("login: { people: { ann: { role: viewer, password: seven-seas } } }").join("\n");
+  assert.match(secret, /password: is not the hash of a password. Make one: purser users hash/);
+  assert.ok(!secret.includes("seven-seas"));
+  assert.match(problems(`login: { people: { "a*": { role: member, password: "${hash}" } } }`).join("\n"), /cannot name a person/);
+  const pattern = `login: { people: { ann: { role: member, password: "${hash}", attributes: { user: "*" } } } }`;
+  assert.match(problems(pattern).join("\n"), /would select more than one/);
+  assert.match(problems(pattern.replace("user", "provider")).join("\n"), /no attribute of a person/);
+});

@@ -5,10 +5,11 @@ import type { Provider } from "../providers/provider.ts";
 import { configuredFailing, configuredWatches } from "./alerts.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
-import type { Config, ServerConfig } from "./config.ts";
+import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
+import { configuredLogin } from "./login.ts";
 import { configuredDefaultPrice, configuredPrices } from "./prices.ts";
 import { configuredProvider, type Environment, presetProviders } from "./providers.ts";
 import { configuredRoutes } from "./routes.ts";
@@ -66,9 +67,10 @@ export function examineConfig(input: ConfigInput): Reading {
   const providers = readProviders(fields, environment);
   const channels = configuredChannels(fields.channels ?? new Map());
   const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels);
+  const server = readServer(fields, settings);
   const config: Config = {
     file,
-    server: readServer(fields, settings),
+    server,
     dataDir: readDataDir(fields, settings, file, cwd),
     store: {
       redis: fields.store?.redis,
@@ -91,6 +93,8 @@ export function examineConfig(input: ConfigInput): Reading {
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
     unseenInput: fields.unseen_input,
     onDisconnect: fields.on_disconnect ?? "abort",
+    login: configuredLogin(fields, server),
+    telemetry: fields.telemetry && readTelemetry(fields.telemetry),
     expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
   };
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition)];
@@ -162,6 +166,17 @@ function readServer({ server }: ConfigurationFields, settings: Settings): Server
     publicUrl: server?.public_url,
     maxBodyBytes: server?.max_body ?? DEFAULTS.maxBodyBytes,
     drainMs: server?.drain ?? DEFAULTS.drainMs,
+  };
+}
+
+function readTelemetry(fields: NonNullable<ConfigurationFields["telemetry"]>): TelemetryConfig {
+  const { otlp = "", headers, service_name, sample, attributes } = fields;
+  return {
+    otlp,
+    headers: Object.fromEntries(headers ?? []),
+    serviceName: service_name ?? DEFAULTS.serviceName,
+    sample: sample ?? 1,
+    attributes: Object.fromEntries(attributes ?? []),
   };
 }
 

@@ -89,7 +89,7 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
 /** A configuration that is taken over without a restart. */
 export function keepWhatHoldsFromStart(before: Config, after: Config): Config {
   const { host, port } = before.server;
-  return { ...after, dataDir: before.dataDir, store: before.store, server: { ...after.server, host, port } };
+  return { ...after, dataDir: before.dataDir, store: before.store, telemetry: before.telemetry, server: { ...after.server, host, port } };
 }
 
 /** The fields that are used once, at the start. */
@@ -99,6 +99,7 @@ function changedAtStart(before: Config, after: Config): readonly string[] {
     ...(before.server.port === after.server.port ? [] : ["server.port"]),
     ...(before.dataDir === after.dataDir ? [] : ["data"]),
     ...(JSON.stringify(before.store) === JSON.stringify(after.store) ? [] : ["store"]),
+    ...(JSON.stringify(before.telemetry) === JSON.stringify(after.telemetry) ? [] : ["telemetry"]),
   ];
 }
 

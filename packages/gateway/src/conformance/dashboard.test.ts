@@ -15,8 +15,10 @@ import { type RunningGateway, startGateway } from "../app.ts";
 import { limitChanger } from "../config/change-limit.ts";
 import { readConfig } from "../config/read-config.ts";
 import { watchConfig } from "../config/watch.ts";
+import { hashPassword } from "../people/password.ts";
 import type { Json } from "./calls.ts";
 import { startMock } from "./clients.ts";
+import { CLIENT, startIssuer } from "./issuer.ts";
 import { startReceiver } from "./receivers.ts";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
@@ -114,6 +116,20 @@ function call({ url }: Scene, key: string, headers: Record<string, string> = {})
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
     body: JSON.stringify({ model: "gpt-4o-mini", max_tokens: 100, messages: [{ role: "user", content: "What is a purser?" }] }),
   });
+}
+
+/** What axe finds on a page that keeps somebody from using it. */
+async function seriousFaults(page: Page): Promise<readonly string[]> {
+  // What the browser runs may be injected past the policy of the page.
+  const { violations } = (await page.evaluate(`${axe.source}; axe.run()`)) as { violations: Json[] };
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  return serious.map(
+    ({ id: rule, nodes }) =>
+      `${rule}: ${nodes
+        .map(({ html }: Json) => html)
+        .slice(0, 3)
+        .join(" ")}`,
+  );
 }
 
 /** `$1,234.56` as a number of dollars. */
@@ -533,17 +549,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
         await look.goto(path, { waitUntil: "load" });
         await look.getByRole("heading", { level: 1 }).waitFor();
         await look.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
-        // What the browser runs may be injected past the policy of the page.
-        const { violations } = (await look.evaluate(`${axe.source}; axe.run()`)) as { violations: Json[] };
-        const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-        const found = serious.map(
-          ({ id: rule, nodes }) =>
-            `${rule}: ${nodes
-              .map(({ html }: Json) => html)
-              .slice(0, 3)
-              .join(" ")}`,
-        );
-        assert.deepEqual(found, [], `${path} ${name}`);
+        assert.deepEqual(await seriousFaults(look), [], `${path} ${name}`);
         const excess = Number(await look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"));
         assert.ok(excess <= 0, `${path} is ${excess} pixels too wide ${name}`);
         if (path === "/" && name === "dark, on a phone") await picture(look, "phone");
@@ -551,6 +557,51 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       await look.context().close();
     });
   }
+
+  await context.test(
+    "who has a name signs in by it, with the keyboard and on a phone, and by way of a provider of identities",
+    async () => {
+      const issuer = await startIssuer(context);
+      const config = join(scene.directory, "purser.yaml");
+      const written = readFileSync(config, "utf8");
+      const oidc = `{ issuer: "${issuer.url}", client_id: ${CLIENT.id}, client_secret: "${CLIENT.secret}", label: Harbour, otherwise: member }`;
+      const password = await hashPassword("seven seas and more", { log: 10, blocks: 8, times: 1 });
+      await scene.gateway.reload(
+        readConfig({
+          file: config,
+          text: `${written}\nlogin: { people: { vic: { role: viewer, password: "${password}" } }, oidc: ${oidc} }\n`,
+          environment: {},
+        }),
+      );
+      for (const [name, options] of [
+        ["sign-in", { colorScheme: "light" }],
+        ["sign-in-phone", { colorScheme: "dark", viewport: PHONE }],
+      ] as const) {
+        const look = await (await openContext(scene, options)).newPage();
+        await visit(look, "/budgets", "Sign in");
+        assert.deepEqual(await seriousFaults(look), [], name);
+        assert.ok(Number(await look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")) <= 0);
+        await picture(look, name);
+        const keys = ["Tab", "Tab", "Tab", "Tab", "vic", "Tab", "the wrong one", "Enter"];
+        for (const key of keys) await (/^(Tab|Enter)$/.test(key) ? look.keyboard.press(key) : look.keyboard.type(key));
+        await look.getByRole("alert").getByText("do not go together").waitFor();
+        await look.getByLabel("Password").fill("seven seas and more");
+        await look.keyboard.press("Enter");
+        await look.getByRole("heading", { level: 1, name: "Budgets" }).waitFor();
+        assert.equal(await look.getByRole("button", { name: "Give more" }).count(), 0);
+        await look.context().close();
+      }
+      const look = await (await openContext(scene)).newPage();
+      await visit(look, "/usage?by=model", "Sign in");
+      await look.getByRole("button", { name: "Token or key" }).click();
+      await look.getByLabel("Token or key").waitFor();
+      issuer.visitor = { email: "ann@example.com" };
+      await look.getByRole("link", { name: "Sign in with Harbour" }).click();
+      await look.getByRole("button", { name: /Sign out/ }).waitFor();
+      assert.equal(new URL(look.url()).pathname, "/usage");
+      await look.context().close();
+    },
+  );
 
   await context.test("the browser complained about nothing", () => assert.deepEqual(scene.complaints, []));
 });

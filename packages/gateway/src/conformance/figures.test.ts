@@ -68,8 +68,8 @@ async function replay(context: TestContext, calls: readonly RecordedCall[]): Pro
     budgets: configured,
     prices,
     now: () => now,
-    onCharge: (_, subject, charge, takenBack) => figures.charged(subject, charge, takenBack),
-    onDenial: (_, denial) => figures.denied(denial),
+    onCharge: (id, subject, charge, takenBack) => figures.charged(id, subject, charge, takenBack),
+    onDenial: (subject, denial, id) => figures.denied(id, subject, denial),
     onError: (error) => assert.fail(error as Error),
   });
   await budgets.adopt();

@@ -1,6 +1,6 @@
 import { defineBudget } from "@purser/core";
 import { openKeys } from "../callers/keys.ts";
-import { type Config, EMBEDDED, type ServerConfig } from "../config/config.ts";
+import { type Config, EMBEDDED, NO_LOGIN, type ServerConfig } from "../config/config.ts";
 import { at } from "../providers/provider.ts";
 import { DEMO_MODELS, type DemoProvider, startDemoProvider } from "./provider.ts";
 
@@ -80,6 +80,8 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     defaultMaxOutput: 1_000,
     unseenInput: undefined,
     onDisconnect: "abort",
+    login: NO_LOGIN,
+    telemetry: undefined,
     expose: { cost: true, left: true },
   };
 }

@@ -12,7 +12,7 @@ import { endText, isRetriedAfter, isRetriedOn } from "./retry.ts";
 /** What attempts need of the gateway. */
 export type AttemptsParts = Pick<
   Gateway,
-  "config" | "budgets" | "prices" | "route" | "promptCaches" | "calibration" | "alerts" | "circuits" | "figures"
+  "config" | "budgets" | "prices" | "route" | "promptCaches" | "calibration" | "alerts" | "circuits" | "events"
 >;
 
 /** A call that was admitted, on its way to one provider. */
@@ -112,7 +112,7 @@ export class Attempts {
    * gone.
    */
   async next({ id: before, call: { provider } }: Attempt, outcome: Outcome, gone: () => AbortSignal): Promise<Attempt | undefined> {
-    const { alerts, budgets, figures } = this.#gateway;
+    const { alerts, budgets, events } = this.#gateway;
     this.#request ??= before;
     while (this.mayGoOn && !gone().aborted) {
       const choice = this.#choose();
@@ -129,7 +129,7 @@ export class Attempts {
         this.#leaveOut(choice.standing, `was not asked: ${decision.denial.message}`);
         continue;
       }
-      figures.wentOn(provider.name, outcome);
+      events.wentOn(this.#request, provider.name, outcome);
       return { id, call, decision };
     }
     return undefined;

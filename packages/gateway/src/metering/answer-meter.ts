@@ -1,5 +1,6 @@
 import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, ModelCall, RawUsage } from "../dialects/dialect.ts";
+import { answeringModel } from "./answering-model.ts";
 import type { PartReader } from "./stream-account.ts";
 
 /** Larger answers pass without being read: no usage is that long. */
@@ -34,13 +35,13 @@ export class AnswerMeter {
   read(): MeteredAnswer | undefined {
     const { readOther } = this.#reader;
     const bytes = this.bytes();
-    if (readOther && this.#call && !beginsAsJson(bytes)) return { ...readOther(bytes, this.#call), service: undefined };
+    if (readOther && this.#call && !beginsAsJson(bytes)) return { ...readOther(bytes, this.#call), service: undefined, model: undefined };
     try {
       const answer: unknown = (this.#reader.hasOutput ? undefined : endOf(bytes, this.#reader.usageField)) ?? parsed(bytes);
       const { usage: said, service } = this.#reader.readPart(answer);
       const raw = this.#told || said ? { ...this.#told, ...said } : undefined;
       const usage = raw && this.#reader.readUsage(raw);
-      return { usage, service, text: usage?.outputTokens ? "" : this.#reader.readText(answer) };
+      return { usage, service, model: answeringModel(answer), text: usage?.outputTokens ? "" : this.#reader.readText(answer) };
     } catch {
       // Not JSON, or of a form that the dialect does not have, such as `choices: [null]`.
       return undefined;
@@ -71,5 +72,7 @@ export interface MeteredAnswer {
   readonly usage: Usage | undefined;
   /** The tier at which the call was served, where the provider says so. */
   readonly service: ServiceTier | undefined;
+  /** The model that answered, where the provider says so. */
+  readonly model: string | undefined;
   readonly text: string;
 }

@@ -35,6 +35,10 @@ export class FrameMeter implements StreamReader {
     return this.#account.service;
   }
 
+  get model(): string | undefined {
+    return this.#account.model;
+  }
+
   get isComplete(): boolean {
     return this.#account.isComplete;
   }

@@ -60,6 +60,10 @@ export class LineMeter implements StreamReader {
     return this.#account.service;
   }
 
+  get model(): string | undefined {
+    return this.#account.model;
+  }
+
   get isComplete(): boolean {
     return this.#account.isComplete;
   }

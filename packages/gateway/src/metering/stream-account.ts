@@ -1,5 +1,6 @@
 import type { ServiceTier, Usage } from "@purser/core";
 import type { AnswerPart, Dialect, PassedStream, RawUsage } from "../dialects/dialect.ts";
+import { answeringModel } from "./answering-model.ts";
 
 /** What a meter needs to know of a wire format. */
 export type PartReader = Pick<Dialect, "usageField" | "hasOutput" | "readPart" | "readText" | "readUsage">;
@@ -16,6 +17,8 @@ export interface StreamReader {
   readonly usage: Usage | undefined;
   /** The tier at which the call was served, where the provider says so beside its usage. */
   readonly service: ServiceTier | undefined;
+  /** The model that answers, where the provider says so beside its usage. */
+  readonly model: string | undefined;
   /** Whether the end that the wire format promises was seen. */
   readonly isComplete: boolean;
   /** The status of a refusal that came as an event, of a call of which nothing came before it. */
@@ -46,6 +49,7 @@ export class StreamAccount {
   /** The last event that said anything. */
   #last: Buffer | undefined;
   service: ServiceTier | undefined;
+  model: string | undefined;
   isComplete = false;
 
   constructor(reader: PartReader, counter: TextCounter, skipped: number) {
@@ -75,7 +79,9 @@ export class StreamAccount {
   read(text: string): AnswerPart | undefined {
     let part: AnswerPart;
     try {
-      part = this.#reader.readPart(JSON.parse(text));
+      const json: unknown = JSON.parse(text);
+      part = this.#reader.readPart(json);
+      this.model ??= answeringModel(json);
     } catch {
       return undefined;
     }

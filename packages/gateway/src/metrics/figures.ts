@@ -1,4 +1,5 @@
 import { type Charge, chargeAmounts, type Denial, type ErrorCode, type Subject } from "@purser/core";
+import type { CallEvents, OverAttempt } from "../call-events.ts";
 import type { Outcome } from "../outcome.ts";
 import { observe, Series, type SeriesRow } from "./series.ts";
 import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, PROCESS, type TableName } from "./tables.ts";
@@ -7,7 +8,7 @@ import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, PROCESS, type TableName
 export type Snapshot = Readonly<Record<TableName, readonly SeriesRow[]>>;
 
 /** What a gateway counts as it works: a look-up and some additions where they arise, written out only when somebody asks. */
-export class Figures {
+export class Figures implements CallEvents {
   readonly #tables: Readonly<Record<TableName, Series>> = {
     charged: new Series({ depth: 2, cells: CHARGED.length }),
     refusals: new Series({ depth: 2, cells: 1 }),
@@ -19,11 +20,12 @@ export class Figures {
     firstByte: histogram(BOUNDS.firstByte),
     duration: histogram(BOUNDS.duration),
     calls: new Series({ depth: 0, cells: CALLS.length }),
+    lost: new Series({ depth: 1, cells: 1 }),
     process: new Series({ depth: 0, cells: PROCESS.length }),
   };
 
   /** A call was charged, in the place of an estimate where there was one: as it stands in the ledger. */
-  charged({ provider, model }: Subject, charge: Charge, takenBack?: Charge): void {
+  charged(_id: string, { provider, model }: Subject, charge: Charge, takenBack?: Charge): void {
     const cells = this.#tables.charged.at(provider, model);
     const { inputTokens, cacheReadInputTokens, cacheWriteInputTokens, outputTokens, reasoningOutputTokens, cost } = chargeAmounts(charge);
     add(cells, AT.input, Math.max(0, inputTokens - cacheReadInputTokens - cacheWriteInputTokens));
@@ -44,12 +46,12 @@ export class Figures {
   }
 
   /** Budgets refused a call. */
-  denied({ reason, balance }: Denial): void {
+  denied(_id: string, _subject: Subject, { reason, balance }: Denial): void {
     add(this.#tables.refusals.at(reason, balance?.budget), 0, 1);
   }
 
   /** A request was no call that a budget could be asked about: without a key, or one that cannot be read. */
-  rejected(code: ErrorCode): void {
+  rejected(_id: string, code: ErrorCode): void {
     add(this.#tables.rejected.at(code), 0, 1);
   }
 
@@ -61,34 +63,45 @@ export class Figures {
     add(this.#tables.calls.at(), CALLS_AT.ended, 1);
   }
 
+  /** It is one call to whoever counts, and two to whoever reads the ledger. */
+  continued(): void {}
+
   /** A call was sent so long after it came. */
-  admitted(endpoint: string, seconds: number): void {
+  admitted(_id: string, endpoint: string, seconds: number): void {
     observe(this.#tables.admission.at(endpoint), BOUNDS.admission, seconds);
   }
 
+  /** What goes out is counted when it is over. */
+  sent(): void {}
+
   /** A provider began to answer so long after it was asked. */
-  answering(provider: string, seconds: number): void {
+  answering(_id: string, provider: string, seconds: number): void {
     observe(this.#tables.firstByte.at(provider), BOUNDS.firstByte, seconds);
   }
 
   /** An attempt that was sent is over. */
-  answered(provider: string, outcome: Outcome): void {
+  answered(_id: string, { provider, outcome }: OverAttempt): void {
     add(this.#tables.answers.at(provider, answerName(outcome)), 0, 1);
   }
 
   /** All is over with a call that was sent, so long after it came. */
-  over(endpoint: string, seconds: number): void {
+  over(_id: string, endpoint: string, seconds: number): void {
     observe(this.#tables.duration.at(endpoint), BOUNDS.duration, seconds);
   }
 
   /** A call went on to another attempt, because one at this provider ended so. */
-  wentOn(provider: string, outcome: Outcome): void {
+  wentOn(_id: string, provider: string, outcome: Outcome): void {
     add(this.#tables.failovers.at(provider, answerName(outcome)), 0, 1);
   }
 
   /** Calls begin to pass over a model of a provider, or do not any more. */
   circuit(provider: string, change: "opened" | "closed"): void {
     add(this.#tables.circuits.at(provider), CIRCUITS.indexOf(change), 1);
+  }
+
+  /** Telemetry that no collector got. */
+  lost(what: string, count: number): void {
+    add(this.#tables.lost.at(what), 0, count);
   }
 
   /** All that was counted up to now, with what the system says of this process. */

@@ -36,6 +36,7 @@ export type TableName =
   | "firstByte"
   | "duration"
   | "calls"
+  | "lost"
   | "process";
 
 /** The upper bounds of histograms, in seconds. */
@@ -135,6 +136,11 @@ export function countedFamilies(counted: Snapshot): readonly Family[] {
     gauge("purser_calls_in_flight", "Calls that are being worked on.", [
       { value: calls ? (calls.cells[0] ?? 0) - (calls.cells[1] ?? 0) : 0 },
     ]),
+    counter(
+      "purser_telemetry_lost_total",
+      "Spans that no OpenTelemetry collector got, and times at which it did not get the metrics, whose sums come with the next.",
+      countOf(counted.lost, "what"),
+    ),
     counter("process_cpu_seconds_total", "Processor time of all processes of this gateway.", measured("cpu_seconds")),
     counter(
       "purser_event_loop_busy_seconds_total",

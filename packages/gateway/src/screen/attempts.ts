@@ -1,4 +1,6 @@
 const FREE = 5;
+/** Of one name: so many that nobody is kept out by whoever guesses a little, and few for whoever guesses at length. */
+export const FREE_OF_NAME = 20;
 const FIRST_PAUSE_MS = 1_000;
 const PAUSE_MOST_MS = 60_000;
 const FORGOTTEN_AFTER_MS = 15 * 60_000;
@@ -8,11 +10,13 @@ const ADDRESSES_MOST = 10_000;
 /** Slows down whoever tries one token after the other: after a few that were wrong each further one costs a pause, twice as long as the last. */
 export class Attempts {
   readonly #now: () => number;
+  readonly #free: number;
   /** By address: how many were wrong, and when the next may come. */
   readonly #wrong = new Map<string, { readonly count: number; readonly at: number; readonly nextAt: number }>();
 
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number = Date.now, free = FREE) {
     this.#now = now;
+    this.#free = free;
   }
 
   /** How long an address has to wait before it may try again; 0 where it need not. */
@@ -25,7 +29,7 @@ export class Attempts {
     const now = this.#now();
     if (this.#wrong.size >= ADDRESSES_MOST) this.#forget(now);
     const count = (this.#wrong.get(address)?.count ?? 0) + 1;
-    const pauseMs = count < FREE ? 0 : Math.min(PAUSE_MOST_MS, FIRST_PAUSE_MS * 2 ** Math.min(count - FREE, 20));
+    const pauseMs = count < this.#free ? 0 : Math.min(PAUSE_MOST_MS, FIRST_PAUSE_MS * 2 ** Math.min(count - this.#free, 20));
     this.#wrong.delete(address);
     this.#wrong.set(address, { count, at: now, nextAt: now + pauseMs });
   }

@@ -1,88 +1,205 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PurserError } from "@purser/core";
 import type { Role } from "../admin/admin.ts";
+import type { AuditLog } from "../audit-log/audit-log.ts";
 import { readBytes } from "../body.ts";
-import { type Caller, type Identified, roleOf } from "../callers/identify.ts";
+import { type Caller, type Identified, nameOf, roleOf } from "../callers/identify.ts";
+import { sendLinkPage } from "../link-page.ts";
+import { NotSignedIn, type Oidc } from "../people/oidc.ts";
+import { isPassword } from "../people/password.ts";
+import type { People } from "../people/people.ts";
 import type { Attempts } from "./attempts.ts";
 import { isSame, type Sessions, type Visitor } from "./sessions.ts";
 
 /** Who looks at the screen, and what the screen needs to know of it. */
 export interface SessionJson {
-  /** As what: whoever is the owner, or what the key may do. Nothing where one has to sign in first. */
+  /** As what: whoever is the owner, or what the key or the person may do. Nothing where one has to sign in first. */
   readonly role: Role | null;
-  /** The name of the key that was signed in with. */
+  /** The name of the person, or of the key that was signed in with. */
   readonly name: string | null;
   /** To be sent as `x-purser-csrf` with everything that changes something; none where no session was opened. */
   readonly csrf: string | null;
   /** Whether it can be signed out: no session is needed while every program on this machine is the owner. */
   readonly can_sign_out: boolean;
+  readonly ways: SignInWays;
+}
+
+/** How one signs in, besides with a token or key. */
+export interface SignInWays {
+  /** Whether there are people who do so by name and password. */
+  readonly by_name: boolean;
+  /** What the provider of identities is called; none where there is none. */
+  readonly provider: string | null;
 }
 
 export interface SignInParts {
   readonly sessions: Sessions;
+  /** Wrong attempts, by address. */
   readonly attempts: Attempts;
+  /** Wrong attempts, by name: an attacker can have many addresses. */
+  readonly names: Attempts;
+  readonly people: Pick<People, "find" | "list">;
+  readonly oidc: Pick<Oidc, "begin" | "finish" | "forget">;
+  readonly log: Pick<AuditLog, "refused" | "write">;
+  /** The provider of identities that is asked; none where it is not. */
+  provider(): { readonly issuer: string; readonly label: string } | undefined;
   identify(request: IncomingMessage): Identified;
 }
 
 const BODY_MOST = 4_096;
 const CSRF_HEADER = "x-purser-csrf";
+/** Passwords that are checked at a time: each takes memory and a processor for a while. */
+const CHECKS_MOST = 4;
+let checks = 0;
 
-/** `/session`: says who is signed in, signs in with a token or a key, and signs out. */
+/** `/session`: says who is signed in, signs in with a name, a token or a key, and signs out. */
 export async function serveSession(parts: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { sessions } = parts;
+  const { sessions, log } = parts;
   if (request.method === "GET" || request.method === "HEAD") return answer(response, 200, sessionJson(parts, request));
   if (request.method === "POST") return signIn(parts, request, response);
   if (request.method !== "DELETE") throw new PurserError("route_unknown", `/session answers GET, POST and DELETE, not ${request.method}.`);
   const visitor = sessions.find(request.headers);
   if (visitor && !isFromScreen(visitor, request)) throw new PurserError("key_invalid", `Send the ${CSRF_HEADER} that GET /session says.`);
   response.setHeader("set-cookie", sessions.close());
-  answer(response, 200, { role: null, name: null, csrf: null, can_sign_out: false } satisfies SessionJson);
+  if (visitor) await log.write({ by: nameOf(visitor.caller), what: "session.closed", from: request.socket.remoteAddress });
+  answer(response, 200, { ...NOBODY, ways: waysOf(parts) } satisfies SessionJson);
 }
 
-function sessionJson({ sessions, identify }: SignInParts, request: IncomingMessage): SessionJson {
-  const visitor = sessions.find(request.headers);
-  if (visitor) {
-    const { caller, csrf } = visitor;
-    return signedIn(caller, csrf);
-  }
-  const identified = identify(request);
-  return { role: identified.ok ? roleOf(identified.caller) : null, name: null, csrf: null, can_sign_out: false };
+const NOBODY = { role: null, name: null, csrf: null, can_sign_out: false } as const;
+
+function sessionJson(parts: SignInParts, request: IncomingMessage): SessionJson {
+  const visitor = parts.sessions.find(request.headers);
+  if (visitor) return signedIn(parts, visitor);
+  const identified = parts.identify(request);
+  return { ...NOBODY, role: identified.ok ? roleOf(identified.caller) : null, ways: waysOf(parts) };
 }
 
-async function signIn({ sessions, attempts }: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function waysOf({ people, provider }: SignInParts): SignInWays {
+  return { by_name: people.list().length > 0, provider: provider()?.label ?? null };
+}
+
+async function signIn(parts: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { attempts, names, log } = parts;
+  const shown = await readCredentials(request);
   const address = request.socket.remoteAddress ?? "";
-  const waitMs = attempts.waitMs(address);
-  if (waitMs > 0) {
-    const seconds = Math.ceil(waitMs / 1_000);
+  const name = "name" in shown ? shown.name : undefined;
+  const waitMs = Math.max(attempts.waitMs(address), name === undefined ? 0 : names.waitMs(name));
+  const isBusy = name !== undefined && checks >= CHECKS_MOST;
+  if (waitMs > 0 || isBusy) {
+    const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
     response.setHeader("retry-after", seconds);
-    return problem(response, 429, "sign_in_slowed", `Too many wrong tokens came from this address. Try again in ${seconds} s.`);
+    const why = waitMs > 0 ? "Too many wrong attempts came from this address or for this name." : "Too many sign in at the moment.";
+    return problem(response, 429, "sign_in_slowed", `${why} Try again in ${seconds} s.`);
   }
-  const cookie = sessions.open(await readToken(request));
+  // Noted before it is known, so that many at once are no more than one after the other.
+  attempts.failed(address);
+  if (name !== undefined) names.failed(name);
+  const cookie = await cookieFor(parts, shown);
   if (cookie === undefined) {
-    attempts.failed(address);
-    return problem(response, 401, "key_invalid", "This is neither the owner's token nor a key that is valid here.");
+    // What is no name here may be a password in the wrong field.
+    const by = name !== undefined && parts.people.find(name) ? name : "nobody known";
+    log.refused({ by, what: "session.refused", from: address, details: { with: name === undefined ? "token" : "password" } });
+    if (name === undefined) return problem(response, 401, "key_invalid", "This is neither the owner's token nor a key that is valid here.");
+    return problem(response, 401, "sign_in_refused", "This name and this password do not go together here.");
   }
   attempts.succeeded(address);
+  if (name !== undefined) names.succeeded(name);
+  const visitor = visitorOf(parts, cookie);
+  await log.write({
+    by: nameOf(visitor.caller),
+    what: "session.opened",
+    from: address,
+    details: { with: name === undefined ? "token" : "password" },
+  });
   response.setHeader("set-cookie", cookie);
-  // What was signed in with a moment ago is what the next request brings.
-  const visitor = sessions.find({ cookie: cookie.split(";", 1)[0] ?? "" }) as Visitor;
-  const { caller, csrf } = visitor;
-  answer(response, 200, signedIn(caller, csrf));
+  answer(response, 200, signedIn(parts, visitor));
 }
 
-function signedIn(caller: Caller, csrf: string): SessionJson {
-  return { role: roleOf(caller), name: caller.key?.name ?? null, csrf, can_sign_out: true };
+/** What was signed in with a moment ago is what the next request brings. */
+function visitorOf({ sessions }: SignInParts, cookie: string): Visitor {
+  return sessions.find({ cookie: cookie.split(";", 1)[0] ?? "" }) as Visitor;
 }
 
-async function readToken(request: IncomingMessage): Promise<string> {
+async function cookieFor({ sessions, people }: SignInParts, shown: Credentials): Promise<string | undefined> {
+  if ("token" in shown) return sessions.open(shown.token);
+  const person = people.find(shown.name);
+  checks++;
+  try {
+    return (await isPassword(shown.password, person?.password)) && person ? sessions.openFor(person) : undefined;
+  } finally {
+    checks--;
+  }
+}
+
+function signedIn(parts: SignInParts, { caller, csrf }: { readonly caller: Caller; readonly csrf: string }): SessionJson {
+  return { role: roleOf(caller), name: caller.key?.name ?? null, csrf, can_sign_out: true, ways: waysOf(parts) };
+}
+
+/** Sends a browser to the provider of identities. */
+export async function beginElsewhere(
+  parts: SignInParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: URLSearchParams,
+): Promise<void> {
+  try {
+    const { location, cookie } = await parts.oidc.begin(query.get("return_to"));
+    redirect(response, location, [cookie]);
+  } catch (error) {
+    refuse(parts, request, response, error);
+  }
+}
+
+/** Takes a browser back from there, signed in or not. */
+export async function endElsewhere(
+  parts: SignInParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  query: URLSearchParams,
+): Promise<void> {
+  const { oidc, sessions, log, provider } = parts;
+  try {
+    const { person, returnTo } = await oidc.finish(query, request.headers);
+    const cookie = sessions.openIdentified(person, provider()?.issuer ?? "");
+    const by = nameOf(visitorOf(parts, cookie).caller);
+    await log.write({ by, what: "session.opened", from: request.socket.remoteAddress, details: { with: "oidc", role: person.role } });
+    redirect(response, returnTo, [cookie, oidc.forget()]);
+  } catch (error) {
+    refuse(parts, request, response, error);
+  }
+}
+
+function refuse({ oidc, log }: SignInParts, request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (!(error instanceof NotSignedIn)) throw error;
+  const details = { with: "oidc", why: error.why };
+  log.refused({ by: "nobody known", what: "session.refused", from: request.socket.remoteAddress, details });
+  response.setHeader("set-cookie", oidc.forget());
+  sendLinkPage(response, 403, { title: "Not signed in", text: error.message, form: '<p><a href="/">Back to the sign-in</a></p>' });
+}
+
+function redirect(response: ServerResponse, location: string, cookies: readonly string[]): void {
+  response.writeHead(303, {
+    location,
+    "set-cookie": cookies,
+    "content-length": 0,
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+  } as Parameters<ServerResponse["writeHead"]>[1]);
+  response.end();
+}
+
+type Credentials = { readonly token: string } | { readonly name: string; readonly password: string };
+
+async function readCredentials(request: IncomingMessage): Promise<Credentials> {
   const bytes = await readBytes(request, BODY_MOST);
   try {
-    const { token } = JSON.parse(bytes.toString("utf8")) as { readonly token?: unknown };
-    if (typeof token === "string") return token.trim();
+    const { token, name, password } = JSON.parse(bytes.toString("utf8")) as { readonly [field: string]: unknown };
+    if (typeof token === "string") return { token: token.trim() };
+    if (typeof name === "string" && typeof password === "string") return { name: name.trim(), password };
   } catch {
     // Said below.
   }
-  throw new PurserError("body_invalid", 'Send the token as JSON: { "token": "pa-…" }.');
+  throw new PurserError("body_invalid", 'Send the token as JSON, { "token": "pa-…" }, or { "name": "ann", "password": "…" }.');
 }
 
 /** Whether a request of a signed-in browser comes from the screen: other pages cannot know what stands in the header. */

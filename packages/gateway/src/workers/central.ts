@@ -2,10 +2,10 @@ import { Budgets, type LeasingStore, type PriceSource, PurserError, type Store }
 import type { Admin } from "../admin/admin.ts";
 import { Decisions } from "../admin/decisions.ts";
 import { type AdminOptions, createAdmin } from "../admin/routes.ts";
+import type { CallEvents } from "../call-events.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { type AuditState, Audits } from "../metrics/audits.ts";
-import type { Figures } from "../metrics/figures.ts";
 import type { Records } from "../records.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Answer, Question } from "./messages.ts";
@@ -36,7 +36,7 @@ export class Central {
   #timeZone: string;
   #isClosing = false;
 
-  constructor(config: Config, records: Records, figures: Figures, onError: (error: unknown) => void) {
+  constructor(config: Config, records: Records, events: CallEvents, onError: (error: unknown) => void) {
     const { store, keys, archive } = records;
     if (!lends(store)) throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
     this.#records = records;
@@ -53,8 +53,8 @@ export class Central {
       allowances: config.allowances,
       prices,
       switchedOff,
-      onCharge: (_, subject, charge, takenBack) => figures.charged(subject, charge, takenBack),
-      onDenial: (_, denial) => figures.denied(denial),
+      onCharge: (id, subject, charge, takenBack) => events.charged(id, subject, charge, takenBack),
+      onDenial: (subject, denial, id) => events.denied(id, subject, denial),
       onError,
     });
     const decisions = new Decisions({ budgets: this.#budgets, store, prices, isDraining: () => this.#isClosing });

@@ -4,12 +4,14 @@ import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
 import { AuditLog } from "../audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
+import { both } from "../call-events.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import { openRecords, type Records } from "../records.ts";
+import { openTelemetry, type RunningTelemetry } from "../telemetry/open.ts";
 import { Central } from "./central.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
 
@@ -44,6 +46,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
   try {
     await readOrCreateAdminToken(config.dataDir);
     const figures = new Figures();
+    const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
+    const events = telemetry ? both(figures, telemetry.events, onError) : figures;
     const log = new AuditLog(config.dataDir, { onError });
     await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
     const workers = new Workers({
@@ -52,7 +56,8 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       records,
       log,
       figures,
-      central: config.store.redis ? undefined : new Central(config, records, figures, onError),
+      telemetry,
+      central: config.store.redis ? undefined : new Central(config, records, events, onError),
     });
     const url = await workers.start();
     return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
@@ -80,6 +85,7 @@ interface WorkersParts extends StartWorkersOptions {
   readonly central: Central | undefined;
   /** What is counted in this process. */
   readonly figures: Figures;
+  readonly telemetry: RunningTelemetry | undefined;
   readonly onError: (error: unknown) => void;
 }
 
@@ -132,7 +138,7 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records, log, onError } = this.#parts;
+    const { config, central, records, log, telemetry, onError } = this.#parts;
     this.#isClosing = true;
     central?.drain();
     await this.#reloading;
@@ -145,6 +151,7 @@ class Workers {
     await Promise.all(ended);
     await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await central?.close();
+    await telemetry?.close();
     await records.close();
   }
 

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { defineBudget, type Entry, type Store, type Usage } from "@purser/core";
 import { type BalanceJson, balanceJson } from "../../admin/balances.ts";
 import { openKeys } from "../../callers/keys.ts";
-import { type Config, EMBEDDED } from "../../config/config.ts";
+import { type Config, EMBEDDED, NO_LOGIN } from "../../config/config.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { PRESETS } from "../../providers/presets/index.ts";
 import { at, FAMILIES, type Provider } from "../../providers/provider.ts";
@@ -99,7 +99,7 @@ function planRun(
   const providers = config.file === undefined ? config.providers.map((provider) => elsewhere(provider, env)) : config.providers;
   const budget = defineBudget({ name: "run", limits });
   return {
-    config: { ...config, dataDir, store: EMBEDDED, providers, budgets: [budget], allowances: [] },
+    config: { ...config, dataDir, store: EMBEDDED, providers, budgets: [budget], allowances: [], login: NO_LOGIN },
     task,
     isPassedThrough: options["own-keys"] === true || providers.every(({ apiKey }) => apiKey === undefined),
   };

@@ -3,15 +3,16 @@ import { join, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import { readAdminToken } from "../../callers/admin-token.ts";
+import { isOpenToAll } from "../../callers/open-minute.ts";
 import { limitChanger } from "../../config/change-limit.ts";
 import type { Config } from "../../config/config.ts";
-import { isLoopback } from "../../config/loopback.ts";
 import { postgresPlace } from "../../config/postgres-place.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { problemText } from "../../config/source.ts";
 import { type ConfigChange, watchConfig } from "../../config/watch.ts";
 import { type Demo, openDemo } from "../../demo/demo.ts";
 import { introduction } from "../../demo/introduction.ts";
+import { People } from "../../people/people.ts";
 import { hostOf } from "../../redis-client.ts";
 import { DEMO_FOLDER } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
@@ -157,7 +158,7 @@ function announce({ options }: CommandInput, { print }: CommandContext, { url }:
 function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "keys">, { style, cwd }: CommandContext): string {
   const program = programName(cwd);
   const withKey = config.providers.filter(({ apiKey }) => apiKey !== undefined).map(({ name }) => name);
-  const isOpen = keys.isEmpty && isLoopback(config.server.host);
+  const isOpen = isOpenToAll(config, keys, new People(config.dataDir, { configured: () => config.login.people }));
   const budgets = config.budgets.length;
   return [
     `${style.bold("Purser is up:")} ${url}`,

@@ -1,0 +1,42 @@
+import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
+import { type Charge, chargeAmounts } from "@purser/core";
+import { ATTRIBUTE, METRIC } from "./names.ts";
+
+/** The metrics of `METRIC`, and how a charge is added to them. */
+export class Instruments {
+  readonly duration: Histogram;
+  readonly firstChunk: Histogram;
+  readonly refusals: Counter;
+  readonly #tokens: Histogram;
+  readonly #cost: Counter;
+  readonly #costTakenBack: Counter;
+  readonly #tokensTakenBack: Counter;
+
+  constructor(meter: Meter) {
+    const histogram = ({ name, unit, what, bounds }: (typeof METRIC)["tokens" | "duration" | "firstChunk"]) =>
+      meter.createHistogram(name, { unit, description: what, advice: { explicitBucketBoundaries: [...bounds] } });
+    const counter = ({ name, unit, what }: (typeof METRIC)["cost" | "costTakenBack" | "tokensTakenBack" | "refusals"]) =>
+      meter.createCounter(name, { unit, description: what });
+    this.duration = histogram(METRIC.duration);
+    this.firstChunk = histogram(METRIC.firstChunk);
+    this.refusals = counter(METRIC.refusals);
+    this.#tokens = histogram(METRIC.tokens);
+    this.#cost = counter(METRIC.cost);
+    this.#costTakenBack = counter(METRIC.costTakenBack);
+    this.#tokensTakenBack = counter(METRIC.tokensTakenBack);
+  }
+
+  /** Adds a charge, and takes back the estimate in whose place it stands. */
+  charged(call: Attributes, charge: Charge, takenBack: Charge | undefined): void {
+    const { inputTokens, outputTokens, cost } = chargeAmounts(charge);
+    const of = (type: string) => ({ ...call, [ATTRIBUTE.tokenType.name]: type });
+    this.#tokens.record(inputTokens, of("input"));
+    this.#tokens.record(outputTokens, of("output"));
+    this.#cost.add(cost, { ...call, [ATTRIBUTE.certainty.name]: charge.certainty });
+    if (!takenBack) return;
+    const estimate = chargeAmounts(takenBack);
+    this.#tokensTakenBack.add(estimate.inputTokens, of("input"));
+    this.#tokensTakenBack.add(estimate.outputTokens, of("output"));
+    this.#costTakenBack.add(estimate.cost, call);
+  }
+}
