@@ -202,6 +202,46 @@ test("a collector sees every call as the ledger has it, with the caller's trace,
   for (const text of collector.texts) for (const word of [SECRET_WORDS, "provider-secret"]) assert.ok(!text.includes(word), word);
 });
 
+test("each attempt at a provider is a span of its own, charged by itself, and what the next one made good is no error of the call", async (context) => {
+  const collector = await startCollector(context);
+  const [one, two] = [await startRawProvider(context), await startRawProvider(context)];
+  const at = ({ url }: RawProvider) => `{ base_url: { openai: "${url}/v1" }, api_key: k }`;
+  const stand = await startStand(context, {
+    config: `
+providers: { one: ${at(one)}, two: ${at(two)} }
+routes: [{ model: gpt-4o, providers: [one, two] }]
+${PRICES}
+telemetry: { otlp: "${collector.url}" }
+budgets: [{ name: all, limits: [$100] }]`,
+  });
+  one.answer = (response) => response.socket?.destroy();
+  two.answer = answerChat();
+  assert.equal((await call(stand, "ann")).status, 200);
+  const charged = (await stand.ledger("settled")).flatMap((entry) => (entry.kind === "settled" ? [entry] : []));
+  await stand.checkBooks();
+  await stand.gateway.close();
+
+  const [server, ...others] = collector.spans.filter(({ kind }) => kind === "SERVER");
+  assert.deepEqual([others.length, server?.attributes["error.type"], server?.attributes["http.response.status_code"]], [0, undefined, 200]);
+  const attempts = collector.spans.filter(({ kind }) => kind === "CLIENT");
+  assert.deepEqual(
+    attempts.map(({ parentSpanId, attributes }) => [parentSpanId, attributes["gen_ai.provider.name"], attributes["error.type"]]),
+    [
+      [server?.spanId, "one", "broken"],
+      [server?.spanId, "two", undefined],
+    ],
+  );
+  assert.deepEqual(
+    attempts.map(({ attributes }) => [attributes["purser.request.id"], attributes["purser.cost"]]),
+    charged.map(({ reservation, charge }) => [reservation, charge.cost]),
+  );
+  const asked = [one, two].map(({ received }) => received.at(-1)?.headers.traceparent);
+  assert.deepEqual(
+    asked,
+    attempts.map(({ traceId, spanId }) => `00-${traceId}-${spanId}-01`),
+  );
+});
+
 test("a collector that is down, or takes and never answers, costs no call anything, and what it missed is counted", async (context) => {
   const silent = await startCollector(context, () => undefined);
   const closed = ["http://127.0.0.1:9", silent.url].map(async (otlp) => {
