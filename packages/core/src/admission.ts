@@ -31,6 +31,8 @@ export interface Call {
     readonly least?: number;
     /** How many answers are asked for. 1 where it is left out. */
     readonly copies?: number;
+    /** Whether the caller itself set a cap, for the ledger. */
+    readonly isCapped?: boolean | undefined;
   };
   /** The most calls of tools that the provider charges for. */
   readonly toolCalls?: Readonly<Record<string, number>>;
@@ -427,6 +429,7 @@ export class Admission {
       ...(insteadOf && { insteadOf }),
       ...(tried.length > 0 && { tried }),
       ...(batch !== undefined && { batch }),
+      ...(output.isCapped !== undefined && { isCapped: output.isCapped }),
     };
   }
 }

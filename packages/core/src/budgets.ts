@@ -12,6 +12,7 @@ import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.t
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
+import { resentOf, type Sent } from "./domain/resent.ts";
 import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
@@ -260,21 +261,29 @@ export class Budgets implements PriceSource {
     return this.#waiting.length(lineOf(bound));
   }
 
-  /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
+  /**
+   * Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call, `sent` how
+   * much of it its session had sent before.
+   */
   async settle(
     reservation: Reservation,
     usage: Usage,
     certainty: Certainty = "confirmed",
     service: ServiceTier = reservation.service,
+    sent?: Sent,
   ): Promise<SettleResult & { readonly charge: Charge }> {
     const { id, subject, card, free } = reservation;
     const known = completeUsage(usage, reservation);
     const cost = free ? 0 : card && costOf(card, known, service);
+    const sure = known === usage ? certainty : "unconfirmed";
+    // An estimate of a call whose end is unknown says nothing of what it sent.
+    const resent = sent && sure !== "unconfirmed" ? resentOf(sent, known, { card, service, isFree: free }) : undefined;
     const charge: Charge = {
       usage: known,
       cost,
-      certainty: known === usage ? certainty : "unconfirmed",
+      certainty: sure,
       ...(service !== "standard" && { service }),
+      ...(resent && { resent }),
     };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
     if (outcome === "settled") this.#onCharge(id, subject, charge);

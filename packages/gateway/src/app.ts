@@ -59,6 +59,7 @@ import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
+import { SentBefore } from "./sessions/sent-before.ts";
 import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
@@ -210,6 +211,7 @@ async function startWith(
     calibration,
     promptCaches: new PromptCaches(),
     circuits,
+    sentBefore: new SentBefore(),
     inFlight,
     identify: identifyCaller,
     newId: createIds(),

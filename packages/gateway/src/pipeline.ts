@@ -49,6 +49,7 @@ import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
+import type { SentBefore } from "./sessions/sent-before.ts";
 import type { Upstream } from "./upstream.ts";
 import { upstreamRequest } from "./upstream-request.ts";
 
@@ -82,6 +83,8 @@ export interface Gateway {
   readonly calibration: Pick<Calibration, "marginOf" | "saw">;
   /** What providers read from their caches lately. */
   readonly promptCaches: PromptCaches;
+  /** What sessions have sent. */
+  readonly sentBefore: SentBefore;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -341,6 +344,8 @@ async function make(
   let outcome: Outcome;
   let goesOn = false;
   try {
+    // The call is on its way: nobody waits for this. What is made again elsewhere was sent by this very call.
+    const sent = reservation && attempts.made === 1 ? gateway.sentBefore.saw(routed, Date.now()) : undefined;
     outcome = await relayed.outcome;
     events.answered(exchange.id, {
       id: attempt.id,
@@ -358,7 +363,7 @@ async function make(
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
-    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
+    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome, sent).catch(gateway.onError);
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.

@@ -80,6 +80,7 @@ function settlement(id: string, random: () => number): Command {
     ...charge,
     usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,
     certainty,
+    resent: { inputTokens: input - cached, cacheReadInputTokens: cached % 7, cost: input, unchangedInputTokens: cached },
   };
   return { kind: "settle", id, amounts, charge: random() < 0.1 ? { ...known, cost: undefined } : known };
 }

@@ -826,6 +826,9 @@ export const OPENAPI = {
           cost_nanodollars: amount(),
           unconfirmed_nanodollars: amount("The part of the cost that is charged at an estimate."),
           unpriced_calls: amount("Calls to models without a price, which count as nothing in the cost."),
+          resent_input_tokens: amount("The part of the input that its session had sent before, as far as that was seen: at least so much."),
+          resent_cache_read_input_tokens: amount("The part of that which was read from the provider's prompt cache."),
+          resent_nanodollars: amount("The part of the cost that sending it again cost."),
         },
       },
       AskedCall: {
