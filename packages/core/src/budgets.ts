@@ -11,8 +11,8 @@ import { type Certainty, type Charge, type Entry, type EntryKind, estimatedCharg
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
-import type { Reservation } from "./domain/reservation.ts";
 import { resentOf, type Sent } from "./domain/resent.ts";
+import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";

@@ -92,7 +92,7 @@ export function sampleCall(call: SampleCall): Omit<ReserveCommand, "kind"> {
 
 export function sampleDetail(inputTokens = 0, outputTokens = 0): CallDetail {
   const subject = { user: "ann", model: "demo-1", tags: { note: "tabs\tand\nlines, and 😀" } };
-  return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test" };
+  return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test", isCapped: false };
 }
 
 /** The settlement of a call that used so many tokens. */

@@ -266,7 +266,10 @@ export const OPENAPI = {
           reportParameter("time_zone", "As for a report."),
           { ...reportParameter("filter", "As for a report."), schema: { type: "array", items: { type: "string" } }, explode: true },
         ],
-        responses: { 200: json("Those first that paid most for what they sent again.", ref("schemas", "Waste")), default: ref("responses", "Problem") },
+        responses: {
+          200: json("Those first that paid most for what they sent again.", ref("schemas", "Waste")),
+          default: ref("responses", "Problem"),
+        },
       },
     },
     "/api/economics": {

@@ -46,9 +46,9 @@ import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, repor
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
 import { focusCsv } from "./reports/focus.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
-import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
+import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 import { playBack } from "./what-if.ts";

@@ -49,10 +49,7 @@ async function startSet(context: TestContext): Promise<Set> {
 }
 
 /** Makes all turns, one after the other; the provider reports a tenth of the messages' bytes as tokens, and the caching it is told to. */
-async function talk(
-  { stand, provider }: Set,
-  { path, model, session, cachingOf, mark = (messages) => messages }: Talk,
-): Promise<void> {
+async function talk({ stand, provider }: Set, { path, model, session, cachingOf, mark = (messages) => messages }: Talk): Promise<void> {
   for (let turn = 1; turn <= TURNS; turn++) {
     const { read, written } = cachingOf(turn);
     const input = (2 * turn - 1) * TOKENS;
@@ -155,7 +152,12 @@ describe("what sessions send again", () => {
     const { stand, provider, waste } = await startSet(context);
     provider.answer = (response) => writeJson(response, 200, chatAnswer("Aye.", { input: 1_000, output: 10 }));
     const body = { model: "plain", max_tokens: 50, messages: conversation(2) };
-    for (const headers of [{}, {}, { "x-purser-session": "1", "x-purser-user": "ann" }, { "x-purser-session": "1", "x-purser-user": "bob" }])
+    for (const headers of [
+      {},
+      {},
+      { "x-purser-session": "1", "x-purser-user": "ann" },
+      { "x-purser-session": "1", "x-purser-user": "bob" },
+    ])
       assert.equal((await post(`${stand.url}/v1/chat/completions`, body, headers as Record<string, string>)).status, 200);
     const { total } = await waste();
     assert.deepEqual([total.calls, total.session_calls, total.resent_input_tokens], [4, 2, 0]);

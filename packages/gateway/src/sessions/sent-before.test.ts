@@ -37,13 +37,13 @@ interface CallOptions {
 
 const said = (...contents: readonly string[]) => contents.map((content, i) => ({ role: i % 2 === 0 ? "user" : "assistant", content }));
 const weightOf = (...messages: readonly object[]) => messages.reduce((sum, message) => sum + Buffer.byteLength(JSON.stringify(message)), 0);
-const asked = { role: "user", content: "a, b [c] {d} \"e\" \\ \u00e9" };
+const asked = { role: "user", content: 'a, b [c] {d} "e" \\ \u00e9' };
 
 describe("what a session sent before", () => {
   test("is found message by message, to the byte, whatever stands in them", () => {
     const sent = new SentBefore();
     const first = [asked];
-    const second = [...first, { role: "assistant", content: "Aye." }, { role: "user", content: "And \"then\"?" }];
+    const second = [...first, { role: "assistant", content: "Aye." }, { role: "user", content: 'And "then"?' }];
     assert.deepEqual(sent.saw(callOf({ messages: first }), NOW), { weight: weightOf(asked), resent: 0, unchanged: 0 });
     const again = { resent: weightOf(asked), unchanged: weightOf(asked) };
     assert.deepEqual(sent.saw(callOf({ messages: second }), NOW), { weight: weightOf(...second), ...again });

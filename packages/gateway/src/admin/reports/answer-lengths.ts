@@ -89,6 +89,6 @@ function costOfCut({ card, charge }: PricedCall, outputTokens: number): Nanodoll
 }
 
 /** The smallest of ascending numbers that so many in a hundred are not above. */
-export function nearestRank(ascending: readonly number[], percent: number): number {
+function nearestRank(ascending: readonly number[], percent: number): number {
   return ascending[Math.max(0, Math.ceil((ascending.length * percent) / 100) - 1)] ?? 0;
 }

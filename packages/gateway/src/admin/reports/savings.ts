@@ -109,7 +109,8 @@ export class BatchSum implements SavingSum {
   #nanodollars = 0;
 
   add({ detail, charge, card }: PricedCall): void {
-    if (card.batchPermille === undefined || charge.service !== undefined || !detail.rungs?.some((rung) => rung.startsWith("queue ("))) return;
+    if (card.batchPermille === undefined || charge.service !== undefined || !detail.rungs?.some((rung) => rung.startsWith("queue (")))
+      return;
     const saved = charge.cost - costOf(card, charge.usage, "batch");
     if (saved <= 0) return;
     this.#calls++;
@@ -117,7 +118,8 @@ export class BatchSum implements SavingSum {
   }
 
   saving(): Saving | undefined {
-    const how = "Calls that waited in the queue at the price of those that do not wait: the same calls at the provider's price for batches.";
+    const how =
+      "Calls that waited in the queue at the price of those that do not wait: the same calls at the provider's price for batches.";
     return this.#calls > 0 ? { kind: "batch", calls: this.#calls, nanodollars: this.#nanodollars, how } : undefined;
   }
 }

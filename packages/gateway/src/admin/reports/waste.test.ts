@@ -10,7 +10,9 @@ const RATES = { input: 3_000_000, output: 15_000_000, cacheRead: 300_000 };
 const card = (model: string, factor = 1): RateCard => ({
   provider: "p",
   model,
-  tiers: [{ aboveInputTokens: 0, rates: { input: RATES.input * factor, output: RATES.output * factor, cacheRead: RATES.cacheRead * factor } }],
+  tiers: [
+    { aboveInputTokens: 0, rates: { input: RATES.input * factor, output: RATES.output * factor, cacheRead: RATES.cacheRead * factor } },
+  ],
   batchPermille: 500,
   source: "test",
 });
@@ -37,7 +39,9 @@ function wasteOf(entries: readonly Entry[], asked = "", budgets: Parameters<type
 }
 
 describe("what could be saved", () => {
-  test("on a real day: the lengths of answers are those of the whole list, and a cap saves what is above it", { skip: NO_TRACES }, async () => {
+  test("on a real day: the lengths of answers are those of the whole list, and a cap saves what is above it", {
+    skip: NO_TRACES,
+  }, async () => {
     const calls = tenantCalls(SINCE);
     const entries = calls.map(({ inputTokens, outputTokens }, i) => settled(i, { inputTokens, outputTokens }));
     const { answers, savings, total } = await wasteOf(entries);
