@@ -1,4 +1,4 @@
-import { costOf, type Nanodollars } from "@purser/core";
+import { costOf, type Nanodollars, type RateCard, type ServiceTier, type Usage } from "@purser/core";
 import type { PricedCall, Saving } from "./savings.ts";
 
 /** How long the answers of one feature are, and how many of its calls set no cap for them. */
@@ -15,74 +15,65 @@ export interface AnswerLengthsJson {
   readonly saved_nanodollars: Nanodollars;
 }
 
+/** No more of a call than it takes to say what a shorter answer would have cost: there may be very many. */
+interface UncappedAnswer {
+  readonly outputTokens: number;
+  readonly usage: Usage;
+  readonly cost: Nanodollars;
+  readonly card: RateCard;
+  readonly service: ServiceTier | undefined;
+}
+
+interface FeatureAnswers {
+  /** In output tokens. */
+  readonly lengths: number[];
+  readonly uncapped: UncappedAnswer[];
+}
+
 /** Gathers the answers of each feature. */
 export class AnswerLengths {
-  readonly #features = new Map<string | undefined, PricedCall[]>();
+  readonly #features = new Map<string | undefined, FeatureAnswers>();
 
-  add(call: PricedCall): void {
-    const { isCapped, subject } = call.detail;
-    if (isCapped === undefined || call.charge.usage.outputTokens === undefined) return;
-    const { feature } = subject;
-    const known = this.#features.get(feature);
-    if (known) known.push(call);
-    else this.#features.set(feature, [call]);
+  add({ detail, charge, card }: PricedCall): void {
+    const { usage, cost, service } = charge;
+    const { outputTokens } = usage;
+    if (detail.isCapped === undefined || outputTokens === undefined) return;
+    const { feature } = detail.subject;
+    const answers = this.#features.get(feature) ?? { lengths: [], uncapped: [] };
+    this.#features.set(feature, answers);
+    answers.lengths.push(outputTokens);
+    if (!detail.isCapped) answers.uncapped.push({ outputTokens, usage, cost, card, service });
   }
 
-  /** The features where most would have been saved first. */
-  data(): readonly AnswerLengthsJson[] {
-    return [...this.#features].map(([feature, calls]) => lengthsOf(feature, calls)).sort(bySaving);
+  /** The features where most would have been saved first, and what all of that is together. */
+  result(): { readonly data: readonly AnswerLengthsJson[]; readonly saving: Saving | undefined } {
+    let calls = 0;
+    const data = [...this.#features].map(([feature, { lengths, uncapped }]): AnswerLengthsJson => {
+      const ascending = lengths.sort((a, b) => a - b);
+      const p95 = nearestRank(ascending, 95);
+      const longer = uncapped.filter(({ outputTokens }) => outputTokens > p95);
+      calls += longer.length;
+      return {
+        feature: feature ?? null,
+        calls: lengths.length,
+        uncapped_calls: uncapped.length,
+        p50_output_tokens: nearestRank(ascending, 50),
+        p95_output_tokens: p95,
+        max_output_tokens: ascending.at(-1) ?? 0,
+        saved_nanodollars: longer.reduce((sum, answer) => sum + answer.cost - costOfCut(answer, p95), 0),
+      };
+    });
+    const nanodollars = data.reduce((sum, { saved_nanodollars }) => sum + saved_nanodollars, 0);
+    const saving = nanodollars > 0 ? ({ kind: "output", calls, nanodollars, how: HOW } as const) : undefined;
+    return { data: data.sort((a, b) => b.saved_nanodollars - a.saved_nanodollars || b.calls - a.calls), saving };
   }
-
-  saving(): Saving | undefined {
-    const capped = this.data().filter(({ saved_nanodollars }) => saved_nanodollars > 0);
-    const nanodollars = capped.reduce((sum, one) => sum + one.saved_nanodollars, 0);
-    const calls = [...this.#features].reduce((sum, [, of]) => sum + longerThan(of, p95Of(of)).length, 0);
-    const how =
-      "Answers of calls without a cap of their own that were longer than 95 % of the answers of their feature: the same answers cut there.";
-    return nanodollars > 0 ? { kind: "output", calls, nanodollars, how } : undefined;
-  }
 }
 
-function bySaving(a: AnswerLengthsJson, b: AnswerLengthsJson): number {
-  return b.saved_nanodollars - a.saved_nanodollars || b.calls - a.calls;
-}
-
-function lengthsOf(feature: string | undefined, calls: readonly PricedCall[]): AnswerLengthsJson {
-  const lengths = calls.map(outputOf).sort((a, b) => a - b);
-  const p95 = nearestRank(lengths, 95);
-  return {
-    feature: feature ?? null,
-    calls: calls.length,
-    uncapped_calls: calls.filter(isUncapped).length,
-    p50_output_tokens: nearestRank(lengths, 50),
-    p95_output_tokens: p95,
-    max_output_tokens: lengths.at(-1) ?? 0,
-    saved_nanodollars: longerThan(calls, p95).reduce((sum, call) => sum + call.charge.cost - costOfCut(call, p95), 0),
-  };
-}
-
-function p95Of(calls: readonly PricedCall[]): number {
-  return nearestRank(
-    calls.map(outputOf).sort((a, b) => a - b),
-    95,
-  );
-}
-
-function outputOf({ charge }: PricedCall): number {
-  return charge.usage.outputTokens ?? 0;
-}
-
-function isUncapped({ detail }: PricedCall): boolean {
-  return detail.isCapped === false;
-}
-
-function longerThan(calls: readonly PricedCall[], outputTokens: number): readonly PricedCall[] {
-  return calls.filter((call) => isUncapped(call) && outputOf(call) > outputTokens);
-}
+const HOW =
+  "Answers of calls without a cap of their own that were longer than 95 % of the answers of their feature: the same answers cut there.";
 
 /** Reasoning comes first, so that of a cut answer it is what stays. */
-function costOfCut({ card, charge }: PricedCall, outputTokens: number): Nanodollars {
-  const { usage, service } = charge;
+function costOfCut({ card, usage, service }: UncappedAnswer, outputTokens: number): Nanodollars {
   const { reasoningOutputTokens: reasoning } = usage;
   const cut = { ...usage, outputTokens, ...(reasoning !== undefined && { reasoningOutputTokens: Math.min(reasoning, outputTokens) }) };
   return costOf(card, cut, service);

@@ -109,7 +109,8 @@ export async function readWaste({ store, prices = NO_PRICES, budgets }: WasteSou
     const values = JSON.parse(key) as (string | null)[];
     return { values: Object.fromEntries(by.map((path, i) => [path, values[i] ?? null])), ...sum.json() };
   });
-  const savings = [answers, ...sums].flatMap((sum) => sum.saving() ?? []);
+  const { data: lengths, saving } = answers.result();
+  const savings = [saving, ...sums.map((sum) => sum.saving())].filter((one) => one !== undefined);
   return {
     since: instantJson(since),
     until: instantJson(until),
@@ -118,7 +119,7 @@ export async function readWaste({ store, prices = NO_PRICES, budgets }: WasteSou
     total: total.json(),
     data: data.sort((a, b) => b.resent_nanodollars - a.resent_nanodollars || b.input_tokens - a.input_tokens).slice(0, query.most),
     rows: data.length,
-    answers: answers.data(),
+    answers: lengths,
     savings: savings.sort((a, b) => b.nanodollars - a.nanodollars),
     repriced_calls: repriced,
   };
