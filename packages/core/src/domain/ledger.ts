@@ -116,6 +116,8 @@ export interface CallDetail {
   readonly tried?: readonly string[];
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
+  /** What was held of its output when it was admitted, where more was held later. */
+  readonly outputTokensAtFirst?: number;
   /** Whether the caller itself set a cap for the answer; left out where that is not known, or there is no output. */
   readonly isCapped?: boolean;
 }
@@ -135,6 +137,8 @@ export type Entry = EntryBase &
   (
     | { readonly kind: "reserved"; readonly expiresAt: number; readonly outputCap: number; readonly detail: CallDetail }
     | { readonly kind: "extended"; readonly expiresAt: number }
+    /** More is held for the call: its postings are what was added. */
+    | { readonly kind: "raised"; readonly expiresAt: number; readonly outputCap: number; readonly detail: CallDetail }
     | { readonly kind: "settled" | "overrun" | "expired" | "corrected"; readonly detail: CallDetail; readonly charge: Charge }
     | { readonly kind: "released"; readonly why: string; readonly detail: CallDetail }
     | {

@@ -56,6 +56,12 @@ const inputs = fc.oneof({ weight: 30, arbitrary: tokens }, fc.constantFrom(2 ** 
 /** Now and then what no call can have used. */
 const used = fc.oneof({ weight: 20, arbitrary: tokens }, fc.constantFrom(-1, 0.5, Number.NaN, 2 ** 52));
 
+/** Asks to hold more for a call, on limits that it may be held on. */
+function raiseCommand({ leaseMs, ...call }: Parameters<typeof sampleCall>[0] & { readonly leaseMs: number }): Command {
+  const { id, limits, asks, output } = sampleCall({ ...call, least: Math.min(call.least ?? 0, call.output ?? 0) });
+  return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
+}
+
 const commands: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 5,
@@ -81,6 +87,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(ids, used, tokens).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })) },
   ids.map((id): Command => ({ kind: "release", id, why: 'never "sent"\n' })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
+  {
+    weight: 4,
+    arbitrary: fc.record({ id: ids, limits: limitSets, input: inputs, least: tokens, output: tokens, leaseMs: tokens }).map(raiseCommand),
+  },
   fc.constant<Command>({ kind: "expire" }),
   fc
 

@@ -56,6 +56,13 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(ids, tokens, tokens).map((used): Command => ({ kind: "settle", ...sampleSettlement(...used) })) },
   ids.map((id): Command => ({ kind: "release", id, why: "never sent" })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
+  {
+    weight: 3,
+    arbitrary: fc.record({ id: ids, limits: limitSets, input: tokens, output: tokens, leaseMs: tokens }).map(({ leaseMs, ...call }): Command => {
+      const { id, limits, asks, output } = sampleCall({ ...call, least: 0 });
+      return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
+    }),
+  },
   fc.constant<Command>({ kind: "expire" }),
   fc.tuple(ids, limitSets, fc.oneof(fc.constant(0), tokens)).map(([reservation, limits, held]): Command => {
     const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
