@@ -50,6 +50,8 @@ export interface BudgetedCall {
   readonly margin: Margin | undefined;
   /** The budgets that were handed on to the caller. */
   readonly pools: readonly Pool[] | undefined;
+  /** How much of its answer is held at first, where more is held while it streams. */
+  readonly firstOutputTokens?: number;
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -159,7 +161,7 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
-  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools } = budgeted;
+  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools, firstOutputTokens: first } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const isCapped = dialect.hasOutput ? call.outputCap !== undefined : undefined;
@@ -169,7 +171,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     subject,
     pricedAs,
     input: { most: bound + opaqueTokens, count: (limit) => countInput(budgeted, limit) },
-    output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies, isCapped },
+    output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies, first, isCapped },
     toolCalls,
     service,
     pools,
@@ -193,10 +195,16 @@ function beyondCap({ call, model }: BudgetedCall): number {
 export function admittedBody(budgeted: BudgetedCall, decision: Admitted | undefined): Buffer {
   const { dialect, call, sentAs, outputTokensMost } = budgeted;
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
-  const held = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
-  const cap = held - beyondCap(budgeted);
+  const cap = outputTokensMostOf(decision) - beyondCap(budgeted);
   const isLimited = (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
+}
+
+/** The longest answer that an admitted call may get. */
+export function outputTokensMostOf(decision: Admitted): number {
+  if (decision.outcome !== "allowed") return decision.outputTokens;
+  const { outputTokens, outputTokensMost = outputTokens } = decision.reservation;
+  return outputTokensMost;
 }
 
 /**

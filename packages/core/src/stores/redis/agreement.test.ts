@@ -7,6 +7,7 @@ import type { LeaseCommand } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { type Counter, compactSlices, createState } from "../../domain/state.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
+import { raisedAsHeld } from "../../testing/raised-as-held.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { selectCounters } from "../memory.ts";
 import type { LeasingStore } from "../store.ts";
@@ -217,6 +218,12 @@ const movingSequences: fc.Arbitrary<readonly Step[]> = fc.array(
         .tuple(manyIds, fewTokens, fewTokens)
         .map((call): Step => ({ kind: "command", command: { kind: "settle", ...sampleSettlement(...call) } })),
     },
+    {
+      weight: 3,
+      arbitrary: fc
+        .record({ id: manyIds, limits: movingSets, input: fewTokens, least: fewTokens, output: fewTokens, leaseMs: fewTokens })
+        .map((call): Step => ({ kind: "command", command: raiseCommand(call) })),
+    },
     manyIds.map((id): Step => ({ kind: "command", command: { kind: "release", id, why: "never sent" } })),
     fc.constant<Step>({ kind: "command", command: { kind: "expire" } }),
     {
@@ -237,7 +244,7 @@ for (const [what, steps] of [
     const redis = server.connect();
     let runs = 0;
     await fc.assert(
-      fc.asyncProperty(steps, async (sequence) => {
+      fc.asyncProperty(steps.map(raisedAsHeld), async (sequence) => {
         const clock = createFakeClock();
         const store = createRedisStore({ redis, namespace: `run-${++runs}`, now: clock.now });
         const model = createModel(clock);

@@ -9,6 +9,7 @@ import { apply } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { createState, evolve, type State } from "../../domain/state.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
+import { raisedAsHeld } from "../../testing/raised-as-held.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { createMemoryStore, selectCounters } from "../memory.ts";
 import type { LeasingStore } from "../store.ts";
@@ -119,7 +120,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
 
 test("SQLite, memory and the replay of the ledger agree on every sequence of commands", async () => {
   await fc.assert(
-    fc.asyncProperty(steps, async (sequence) => {
+    fc.asyncProperty(steps.map(raisedAsHeld), async (sequence) => {
       const clock = createFakeClock();
       const memory = createMemoryStore({ now: clock.now });
       const commands = sequence.filter((step) => step.kind !== "restart");
@@ -142,7 +143,7 @@ test("SQLite, memory and the replay of the ledger agree on every sequence of com
 
 test("a store that is closed and opened at any moment goes on as one that never stopped", async () => {
   await fc.assert(
-    fc.asyncProperty(steps, fc.boolean(), async (sequence, withSnapshots) => {
+    fc.asyncProperty(steps.map(raisedAsHeld), fc.boolean(), async (sequence, withSnapshots) => {
       const directory = mkdtempSync(join(tmpdir(), "purser-store-"));
       try {
         const durable = await runDurable(sequence, directory, withSnapshots ? { snapshotMs: 0 } : {});
