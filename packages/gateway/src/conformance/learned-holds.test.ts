@@ -1,14 +1,23 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { describe, type TestContext, test } from "node:test";
-import { type Json, post } from "./calls.ts";
+import { fileURLToPath } from "node:url";
+import { openSqliteStore } from "@purser/core/stores/sqlite";
+import { JSON_HEADERS, type Json, post } from "./calls.ts";
 import { chatAnswer, type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
+import { urlsOf } from "./several-gateways.ts";
 import { eventually, highWater, providersAt, type Stand, startStand } from "./stand.ts";
 
 /** $1 and $10 for a million tokens: 1,000 and 10,000 nano-dollars for one. */
 const PRICES = "prices: [{ model: gpt-4o, input: 1, output: 10, max_output: 4096 }, { model: claude-sonnet-4-6, input: 1, output: 10, max_output: 4096 }]";
 const USUAL = 100;
+const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 const EVENTS = { "content-type": "text/event-stream" };
 
 interface Scene {
@@ -17,9 +26,9 @@ interface Scene {
 }
 
 /** A gateway that knows that answers have a hundred tokens, and a provider whose streams say what a test lets them. */
-async function startScene(context: TestContext, { limit, holds = "learned" }: { limit: string; holds?: string }): Promise<Scene> {
+async function startScene(context: TestContext, { limit, holds = "learned", store = "" }: { limit: string; holds?: string; store?: string }): Promise<Scene> {
   const provider = await startRawProvider(context);
-  const config = `${providersAt(provider.url)}\n${PRICES}\nholds: ${holds}\nbudgets: [{ name: all, min_output: 1, limits: [${limit}] }]`;
+  const config = `${store}\n${providersAt(provider.url)}\n${PRICES}\nholds: ${holds}\nbudgets: [{ name: all, min_output: 1, limits: [${limit}] }]`;
   const lengths = Array.from({ length: 60 }, () => USUAL);
   const stand = await startStand(context, {
     config,
@@ -157,6 +166,59 @@ describe("holds that are learned", () => {
     await checkNeverOver(scene, 30_000_000);
     const spent = (await scene.stand.gateway.store.counters()).find(({ ref }) => ref.unit === "nanodollars")?.spent ?? 0;
     assert.ok(spent > 0.7 * 30_000_000, `${spent} of 30,000,000 were used`);
+  });
+
+  test("two gateways with allotments of one Redis do not overspend either", async (context) => {
+    const redis = await urlsOf(context, "one server");
+    if (typeof redis === "string") return context.skip(`not run: ${redis}`);
+    const store = `store: { redis: ${JSON.stringify(redis)}, leases: true }`;
+    const scenes = [await startScene(context, { limit: "$0.03 / month", store }), await startScene(context, { limit: "$0.03 / month", store })];
+    for (const { provider } of scenes) provider.answer = wordsOf(800);
+    const calls = Array.from({ length: 12 }, (_, i) => post(`${scenes[i % 2]?.stand.url}/v1/chat/completions`, CALL));
+    const answers = await Promise.all(calls);
+    const whole = answers.filter(({ status }) => status === 200);
+    assert.ok(whole.length >= 3, `${whole.length} streams`);
+    for (const { text } of whole) assert.match(text, /"finish_reason":"(stop|length)"[\s\S]*\[DONE\]/);
+    const [first, second] = scenes as [Scene, Scene];
+    await second.stand.checkBooks();
+    assert.ok((await first.stand.ledger("raised")).length > 0);
+    await checkNeverOver(first, 30_000_000);
+  });
+
+  test("a gateway that is killed while a stream goes on charges what was held by then, and no less", async (context) => {
+    const directory = await mkdtemp(join(tmpdir(), "purser-learned-"));
+    context.after(() => rm(directory, { recursive: true, force: true }));
+    const provider = await startRawProvider(context);
+    provider.answer = async (response) => {
+      response.writeHead(200, EVENTS);
+      for (let i = 0; i < 300; i++) response.write(chat(" the"));
+    };
+    const data = join(directory, "data");
+    await mkdir(data);
+    writeFileSync(join(data, "answers.json"), JSON.stringify({ version: 1, answers: { '["mock","gpt-4o",null]': Array(60).fill(USUAL) } }));
+    const config = join(directory, "purser.yaml");
+    const budgets = "budgets: [{ name: all, min_output: 1, limits: [$1 / month] }]";
+    writeFileSync(config, `data: ${JSON.stringify(data)}\n${providersAt(provider.url)}\n${PRICES}\nholds: learned\n${budgets}\n`);
+    const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+    context.after(() => child.kill("SIGKILL"));
+    const [line] = await once(createInterface({ input: child.stdout }), "line");
+    const response = await fetch(`${JSON.parse(line).url}/v1/chat/completions`, { method: "POST", headers: JSON_HEADERS, body: JSON.stringify(CALL) });
+    let got = "";
+    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+      got += Buffer.from(chunk).toString();
+      if (wordsIn(got) >= 290) break;
+    }
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+    const store = await openSqliteStore({ directory: data });
+    const [expired] = await store.entries({ kinds: ["expired"] });
+    const raised = (await store.entries({ kinds: ["raised"] })).at(-1);
+    await store.close();
+    assert.ok(expired?.kind === "expired" && raised?.kind === "raised");
+    assert.equal(expired.charge.certainty, "unconfirmed");
+    assert.ok((expired.charge.usage.outputTokens ?? 0) >= 290, "what passed was held");
+    assert.equal(expired.charge.usage.outputTokens, raised.outputCap);
   });
 
   test("an answer that is no stream, or of a model that nobody knows yet, holds all that it can have", async (context) => {
