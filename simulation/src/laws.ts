@@ -427,11 +427,7 @@ export class Laws {
     const isLimited = kept.reserved.postings.length > 0;
     // Where more was held, and its caller was not told so, it goes by what it knows.
     const isWithin = cap === kept.outputCap || (kept.outputCap > kept.reserved.outputCap && cap !== undefined && cap < kept.outputCap);
-    hold(
-      1,
-      !isLimited || isWithin,
-      () => `${id} is sent with a cap of ${cap}, and ${kept.outputCap} is held.`,
-    );
+    hold(1, !isLimited || isWithin, () => `${id} is sent with a cap of ${cap}, and ${kept.outputCap} is held.`);
   }
 
   served(served: Served): void {

@@ -301,7 +301,8 @@ export class Budgets implements PriceSource {
   /** Renews the lease of a call that is still in flight. */
   async extend(reservation: Reservation, leaseMs = LEASE_MS): Promise<Exclude<ExtendResult, { readonly outcome: "refused" }>> {
     const extended = await this.#store.extend({ id: reservation.id, leaseMs });
-    if (extended.outcome === "refused") throw new PurserError("internal", `A lease was refused that asks for nothing more: ${reservation.id}.`);
+    if (extended.outcome === "refused")
+      throw new PurserError("internal", `A lease was refused that asks for nothing more: ${reservation.id}.`);
     return extended;
   }
 

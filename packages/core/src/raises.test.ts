@@ -81,7 +81,12 @@ for (const isLeased of [false, true]) {
         let ids = 0;
         const stores = [0, 1].map(() =>
           isLeased
-            ? createLeasedStore(shared, { now: time.now, timers: time, newId: () => `lease-${++ids}`, onError: (error) => assert.fail(String(error)) })
+            ? createLeasedStore(shared, {
+                now: time.now,
+                timers: time,
+                newId: () => `lease-${++ids}`,
+                onError: (error) => assert.fail(String(error)),
+              })
             : shared,
         );
         const gateways = stores.map((store) => demoBudgets(INPUTS, { now: time.now, store }).budgets);
@@ -181,7 +186,11 @@ describe("a hold that grows", () => {
     const errors: unknown[] = [];
     const clock = createFakeClock(START);
     const store = createMemoryStore(clock);
-    const { budgets } = demoBudgets(INPUTS, { now: clock.now, store: { ...store, extend: () => Promise.reject(new Error("away")) }, onError: (error) => errors.push(error) });
+    const { budgets } = demoBudgets(INPUTS, {
+      now: clock.now,
+      store: { ...store, extend: () => Promise.reject(new Error("away")) },
+      onError: (error) => errors.push(error),
+    });
     const reservation = await admitted(budgets, callOf("a", 100));
     assert.equal(await budgets.raise(reservation, { least: 150, most: 400 }), undefined);
     assert.equal(errors.length, 1);

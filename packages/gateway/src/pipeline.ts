@@ -376,7 +376,8 @@ async function make(
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
     gateway.usualAnswers.saw(routed, outcome);
-    if (reservation) await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(gateway.onError);
+    if (reservation)
+      await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(gateway.onError);
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.

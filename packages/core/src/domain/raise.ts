@@ -7,10 +7,17 @@ import { checkCountable, counted, type Hold, type State } from "./state.ts";
  * Holds more for a call in flight: as many tokens of its answer as fit every limit, or no more at all where not even the least of them fit. It
  * stays on the counters on which it was held when it was admitted, however long it takes.
  */
-export function decideRaise(state: State, hold: Hold, { limits, asks, output }: More, expiresAt: number, now: number): Applied<ExtendResult> {
+export function decideRaise(
+  state: State,
+  hold: Hold,
+  { limits, asks, output }: More,
+  expiresAt: number,
+  now: number,
+): Applied<ExtendResult> {
   const held = limits.map((limit) => hold.postings.find(({ counter }) => isKeptOn(limit, counter)));
   const bound = limits.map((limit, i) => ({ ...limit, counter: held[i]?.counter ?? limit.counter }));
-  if (held.some((posting) => posting === undefined) || bound.some((limit) => isPassedOn(limit, now))) return unchanged({ outcome: "refused" });
+  if (held.some((posting) => posting === undefined) || bound.some((limit) => isPassedOn(limit, now)))
+    return unchanged({ outcome: "refused" });
   const inForce = limitsInForce(state, bound, now);
   let outputCap = output.most;
   for (const [i, limit] of inForce.entries()) {

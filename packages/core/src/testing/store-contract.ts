@@ -289,7 +289,11 @@ export const storeContract: readonly StoreCase[] = [
   }),
 
   law("more is held for a call as far as it fits all its limits, and everything ends with the whole of it", async ({ store, clock }) => {
-    const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "nanodollars", amount: 10_000 }), sampleLimit({ unit: "requests", amount: 5 })];
+    const limits = [
+      sampleLimit({ amount: 1_000 }),
+      sampleLimit({ unit: "nanodollars", amount: 10_000 }),
+      sampleLimit({ unit: "requests", amount: 5 }),
+    ];
     const { asks } = sampleCall({ id: "a", limits, input: 100, output: 900 });
     const more = (least: number, most: number) => ({ limits, asks, output: { least, most } });
     await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 50, leaseMs: 10_000 }));
@@ -301,7 +305,11 @@ export const storeContract: readonly StoreCase[] = [
     // 300 tokens are left: of 900 more, 500 in all fit. Of no less than 501 none.
     assert.deepEqual(await store.extend({ id: "a", leaseMs: 60_000, more: more(501, 900) }), { outcome: "refused" });
     assert.deepEqual(await store.extend({ id: "a", leaseMs: 1, more: more(201, 900) }), { ...raised, outputTokens: 500 });
-    assert.deepEqual(await standings(store), { "company tokens": [0, 1_000], "company nanodollars": [0, 1_500], "company requests": [0, 2] });
+    assert.deepEqual(await standings(store), {
+      "company tokens": [0, 1_000],
+      "company nanodollars": [0, 1_500],
+      "company requests": [0, 2],
+    });
     assert.deepEqual(await store.extend({ id: "nobody", leaseMs: 1, more: more(1, 2) }), { outcome: "unknown" });
     const entries = await store.entries({ kinds: ["raised"] });
     assert.deepEqual(
@@ -312,7 +320,11 @@ export const storeContract: readonly StoreCase[] = [
       ],
     );
     await store.settle(sampleSettlement("a", 100, 480));
-    assert.deepEqual(await standings(store), { "company tokens": [580, 400], "company nanodollars": [870, 600], "company requests": [1, 1] });
+    assert.deepEqual(await standings(store), {
+      "company tokens": [580, 400],
+      "company nanodollars": [870, 600],
+      "company requests": [1, 1],
+    });
     const [settled] = await store.entries({ kinds: ["settled", "overrun"] });
     assert.ok(settled?.kind === "settled" && settled.detail.outputTokens === 500, "an entry says what was held");
   }),

@@ -632,7 +632,9 @@ export const OPENAPI = {
               properties: {
                 seq: { type: "integer" },
                 at: { type: "string", format: "date-time" },
-                kind: { enum: ["reserved", "extended", "raised", "settled", "overrun", "expired", "corrected", "released", "denied", "adjusted"] },
+                kind: {
+                  enum: ["reserved", "extended", "raised", "settled", "overrun", "expired", "corrected", "released", "denied", "adjusted"],
+                },
                 postings: { type: "array", items: ref("schemas", "CallBalance") },
                 why: { type: "string" },
                 expires_at: { type: "string", format: "date-time" },

@@ -15,7 +15,8 @@ import { urlsOf } from "./several-gateways.ts";
 import { eventually, highWater, providersAt, type Stand, startStand } from "./stand.ts";
 
 /** $1 and $10 for a million tokens: 1,000 and 10,000 nano-dollars for one. */
-const PRICES = "prices: [{ model: gpt-4o, input: 1, output: 10, max_output: 4096 }, { model: claude-sonnet-4-6, input: 1, output: 10, max_output: 4096 }]";
+const PRICES =
+  "prices: [{ model: gpt-4o, input: 1, output: 10, max_output: 4096 }, { model: claude-sonnet-4-6, input: 1, output: 10, max_output: 4096 }]";
 const USUAL = 100;
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 const EVENTS = { "content-type": "text/event-stream" };
@@ -26,7 +27,10 @@ interface Scene {
 }
 
 /** A gateway that knows that answers have a hundred tokens, and a provider whose streams say what a test lets them. */
-async function startScene(context: TestContext, { limit, holds = "learned", store = "" }: { limit: string; holds?: string; store?: string }): Promise<Scene> {
+async function startScene(
+  context: TestContext,
+  { limit, holds = "learned", store = "" }: { limit: string; holds?: string; store?: string },
+): Promise<Scene> {
   const provider = await startRawProvider(context);
   const config = `${store}\n${providersAt(provider.url)}\n${PRICES}\nholds: ${holds}\nbudgets: [{ name: all, min_output: 1, limits: [${limit}] }]`;
   const lengths = Array.from({ length: 60 }, () => USUAL);
@@ -106,12 +110,18 @@ describe("holds that are learned", () => {
   });
 
   for (const { name, path, call, answer, end } of [
-    { name: "a chat", path: "/v1/chat/completions", call: CALL, answer: wordsOf(3_000), end: /"finish_reason":"length"[\s\S]*"completion_tokens":\d+[\s\S]*data: \[DONE\]/ },
+    {
+      name: "a chat",
+      path: "/v1/chat/completions",
+      call: CALL,
+      answer: wordsOf(900),
+      end: /"finish_reason":"length"[\s\S]*"completion_tokens":\d+[\s\S]*data: \[DONE\]/,
+    },
     {
       name: "a message",
       path: "/v1/messages",
       call: { model: "claude-sonnet-4-6", max_tokens: 4_000, stream: true, messages: CALL.messages },
-      answer: messageOf(3_000),
+      answer: messageOf(900),
       end: /"stop_reason":"max_tokens"[\s\S]*event: message_stop/,
     },
   ])
@@ -137,7 +147,9 @@ describe("holds that are learned", () => {
       provider.answer = (response) => {
         response.writeHead(200, EVENTS);
         response.write(chat(" the"));
-        waiting.push(() => response.end(`${chat("", { choices: [], usage: { prompt_tokens: 8, completion_tokens: 1, total_tokens: 9 } })}data: [DONE]\n\n`));
+        waiting.push(() =>
+          response.end(`${chat("", { choices: [], usage: { prompt_tokens: 8, completion_tokens: 1, total_tokens: 9 } })}data: [DONE]\n\n`),
+        );
       };
       const calls = Array.from({ length: 60 }, () => post(`${stand.url}/v1/chat/completions`, { ...CALL, max_tokens: 4_096 }));
       await eventually("all to be decided", async () => {
@@ -172,7 +184,10 @@ describe("holds that are learned", () => {
     const redis = await urlsOf(context, "one server");
     if (typeof redis === "string") return context.skip(`not run: ${redis}`);
     const store = `store: { redis: ${JSON.stringify(redis)}, leases: true }`;
-    const scenes = [await startScene(context, { limit: "$0.03 / month", store }), await startScene(context, { limit: "$0.03 / month", store })];
+    const scenes = [
+      await startScene(context, { limit: "$0.03 / month", store }),
+      await startScene(context, { limit: "$0.03 / month", store }),
+    ];
     for (const { provider } of scenes) provider.answer = wordsOf(800);
     const calls = Array.from({ length: 12 }, (_, i) => post(`${scenes[i % 2]?.stand.url}/v1/chat/completions`, CALL));
     const answers = await Promise.all(calls);
@@ -199,10 +214,16 @@ describe("holds that are learned", () => {
     const config = join(directory, "purser.yaml");
     const budgets = "budgets: [{ name: all, min_output: 1, limits: [$1 / month] }]";
     writeFileSync(config, `data: ${JSON.stringify(data)}\n${providersAt(provider.url)}\n${PRICES}\nholds: learned\n${budgets}\n`);
-    const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, [MAIN, "serve", "--json", "--config", config, "--port", "0"], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     context.after(() => child.kill("SIGKILL"));
     const [line] = await once(createInterface({ input: child.stdout }), "line");
-    const response = await fetch(`${JSON.parse(line).url}/v1/chat/completions`, { method: "POST", headers: JSON_HEADERS, body: JSON.stringify(CALL) });
+    const response = await fetch(`${JSON.parse(line).url}/v1/chat/completions`, {
+      method: "POST",
+      headers: JSON_HEADERS,
+      body: JSON.stringify(CALL),
+    });
     let got = "";
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       got += Buffer.from(chunk).toString();
@@ -249,7 +270,15 @@ describe("holds that are learned", () => {
 function messageOf(count: number): RawProvider["answer"] {
   return async (response) => {
     const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
-    const message = { id: "m", type: "message", role: "assistant", model: "claude-sonnet-4-6", content: [], stop_reason: null, stop_sequence: null };
+    const message = {
+      id: "m",
+      type: "message",
+      role: "assistant",
+      model: "claude-sonnet-4-6",
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+    };
     response.writeHead(200, EVENTS);
     response.write(event("message_start", { message: { ...message, usage: { input_tokens: 8, output_tokens: 1 } } }));
     response.write(event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }));

@@ -10,9 +10,10 @@ const LENGTHS_LEAST = 50;
 const KEYS_MOST = 2_000;
 
 interface Known {
-  lengths: readonly number[];
+  lengths: number[];
   /** Those that are not on disk yet. */
   unsaved: number[];
+  /** Worked out when somebody asks. */
   p95: number | undefined;
 }
 
@@ -36,7 +37,10 @@ export class UsualAnswers {
 
   /** The length that 95 of 100 answers do not exceed; none while too few were seen. */
   p95({ subject, model }: Pick<BudgetedCall, "subject" | "model">): number | undefined {
-    return this.#known.get(keyOf(subject.provider, model, subject.feature))?.p95;
+    const known = this.#known.get(keyOf(subject.provider, model, subject.feature));
+    if (!known || known.lengths.length < LENGTHS_LEAST) return undefined;
+    known.p95 ??= known.lengths.toSorted((a, b) => a - b)[Math.ceil(known.lengths.length * 0.95) - 1];
+    return known.p95;
   }
 
   /** Looks at an answer. One that was ended before its time was at least so long. */
@@ -47,8 +51,11 @@ export class UsualAnswers {
     const known = this.#known.get(key) ?? { lengths: [], unsaved: [], p95: undefined };
     this.#known.delete(key);
     this.#known.set(key, known);
-    known.unsaved.push(length);
-    learn(known, [...known.lengths, length]);
+    for (const lengths of [known.unsaved, known.lengths]) {
+      lengths.push(length);
+      if (lengths.length > LENGTHS_MOST) lengths.shift();
+    }
+    known.p95 = undefined;
     if (this.#known.size > KEYS_MOST) this.#known.delete(this.#known.keys().next().value as string);
   }
 
@@ -82,15 +89,10 @@ export class UsualAnswers {
     for (const [key, lengths] of all) {
       const known = this.#known.get(key) ?? { lengths: [], unsaved: [], p95: undefined };
       this.#known.set(key, known);
-      learn(known, [...lengths, ...known.unsaved]);
+      known.lengths = [...lengths, ...known.unsaved].slice(-LENGTHS_MOST);
+      known.p95 = undefined;
     }
   }
-}
-
-function learn(known: Known, lengths: readonly number[]): void {
-  known.lengths = lengths.slice(-LENGTHS_MOST);
-  const ascending = known.lengths.toSorted((a, b) => a - b);
-  known.p95 = ascending.length < LENGTHS_LEAST ? undefined : ascending[Math.ceil(ascending.length * 0.95) - 1];
 }
 
 function keyOf(provider: string | undefined, model: string, feature: string | undefined): string {

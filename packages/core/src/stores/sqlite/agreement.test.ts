@@ -59,10 +59,12 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   {
     weight: 3,
-    arbitrary: fc.record({ id: ids, limits: limitSets, input: tokens, output: tokens, leaseMs: tokens }).map(({ leaseMs, ...call }): Command => {
-      const { id, limits, asks, output } = sampleCall({ ...call, least: 0 });
-      return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
-    }),
+    arbitrary: fc
+      .record({ id: ids, limits: limitSets, input: tokens, output: tokens, leaseMs: tokens })
+      .map(({ leaseMs, ...call }): Command => {
+        const { id, limits, asks, output } = sampleCall({ ...call, least: 0 });
+        return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
+      }),
   },
   fc.constant<Command>({ kind: "expire" }),
   fc.tuple(ids, limitSets, fc.oneof(fc.constant(0), tokens)).map(([reservation, limits, held]): Command => {

@@ -72,7 +72,16 @@ export const SELECT_ENTRIES = `
   FROM entry e LEFT JOIN entry r ON r.seq = e.opened`;
 
 /** The entries with the detail of a call. */
-const OF_CALLS: ReadonlySet<EntryKind> = new Set(["reserved", "raised", "settled", "overrun", "expired", "corrected", "released", "denied"]);
+const OF_CALLS: ReadonlySet<EntryKind> = new Set([
+  "reserved",
+  "raised",
+  "settled",
+  "overrun",
+  "expired",
+  "corrected",
+  "released",
+  "denied",
+]);
 
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {
   const { seq, at, reservation } = row;
