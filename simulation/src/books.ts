@@ -15,6 +15,8 @@ export interface Kept {
   readonly reserved: Extract<Entry, { readonly kind: "reserved" }>;
   state: "open" | "settled" | "released" | "expired" | "corrected";
   expiresAt: number;
+  /** The longest answer that is held, by what was held last. */
+  outputCap: number;
   /** What it holds, and what it was charged, by the key of the counter. */
   readonly held: Map<string, Posting>;
   readonly charged: Map<string, number>;
@@ -58,6 +60,7 @@ export class Books {
       reserved: entry,
       state: "open",
       expiresAt: entry.expiresAt,
+      outputCap: entry.outputCap,
       held: new Map(),
       charged: new Map(),
       charge: undefined,
@@ -74,6 +77,13 @@ export class Books {
   holdOn(kept: Kept, posting: Posting): void {
     kept.held.set(posting.counter.key, posting);
     (this.counters.get(posting.counter.key) as Sum).heldByOpen += posting.held;
+  }
+
+  /** More of a counter that it is held on. */
+  holdMore(kept: Kept, { counter, held }: Posting): void {
+    const before = kept.held.get(counter.key);
+    this.holdOn(kept, { counter, held, spent: 0 });
+    if (before) kept.held.set(counter.key, { ...before, held: before.held + held });
   }
 
   end(kept: Kept, state: Kept["state"], charge?: Charge): void {

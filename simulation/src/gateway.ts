@@ -12,6 +12,7 @@ import { NO_QUEUE } from "../../packages/gateway/dist/queue/queue.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
 import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
 import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
+import { SentBefore } from "../../packages/gateway/dist/sessions/sent-before.js";
 import type { Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
 import { PRICES, PROVIDERS } from "./models.js";
@@ -207,6 +208,7 @@ export class SimulatedGateway {
       channels: [],
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
+      holds: "full",
       onDisconnect,
       login: { people: [], oidc: undefined },
       telemetry: undefined,
@@ -225,6 +227,8 @@ export class SimulatedGateway {
       summaries: new Summaries(),
       calibration: { marginOf: () => undefined, saw: () => undefined },
       promptCaches: new PromptCaches(),
+      usualAnswers: { p95: () => undefined, saw: () => undefined },
+      sentBefore: new SentBefore(),
       circuits: new Circuits(),
       events: new Figures(),
       log: { refused: () => undefined },

@@ -220,6 +220,10 @@ export class Laws {
       return;
     }
     hold(4, kept !== undefined, () => `${id} is ${kind}, and was never reserved.`);
+    if (kind === "raised") {
+      this.#raised(entry, kept);
+      return;
+    }
     const isAllowed =
       kind === "corrected" ? kept.state === "expired" : kind === "overrun" ? kept.overrun !== undefined : kept.state === "open";
     hold(4, isAllowed, () => `${id} is ${kind} after it was ${kept.state}.`);
@@ -239,6 +243,22 @@ export class Laws {
     const isDue = entry.at >= kept.expiresAt || this.#options.isRecovering();
     hold(3, isDue, () => `${id} expired ${kept.expiresAt - entry.at} ms before its lease ran out.`);
     hold(5, entry.charge.certainty === "unconfirmed", () => `${id} expired, and is charged as if its end were known.`);
+  }
+
+  /** Laws 1, 2 and 3: more is held of a call in flight, where it is held already, and within every limit. */
+  #raised(entry: Extract<Entry, { readonly kind: "raised" }>, kept: Kept): void {
+    const { reservation: id, at, postings, expiresAt } = entry;
+    hold(4, kept.state === "open", () => `More is held of ${id} after it was ${kept.state}.`);
+    hold(3, expiresAt >= kept.expiresAt, () => `The lease of ${id} was shortened.`);
+    const asked = this.attempts.get(id)?.asked.at(-1);
+    for (const posting of postings) {
+      const { counter, held, spent } = posting;
+      hold(3, kept.held.has(counter.key) && held > 0 && spent === 0, () => `${id} holds more by ${textOf(posting)}.`);
+      const limit = asked && limitOf(asked.configuration, counter);
+      // What was configured since is not what the call was asked for.
+      if (!limit?.isEnforced || this.#changedAt > kept.reserved.at) continue;
+      hold(1, this.#hasRoom(limit, counter, held, at), () => `${counter.key}: ${held} more are held for ${id} than there was room for.`);
+    }
   }
 
   /** Grants begin and end once. What is left of a bucket is drawn together without anything coming or going. */
@@ -283,6 +303,11 @@ export class Laws {
     const { kind } = entry;
     for (const { counter, spent } of entry.postings) kept.charged.set(counter.key, (kept.charged.get(counter.key) ?? 0) + spent);
     if (kind === "extended") kept.expiresAt = entry.expiresAt;
+    if (kind === "raised") {
+      kept.expiresAt = entry.expiresAt;
+      kept.outputCap = entry.outputCap;
+      for (const posting of entry.postings) this.books.holdMore(kept, posting);
+    }
     if (kind === "adjusted") {
       // What a limit that is new takes over of a call ends, or is corrected, with that call.
       for (const posting of entry.postings) this.books.holdOn(kept, posting);
@@ -400,11 +425,9 @@ export class Laws {
     const kept = this.books.reservations.get(id);
     hold(5, kept !== undefined, () => `${id} is sent, and not in the ledger.`);
     const isLimited = kept.reserved.postings.length > 0;
-    hold(
-      1,
-      !isLimited || cap === kept.reserved.outputCap,
-      () => `${id} is sent with a cap of ${cap}, and ${kept.reserved.outputCap} is held.`,
-    );
+    // Where more was held, and its caller was not told so, it goes by what it knows.
+    const isWithin = cap === kept.outputCap || (kept.outputCap > kept.reserved.outputCap && cap !== undefined && cap < kept.outputCap);
+    hold(1, !isLimited || isWithin, () => `${id} is sent with a cap of ${cap}, and ${kept.outputCap} is held.`);
   }
 
   served(served: Served): void {

@@ -63,6 +63,19 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     }),
   },
   {
+    fault: "holds more of a call without looking whether it fits",
+    laws: [1],
+    scenario: { ...REMOTE, programShare: 1, callRate: 60 },
+    server: (store) => ({
+      ...verbsOf(store),
+      extend: (command) => {
+        const { more } = command;
+        if (!more) return store.extend(command);
+        return store.extend({ ...command, more: { ...more, limits: more.limits.map((limit) => ({ ...limit, enforced: false })) } });
+      },
+    }),
+  },
+  {
     fault: "charges again when a call is settled again",
     laws: [6],
     scenario: { ...REMOTE, programShare: 1 },

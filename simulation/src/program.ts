@@ -28,15 +28,31 @@ export class Program {
     const call = this.#callOf(id, subject, model, countedTokens);
     const decision = await budgets.reserve(call);
     if (decision.outcome === "denied") return;
-    const cap = decision.outcome === "allowed" ? decision.reservation.outputTokens : undefined;
+    const held = decision.outcome === "allowed" ? await this.#raised(process, budgets, decision.reservation) : undefined;
+    const cap = held?.outputTokens;
     const isSent = !dice.chance(0.05);
     if (isSent) this.#send(call, model, cap);
     await this.#wait(process, dice.magnitude(10, dice.chance(0.05) ? 900_000 : 10_000));
-    if (decision.outcome !== "allowed") return;
-    const { reservation } = decision;
+    if (!held) return;
     const ends = dice.chance(0.1) ? 2 : 1;
     // What the store cannot take is told once; such programs do not try again.
-    for (let i = 0; i < ends; i++) await this.#end(budgets, reservation, isSent).catch(onError);
+    for (let i = 0; i < ends; i++) await this.#end(budgets, held, isSent).catch(onError);
+  }
+
+  /** Has more held for the answer, of which less was held at first, a step at a time; as far as there is room. */
+  async #raised(process: Process, budgets: Budgets, reservation: Reservation): Promise<Reservation> {
+    const { dice } = this.#options;
+    let held = reservation;
+    for (let steps = reservation.more ? dice.between(0, 4) : 0; steps > 0; steps--) {
+      await this.#wait(process, dice.magnitude(1, 2_000));
+      const { outputTokens, outputTokensMost = outputTokens } = held;
+      if (outputTokens >= outputTokensMost) break;
+      const most = dice.between(outputTokens + 1, outputTokensMost);
+      const raised = await budgets.raise(held, { least: dice.between(outputTokens + 1, most), most });
+      if (!raised) break;
+      held = raised;
+    }
+    return held;
   }
 
   #callOf(id: string, subject: Subject, model: Model, countedTokens: number): Call {
@@ -48,7 +64,12 @@ export class Program {
       input: dice.chance(0.3)
         ? { most: countedTokens }
         : { most: countedTokens * 4, count: async (limit) => (countedTokens > limit ? limit + 1 : countedTokens) },
-      output: { most: dice.magnitude(1, 1_500), copies, ...(dice.chance(0.2) && { least: 1 }) },
+      output: {
+        most: dice.magnitude(1, 1_500),
+        copies,
+        ...(dice.chance(0.2) && { least: 1 }),
+        ...(dice.chance(0.3) && { first: dice.magnitude(1, 300) }),
+      },
       ...(dice.chance(0.1) && { toolCalls: { web_search: dice.between(1, 3) } }),
       ...(dice.chance(0.3) && { leaseMs: dice.magnitude(1_000, 600_000) }),
     };

@@ -31,6 +31,10 @@ export interface Call {
     readonly least?: number;
     /** How many answers are asked for. 1 where it is left out. */
     readonly copies?: number;
+    /** How much of one answer is held at first, where whoever asks will ask for more while it streams. All of it where it is left out. */
+    readonly first?: number | undefined;
+    /** Whether the caller itself set a cap, for the ledger. */
+    readonly isCapped?: boolean | undefined;
   };
   /** The most calls of tools that the provider charges for. */
   readonly toolCalls?: Readonly<Record<string, number>>;
@@ -294,12 +298,18 @@ export class Admission {
       id,
       limits: allowance ? [...limits, allowance] : limits,
       asks: this.#asks(this.#size.inputTokens, output.most, allowance ? undefined : card),
-      output,
+      output: this.#heldAtFirst(output),
       share,
       leaseMs,
       isShared,
       detail: allowance ? { ...this.detail(), allowance: allowance.counter.budget } : this.detail(),
     });
+  }
+
+  /** Of an answer of which less is held at first, that; never less than what is the least that makes sense. */
+  #heldAtFirst({ least, most }: OutputRange): OutputRange {
+    const { first = most } = this.#call.output;
+    return { least, most: Math.min(most, Math.max(least, first)) };
   }
 
   #asks(inputTokens: number, outputTokensMost: number, card: RateCard | undefined): Asks {
@@ -318,8 +328,23 @@ export class Admission {
       card: this.#terms.card,
       service: this.#service,
       free: detail.allowance !== undefined,
+      ...this.#more(detail),
     };
     return new Allowed(reservation, detail.wouldRefuse ?? [], this.#terms, standings);
+  }
+
+  /** What is asked of which limits to hold more: those of now, where they were bound when the call was admitted. */
+  #more({ allowance, inputTokens }: CallDetail): Pick<Reservation, "outputTokensMost" | "more"> | undefined {
+    if (this.#call.output.first === undefined) return undefined;
+    const output = this.#outputRange(inputTokens);
+    if ("outcome" in output) return undefined;
+    const { card, now } = this.#terms;
+    const asks = this.#asks(inputTokens, output.most, allowance === undefined ? card : undefined);
+    const limits = () => {
+      const terms = this.#termsAt(now);
+      return [...terms.limits, ...terms.allowances.filter(({ counter }) => counter.budget === allowance)];
+    };
+    return { outputTokensMost: output.most, more: () => ({ limits: limits(), asks }) };
   }
 
   #denied({ failing, asked: least, until, standings }: Refused): Denied {
@@ -427,6 +452,7 @@ export class Admission {
       ...(insteadOf && { insteadOf }),
       ...(tried.length > 0 && { tried }),
       ...(batch !== undefined && { batch }),
+      ...(output.isCapped !== undefined && { isCapped: output.isCapped }),
     };
   }
 }

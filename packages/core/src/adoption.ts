@@ -20,7 +20,7 @@ import { isMoving, windowSpan } from "./domain/window.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 
 /** The entries that open a call, charge it, or change what it is charged to. */
-const CALL_KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "adjusted"];
+const CALL_KINDS: readonly EntryKind[] = ["reserved", "raised", "settled", "expired", "corrected", "released", "adjusted"];
 
 /** Only calls in flight count for a limit on calls at once, and none is for longer than this. */
 const IN_FLIGHT_MOST_MS = 24 * 3_600_000;
@@ -160,6 +160,9 @@ export class Adoption {
     if (kind === "reserved") {
       const missing = this.#missing(entry);
       if (missing.limits.length > 0) this.#open.set(reservation, missing);
+    } else if (kind === "raised") {
+      const missing = this.#open.get(reservation);
+      if (missing) this.#open.set(reservation, { ...missing, detail: entry.detail });
     } else if (kind === "adjusted") {
       for (const calls of [this.#open, this.#expired]) {
         const missing = calls.get(reservation);

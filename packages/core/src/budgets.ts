@@ -3,7 +3,7 @@ import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, checkSharing } from "./domain/budget.ts";
-import type { ExpireResult, ExtendResult, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
+import type { ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
@@ -11,6 +11,7 @@ import { type Certainty, type Charge, type Entry, type EntryKind, estimatedCharg
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
+import { resentOf, type Sent } from "./domain/resent.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
@@ -260,21 +261,29 @@ export class Budgets implements PriceSource {
     return this.#waiting.length(lineOf(bound));
   }
 
-  /** Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call. */
+  /**
+   * Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call, `sent` how
+   * much of it its session had sent before.
+   */
   async settle(
     reservation: Reservation,
     usage: Usage,
     certainty: Certainty = "confirmed",
     service: ServiceTier = reservation.service,
+    sent?: Sent,
   ): Promise<SettleResult & { readonly charge: Charge }> {
     const { id, subject, card, free } = reservation;
     const known = completeUsage(usage, reservation);
     const cost = free ? 0 : card && costOf(card, known, service);
+    const sure = known === usage ? certainty : "unconfirmed";
+    // An estimate of a call whose end is unknown says nothing of what it sent.
+    const resent = sent && sure !== "unconfirmed" ? resentOf(sent, known, { card, service, isFree: free }) : undefined;
     const charge: Charge = {
       usage: known,
       cost,
-      certainty: known === usage ? certainty : "unconfirmed",
+      certainty: sure,
       ...(service !== "standard" && { service }),
+      ...(resent && { resent }),
     };
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
     if (outcome === "settled") this.#onCharge(id, subject, charge);
@@ -290,8 +299,32 @@ export class Budgets implements PriceSource {
   }
 
   /** Renews the lease of a call that is still in flight. */
-  extend(reservation: Reservation, leaseMs = LEASE_MS): Promise<ExtendResult> {
-    return this.#store.extend({ id: reservation.id, leaseMs });
+  async extend(reservation: Reservation, leaseMs = LEASE_MS): Promise<Exclude<ExtendResult, { readonly outcome: "refused" }>> {
+    const extended = await this.#store.extend({ id: reservation.id, leaseMs });
+    if (extended.outcome === "refused")
+      throw new PurserError("internal", `A lease was refused that asks for nothing more: ${reservation.id}.`);
+    return extended;
+  }
+
+  /**
+   * Holds more of the answer of a call in flight: as much as fits, from `least` to `most` tokens. Nothing where that is refused, or where the store
+   * cannot be asked: then the answer has to end with what is held.
+   */
+  async raise(reservation: Reservation, output: OutputRange): Promise<Reservation | undefined> {
+    while (this.#gate.closed) await this.#gate.closed;
+    this.#gate.enter();
+    try {
+      const { id, more } = reservation;
+      if (!more) return undefined;
+      const result = await this.#store.extend({ id, leaseMs: LEASE_MS, more: { ...more(), output } });
+      if (result.outcome !== "extended") return undefined;
+      return { ...reservation, expiresAt: result.expiresAt, outputTokens: result.outputTokens ?? reservation.outputTokens };
+    } catch (error) {
+      this.#onError(error);
+      return undefined;
+    } finally {
+      this.#gate.leave();
+    }
   }
 
   /** Charges the holds whose owner died. To be called every second or so by whoever owns the process. */

@@ -47,6 +47,7 @@ export {
   type ReportRow,
   type ReportStep,
 } from "./domain/report.ts";
+export type { Resent, Sent } from "./domain/resent.ts";
 export type { Reservation } from "./domain/reservation.ts";
 export type { SharingInput } from "./domain/sharing.ts";
 export {

@@ -41,6 +41,7 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
+import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { Audits } from "./metrics/audits.ts";
 import { Figures } from "./metrics/figures.ts";
@@ -59,6 +60,7 @@ import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
 import { createHttpServer } from "./server.ts";
+import { SentBefore } from "./sessions/sent-before.ts";
 import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
@@ -160,6 +162,8 @@ async function startWith(
   const summaries = new Summaries();
   const calibration = new Calibration(config.dataDir, onError);
   await calibration.open();
+  const usualAnswers = new UsualAnswers(config.dataDir, onError);
+  await usualAnswers.open();
   const guards = new Guards(config.guards, alerts);
   const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
@@ -210,6 +214,8 @@ async function startWith(
     calibration,
     promptCaches: new PromptCaches(),
     circuits,
+    usualAnswers,
+    sentBefore: new SentBefore(),
     inFlight,
     identify: identifyCaller,
     newId: createIds(),
@@ -298,6 +304,7 @@ async function startWith(
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => calibration.flush(), onError),
+    every(RENEW_EVERY_MS, () => usualAnswers.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
@@ -339,6 +346,7 @@ async function startWith(
       await drain(server, calls, upstream, config.server.drainMs);
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);
+      await usualAnswers.flush().catch(onError);
       await rollups.close();
       await audits.close();
       await note("gateway.stopped").catch(onError);

@@ -10,6 +10,7 @@ import {
   PurserError,
   type RateCard,
   type Reservation,
+  type Sent,
   type Subject,
   type Usage,
 } from "@purser/core";
@@ -49,6 +50,8 @@ export interface BudgetedCall {
   readonly margin: Margin | undefined;
   /** The budgets that were handed on to the caller. */
   readonly pools: readonly Pool[] | undefined;
+  /** How much of its answer is held at first, where more is held while it streams. */
+  readonly firstOutputTokens?: number;
 }
 
 export type Admitted = Exclude<Decision, { readonly outcome: "denied" }>;
@@ -158,16 +161,17 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
-  const { call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools } = budgeted;
+  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools, firstOutputTokens: first } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
+  const isCapped = dialect.hasOutput ? call.outputCap !== undefined : undefined;
   const bound = boundTokens(model, { textBytes: body.bytes.length, messages: call.messages, tools: call.tools, images: call.images });
   return {
     id,
     subject,
     pricedAs,
     input: { most: bound + opaqueTokens, count: (limit) => countInput(budgeted, limit) },
-    output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies },
+    output: { most: outputTokensMost + beyond, least: outputLeast + beyond, copies, first, isCapped },
     toolCalls,
     service,
     pools,
@@ -191,17 +195,29 @@ function beyondCap({ call, model }: BudgetedCall): number {
 export function admittedBody(budgeted: BudgetedCall, decision: Admitted | undefined): Buffer {
   const { dialect, call, sentAs, outputTokensMost } = budgeted;
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
-  const held = decision.outcome === "allowed" ? decision.reservation.outputTokens : decision.outputTokens;
-  const cap = held - beyondCap(budgeted);
+  const cap = outputTokensMostOf(decision) - beyondCap(budgeted);
   const isLimited = (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
 
+/** The longest answer that an admitted call may get. */
+export function outputTokensMostOf(decision: Admitted): number {
+  if (decision.outcome !== "allowed") return decision.outputTokens;
+  const { outputTokens, outputTokensMost = outputTokens } = decision.reservation;
+  return outputTokensMost;
+}
+
 /**
  * Charges what a call used, or returns its hold. When in doubt, the budget is protected. Where it fails the hold stays and is charged at
- * its estimate when its lease runs out: late truth corrects, nothing is lost.
+ * its estimate when its lease runs out: late truth corrects, nothing is lost. `sent`: how much of the call its session had sent before.
  */
-export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reservation: Reservation, outcome: Outcome): Promise<void> {
+export async function settleCall(
+  budgets: Budgets,
+  budgeted: BudgetedCall,
+  reservation: Reservation,
+  outcome: Outcome,
+  sent?: Sent,
+): Promise<void> {
   const { call, dialect } = budgeted;
   try {
     if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
@@ -211,14 +227,14 @@ export async function settleCall(budgets: Budgets, budgeted: BudgetedCall, reser
     else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
     else if (outcome.usage && isComplete(dialect, call, outcome.usage))
-      await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service);
+      await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service, sent);
     // What is charged by what was sent is known, whatever came back.
     else if (measuredBy(dialect, call))
       await budgets.settle(reservation, { inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, "estimated");
     // Of a model that thinks unseen the visible part may be the smallest.
     else if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
       await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
-    else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service);
+    else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service, sent);
   } catch (error) {
     // Usage that cannot be charged says nothing.
     if (error instanceof PurserError && error.code === "amount_too_large")

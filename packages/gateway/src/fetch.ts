@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Budgets, type Decision, LEASE_MS, PurserError, type Reservation, type Subject } from "@purser/core";
+import { type Budgets, type Decision, LEASE_MS, PurserError, type Reservation, type Sent, type Subject } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
 import { type Admitted, admittedBody, type BudgetedCall, budgetedCall, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
 import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
@@ -13,6 +13,7 @@ import { answerOutcome, type Outcome, REFUSED_FROM, streamOutcome, UNREADABLE } 
 import { PRESETS, presetAt } from "./providers/presets/index.ts";
 import { refusalHead } from "./refusal.ts";
 import { CALLS, findCallAt } from "./routes.ts";
+import { SentBefore } from "./sessions/sent-before.ts";
 
 type Fetch = typeof globalThis.fetch;
 type FetchInput = Parameters<Fetch>[0];
@@ -42,6 +43,7 @@ interface Exchange {
   readonly headers: Headers;
   readonly signal: AbortSignal | undefined;
   readonly send: Fetch;
+  readonly sentBefore: SentBefore;
 }
 
 /** What only looks: no model works for it. */
@@ -54,6 +56,7 @@ const DEFAULT_MAX_OUTPUT = 4_096;
  */
 export function createFetch(options: FetchOptions): Fetch {
   const { budgets, subject = {}, provider, defaultMaxOutput = DEFAULT_MAX_OUTPUT, fetch: send = globalThis.fetch } = options;
+  const sentBefore = new SentBefore();
   return async (input, init) => {
     const request = isRequest(input) ? input : undefined;
     const method = (init?.method ?? request?.method ?? "GET").toUpperCase();
@@ -63,7 +66,7 @@ export function createFetch(options: FetchOptions): Fetch {
     const found = method === "POST" ? findCallAt(url.pathname) : undefined;
     const dialect = found?.dialect ?? (headers.has("anthropic-version") ? anthropicMessages : openaiChat);
     const signal = init?.signal ?? request?.signal;
-    const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send };
+    const exchange: Exchange = { id: `req_${randomUUID()}`, budgets, dialect, input, init, headers, signal, send, sentBefore };
     try {
       if (!found) throw unknownRoute(method, url);
       refuseHeaders(dialect, (name) => headers.has(name));
@@ -179,6 +182,7 @@ class MeteredAnswer {
   readonly #budgeted: BudgetedCall;
   readonly #reservation: Reservation | undefined;
   readonly #response: Response;
+  readonly #sent: Sent | undefined;
   readonly #stream: StreamReader | undefined;
   readonly #answer: AnswerMeter;
   readonly #counter: ReturnType<typeof createOutputCounter>;
@@ -190,6 +194,7 @@ class MeteredAnswer {
     this.#budgeted = budgeted;
     this.#reservation = reservation;
     this.#response = response;
+    this.#sent = reservation && exchange.sentBefore.saw(budgeted, Date.now());
     const { dialect, call, model } = budgeted;
     this.#counter = createOutputCounter(model);
     this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.([...response.headers].flat()), call);
@@ -274,7 +279,8 @@ class MeteredAnswer {
   async #settle(isWhole: boolean): Promise<void> {
     const { budgets, signal } = this.#exchange;
     signal?.removeEventListener("abort", this.#aborted);
-    if (this.#reservation) await budgets.background(settleCall(budgets, this.#budgeted, this.#reservation, this.#outcome(isWhole)));
+    if (!this.#reservation) return;
+    await budgets.background(settleCall(budgets, this.#budgeted, this.#reservation, this.#outcome(isWhole), this.#sent));
   }
 
   #outcome(isWhole: boolean): Outcome {

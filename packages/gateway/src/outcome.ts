@@ -52,8 +52,10 @@ export function answerOutcome(meter: AnswerMeter, counter: TextCounter, isWhole:
   const answer = meter.read();
   if (!answer) return UNREADABLE;
   const { usage, service, model, text } = answer;
+  let isCounted = false;
   const outputTokens = () => {
-    counter.add(text);
+    if (!isCounted) counter.add(text);
+    isCounted = true;
     return counter.tokens();
   };
   return { kind: "answered", usage, service, model, outputTokens, isWhole };

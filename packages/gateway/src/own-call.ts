@@ -109,6 +109,8 @@ async function make(
   const onBegin = () => events.answering(callId, provider, (performance.now() - sentAt) / 1_000);
   try {
     attempts.sent(attempt);
+    // What is made again elsewhere was sent by this very call.
+    const sent = reservation && attempts.made === 1 ? gateway.sentBefore.saw(routed, Date.now()) : undefined;
     const { status, contentType, meter, outcome: known } = await answered(gateway.upstream, prepared, routed, onBegin);
     const outcome = known ?? answerOutcome(meter, createOutputCounter(model, margin), true);
     events.answered(callId, { id, provider, outcome, seconds: secondsSinceItBegan() });
@@ -117,7 +119,7 @@ async function make(
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
-    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
+    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome, sent).catch(gateway.onError);
     await observeBalances(gateway, subject);
     if (outcome.kind === "not-sent" || outcome.kind === "unknown") return { end: unanswered(outcome), outcome, goesOn };
     return { end: { kind: "answered", ...written(routed, { status, contentType, bytes: meter.bytes() }, outcome) }, outcome, goesOn };

@@ -23,7 +23,7 @@ import type { AuditLog } from "./audit-log/audit-log.ts";
 import type { Batches } from "./batches/batches.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import { budgetedCall, callOf, countedInput, denialMessage, reserveCall, settleCall } from "./budgeted-call.ts";
+import { budgetedCall, callOf, countedInput, denialMessage, outputTokensMostOf, reserveCall, settleCall } from "./budgeted-call.ts";
 import type { Calibration } from "./calibration/calibration.ts";
 import type { CallEvents } from "./call-events.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
@@ -35,6 +35,9 @@ import { type Attempt, Attempts } from "./failover/attempts.ts";
 import type { Circuits } from "./failover/circuits.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
 import { headerText } from "./headers.ts";
+import { GrowingHold } from "./holds/growing-hold.ts";
+import { heldAsUsual } from "./holds/held-as-usual.ts";
+import type { UsualAnswers } from "./holds/usual-answers.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
@@ -49,6 +52,7 @@ import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
+import type { SentBefore } from "./sessions/sent-before.ts";
 import type { Upstream } from "./upstream.ts";
 import { upstreamRequest } from "./upstream-request.ts";
 
@@ -82,6 +86,10 @@ export interface Gateway {
   readonly calibration: Pick<Calibration, "marginOf" | "saw">;
   /** What providers read from their caches lately. */
   readonly promptCaches: PromptCaches;
+  /** How long answers are. */
+  readonly usualAnswers: Pick<UsualAnswers, "p95" | "saw">;
+  /** What sessions have sent. */
+  readonly sentBefore: SentBefore;
   /** Calls in flight: their leases are renewed, and they can be ended before their time. */
   readonly inFlight: Map<string, CallInFlight>;
   identify(request: IncomingMessage): Identified;
@@ -123,7 +131,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const attempts = new Attempts(gateway, guarded);
-    const { call, waitMs: ladderMs, end, cache, queue } = await attempts.first({ ...climbed, call: guarded });
+    const { call: chosen, waitMs: ladderMs, end, cache, queue } = await attempts.first({ ...climbed, call: guarded });
+    const call = heldAsUsual(gateway, chosen);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
     refuseWithoutKey(call);
@@ -322,6 +331,7 @@ async function make(
   const { call: routed, decision } = attempt;
   const { provider } = routed;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
+  const hold = reservation?.more ? new GrowingHold(gateway.budgets, reservation) : undefined;
   const recording = answerId === undefined ? undefined : new Recording();
   const { events } = gateway;
   const sentAt = performance.now();
@@ -330,17 +340,25 @@ async function make(
   attempts.sent(attempt);
   let prepared: RelayOptions;
   try {
-    prepared = prepare(gateway, exchange, attempt, { reservation, recording, attempts, onBegin });
+    prepared = prepare(gateway, exchange, attempt, { reservation, recording, hold, attempts, onBegin });
   } catch (error) {
     if (reservation) await gateway.budgets.release(reservation, `not sent: ${(error as Error).message}`);
     throw error;
   }
-  const relayed = relay(prepared);
-  const flight = new Flight(routed.subject, reservation, (code, message) => endEarly(exchange, routed, relayed, code, message));
+  const end = (code: Refusal["code"], message: string) => endEarly(exchange, routed, relayed, code, message);
+  const relayed = relay(prepared, () =>
+    end("budget_exhausted", NO_MORE).catch((error: unknown) => {
+      gateway.onError(error);
+      exchange.response.destroy();
+    }),
+  );
+  const flight = new Flight(routed.subject, reservation, end);
   gateway.inFlight.set(attempt.id, flight);
   let outcome: Outcome;
   let goesOn = false;
   try {
+    // The call is on its way: nobody waits for this. What is made again elsewhere was sent by this very call.
+    const sent = reservation && attempts.made === 1 ? gateway.sentBefore.saw(routed, Date.now()) : undefined;
     outcome = await relayed.outcome;
     events.answered(exchange.id, {
       id: attempt.id,
@@ -350,15 +368,16 @@ async function make(
     });
     // Who is not there any more says nothing about the provider.
     goesOn = !isGone(exchange) && attempts.ended(attempt, outcome);
-    const { outputTokens } = reservation ?? { outputTokens: routed.outputTokensMost };
-    const answer = recording?.answer(outcome, outputTokens, Date.now());
+    const answer = recording?.answer(outcome, decision ? outputTokensMostOf(decision) : routed.outputTokensMost, Date.now());
     if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
     if (!goesOn) passFailureOn(exchange, relayed, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
-    if (reservation) await settleCall(gateway.budgets, routed, reservation, outcome).catch(gateway.onError);
+    gateway.usualAnswers.saw(routed, outcome);
+    if (reservation)
+      await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(gateway.onError);
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
@@ -374,6 +393,14 @@ async function make(
 /** Whether the caller went away before its answer was written. */
 function isGone({ response }: Exchange): boolean {
   return !response.writableEnded && (response.destroyed || response.req.socket?.destroyed === true);
+}
+
+const NO_MORE = "The budget has nothing left for the rest of this answer.";
+
+/** A hold that grew, once it holds all that was used, where it could. */
+async function settled(hold: GrowingHold | undefined, outcome: Outcome): Promise<Reservation | undefined> {
+  if (outcome.kind === "answered") await hold?.cover(outcome.usage?.outputTokens || outcome.outputTokens());
+  return hold?.reservation;
 }
 
 /**
@@ -415,6 +442,7 @@ async function endEarly(exchange: Exchange, routed: RoutedCall, relayed: Relayed
 interface Sending {
   readonly reservation: Reservation | undefined;
   readonly recording: Recording | undefined;
+  readonly hold: GrowingHold | undefined;
   readonly attempts: Attempts;
   readonly onBegin: () => void;
 }
@@ -424,7 +452,7 @@ function prepare(
   gateway: Gateway,
   exchange: Exchange,
   { id: attemptId, call: routed, decision }: Attempt,
-  { reservation, recording, attempts, onBegin }: Sending,
+  { reservation, recording, hold, attempts, onBegin }: Sending,
 ): RelayOptions {
   const { id, request, response } = exchange;
   const { dialect, call, model, subject } = routed;
@@ -442,6 +470,7 @@ function prepare(
     translation: translationOf(routed, Date.now()),
     headers: answerHeaders(gateway.config, routed, { id, decision, attempt: attempts.made }),
     recording,
+    hold,
     onBegin,
     holdsBack: attempts.mayGoOn ? (status) => attempts.goesOnAfter(status) : undefined,
     headersForUsage: (usage, service) => costHeader(gateway.config, reservation, usage, service),

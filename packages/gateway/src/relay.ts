@@ -3,6 +3,7 @@ import type { ServiceTier, Usage } from "@purser/core";
 import type { Dialect, EndTerms, ModelCall } from "./dialects/dialect.ts";
 import { retryAfterOf } from "./failover/retry-after.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
+import type { GrowingHold } from "./holds/growing-hold.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import type { StreamReader, TextCounter } from "./metering/stream-account.ts";
 import { framingOf, streamMeter } from "./metering/stream-meter.ts";
@@ -25,6 +26,8 @@ export interface RelayOptions {
   readonly translation?: AnswerTranslation | undefined;
   /** Headers of ours for every answer. */
   readonly headers: readonly string[];
+  /** What is held for the answer, where that grows with it. */
+  readonly hold?: GrowingHold | undefined;
   /** Takes the answer down as it passes, where it may be given again. */
   readonly recording?: Recording | undefined;
   /**
@@ -38,6 +41,8 @@ export interface RelayOptions {
 
 /** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
 const HELD_ANSWER_MOST = 1024 * 1024;
+/** Before an event passes, so many of the largest that came are held for. */
+const EVENTS_AHEAD = 2;
 const CONTENT_LENGTH = new Set(["content-length"]);
 /** Of a translated answer's headers only those that mean the same in all formats. */
 const OF_ANY_FORMAT: ReadonlySet<string> = new Set(["retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-request-id"]);
@@ -59,10 +64,10 @@ export interface EarlyEnd extends EndTerms {
   refuse(): void;
 }
 
-/** Sends a call and passes its answer on as it comes, metering it on the way. */
-export function relay(options: RelayOptions): RelayedCall {
+/** Sends a call and passes its answer on as it comes, metering it on the way. `onSpent`: no more can be held for it, so it is to be ended. */
+export function relay(options: RelayOptions, onSpent: () => Promise<void> = async () => undefined): RelayedCall {
   const { promise: outcome, resolve } = withResolvers<Outcome>();
-  const relayed = new Relay(options, resolve);
+  const relayed = new Relay(options, resolve, onSpent);
   relayed.start();
   return { outcome, endGracefully: (terms) => relayed.endGracefully(terms), passOn: () => relayed.passOn() };
 }
@@ -92,10 +97,23 @@ class Relay implements UpstreamListener {
   /** Nothing more goes to the client: it left, or its answer was ended. */
   #isClientGone = false;
   #isOver = false;
+  readonly #onSpent: () => Promise<void>;
+  /** What is not read yet, because nothing is held for what came before it. */
+  #unread: Buffer[] | undefined;
+  /** The provider has ended what still waits. */
+  #hasEnded = false;
+  #isSpent = false;
+  /** The end of the stream is being written. */
+  #isEnding = false;
+  /** Bytes since what passed was last counted: no token has less than one. */
+  #uncounted = 0;
+  #counted = 0;
+  #largest = 0;
 
-  constructor(options: RelayOptions, resolve: (outcome: Outcome) => void) {
+  constructor(options: RelayOptions, resolve: (outcome: Outcome) => void, onSpent: () => Promise<void>) {
     this.#options = options;
     this.#resolve = resolve;
+    this.#onSpent = onSpent;
   }
 
   start(): void {
@@ -157,8 +175,7 @@ class Relay implements UpstreamListener {
 
   received(chunk: Buffer): void {
     if (this.#stream) {
-      const pieces = this.#stream.write(chunk);
-      this.#writeUnlessRefused(this.#stream, this.#translated ? [this.#translated.write(pieces)] : pieces);
+      this.#receiveStream(this.#stream, chunk);
       return;
     }
     if (this.#refusal) {
@@ -172,6 +189,10 @@ class Relay implements UpstreamListener {
   }
 
   ended(): void {
+    if (this.#unread || this.#isEnding) {
+      this.#hasEnded = true;
+      return;
+    }
     try {
       this.#passEnd();
     } catch {
@@ -252,6 +273,83 @@ class Relay implements UpstreamListener {
       this.#pendingHead?.();
       response.end(Buffer.concat(refusal));
     };
+  }
+
+  /** Passes on what is held for, event by event where that is not much more, and leaves the rest unread until it is. */
+  #receiveStream(stream: StreamReader, chunk: Buffer): void {
+    const { hold } = this.#options;
+    if (this.#unread) {
+      this.#unread.push(chunk);
+      return;
+    }
+    // What comes after the end was decided is the provider's own: nobody gets it.
+    if (this.#isSpent && !stream.isComplete) return;
+    if (!hold || this.#isSpent || hold.isFarFrom(this.#counted + this.#uncounted + chunk.length)) {
+      this.#uncounted += chunk.length;
+      this.#pass(stream, chunk);
+      return;
+    }
+    for (let start = 0; start < chunk.length; ) {
+      const end = endOfEvent(chunk, start);
+      this.#pass(stream, chunk.subarray(start, end));
+      start = end;
+      if (this.#isHeld(stream, hold)) continue;
+      if (this.#unread && start < chunk.length) (this.#unread as Buffer[]).push(chunk.subarray(start));
+      return;
+    }
+  }
+
+  #pass(stream: StreamReader, bytes: Buffer): void {
+    const pieces = stream.write(bytes);
+    this.#writeUnlessRefused(stream, this.#translated ? [this.#translated.write(pieces)] : pieces);
+  }
+
+  /** Whether the stream may go on at once. What passed is always held for, unless a single event is larger than what was held ahead of it. */
+  #isHeld(stream: StreamReader, hold: GrowingHold): boolean {
+    const tokens = stream.outputTokens();
+    this.#largest = Math.max(this.#largest, tokens - this.#counted);
+    this.#counted = tokens;
+    this.#uncounted = 0;
+    const next = tokens + EVENTS_AHEAD * this.#largest;
+    if (stream.isComplete || hold.passed(tokens, next)) return true;
+    this.#unread = [];
+    this.#flow?.pause();
+    void hold.cover(next).then((isCovered) => this.#covered(stream, isCovered));
+    return false;
+  }
+
+  #covered(stream: StreamReader, isCovered: boolean): void {
+    const unread = Buffer.concat(this.#unread ?? []);
+    this.#unread = undefined;
+    if (this.#isOver) return;
+    if (!isCovered) {
+      this.#spent();
+      return;
+    }
+    if (unread.length > 0) this.#receiveStream(stream, unread);
+    if (this.#unread) return;
+    this.#goOn();
+    if (this.#hasEnded) this.ended();
+  }
+
+  /** Nothing more can be held: the provider is to write no more, and the client gets the end of a stream. One that has its end already gets none. */
+  #spent(): void {
+    this.#isSpent = true;
+    if (this.#isClientGone) {
+      this.#abort();
+      return;
+    }
+    this.#isEnding = true;
+    this.#flow?.pause();
+    void this.#onSpent().then(() => {
+      this.#isEnding = false;
+      this.#goOn();
+      if (this.#hasEnded) this.ended();
+    });
+  }
+
+  #goOn(): void {
+    if (!this.#isBehind) this.#flow?.resume();
   }
 
   #endStream(stream: StreamReader): void {
@@ -388,6 +486,14 @@ class Relay implements UpstreamListener {
     response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
+}
+
+/** Where the event ends that begins at a place: behind a blank line, or behind the line where there is none. */
+function endOfEvent(chunk: Buffer, start: number): number {
+  const blank = chunk.indexOf("\n\n", start);
+  if (blank >= 0) return blank + 2;
+  const newline = chunk.indexOf("\n", start);
+  return newline < 0 ? chunk.length : newline + 1;
 }
 
 /** Node.js 20 has no `Promise.withResolvers`. */

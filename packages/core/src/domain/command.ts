@@ -63,6 +63,18 @@ export interface ExtendCommand {
   readonly kind: "extend";
   readonly id: string;
   readonly leaseMs: number;
+  /** Holds more for the call too. Where that does not fit nothing changes, the lease included. */
+  readonly more?: More | undefined;
+}
+
+/** What is held for a call from then on, in the place of what was held before. */
+export interface More {
+  /** The limits of the call, bound for the time when it was admitted. */
+  readonly limits: readonly BoundLimit[];
+  /** What was asked when it was admitted. */
+  readonly asks: Asks;
+  /** As much of the output of one answer as fits, and at least this much. */
+  readonly output: OutputRange;
 }
 
 export interface SettleCommand {
@@ -150,7 +162,11 @@ export type ReserveResult =
    */
   | { readonly outcome: "moved"; readonly now: number };
 
-export type ExtendResult = { readonly outcome: "extended"; readonly expiresAt: number } | { readonly outcome: "unknown" };
+/** `outputTokens`: how much of one answer is held, where more was asked for; `refused`: there was no room for it. */
+export type ExtendResult =
+  | { readonly outcome: "extended"; readonly expiresAt: number; readonly outputTokens?: number }
+  | { readonly outcome: "refused" }
+  | { readonly outcome: "unknown" };
 
 /** `corrected`: the hold had expired, and its charge was replaced. */
 export type SettleResult = { readonly outcome: "settled" | "corrected" | "duplicate" | "unknown" };

@@ -16,13 +16,15 @@ import {
 import { expiredLease, leaseChange } from "./lease.ts";
 import { type CounterRef, type Entry, estimatedCharge, type Posting } from "./ledger.ts";
 import { UNITS } from "./limit.ts";
+import { decideRaise } from "./raise.ts";
 import { checkCountable, counted, type State } from "./state.ts";
 import { isBucketText } from "./window.ts";
 
-export function decideExtend(state: State, { id, leaseMs }: ExtendCommand, now: number): Applied<ExtendResult> {
+export function decideExtend(state: State, { id, leaseMs, more }: ExtendCommand, now: number): Applied<ExtendResult> {
   const hold = state.holds.get(id);
   if (!hold) return unchanged({ outcome: "unknown" });
   const expiresAt = Math.max(hold.expiresAt, now + leaseMs);
+  if (more) return decideRaise(state, hold, more, expiresAt, now);
   return {
     result: { outcome: "extended", expiresAt },
     entries: [{ kind: "extended", seq: state.seq + 1, at: now, reservation: id, postings: [], expiresAt }],

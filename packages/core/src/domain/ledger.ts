@@ -1,6 +1,7 @@
 import type { DenialReason } from "./decision.ts";
 import type { Unit } from "./limit.ts";
 import type { ServiceTier } from "./price.ts";
+import type { Resent } from "./resent.ts";
 import type { Selector, Subject, SubjectPath } from "./subject.ts";
 import type { Usage } from "./usage.ts";
 
@@ -80,6 +81,8 @@ export interface Charge {
   readonly certainty: Certainty;
   /** The tier at which the provider served the call, where it is not the usual one. */
   readonly service?: Exclude<ServiceTier, "standard">;
+  /** How much of its input its session had sent before; left out where nobody looked. */
+  readonly resent?: Resent;
 }
 
 /** What a call is charged while nobody knows what it used. */
@@ -113,6 +116,10 @@ export interface CallDetail {
   readonly tried?: readonly string[];
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
+  /** What was held of its output when it was admitted, where more was held later. */
+  readonly outputTokensAtFirst?: number;
+  /** Whether the caller itself set a cap for the answer; left out where that is not known, or there is no output. */
+  readonly isCapped?: boolean;
 }
 
 interface EntryBase {
@@ -130,6 +137,8 @@ export type Entry = EntryBase &
   (
     | { readonly kind: "reserved"; readonly expiresAt: number; readonly outputCap: number; readonly detail: CallDetail }
     | { readonly kind: "extended"; readonly expiresAt: number }
+    /** More is held for the call: its postings are what was added. */
+    | { readonly kind: "raised"; readonly expiresAt: number; readonly outputCap: number; readonly detail: CallDetail }
     | { readonly kind: "settled" | "overrun" | "expired" | "corrected"; readonly detail: CallDetail; readonly charge: Charge }
     | { readonly kind: "released"; readonly why: string; readonly detail: CallDetail }
     | {

@@ -65,6 +65,12 @@ export function costOf(card: RateCard, usage: Usage, service: ServiceTier = "sta
   return nanodollars(discounted(card, tokenCost(card, usage), service)) + (card.requestFee ?? 0) + toolFees(card, usage);
 }
 
+/** What a part of a usage's input costs, at the tier of the whole, and never more than all of the input; rounded up. */
+export function costOfInputPart(card: RateCard, whole: Usage, part: Usage, service: ServiceTier = "standard"): Nanodollars {
+  const rates = ratesFor(card, pricedInputTokens(whole));
+  return nanodollars(discounted(card, Math.min(inputCost(rates, part), inputCost(rates, whole)), service));
+}
+
 /** What was done besides the answer had a context of its own, and is priced at the tier of that. */
 function tokenCost(card: RateCard, usage: Usage): Picodollars {
   const rates = ratesFor(card, pricedInputTokens(usage));

@@ -31,9 +31,15 @@ export interface ReportAmounts {
   readonly inputTokens: number;
   readonly cacheReadInputTokens: number;
   readonly cacheWriteInputTokens: number;
+  /** The part of `inputTokens` that sessions had sent before, as far as that was seen: at least so much. */
+  readonly resentInputTokens: number;
+  /** The part of it that was read from prompt caches. */
+  readonly resentCacheReadInputTokens: number;
   readonly outputTokens: number;
   readonly reasoningOutputTokens: number;
   readonly cost: number;
+  /** The part of `cost` that `resentInputTokens` cost. */
+  readonly resentCost: number;
   /** The part of `cost` that is charged at an estimate, because the end of the call is unknown. */
   readonly unconfirmedCost: number;
   /** Calls to models without a price, whose cost is unknown and counts as nothing. */
@@ -61,6 +67,9 @@ export const REPORT_AMOUNTS = [
   "cost",
   "unconfirmedCost",
   "unpricedCalls",
+  "resentInputTokens",
+  "resentCacheReadInputTokens",
+  "resentCost",
 ] as const satisfies readonly (keyof ReportAmounts)[];
 
 const NOTHING: ReportAmounts = {
@@ -69,9 +78,12 @@ const NOTHING: ReportAmounts = {
   inputTokens: 0,
   cacheReadInputTokens: 0,
   cacheWriteInputTokens: 0,
+  resentInputTokens: 0,
+  resentCacheReadInputTokens: 0,
   outputTokens: 0,
   reasoningOutputTokens: 0,
   cost: 0,
+  resentCost: 0,
   unconfirmedCost: 0,
   unpricedCalls: 0,
 };
@@ -96,15 +108,18 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
 }
 
 /** What a charge adds to a report, its call aside. */
-export function chargeAmounts({ usage, cost, certainty }: Charge): ReportAmounts {
+export function chargeAmounts({ usage, cost, certainty, resent }: Charge): ReportAmounts {
   return {
     ...NOTHING,
     inputTokens: chargedInputTokens(usage),
     cacheReadInputTokens: chargedOf(usage, "cacheReadInputTokens"),
     cacheWriteInputTokens: chargedOf(usage, "cacheWriteInputTokens"),
+    resentInputTokens: resent?.inputTokens ?? 0,
+    resentCacheReadInputTokens: resent?.cacheReadInputTokens ?? 0,
     outputTokens: chargedOutputTokens(usage),
     reasoningOutputTokens: chargedOf(usage, "reasoningOutputTokens"),
     cost: cost ?? 0,
+    resentCost: resent?.cost ?? 0,
     unconfirmedCost: certainty === "unconfirmed" ? (cost ?? 0) : 0,
     unpricedCalls: cost === undefined ? 1 : 0,
   };

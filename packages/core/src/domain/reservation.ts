@@ -1,3 +1,4 @@
+import type { More } from "./command.ts";
 import type { RateCard, ServiceTier } from "./price.ts";
 import type { Subject } from "./subject.ts";
 
@@ -19,4 +20,8 @@ export interface Reservation {
   readonly service: ServiceTier;
   /** Whether a free allowance pays for the call. */
   readonly free: boolean;
+  /** The output cap to send to the provider, where less of the answer is held at first, and more while it streams. */
+  readonly outputTokensMost?: number;
+  /** What asking for more of it asks of which limits. */
+  readonly more?: () => Pick<More, "limits" | "asks">;
 }

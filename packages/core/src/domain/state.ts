@@ -13,12 +13,12 @@ export interface Counter extends Used, Slice {
   held: number;
 }
 
-interface Hold {
+export interface Hold {
   readonly id: string;
   expiresAt: number;
-  readonly outputCap: number;
+  outputCap: number;
   postings: readonly Posting[];
-  readonly detail: CallDetail;
+  detail: CallDetail;
 }
 
 /** What a hold was charged when its lease ran out, for a late settlement to correct. */
@@ -87,6 +87,13 @@ export function evolve(state: State, entry: Entry): void {
   } else if (entry.kind === "extended") {
     const hold = state.holds.get(id);
     if (hold) hold.expiresAt = entry.expiresAt;
+  } else if (entry.kind === "raised") {
+    const hold = state.holds.get(id);
+    if (!hold) return;
+    hold.expiresAt = entry.expiresAt;
+    hold.outputCap = entry.outputCap;
+    hold.detail = entry.detail;
+    hold.postings = addedTo(hold.postings, entry.postings);
   } else if (entry.kind === "settled" || entry.kind === "released") {
     end(state, id);
   } else if (entry.kind === "expired") {
@@ -123,6 +130,14 @@ function end(state: State, id: string): void {
   if (hold) hold.postings = NO_POSTINGS;
   state.holds.delete(id);
   state.ended.set(id, true);
+}
+
+/** The postings of a hold with what was added to them. */
+function addedTo(postings: readonly Posting[], added: readonly Posting[]): readonly Posting[] {
+  return postings.map((posting) => {
+    const more = added.find(({ counter }) => counter.key === posting.counter.key);
+    return more ? { ...posting, held: posting.held + more.held } : posting;
+  });
 }
 
 const NO_POSTINGS: readonly Posting[] = [];

@@ -39,6 +39,19 @@ export const mutantStores: readonly MutantStore[] = [
     }),
   ),
 
+  mutant(
+    "holds more without looking whether it fits",
+    "calls that ask for more at the same time never hold more than there is",
+    (store) => ({
+      extend: (command) => {
+        const { more } = command;
+        return store.extend(
+          more ? { ...command, more: { ...more, limits: more.limits.map((limit) => ({ ...limit, enforced: false })) } } : command,
+        );
+      },
+    }),
+  ),
+
   mutant("forgets what is held when a call is released", "a release returns all that was held", () => ({
     release: async () => ({ outcome: "released" }),
   })),

@@ -1,6 +1,7 @@
 import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/command.ts";
 import type { CallDetail, CounterRef, Grant } from "../domain/ledger.ts";
 import type { Unit } from "../domain/limit.ts";
+import type { Resent } from "../domain/resent.ts";
 import type { Rule } from "../domain/slices.ts";
 
 /** Reserve and settle commands for tests, as short as what matters in them. */
@@ -91,7 +92,7 @@ export function sampleCall(call: SampleCall): Omit<ReserveCommand, "kind"> {
 
 export function sampleDetail(inputTokens = 0, outputTokens = 0): CallDetail {
   const subject = { user: "ann", model: "demo-1", tags: { note: "tabs\tand\nlines, and 😀" } };
-  return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test" };
+  return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test", isCapped: false };
 }
 
 /** The settlement of a call that used so many tokens. */
@@ -100,8 +101,14 @@ export function sampleSettlement(id: string, inputTokens: number, outputTokens =
   return {
     id,
     amounts: sampleAmounts(inputTokens, outputTokens, cost),
-    charge: { usage: { inputTokens, outputTokens }, cost, certainty: "confirmed" },
+    charge: { usage: { inputTokens, outputTokens }, cost, certainty: "confirmed", resent: sampleResent(inputTokens) },
   };
+}
+
+/** As if half of the input had been sent before, and a part of that been read from a cache. */
+function sampleResent(inputTokens: number): Resent {
+  const half = Math.floor(inputTokens / 2);
+  return { inputTokens: half, cacheReadInputTokens: Math.floor(half / 3), cost: 2 * half, unchangedInputTokens: half };
 }
 
 function sampleAmounts(inputTokens: number, outputTokens: number, nanodollars: number): Amounts {

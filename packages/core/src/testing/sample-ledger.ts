@@ -53,7 +53,10 @@ export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOpti
     const ending = pick(open);
     open.splice(open.indexOf(ending), 1);
     if (chance < 0.3) run({ kind: "release", id: ending, why: "never sent" }, at);
-    else if (chance < 0.35) run({ kind: "extend", id: ending, leaseMs: 2_000 }, at);
+    else if (chance < 0.33) {
+      const { asks } = sampleCall({ id: ending, limits, input: 5 });
+      run({ kind: "extend", id: ending, leaseMs: 2_000, more: { limits, asks, output: { least: 1, most: 3_000 } } }, at);
+    } else if (chance < 0.35) run({ kind: "extend", id: ending, leaseMs: 2_000 }, at);
     else if (chance < 0.4) {
       run({ kind: "expire", all: true }, at);
       expired.push(...open.splice(0), ending);
@@ -80,6 +83,7 @@ function settlement(id: string, random: () => number): Command {
     ...charge,
     usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,
     certainty,
+    resent: { inputTokens: input - cached, cacheReadInputTokens: cached % 7, cost: input, unchangedInputTokens: cached },
   };
   return { kind: "settle", id, amounts, charge: random() < 0.1 ? { ...known, cost: undefined } : known };
 }

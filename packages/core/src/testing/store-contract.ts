@@ -288,6 +288,86 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await store.expire(), { expired: ["a"] });
   }),
 
+  law("more is held for a call as far as it fits all its limits, and everything ends with the whole of it", async ({ store, clock }) => {
+    const limits = [
+      sampleLimit({ amount: 1_000 }),
+      sampleLimit({ unit: "nanodollars", amount: 10_000 }),
+      sampleLimit({ unit: "requests", amount: 5 }),
+    ];
+    const { asks } = sampleCall({ id: "a", limits, input: 100, output: 900 });
+    const more = (least: number, most: number) => ({ limits, asks, output: { least, most } });
+    await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 50, leaseMs: 10_000 }));
+    await store.reserve(sampleCall({ id: "b", limits, input: 300, output: 100, leaseMs: 60_000 }));
+    const expiresAt = clock.now() + 20_000;
+    const raised = { outcome: "extended", expiresAt, outputTokens: 200 } as const;
+    assert.deepEqual(await store.extend({ id: "a", leaseMs: 20_000, more: more(60, 200) }), raised);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 700], "company nanodollars": [0, 1_050], "company requests": [0, 2] });
+    // 300 tokens are left: of 900 more, 500 in all fit. Of no less than 501 none.
+    assert.deepEqual(await store.extend({ id: "a", leaseMs: 60_000, more: more(501, 900) }), { outcome: "refused" });
+    assert.deepEqual(await store.extend({ id: "a", leaseMs: 1, more: more(201, 900) }), { ...raised, outputTokens: 500 });
+    assert.deepEqual(await standings(store), {
+      "company tokens": [0, 1_000],
+      "company nanodollars": [0, 1_500],
+      "company requests": [0, 2],
+    });
+    assert.deepEqual(await store.extend({ id: "nobody", leaseMs: 1, more: more(1, 2) }), { outcome: "unknown" });
+    const entries = await store.entries({ kinds: ["raised"] });
+    assert.deepEqual(
+      entries.map((entry) => entry.kind === "raised" && [entry.outputCap, entry.detail.outputTokens, entry.detail.outputTokensAtFirst]),
+      [
+        [200, 200, 50],
+        [500, 500, 50],
+      ],
+    );
+    await store.settle(sampleSettlement("a", 100, 480));
+    assert.deepEqual(await standings(store), {
+      "company tokens": [580, 400],
+      "company nanodollars": [870, 600],
+      "company requests": [1, 1],
+    });
+    const [settled] = await store.entries({ kinds: ["settled", "overrun"] });
+    assert.ok(settled?.kind === "settled" && settled.detail.outputTokens === 500, "an entry says what was held");
+  }),
+
+  law("a call of which more was held is charged all of it when its lease runs out, and corrected", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    const { asks } = sampleCall({ id: "a", limits, input: 100, output: 900 });
+    await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 50, leaseMs: 10_000 }));
+    await store.extend({ id: "a", leaseMs: 10_000, more: { limits, asks, output: { least: 1, most: 300 } } });
+    clock.advance(20_000);
+    assert.deepEqual(await store.expire(), { expired: ["a"] });
+    assert.deepEqual(await standings(store), { "company tokens": [400, 0] });
+    const [expired] = await store.entries({ kinds: ["expired"] });
+    assert.deepEqual(expired?.kind === "expired" && expired.charge.usage, { inputTokens: 100, outputTokens: 300 });
+    assert.deepEqual(await store.settle(sampleSettlement("a", 90, 250)), { outcome: "corrected" });
+    assert.deepEqual(await standings(store), { "company tokens": [340, 0] });
+  }),
+
+  law("calls that ask for more at the same time never hold more than there is", async ({ store }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    const ids = Array.from({ length: 10 }, (_, i) => `call ${i}`);
+    const { asks } = sampleCall({ id: "a", limits, input: 0, output: 900 });
+    for (const id of ids) await store.reserve(sampleCall({ id, limits, input: 0, output: 50 }));
+    const results = await Promise.all(
+      ids.map((id) => store.extend({ id, leaseMs: 60_000, more: { limits, asks, output: { least: 200, most: 200 } } })),
+    );
+    // 500 are left, and each wants 150 more.
+    assert.equal(results.filter(({ outcome }) => outcome === "extended").length, 3);
+    assert.equal(results.filter(({ outcome }) => outcome === "refused").length, 7);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 950] });
+  }),
+
+  law("a call that goes on into the next window is held more of in its own", async ({ store, clock }) => {
+    const limit = (amount: number) => sampleLimit({ amount, resetsAt: clock.now() + 5_000 });
+    const limits = [limit(1_000)];
+    const { asks } = sampleCall({ id: "a", limits, input: 100, output: 900 });
+    await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 50, leaseMs: 60_000 }));
+    clock.advance(6_000);
+    const extended = await store.extend({ id: "a", leaseMs: 60_000, more: { limits, asks, output: { least: 60, most: 400 } } });
+    assert.equal(extended.outcome, "extended");
+    assert.deepEqual(await standings(store), { "company tokens": [0, 500] });
+  }),
+
   law("what exceeds a hold is counted, by an entry of its own", async ({ store }) => {
     const limits = [sampleLimit({ amount: 1_000 }), sampleLimit({ unit: "requests", amount: 5 })];
     await store.reserve(sampleCall({ id: "a", limits, input: 500 }));

@@ -30,6 +30,19 @@ export function UsageTable({ report, show, filter }: { report: ReportJson; show:
           { title: "Calls", isNumber: true, isWide: true, cell: ({ calls }) => count(calls) },
           { title: "Refused", isNumber: true, isWide: true, cell: ({ refusals }) => (refusals === 0 ? "–" : count(refusals)) },
           { title: "Input", isNumber: true, isWide: true, cell: ({ input_tokens }) => short(input_tokens) },
+          {
+            title: "Sent again",
+            isNumber: true,
+            isWide: true,
+            cell: ({ resent_input_tokens, resent_nanodollars, input_tokens }) =>
+              resent_input_tokens === 0 ? (
+                "–"
+              ) : (
+                <span title={`At least ${count(resent_input_tokens)} tokens, for ${exactMoney(resent_nanodollars)}`}>
+                  {percent(resent_input_tokens / input_tokens)}
+                </span>
+              ),
+          },
           { title: "Output", isNumber: true, isWide: true, cell: ({ output_tokens }) => short(output_tokens) },
           {
             title: "A call",

@@ -70,7 +70,7 @@ export interface CallBalance {
   readonly subject: string;
   readonly unit: Unit;
   readonly window: string;
-  /** What was held when it was admitted. */
+  /** What was held when it was admitted, and what more while it streamed. */
   readonly held: number;
   /** What it was charged in the end. */
   readonly spent: number;
@@ -141,10 +141,9 @@ function outcomeOf(entries: readonly Entry[]): CallOutcome {
   return has("denied") ? "denied" : "in flight";
 }
 
-/** What was known of a call when it was admitted. */
+/** The call as it was held last. */
 export function detailOf(entries: readonly Entry[]): CallDetail | undefined {
-  for (const entry of entries) if ("detail" in entry) return entry.detail;
-  return undefined;
+  return entries.flatMap((entry) => ("detail" in entry ? [entry.detail] : [])).at(-1);
 }
 
 /** The charge that holds: the latest, because a correction comes after what it corrects. */
@@ -165,7 +164,7 @@ function savedBy({ insteadOf }: CallDetail, { usage, cost }: Charge, at: number,
 
 function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {
   const balances = new Map<string, CallBalance>();
-  for (const { postings } of entries) {
+  for (const { kind, postings } of entries) {
     for (const { counter, held, spent } of postings) {
       const { budget, subject, unit, window, key } = counter;
       const known = balances.get(key);
@@ -174,7 +173,7 @@ function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {
         subject,
         unit,
         window: windowName(window),
-        held: Math.max(known?.held ?? 0, held),
+        held: kind === "raised" ? (known?.held ?? 0) + held : Math.max(known?.held ?? 0, held),
         spent: (known?.spent ?? 0) + spent,
       });
     }

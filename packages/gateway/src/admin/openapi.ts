@@ -254,6 +254,24 @@ export const OPENAPI = {
         },
       },
     },
+    "/api/waste": {
+      get: {
+        operationId: "showWaste",
+        summary: "How much of the input was sent again and what that cost, how long answers are, and what could be saved.",
+        parameters: [
+          reportParameter("by", "`session` where it is left out, any attributes, or `tag.NAME`; several with commas."),
+          { name: "most", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 10 } },
+          reportParameter("since", "As for a report."),
+          reportParameter("until", "As for a report."),
+          reportParameter("time_zone", "As for a report."),
+          { ...reportParameter("filter", "As for a report."), schema: { type: "array", items: { type: "string" } }, explode: true },
+        ],
+        responses: {
+          200: json("Those first that paid most for what they sent again.", ref("schemas", "Waste")),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
     "/api/economics": {
       post: {
         operationId: "economics",
@@ -614,7 +632,9 @@ export const OPENAPI = {
               properties: {
                 seq: { type: "integer" },
                 at: { type: "string", format: "date-time" },
-                kind: { enum: ["reserved", "extended", "settled", "overrun", "expired", "corrected", "released", "denied", "adjusted"] },
+                kind: {
+                  enum: ["reserved", "extended", "raised", "settled", "overrun", "expired", "corrected", "released", "denied", "adjusted"],
+                },
                 postings: { type: "array", items: ref("schemas", "CallBalance") },
                 why: { type: "string" },
                 expires_at: { type: "string", format: "date-time" },
@@ -826,6 +846,75 @@ export const OPENAPI = {
           cost_nanodollars: amount(),
           unconfirmed_nanodollars: amount("The part of the cost that is charged at an estimate."),
           unpriced_calls: amount("Calls to models without a price, which count as nothing in the cost."),
+          resent_input_tokens: amount("The part of the input that its session had sent before, as far as that was seen: at least so much."),
+          resent_cache_read_input_tokens: amount("The part of that which was read from the provider's prompt cache."),
+          resent_nanodollars: amount("The part of the cost that sending it again cost."),
+        },
+      },
+      Resent: {
+        type: "object",
+        required: ["calls", "session_calls", "input_tokens", "resent_input_tokens", "cost_nanodollars", "resent_nanodollars"],
+        properties: {
+          calls: amount("Calls whose end is known."),
+          session_calls: amount("Those of which it was looked at what their session had sent before."),
+          input_tokens: amount("Cached ones included."),
+          resent_input_tokens: amount("The part that its session had sent before, as far as that was seen: at least so much."),
+          resent_cache_read_input_tokens: amount("The part of that which was read from the provider's prompt cache."),
+          resent_paid_input_tokens: amount("The rest of it, which was not."),
+          cost_nanodollars: amount(),
+          resent_nanodollars: amount("The part of the cost that sending it again cost."),
+        },
+      },
+      Waste: {
+        type: "object",
+        required: ["since", "until", "time_zone", "by", "total", "data", "rows", "answers", "savings", "repriced_calls"],
+        properties: {
+          since: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time" },
+          time_zone: { type: "string" },
+          by: { type: "array", items: { type: "string" } },
+          total: ref("schemas", "Resent"),
+          data: {
+            type: "array",
+            items: {
+              allOf: [
+                ref("schemas", "Resent"),
+                { type: "object", properties: { values: { type: "object", additionalProperties: { type: ["string", "null"] } } } },
+              ],
+            },
+          },
+          rows: amount("How many there are in all."),
+          answers: {
+            type: "array",
+            description: "How long the answers of each feature are.",
+            items: {
+              type: "object",
+              properties: {
+                feature: { type: ["string", "null"] },
+                calls: amount(),
+                uncapped_calls: amount("Calls whose caller set no cap for the answer."),
+                p50_output_tokens: amount(),
+                p95_output_tokens: amount(),
+                max_output_tokens: amount(),
+                saved_nanodollars: amount("What a cap at the p95 would have saved of the calls that had none."),
+              },
+            },
+          },
+          savings: {
+            type: "array",
+            description: "What could be saved, each by itself: they overlap, so they do not add up.",
+            items: {
+              type: "object",
+              required: ["kind", "calls", "nanodollars", "how"],
+              properties: {
+                kind: { enum: ["caching", "output", "batch", "model"] },
+                calls: amount("The calls that would have cost less."),
+                nanodollars: amount(),
+                how: { type: "string", description: "How it was reckoned." },
+              },
+            },
+          },
+          repriced_calls: amount("Calls whose price has changed since: nothing is said of what could be saved of them."),
         },
       },
       AskedCall: {

@@ -52,10 +52,17 @@ export const AMOUNT_FIELDS = [
   "cost_nanodollars",
   "unconfirmed_nanodollars",
   "unpriced_calls",
+  "resent_input_tokens",
+  "resent_cache_read_input_tokens",
+  "resent_nanodollars",
 ] as const;
 export type AmountField = (typeof AMOUNT_FIELDS)[number];
 
-const MONEY: Partial<Record<keyof ReportAmounts, AmountField>> = { cost: "cost_nanodollars", unconfirmedCost: "unconfirmed_nanodollars" };
+const MONEY: Partial<Record<keyof ReportAmounts, AmountField>> = {
+  cost: "cost_nanodollars",
+  resentCost: "resent_nanodollars",
+  unconfirmedCost: "unconfirmed_nanodollars",
+};
 
 export function reportJson(rows: readonly ReportRow[], query: ReportQuery): ReportJson {
   const { since, until, by = [], step, timeZone = "UTC" } = query;

@@ -212,6 +212,9 @@ describe("the admin API", () => {
           cost_nanodollars: 1_280_000,
           unconfirmed_nanodollars: 0,
           unpriced_calls: 0,
+          resent_input_tokens: 0,
+          resent_cache_read_input_tokens: 0,
+          resent_nanodollars: 0,
         },
       ],
     });

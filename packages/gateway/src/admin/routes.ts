@@ -48,6 +48,7 @@ import { focusCsv } from "./reports/focus.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
+import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
 import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
 import { playBack } from "./what-if.ts";
@@ -133,6 +134,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/report", isForMembers: true, run: report },
   { method: "GET", path: "/api/statements", run: showStatements },
   { method: "GET", path: "/api/spenders", run: listSpenders },
+  { method: "GET", path: "/api/waste", run: showWaste },
   { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
@@ -440,6 +442,11 @@ async function showStatements(parts: Parts, request: AdminRequest): Promise<Admi
 async function listSpenders(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const query = readSpendersQuery(request.query, termsOf(parts));
   return ok(spendersJson(await reportOf(parts, query.report), query));
+}
+
+async function showWaste(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const { store, prices, configured } = parts;
+  return ok(await readWaste({ store, prices, budgets: configured() }, readWasteQuery(request.query, termsOf(parts))));
 }
 
 async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {

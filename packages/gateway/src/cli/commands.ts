@@ -21,6 +21,7 @@ import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
 import { top } from "./commands/top.ts";
 import { users } from "./commands/users.ts";
+import { waste } from "./commands/waste.ts";
 
 /** Every command, in the order in which they are met. */
 export const COMMANDS: readonly Command[] = [
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   statement,
   top,
   economics,
+  waste,
   statusline,
   keys,
   users,

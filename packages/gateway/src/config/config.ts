@@ -37,6 +37,8 @@ export interface Config {
   readonly defaultMaxOutput: number;
   /** What is held for input that a call names and does not carry. None: what the model can read. */
   readonly unseenInput: number | undefined;
+  /** Whether all that an answer can have is held, or of a stream what is usual, and more as it needs it. */
+  readonly holds: "full" | "learned";
   /** Abort the provider and charge what was delivered, or read its answer to the end, when the caller goes away. */
   readonly onDisconnect: "abort" | "drain";
   /** Who signs in to the screen, besides with a token or key. */

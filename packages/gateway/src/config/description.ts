@@ -563,6 +563,11 @@ export const CONFIGURATION = object({
     count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" }),
     { examples: ["50k"] },
   ),
+  holds: described(
+    "What is held for an answer: full, all that it can have; or learned, of a stream what 95 of 100 answers of its model and feature have, and more while it streams. A stream for which no more can be held ends as if its cap had been reached.",
+    choice(["full", "learned"]),
+    { default: "full" },
+  ),
   on_disconnect: described(
     "When the caller goes away: abort the provider and charge what was delivered, or read its answer to the end.",
     choice(["abort", "drain"]),

@@ -94,6 +94,7 @@ test("budgets are read as they are written", () => {
     failing: [],
     defaultMaxOutput: 4096,
     unseenInput: undefined,
+    holds: "full",
     onDisconnect: "abort",
     login: { people: [], oidc: undefined },
     telemetry: undefined,

@@ -92,6 +92,7 @@ export function examineConfig(input: ConfigInput): Reading {
     allowances: configuredAllowances(fields.allowances ?? [], providers),
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
     unseenInput: fields.unseen_input,
+    holds: fields.holds ?? "full",
     onDisconnect: fields.on_disconnect ?? "abort",
     login: configuredLogin(fields, server),
     telemetry: fields.telemetry && readTelemetry(fields.telemetry),

@@ -79,6 +79,7 @@ function demoConfig({ url }: DemoProvider, server: ServerConfig, dataDir: string
     allowances: [],
     defaultMaxOutput: 1_000,
     unseenInput: undefined,
+    holds: "full",
     onDisconnect: "abort",
     login: NO_LOGIN,
     telemetry: undefined,

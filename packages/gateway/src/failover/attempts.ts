@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Admitted, callOf, reserveCall } from "../budgeted-call.ts";
+import { heldAsUsual } from "../holds/held-as-usual.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
@@ -12,7 +13,7 @@ import { endText, isRetriedAfter, isRetriedOn } from "./retry.ts";
 /** What attempts need of the gateway. */
 export type AttemptsParts = Pick<
   Gateway,
-  "config" | "budgets" | "prices" | "route" | "promptCaches" | "calibration" | "alerts" | "circuits" | "events"
+  "config" | "budgets" | "prices" | "route" | "promptCaches" | "calibration" | "alerts" | "circuits" | "events" | "usualAnswers"
 >;
 
 /** A call that was admitted, on its way to one provider. */
@@ -119,7 +120,8 @@ export class Attempts {
       if (!choice || !(await waited(choice.waitMs, gone))) return undefined;
       const climbed = await this.#climbedAt(choice.standing);
       if (!climbed) continue;
-      const { call, end } = climbed;
+      const { call: chosen, end } = climbed;
+      const call = heldAsUsual(this.#gateway, chosen);
       const id = attemptId(this.#request, ++this.#numbered);
       const decision = call.dialect.isFree
         ? undefined

@@ -26,8 +26,9 @@ export async function readLedgerCalls(store: Pick<Store, "entries">): Promise<Le
       else if (entry.kind === "released") open.delete(entry.reservation);
       else if (entry.kind === "denied") refused += entry.times ?? 1;
       else if ("charge" in entry) {
-        const { at, detail } = open.get(entry.reservation) ?? entry;
-        const call = recordedCall({ at, detail, charge: entry.charge, endedAt: entry.at, isLost: entry.kind === "expired" });
+        const { at } = open.get(entry.reservation) ?? entry;
+        // Of a call of which more was held while it streamed, its end says how much in all.
+        const call = recordedCall({ at, detail: entry.detail, charge: entry.charge, endedAt: entry.at, isLost: entry.kind === "expired" });
         open.delete(entry.reservation);
         ended.set(entry.reservation, { ...call, at: ended.get(entry.reservation)?.at ?? at });
       }

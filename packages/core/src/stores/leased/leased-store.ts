@@ -127,9 +127,11 @@ export class AllottedStore implements LeasedStore {
     return this.#ask(command);
   }
 
-  async extend({ id, leaseMs }: Parameters<Store["extend"]>[0]): Promise<ExtendResult> {
+  async extend(command: Parameters<Store["extend"]>[0]): Promise<ExtendResult> {
+    const { id, leaseMs, more } = command;
     const call = this.#calls.get(id);
-    if (!call || !this.#isInTime(call)) return this.#passOn(id, () => this.#store.extend({ id, leaseMs }));
+    // More is held where all that is held is known: the store takes the call over.
+    if (!call || more || !this.#isInTime(call)) return this.#passOn(id, () => this.#store.extend(command));
     call.expiresAt = Math.max(call.expiresAt, this.#now() + leaseMs);
     if (call.isReported) this.#add({ kind: "extend", id, leaseMs });
     return { outcome: "extended", expiresAt: call.expiresAt };

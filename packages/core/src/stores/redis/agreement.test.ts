@@ -7,6 +7,7 @@ import type { LeaseCommand } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { type Counter, compactSlices, createState } from "../../domain/state.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
+import { raisedAsHeld } from "../../testing/raised-as-held.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { selectCounters } from "../memory.ts";
 import type { LeasingStore } from "../store.ts";
@@ -56,6 +57,12 @@ const inputs = fc.oneof({ weight: 30, arbitrary: tokens }, fc.constantFrom(2 ** 
 /** Now and then what no call can have used. */
 const used = fc.oneof({ weight: 20, arbitrary: tokens }, fc.constantFrom(-1, 0.5, Number.NaN, 2 ** 52));
 
+/** Asks to hold more for a call, on limits that it may be held on. */
+function raiseCommand({ leaseMs, ...call }: Parameters<typeof sampleCall>[0] & { readonly leaseMs: number }): Command {
+  const { id, limits, asks, output } = sampleCall({ ...call, least: Math.min(call.least ?? 0, call.output ?? 0) });
+  return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
+}
+
 const commands: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 5,
@@ -81,6 +88,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(ids, used, tokens).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })) },
   ids.map((id): Command => ({ kind: "release", id, why: 'never "sent"\n' })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
+  {
+    weight: 4,
+    arbitrary: fc.record({ id: ids, limits: limitSets, input: inputs, least: tokens, output: tokens, leaseMs: tokens }).map(raiseCommand),
+  },
   fc.constant<Command>({ kind: "expire" }),
   fc
 
@@ -207,6 +218,12 @@ const movingSequences: fc.Arbitrary<readonly Step[]> = fc.array(
         .tuple(manyIds, fewTokens, fewTokens)
         .map((call): Step => ({ kind: "command", command: { kind: "settle", ...sampleSettlement(...call) } })),
     },
+    {
+      weight: 3,
+      arbitrary: fc
+        .record({ id: manyIds, limits: movingSets, input: fewTokens, least: fewTokens, output: fewTokens, leaseMs: fewTokens })
+        .map((call): Step => ({ kind: "command", command: raiseCommand(call) })),
+    },
     manyIds.map((id): Step => ({ kind: "command", command: { kind: "release", id, why: "never sent" } })),
     fc.constant<Step>({ kind: "command", command: { kind: "expire" } }),
     {
@@ -227,7 +244,7 @@ for (const [what, steps] of [
     const redis = server.connect();
     let runs = 0;
     await fc.assert(
-      fc.asyncProperty(steps, async (sequence) => {
+      fc.asyncProperty(steps.map(raisedAsHeld), async (sequence) => {
         const clock = createFakeClock();
         const store = createRedisStore({ redis, namespace: `run-${++runs}`, now: clock.now });
         const model = createModel(clock);

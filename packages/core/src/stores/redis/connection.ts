@@ -12,6 +12,7 @@ import { COUNTERS } from "./scripts/counters.lua.ts";
 import { EXPIRE } from "./scripts/expire.lua.ts";
 import { EXTEND } from "./scripts/extend.lua.ts";
 import { LEASE } from "./scripts/lease.lua.ts";
+import { RAISE } from "./scripts/raise.lua.ts";
 import { RECORD } from "./scripts/record.lua.ts";
 import { RELEASE } from "./scripts/release.lua.ts";
 import { RESERVE } from "./scripts/reserve.lua.ts";
@@ -24,6 +25,7 @@ import { counterOf, keyOf } from "./text.ts";
 const SCRIPTS = {
   reserve: scriptOf(RESERVE),
   extend: scriptOf(EXTEND),
+  raise: scriptOf(RAISE),
   settle: scriptOf(SETTLE),
   release: scriptOf(RELEASE),
   expire: scriptOf(EXPIRE),

@@ -25,6 +25,7 @@ import { closed, isDoubtful, isUnavailable } from "./failure.ts";
 import { type Keys, keysOf } from "./keys.ts";
 import { leaseArgs, leaseResult } from "./lease.ts";
 import { limitsText, pictured } from "./limits.ts";
+import { raiseArgs, raiseResult } from "./raise.ts";
 import { reserveArgs, reserveResult } from "./reservation.ts";
 import { type LedgerSource, Restoration } from "./restoration.ts";
 import { LOCK } from "./scripts/lock.lua.ts";
@@ -117,8 +118,9 @@ export class RedisStore implements LeasingStore {
     }
   }
 
-  async extend({ id, leaseMs }: Parameters<Store["extend"]>[0]): Promise<ExtendResult> {
+  async extend({ id, leaseMs, more }: Parameters<Store["extend"]>[0]): Promise<ExtendResult> {
     await this.ready();
+    if (more) return raiseResult(await this.#connection.run("raise", this.#keysOf(id), raiseArgs(id, leaseMs, more, this.#keys.prefix)));
     const { outcome, rest } = await this.#connection.run("extend", this.#keysOf(id), [id, String(leaseMs)]);
     return outcome === "extended" ? { outcome, expiresAt: Number(rest[0]) } : { outcome: "unknown" };
   }

@@ -9,6 +9,7 @@ import { apply } from "../../domain/engine.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { createState, evolve, type State } from "../../domain/state.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
+import { raisedAsHeld } from "../../testing/raised-as-held.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { createMemoryStore, selectCounters } from "../memory.ts";
 import type { LeasingStore } from "../store.ts";
@@ -56,6 +57,15 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(ids, tokens, tokens).map((used): Command => ({ kind: "settle", ...sampleSettlement(...used) })) },
   ids.map((id): Command => ({ kind: "release", id, why: "never sent" })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({ id: ids, limits: limitSets, input: tokens, output: tokens, leaseMs: tokens })
+      .map(({ leaseMs, ...call }): Command => {
+        const { id, limits, asks, output } = sampleCall({ ...call, least: 0 });
+        return { kind: "extend", id, leaseMs, more: { limits, asks, output } };
+      }),
+  },
   fc.constant<Command>({ kind: "expire" }),
   fc.tuple(ids, limitSets, fc.oneof(fc.constant(0), tokens)).map(([reservation, limits, held]): Command => {
     const postings = limits.map(({ counter }) => ({ counter, held, spent: 3 }));
@@ -112,7 +122,7 @@ const steps: fc.Arbitrary<readonly Step[]> = fc.array(
 
 test("SQLite, memory and the replay of the ledger agree on every sequence of commands", async () => {
   await fc.assert(
-    fc.asyncProperty(steps, async (sequence) => {
+    fc.asyncProperty(steps.map(raisedAsHeld), async (sequence) => {
       const clock = createFakeClock();
       const memory = createMemoryStore({ now: clock.now });
       const commands = sequence.filter((step) => step.kind !== "restart");
@@ -135,7 +145,7 @@ test("SQLite, memory and the replay of the ledger agree on every sequence of com
 
 test("a store that is closed and opened at any moment goes on as one that never stopped", async () => {
   await fc.assert(
-    fc.asyncProperty(steps, fc.boolean(), async (sequence, withSnapshots) => {
+    fc.asyncProperty(steps.map(raisedAsHeld), fc.boolean(), async (sequence, withSnapshots) => {
       const directory = mkdtempSync(join(tmpdir(), "purser-store-"));
       try {
         const durable = await runDurable(sequence, directory, withSnapshots ? { snapshotMs: 0 } : {});

@@ -16,13 +16,14 @@ export function pushEntry(rows: SqlValue[], entry: Entry, opened: number | undef
   rows.push(entry.seq, entry.at, entry.kind, opened ?? null, opened === undefined ? entry.reservation : null, postings, body);
 }
 
-/** What the other columns do not say, as JSON. A call's detail is the same in all its entries and written once. */
+/** What the other columns do not say, as JSON. A call's detail is the same in all its entries and written once, unless more is held for it later. */
 function bodyOf(entry: Entry, withDetail: boolean): string {
   // What every call has is named; of all else, what stands in no other column.
   if (entry.kind === "reserved") return JSON.stringify({ expiresAt: entry.expiresAt, outputCap: entry.outputCap, detail: entry.detail });
-  if (entry.kind === "settled" && !withDetail) return JSON.stringify({ charge: entry.charge });
   const { detail } = entry as { readonly detail?: CallDetail };
-  return JSON.stringify({ ...entry, ...IN_OTHER_COLUMNS, detail: withDetail ? detail : undefined });
+  const isOther = withDetail || detail?.outputTokensAtFirst !== undefined;
+  if (entry.kind === "settled" && !isOther) return JSON.stringify({ charge: entry.charge });
+  return JSON.stringify({ ...entry, ...IN_OTHER_COLUMNS, detail: isOther ? detail : undefined });
 }
 
 const IN_OTHER_COLUMNS = { seq: undefined, at: undefined, kind: undefined, reservation: undefined, postings: undefined };
@@ -71,7 +72,16 @@ export const SELECT_ENTRIES = `
   FROM entry e LEFT JOIN entry r ON r.seq = e.opened`;
 
 /** The entries with the detail of a call. */
-const OF_CALLS: ReadonlySet<EntryKind> = new Set(["reserved", "settled", "overrun", "expired", "corrected", "released", "denied"]);
+const OF_CALLS: ReadonlySet<EntryKind> = new Set([
+  "reserved",
+  "raised",
+  "settled",
+  "overrun",
+  "expired",
+  "corrected",
+  "released",
+  "denied",
+]);
 
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {
   const { seq, at, reservation } = row;

@@ -64,6 +64,7 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
           ? ["none: every call is counted and none is refused"]
           : budgets.map(({ name, sentence }) => `${name}: ${sentence}`),
       ),
+      ...section("Holds", config.holds === "learned" ? [LEARNED] : []),
       ...section("Providers", [
         ...(withKey.length > 0 ? [`with a key: ${withKey.join(", ")}`] : []),
         ...(without.length > 0 ? [`without one, so the caller's own is passed on: ${without.join(", ")}`] : []),
@@ -75,9 +76,11 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
       ...section("Models without a price, which budgets in money refuse", unpriced.map(unpricedText)),
       ...section("Warnings", warnings.map(problemText)),
     ]),
-    json: { ok: true, file: config.file ?? null, budgets, providers, routes, unpriced, warnings },
+    json: { ok: true, file: config.file ?? null, holds: config.holds, budgets, providers, routes, unpriced, warnings },
   };
 }
+
+const LEARNED = "learned: a stream holds what 95 of 100 answers of its model and feature have, and more as it goes on";
 
 /** What stands beside the limits and the ladder of a budget. */
 function guardsOf({ guards, watched }: Config, name: string): readonly string[] {

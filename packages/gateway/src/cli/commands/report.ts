@@ -50,6 +50,7 @@ export const report: Command = {
   },
   async run(input, context) {
     const [word] = input.positionals;
+    if (word === "waste") throw new UsageError("That is a command of its own: purser waste.");
     if (word !== undefined) throw new UsageError(`"${word}" belongs to no option. Did you mean --by ${word}?`);
     const access = await openAdminAccess(input, context, { books: "all" });
     try {
@@ -140,6 +141,7 @@ const COLUMNS: readonly AmountColumn[] = [
   { field: "refusals", title: "Refused", show: count },
   { field: "input_tokens", title: "Input", show: count, isAlways: true },
   { field: "cache_read_input_tokens", title: "of it cached", show: count },
+  { field: "resent_input_tokens", title: "sent again", show: count },
   { field: "output_tokens", title: "Output", show: count, isAlways: true },
   { field: "unpriced_calls", title: "Unpriced calls", show: count },
   { field: "unconfirmed_nanodollars", title: "Unconfirmed", show: shortDollars },

@@ -1,6 +1,7 @@
 import { LEDGER } from "./0001-ledger.sql.ts";
 import { ROLLUPS } from "./0002-rollups.sql.ts";
 import { KEYS } from "./0003-keys.sql.ts";
+import { RESENT } from "./0004-resent.sql.ts";
 
 /** A step of the schema. Once it was released it never changes: what is to change is a further step. */
 export interface Migration {
@@ -14,4 +15,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "ledger", sql: LEDGER },
   { number: 2, name: "rollups", sql: ROLLUPS },
   { number: 3, name: "keys", sql: KEYS },
+  { number: 4, name: "resent", sql: RESENT },
 ];

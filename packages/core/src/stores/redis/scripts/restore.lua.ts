@@ -46,6 +46,11 @@ for _, entry in ipairs(wanted) do
   elseif kind == 'extended' then
     redis.call('HSET', key, 'expiresAt', entry.expiresAt)
     redis.call('ZADD', LEASES, entry.expiresAt, entry.id)
+  elseif kind == 'raised' then
+    local hold = readHold(redis.call('GET', holdKey))
+    redis.call('HSET', key, 'expiresAt', entry.expiresAt, 'outputCap', entry.outputCap)
+    redis.call('SET', holdKey, writeHold(entry.estimate, entry.detail, writePostings(raised(hold.postings, entry.postings))))
+    redis.call('ZADD', LEASES, entry.expiresAt, entry.id)
   elseif kind == 'settled' or kind == 'released' or kind == 'corrected' then
     redis.call('HDEL', key, 'expiresAt', 'outputCap', 'opened', 'attempt')
     redis.call('HSET', key, 'state', 'ended')

@@ -225,6 +225,16 @@ local function readHold(text)
   }
 end
 
+-- The postings of a hold with what was added to them.
+local function raised(postings, added)
+  local more, all = {}, {}
+  for _, posting in ipairs(added) do more[posting.key] = posting.held end
+  for i, posting in ipairs(postings) do
+    all[i] = { head = posting.head, key = posting.key, unit = posting.unit, isSlice = posting.isSlice, held = posting.held + (more[posting.key] or 0), spent = posting.spent }
+  end
+  return all
+end
+
 local function writeHold(estimate, detail, postings) return estimate .. '\n' .. detail .. '\n' .. postings end
 
 local function isBucket(ref)
