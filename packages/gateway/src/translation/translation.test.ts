@@ -14,7 +14,7 @@ import { streamMeter } from "../metering/stream-meter.ts";
 import type { DialectName } from "../providers/provider.ts";
 import { AnswerTranslation } from "./translation.ts";
 
-const TERMS = { wantsUsage: true, createdAt: 1 };
+const TERMS = { wantsUsage: true, createdAt: 1, askedModel: "m", asList: false };
 const NO_COUNTER = { add: () => undefined, tokens: () => 0 };
 const CHUNKS = [7, Number.POSITIVE_INFINITY];
 

@@ -4,12 +4,12 @@ import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPa
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
 /** Reads a chat completion's call (https://platform.openai.com/docs/api-reference/chat/create). */
-export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
+export function readCall(body: Readonly<Record<string, unknown>>, isStream: boolean): PlainCall {
   const fields = new Fields(body, "the call");
   const messages = fields.list("messages");
   const system = messages.slice(0, firstOther(messages));
   const call: PlainCall = {
-    stream: fields.boolean("stream") ?? false,
+    stream: isStream,
     system: system.flatMap(systemTexts),
     messages: readMessages(messages.slice(system.length)),
     tools: fields.list("tools").map(readTool),
@@ -23,7 +23,7 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
     schema: readFormat(fields.record("response_format")),
   };
   // Who it is for, and what is kept of it where, changes nothing about the answer.
-  fields.ignore("model", "max_tokens", "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention");
+  fields.ignore("model", "stream", "max_tokens", "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention");
   fields.ignore("stream_options", "prompt_cache_options");
   fields.allowOnly("n", 1);
   fields.allowOnly("store", false);

@@ -1,4 +1,5 @@
 import { isReasoningModel, usualCapField } from "../../dialects/openai-chat/write-call.ts";
+import { capOf } from "../cap.ts";
 import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TargetModel, TextPart, ToolChoice } from "../plain.ts";
 import { isPromisable } from "../schema.ts";
 import { refuseOddTurns } from "../turns.ts";
@@ -17,7 +18,7 @@ export function writeCall(call: PlainCall, model: TargetModel): unknown {
   refuseOddTurns(call.messages);
   refuseSampling(call, model);
   if (stops.length > STOPS_MOST) throw new Untranslatable(`it has more than ${STOPS_MOST} texts to stop at`);
-  const outputTokens = lowest(call.outputTokens, model.outputTokensMost);
+  const outputTokens = capOf(call, model);
   const system = call.system.length === 0 ? [] : [{ role: "system", content: textContent(call.system) }];
   return {
     model: model.name,
@@ -47,10 +48,6 @@ function promised(schema: PlainSchema, { name }: TargetModel): PlainSchema {
   if (!KEEPS_SCHEMAS.test(name)) throw new Untranslatable(`nobody knows whether ${name} keeps to a schema`);
   if (!isPromisable(schema.schema)) throw new Untranslatable("the form of the answer has what not all providers promise to keep to");
   return schema;
-}
-
-function lowest(asked: number | undefined, most: number | undefined): number | undefined {
-  return asked !== undefined && most !== undefined ? Math.min(asked, most) : asked;
 }
 
 function writeMessage(message: PlainMessage): readonly unknown[] {
