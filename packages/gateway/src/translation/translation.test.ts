@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
+import { type GenerateContentResponse, GoogleGenAI } from "@google/genai";
 import type { Usage } from "@purser/core";
 import OpenAI from "openai";
 import type { Json } from "../conformance/calls.ts";
@@ -8,6 +9,7 @@ import { answerOf, NO_RECORDINGS, readRecordings, type Truth } from "../conforma
 import { typeErrors } from "../conformance/type-errors.ts";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect } from "../dialects/dialect.ts";
+import { geminiContent } from "../dialects/gemini-content/index.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
 import { AnswerMeter } from "../metering/answer-meter.ts";
 import { streamMeter } from "../metering/stream-meter.ts";
@@ -16,7 +18,8 @@ import { AnswerTranslation } from "./translation.ts";
 
 const TERMS = { wantsUsage: true, createdAt: 1, askedModel: "m", asList: false };
 const NO_COUNTER = { add: () => undefined, tokens: () => 0 };
-const CHUNKS = [7, Number.POSITIVE_INFINITY];
+const WHOLE = [Number.POSITIVE_INFINITY];
+const CHUNKS = [7, ...WHOLE];
 
 /** What an answer says, whatever its format. */
 interface Said {
@@ -25,18 +28,41 @@ interface Said {
   readonly stop: string;
 }
 
-/** How each format is read without our help, and into which it is translated here. */
-const PAIRS: readonly { readonly dialect: Dialect; readonly to: DialectName; said(parts: readonly Json[]): Said; read: Reader }[] = [
-  { dialect: openaiChat, to: "anthropic-messages", said: saidInChunks, read: readMessage },
-  { dialect: anthropicMessages, to: "openai-chat", said: saidInEvents, read: readCompletion },
+/** How each format is read without our help, and into which it is translated here: `compared` recordings, or the first so many of them. */
+const PAIRS: readonly Pair[] = [
+  { dialect: openaiChat, to: "anthropic-messages", said: saidInChunks, read: readMessage, compared: 40 },
+  { dialect: anthropicMessages, to: "openai-chat", said: saidInEvents, read: readCompletion, compared: 40 },
+  { dialect: geminiContent, to: "openai-chat", said: saidInContents, read: readCompletion, compared: 10 },
+  { dialect: geminiContent, to: "anthropic-messages", said: saidInContents, read: readMessage, compared: 10 },
+  { dialect: openaiChat, to: "gemini-content", said: (parts) => untold(saidInChunks(parts)), read: readContents, compared: 40, sizes: WHOLE },
+  { dialect: anthropicMessages, to: "gemini-content", said: (parts) => untold(saidInEvents(parts)), read: readContents, compared: 40, sizes: WHOLE },
 ];
+
+interface Pair {
+  readonly dialect: Dialect;
+  readonly to: DialectName;
+  readonly said: (parts: readonly Json[]) => Said;
+  readonly read: Reader;
+  /** The pieces into which bytes are cut, where they are not cut in as many for another pair. */
+  readonly sizes?: readonly number[];
+  /** At least so many recordings are there. */
+  readonly compared: number;
+}
+
+/** Answers in which functions are called bit by bit, which nobody asks for here. */
+const IN_PIECES = /google-.*stream-(?:no-args-)?tool-call/;
+
+function recordingsOf({ name }: Dialect, all = readRecordings()): readonly Truth[] | undefined {
+  const kind = name.replace("-content", "");
+  return all?.filter((truth) => truth.kind.replace("-stream", "") === kind && !IN_PIECES.test(truth.file));
+}
 
 type Reader = (body: Buffer, isStream: boolean) => Promise<Said & { readonly usage: Usage }>;
 
 describe("a recorded answer, read by the other vendor's SDK after its translation,", () => {
-  for (const { dialect, to, said, read } of PAIRS) {
+  for (const { dialect, to, said, read, compared: least, sizes = CHUNKS } of PAIRS) {
     test(`${dialect.name} as ${to}: says the same, whole and streamed, however its bytes are cut, and has the provider's own count`, async (context) => {
-      const recordings = readRecordings()?.filter(({ kind }) => kind === dialect.name);
+      const recordings = recordingsOf(dialect);
       if (!recordings) return context.skip(NO_RECORDINGS);
       let compared = 0;
       for (const truth of recordings) {
@@ -47,7 +73,7 @@ describe("a recorded answer, read by the other vendor's SDK after its translatio
         if (new Set(parts.flatMap(({ message }) => message?.id ?? [])).size > 1) continue;
         const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
         const isStream = truth.framing !== "json";
-        const written = isStream ? CHUNKS.map((size) => streamed(dialect, translation, bytes, size)) : [whole(dialect, translation, bytes)];
+        const written = isStream ? sizes.map((size) => streamed(dialect, translation, bytes, size)) : [whole(dialect, translation, bytes)];
         for (const one of written) {
           const { usage, ...rest } = await read(one, isStream);
           assert.deepEqual(rest, said(parts), truth.file);
@@ -56,7 +82,7 @@ describe("a recorded answer, read by the other vendor's SDK after its translatio
         compared++;
       }
       context.diagnostic(`${compared} of ${recordings.length}`);
-      assert.ok(compared >= 40, `${compared} were compared`);
+      assert.ok(compared >= least, `${compared} were compared`);
     });
   }
 });
@@ -65,31 +91,43 @@ describe("a recorded answer, read by the other vendor's SDK after its translatio
 const TYPES = {
   "openai-chat": { whole: "OpenAI.ChatCompletion", event: "OpenAI.ChatCompletionChunk" },
   "anthropic-messages": { whole: "Anthropic.Message", event: "Anthropic.RawMessageStreamEvent" },
+  "gemini-content": { whole: "Content", event: "Content" },
 } as const;
 
 test("a translated answer is one by the types that the client's maker publishes, and so are the events of a stream", async (context) => {
   const recordings = readRecordings();
   if (!recordings) return context.skip(NO_RECORDINGS);
-  const lines = ['import type OpenAI from "openai";', 'import type Anthropic from "@anthropic-ai/sdk";'];
+  const lines = [
+    'import type OpenAI from "openai";',
+    'import type Anthropic from "@anthropic-ai/sdk";',
+    'import { FinishReason, type GenerateContentResponse } from "@google/genai";',
+    // The fields, without what the SDK computes of them.
+    "type Content = Pick<GenerateContentResponse, 'candidates' | 'usageMetadata' | 'modelVersion' | 'responseId'>;",
+  ];
   for (const { dialect, to } of PAIRS) {
     const { whole: wholeType, event: eventType } = TYPES[to as keyof typeof TYPES];
     // With texts and with tools, of each the first few.
-    const some = recordings.filter(({ kind, file }) => kind === dialect.name && /text|tool/.test(file));
+    const some = (recordingsOf(dialect, recordings) ?? []).filter(({ file }) => /text|tool/.test(file));
     for (const [i, truth] of [...some.filter(isWhole).slice(0, 6), ...some.filter((one) => !isWhole(one)).slice(0, 6)].entries()) {
       const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
-      const name = `${dialect.name.replace("-", "_")}_${i}`;
+      const name = `${dialect.name}_as_${to}_${i}`.replaceAll("-", "_");
       const bytes = answerOf(truth);
-      if (isWhole(truth)) lines.push(`export const ${name}: ${wholeType} = ${whole(dialect, translation, bytes).toString()};`);
+      if (isWhole(truth)) lines.push(`export const ${name}: ${wholeType} = ${typed(whole(dialect, translation, bytes).toString())};`);
       else
         for (const [n, event] of partsOf(streamed(dialect, translation, bytes, Number.POSITIVE_INFINITY), truth)
           .slice(-40)
           .entries())
-          lines.push(`export const ${name}_${n}: ${eventType} = ${JSON.stringify(event)};`);
+          lines.push(`export const ${name}_${n}: ${eventType} = ${typed(JSON.stringify(event))};`);
     }
   }
   assert.ok(lines.length > 100, `${lines.length} lines`);
   assert.deepEqual(await typeErrors(context, lines), []);
 });
+
+/** Google's types have no words for why an answer ended but those of its enumeration. */
+function typed(json: string): string {
+  return json.replace(/"finishReason":"(\w+)"/g, '"finishReason":FinishReason.$1');
+}
 
 function isWhole({ framing }: Truth): boolean {
   return framing === "json";
@@ -132,7 +170,18 @@ const SAME_STOP: Readonly<Record<string, string>> = {
   length: "cap",
   refusal: "refusal",
   content_filter: "refusal",
+  STOP: "end",
+  MAX_TOKENS: "cap",
+  SAFETY: "refusal",
 };
+
+function saidInContents(parts: readonly Json[]): Said {
+  const candidates = parts.flatMap((part) => part.candidates ?? []);
+  const said = candidates.flatMap(({ content }) => content?.parts ?? []).filter(({ thought }) => !thought);
+  const tools = said.flatMap(({ functionCall: call }) => (call ? [{ name: call.name, input: call.args ?? {} }] : []));
+  const reason = candidates.findLast(({ finishReason }) => finishReason)?.finishReason;
+  return { text: said.map(({ text = "" }) => text).join(""), tools, stop: tools.length > 0 ? "tools" : (SAME_STOP[reason] ?? reason) };
+}
 
 function saidInChunks(parts: readonly Json[]): Said {
   const text: string[] = [];
@@ -211,4 +260,24 @@ async function readCompletion(body: Buffer, isStream: boolean): Promise<Said & {
       cacheReadInputTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
     },
   };
+}
+
+async function readContents(body: Buffer, isStream: boolean): Promise<Said & { usage: Usage }> {
+  const client = new GoogleGenAI({ apiKey: "none", httpOptions: { fetch: answering(body, isStream).fetch } });
+  const call = { model: "m", contents: "x" };
+  const answers: GenerateContentResponse[] = [];
+  if (isStream) for await (const answer of await client.models.generateContentStream(call)) answers.push(answer);
+  else answers.push(await client.models.generateContent(call));
+  const { promptTokenCount = 0, cachedContentTokenCount = 0, candidatesTokenCount = 0, thoughtsTokenCount = 0 } = answers.at(-1)?.usageMetadata ?? {};
+  const usage = {
+    inputTokens: promptTokenCount,
+    outputTokens: candidatesTokenCount + thoughtsTokenCount,
+    cacheReadInputTokens: cachedContentTokenCount,
+  };
+  return { ...untold(saidInContents(answers)), usage };
+}
+
+/** Google's format does not tell an answer that calls tools from one that is at its end. */
+function untold(said: Said): Said {
+  return said.stop === "tools" ? { ...said, stop: "end" } : said;
 }

@@ -63,6 +63,7 @@ class PartReader {
   #readPart({ thought, text, functionCall: call }: Readonly<Record<string, unknown>>): readonly (TextPart | ToolCall)[] {
     if (thought === true) return [];
     if (!isRecord(call)) return textField(text) === "" ? [] : [{ kind: "text", text: textField(text) }];
+    if (textField(call.name) === "") throw new Error("The provider wrote a call of a tool in pieces.");
     const own = `call_${this.#calls++}_${this.#id.replace(/[^\w-]/g, "")}`.slice(0, CALL_ID_MOST);
     return [{ kind: "tool-call", id: textField(call.id) || own, name: textField(call.name), input: JSON.stringify(call.args ?? {}) }];
   }
@@ -82,14 +83,16 @@ export class ContentReader implements EventReader {
     const event = eventOf(data);
     if (!event || this.#isOver) return [];
     const error = readError(event);
-    if (error) {
-      this.#isOver = true;
-      return [{ kind: "error", error }];
-    }
+    if (error) return this.#failed(error);
     const { id, model, candidate, isBlocked } = headOf(event);
     const begin: PlainEvent[] = this.#parts ? [] : [{ kind: "begin", id, model }];
     this.#parts ??= new PartReader(id);
-    return [...begin, ...this.#parts.read(candidate).flatMap((part) => this.#said(part)), ...this.#stopped(candidate, isBlocked)];
+    try {
+      const parts = this.#parts.read(candidate);
+      return [...begin, ...parts.flatMap((part) => this.#said(part)), ...this.#stopped(candidate, isBlocked)];
+    } catch (unreadable) {
+      return this.#failed({ type: "", message: (unreadable as Error).message });
+    }
   }
 
   /** Nothing else says that all is said. */
@@ -97,6 +100,11 @@ export class ContentReader implements EventReader {
     if (this.#stop === undefined || this.#isOver) return [];
     this.#isOver = true;
     return [{ kind: "end" }];
+  }
+
+  #failed(error: PlainError): readonly PlainEvent[] {
+    this.#isOver = true;
+    return [{ kind: "error", error }];
   }
 
   #said(part: TextPart | ToolCall): readonly PlainEvent[] {
