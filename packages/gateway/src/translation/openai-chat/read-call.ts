@@ -1,5 +1,6 @@
 import { listOf } from "../../dialects/json-value.ts";
 import { readEffort } from "../effort.ts";
+import { imageSource } from "../image-source.ts";
 import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPart, ToolCall, ToolChoice } from "../plain.ts";
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
@@ -101,13 +102,6 @@ function userParts(content: unknown): readonly (TextPart | ImagePart)[] {
     fields.done();
     return { kind: "image", source: imageSource(url) };
   });
-}
-
-function imageSource(url: string): ImagePart["source"] {
-  const data = /^data:([\w.+/-]+);base64,/.exec(url);
-  if (data) return { mediaType: data[1] as string, base64: url.slice(data[0].length) };
-  if (!/^https?:/.test(url)) throw new Untranslatable("an image is neither base64 nor an address");
-  return { url };
 }
 
 /** What a model said. Its thoughts, where its provider showed them, are left out: no other model can read them. */
