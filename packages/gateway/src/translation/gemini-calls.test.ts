@@ -269,7 +269,7 @@ describe("a call that another format than Google's cannot say is not translated,
     const because = "nobody knows whether gemini-2.0-flash keeps to a schema";
     assert.deepEqual(toGemini(form(SCHEMA), { ...FLASH, name: "gemini-2.0-flash" }), { because });
     assert.ok(toGemini({ tools: TOOLS, ...form(SCHEMA) }, GEMINI_3).body);
-    assert.deepEqual(toGemini({}, HAIKU), { because: "claude-haiku-4-5 is no model of Google's" });
+    assert.deepEqual(toGemini({}, HAIKU), { because: "claude-haiku-4-5 is not served in Google's format" });
     const round = [{ type: "function", function: { name: "look", parameters: ROUND } }];
     assert.deepEqual(toGemini({ tools: round }), { because: 'the input of the tool "look" contains itself' });
   });

@@ -35,6 +35,9 @@ const PAIRS: readonly Pair[] = [
   { dialect: geminiContent, to: "openai-chat", said: saidInContents, read: readCompletion, compared: 10 },
   { dialect: geminiContent, to: "anthropic-messages", said: saidInContents, read: readMessage, compared: 10 },
   { dialect: openaiChat, to: "gemini-content", said: (parts) => untold(saidInChunks(parts)), read: readContents, compared: 40, sizes: WHOLE },
+  { dialect: openaiChat, to: "openai-responses", said: (parts) => untold(saidInChunks(parts)), read: readResponse, compared: 40, sizes: WHOLE },
+  { dialect: anthropicMessages, to: "openai-responses", said: (parts) => untold(saidInEvents(parts)), read: readResponse, compared: 40, sizes: WHOLE },
+  { dialect: geminiContent, to: "openai-responses", said: (parts) => untold(saidInContents(parts)), read: readResponse, compared: 10 },
   { dialect: anthropicMessages, to: "gemini-content", said: (parts) => untold(saidInEvents(parts)), read: readContents, compared: 40, sizes: WHOLE },
 ];
 
@@ -87,11 +90,27 @@ describe("a recorded answer, read by the other vendor's SDK after its translatio
   }
 });
 
+test("a stream is the same, however its bytes are cut", (context) => {
+  const streams = readRecordings()?.filter(({ framing, file }) => framing !== "json" && /tool/.test(file));
+  if (!streams) return context.skip(NO_RECORDINGS);
+  // A message says in its beginning what of its usage is known by then.
+  for (const { dialect, to } of PAIRS.filter((pair) => pair.to !== "anthropic-messages")) {
+    const truth: Truth = recordingsOf(dialect, streams)?.[0] ?? assert.fail();
+    const written = [1, 7, 1_000, Number.POSITIVE_INFINITY].map((size) => {
+      const translation = new AnswerTranslation({ from: dialect.name, to }, TERMS);
+      return streamed(dialect, translation, answerOf(truth), size).toString();
+    });
+    assert.ok((written[0]?.length ?? 0) > 200, truth.file);
+    assert.equal(new Set(written).size, 1, `${truth.file} as ${to}`);
+  }
+});
+
 /** Each a whole answer, the events of a stream, or an error, with the type that the client's maker publishes for it. */
 const TYPES = {
   "openai-chat": { whole: "OpenAI.ChatCompletion", event: "OpenAI.ChatCompletionChunk" },
   "anthropic-messages": { whole: "Anthropic.Message", event: "Anthropic.RawMessageStreamEvent" },
   "gemini-content": { whole: "Content", event: "Content" },
+  "openai-responses": { whole: "Answer", event: "AnswerEvent" },
 } as const;
 
 test("a translated answer is one by the types that the client's maker publishes, and so are the events of a stream", async (context) => {
@@ -101,7 +120,10 @@ test("a translated answer is one by the types that the client's maker publishes,
     'import type OpenAI from "openai";',
     'import type Anthropic from "@anthropic-ai/sdk";',
     'import { FinishReason, type GenerateContentResponse } from "@google/genai";',
-    // The fields, without what the SDK computes of them.
+    // The fields, without what the SDKs compute of them.
+    "type Answer = Omit<OpenAI.Responses.Response, 'output_text'>;",
+    "type Told<One> = One extends { response: unknown } ? Omit<One, 'response'> & { response: Answer } : One;",
+    "type AnswerEvent = Told<OpenAI.Responses.ResponseStreamEvent>;",
     "type Content = Pick<GenerateContentResponse, 'candidates' | 'usageMetadata' | 'modelVersion' | 'responseId'>;",
   ];
   for (const { dialect, to } of PAIRS) {
@@ -262,6 +284,28 @@ async function readCompletion(body: Buffer, isStream: boolean): Promise<Said & {
   };
 }
 
+async function readResponse(body: Buffer, isStream: boolean): Promise<Said & { usage: Usage }> {
+  const client = new OpenAI(answering(body, isStream));
+  const call = { model: "m", input: "x" };
+  const { output, output_text, incomplete_details, usage } = isStream
+    ? await client.responses.stream(call).finalResponse()
+    : await client.responses.create(call);
+  const tools = output.flatMap((item) =>
+    item.type === "function_call" ? [{ name: item.name, input: JSON.parse(item.arguments || "{}") }] : [],
+  );
+  const reason = incomplete_details?.reason;
+  return {
+    text: output_text,
+    tools,
+    stop: reason === undefined ? "end" : reason === "content_filter" ? "refusal" : "cap",
+    usage: {
+      inputTokens: usage?.input_tokens ?? 0,
+      outputTokens: usage?.output_tokens ?? 0,
+      cacheReadInputTokens: usage?.input_tokens_details.cached_tokens ?? 0,
+    },
+  };
+}
+
 async function readContents(body: Buffer, isStream: boolean): Promise<Said & { usage: Usage }> {
   const client = new GoogleGenAI({ apiKey: "none", httpOptions: { fetch: answering(body, isStream).fetch } });
   const call = { model: "m", contents: "x" };
@@ -277,7 +321,59 @@ async function readContents(body: Buffer, isStream: boolean): Promise<Said & { u
   return { ...untold(saidInContents(answers)), usage };
 }
 
-/** Google's format does not tell an answer that calls tools from one that is at its end. */
+/** Some formats do not tell an answer that calls tools from one that is at its end. */
 function untold(said: Said): Said {
   return said.stop === "tools" ? { ...said, stop: "end" } : said;
 }
+
+test("a response tells of each of its items from its beginning to its end, all events numbered", () => {
+  const calls = (name: string, index: number) => [
+    { index, id: `call_${index}`, type: "function", function: { name, arguments: "" } },
+    { index, function: { arguments: '{"at":"sea"}' } },
+  ];
+  const deltas = [{ content: "I " }, { content: "look." }, ...[...calls("look", 0), ...calls("find", 1)].map((call) => ({ tool_calls: [call] }))];
+  const chunks = [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: "tool_calls" }];
+  const lines = chunks.map((choice) => `data: ${JSON.stringify({ id: "c1", model: "m", choices: [{ index: 0, ...choice }] })}\n\n`);
+  const translation = new AnswerTranslation({ from: "openai-chat", to: "openai-responses" }, TERMS);
+  const written = streamed(openaiChat, translation, Buffer.from(`${lines.join("")}data: [DONE]\n\n`), Number.POSITIVE_INFINITY).toString();
+  const events: Json[] = written
+    .split("\n")
+    .filter((line) => line.startsWith("data: "))
+    .map((line) => JSON.parse(line.slice(6)));
+  assert.deepEqual(
+    events.map(({ type, sequence_number, output_index, item_id, item }) => [
+      sequence_number,
+      type.replace("response.", ""),
+      ...(output_index === undefined ? [] : [output_index, item_id ?? item.id]),
+    ]),
+    [
+      [0, "created"],
+      [1, "in_progress"],
+      [2, "output_item.added", 0, "msg_c1_0"],
+      [3, "content_part.added", 0, "msg_c1_0"],
+      [4, "output_text.delta", 0, "msg_c1_0"],
+      [5, "output_text.delta", 0, "msg_c1_0"],
+      [6, "output_text.done", 0, "msg_c1_0"],
+      [7, "content_part.done", 0, "msg_c1_0"],
+      [8, "output_item.done", 0, "msg_c1_0"],
+      [9, "output_item.added", 1, "fc_c1_1"],
+      [10, "function_call_arguments.delta", 1, "fc_c1_1"],
+      [11, "function_call_arguments.done", 1, "fc_c1_1"],
+      [12, "output_item.done", 1, "fc_c1_1"],
+      [13, "output_item.added", 2, "fc_c1_2"],
+      [14, "function_call_arguments.delta", 2, "fc_c1_2"],
+      [15, "function_call_arguments.done", 2, "fc_c1_2"],
+      [16, "output_item.done", 2, "fc_c1_2"],
+      [17, "completed"],
+    ],
+  );
+  const { output } = events.at(-1).response;
+  assert.deepEqual(
+    output.map((item: Json) => [item.status, item.content?.[0].text ?? item.arguments]),
+    [
+      ["completed", "I look."],
+      ["completed", '{"at":"sea"}'],
+      ["completed", '{"at":"sea"}'],
+    ],
+  );
+});
