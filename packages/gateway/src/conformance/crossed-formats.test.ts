@@ -4,7 +4,16 @@ import Anthropic from "@anthropic-ai/sdk";
 import { ApiError, type Content, type GenerateContentResponse, GoogleGenAI } from "@google/genai";
 import OpenAI from "openai";
 import { failureOf, post } from "./calls.ts";
-import { type Answer, chatEvent, geminiAnswer, geminiEvent, type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
+import {
+  type Answer,
+  chatEvent,
+  geminiAnswer,
+  geminiEvent,
+  type RawProvider,
+  STREAM_HEADERS,
+  startRawProvider,
+  writeJson,
+} from "./raw-provider.ts";
 import { type Stand, startStand } from "./stand.ts";
 import { asAnthropic, asGoogle, asOpenai } from "./tool-answers.ts";
 
@@ -163,7 +172,13 @@ const CLIENTS: readonly Client[] = [
 
 const TARGETS = {
   openai: { answer: asOpenai, model: "gpt-4o-mini", cost: 20 * 150 + 100 * 75 + 30 * 600, thoughts: 0, path: /^\/v1\/chat\/completions$/ },
-  anthropic: { answer: asAnthropic, model: "claude-haiku-4-5", cost: 20 * 1_000 + 100 * 100 + 30 * 5_000, thoughts: 0, path: /^\/v1\/messages$/ },
+  anthropic: {
+    answer: asAnthropic,
+    model: "claude-haiku-4-5",
+    cost: 20 * 1_000 + 100 * 100 + 30 * 5_000,
+    thoughts: 0,
+    path: /^\/v1\/messages$/,
+  },
   google: {
     answer: asGoogle,
     model: "gemini-2.5-flash",
@@ -278,13 +293,15 @@ describe("a client of another format", () => {
     assert.deepEqual(last.response.error, { code: "server_error", message: "Gone" });
     const chat = clientsOf(scene, "google").openai.chat.completions.stream(CHAT_CALL);
     await assert.rejects(chat.finalChatCompletion(), /Overloaded/);
-    for (const { charge } of await scene.stand.entries(4, "settled")) assert.ok((charge.cost ?? 0) > 0 && charge.certainty !== "unconfirmed");
+    for (const { charge } of await scene.stand.entries(4, "settled"))
+      assert.ok((charge.cost ?? 0) > 0 && charge.certainty !== "unconfirmed");
     await scene.stand.checkBooks();
   });
 
   test("gets the end of a stream as if its cap had been reached where it is switched off", async (context) => {
     const openai: Answer = (response) => response.writeHead(200, STREAM_HEADERS).write(chatEvent("Aye, aye, captain"));
-    const google: Answer = (response) => response.writeHead(200, STREAM_HEADERS).write(geminiEvent("Aye, aye", { input: 7, output: 3 }, null));
+    const google: Answer = (response) =>
+      response.writeHead(200, STREAM_HEADERS).write(geminiEvent("Aye, aye", { input: 7, output: 3 }, null));
     const scene = await startScene(context, { openai, google });
     const switchOff = async (user: string) => {
       const { status, text } = await post(`${scene.stand.url}/api/switches`, { for: { user }, why: "bug 123", by: "kim" });
@@ -318,7 +335,10 @@ describe("a client of another format", () => {
       events.map(({ sequence_number }) => sequence_number),
       events.map((_, i) => i),
     );
-    const chat = clientsOf(scene, "google", "cleo").openai.chat.completions.stream({ ...CHAT_CALL, stream_options: { include_usage: true } });
+    const chat = clientsOf(scene, "google", "cleo").openai.chat.completions.stream({
+      ...CHAT_CALL,
+      stream_options: { include_usage: true },
+    });
     chat.once("content", () => void switchOff("cleo"));
     const { choices, usage } = await chat.finalChatCompletion();
     assert.deepEqual([choices[0]?.finish_reason, choices[0]?.message.content, usage?.prompt_tokens], ["length", "Aye, aye", 7]);
@@ -363,7 +383,10 @@ describe("a client of another format", () => {
       [clientsOf(scene, "google").respond({ store: undefined }), 'the answer is to be kept at OpenAI: "store" is not false'],
       [clientsOf(scene, "google").respond({ previous_response_id: "resp_1" }), 'the call has "previous_response_id"'],
       [clientsOf(scene, "google").respond({ tools: [{ type: "web_search" }] }), 'a tool is of type "web_search"'],
-      [clientsOf(scene, "openai").askGoogle({ ...GEMINI_CALL, tools: [{ googleSearch: {} }] }, "generateContent"), 'a tool has "googleSearch"'],
+      [
+        clientsOf(scene, "openai").askGoogle({ ...GEMINI_CALL, tools: [{ googleSearch: {} }] }, "generateContent"),
+        'a tool has "googleSearch"',
+      ],
       [clientsOf(scene, "google").chat({ seed: 7 }), 'the call has "seed"'],
     ];
     for (const [asked, why] of whys) assert.match((await asked).headers.get("x-purser-rung") ?? "", new RegExp(`left out: ${why} `));

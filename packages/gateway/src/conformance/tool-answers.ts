@@ -1,5 +1,14 @@
 import type { Json } from "./calls.ts";
-import { type Answer, CHAT_DONE, chatAnswer, geminiAnswer, messageAnswer, messageEvent, STREAM_HEADERS, writeJson } from "./raw-provider.ts";
+import {
+  type Answer,
+  CHAT_DONE,
+  chatAnswer,
+  geminiAnswer,
+  messageAnswer,
+  messageEvent,
+  STREAM_HEADERS,
+  writeJson,
+} from "./raw-provider.ts";
 
 /** What all of them report, each in its own words: 120 tokens read, 100 of them from a cache, and 30 written. */
 const USAGE = { input_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 100, output_tokens: 30 };

@@ -116,7 +116,10 @@ describe("a call to or from Google's format", () => {
         { role: "model", parts: [{ function_call: { name: "look", args: { at_sea: true } }, thought_signature: "c2ln" }] },
         { role: "model", parts: [{ functionCall: { name: "find" } }, { functionCall: { name: "look", args: {} } }] },
         { role: "user", parts: [{ function_response: { name: "find", response: { error: "Lost." } } }] },
-        { role: "function", parts: ["A sail.", "Nothing."].map((one) => ({ functionResponse: { name: "look", response: { result: one } } })) },
+        {
+          role: "function",
+          parts: ["A sail.", "Nothing."].map((one) => ({ functionResponse: { name: "look", response: { result: one } } })),
+        },
       ],
       generation_config: { max_output_tokens: 9, stop_sequences: ["END"] },
       tools: [{ function_declarations: [{ name: "look", parameters_json_schema: LOOK.schema }, { name: "find" }] }],
@@ -184,14 +187,12 @@ describe("a call to or from Google's format", () => {
     assert.deepEqual(thinking({ reasoning_effort: "medium" }, "gemini-3.1-pro-preview"), { thinkingLevel: "medium" });
     assert.deepEqual(thinking({ reasoning_effort: "medium" }, "gemini-3-pro-preview"), { thinkingLevel: "high" });
     assert.equal(thinking({ reasoning_effort: "high" }, "gemini-2.0-flash"), undefined);
-    const effort = (thinkingConfig: Json) => fromGemini(configured({ thinkingConfig }), { ...MINI, name: "gpt-5-mini" }).body.reasoning_effort;
-    assert.deepEqual([0, -1, 512, 8_192, 24_576].map((thinkingBudget) => effort({ thinkingBudget })), [
-      undefined,
-      undefined,
-      "low",
-      "medium",
-      "high",
-    ]);
+    const effort = (thinkingConfig: Json) =>
+      fromGemini(configured({ thinkingConfig }), { ...MINI, name: "gpt-5-mini" }).body.reasoning_effort;
+    assert.deepEqual(
+      [0, -1, 512, 8_192, 24_576].map((thinkingBudget) => effort({ thinkingBudget })),
+      [undefined, undefined, "low", "medium", "high"],
+    );
     assert.equal(effort({ thinkingLevel: "HIGH", includeThoughts: true }), "high");
   });
 
@@ -216,7 +217,9 @@ test("a call that was translated to Google's format is one by the types that Goo
     return `{ model: "m", contents: ${JSON.stringify(contents)}, config: ${JSON.stringify(config)} }`;
   };
   const named = (json: string) =>
-    json.replace(/"mode":"(\w+)"/g, '"mode":FunctionCallingConfigMode.$1').replace(/"thinkingLevel":"(\w+)"/g, (_, level: string) => `"thinkingLevel":ThinkingLevel.${level.toUpperCase()}`);
+    json
+      .replace(/"mode":"(\w+)"/g, '"mode":FunctionCallingConfigMode.$1')
+      .replace(/"thinkingLevel":"(\w+)"/g, (_, level: string) => `"thinkingLevel":ThinkingLevel.${level.toUpperCase()}`);
   const whole = translated(CHAT, "openai-chat", "gemini-content", GEMINI_3).body;
   const formed = toGemini(form(SCHEMA)).body;
   const lines = [
@@ -233,7 +236,10 @@ const NOT_TO_GEMINI: readonly (readonly [fields: Json, because: string])[] = [
   [{ tools: TOOLS, ...form(SCHEMA) }, "gemini-2.5-flash takes no tools where its answer is to have a form"],
   [form({ ...SCHEMA, properties: { port: { const: true } } }), "the form of the answer has what Google's schemas cannot say"],
   [form({ type: "object" }), "the form of the answer has what not all providers promise to keep to"],
-  [{ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://x.example/a.png" } }] }] }, "an image is an address"],
+  [
+    { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://x.example/a.png" } }] }] },
+    "an image is an address",
+  ],
   [
     { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:image/gif;base64,R0lG" } }] }] },
     'an image is of type "image/gif"',

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Json } from "../conformance/calls.ts";
 import { typeErrors } from "../conformance/type-errors.ts";
-import { translateCall } from "./translation.ts";
+import { AnswerTranslation, translateCall } from "./translation.ts";
 
 const HAIKU = { name: "claude-haiku-4-5", outputTokensMost: 64_000, outputTokensUsual: 64_000 };
 const MINI = { name: "gpt-4o-mini", outputTokensMost: 16_384, outputTokensUsual: 16_384 };
@@ -116,6 +116,29 @@ describe("a call for a response", () => {
     assert.equal(small({ reasoning: { effort: "high" } }, { ...MINI, name: "gpt-5-mini" }).body.reasoning_effort, "high");
   });
 
+  test("has the tools of a namespace as tools whose names say it, in the call and in the answer", () => {
+    const own = { type: "function", name: "spawn", description: "Spawns.", parameters: LOOK.schema, strict: false };
+    const { body } = small({
+      tools: [{ type: "namespace", name: "agents", description: "Helpers.", tools: [own] }],
+      input: [
+        { role: "user", content: "Go.", internal_chat_message_metadata_passthrough: { turn_id: "t" } },
+        { type: "function_call", call_id: "c", namespace: "agents", name: "spawn", arguments: "{}" },
+        { type: "function_call_output", call_id: "c", output: "Done." },
+      ],
+    });
+    assert.deepEqual(body.tools[0].function, { name: "agents__dot__spawn", description: "Helpers.\n\nSpawns.", parameters: LOOK.schema });
+    const [called] = body.messages[1].tool_calls;
+    assert.equal(called.function.name, "agents__dot__spawn");
+    const terms = { wantsUsage: true, createdAt: 1, askedModel: "m", asList: false };
+    const choices = [{ index: 0, message: { role: "assistant", content: null, tool_calls: [called] }, finish_reason: "tool_calls" }];
+    const answer = Buffer.from(JSON.stringify({ id: "c1", model: "m", choices }));
+    const written = new AnswerTranslation({ from: "openai-chat", to: "openai-responses" }, terms).whole(200, answer, undefined);
+    const [item] = JSON.parse(written.bytes.toString()).output;
+    assert.deepEqual([item.namespace, item.name, item.call_id], ["agents", "spawn", "c"]);
+    const odd = { type: "function", name: "a__dot__b", parameters: LOOK.schema };
+    assert.deepEqual(small({ tools: [odd] }), { because: 'a tool is called "a__dot__b"' });
+  });
+
   test("is one by the types that OpenAI publishes, so that what is read here is what it sends", async (context) => {
     const lines = [
       'import type OpenAI from "openai";',
@@ -146,7 +169,12 @@ const NOT_TRANSLATED: readonly (readonly [fields: Json, because: string])[] = [
   [{ input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] }, 'a message has a part of type "input_file"'],
   [{ input: [{ role: "user", content: [{ type: "input_image", file_id: "f" }] }] }, 'a part of a message has "image_url"'],
   [
-    { input: [{ role: "user", content: "x" }, { role: "developer", content: "y" }] },
+    {
+      input: [
+        { role: "user", content: "x" },
+        { role: "developer", content: "y" },
+      ],
+    },
     "a system message stands in the middle of the conversation",
   ],
   [{ input: [{ type: "function_call_output", call_id: "c", output: "x" }] }, "results of tools do not belong to the calls before them"],

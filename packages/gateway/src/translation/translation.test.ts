@@ -34,11 +34,39 @@ const PAIRS: readonly Pair[] = [
   { dialect: anthropicMessages, to: "openai-chat", said: saidInEvents, read: readCompletion, compared: 40 },
   { dialect: geminiContent, to: "openai-chat", said: saidInContents, read: readCompletion, compared: 10 },
   { dialect: geminiContent, to: "anthropic-messages", said: saidInContents, read: readMessage, compared: 10 },
-  { dialect: openaiChat, to: "gemini-content", said: (parts) => untold(saidInChunks(parts)), read: readContents, compared: 40, sizes: WHOLE },
-  { dialect: openaiChat, to: "openai-responses", said: (parts) => untold(saidInChunks(parts)), read: readResponse, compared: 40, sizes: WHOLE },
-  { dialect: anthropicMessages, to: "openai-responses", said: (parts) => untold(saidInEvents(parts)), read: readResponse, compared: 40, sizes: WHOLE },
+  {
+    dialect: openaiChat,
+    to: "gemini-content",
+    said: (parts) => untold(saidInChunks(parts)),
+    read: readContents,
+    compared: 40,
+    sizes: WHOLE,
+  },
+  {
+    dialect: openaiChat,
+    to: "openai-responses",
+    said: (parts) => untold(saidInChunks(parts)),
+    read: readResponse,
+    compared: 40,
+    sizes: WHOLE,
+  },
+  {
+    dialect: anthropicMessages,
+    to: "openai-responses",
+    said: (parts) => untold(saidInEvents(parts)),
+    read: readResponse,
+    compared: 40,
+    sizes: WHOLE,
+  },
   { dialect: geminiContent, to: "openai-responses", said: (parts) => untold(saidInContents(parts)), read: readResponse, compared: 10 },
-  { dialect: anthropicMessages, to: "gemini-content", said: (parts) => untold(saidInEvents(parts)), read: readContents, compared: 40, sizes: WHOLE },
+  {
+    dialect: anthropicMessages,
+    to: "gemini-content",
+    said: (parts) => untold(saidInEvents(parts)),
+    read: readContents,
+    compared: 40,
+    sizes: WHOLE,
+  },
 ];
 
 interface Pair {
@@ -312,7 +340,12 @@ async function readContents(body: Buffer, isStream: boolean): Promise<Said & { u
   const answers: GenerateContentResponse[] = [];
   if (isStream) for await (const answer of await client.models.generateContentStream(call)) answers.push(answer);
   else answers.push(await client.models.generateContent(call));
-  const { promptTokenCount = 0, cachedContentTokenCount = 0, candidatesTokenCount = 0, thoughtsTokenCount = 0 } = answers.at(-1)?.usageMetadata ?? {};
+  const {
+    promptTokenCount = 0,
+    cachedContentTokenCount = 0,
+    candidatesTokenCount = 0,
+    thoughtsTokenCount = 0,
+  } = answers.at(-1)?.usageMetadata ?? {};
   const usage = {
     inputTokens: promptTokenCount,
     outputTokens: candidatesTokenCount + thoughtsTokenCount,
@@ -331,7 +364,11 @@ test("a response tells of each of its items from its beginning to its end, all e
     { index, id: `call_${index}`, type: "function", function: { name, arguments: "" } },
     { index, function: { arguments: '{"at":"sea"}' } },
   ];
-  const deltas = [{ content: "I " }, { content: "look." }, ...[...calls("look", 0), ...calls("find", 1)].map((call) => ({ tool_calls: [call] }))];
+  const deltas = [
+    { content: "I " },
+    { content: "look." },
+    ...[...calls("look", 0), ...calls("find", 1)].map((call) => ({ tool_calls: [call] })),
+  ];
   const chunks = [...deltas.map((delta) => ({ delta, finish_reason: null })), { delta: {}, finish_reason: "tool_calls" }];
   const lines = chunks.map((choice) => `data: ${JSON.stringify({ id: "c1", model: "m", choices: [{ index: 0, ...choice }] })}\n\n`);
   const translation = new AnswerTranslation({ from: "openai-chat", to: "openai-responses" }, TERMS);

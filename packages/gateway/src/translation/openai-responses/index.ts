@@ -1,5 +1,5 @@
-import type { ClientForm } from "../plain.ts";
 import { writeError } from "../openai-chat/write-answer.ts";
+import type { ClientForm } from "../plain.ts";
 import { readCall } from "./read-call.ts";
 import { ResponseWriter, writeAnswer } from "./write-answer.ts";
 

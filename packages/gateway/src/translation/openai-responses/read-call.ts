@@ -1,6 +1,8 @@
+import { isRecord } from "../../dialects/json-value.ts";
 import { readEffort } from "../effort.ts";
 import type { Effort, PlainCall, PlainSchema, PlainTool, ToolChoice } from "../plain.ts";
-import { Fields, shown, Untranslatable } from "../untranslatable.ts";
+import { Fields, isBlank, shown, Untranslatable } from "../untranslatable.ts";
+import { joinedName } from "./names.ts";
 import { readInput } from "./read-input.ts";
 
 /** Reads a call for a response (https://platform.openai.com/docs/api-reference/responses/create). */
@@ -12,7 +14,7 @@ export function readCall(body: Readonly<Record<string, unknown>>, isStream: bool
     stream: isStream,
     system: [...(instructions === undefined ? [] : [instructions]), ...system],
     messages,
-    tools: fields.list("tools").map(readTool),
+    tools: fields.list("tools").flatMap((tool) => readTools(tool)),
     toolChoice: readToolChoice(fields.take("tool_choice")),
     severalTools: fields.boolean("parallel_tool_calls") ?? true,
     outputTokens: fields.number("max_output_tokens"),
@@ -68,12 +70,25 @@ function readText(text: Readonly<Record<string, unknown>>): PlainSchema | undefi
   return read;
 }
 
-function readTool(tool: unknown): PlainTool {
+/** A tool, or those of a namespace: what is said about that is said about each of them. */
+function readTools(tool: unknown): readonly PlainTool[] {
+  if (!isRecord(tool) || tool.type !== "namespace") return [readTool(tool)];
+  const fields = new Fields(tool, "a tool");
+  const namespace = fields.requiredText("name");
+  const about = fields.text("description") ?? "";
+  const tools = fields.list("tools").map((one) => readTool(one, namespace));
+  fields.ignore("type");
+  fields.done();
+  if (isBlank(about)) return tools;
+  return tools.map((one) => ({ ...one, description: [about, ...(one.description === undefined ? [] : [one.description])].join("\n\n") }));
+}
+
+function readTool(tool: unknown, namespace?: string): PlainTool {
   const fields = new Fields(tool, "a tool");
   const type = fields.text("type");
   if (type !== "function") throw new Untranslatable(`a tool is of type ${shown(type)}`);
   const read: PlainTool = {
-    name: fields.requiredText("name"),
+    name: joinedName(namespace, fields.requiredText("name")),
     description: fields.text("description"),
     schema: fields.record("parameters") ?? { type: "object", properties: {} },
     isStrict: fields.boolean("strict") ?? false,

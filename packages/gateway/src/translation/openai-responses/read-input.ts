@@ -2,12 +2,16 @@ import { isRecord, listOf } from "../../dialects/json-value.ts";
 import { imageSource } from "../image-source.ts";
 import type { ImagePart, PlainMessage, TextPart, ToolCall, ToolResult } from "../plain.ts";
 import { Fields, shown, textPart, Untranslatable } from "../untranslatable.ts";
+import { joinedName } from "./names.ts";
 
 /** What a call says, the instructions of its beginning apart. */
 export interface ReadInput {
   readonly system: readonly string[];
   readonly messages: readonly PlainMessage[];
 }
+
+/** What Codex writes beside its items, about where they came from. */
+const CODEX_NOTES = "internal_chat_message_metadata_passthrough";
 
 const SYSTEM_ROLES: ReadonlySet<unknown> = new Set(["system", "developer"]);
 
@@ -52,7 +56,7 @@ function systemTexts(item: unknown): readonly string[] {
 function messageFields(item: unknown, where: string): Fields {
   const fields = new Fields(item, where);
   fields.allowOnly("type", "message");
-  fields.ignore("id", "status", "phase");
+  fields.ignore("id", "status", "phase", CODEX_NOTES);
   return fields;
 }
 
@@ -111,7 +115,7 @@ function readToolCall(item: unknown): ToolCall {
   const read: ToolCall = {
     kind: "tool-call",
     id: fields.requiredText("call_id"),
-    name: fields.requiredText("name"),
+    name: joinedName(fields.text("namespace"), fields.requiredText("name")),
     input: fields.requiredText("arguments"),
   };
   fields.done();
@@ -131,7 +135,7 @@ function readResult(item: unknown): ToolResult {
 
 function toolFields(item: unknown, where: string): Fields {
   const fields = new Fields(item, where);
-  fields.ignore("type", "id", "status");
+  fields.ignore("type", "id", "status", CODEX_NOTES);
   fields.allowOnly("caller", { type: "direct" });
   return fields;
 }

@@ -1,6 +1,7 @@
 import type { Usage } from "@purser/core";
 import { responseHead } from "../../dialects/openai-responses/conversation.ts";
 import type { AnswerTerms, EventWriter, PlainAnswer, PlainError, PlainEvent, Stop, TextPart, ToolCall } from "../plain.ts";
+import { splitName } from "./names.ts";
 
 /** An item of an answer: something that is said, or a call of a tool. */
 type Item = Readonly<Record<string, unknown>>;
@@ -33,7 +34,14 @@ interface ItemTerms {
 function itemOf(part: TextPart | ToolCall, { id, status }: ItemTerms): Item {
   if (part.kind === "text") return { id, type: "message", status, role: "assistant", content: [textPart(part.text)] };
   // Clients read the arguments as JSON, also where there are none.
-  return { id, type: "function_call", status, call_id: part.id, name: part.name, arguments: status === "completed" && part.input === "" ? "{}" : part.input };
+  return {
+    id,
+    type: "function_call",
+    status,
+    call_id: part.id,
+    ...splitName(part.name),
+    arguments: status === "completed" && part.input === "" ? "{}" : part.input,
+  };
 }
 
 function textPart(text: string): Item {
