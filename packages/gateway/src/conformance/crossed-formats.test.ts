@@ -395,6 +395,15 @@ describe("a client of another format", () => {
   });
 });
 
+test("a conversation that is only to be made short stays with who serves it", async (context) => {
+  const scene = await startScene(context, { openai: (response) => writeJson(response, 200, { object: "response.compaction", output: [] }) });
+  const body = { model: "gpt-4o", input: [{ role: "user", content: "Ahoy" }], store: false };
+  const { json, headers } = await post(`${scene.stand.url}/v1/responses/compact`, body, tagged("anthropic"));
+  assert.equal(json.object, "response.compaction");
+  assert.match(headers.get("x-purser-rung") ?? "", /^use claude-haiku-4-5 left out: /);
+  assert.equal(scene.anthropic.received.length, 0);
+});
+
 test("a model of Google's on Vertex AI answers clients of other formats, and its clients are answered by others", async (context) => {
   const provider = await startRawProvider(context, asGoogle);
   const openai = await startRawProvider(context, asOpenai);

@@ -38,7 +38,7 @@ const VERSION = "v1beta";
 export function otherCall(climber: Climber, routed: RoutedCall, name: string): RoutedCall | CannotCall {
   const asked: AskedCall = routed.asked ?? { dialect: routed.dialect, call: routed.call, names: routed.names };
   const { dialect } = asked;
-  const found = routeTo(climber, name, dialect.name);
+  const found = routeTo(climber, name, dialect);
   if ("unknown" in found.route) return { because: "nobody serves the model" };
   if (found.dialect === dialect.name) return callTo(climber, routed, { asked, name, route: found.route });
   if (dialect.inFormat)
@@ -62,9 +62,12 @@ interface Found {
   readonly route: Route | UnknownRoute;
 }
 
-/** Where a model is served: by whom something says that it is, in the call's own format first. */
-function routeTo({ route }: Climber, name: string, own: DialectName): Found {
-  const found = [own, ...otherForms(own)].map((dialect): Found => ({ dialect, route: route(name, dialect) }));
+/**
+ * Where a model is served: by whom something says that it is, in the call's own format first. What asks for anything but the next message of
+ * a conversation, such as to make one short, has no other.
+ */
+function routeTo({ route }: Climber, name: string, { name: own, turns, inFormat }: Dialect): Found {
+  const found = [own, ...(turns || inFormat ? otherForms(own) : [])].map((dialect): Found => ({ dialect, route: route(name, dialect) }));
   const isKnown = ({ route }: Found) => !("unknown" in route);
   const isClaimed = ({ route }: Found) => !("unknown" in route) && route.isClaimed;
   return found.find(isClaimed) ?? found.find(isKnown) ?? (found[0] as Found);

@@ -255,6 +255,11 @@ const NOT_FROM_GEMINI: readonly (readonly [fields: Json, because: string])[] = [
   [configured({ candidateCount: 2 }), 'the call has "candidateCount"'],
   [configured({ responseModalities: ["IMAGE"] }), 'the call has "responseModalities"'],
   [configured({ responseMimeType: "application/json" }), 'the answer is to have the form "application/json"'],
+  [
+    configured({ responseMimeType: "text/x.enum", responseSchema: { type: "STRING", enum: ["a"] } }),
+    'the answer is to have the form "text/x.enum"',
+  ],
+  [{ contents: [{ parts: [{ inlineData: {}, inline_data: {} }] }] }, 'a part of a message has "inline_data" twice'],
   [configured({ speechConfig: {} }), 'the call has "speechConfig"'],
   [{ cachedContent: "cachedContents/1" }, 'the call has "cachedContent"'],
   [{ safetySettings: [{ category: "x", threshold: "BLOCK_LOW_AND_ABOVE" }] }, 'the call has "safetySettings"'],

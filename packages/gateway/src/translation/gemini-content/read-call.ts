@@ -141,7 +141,7 @@ function readForm(config: Fields): PlainSchema | undefined {
   const type = config.text("responseMimeType") ?? "text/plain";
   const own = config.take("responseSchema");
   const schema = config.record("responseJsonSchema") ?? (own === undefined ? undefined : jsonSchemaOf(own));
-  if (schema) return { name: SCHEMA_NAME, schema };
-  if (type !== "text/plain") throw new Untranslatable(`the answer is to have the form ${shown(type)}`);
+  if (schema && type === "application/json") return { name: SCHEMA_NAME, schema };
+  if (schema || type !== "text/plain") throw new Untranslatable(`the answer is to have the form ${shown(type)}`);
   return undefined;
 }

@@ -63,7 +63,7 @@ function writeUsage(usage: Usage): unknown {
 /** Writes the events of a response, numbered, each item with its beginning and its end. */
 export class ResponseWriter implements EventWriter {
   readonly #terms: AnswerTerms;
-  #head: Item = {};
+  #head: Item;
   #id = "";
   #number = 0;
   #output: Item[] = [];
@@ -73,6 +73,7 @@ export class ResponseWriter implements EventWriter {
 
   constructor(terms: AnswerTerms) {
     this.#terms = terms;
+    this.#head = this.#headOf("", terms.askedModel);
   }
 
   write(event: PlainEvent, usage: Usage | undefined): string {
@@ -101,9 +102,13 @@ export class ResponseWriter implements EventWriter {
 
   #begin({ id, model }: PlainEvent & { kind: "begin" }): string {
     this.#id = id;
-    this.#head = { ...responseHead(id, model), created_at: this.#terms.createdAt };
+    this.#head = this.#headOf(id, model);
     const response = this.#response({ status: "in_progress" });
     return this.#event("response.created", { response }) + this.#event("response.in_progress", { response });
+  }
+
+  #headOf(id: string, model: string): Item {
+    return { ...responseHead(id, model), created_at: this.#terms.createdAt };
   }
 
   #response({ usage, ...more }: { readonly usage?: Usage | undefined; readonly [field: string]: unknown }): Item {
