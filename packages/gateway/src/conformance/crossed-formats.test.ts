@@ -15,7 +15,7 @@ import {
   writeJson,
 } from "./raw-provider.ts";
 import { type Stand, startStand } from "./stand.ts";
-import { asAnthropic, asGoogle, asOpenai } from "./tool-answers.ts";
+import { asAnthropic, asGoogle, asOpenai, asResponder } from "./tool-answers.ts";
 
 /** Each maker's models are served in one format only, at an address of its own; clients ask for what stands there in their format. */
 interface Scene {
@@ -23,27 +23,30 @@ interface Scene {
   readonly openai: RawProvider;
   readonly anthropic: RawProvider;
   readonly google: RawProvider;
+  readonly responder: RawProvider;
 }
 
 /** What a call has as its tag `to` says where it goes. */
 const ALL = `budgets:
   - { name: google, for: { tag.to: google }, limits: [$10 / day], ladder: { 0%: use gemini-2.5-flash } }
   - { name: openai, for: { tag.to: openai }, limits: [$10 / day], ladder: { 0%: use gpt-4o-mini } }
-  - { name: anthropic, for: { tag.to: anthropic }, limits: [$10 / day], ladder: { 0%: use claude-haiku-4-5 } }`;
+  - { name: anthropic, for: { tag.to: anthropic }, limits: [$10 / day], ladder: { 0%: use claude-haiku-4-5 } }
+  - { name: responder, for: { tag.to: responder }, limits: [$10 / day], ladder: { 0%: use gpt-5.1-codex-mini } }`;
 
 async function startScene(context: TestContext, answers: Partial<Record<keyof Scene, Answer>> = {}, rest = ALL): Promise<Scene> {
   const failing: Answer = (response) => writeJson(response, 500, {});
   const openai = await startRawProvider(context, answers.openai ?? failing);
   const anthropic = await startRawProvider(context, answers.anthropic ?? failing);
   const google = await startRawProvider(context, answers.google ?? failing);
+  const responder = await startRawProvider(context, answers.responder ?? answers.openai ?? failing);
   const providers = [
     `openai: { base_url: { openai-chat: "${openai.url}/v1" }, api_key: openai-secret }`,
     `anthropic: { base_url: { anthropic: "${anthropic.url}" }, api_key: anthropic-secret }`,
     `google: { base_url: { gemini: "${google.url}" }, api_key: google-secret }`,
-    `responder: { base_url: { openai-responses: "${openai.url}/v1" }, api_key: other-secret, models: [gpt-4o] }`,
+    `responder: { base_url: { openai-responses: "${responder.url}/v1" }, api_key: responder-secret, models: [gpt-4o, gpt-5.1-codex-mini] }`,
   ].join(", ");
   const stand = await startStand(context, { config: `providers: { ${providers} }\n${rest}` });
-  return { stand, openai, anthropic, google };
+  return { stand, openai, anthropic, google, responder };
 }
 
 /** What a client makes of two turns: a tool that is called, and what is said about its result. */
@@ -65,7 +68,7 @@ const LOOK = { type: "object", properties: { at: { type: "string" } } };
 const CLIENTS: readonly Client[] = [
   {
     endpoint: "openai-chat",
-    targets: ["google"],
+    targets: ["google", "responder"],
     async talk(url, to, isStreamed) {
       const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, defaultHeaders: tagged(to) });
       const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is there?" }];
@@ -91,7 +94,7 @@ const CLIENTS: readonly Client[] = [
   },
   {
     endpoint: "anthropic-messages",
-    targets: ["google"],
+    targets: ["google", "responder"],
     async talk(url, to, isStreamed) {
       const client = new Anthropic({ baseURL: url, apiKey: "none", maxRetries: 0, defaultHeaders: tagged(to) });
       const messages: Anthropic.MessageParam[] = [{ role: "user", content: "What is there?" }];
@@ -136,7 +139,7 @@ const CLIENTS: readonly Client[] = [
   },
   {
     endpoint: "gemini-content",
-    targets: ["openai", "anthropic"],
+    targets: ["openai", "anthropic", "responder"],
     async talk(url, to, isStreamed) {
       const client = new GoogleGenAI({ apiKey: "none", httpOptions: { baseUrl: url, headers: tagged(to) } });
       const contents: Content[] = [{ role: "user", parts: [{ text: "What is there?" }] }];
@@ -186,6 +189,13 @@ const TARGETS = {
     thoughts: 10,
     path: /^\/v1beta\/models\/gemini-2\.5-flash:(generateContent|streamGenerateContent\?alt=sse)$/,
   },
+  responder: {
+    answer: asResponder,
+    model: "gpt-5.1-codex-mini",
+    cost: 20 * 250 + 100 * 25 + 30 * 2_000,
+    thoughts: 10,
+    path: /^\/v1\/responses$/,
+  },
 } as const;
 
 function tagged(to: string): Record<string, string> {
@@ -193,7 +203,7 @@ function tagged(to: string): Record<string, string> {
 }
 
 test("an SDK of each format uses a tool with a model of each other one", async (context) => {
-  const scene = await startScene(context, { openai: asOpenai, anthropic: asAnthropic, google: asGoogle });
+  const scene = await startScene(context, { openai: asOpenai, anthropic: asAnthropic, google: asGoogle, responder: asResponder });
   const { stand } = scene;
   let settled = 0;
   for (const { endpoint, targets, talk } of CLIENTS)
@@ -396,7 +406,9 @@ describe("a client of another format", () => {
 });
 
 test("a conversation that is only to be made short stays with who serves it", async (context) => {
-  const scene = await startScene(context, { openai: (response) => writeJson(response, 200, { object: "response.compaction", output: [] }) });
+  const scene = await startScene(context, {
+    openai: (response) => writeJson(response, 200, { object: "response.compaction", output: [] }),
+  });
   const body = { model: "gpt-4o", input: [{ role: "user", content: "Ahoy" }], store: false };
   const { json, headers } = await post(`${scene.stand.url}/v1/responses/compact`, body, tagged("anthropic"));
   assert.equal(json.object, "response.compaction");

@@ -6,6 +6,7 @@ import {
   geminiAnswer,
   messageAnswer,
   messageEvent,
+  responseAnswer,
   STREAM_HEADERS,
   writeJson,
 } from "./raw-provider.ts";
@@ -89,4 +90,39 @@ export const asGoogle: Answer = (response, { url, body }) => {
   response.writeHead(200, STREAM_HEADERS);
   for (const part of parts) response.write(`data: ${JSON.stringify(said([part]))}\r\n\r\n`);
   response.end(`data: ${JSON.stringify(said([{ text: "" }], "STOP"))}\r\n\r\n`);
+};
+
+const RESPONSE_USAGE = {
+  input_tokens: 120,
+  input_tokens_details: { cached_tokens: 100 },
+  output_tokens: 30,
+  output_tokens_details: { reasoning_tokens: 10 },
+  total_tokens: 150,
+};
+
+/** The same as a response. */
+export const asResponder: Answer = (response, { body }) => {
+  const { stream, input } = JSON.parse(body);
+  const result = input.at(-1).output;
+  const id = result === undefined ? "fc_1" : "msg_1";
+  const pieces = result === undefined ? ['{"at":', '"sea"}'] : ["It is ", result];
+  const part = { type: "output_text", text: pieces.join(""), annotations: [] };
+  const item =
+    result === undefined
+      ? { id, type: "function_call", status: "completed", call_id: "call_1", name: "look", arguments: pieces.join("") }
+      : { id, type: "message", status: "completed", role: "assistant", content: [part] };
+  const thought = { id: "rs_1", type: "reasoning", summary: [] };
+  const whole = { ...responseAnswer("", { input: 0, output: 0 }), output: [thought, item], usage: RESPONSE_USAGE };
+  if (!stream) return writeJson(response, 200, whole);
+  response.writeHead(200, STREAM_HEADERS);
+  const event = (type: string, fields: Json) => response.write(messageEvent({ type: `response.${type}`, ...fields }));
+  event("created", { response: { ...whole, status: "in_progress", output: [], usage: null } });
+  event("output_item.added", { output_index: 0, item: thought });
+  event("output_item.done", { output_index: 0, item: thought });
+  event("output_item.added", { output_index: 1, item: { ...item, content: [], arguments: "" } });
+  const kind = result === undefined ? "function_call_arguments" : "output_text";
+  for (const delta of pieces) event(`${kind}.delta`, { item_id: id, output_index: 1, delta });
+  event(`${kind}.done`, { item_id: id, output_index: 1, arguments: pieces.join(""), text: pieces.join("") });
+  event("output_item.done", { output_index: 1, item });
+  response.end(messageEvent({ type: "response.completed", response: whole }));
 };

@@ -6,11 +6,12 @@ import { formNaming, readCallBody } from "../dialects/form-body.ts";
 import { geminiContent, geminiStream } from "../dialects/gemini-content/index.ts";
 import { editBody, type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import type { PathNames } from "../dialects/path.ts";
 import { vertexContent, vertexStream } from "../dialects/vertex-content/index.ts";
 import type { DialectName, Provider } from "../providers/provider.ts";
 import { type FailoverTarget, missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
-import { AnswerTranslation, type ClientCall, otherForms, translateCall } from "../translation/translation.ts";
+import { AnswerTranslation, type ClientCall, formsFor, translateCall } from "../translation/translation.ts";
 import { type AskedCall, type Climber, type RoutedCall, routedCall } from "./climb.ts";
 
 /** Why a call cannot go to a model, as a part of a sentence. */
@@ -22,6 +23,7 @@ export interface CannotCall {
 const DIALECTS: ReadonlyMap<DialectName, { readonly whole: Dialect; readonly stream: Dialect }> = new Map(
   [
     { whole: openaiChat, stream: openaiChat },
+    { whole: openaiResponses, stream: openaiResponses },
     { whole: anthropicMessages, stream: anthropicMessages },
     { whole: geminiContent, stream: geminiStream },
     { whole: vertexContent, stream: vertexStream },
@@ -63,11 +65,12 @@ interface Found {
 }
 
 /**
- * Where a model is served: by whom something says that it is, in the call's own format first. What asks for anything but the next message of
+ * Where a model is served: by whom something says that it is, in the call's own format first where the model's maker has it. What asks for anything but the next message of
  * a conversation, such as to make one short, has no other.
  */
 function routeTo({ route }: Climber, name: string, { name: own, turns, inFormat }: Dialect): Found {
-  const found = [own, ...(turns || inFormat ? otherForms(own) : [])].map((dialect): Found => ({ dialect, route: route(name, dialect) }));
+  const forms = turns || inFormat ? formsFor(name, own) : [own];
+  const found = forms.map((dialect): Found => ({ dialect, route: route(name, dialect) }));
   const isKnown = ({ route }: Found) => !("unknown" in route);
   const isClaimed = ({ route }: Found) => !("unknown" in route) && route.isClaimed;
   return found.find(isClaimed) ?? found.find(isKnown) ?? (found[0] as Found);

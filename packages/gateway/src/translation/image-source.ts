@@ -8,3 +8,8 @@ export function imageSource(url: string): ImagePart["source"] {
   if (!/^https?:/.test(url)) throw new Untranslatable("an image is neither base64 nor an address");
   return { url };
 }
+
+/** The address of an image, with all of it inside where it is nowhere else. */
+export function urlOf(source: ImagePart["source"]): string {
+  return "url" in source ? source.url : `data:${source.mediaType};base64,${source.base64}`;
+}

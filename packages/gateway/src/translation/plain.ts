@@ -138,17 +138,10 @@ export interface EventWriter {
   write(event: PlainEvent, usage: Usage | undefined): string;
 }
 
-/** A wire format of clients: one out of which calls are translated, and into which answers are. */
-export interface ClientForm {
+/** A wire format into which, and out of which, calls and answers are translated. */
+export interface PlainForm {
   /** Throws `Untranslatable` where the call asks for anything that a plain call cannot say. Whether it is a stream may stand in its address. */
   readCall(body: Readonly<Record<string, unknown>>, isStream: boolean): PlainCall;
-  writeAnswer(answer: PlainAnswer, usage: Usage | undefined, terms: AnswerTerms): unknown;
-  eventWriter(terms: AnswerTerms): EventWriter;
-  writeError(error: PlainError, status: number): unknown;
-}
-
-/** A wire format of models: one into which calls are translated, and out of which answers are. */
-export interface ModelForm {
   /** The body of a call. Throws `Untranslatable` where the format, or the model, cannot do what is asked. */
   writeCall(call: PlainCall, model: TargetModel): unknown;
   /** The headers without which a provider does not take its calls. */
@@ -156,9 +149,9 @@ export interface ModelForm {
   /** The query without which a provider does not answer in events; empty where there is none. */
   readonly streamQuery: string;
   readAnswer(answer: unknown): PlainAnswer;
+  writeAnswer(answer: PlainAnswer, usage: Usage | undefined, terms: AnswerTerms): unknown;
   eventReader(): EventReader;
+  eventWriter(terms: AnswerTerms): EventWriter;
   readError(body: unknown): PlainError | undefined;
+  writeError(error: PlainError, status: number): unknown;
 }
-
-/** A wire format of both. */
-export type PlainForm = ClientForm & ModelForm;

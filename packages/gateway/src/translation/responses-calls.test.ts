@@ -88,6 +88,12 @@ function toChat(body: Json, model = MINI): Json {
   return translateCall({ body, isStream: body.stream === true }, { from: "openai-responses", to: "openai-chat" }, model);
 }
 
+/** A chat completion's call to a model that is served as responses. */
+function toResponse(fields: Json, model = MINI): Json {
+  const body = { model: "gpt-4o", messages: [{ role: "user", content: "Ahoy" }], ...fields };
+  return translateCall({ body, isStream: body.stream === true }, { from: "openai-chat", to: "openai-responses" }, model);
+}
+
 /** A small call with these fields. */
 function small(fields: Json, model = MINI): Json {
   return toChat({ model: "gpt-4o", input: "Ahoy", store: false, ...fields }, model);
@@ -104,6 +110,27 @@ describe("a call for a response", () => {
       content: [{ type: "text", text: "Nothing." }],
     });
     assert.deepEqual(body.tool_choice, { type: "any", disable_parallel_tool_use: true });
+  });
+
+  test("is made of one in another format, which says the same when it is read again", () => {
+    const { body } = toResponse(CHAT);
+    assert.deepEqual([body.store, body.stream, body.max_output_tokens, body.instructions], [false, true, 500, "Be brief.\n\nStay calm."]);
+    assert.deepEqual(body.input.slice(1, 5), [
+      { role: "assistant", content: "I look." },
+      { type: "function_call", call_id: "call_1", name: "look", arguments: '{"at":"sea"}' },
+      { type: "function_call", call_id: "call_2", name: "look", arguments: "{}" },
+      { type: "function_call_output", call_id: "call_1", output: "A sail." },
+    ]);
+    const [{ content: system }, ...rest] = toChat(body).body.messages;
+    assert.deepEqual([system, rest], ["Be brief.\n\nStay calm.", CHAT.messages.slice(1)]);
+    const { messages: _, ...others } = toChat(body).body;
+    const { messages: _m, ...expected } = CHAT;
+    assert.deepEqual(others, expected);
+    const codex = { ...MINI, name: "gpt-5.1-codex-mini" };
+    assert.deepEqual(toResponse({ reasoning_effort: "low" }, codex).body.reasoning, { effort: "low" });
+    assert.deepEqual(toResponse({ temperature: 0.5 }, codex), { because: "gpt-5.1-codex-mini takes no temperature" });
+    assert.deepEqual(toResponse({ stop: ["x"] }), { because: "a response stops at no texts" });
+    assert.deepEqual(toResponse({ max_tokens: 10 }), { because: "its cap is below 16 tokens" });
   });
 
   test("leaves out what changes nothing about the answer, and what only OpenAI can read", () => {
@@ -143,6 +170,7 @@ describe("a call for a response", () => {
     const lines = [
       'import type OpenAI from "openai";',
       `export const call: OpenAI.Responses.ResponseCreateParams = ${JSON.stringify(RESPONSE)};`,
+      `export const written: OpenAI.Responses.ResponseCreateParams = ${JSON.stringify(toResponse(CHAT).body)};`,
       `export const chat: OpenAI.ChatCompletionCreateParams = ${JSON.stringify(toChat(RESPONSE).body)};`,
     ];
     assert.deepEqual(await typeErrors(context, lines), []);

@@ -3,31 +3,31 @@ import type { DialectName } from "../providers/provider.ts";
 import { anthropicMessagesForm } from "./anthropic-messages/index.ts";
 import { geminiContentForm } from "./gemini-content/index.ts";
 import { openaiChatForm } from "./openai-chat/index.ts";
+import { respondsOnly } from "./openai-models.ts";
 import { openaiResponsesForm } from "./openai-responses/index.ts";
-import type { AnswerTerms, ClientForm, EventReader, EventWriter, ModelForm, PlainEvent, TargetModel } from "./plain.ts";
+import type { AnswerTerms, EventReader, EventWriter, PlainEvent, PlainForm, TargetModel } from "./plain.ts";
 import { Untranslatable } from "./untranslatable.ts";
 
 /** In the order in which a model is looked for that is served in several: that of its maker before one that others speak too. */
-const MODEL_FORMS: ReadonlyMap<DialectName, ModelForm> = new Map<DialectName, ModelForm>([
+const FORMS: ReadonlyMap<DialectName, PlainForm> = new Map<DialectName, PlainForm>([
   ["gemini-content", geminiContentForm],
   ["openai-chat", openaiChatForm],
   ["anthropic-messages", anthropicMessagesForm],
+  ["openai-responses", openaiResponsesForm],
   // Models of others are served on Vertex AI too, in formats of their own.
   ["vertex-content", geminiContentForm],
 ]);
 
-const CLIENT_FORMS: ReadonlyMap<DialectName, ClientForm> = new Map<DialectName, ClientForm>([
-  ["openai-chat", openaiChatForm],
-  ["openai-responses", openaiResponsesForm],
-  ["anthropic-messages", anthropicMessagesForm],
-  ["gemini-content", geminiContentForm],
-  ["vertex-content", geminiContentForm],
-]);
-
-/** The formats into which calls of a format can be translated. */
+/** The formats into which calls of a format can be translated, the best first. The same format at another address is no other. */
 export function otherForms(dialect: DialectName): readonly DialectName[] {
-  const own: unknown = CLIENT_FORMS.get(dialect);
-  return own ? [...MODEL_FORMS].flatMap(([name, form]) => (form === own ? [] : [name])) : [];
+  const own = FORMS.get(dialect);
+  return own ? [...FORMS.keys()].filter((name) => FORMS.get(name) !== own) : [];
+}
+
+/** The formats in which a call of a format can go to a model, the best first. */
+export function formsFor(model: string, own: DialectName): readonly DialectName[] {
+  const forms = [own, ...otherForms(own)];
+  return respondsOnly(model) && forms.includes("openai-responses") ? [...new Set<DialectName>(["openai-responses", ...forms])] : forms;
 }
 
 export interface FormPair {
@@ -47,7 +47,7 @@ export interface ClientCall {
 /** Translates the body of a call. Nothing that it asks for is left out silently. */
 export function translateCall({ body, isStream }: ClientCall, { from, to }: FormPair, model: TargetModel): TranslatedCall {
   try {
-    return { body: modelForm(to).writeCall(clientForm(from).readCall(body, isStream), model) };
+    return { body: formOf(to).writeCall(formOf(from).readCall(body, isStream), model) };
   } catch (error) {
     if (error instanceof Untranslatable) return { because: error.message };
     throw error;
@@ -56,23 +56,16 @@ export function translateCall({ body, isStream }: ClientCall, { from, to }: Form
 
 /** The headers with which a provider takes calls of a format. */
 export function headersOf(dialect: DialectName): Readonly<Record<string, string>> {
-  return modelForm(dialect).headers;
+  return formOf(dialect).headers;
 }
 
 /** The query of the address to which streams of a format go. */
 export function streamQueryOf(dialect: DialectName): string {
-  return modelForm(dialect).streamQuery;
+  return formOf(dialect).streamQuery;
 }
 
-function modelForm(dialect: DialectName): ModelForm {
-  return known(MODEL_FORMS.get(dialect), dialect);
-}
-
-function clientForm(dialect: DialectName): ClientForm {
-  return known(CLIENT_FORMS.get(dialect), dialect);
-}
-
-function known<Form>(form: Form | undefined, dialect: DialectName): Form {
+function formOf(dialect: DialectName): PlainForm {
+  const form = FORMS.get(dialect);
   if (!form) throw new Error(`There is no translation of ${dialect}.`);
   return form;
 }
@@ -89,14 +82,14 @@ const ERROR_TEXT_MOST = 500;
 
 /** Writes the answer to one call in the format of its client. */
 export class AnswerTranslation {
-  readonly #reads: ModelForm;
-  readonly #writes: ClientForm;
+  readonly #reads: PlainForm;
+  readonly #writes: PlainForm;
   readonly #terms: AnswerTerms;
 
   /** `from` is the format of the provider here, `to` that of the client. */
   constructor({ from, to }: FormPair, terms: AnswerTerms) {
-    this.#reads = modelForm(from);
-    this.#writes = clientForm(to);
+    this.#reads = formOf(from);
+    this.#writes = formOf(to);
     this.#terms = terms;
   }
 
