@@ -405,6 +405,29 @@ describe("a client of another format", () => {
   });
 });
 
+test("a call goes on to the next provider of its model in another format, and back in its own", async (context) => {
+  const busy: Answer = (response) => writeJson(response, 503, { error: { message: "Busy.", code: 503, status: "UNAVAILABLE" } });
+  const routes = `routes:
+  - { model: gemini-2.5-pro, providers: [google, openai/gpt-4o] }
+  - { model: gpt-4o, providers: [responder, anthropic/claude-haiku-4-5, responder/gpt-5.1-codex-mini], retry: { attempts: 3 } }
+budgets: [{ name: all, limits: [$10 / day] }]`;
+  const answers = { google: busy, openai: asOpenai, anthropic: busy, responder: busy };
+  const scene = await startScene(context, answers, routes);
+  const { askGoogle, respond } = clientsOf(scene, "openai");
+  const listed = await askGoogle();
+  assert.equal(listed.headers.get("x-purser-provider"), "openai");
+  assert.equal(listed.json[0].candidates[0].content.parts[0].functionCall.name, "look");
+  let asked = 0;
+  scene.responder.answer = (response, call) => (++asked === 1 ? busy(response, call) : asResponder(response, call));
+  const { json, headers } = await respond({ tools: [{ type: "function", name: "look", parameters: LOOK, strict: false }] });
+  assert.deepEqual([headers.get("x-purser-provider"), headers.get("x-purser-attempts")], ["responder", "3"]);
+  assert.deepEqual([json.id, json.output.at(-1).call_id], ["resp_1", "call_1"]);
+  const [, last] = scene.responder.received.map(({ body }) => JSON.parse(body).model);
+  assert.deepEqual([scene.anthropic.received.length, last], [1, "gpt-5.1-codex-mini"]);
+  await scene.stand.entries(2, "settled");
+  await scene.stand.checkBooks();
+});
+
 test("a conversation that is only to be made short stays with who serves it", async (context) => {
   const scene = await startScene(context, {
     openai: (response) => writeJson(response, 200, { object: "response.compaction", output: [] }),

@@ -106,7 +106,7 @@ function sameFormatAt(climber: Climber, routed: RoutedCall, route: Route): Route
 
 function otherFormatAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
   const { call, names, asked = { dialect: routed.dialect, call, names } } = routed;
-  if (!DIALECTS.has(dialect)) return { because: `its ${dialect} cannot be written here` };
+  if (!DIALECTS.has(dialect) || !routed.dialect.turns) return { because: `its ${dialect} cannot be written here` };
   const moved = translatedCall(climber, routed, {
     asked: { ...asked, dialect: routed.dialect, call },
     name: call.model,
