@@ -130,7 +130,7 @@ async function make(
 
 /** The answer in the format in which the call was made. */
 function written(routed: RoutedCall, answer: Omit<OwnEnd & { kind: "answered" }, "kind">, outcome: Outcome) {
-  const translation = translationOf(routed, Date.now());
+  const translation = translationOf(routed, {}, Date.now());
   if (!translation) return answer;
   const usage = outcome.kind === "answered" ? outcome.usage : undefined;
   const { status, bytes } =

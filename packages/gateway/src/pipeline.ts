@@ -136,7 +136,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
     refuseWithoutKey(call);
-    const answerId = cache && answerKey(call, request.headers);
+    const answerId = cache && answerKey(call, request);
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
@@ -467,7 +467,7 @@ function prepare(
     call,
     counter: createOutputCounter(model, routed.margin),
     onDisconnect: gateway.config.onDisconnect,
-    translation: translationOf(routed, Date.now()),
+    translation: translationOf(routed, request, Date.now()),
     headers: answerHeaders(gateway.config, routed, { id, decision, attempt: attempts.made }),
     recording,
     hold,

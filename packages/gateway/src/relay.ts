@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { ServiceTier, Usage } from "@purser/core";
-import type { Dialect, EndTerms, ModelCall } from "./dialects/dialect.ts";
+import type { Dialect, EndTerms, ModelCall, PassedStream } from "./dialects/dialect.ts";
 import { retryAfterOf } from "./failover/retry-after.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
 import type { GrowingHold } from "./holds/growing-hold.ts";
@@ -141,10 +141,11 @@ class Relay implements UpstreamListener {
     onBegin();
     this.#status = status;
     this.#answerHeaders = headers;
-    this.#options.recording?.begin(status, headerValue(headers, "content-type"));
     // We ask for no compression. Who compresses all the same is passed on, and cannot be metered.
     this.#isReadable = (headerValue(headers, "content-encoding") ?? "identity") === "identity";
-    const framing = framingOf(headerValue(headers, "content-type"));
+    const contentType = headerValue(headers, "content-type");
+    const framing = framingOf(contentType);
+    this.#options.recording?.begin(status, (framing && translation?.streamType) ?? contentType);
     if (status >= REFUSED_FROM && this.#options.holdsBack?.(status)) {
       this.#refusal = [];
       this.#heldBack = () => this.#writeRefusal();
@@ -392,24 +393,20 @@ class Relay implements UpstreamListener {
    * it is paid for.
    */
   endGracefully({ refuse, ...terms }: EarlyEnd): void {
-    const { response, dialect, call } = this.#options;
-    if (this.#isOver || this.#isClientGone || !call.stream || !dialect.writeEnd) return;
+    const { response, dialect, call, translation } = this.#options;
+    const writeEnd = translation ? this.#endTranslated : dialect.writeEnd;
+    if (this.#isOver || this.#isClientGone || !call.stream || !writeEnd) return;
     if (this.#status === 0) refuse();
     else if (this.#stream && !this.#stream.isComplete && !this.#heldBack) {
       this.#pendingHead?.();
-      response.end(this.#cut(this.#stream, dialect.writeEnd, terms));
+      response.end(writeEnd(call, this.#stream.cut(), terms));
     } else return;
     this.#isClientGone = true;
     this.#abort();
   }
 
-  #cut(stream: StreamReader, writeEnd: NonNullable<Dialect["writeEnd"]>, terms: EndTerms): string | Buffer {
-    const { call } = this.#options;
-    const passed = stream.cut();
-    if (!this.#translated) return writeEnd(call, passed, terms);
-    const { id, inputTokens } = terms;
-    return this.#translated.cut({ inputTokens, ...passed.usage, outputTokens: passed.outputTokens }, { id, model: call.model });
-  }
+  readonly #endTranslated = ({ model }: ModelCall, { usage, outputTokens }: PassedStream, { id, inputTokens }: EndTerms): string | Buffer =>
+    this.#translated?.cut({ inputTokens, ...usage, outputTokens }, { id, model }) ?? "";
 
   /**
    * A stream that nobody reads is given up, as far as what passed says what it cost. Anything else is read to its end: it is paid for, and
@@ -456,7 +453,7 @@ class Relay implements UpstreamListener {
 
   #headersInAnyFormat(): readonly string[] {
     const kept = this.#answerHeaders.filter((_, i, all) => OF_ANY_FORMAT.has((all[i - (i % 2)] as string).toLowerCase()));
-    return ["content-type", this.#stream ? "text/event-stream" : "application/json", ...kept];
+    return ["content-type", (this.#stream && this.#options.translation?.streamType) ?? "application/json", ...kept];
   }
 
   /** What came in one piece leaves in one piece. */

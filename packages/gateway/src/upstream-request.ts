@@ -6,7 +6,7 @@ import { ACCOUNT_HEADERS, credentialHeader, forwardedHeaders, headerLines, ownHe
 import type { Provider } from "./providers/provider.ts";
 import type { RoutedCall } from "./rungs/climb.ts";
 import { targetOf } from "./target.ts";
-import { headersOf } from "./translation/translation.ts";
+import { headersOf, streamQueryOf } from "./translation/translation.ts";
 import type { UpstreamRequest } from "./upstream.ts";
 
 /** What of a client's request goes to the provider, beside its body. */
@@ -19,9 +19,10 @@ export function upstreamRequest(
   decision: Admitted | undefined,
   trace?: readonly string[],
 ): UpstreamRequest {
-  const { provider, dialect, names, sentAs, caller, asked } = routed;
+  const { provider, dialect, names, sentAs, caller, asked, call } = routed;
   // What the client's address and headers say, they say in another format.
-  const { origin, path } = targetOf({ provider, dialect, names, url: asked ? "" : (request.url ?? ""), model: sentAs });
+  const url = asked ? `?${call.stream ? streamQueryOf(dialect.name) : ""}` : (request.url ?? "");
+  const { origin, path } = targetOf({ provider, dialect, names, url, model: sentAs });
   const headers = asked ? translatedHeaders(request, dialect, provider) : upstreamHeaders(request, dialect, provider, caller);
   if (trace) replaceTrace(headers, trace);
   return { origin, path, headers, body: admittedBody(routed, decision), timeoutMs: provider.timeoutMs };

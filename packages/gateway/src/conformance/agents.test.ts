@@ -12,9 +12,6 @@ import { NANODOLLARS, PRICES, providersAt, type Stand, startStand } from "./stan
 const ASKED = { input: 9_053, output: 37 };
 const ANSWERED = { input: 9_167, output: 11 };
 
-/** Agents that speak a format which is translated. */
-const SENT_ON = new Set(["claude", "qwen", "opencode"]);
-
 interface Scene {
   readonly folder: string;
   readonly mock: LLMock;
@@ -53,12 +50,14 @@ function servedByMakers(url: string, limits: string): string {
   return `providers:
   openai: { base_url: { openai: "${url}/v1" }, api_key: secret, models: [gpt-*] }
   anthropic: { base_url: { anthropic: "${url}" }, api_key: secret, models: [claude-*] }
+  google: { base_url: { gemini: "${url}" }, api_key: secret, models: [gemini-*] }
 prices:
-  - { model: [claude-sonnet-*, gpt-4o-mini], input: 3, output: 15, max_output: 8192 }
+  - { model: [claude-sonnet-*, gpt-4o-mini, gpt-5.4-mini, gemini-2.5-*], input: 3, output: 15, max_output: 8192 }
   - { model: [gpt-cheap, claude-cheap], input: 1, output: 5, max_output: 8192, context: 200000 }
 budgets:
   - { name: a, for: { model: claude-* }, limits: [${limits}], ladder: { 0%: use gpt-cheap } }
-  - { name: b, for: { model: gpt-* }, limits: [${limits}], ladder: { 0%: use claude-cheap } }`;
+  - { name: b, for: { model: gpt-* }, limits: [${limits}], ladder: { 0%: use claude-cheap } }
+  - { name: c, for: { model: gemini-* }, limits: [${limits}], ladder: { 0%: use gpt-cheap } }`;
 }
 
 function isTurn({ messages }: ChatCompletionRequest): boolean {
@@ -95,21 +94,20 @@ describe("coding agents that others wrote, before a provider that others wrote",
       assert.deepEqual(stand.notices, []);
     });
 
-    if (SENT_ON.has(agent.name))
-      test(`${agent.name}: does a turn with a tool in it with a model of another maker, and is charged what that reports`, {
-        skip: missing(agent),
-      }, async (context) => {
-        const { folder, stand, key } = await startScene(context, agent, "$100", servedByMakers);
-        const { stdout, shown } = await runAgent(agent, folder, stand.url, key);
-        assert.ok(shown.includes(ANSWER), shown.slice(-2_000));
-        for (const { detail, charge } of await stand.entries(2, "settled")) {
-          assert.match(detail.subject.model ?? "", /-cheap$/, `${detail.rungs}`);
-          assert.equal(charge.certainty, "confirmed");
-        }
-        const { input, output } = agent.printed(stdout);
-        assert.deepEqual({ input, output }, { input: ASKED.input + ANSWERED.input, output: ASKED.output + ANSWERED.output });
-        await stand.checkBooks();
-      });
+    test(`${agent.name}: does a turn with a tool in it with a model of another maker, and is charged what that reports`, {
+      skip: missing(agent),
+    }, async (context) => {
+      const { folder, stand, key } = await startScene(context, agent, "$100", servedByMakers);
+      const { stdout, shown } = await runAgent(agent, folder, stand.url, key);
+      assert.ok(shown.includes(ANSWER), shown.slice(-2_000));
+      for (const { detail, charge } of await stand.entries(2, "settled")) {
+        assert.match(detail.subject.model ?? "", /-cheap$/, `${detail.rungs}`);
+        assert.equal(charge.certainty, "confirmed");
+      }
+      const { input, output } = agent.printed(stdout);
+      assert.deepEqual({ input, output }, { input: ASKED.input + ANSWERED.input, output: ASKED.output + ANSWERED.output });
+      await stand.checkBooks();
+    });
 
     test(`${agent.name}: a budget that is used up ends the turn after one request, and our message is shown`, {
       skip: missing(agent),

@@ -43,3 +43,13 @@ export async function readAnswer(response: Response): Promise<Answered> {
   }
   return { status: response.status, headers: response.headers, text, json };
 }
+
+/** What a call fails with that must not be answered. */
+export async function failureOf(asked: Promise<unknown>): Promise<unknown> {
+  try {
+    await asked;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("It was answered.");
+}

@@ -232,6 +232,7 @@ class Reader {
       NO_COLOR: "1",
       OPENAI_API_KEY: "provider-secret",
       ANTHROPIC_API_KEY: "provider-secret",
+      GEMINI_API_KEY: "provider-secret",
       GOOGLE_VERTEX_API_KEY: "provider-secret",
       HOUSE_API_KEY: "provider-secret",
       OPENAI_BASE_URL: `${providerUrl}/v1`,

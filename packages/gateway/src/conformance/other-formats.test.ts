@@ -3,10 +3,9 @@ import { describe, type TestContext, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { type Answered, JSON_HEADERS, type Json, post } from "./calls.ts";
+import { type Answered, failureOf, JSON_HEADERS, type Json, post } from "./calls.ts";
 import {
   type Answer,
-  CHAT_DONE,
   chatAnswer,
   chatEvent,
   messageAnswer,
@@ -17,6 +16,7 @@ import {
   writeJson,
 } from "./raw-provider.ts";
 import { type Stand, startStand } from "./stand.ts";
+import { asAnthropic, asOpenai } from "./tool-answers.ts";
 
 /** Each maker's models are served in its own format only, at an address of its own. */
 interface Scene {
@@ -60,68 +60,6 @@ function using(model: string, more = ""): string {
 function bodyOf(provider: RawProvider): Json {
   return JSON.parse(provider.received.at(-1)?.body ?? "{}");
 }
-
-async function failureOf(asked: Promise<unknown>): Promise<unknown> {
-  try {
-    await asked;
-  } catch (error) {
-    return error;
-  }
-  return assert.fail("It was answered.");
-}
-
-const USAGE = { input_tokens: 20, cache_creation_input_tokens: 0, cache_read_input_tokens: 100, output_tokens: 30 };
-const CHAT_USAGE = { prompt_tokens: 120, completion_tokens: 30, total_tokens: 150, prompt_tokens_details: { cached_tokens: 100 } };
-
-/** Calls the tool, and then says what it found: in its own format, as a stream where one is asked for. */
-const asAnthropic: Answer = (response, { body }) => {
-  const { stream, messages } = JSON.parse(body);
-  const result = messages.at(-1).content.find?.(({ type }: Json) => type === "tool_result");
-  const block = result
-    ? { type: "text", text: `It is ${result.content[0].text}` }
-    : { type: "tool_use", id: "toolu_1", name: "look", input: { at: "sea" } };
-  const stop_reason = result ? "end_turn" : "tool_use";
-  const message = { ...messageAnswer("", { input: 0, output: 0 }), content: [block], stop_reason, usage: USAGE };
-  if (!stream) return writeJson(response, 200, message);
-  const deltas = result
-    ? ["It is ", result.content[0].text].map((text) => ({ type: "text_delta", text }))
-    : ['{"at":', '"sea"}'].map((partial_json) => ({ type: "input_json_delta", partial_json }));
-  response.writeHead(200, STREAM_HEADERS);
-  const begun = { ...message, content: [], stop_reason: null, usage: { ...USAGE, output_tokens: 1 } };
-  response.write(messageEvent({ type: "message_start", message: begun }) + messageEvent({ type: "ping" }));
-  response.write(messageEvent({ type: "content_block_start", index: 0, content_block: { ...block, text: "", input: {} } }));
-  for (const delta of deltas) response.write(messageEvent({ type: "content_block_delta", index: 0, delta }));
-  response.write(messageEvent({ type: "content_block_stop", index: 0 }));
-  response.write(messageEvent({ type: "message_delta", delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: 30 } }));
-  response.end(messageEvent({ type: "message_stop" }));
-};
-
-const asOpenai: Answer = (response, { body }) => {
-  const { stream, messages } = JSON.parse(body);
-  const { role, content } = messages.at(-1);
-  const answer = chatAnswer("", { input: 0, output: 0 });
-  const called = { id: "call_1", type: "function", function: { name: "look", arguments: '{"at":"sea"}' } };
-  const message = role === "tool" ? { content: `It is ${content}` } : { content: null, tool_calls: [called] };
-  const finish_reason = role === "tool" ? "stop" : "tool_calls";
-  if (!stream) {
-    const choices = [{ index: 0, message: { role: "assistant", ...message }, finish_reason }];
-    return writeJson(response, 200, { ...answer, choices, usage: CHAT_USAGE });
-  }
-  const chunk = (delta: Json, reason: string | null = null, more: Json = {}) =>
-    response.write(
-      `data: ${JSON.stringify({ ...answer, object: "chat.completion.chunk", usage: null, choices: [{ index: 0, delta, finish_reason: reason }], ...more })}\n\n`,
-    );
-  response.writeHead(200, STREAM_HEADERS);
-  chunk({ role: "assistant", content: "" });
-  if (role === "tool") for (const piece of ["It is ", content]) chunk({ content: piece });
-  else {
-    chunk({ tool_calls: [{ index: 0, ...called, function: { name: "look", arguments: "" } }] });
-    for (const json of ['{"at":', '"sea"}']) chunk({ tool_calls: [{ index: 0, function: { arguments: json } }] });
-  }
-  chunk({}, finish_reason);
-  chunk({}, null, { choices: [], usage: CHAT_USAGE });
-  response.end(CHAT_DONE);
-};
 
 for (const isStreamed of [false, true]) {
   const how = isStreamed ? "streamed" : "whole";

@@ -187,6 +187,7 @@ test("providers of a route that do not speak the format of a call take it transl
     return typeof found === "string" ? found : found?.map(([provider, format]) => `${provider} ${format}`);
   };
   assert.deepEqual(formats("openai-chat"), ["anthropic anthropic-messages", "openai openai-chat"]);
-  assert.deepEqual(formats("openai-responses"), ["openai openai-responses"]);
+  assert.deepEqual(formats("openai-responses"), ["anthropic anthropic-messages", "openai openai-responses"]);
+  assert.deepEqual(formats("openai-embeddings"), ["openai openai-embeddings"]);
   assert.match(String(formats("gemini-content")), /anthropic does not speak gemini-content/);
 });

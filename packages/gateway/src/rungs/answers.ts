@@ -83,6 +83,12 @@ export class Recording {
   }
 }
 
+/** What of a client's request says how it is answered, beside its body. */
+export interface AnsweredRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly url?: string | undefined;
+}
+
 /** Headers that say what a provider is to do, beside the body. */
 const CHANGES_ANSWER = /^(anthropic-|openai-)/;
 
@@ -90,12 +96,15 @@ const CHANGES_ANSWER = /^(anthropic-|openai-)/;
  * What a call is known by: all of its body, where it goes, and who asks. Nobody gets what another key or user was answered. None for a call
  * whose answer is not in its body alone, because a tool of the provider looks things up for it.
  */
-export function answerKey(routed: RoutedCall, headers: IncomingHttpHeaders): string | undefined {
+export function answerKey(routed: RoutedCall, { headers, url = "" }: AnsweredRequest): string | undefined {
   const { call, provider, model } = routed;
   const asked = routed.asked ?? routed;
   if (Object.keys(call.toolCalls).length > 0) return undefined;
   const named = Object.entries(headers).filter(([name]) => CHANGES_ANSWER.test(name));
-  const terms = JSON.stringify([asked.dialect.name, provider.name, model, askerOf(routed), named.sort()]);
+  // Some formats say in their address whether an answer is a stream, and of which kind.
+  const { name, path } = asked.dialect;
+  const form = new URLSearchParams(url.split("?")[1]).getAll("alt");
+  const terms = JSON.stringify([name, path, form, provider.name, model, askerOf(routed), named.sort()]);
   // Of a call in another format, what its client made of it says how its answer is written.
   return [terms, ...new Set([call.body.bytes, asked.call.body.bytes])].map((part) => hash("sha256", part, "base64")).join("");
 }

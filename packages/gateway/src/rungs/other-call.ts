@@ -3,12 +3,15 @@ import type { Caller } from "../callers/identify.ts";
 import { anthropicMessages } from "../dialects/anthropic-messages/index.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import { formNaming, readCallBody } from "../dialects/form-body.ts";
+import { geminiContent, geminiStream } from "../dialects/gemini-content/index.ts";
 import { editBody, type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
 import { openaiChat } from "../dialects/openai-chat/index.ts";
+import { openaiResponses } from "../dialects/openai-responses/index.ts";
 import type { PathNames } from "../dialects/path.ts";
+import { vertexContent, vertexStream } from "../dialects/vertex-content/index.ts";
 import type { DialectName, Provider } from "../providers/provider.ts";
 import { type FailoverTarget, missingKey, type Route, type UnknownRoute } from "../providers/routing.ts";
-import { AnswerTranslation, otherForms, translateCall } from "../translation/translation.ts";
+import { AnswerTranslation, type ClientCall, formsFor, translateCall } from "../translation/translation.ts";
 import { type AskedCall, type Climber, type RoutedCall, routedCall } from "./climb.ts";
 
 /** Why a call cannot go to a model, as a part of a sentence. */
@@ -16,8 +19,19 @@ export interface CannotCall {
   readonly because: string;
 }
 
-/** The formats into which calls can be translated. */
-const DIALECTS: ReadonlyMap<DialectName, Dialect> = new Map([openaiChat, anthropicMessages].map((dialect) => [dialect.name, dialect]));
+/** The formats into which calls can be translated. Those that have an address of their own for streams stand there with both. */
+const DIALECTS: ReadonlyMap<DialectName, { readonly whole: Dialect; readonly stream: Dialect }> = new Map(
+  [
+    { whole: openaiChat, stream: openaiChat },
+    { whole: openaiResponses, stream: openaiResponses },
+    { whole: anthropicMessages, stream: anthropicMessages },
+    { whole: geminiContent, stream: geminiStream },
+    { whole: vertexContent, stream: vertexStream },
+  ].map((both) => [both.whole.name, both]),
+);
+
+/** Google's version of which everything is known here. */
+const VERSION = "v1beta";
 
 /**
  * The same call of the same caller to another model, as if its client had asked for that: in its own format where somebody serves the model
@@ -26,12 +40,18 @@ const DIALECTS: ReadonlyMap<DialectName, Dialect> = new Map([openaiChat, anthrop
 export function otherCall(climber: Climber, routed: RoutedCall, name: string): RoutedCall | CannotCall {
   const asked: AskedCall = routed.asked ?? { dialect: routed.dialect, call: routed.call, names: routed.names };
   const { dialect } = asked;
-  const found = routeTo(climber, name, dialect.name);
+  const found = routeTo(climber, name, dialect);
   if ("unknown" in found.route) return { because: "nobody serves the model" };
   if (found.dialect === dialect.name) return callTo(climber, routed, { asked, name, route: found.route });
   if (dialect.inFormat)
     return callTo(climber, routed, { asked: { ...asked, dialect: dialect.inFormat(found.dialect) }, name, route: found.route });
-  return translatedCall(climber, routed, { asked, name, route: found.route, dialect: DIALECTS.get(found.dialect) as Dialect });
+  return translatedCall(climber, routed, { asked, name, route: found.route, dialect: dialectFor(found.dialect, asked.call) });
+}
+
+function dialectFor(name: DialectName, { stream }: ModelCall): Dialect {
+  const both = DIALECTS.get(name);
+  if (!both) throw new Error(`There is no translation into ${name}.`);
+  return stream ? both.stream : both.whole;
 }
 
 function bodyNaming({ dialect, call: { body } }: AskedCall, model: string): JsonBody {
@@ -44,9 +64,13 @@ interface Found {
   readonly route: Route | UnknownRoute;
 }
 
-/** Where a model is served: by whom something says that it is, in the call's own format first. */
-function routeTo({ route }: Climber, name: string, own: DialectName): Found {
-  const found = [own, ...otherForms(own)].map((dialect): Found => ({ dialect, route: route(name, dialect) }));
+/**
+ * Where a model is served: by whom something says that it is, in the call's own format first where the model's maker has it. What asks for anything but the next message of
+ * a conversation, such as to make one short, has no other.
+ */
+function routeTo({ route }: Climber, name: string, { name: own, turns, inFormat }: Dialect): Found {
+  const forms = turns || inFormat ? formsFor(name, own) : [own];
+  const found = forms.map((dialect): Found => ({ dialect, route: route(name, dialect) }));
   const isKnown = ({ route }: Found) => !("unknown" in route);
   const isClaimed = ({ route }: Found) => !("unknown" in route) && route.isClaimed;
   return found.find(isClaimed) ?? found.find(isKnown) ?? (found[0] as Found);
@@ -82,13 +106,12 @@ function sameFormatAt(climber: Climber, routed: RoutedCall, route: Route): Route
 
 function otherFormatAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
   const { call, names, asked = { dialect: routed.dialect, call, names } } = routed;
-  const form = DIALECTS.get(dialect);
-  if (!form) return { because: `its ${dialect} cannot be written here` };
+  if (!DIALECTS.has(dialect) || !routed.dialect.turns) return { because: `its ${dialect} cannot be written here` };
   const moved = translatedCall(climber, routed, {
     asked: { ...asked, dialect: routed.dialect, call },
-    name: asked.call.model,
+    name: call.model,
     route,
-    dialect: form,
+    dialect: dialectFor(dialect, call),
   });
   if ("because" in moved) return moved;
   if (dialect !== asked.dialect.name) return { ...moved, asked };
@@ -112,12 +135,17 @@ function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, rou
   const card = climber.prices.card(provider.name, model, Date.now());
   const outputTokensMost = card?.maxOutputTokens;
   const target = { name, outputTokensMost, outputTokensUsual: outputTokensMost ?? climber.config.defaultMaxOutput };
-  const translated = translateCall(parseBody(asked.call.body), { from: asked.dialect.name, to: dialect.name }, target);
+  const translated = translateCall(clientCall(asked), { from: asked.dialect.name, to: dialect.name }, target);
   if ("because" in translated) return translated;
-  const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), {});
+  const names = dialect.path.includes("{") ? { version: VERSION, model: name } : {};
+  const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), names);
   // Who it is for was said in the client's format.
   const { user, tags } = asked.call;
-  return readyCall(climber, { ...routed, caller }, { dialect, call: { ...call, user, tags }, route, names: {}, asked });
+  return readyCall(climber, { ...routed, caller }, { dialect, call: { ...call, user, tags }, route, names, asked });
+}
+
+function clientCall({ call: { body, stream } }: AskedCall): ClientCall {
+  return { body: parseBody(body), isStream: stream };
 }
 
 /** The caller as another provider may know it: a key of the caller's own is for the provider that it was meant for. */
@@ -198,8 +226,16 @@ function readyCall(climber: Climber, { caller, subject: before }: RoutedCall, re
 }
 
 /** How the answer to a call is written for its client; nothing where that speaks the format of the provider. */
-export function translationOf({ dialect, asked }: RoutedCall, now: number): AnswerTranslation | undefined {
+export function translationOf({ dialect, asked }: RoutedCall, { url = "" }: AskedAt, now: number): AnswerTranslation | undefined {
   if (!asked) return undefined;
-  const terms = { wantsUsage: asked.call.wantsUsage, createdAt: Math.floor(now / 1_000) };
+  const { wantsUsage, model } = asked.call;
+  // Google's streams, which are streams by their path, are lists where the address does not ask for events.
+  const asList = asked.dialect.whole !== undefined && new URLSearchParams(url.split("?")[1]).get("alt") !== "sse";
+  const terms = { wantsUsage, createdAt: Math.floor(now / 1_000), askedModel: model, asList };
   return new AnswerTranslation({ from: dialect.name, to: asked.dialect.name }, terms);
+}
+
+/** Where a client sent its call. */
+export interface AskedAt {
+  readonly url?: string | undefined;
 }

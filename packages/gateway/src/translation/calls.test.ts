@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Json } from "../conformance/calls.ts";
 import { typeErrors } from "../conformance/type-errors.ts";
-import { translateCall } from "./translation.ts";
+import type { TargetModel } from "./plain.ts";
+import { type FormPair, translateCall } from "./translation.ts";
 
 const TO_ANTHROPIC = { from: "openai-chat", to: "anthropic-messages" } as const;
 const TO_OPENAI = { from: "anthropic-messages", to: "openai-chat" } as const;
@@ -75,18 +76,22 @@ function text(said: string): Json {
   return { type: "text", text: said };
 }
 
+function translate(body: Json, pair: FormPair, model: TargetModel, isStream = body.stream === true): Json {
+  return translateCall({ body, isStream }, pair, model);
+}
+
 function toAnthropic(fields: Json, model = HAIKU): Json {
-  return translateCall({ model: "gpt-4o", messages: [{ role: "user", content: "Ahoy" }], ...fields }, TO_ANTHROPIC, model);
+  return translate({ model: "gpt-4o", messages: [{ role: "user", content: "Ahoy" }], ...fields }, TO_ANTHROPIC, model);
 }
 
 function toOpenai(fields: Json, model = MINI): Json {
-  return translateCall({ model: "claude", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }], ...fields }, TO_OPENAI, model);
+  return translate({ model: "claude", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }], ...fields }, TO_OPENAI, model);
 }
 
 describe("a call in another format", () => {
   test("says the same: system prompt, images, calls of tools and their results in pairs, choices, form", () => {
-    assert.deepEqual(translateCall(OPENAI, TO_ANTHROPIC, HAIKU), { body: ANTHROPIC });
-    assert.deepEqual(translateCall(ANTHROPIC, TO_OPENAI, MINI), { body: OPENAI });
+    assert.deepEqual(translate(OPENAI, TO_ANTHROPIC, HAIKU), { body: ANTHROPIC });
+    assert.deepEqual(translate(ANTHROPIC, TO_OPENAI, MINI), { body: OPENAI });
   });
 
   test("has a cap that the model can keep to: the caller's, the model's, or what is usual where the format asks for one", () => {
@@ -169,8 +174,8 @@ test("a translated call is one by the types that its maker publishes", async (co
   const imports = ['import type OpenAI from "openai";', 'import type Anthropic from "@anthropic-ai/sdk";'];
   // Anthropic's types have no temperature any more, its older models still take one.
   const { temperature: _, ...call } = OPENAI;
-  const message: Json = translateCall(call, TO_ANTHROPIC, HAIKU);
-  const chat: Json = translateCall(ANTHROPIC, TO_OPENAI, MINI);
+  const message: Json = translate(call, TO_ANTHROPIC, HAIKU);
+  const chat: Json = translate(ANTHROPIC, TO_OPENAI, MINI);
   const lines = [
     `export const message: Anthropic.MessageCreateParams = ${JSON.stringify(message.body)};`,
     `export const chat: OpenAI.ChatCompletionCreateParams = ${JSON.stringify(chat.body)};`,

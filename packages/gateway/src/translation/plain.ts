@@ -119,6 +119,10 @@ export interface AnswerTerms {
   readonly wantsUsage: boolean;
   /** Seconds since 1970. */
   readonly createdAt: number;
+  /** The model that the client asked for. */
+  readonly askedModel: string;
+  /** Whether the client reads a stream as one list of JSON, and not as events. */
+  readonly asList: boolean;
 }
 
 /** Reads the events of one stream, in their order. */
@@ -136,12 +140,14 @@ export interface EventWriter {
 
 /** A wire format into which, and out of which, calls and answers are translated. */
 export interface PlainForm {
-  /** Throws `Untranslatable` where the call asks for anything that a plain call cannot say. */
-  readCall(body: Readonly<Record<string, unknown>>): PlainCall;
+  /** Throws `Untranslatable` where the call asks for anything that a plain call cannot say. Whether it is a stream may stand in its address. */
+  readCall(body: Readonly<Record<string, unknown>>, isStream: boolean): PlainCall;
   /** The body of a call. Throws `Untranslatable` where the format, or the model, cannot do what is asked. */
   writeCall(call: PlainCall, model: TargetModel): unknown;
   /** The headers without which a provider does not take its calls. */
   readonly headers: Readonly<Record<string, string>>;
+  /** The query without which a provider does not answer in events; empty where there is none. */
+  readonly streamQuery: string;
   readAnswer(answer: unknown): PlainAnswer;
   writeAnswer(answer: PlainAnswer, usage: Usage | undefined, terms: AnswerTerms): unknown;
   eventReader(): EventReader;

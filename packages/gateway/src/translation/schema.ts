@@ -24,7 +24,7 @@ function isKept(schema: unknown): boolean {
 }
 
 /** Whether a part of a schema that is named leads back to itself, or to a place that nobody here can look up. */
-function containsItself(schema: unknown): boolean {
+export function containsItself(schema: unknown): boolean {
   const root = schema as Record<string, unknown>;
   const named = new Map<string, unknown>();
   for (const place of ["$defs", "definitions"])

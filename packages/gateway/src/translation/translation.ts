@@ -1,18 +1,33 @@
 import type { Usage } from "@purser/core";
 import type { DialectName } from "../providers/provider.ts";
 import { anthropicMessagesForm } from "./anthropic-messages/index.ts";
+import { geminiContentForm } from "./gemini-content/index.ts";
 import { openaiChatForm } from "./openai-chat/index.ts";
+import { respondsOnly } from "./openai-models.ts";
+import { openaiResponsesForm } from "./openai-responses/index.ts";
 import type { AnswerTerms, EventReader, EventWriter, PlainEvent, PlainForm, TargetModel } from "./plain.ts";
 import { Untranslatable } from "./untranslatable.ts";
 
+/** In the order in which a model is looked for that is served in several: that of its maker before one that others speak too. */
 const FORMS: ReadonlyMap<DialectName, PlainForm> = new Map<DialectName, PlainForm>([
+  ["gemini-content", geminiContentForm],
   ["openai-chat", openaiChatForm],
   ["anthropic-messages", anthropicMessagesForm],
+  ["openai-responses", openaiResponsesForm],
+  // Models of others are served on Vertex AI too, in formats of their own.
+  ["vertex-content", geminiContentForm],
 ]);
 
-/** The formats into which calls of a format can be translated. */
+/** The formats into which calls of a format can be translated, the best first. The same format at another address is no other. */
 export function otherForms(dialect: DialectName): readonly DialectName[] {
-  return FORMS.has(dialect) ? [...FORMS.keys()].filter((name) => name !== dialect) : [];
+  const own = FORMS.get(dialect);
+  return own ? [...FORMS.keys()].filter((name) => FORMS.get(name) !== own) : [];
+}
+
+/** The formats in which a call of a format can go to a model, the best first. */
+export function formsFor(model: string, own: DialectName): readonly DialectName[] {
+  const forms = [own, ...otherForms(own)];
+  return respondsOnly(model) && forms.includes("openai-responses") ? [...new Set<DialectName>(["openai-responses", ...forms])] : forms;
 }
 
 export interface FormPair {
@@ -23,10 +38,16 @@ export interface FormPair {
 /** A call in another format; or why there is none, as a part of a sentence. */
 export type TranslatedCall = { readonly body: unknown } | { readonly because: string };
 
+/** A call as its client made it. That it is a stream may stand in its address. */
+export interface ClientCall {
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly isStream: boolean;
+}
+
 /** Translates the body of a call. Nothing that it asks for is left out silently. */
-export function translateCall(body: Readonly<Record<string, unknown>>, { from, to }: FormPair, model: TargetModel): TranslatedCall {
+export function translateCall({ body, isStream }: ClientCall, { from, to }: FormPair, model: TargetModel): TranslatedCall {
   try {
-    return { body: formOf(to).writeCall(formOf(from).readCall(body), model) };
+    return { body: formOf(to).writeCall(formOf(from).readCall(body, isStream), model) };
   } catch (error) {
     if (error instanceof Untranslatable) return { because: error.message };
     throw error;
@@ -36,6 +57,11 @@ export function translateCall(body: Readonly<Record<string, unknown>>, { from, t
 /** The headers with which a provider takes calls of a format. */
 export function headersOf(dialect: DialectName): Readonly<Record<string, string>> {
   return formOf(dialect).headers;
+}
+
+/** The query of the address to which streams of a format go. */
+export function streamQueryOf(dialect: DialectName): string {
+  return formOf(dialect).streamQuery;
 }
 
 function formOf(dialect: DialectName): PlainForm {
@@ -65,6 +91,11 @@ export class AnswerTranslation {
     this.#reads = formOf(from);
     this.#writes = formOf(to);
     this.#terms = terms;
+  }
+
+  /** The content type of a stream, as its client reads it. */
+  get streamType(): string {
+    return this.#terms.asList ? "application/json" : "text/event-stream";
   }
 
   /** A whole answer, with the usage that was read out of it. */

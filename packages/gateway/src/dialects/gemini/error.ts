@@ -20,7 +20,12 @@ export function writeError({ code, message, denial }: Refusal, status: number): 
         ],
       }
     : {};
-  return { error: { code: status, message, status: STATUS[status] ?? (status >= 500 ? "INTERNAL" : "INVALID_ARGUMENT"), ...details } };
+  return { error: { code: status, message, status: statusWord(status), ...details } };
+}
+
+/** Google's word for a status. */
+export function statusWord(status: number): string {
+  return STATUS[status] ?? (status >= 500 ? "INTERNAL" : "INVALID_ARGUMENT");
 }
 
 const STATUS: Readonly<Record<number, string>> = {

@@ -58,7 +58,7 @@ const NO_USAGE = {
 };
 
 /** What clients look for in every response, whatever it says. */
-function responseHead(id: string, model: string) {
+export function responseHead(id: string, model: string) {
   return {
     id: `resp_${id}`,
     object: "response",

@@ -13,6 +13,7 @@ export const vertexStream: Dialect = {
   ...geminiStream,
   name: "vertex-content",
   path: "/publishers/google/models/{model}:streamGenerateContent",
+  whole: vertexContent,
 };
 
 /** Counts the input of a call without making one. */

@@ -9,6 +9,7 @@ export const anthropicMessagesForm: PlainForm = {
   readCall,
   writeCall,
   headers: { "anthropic-version": "2023-06-01" },
+  streamQuery: "",
   readAnswer,
   writeAnswer,
   eventReader: () => new MessageReader(),

@@ -4,13 +4,13 @@ import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPa
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
 /** Reads a message's call (https://platform.claude.com/docs/en/api/messages). */
-export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
+export function readCall(body: Readonly<Record<string, unknown>>, isStream: boolean): PlainCall {
   const fields = new Fields(body, "the call");
   const choice = fields.record("tool_choice");
   // Which of them an answer stopped at is told to nobody in other formats.
   if (fields.list("stop_sequences").length > 0) throw new Untranslatable('the call has "stop_sequences"');
   const call: PlainCall = {
-    stream: fields.boolean("stream") ?? false,
+    stream: isStream,
     system: textsOf(fields.take("system"), "the system prompt"),
     messages: fields.list("messages").flatMap(readMessage),
     tools: fields.list("tools").map(readTool),
@@ -25,7 +25,7 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
   refuseThinking(fields.record("thinking"));
   allowContext(fields);
   // Who it is for, and what is kept of it where, changes nothing about the answer.
-  fields.ignore("model", "metadata", "cache_control");
+  fields.ignore("model", "stream", "metadata", "cache_control");
   fields.allowOnly("service_tier", "auto", "standard_only");
   fields.allowOnly("speed", "standard");
   fields.allowOnly("inference_geo", "global");

@@ -1,5 +1,6 @@
 import type { ImagePart, PlainCall, PlainMessage, PlainTool, TargetModel, TextPart, ToolCall } from "../plain.ts";
 import { isPromisable } from "../schema.ts";
+import { inputOf } from "../tool-input.ts";
 import { refuseOddTurns } from "../turns.ts";
 import { isBlank, shown, Untranslatable } from "../untranslatable.ts";
 
@@ -100,18 +101,6 @@ function writePart(part: TextPart | ImagePart | ToolCall): unknown {
 
 function textBlock(text: string): unknown {
   return { type: "text", text };
-}
-
-function inputOf({ input, name }: ToolCall): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(input === "" ? "{}" : input);
-  } catch {
-    value = undefined;
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Untranslatable(`what the tool ${shown(name)} was called with is no JSON object`);
-  return value;
 }
 
 function imageSource(source: ImagePart["source"]): unknown {

@@ -9,6 +9,7 @@ export const openaiChatForm: PlainForm = {
   readCall,
   writeCall,
   headers: {},
+  streamQuery: "",
   readAnswer,
   writeAnswer,
   eventReader: () => new ChunkReader(),

@@ -1,15 +1,16 @@
 import { listOf } from "../../dialects/json-value.ts";
 import { readEffort } from "../effort.ts";
+import { imageSource } from "../image-source.ts";
 import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TextPart, ToolCall, ToolChoice } from "../plain.ts";
 import { Fields, shown, textPart, textsOf, Untranslatable } from "../untranslatable.ts";
 
 /** Reads a chat completion's call (https://platform.openai.com/docs/api-reference/chat/create). */
-export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
+export function readCall(body: Readonly<Record<string, unknown>>, isStream: boolean): PlainCall {
   const fields = new Fields(body, "the call");
   const messages = fields.list("messages");
   const system = messages.slice(0, firstOther(messages));
   const call: PlainCall = {
-    stream: fields.boolean("stream") ?? false,
+    stream: isStream,
     system: system.flatMap(systemTexts),
     messages: readMessages(messages.slice(system.length)),
     tools: fields.list("tools").map(readTool),
@@ -23,7 +24,7 @@ export function readCall(body: Readonly<Record<string, unknown>>): PlainCall {
     schema: readFormat(fields.record("response_format")),
   };
   // Who it is for, and what is kept of it where, changes nothing about the answer.
-  fields.ignore("model", "max_tokens", "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention");
+  fields.ignore("model", "stream", "max_tokens", "user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention");
   fields.ignore("stream_options", "prompt_cache_options");
   fields.allowOnly("n", 1);
   fields.allowOnly("store", false);
@@ -101,13 +102,6 @@ function userParts(content: unknown): readonly (TextPart | ImagePart)[] {
     fields.done();
     return { kind: "image", source: imageSource(url) };
   });
-}
-
-function imageSource(url: string): ImagePart["source"] {
-  const data = /^data:([\w.+/-]+);base64,/.exec(url);
-  if (data) return { mediaType: data[1] as string, base64: url.slice(data[0].length) };
-  if (!/^https?:/.test(url)) throw new Untranslatable("an image is neither base64 nor an address");
-  return { url };
 }
 
 /** What a model said. Its thoughts, where its provider showed them, are left out: no other model can read them. */

@@ -1,31 +1,28 @@
 import { isReasoningModel, usualCapField } from "../../dialects/openai-chat/write-call.ts";
-import type { ImagePart, PlainCall, PlainMessage, PlainSchema, PlainTool, TargetModel, TextPart, ToolChoice } from "../plain.ts";
-import { isPromisable } from "../schema.ts";
+import { capOf } from "../cap.ts";
+import { urlOf } from "../image-source.ts";
+import { promised, refuseOddTool, refuseSampling, sampling } from "../openai-models.ts";
+import type { ImagePart, PlainCall, PlainMessage, PlainTool, TargetModel, TextPart, ToolChoice } from "../plain.ts";
 import { refuseOddTurns } from "../turns.ts";
-import { shown, Untranslatable } from "../untranslatable.ts";
+import { Untranslatable } from "../untranslatable.ts";
 
-/** Names of tools, as OpenAI takes them. */
-const TOOL_NAME = /^[\w-]{1,64}$/;
-/** OpenAI's models that promise to keep to a schema. Of others that speak this format nobody knows. */
-const KEEPS_SCHEMAS = /^(?:gpt-4o(?!-2024-05-13)|gpt-4\.1|gpt-(?:[5-9]|\d\d)|o\d)/;
 /** No answer stops at more texts. */
 const STOPS_MOST = 4;
 
 /** The body of a chat completion's call. Throws `Untranslatable` where the format, or the model, cannot do what is asked. */
 export function writeCall(call: PlainCall, model: TargetModel): unknown {
-  const { temperature, topP, stops, tools, toolChoice } = call;
+  const { stops, tools, toolChoice } = call;
   refuseOddTurns(call.messages);
   refuseSampling(call, model);
   if (stops.length > STOPS_MOST) throw new Untranslatable(`it has more than ${STOPS_MOST} texts to stop at`);
-  const outputTokens = lowest(call.outputTokens, model.outputTokensMost);
+  const outputTokens = capOf(call, model);
   const system = call.system.length === 0 ? [] : [{ role: "system", content: textContent(call.system) }];
   return {
     model: model.name,
     messages: [...system, ...call.messages.flatMap(writeMessage)],
     ...(call.stream && { stream: true }),
     ...(outputTokens !== undefined && { [usualCapField(model.name)]: outputTokens }),
-    ...(temperature !== undefined && !isReasoningModel(model.name) && { temperature }),
-    ...(topP !== undefined && !isReasoningModel(model.name) && { top_p: topP }),
+    ...sampling(call, model),
     ...(call.effort && isReasoningModel(model.name) && { reasoning_effort: call.effort }),
     ...(stops.length > 0 && { stop: stops }),
     ...(tools.length > 0 && { tools: tools.map((tool) => writeTool(tool, model)) }),
@@ -33,24 +30,6 @@ export function writeCall(call: PlainCall, model: TargetModel): unknown {
     ...(tools.length > 0 && !call.severalTools && { parallel_tool_calls: false }),
     ...(call.schema && { response_format: { type: "json_schema", json_schema: { ...promised(call.schema, model), strict: true } } }),
   };
-}
-
-/** Reasoning models take no settings of chance but those that they have anyway, and no texts to stop at. */
-function refuseSampling({ temperature = 1, topP = 1, stops }: PlainCall, { name }: TargetModel): void {
-  if (!isReasoningModel(name)) return;
-  if (temperature !== 1) throw new Untranslatable(`${name} takes no temperature`);
-  if (topP !== 1) throw new Untranslatable(`${name} takes no top_p`);
-  if (stops.length > 0) throw new Untranslatable(`${name} takes no texts to stop at`);
-}
-
-function promised(schema: PlainSchema, { name }: TargetModel): PlainSchema {
-  if (!KEEPS_SCHEMAS.test(name)) throw new Untranslatable(`nobody knows whether ${name} keeps to a schema`);
-  if (!isPromisable(schema.schema)) throw new Untranslatable("the form of the answer has what not all providers promise to keep to");
-  return schema;
-}
-
-function lowest(asked: number | undefined, most: number | undefined): number | undefined {
-  return asked !== undefined && most !== undefined ? Math.min(asked, most) : asked;
 }
 
 function writeMessage(message: PlainMessage): readonly unknown[] {
@@ -88,13 +67,9 @@ function userContent(parts: readonly (TextPart | ImagePart)[]): unknown {
   );
 }
 
-function urlOf(source: ImagePart["source"]): string {
-  return "url" in source ? source.url : `data:${source.mediaType};base64,${source.base64}`;
-}
-
-function writeTool({ name, description, schema, isStrict }: PlainTool, model: TargetModel): unknown {
-  if (!TOOL_NAME.test(name)) throw new Untranslatable(`a tool is called ${shown(name)}`);
-  if (isStrict) promised({ name, schema }, model);
+function writeTool(tool: PlainTool, model: TargetModel): unknown {
+  const { name, description, schema, isStrict } = tool;
+  refuseOddTool(tool, model);
   return {
     type: "function",
     function: { name, ...(description !== undefined && { description }), parameters: schema, ...(isStrict && { strict: true }) },
