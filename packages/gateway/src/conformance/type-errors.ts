@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 
 /** What the compiler says about lines of a module, in which values are given the types that makers publish with their SDKs. */
-export async function typeErrors(context: TestContext, lines: readonly string[]): Promise<readonly string[]> {
+export async function typeErrors(context: TestContext, lines: readonly string[], more: readonly string[] = []): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), "purser-types-"));
   context.after(() => rm(folder, { recursive: true, force: true }));
   await symlink(join(ROOT, "node_modules"), join(folder, "node_modules"));
   await writeFile(join(folder, "calls.mts"), lines.join("\n"));
-  const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022", "calls.mts"];
+  const options = ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2022", ...more, "calls.mts"];
   const { stdout, error } = spawnSync(process.execPath, [join(ROOT, "node_modules/typescript/bin/tsc"), ...options], {
     cwd: folder,
     encoding: "utf8",

@@ -1,0 +1,944 @@
+// biome-ignore-all format: written by scripts/generate-admin-client.mjs from the description of the API.
+
+export type Overview = {
+  readonly at: string;
+  readonly time_zone: string;
+  /** Whether the sums are of the whole ledger yet. */
+  readonly is_complete: boolean;
+  readonly today: Period;
+  readonly month: Period;
+  /** What the month will have cost, if it goes on as the last seven days did. */
+  readonly month_expected_nanodollars: number;
+  /** The last 48, without those in which nothing was. */
+  readonly hours: readonly (Point)[];
+  /** The last 90, without those in which nothing was. */
+  readonly days: readonly (Point)[];
+  readonly top: readonly (Top)[];
+};
+
+export type Amounts = {
+  readonly calls: number;
+  readonly refusals: number;
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly cost_nanodollars: number;
+};
+
+export type Period = {
+  readonly from: string;
+  readonly to: string;
+  readonly calls: number;
+  readonly refusals: number;
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly cost_nanodollars: number;
+  /** The period before, up to the same hour. */
+  readonly before: Amounts;
+  readonly before_whole: Amounts;
+};
+
+export type Point = {
+  readonly from: string;
+  readonly calls: number;
+  readonly refusals: number;
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly cost_nanodollars: number;
+};
+
+export type Top = {
+  readonly by: string;
+  readonly rows: readonly ({
+    readonly value: string | null;
+    readonly share: number;
+    readonly calls: number;
+    readonly refusals: number;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+    readonly cost_nanodollars: number;
+  })[];
+  /** How many values there are. */
+  readonly values: number;
+  /** How many of them, the dearest first, make half of the cost. */
+  readonly half: number;
+};
+
+export type Budget = {
+  readonly name: string;
+  /** The narrowest budget that all its calls are charged to as well. */
+  readonly parent: string | null;
+  /** The whole budget in words. */
+  readonly sentence: string;
+  /** Attribute and values, as the configuration has them. */
+  readonly for: Readonly<Record<string, unknown>>;
+  readonly per: readonly (string)[];
+  readonly owner: string | null;
+  readonly mode: "enforce" | "observe";
+  readonly time_zone: string;
+  readonly limits: readonly ({
+    readonly text: string;
+    readonly unit: string;
+    readonly window: string;
+    readonly amount: number;
+  })[];
+  readonly ladder: readonly ({
+    readonly at: number;
+    readonly rungs: readonly (string)[];
+  })[];
+  /** Those of which most is used. */
+  readonly balances: readonly (Outlook)[];
+  readonly balances_total: number;
+};
+
+/** A balance, and where it leads. */
+export type Outlook = {
+  readonly budget: string;
+  readonly subject: string;
+  readonly unit: string;
+  readonly window: string;
+  readonly limit: number;
+  readonly spent: number;
+  readonly held: number;
+  readonly left: number;
+  readonly resets_at: string | null;
+  readonly starts_at: string | null;
+  /** What will be spent when it resets. */
+  readonly expected: number | null;
+  /** When nothing is left, if that is before it resets. */
+  readonly gone_at: string | null;
+};
+
+export type BudgetHistory = {
+  readonly unit: string;
+  readonly window: string;
+  readonly hours: readonly ({
+    readonly from: string;
+    readonly spent: number;
+  })[];
+};
+
+export type WhatIf = {
+  readonly budget: string;
+  readonly limit: string;
+  readonly since: string;
+  readonly until: string;
+  readonly calls: number;
+  /** In the unit of the limit. */
+  readonly used: number;
+  readonly refused_calls: number;
+  readonly refused: number;
+  readonly first_refused_at: string | null;
+  /** How many balances there were. */
+  readonly subjects: number;
+  readonly subjects_refused: number;
+};
+
+export type PriceList = {
+  readonly data: readonly ({
+    readonly provider: string;
+    readonly model: string;
+    readonly source: string;
+    readonly prices: readonly ({
+      readonly what: string;
+      readonly price: string;
+      readonly aboveInputTokens?: number;
+    })[];
+  })[];
+  readonly used: readonly ({
+    readonly model: string;
+    readonly calls: number;
+    readonly unpriced_calls: number;
+    readonly cost_nanodollars: number;
+  })[];
+};
+
+export type Settings = {
+  /** The configuration file; null where everything is a default. */
+  readonly file: string | null;
+  readonly data_dir: string;
+  readonly node: string;
+  readonly started_at: string;
+  readonly time_zone: string;
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly public_url: string | null;
+    readonly max_body_bytes: number;
+    readonly drain_ms: number;
+  };
+  readonly store: {
+    readonly balances: "data folder" | "redis";
+    /** Whose balances these are, where several gateways share them. */
+    readonly namespace: string | null;
+    /** Whether it decides from allotments. */
+    readonly leases: boolean;
+    /** Where the ledger is kept for good. */
+    readonly ledger: "data folder" | "redis" | "postgres";
+  };
+  readonly providers: readonly ({
+    readonly name: string;
+    readonly urls: readonly (string)[];
+    readonly formats: readonly (string)[];
+    readonly has_key: boolean;
+    /** What is missing for calls to reach it. */
+    readonly problem: string | null;
+    readonly timeout_ms: number;
+  })[];
+  /** Before the providers' own patterns; of several providers the first choice first. */
+  readonly routes: readonly ({
+    readonly pattern: string;
+    readonly providers: readonly (string)[];
+    readonly attempts: number;
+  })[];
+  readonly calls: {
+    readonly default_max_output: number;
+    /** null: what the model can read. */
+    readonly unseen_input: number | null;
+    readonly on_disconnect: "abort" | "drain";
+    readonly shows_cost: boolean;
+    readonly shows_left: boolean;
+  };
+};
+
+export type Alert = {
+  readonly id: string;
+  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "guard.tripped";
+  readonly severity: "info" | "warning" | "error" | "critical";
+  readonly title: string;
+  readonly text: string;
+  readonly owner: string | null;
+  readonly at: string;
+  /** Where it was told. */
+  readonly channels: readonly (string)[];
+  /** over: its window has ended. */
+  readonly state: "open" | "acknowledged" | "snoozed" | "over";
+  /** Who acknowledged it, or put it off; null: nobody did. */
+  readonly by: string | null;
+  readonly answered_at: string | null;
+  readonly snoozed_until: string | null;
+};
+
+export type LimitChange = {
+  readonly budget: string;
+  readonly limit: string;
+  readonly to: string;
+};
+
+export type Ask = {
+  readonly id: string;
+  readonly budget: string;
+  readonly subject: string;
+  readonly more: string;
+  readonly until: string;
+  readonly expires_at: string;
+};
+
+export type Balance = {
+  readonly budget: string;
+  /** `user=ann`; empty for a budget with a single balance. */
+  readonly subject: string;
+  readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
+  readonly window: string;
+  /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
+  readonly limit: number;
+  readonly spent: number;
+  /** Held by calls in flight. */
+  readonly held: number;
+  /** What is left for new calls; never below 0. */
+  readonly left: number;
+  /** null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used. */
+  readonly resets_at: string | null;
+};
+
+export type Grant = {
+  readonly id: string;
+  readonly budget: string;
+  /** `user=ann`; empty for a budget with a single balance. */
+  readonly subject: string;
+  readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
+  readonly window: string;
+  /** Added to the limit in each of its windows; below 0 where it is taken away. */
+  readonly amount: number;
+  readonly from: string;
+  /** From then on it does not hold any more. */
+  readonly until: string;
+  readonly giver: string;
+  readonly why: string;
+};
+
+export type NewGrant = {
+  readonly budget: string;
+  /** Written like a limit. The window may be left out where the unit has one limit only. */
+  readonly amount: string;
+  /** A value for each of the budget's per. */
+  readonly for?: Readonly<Record<string, unknown>>;
+  /** A time, or a duration from now; now where it is left out. */
+  readonly from?: string;
+  /** A day, which it includes, in the budget's time zone; a time; or a duration from its beginning. */
+  readonly until: string;
+  /** Who does it; known by the key where it is left out. */
+  readonly giver?: string;
+  /** Kept in the ledger. */
+  readonly why: string;
+};
+
+export type Reset = {
+  /** Whose balance: a value for each of the budget's per. */
+  readonly for?: Readonly<Record<string, unknown>>;
+  /** Which limit; all of the budget where it is left out. */
+  readonly limit?: string;
+  /** Who does it; known by the key where it is left out. */
+  readonly giver?: string;
+  /** Kept in the ledger. */
+  readonly why: string;
+};
+
+export type CallBalance = {
+  readonly budget: string;
+  /** `user=ann`; empty for a budget with a single balance. */
+  readonly subject: string;
+  readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
+  readonly window: string;
+  /** Held when the call was admitted. */
+  readonly held: number;
+  /** Charged in the end. */
+  readonly spent: number;
+};
+
+export type CallSummary = {
+  readonly id: string;
+  readonly at: string;
+  readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied";
+  readonly provider: string | null;
+  readonly model: string | null;
+  readonly subject: Readonly<Record<string, unknown>>;
+  /** Tokens by kind. A kind that is not known is left out. */
+  readonly usage: Readonly<Record<string, unknown>> | null;
+  readonly cost_nanodollars: number | null;
+  readonly certainty: "confirmed" | "estimated" | "unconfirmed" | null;
+  /** The error code of a denial. */
+  readonly reason: string | null;
+  readonly message: string | null;
+};
+
+export type CallReport = {
+  readonly id?: string;
+  readonly at?: string;
+  readonly outcome?: "in flight" | "settled" | "released" | "expired" | "denied";
+  readonly provider?: string | null;
+  readonly model?: string | null;
+  readonly subject?: Readonly<Record<string, unknown>>;
+  /** Tokens by kind. A kind that is not known is left out. */
+  readonly usage?: Readonly<Record<string, unknown>> | null;
+  readonly cost_nanodollars?: number | null;
+  readonly certainty?: "confirmed" | "estimated" | "unconfirmed" | null;
+  /** The error code of a denial. */
+  readonly reason?: string | null;
+  readonly message?: string | null;
+  /** The most the call could use. */
+  readonly estimate?: {
+    readonly input_tokens?: number;
+    readonly output_tokens?: number;
+    readonly cost_nanodollars?: number | null;
+    /** false: the input is a bound by its size. */
+    readonly counted?: boolean;
+  };
+  /** Where the price comes from. */
+  readonly price?: string | null;
+  /** The terms of the cost. */
+  readonly arithmetic?: readonly ({
+    readonly kind?: string;
+    readonly tokens?: number;
+    readonly picodollars_per_token?: number;
+  })[] | null;
+  readonly balances?: readonly (CallBalance)[];
+  /** Budgets in observe mode that would have refused it. */
+  readonly would_refuse?: readonly (string)[];
+  /** What the ladders of its budgets did to it. */
+  readonly rungs?: readonly (string)[];
+  /** The model that was asked for, where a ladder chose another. */
+  readonly instead_of?: {
+    readonly provider?: string;
+    readonly model?: string;
+  } | null;
+  /** What the same usage would have cost more with that model. */
+  readonly saved_nanodollars?: number | null;
+  /** Why it was not made at providers that come before its own in their route. */
+  readonly tried?: readonly (string)[];
+  /** All attempts of its request, where there were several: each is held and charged by itself, under an id of its own. */
+  readonly attempts?: readonly ({
+    readonly id: string;
+    readonly at: string;
+    readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied";
+    readonly provider: string | null;
+    readonly model: string | null;
+    readonly cost_nanodollars: number | null;
+    readonly certainty: string | null;
+    /** How it ended. */
+    readonly end: string | null;
+    /** What was held for it. */
+    readonly held_nanodollars: number | null;
+  })[];
+  /** The request that made the batch which the call is part of. */
+  readonly batch?: string | null;
+  readonly entries?: readonly ({
+    readonly seq: number;
+    readonly at: string;
+    readonly kind: "reserved" | "extended" | "raised" | "settled" | "overrun" | "expired" | "corrected" | "released" | "denied" | "adjusted";
+    readonly postings: readonly (CallBalance)[];
+    readonly why?: string;
+    readonly expires_at?: string;
+  })[];
+};
+
+export type Key = {
+  readonly id: string;
+  readonly name: string;
+  /** What every call with the key is charged to. */
+  readonly attributes: Readonly<Record<string, unknown>>;
+  /** What the holder may add by headers. */
+  readonly may_set: readonly (string)[];
+  /** member: sees its own on /api; viewer: sees all there, and makes no calls. */
+  readonly role: "caller" | "member" | "viewer" | "admin";
+  readonly created_at: string;
+  readonly expires_at: string | null;
+};
+
+export type NewKey = {
+  readonly name: string;
+  /** What every call with the key is charged to. */
+  readonly attributes?: Readonly<Record<string, unknown>>;
+  /** What the holder may add by headers. */
+  readonly may_set?: readonly (string)[];
+  /** member: sees its own on /api; viewer: sees all there, and makes no calls. */
+  readonly role?: "caller" | "member" | "viewer" | "admin";
+  readonly expires_at?: string | null;
+};
+
+export type Channel = {
+  readonly name: string;
+  readonly kind: "webhook" | "slack" | "teams" | "pagerduty" | "email";
+  /** Notices that are still to be delivered. */
+  readonly waiting: number;
+  readonly last: Delivery | null;
+};
+
+export type Delivery = {
+  /** The same for every try. */
+  readonly notice: string;
+  readonly channel: string;
+  readonly title: string;
+  readonly at: string;
+  readonly attempt: number;
+  /** null: it was delivered. */
+  readonly error: string | null;
+  readonly is_last: boolean;
+};
+
+export type Switch = {
+  readonly id: string;
+  /** Which calls it stops, in the words of a budget's `for:`. An empty one stops all. */
+  readonly for: Readonly<Record<string, unknown>>;
+  /** Whoever is refused reads it. */
+  readonly why: string;
+  /** Who does it. The key that was used is added. */
+  readonly by: string;
+  readonly in_force: boolean;
+  readonly at: string;
+  /** null: until somebody switches it on. */
+  readonly until: string | null;
+  /** Who switched it on again. */
+  readonly ended: {
+    readonly at?: string;
+    readonly by?: string;
+    readonly why?: string;
+  } | null;
+};
+
+export type NewSwitch = {
+  /** Which calls it stops, in the words of a budget's `for:`. An empty one stops all. */
+  readonly for: Readonly<Record<string, unknown>>;
+  /** Whoever is refused reads it. */
+  readonly why: string;
+  /** Who does it. The key that was used is added. */
+  readonly by?: string;
+  /** Never ends by itself where it is left out. */
+  readonly until?: string | null;
+};
+
+export type ReportRow = ReportAmounts & {
+  readonly from: string;
+  /** Not included. */
+  readonly to: string;
+  /** By attribute; null where calls have none. */
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly before?: ReportAmounts;
+};
+
+export type Deed = {
+  /** From 1, without gaps. */
+  readonly n: number;
+  readonly at: string;
+  readonly by: string;
+  readonly what: string;
+  /** The address that it came from. */
+  readonly from?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** The line of which this one says the outcome. */
+  readonly of?: number;
+  /** The hash of the line before. */
+  readonly previous: string;
+  readonly hash: string;
+};
+
+export type Statement = {
+  /** Null for calls that have none. */
+  readonly value: string | null;
+  /** The owner of the budget for this value, else of one for all. */
+  readonly owner: string | null;
+  readonly total: ReportAmounts;
+  readonly before: ReportAmounts;
+  /** The part of the whole cost, from 0 to 1. */
+  readonly share: number;
+  readonly lines: readonly (ReportAmounts & {
+    readonly provider?: string | null;
+    readonly model?: string | null;
+  })[];
+};
+
+export type EconomicsQuestion = {
+  readonly since?: string;
+  readonly until?: string;
+  readonly time_zone?: string;
+  readonly filter?: readonly (string)[];
+  /** An amount in dollars: how many calls does it pay for? */
+  readonly afford?: string;
+  /** The attribute whose values `revenue` names. */
+  readonly by?: string;
+  /** Dollars by value. */
+  readonly revenue?: Readonly<Record<string, unknown>>;
+};
+
+export type Economics = {
+  readonly since: string;
+  readonly until: string;
+  readonly time_zone: string;
+  readonly calls: number;
+  readonly tokens: number;
+  readonly cost_nanodollars: number;
+  /** Those who are named in calls. */
+  readonly users: number;
+  readonly sessions: number;
+  /** On how many days each user was there, added up. */
+  readonly user_days: number;
+  /** What one of each costs, in nano-dollars; null where there is none. */
+  readonly per: {
+    readonly call?: number | null;
+    readonly million_tokens?: number | null;
+    readonly user?: number | null;
+    readonly user_day?: number | null;
+    readonly session?: number | null;
+  };
+  readonly affords: {
+    readonly nanodollars?: number;
+    readonly calls?: number | null;
+  } | null;
+  readonly against: {
+    readonly by?: string;
+    readonly data?: readonly ({
+      readonly value?: string | null;
+      readonly cost_nanodollars?: number;
+      readonly revenue_nanodollars?: number;
+      readonly margin_nanodollars?: number;
+      /** The cost of each dollar that came in. */
+      readonly cost_share?: number | null;
+    })[];
+  } | null;
+};
+
+export type ReportAmounts = {
+  /** Calls that ended and were charged. */
+  readonly calls: number;
+  readonly refusals: number;
+  /** Cached ones included. */
+  readonly input_tokens: number;
+  readonly cache_read_input_tokens?: number;
+  readonly cache_write_input_tokens?: number;
+  /** Reasoning included. */
+  readonly output_tokens: number;
+  readonly reasoning_output_tokens?: number;
+  readonly cost_nanodollars: number;
+  /** The part of the cost that is charged at an estimate. */
+  readonly unconfirmed_nanodollars?: number;
+  /** Calls to models without a price, which count as nothing in the cost. */
+  readonly unpriced_calls?: number;
+  /** The part of the input that its session had sent before, as far as that was seen: at least so much. */
+  readonly resent_input_tokens?: number;
+  /** The part of that which was read from the provider's prompt cache. */
+  readonly resent_cache_read_input_tokens?: number;
+  /** The part of the cost that sending it again cost. */
+  readonly resent_nanodollars?: number;
+};
+
+export type Resent = {
+  /** Calls whose end is known. */
+  readonly calls: number;
+  /** Those of which it was looked at what their session had sent before. */
+  readonly session_calls: number;
+  /** Cached ones included. */
+  readonly input_tokens: number;
+  /** The part that its session had sent before, as far as that was seen: at least so much. */
+  readonly resent_input_tokens: number;
+  /** The part of that which was read from the provider's prompt cache. */
+  readonly resent_cache_read_input_tokens?: number;
+  /** The rest of it, which was not. */
+  readonly resent_paid_input_tokens?: number;
+  readonly cost_nanodollars: number;
+  /** The part of the cost that sending it again cost. */
+  readonly resent_nanodollars: number;
+};
+
+export type Waste = {
+  readonly since: string;
+  readonly until: string;
+  readonly time_zone: string;
+  readonly by: readonly (string)[];
+  readonly total: Resent;
+  readonly data: readonly (Resent & {
+    readonly values?: Readonly<Record<string, string | null>>;
+  })[];
+  /** How many there are in all. */
+  readonly rows: number;
+  /** How long the answers of each feature are. */
+  readonly answers: readonly ({
+    readonly feature?: string | null;
+    readonly calls?: number;
+    /** Calls whose caller set no cap for the answer. */
+    readonly uncapped_calls?: number;
+    readonly p50_output_tokens?: number;
+    readonly p95_output_tokens?: number;
+    readonly max_output_tokens?: number;
+    /** What a cap at the p95 would have saved of the calls that had none. */
+    readonly saved_nanodollars?: number;
+  })[];
+  /** What could be saved, each by itself: they overlap, so they do not add up. */
+  readonly savings: readonly ({
+    readonly kind: "caching" | "output" | "batch" | "model";
+    /** The calls that would have cost less. */
+    readonly calls: number;
+    readonly nanodollars: number;
+    /** How it was reckoned. */
+    readonly how: string;
+  })[];
+  /** Calls whose price has changed since: nothing is said of what could be saved of them. */
+  readonly repriced_calls: number;
+};
+
+export type AskedCall = unknown | unknown;
+
+export type Decision = {
+  /** uncounted: the store is down and the budgets say to go on. There is nothing to settle. */
+  readonly outcome: "allowed" | "uncounted";
+  readonly id?: string;
+  /** The output cap to send: what was asked, or what fits. */
+  readonly output_tokens: number;
+  /** Held for the input. */
+  readonly input_tokens?: number;
+  /** The call is charged at its estimate if it is not settled by then. */
+  readonly expires_at?: string;
+  /** Every limit that applies, the tightest first. */
+  readonly balances?: readonly (Balance)[];
+  readonly message?: string;
+};
+
+export type ReportedUsage = {
+  /** Tokens by kind. Leave out what is not known: a total that nobody knows is charged as it was held. */
+  readonly usage: {
+    /** All of the input, cached parts included. */
+    readonly input_tokens?: number;
+    readonly cache_read_input_tokens?: number;
+    /** For 5 minutes and for 1 hour together. */
+    readonly cache_write_input_tokens?: number;
+    readonly cache_write1h_input_tokens?: number;
+    readonly audio_input_tokens?: number;
+    readonly image_input_tokens?: number;
+    readonly unbilled_input_tokens?: number;
+    /** All of the output, reasoning included. */
+    readonly output_tokens?: number;
+    readonly reasoning_output_tokens?: number;
+    readonly audio_output_tokens?: number;
+    readonly image_output_tokens?: number;
+    readonly tool_calls?: Readonly<Record<string, unknown>>;
+  };
+  /** confirmed: the provider said so. */
+  readonly certainty?: "confirmed" | "estimated" | "unconfirmed";
+};
+
+export type Refusal = Problem & {
+  readonly id?: string;
+  /** The budget that refuses, as in the gateway's own refusals. */
+  readonly budget?: Readonly<Record<string, unknown>>;
+};
+
+/** RFC 9457. */
+export type Problem = {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** One of the error codes. */
+  readonly code: string;
+};
+
+/** What each operation takes and gives. */
+export interface Operations {
+  /** What is used today and this month, by whom, and where it leads. From sums, so that the size of the ledger does not matter. */
+  readonly getOverview: { readonly input: Readonly<Record<string, never>>; readonly answer: Overview };
+  /** Every budget as it is configured, the budget above it, and where its fullest balances lead. */
+  readonly listBudgetTree: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Budget)[];
+  } };
+  /** What the limits of a budget were charged, by the hour, all its balances together. */
+  readonly getBudgetHistory: { readonly input: { readonly path: { readonly name: string }; readonly query?: { readonly days?: number } }; readonly answer: {
+    readonly data: readonly (BudgetHistory)[];
+  } };
+  /** Writes another amount of a limit into the configuration file, which is taken over within seconds. */
+  readonly changeLimit: { readonly input: { readonly path: { readonly name: string }; readonly body: {
+      /** As it is now: `$50 / month`. */
+      readonly limit: string;
+      /** As it is to be, in the same unit and window. */
+      readonly to: string;
+      /** Stands in the audit log. */
+      readonly why?: string;
+    } }; readonly answer: LimitChange };
+  /** What another amount of one of its limits would have done with the calls of the last days. */
+  readonly playBack: { readonly input: { readonly path: { readonly name: string }; readonly query: { readonly limit: string; readonly days?: number } }; readonly answer: WhatIf };
+  /** What the models of the configured providers cost now, and which were used in the last 90 days. */
+  readonly listPrices: { readonly input: Readonly<Record<string, never>>; readonly answer: PriceList };
+  /** How this gateway is configured now, without any secret. */
+  readonly getSettings: { readonly input: Readonly<Record<string, never>>; readonly answer: Settings };
+  /** What people were told, and who looks after it: the newest first. */
+  readonly listAlerts: { readonly input: { readonly query?: { readonly limit?: number; readonly state?: "open" | "acknowledged" | "snoozed" | "over" } }; readonly answer: {
+    readonly data: readonly (Alert)[];
+  } };
+  /** Somebody looks after an alert: it is told to nobody else, and not again. */
+  readonly acknowledgeAlert: { readonly input: { readonly path: { readonly id: string }; readonly body?: {
+      /** Who does it. */
+      readonly by?: string;
+    } }; readonly answer: Alert };
+  /** Nobody is told of the same thing for a while; then it is told again, if nobody has acknowledged it. */
+  readonly snoozeAlert: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      /** `30m`, `2h`; 7 days at most. */
+      readonly for: string;
+      /** Who does it. */
+      readonly by?: string;
+    } }; readonly answer: Alert };
+  /** More that is asked for and not answered yet, the newest first. */
+  readonly listAsks: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Ask)[];
+  } };
+  /** Gives what is asked for, or declines it. The calls that wait for it go on. */
+  readonly answerAsk: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      readonly answer: "give" | "decline";
+      /** Who does it. */
+      readonly giver?: string;
+    } }; readonly answer: Ask & {
+    readonly answer: "given" | "declined";
+  } };
+  /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
+  readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number } }; readonly answer: {
+    readonly data: readonly (Balance)[];
+  } };
+  /** Lets a balance begin again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger. */
+  readonly resetBudget: { readonly input: { readonly path: { readonly name: string }; readonly body: Reset }; readonly answer: {
+    readonly data: readonly (Balance)[];
+  } };
+  /** The grants that are in force or will be, oldest first. */
+  readonly listGrants: { readonly input: { readonly query?: { readonly budget?: string } }; readonly answer: {
+    readonly data: readonly (Grant)[];
+  } };
+  /** Gives a subject more of a limit for a time. It ends by itself. */
+  readonly createGrant: { readonly input: { readonly headers?: { readonly "Idempotency-Key"?: string }; readonly body: NewGrant }; readonly answer: Grant };
+  /** Ends a grant at once. */
+  readonly revokeGrant: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      /** Who does it; known by the key where it is left out. */
+      readonly giver?: string;
+      /** Kept in the ledger. */
+      readonly why?: string;
+    } }; readonly answer: {
+    readonly id: string;
+    readonly revoked: true;
+  } };
+  /** The newest calls, allowed and denied. */
+  readonly listRequests: { readonly input: { readonly query?: { readonly limit?: number; readonly after_id?: string; readonly filter?: readonly (string)[]; readonly outcome?: "denied" | "allowed" } }; readonly answer: {
+    readonly data: readonly (CallSummary)[];
+    readonly has_more: boolean;
+    readonly last_id: string | null;
+  } };
+  /** Why one call was allowed or denied, what it was charged, and the ledger rows behind both. */
+  readonly getRequest: { readonly input: { readonly path: { readonly id: string } }; readonly answer: CallReport };
+  /** Usage and cost of a time, by attributes and by steps of the calendar. */
+  readonly report: { readonly input: { readonly query?: { readonly since?: string; readonly until?: string; readonly by?: string; readonly step?: "hour" | "day" | "month"; readonly time_zone?: string; readonly filter?: readonly (string)[]; readonly compare?: "before"; readonly format?: "json" | "csv" | "focus" } }; readonly answer: {
+    /** The period before, where it was asked for. */
+    readonly compared?: {
+      readonly since?: string;
+      readonly until?: string;
+    };
+    readonly since: string;
+    readonly until: string;
+    readonly by: readonly (string)[];
+    readonly step: "hour" | "day" | "month" | null;
+    readonly time_zone: string;
+    readonly data: readonly (ReportRow)[];
+  } };
+  /** What each team (product, customer, …) is charged for a month, with its owner. Together they are all that was charged. */
+  readonly statements: { readonly input: { readonly query?: { readonly month?: string; readonly by?: string; readonly time_zone?: string; readonly format?: "json" | "csv" | "html" } }; readonly answer: {
+    readonly month: string;
+    readonly since: string;
+    readonly until: string;
+    /** Whether the month is over. */
+    readonly is_final: boolean;
+    readonly time_zone: string;
+    readonly by: string;
+    readonly total: ReportAmounts;
+    readonly before: ReportAmounts;
+    readonly data: readonly (Statement)[];
+  } };
+  /** Who spends most, and how much of the whole that is. */
+  readonly listSpenders: { readonly input: { readonly query?: { readonly by?: string; readonly most?: number; readonly since?: string; readonly until?: string; readonly time_zone?: string; readonly filter?: readonly (string)[] } }; readonly answer: {
+    readonly since: string;
+    readonly until: string;
+    readonly time_zone: string;
+    readonly by: string;
+    /** How many there are in all. */
+    readonly spenders: number;
+    readonly total: ReportAmounts;
+    readonly data: readonly (ReportAmounts & {
+      readonly value?: string | null;
+      readonly share?: number;
+    })[];
+    /** How much the dearest few in a hundred use. */
+    readonly concentration: readonly ({
+      readonly percent?: number;
+      readonly spenders?: number;
+      readonly share?: number;
+    })[];
+  } };
+  /** How much of the input was sent again and what that cost, how long answers are, and what could be saved. */
+  readonly showWaste: { readonly input: { readonly query?: { readonly by?: string; readonly most?: number; readonly since?: string; readonly until?: string; readonly time_zone?: string; readonly filter?: readonly (string)[] } }; readonly answer: Waste };
+  /** What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing. */
+  readonly economics: { readonly input: { readonly body: EconomicsQuestion }; readonly answer: Economics };
+  /** Every key, without its secret. */
+  readonly listKeys: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Key)[];
+  } };
+  /** Makes a key. Its secret is in this answer and never again. */
+  readonly createKey: { readonly input: { readonly body: NewKey }; readonly answer: Key & {
+    readonly secret: string;
+  } };
+  /** Ends a key at once. */
+  readonly revokeKey: { readonly input: { readonly path: { readonly id: string } }; readonly answer: {
+    readonly id: string;
+    readonly revoked: true;
+  } };
+  /** What is switched off, by whom, why and until when. */
+  readonly listSwitches: { readonly input: { readonly query?: { readonly all?: "true" } }; readonly answer: {
+    readonly data: readonly (Switch)[];
+  } };
+  /** Refuses calls from now on and ends their running streams within a second. */
+  readonly switchOff: { readonly input: { readonly body: NewSwitch }; readonly answer: Switch };
+  /** Lets calls pass again. */
+  readonly switchOn: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: Switch };
+  /** Where people are told, and whether it worked. Without addresses and keys: those are secrets. */
+  readonly listChannels: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Channel)[];
+  } };
+  /** Delivers a notice that says that it is a test. */
+  readonly testChannel: { readonly input: { readonly path: { readonly id: string } }; readonly answer: Delivery };
+  /** Who changed what, who was not let in: the newest lines of the audit log of this data folder. */
+  readonly listDeeds: { readonly input: { readonly query?: { readonly limit?: number; readonly before?: number } }; readonly answer: {
+    readonly data: readonly (Deed)[];
+    readonly has_more: boolean;
+  } };
+  /** The latest tries to deliver notices, oldest first. */
+  readonly listDeliveries: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Delivery)[];
+  } };
+  /** Holds the most that a call can use on every budget that it belongs to, or says why not: for calls that others send. */
+  readonly reserveCall: { readonly input: { readonly headers?: { readonly "Idempotency-Key"?: string }; readonly body: AskedCall }; readonly answer: Decision };
+  /** Replaces the hold by what the call used. Said late, it corrects what was charged when the lease ran out; said twice, it is charged once. */
+  readonly settleCall: { readonly input: { readonly path: { readonly id: string }; readonly body: ReportedUsage }; readonly answer: {
+    readonly id: string;
+    readonly outcome: "settled" | "corrected" | "duplicate";
+    readonly usage: Readonly<Record<string, unknown>> | null;
+    readonly cost_nanodollars: number | null;
+    readonly certainty: "confirmed" | "estimated" | "unconfirmed" | null;
+  } };
+  /** Returns the hold of a call that was never sent, or that costs nothing. */
+  readonly releaseCall: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      readonly why?: string;
+    } }; readonly answer: {
+    readonly id: string;
+    readonly outcome: "released" | "corrected" | "duplicate";
+  } };
+  /** Renews the lease of a call that is still in flight. */
+  readonly extendCall: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      /** How long the hold lives without being extended. */
+      readonly lease_seconds: number;
+    } }; readonly answer: {
+    readonly id: string;
+    readonly outcome: "extended";
+    readonly expires_at: string;
+  } };
+  /** The same decision in headers: for nginx's auth_request and Envoy's ext_authz. */
+  readonly authorizeCall: { readonly input: { readonly query?: { readonly status?: "exact" }; readonly headers: { readonly "x-purser-provider": string; readonly "x-purser-model": string; readonly "x-purser-input-tokens": string; readonly "x-purser-max-output-tokens": string; readonly "x-purser-least-output-tokens"?: string; readonly "x-purser-copies"?: string; readonly "x-purser-lease-seconds"?: string; readonly "x-purser-decision-id"?: string; readonly "x-purser-org"?: string; readonly "x-purser-team"?: string; readonly "x-purser-product"?: string; readonly "x-purser-feature"?: string; readonly "x-purser-user"?: string; readonly "x-purser-tier"?: string; readonly "x-purser-session"?: string; readonly "x-purser-task"?: string; readonly "x-purser-tags"?: string } }; readonly answer: Decision };
+  /** The same decision in headers: for nginx's auth_request and Envoy's ext_authz. */
+  readonly authorizeCallByPost: { readonly input: { readonly query?: { readonly status?: "exact" }; readonly headers: { readonly "x-purser-provider": string; readonly "x-purser-model": string; readonly "x-purser-input-tokens": string; readonly "x-purser-max-output-tokens": string; readonly "x-purser-least-output-tokens"?: string; readonly "x-purser-copies"?: string; readonly "x-purser-lease-seconds"?: string; readonly "x-purser-decision-id"?: string; readonly "x-purser-org"?: string; readonly "x-purser-team"?: string; readonly "x-purser-product"?: string; readonly "x-purser-feature"?: string; readonly "x-purser-user"?: string; readonly "x-purser-tier"?: string; readonly "x-purser-session"?: string; readonly "x-purser-task"?: string; readonly "x-purser-tags"?: string } }; readonly answer: Decision };
+  /** This description. */
+  readonly getOpenapi: { readonly input: Readonly<Record<string, never>>; readonly answer: Readonly<Record<string, unknown>> };
+}
+
+/** The method and the path of each operation. */
+export const OPERATIONS = {
+  getOverview: ["GET", "/api/overview"],
+  listBudgetTree: ["GET", "/api/budget-tree"],
+  getBudgetHistory: ["GET", "/api/budgets/{name}/history"],
+  changeLimit: ["POST", "/api/budgets/{name}/limit"],
+  playBack: ["GET", "/api/budgets/{name}/what-if"],
+  listPrices: ["GET", "/api/prices"],
+  getSettings: ["GET", "/api/settings"],
+  listAlerts: ["GET", "/api/alerts"],
+  acknowledgeAlert: ["POST", "/api/alerts/{id}/acknowledge"],
+  snoozeAlert: ["POST", "/api/alerts/{id}/snooze"],
+  listAsks: ["GET", "/api/asks"],
+  answerAsk: ["POST", "/api/asks/{id}"],
+  listBudgets: ["GET", "/api/budgets"],
+  resetBudget: ["POST", "/api/budgets/{name}/reset"],
+  listGrants: ["GET", "/api/grants"],
+  createGrant: ["POST", "/api/grants"],
+  revokeGrant: ["DELETE", "/api/grants/{id}"],
+  listRequests: ["GET", "/api/requests"],
+  getRequest: ["GET", "/api/requests/{id}"],
+  report: ["GET", "/api/report"],
+  statements: ["GET", "/api/statements"],
+  listSpenders: ["GET", "/api/spenders"],
+  showWaste: ["GET", "/api/waste"],
+  economics: ["POST", "/api/economics"],
+  listKeys: ["GET", "/api/keys"],
+  createKey: ["POST", "/api/keys"],
+  revokeKey: ["DELETE", "/api/keys/{id}"],
+  listSwitches: ["GET", "/api/switches"],
+  switchOff: ["POST", "/api/switches"],
+  switchOn: ["DELETE", "/api/switches/{id}"],
+  listChannels: ["GET", "/api/channels"],
+  testChannel: ["POST", "/api/channels/{id}/test"],
+  listDeeds: ["GET", "/api/audit"],
+  listDeliveries: ["GET", "/api/deliveries"],
+  reserveCall: ["POST", "/api/decisions"],
+  settleCall: ["POST", "/api/decisions/{id}/settle"],
+  releaseCall: ["POST", "/api/decisions/{id}/release"],
+  extendCall: ["POST", "/api/decisions/{id}/extend"],
+  authorizeCall: ["GET", "/api/authorize"],
+  authorizeCallByPost: ["POST", "/api/authorize"],
+  getOpenapi: ["GET", "/api/openapi.json"],
+} as const satisfies { readonly [name in keyof Operations]: readonly [method: string, path: string] };
