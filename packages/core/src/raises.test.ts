@@ -175,6 +175,17 @@ describe("a hold that grows", () => {
     assert.equal(await budgets.raise(reservation, { least: 590, most: 590 }), undefined);
   });
 
+  test("is held more of on a limit that is not in force any more, so that what it is charged there was held there", async () => {
+    const { budgets, store } = scene();
+    const reservation = await admitted(budgets, callOf("a", 100));
+    await budgets.configure({ budgets: [defineBudget(INPUTS[0])], prices: { card: () => DEMO_CARD } });
+    assert.equal((await budgets.raise(reservation, { least: 300, most: 300 }))?.outputTokens, 300);
+    const held = async () => (await store.counters({ budget: "user" })).find(({ ref }) => ref.unit === "output_tokens")?.held;
+    assert.equal(await held(), 300);
+    await budgets.settle(reservation, { inputTokens: 20, outputTokens: 290 });
+    assert.deepEqual([await held(), (await store.entries({ kinds: ["overrun"] })).length], [0, 0]);
+  });
+
   test("of which everything is held from the beginning cannot grow", async () => {
     const { budgets } = scene();
     const reservation = await admitted(budgets, callOf("a", undefined));

@@ -28,13 +28,13 @@ export function decideRaise(
     outputCap = Math.min(outputCap, fitting);
   }
   if (outputCap < output.least) return unchanged({ outcome: "refused" });
-  const postings: Posting[] = [];
-  for (const [i, { counter }] of inForce.entries()) {
-    const added = amountOf(asks[counter.unit], outputCap) - (held[i] as Posting).held;
-    if (added <= 0) continue;
+  // Also where a limit is not in force any more: what a call is charged there was held there.
+  const postings = hold.postings.flatMap(({ counter, held }): Posting[] => {
+    const added = amountOf(asks[counter.unit], outputCap) - held;
+    if (added <= 0) return [];
     checkCountable(counter, counted(state, counter), added);
-    postings.push({ counter, held: added, spent: 0 });
-  }
+    return [{ counter, held: added, spent: 0 }];
+  });
   const { detail, id } = hold;
   const raised: CallDetail = {
     ...detail,

@@ -1,21 +1,16 @@
-import type { Ask, ExtendResult, More } from "../../domain/command.ts";
+import type { ExtendResult, More } from "../../domain/command.ts";
+import { UNITS } from "../../domain/limit.ts";
 import type { Answer } from "./connection.ts";
 import { limitsText } from "./limits.ts";
 
 /** What is asked of its script: to hold more for a call. */
 export function raiseArgs(id: string, leaseMs: number, { limits, asks, output }: More, prefix: string): readonly string[] {
   const { least, most } = output;
-  const askArgs = ({ base, perOutputToken, scale }: Ask) => [String(base), String(perOutputToken), String(scale)];
-  return [
-    id,
-    String(leaseMs),
-    String(least),
-    String(most),
-    ...askArgs(asks.output_tokens),
-    ...askArgs(asks.nanodollars),
-    limitsText(limits, asks),
-    prefix,
-  ];
+  const asksText = UNITS.map((unit) => {
+    const { base, perOutputToken, scale } = asks[unit];
+    return `${unit}=${base},${perOutputToken},${scale};`;
+  }).join("");
+  return [id, String(leaseMs), String(least), String(most), asksText, limitsText(limits, asks), prefix];
 }
 
 export function raiseResult({ outcome, rest }: Answer): ExtendResult {

@@ -5,21 +5,23 @@ import { LIMITS } from "./limits.lua.ts";
  * Holds more for a call in flight, on the counters on which it is held: as much of its answer as fits all its limits, or nothing more.
  *
  * KEYS   12 the reservation, 13 what it holds
- * ARGV   6 id, 7 lease in milliseconds, 8 least and 9 most output of one answer, 10 to 12 what is asked of output tokens and 13 to 15 of money, as base,
- *        for each token of output, and scale; 16 the limits, 17 what the keys of the store begin with
+ * ARGV   6 id, 7 lease in milliseconds, 8 least and 9 most output of one answer, 10 `unit=base,perOutputToken,scale;` of what is asked of each unit,
+ *        11 the limits, 12 what the keys of the store begin with
  * Returns `extended`, the expiry and the output of one answer that is held; `refused`; `unknown`; or `uncountable`, the counter and what was added
  */
 export const RAISE = `
 local RESERVATION, HOLD = KEYS[12], KEYS[13]
 local refused = refusal() or rollCall()
 if refused then return refused end
-local prefix = ARGV[17]
+local prefix = ARGV[12]
 ${ALLOTTED}
 ${LIMITS}
 local id, leaseMs, least, outputCap = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local function askAt(at) return { base = tonumber(ARGV[at]), perOutputToken = tonumber(ARGV[at + 1]), scale = tonumber(ARGV[at + 2]) } end
-local outputAsk, moneyAsk = askAt(10), askAt(13)
-local limits = readLimits(ARGV[16])
+local asks = {}
+for unit, base, perOutputToken, scale in string.gmatch(ARGV[10], '([^=]*)=([^,]*),([^,]*),([^;]*);') do
+  asks[unit] = { base = tonumber(base), perOutputToken = tonumber(perOutputToken), scale = tonumber(scale) }
+end
+local limits = readLimits(ARGV[11])
 local function amountOf(ask, tokens) return math.ceil((ask.base + ask.perOutputToken * tokens) / ask.scale) end
 
 local known = redis.call('HMGET', RESERVATION, 'state', 'expiresAt', 'entries')
@@ -44,13 +46,14 @@ for _, limit in ipairs(limits) do
 end
 if outputCap < least then return answer('refused') end
 
+-- Also where a limit is not in force any more: what a call is charged there was held there.
 local postings = {}
-for _, limit in ipairs(limits) do
-  local added = amountOf(limit, outputCap) - limit.posting.held
+for _, posting in ipairs(hold.postings) do
+  local added = amountOf(asks[posting.unit], outputCap) - posting.held
   if added > 0 then
-    local uncounted = uncountable(limit.posting, counters[limit.posting.key], added)
+    local uncounted = uncountable(posting, counters[posting.key], added)
     if uncounted then return uncounted end
-    postings[#postings + 1] = posted(limit.posting, added, 0)
+    postings[#postings + 1] = posted(posting, added, 0)
   end
 end
 
@@ -60,8 +63,8 @@ local detail, estimate = hold.detail, hold.estimate
 if not string.find(detail, '"outputTokensAtFirst":%d') then
   detail = string.gsub(detail, '"outputTokens":(%d+)', '"outputTokensAtFirst":%1,"outputTokens":%1', 1)
 end
-detail = withNumber(withNumber(detail, 'outputTokens', amountOf(outputAsk, outputCap)), 'cost', amountOf(moneyAsk, outputCap))
-estimate = withNumber(withNumber(estimate, 'outputTokens', amountOf(outputAsk, outputCap)), 'cost', amountOf(moneyAsk, outputCap))
+detail = withNumber(withNumber(detail, 'outputTokens', amountOf(asks.output_tokens, outputCap)), 'cost', amountOf(asks.nanodollars, outputCap))
+estimate = withNumber(withNumber(estimate, 'outputTokens', amountOf(asks.output_tokens, outputCap)), 'cost', amountOf(asks.nanodollars, outputCap))
 local expiresAt = textOf(math.max(tonumber(known[2]), now + leaseMs))
 local broken = add({
   kind = 'raised', reservation = id, postings = postings, detail = detail,
