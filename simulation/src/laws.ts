@@ -36,6 +36,8 @@ export interface Attempt {
   /** The input's tokens as they are counted. */
   readonly countedTokens: number;
   readonly asked: Asked[];
+  /** What its gateway went by when it last asked for more to be held. */
+  raisedBy: Configuration | undefined;
   /** It may be asked for at several gateways at the same time, by a program that gets no answer. */
   readonly refusals: { readonly asked: Asked; readonly result: Refused }[];
   decision: Decision["outcome"] | "failed" | undefined;
@@ -83,6 +85,7 @@ export class Laws {
       decision: undefined,
       isUncounted: false,
       sawFailure: false,
+      raisedBy: undefined,
       wasSent: false,
       served: undefined,
       wasOrphaned: false,
@@ -250,11 +253,13 @@ export class Laws {
     const { reservation: id, at, postings, expiresAt } = entry;
     hold(4, kept.state === "open", () => `More is held of ${id} after it was ${kept.state}.`);
     hold(3, expiresAt >= kept.expiresAt, () => `The lease of ${id} was shortened.`);
-    const asked = this.attempts.get(id)?.asked.at(-1);
+    const attempt = this.attempts.get(id);
+    const configurations = [attempt?.raisedBy, attempt?.asked.at(-1)?.configuration].flatMap((one) => one ?? []);
     for (const posting of postings) {
       const { counter, held, spent } = posting;
       hold(3, kept.held.has(counter.key) && held > 0 && spent === 0, () => `${id} holds more by ${textOf(posting)}.`);
-      const limit = asked && limitOf(asked.configuration, counter);
+      // A limit that is not in force any more still holds for what was admitted by it.
+      const [limit] = configurations.flatMap((configuration) => limitOf(configuration, counter) ?? []);
       // What was configured since is not what the call was asked for.
       if (!limit?.isEnforced || this.#changedAt > kept.reserved.at) continue;
       hold(1, this.#hasRoom(limit, counter, held, at), () => `${counter.key}: ${held} more are held for ${id} than there was room for.`);

@@ -137,6 +137,11 @@ export function notedStore(store: Store, { laws, judgedBy, now, onFailure }: Not
         throw error;
       }
     },
+    extend: (command) => {
+      const attempt = command.more && laws.attempts.get(command.id);
+      if (attempt) attempt.raisedBy = judgedBy();
+      return store.extend(command);
+    },
     // What could not be said may still be said later, by this process alone.
     settle: (command) => told(store.settle(command), command.id),
     release: (command) => told(store.release(command), command.id),

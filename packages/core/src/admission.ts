@@ -333,16 +333,21 @@ export class Admission {
     return new Allowed(reservation, detail.wouldRefuse ?? [], this.#terms, standings);
   }
 
-  /** What is asked of which limits to hold more: those of now, where they were bound when the call was admitted. */
+  /**
+   * What is asked of which limits to hold more: those of now, and those by which the call was admitted and which are not in force here any more,
+   * where they were bound then. Another gateway may still go by them.
+   */
   #more({ allowance, inputTokens }: CallDetail): Pick<Reservation, "outputTokensMost" | "more"> | undefined {
     if (this.#call.output.first === undefined) return undefined;
     const output = this.#outputRange(inputTokens);
     if ("outcome" in output) return undefined;
-    const { card, now } = this.#terms;
+    const { card, now, limits: atFirst } = this.#terms;
     const asks = this.#asks(inputTokens, output.most, allowance === undefined ? card : undefined);
     const limits = () => {
       const terms = this.#termsAt(now);
-      return [...terms.limits, ...terms.allowances.filter(({ counter }) => counter.budget === allowance)];
+      const known = new Set(terms.limits.map(({ counter }) => counter.key));
+      const former = atFirst.filter(({ counter }) => !known.has(counter.key));
+      return [...terms.limits, ...former, ...terms.allowances.filter(({ counter }) => counter.budget === allowance)];
     };
     return { outputTokensMost: output.most, more: () => ({ limits: limits(), asks }) };
   }

@@ -16,7 +16,9 @@ export function decideRaise(
 ): Applied<ExtendResult> {
   const held = limits.map((limit) => hold.postings.find(({ counter }) => isKeptOn(limit, counter)));
   const bound = limits.map((limit, i) => ({ ...limit, counter: held[i]?.counter ?? limit.counter }));
-  if (held.some((posting) => posting === undefined) || bound.some((limit) => isPassedOn(limit, now)))
+  // What is charged on a counter is held there, and nothing is held more of that no limit was asked about.
+  const isAsked = hold.postings.every(({ counter }) => limits.some((limit) => isKeptOn(limit, counter)));
+  if (!isAsked || held.some((posting) => posting === undefined) || bound.some((limit) => isPassedOn(limit, now)))
     return unchanged({ outcome: "refused" });
   const inForce = limitsInForce(state, bound, now);
   let outputCap = output.most;
@@ -28,7 +30,6 @@ export function decideRaise(
     outputCap = Math.min(outputCap, fitting);
   }
   if (outputCap < output.least) return unchanged({ outcome: "refused" });
-  // Also where a limit is not in force any more: what a call is charged there was held there.
   const postings = hold.postings.flatMap(({ counter, held }): Posting[] => {
     const added = amountOf(asks[counter.unit], outputCap) - held;
     if (added <= 0) return [];

@@ -32,7 +32,11 @@ for _, posting in ipairs(hold.postings) do own[posting.isSlice and parsed(postin
 for _, limit in ipairs(limits) do
   local posting = own[limit.isSlice and limit.seriesKey or limit.key]
   if not posting or (limit.rollover and limit.resetsAt and now >= limit.resetsAt) then return answer('refused') end
-  limit.posting = posting
+  limit.posting, posting.isAsked = posting, true
+end
+-- What is charged on a counter is held there, and nothing is held more of that no limit was asked about.
+for _, posting in ipairs(hold.postings) do
+  if not posting.isAsked then return answer('refused') end
 end
 load(hold.postings)
 loadLimits(limits)
@@ -46,7 +50,6 @@ for _, limit in ipairs(limits) do
 end
 if outputCap < least then return answer('refused') end
 
--- Also where a limit is not in force any more: what a call is charged there was held there.
 local postings = {}
 for _, posting in ipairs(hold.postings) do
   local added = amountOf(asks[posting.unit], outputCap) - posting.held
