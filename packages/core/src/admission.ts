@@ -157,7 +157,8 @@ export class Admission {
     const standings = await this.#store.standings(this.#terms.limits);
     const i = this.#terms.limits.findIndex((limit) => limit.counter.series === counter.series);
     const [bound, standing] = [this.#terms.limits[i], standings[i]];
-    if (!bound || !standing) throw new PurserError("internal", `The limit ${counter.key} is none of the call's.`);
+    // A configuration that changed while it waited can have taken the limit away: then there is nobody to be behind of.
+    if (!bound || !standing) return this.decide();
     const balance = balanceOf(bound, standing, this.#terms.now);
     const about = { reason: "rate_limited", balance, asked: undefined, retryAfterMs: BEHIND_RETRY_MS } as const;
     const message = describeRefusal({ ...about, owner: bound.budget.owner, waiting });

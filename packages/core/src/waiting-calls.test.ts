@@ -230,3 +230,18 @@ test("whatever comes when, calls of one bucket are let through in the order in w
     { numRuns: 40 },
   );
 });
+
+test("a call that finds the line full while its limit is taken away is admitted: there is nobody to be behind of", async () => {
+  const { ask, pass, budgets, decided } = scene(LEAKY);
+  for (let i = 0; i < WAITING_MOST + 1; i++) ask(`call ${i}`);
+  await pass(0);
+  void budgets.configure({ budgets: [], prices: { card: () => DEMO_CARD } });
+  // At every moment of the change.
+  for (let i = 0; i < 40; i++) {
+    ask(`late ${i}`);
+    await Promise.resolve();
+  }
+  await pass(2_000);
+  assert.ok(decided.some(({ name, decision }) => name.startsWith("late") && decision.outcome === "allowed"));
+  assert.equal(decided.length, WAITING_MOST + 41);
+});
