@@ -1,8 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { PurserError } from "@purser/core";
 import type { CountError } from "@purser/core/tokens";
 import { writeDurably } from "../durable-file.ts";
+import { readLearned } from "../learned-file.ts";
 
 const FILE = "counts.json";
 
@@ -16,24 +14,10 @@ interface Stored {
 
 /** What a data folder knows about the errors of our counts; nothing where nothing was compared yet. */
 export async function readCounts(directory: string): Promise<Counts> {
-  const file = join(directory, FILE);
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return new Map();
-    throw cause;
-  }
-  try {
-    const { version, models } = JSON.parse(text) as Stored;
-    if (version !== 1) throw new Error(`its version is ${version}`);
-    return new Map(
-      Object.entries(models).map(([key, { latin, other }]) => [key, [...errorsOf("latin", latin), ...errorsOf("other", other)]]),
-    );
-  } catch (cause) {
-    const message = `${file} has another form than this version of Purser reads: ${(cause as Error).message}. What it says is learned again.`;
-    throw new PurserError("config_invalid", message, { cause });
-  }
+  const counts = await readLearned(directory, FILE, ({ models }: Stored) =>
+    Object.entries(models).map(([key, { latin, other }]) => [key, [...errorsOf("latin", latin), ...errorsOf("other", other)]] as const),
+  );
+  return new Map(counts);
 }
 
 /** Replaces them all: whoever reads sees the old ones or the new ones. */
