@@ -17,13 +17,15 @@ import {
 import { boundTokens, countTokens, type Margin } from "@purser/core/tokens";
 import { turnFor } from "./body.ts";
 import type { Calibration } from "./calibration/calibration.ts";
-import { type Places, refine } from "./callers/identify.ts";
+import { type Caller, type Places, refine } from "./callers/identify.ts";
 import type { Key } from "./callers/key.ts";
+import type { Config } from "./config/config.ts";
 import type { Dialect, ModelCall } from "./dialects/dialect.ts";
 import { longTextBeginning } from "./dialects/json-body.ts";
 import { UNMEASURED_AUDIO } from "./dialects/openai-transcriptions/read-call.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
+import type { Route } from "./providers/routing.ts";
 
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
@@ -79,6 +81,25 @@ export interface CallTerms {
   readonly defaultMaxOutput: number;
   /** What is held for input that a call names and does not carry; what the model can read where it is left out. */
   readonly unseenInput: number | undefined;
+}
+
+/** What a gateway knows of every call. */
+export interface KnownTerms {
+  readonly config: Pick<Config, "defaultMaxOutput" | "unseenInput">;
+  readonly prices: PriceSource;
+  readonly calibration: Pick<Calibration, "marginOf">;
+}
+
+/** The terms of a caller's call where it is routed. */
+export function callTerms(
+  { config, prices, calibration }: KnownTerms,
+  { subject, places, key, pools }: Pick<Caller, "subject" | "places" | "key" | "pools">,
+  { provider, model, sentAs, pricedAs }: Pick<Route, "provider" | "model" | "sentAs" | "pricedAs">,
+  { dialect, call }: Pick<CallTerms, "dialect" | "call">,
+): CallTerms {
+  const { defaultMaxOutput, unseenInput } = config;
+  const where = { provider, model, sentAs, pricedAs };
+  return { dialect, call, ...where, subject, places, key, pools, prices, calibration, defaultMaxOutput, unseenInput };
 }
 
 /** What a model can read of which nobody says: the largest context that is sold widely. */

@@ -23,7 +23,16 @@ import type { AuditLog } from "./audit-log/audit-log.ts";
 import type { Batches } from "./batches/batches.ts";
 import { turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
-import { budgetedCall, callOf, countedInput, denialMessage, outputTokensMostOf, reserveCall, settleCall } from "./budgeted-call.ts";
+import {
+  budgetedCall,
+  callOf,
+  callTerms,
+  countedInput,
+  denialMessage,
+  outputTokensMostOf,
+  reserveCall,
+  settleCall,
+} from "./budgeted-call.ts";
 import type { Calibration } from "./calibration/calibration.ts";
 import type { CallEvents } from "./call-events.ts";
 import type { Caller, Identified } from "./callers/identify.ts";
@@ -262,28 +271,9 @@ async function readRouted(gateway: Gateway, { request, response, dialect, names 
   const call = dialect.readCall(readCallBody(dialect, bytes, request.headers["content-type"]), names);
   const route = gateway.route(call.model, dialect.name);
   if ("unknown" in route) throw new PurserError("provider_unknown", route.unknown);
-  const { provider, model, sentAs, pricedAs } = route;
   // Where there are several providers, others may have one.
-  if (!route.failover) refuseWithoutKey({ caller, provider });
-  const { subject, places, key, pools } = caller;
-  const { config, prices, calibration } = gateway;
-  const { defaultMaxOutput, unseenInput } = config;
-  const terms = {
-    dialect,
-    call,
-    provider,
-    model,
-    sentAs,
-    pricedAs,
-    subject,
-    places,
-    key,
-    pools,
-    prices,
-    calibration,
-    defaultMaxOutput,
-    unseenInput,
-  };
+  if (!route.failover) refuseWithoutKey({ caller, provider: route.provider });
+  const terms = callTerms(gateway, caller, route, { dialect, call });
   return routedCall(budgetedCall(terms), caller, route, names);
 }
 

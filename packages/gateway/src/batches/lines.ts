@@ -1,6 +1,6 @@
 import { PurserError } from "@purser/core";
 import { turnFor } from "../body.ts";
-import { budgetedCall } from "../budgeted-call.ts";
+import { budgetedCall, callTerms } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import { checkedName, invalid, requiredText } from "../dialects/body-fields.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
@@ -118,13 +118,12 @@ class Lines {
 
 /** A call as it goes to its provider, which has its text already: nothing of it can be changed any more, its output cap included. */
 function lineCall({ gateway, caller, tags }: LineTerms, dialect: Dialect, body: JsonBody): RoutedCall {
-  const { config, prices, route, calibration } = gateway;
   const read = dialect.readCall(body, {});
   if (read.stream) throw invalid('Calls of a batch are not streamed. Remove "stream".');
   if (read.service !== "standard") throw invalid("A batch is a tier of its own. Remove service_tier.");
-  const decided = route(read.model, dialect.name);
+  const decided = gateway.route(read.model, dialect.name);
   if ("unknown" in decided) throw new PurserError("provider_unknown", decided.unknown);
-  const { provider, model, sentAs, pricedAs } = decided;
+  const { provider, sentAs } = decided;
   if (sentAs !== read.model)
     throw invalid(`A batch goes to its provider as it is, so its models have their names there. Write "${sentAs}", not "${read.model}".`);
   const noKey = missingKey(provider);
@@ -134,25 +133,8 @@ function lineCall({ gateway, caller, tags }: LineTerms, dialect: Dialect, body: 
       noKey ??
         `The gateway asks ${provider.name} about a batch when nobody is there, so it needs a key of its own: api_key under providers.`,
     );
-  const { subject, places, key, pools } = caller;
-  const { defaultMaxOutput, unseenInput } = config;
   const call: ModelCall = { ...read, service: "batch", tags: { ...tags, ...read.tags } };
-  const terms = {
-    dialect,
-    call,
-    provider,
-    model,
-    sentAs,
-    pricedAs,
-    subject,
-    places,
-    key,
-    pools,
-    prices,
-    calibration,
-    defaultMaxOutput,
-    unseenInput,
-  };
+  const terms = callTerms(gateway, caller, decided, { dialect, call });
   const budgeted = budgetedCall(terms);
   const whole = { ...budgeted, call: { ...budgeted.call, outputLeast: budgeted.outputTokensMost } };
   return routedCall(whole, caller, { provider }, {});
