@@ -153,6 +153,26 @@ test("a call that ends while it is being taken over is taken over as it ended", 
   assert.deepEqual((await standings(restarted))["users user=ann tokens"], [23, 0]);
 });
 
+test("a call of which more is held while it is being taken over is taken over with all of it", async () => {
+  let time = NOON;
+  const { budgets, store } = demoBudgets([COMPANY], { now: () => time });
+  await budgets.adopt();
+  const { output, ...call } = demoCall({ input: 1_000, output: 100 });
+  const inFlight = allowed(await budgets.reserve({ ...call, output: { ...output, first: 10 } }));
+  let raises = 0;
+  const record: Store["record"] = async (entry) => {
+    if (entry.reservation === inFlight.id && raises < 2) await budgets.raise(inFlight, { least: 40 * ++raises, most: 40 * raises });
+    return store.record(entry);
+  };
+  const next = [COMPANY, { name: "users", per: "user", limits: ["1M / day"] } as const].map(defineBudget);
+  const restarted = new Budgets({ store: { ...store, record }, budgets: next, prices, now: () => time });
+  await restarted.adopt();
+  assert.deepEqual((await standings(restarted))["users user=ann tokens"], [0, 1_080]);
+  time += 3_600_000;
+  await restarted.expire();
+  assert.deepEqual((await standings(restarted))["users user=ann tokens"], [1_080, 0]);
+});
+
 test("what expired is taken over as it was charged, and as it was corrected", async () => {
   let time = NOON;
   const { budgets } = demoBudgets([COMPANY], { now: () => time });

@@ -162,7 +162,7 @@ export class Adoption {
       if (missing.limits.length > 0) this.#open.set(reservation, missing);
     } else if (kind === "raised") {
       const missing = this.#open.get(reservation);
-      if (missing) this.#open.set(reservation, { ...missing, detail: entry.detail });
+      if (missing) this.#open.set(reservation, { ...missing, detail: entry.detail, outputCap: entry.outputCap });
     } else if (kind === "adjusted") {
       for (const calls of [this.#open, this.#expired]) {
         const missing = calls.get(reservation);
@@ -184,23 +184,26 @@ export class Adoption {
 
   /** The new limits that a call belongs to and is not posted to. */
   #missing(entry: Entry & { readonly kind: "reserved" }): Missing {
-    const { seq, at, detail, postings } = entry;
+    const { seq, at, detail, outputCap, postings } = entry;
     const { subject } = detail;
     const limits = this.#fresh.filter(
       ({ budget, readsFrom, takenBefore }) =>
         at >= readsFrom && budget.selects(subject) && !takenBefore.some(({ upTo, selects }) => seq <= upTo && selects(subject)),
     );
-    const all = { detail, limits: limits.map((fresh) => ({ fresh, counter: fresh.counterOf(subject, at) })) };
+    const all = { detail, outputCap, limits: limits.map((fresh) => ({ fresh, counter: fresh.counterOf(subject, at) })) };
     return without(all, postings);
   }
 
-  /** Holds a call in flight on the limits it misses. If it has ended by now, its end is in the ledger. */
+  /** Holds a call in flight on the limits it misses. If it has ended by now, or more is held for it, that is in the ledger. */
   async #hold(id: string, missing: Missing): Promise<void> {
+    const { outputCap } = missing;
     const amounts: Amounts = { ...estimateOf(missing.detail), concurrent: 1 };
     const postings = missing.limits.map(({ counter }) => ({ counter, held: amounts[counter.unit], spent: 0 }));
     if (postings.length === 0) return;
-    await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "in flight when the limits changed" });
+    await this.#store.record({ kind: "adjusted", reservation: id, postings, outputCap, why: "in flight when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
+    const raised = this.#open.get(id);
+    if (raised && raised.outputCap !== outputCap) await this.#hold(id, raised);
   }
 
   /** Charges a call whose lease ran out to the limits it misses, so that late truth corrects them too. */
@@ -241,6 +244,8 @@ interface FreshLimit {
 /** A call and the new limits that it is not posted to. */
 interface Missing {
   readonly detail: CallDetail;
+  /** What is held of its answer. */
+  readonly outputCap: number;
   readonly limits: readonly { readonly fresh: FreshLimit; readonly counter: CounterRef }[];
 }
 

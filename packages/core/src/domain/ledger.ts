@@ -158,8 +158,11 @@ export type Entry = EntryBase &
         readonly allotted: readonly number[];
         readonly end?: "returned" | "expired";
       }
-    /** With a reservation in flight: what it holds on a limit that is new. Without one: what is not a call. */
-    | { readonly kind: "adjusted"; readonly why: string; readonly adopted?: Adopted; readonly reset?: Reset }
+    /**
+     * With a reservation in flight: what it holds on a limit that is new, and the output cap that this amount is for: where it is held for another
+     * one by now, nothing is written. Without one: what is not a call.
+     */
+    | { readonly kind: "adjusted"; readonly why: string; readonly outputCap?: number; readonly adopted?: Adopted; readonly reset?: Reset }
     /** What was left of the oldest slices of a bucket, drawn together into one. */
     | { readonly kind: "drained" }
     /** `reservation` is the id of the grant. */

@@ -21,6 +21,7 @@ function recordable(state: State, entry: Recordable): Recordable | undefined {
   const { reservation } = entry;
   const [hold, expired] = [state.holds.get(reservation), state.expired.get(reservation)];
   if (!hold && (entry.postings.some(({ held }) => held !== 0) || (state.ended.has(reservation) && !expired))) return undefined;
+  if (hold && entry.outputCap !== undefined && entry.outputCap !== hold.outputCap) return undefined;
   const known = new Set((hold ?? expired)?.postings.map(({ counter }) => counter.key));
   const postings = entry.postings.filter(({ counter }) => !known.has(counter.key));
   return postings.length === 0 && entry.postings.length > 0 ? undefined : { ...entry, postings };

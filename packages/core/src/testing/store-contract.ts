@@ -135,6 +135,23 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": [500, 500], "team tokens": [500, 500] });
   }),
 
+  law("a limit takes over what a call is held for by now, and nothing of what it was held for before", async ({ store, clock }) => {
+    const limits = [sampleLimit({ amount: 1_000 })];
+    const { asks } = sampleCall({ id: "a", limits, input: 100, output: 900 });
+    await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 50, leaseMs: 10_000 }));
+    await store.extend({ id: "a", leaseMs: 10_000, more: { limits, asks, output: { least: 1, most: 300 } } });
+    const { counter } = sampleLimit({ budget: "team", amount: 9_000 });
+    const takenOver = (outputCap: number) => {
+      const postings = [{ counter, held: 100 + outputCap, spent: 0 }];
+      return store.record({ kind: "adjusted", reservation: "a", postings, outputCap, why: "new limit" });
+    };
+    assert.deepEqual(await takenOver(50), { outcome: "ignored" });
+    assert.deepEqual(await takenOver(300), { outcome: "recorded" });
+    clock.advance(20_000);
+    await store.expire();
+    assert.deepEqual(await standings(store), { "company tokens": [400, 0], "team tokens": [400, 0] });
+  }),
+
   law("limits come into force after those that they follow, and after no others", async ({ store }) => {
     const { counter } = sampleLimit({ budget: "team", amount: 9_000 });
     const adoption = (follows: number) =>

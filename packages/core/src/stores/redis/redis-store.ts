@@ -155,7 +155,8 @@ export class RedisStore implements LeasingStore {
     const grant = "grant" in entry ? grantText(entry.grant) : ["", ""];
     const adopted = entry.kind === "adjusted" ? entry.adopted : undefined;
     const follows = adopted === undefined ? "" : String(adopted.follows ?? "any");
-    const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant, follows];
+    const outputCap = entry.kind === "adjusted" && entry.outputCap !== undefined ? String(entry.outputCap) : "";
+    const args = [kind, reservation, postingsText(postings), detail, bodyText(entry), isReset ? "1" : "", ...grant, follows, outputCap];
     const { outcome } = await this.#connection.run("record", keys, args);
     return { outcome: outcome === "ignored" ? "ignored" : "recorded" };
   }

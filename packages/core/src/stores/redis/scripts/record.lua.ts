@@ -2,13 +2,14 @@ import { GRANTING } from "./granting.lua.ts";
 
 /**
  * Writes down a refusal, an adjustment, a grant or its end, once however often it is sent. What an adjustment holds must belong to a
- * reservation in flight, and what it charges to one that ended to one whose charge can still be corrected, each on a counter that it is not
- * posted to yet. Limits come into force only after those that they follow. A grant that begins must not be there yet, and one that ends
+ * reservation in flight that is held for the same answer, and what it charges to one that ended to one whose charge can still be corrected, each on
+ * a counter that it is not posted to yet. Limits come into force only after those that they follow. A grant that begins must not be there yet, and one that ends
  * must. A reset takes back what is spent at this moment.
  *
  * KEYS   12 the reservation, 13 what it holds, 14 the mark of this command
  * ARGV   6 kind, 7 id of the reservation, 8 postings, 9 detail as JSON or '', 10 the rest of the entry as JSON, 11 '1' for a reset,
- *        12 series and 13 text of a grant, 14 the entry that limits follow which come into force ('any' or a number), or ''
+ *        12 series and 13 text of a grant, 14 the entry that limits follow which come into force ('any' or a number), or '',
+ *        15 the output cap for which an adjustment holds something of a call, or ''
  * Returns `recorded`, `ignored`, or `uncountable`, the counter and what was added
  */
 export const RECORD = `
@@ -20,7 +21,7 @@ ${GRANTING}
 if redis.call('EXISTS', COMMAND) == 1 then return answer('recorded') end
 local kind, id, text, isReset = ARGV[6], ARGV[7], ARGV[8], ARGV[11] == '1'
 local postings = readPostings(text)
-local hold = redis.call('HMGET', RESERVATION, 'state', 'entries')
+local hold = redis.call('HMGET', RESERVATION, 'state', 'entries', 'outputCap')
 local isCall = (hold[1] == 'open' or hold[1] == 'expired') and kind == 'adjusted'
 load(postings)
 if kind == 'granted' or kind == 'revoked' then
@@ -35,6 +36,7 @@ elseif isReset then
 else
   local follows = tonumber(ARGV[14])
   if follows and follows ~= tonumber(redis.call('HGET', META, 'adopted') or follows) then return answer('ignored') end
+  if hold[1] == 'open' and ARGV[15] ~= '' and tonumber(ARGV[15]) ~= tonumber(hold[3]) then return answer('ignored') end
   local known = {}
   if isCall then
     for _, posting in ipairs(readHold(redis.call('GET', HOLD)).postings) do known[posting.key] = true end
