@@ -44,6 +44,11 @@ export interface Store {
   standings(limits: readonly BoundLimit[]): Promise<readonly Standing[]>;
   /** The entries that a query asks for, oldest first. */
   entries(query: LedgerQuery): Promise<readonly Entry[]>;
+  /**
+   * Tells of all entries from now on, in their order, when they are durable: those that a query which is made after this call does not find are
+   * told. Returns what ends it. Left out where others write to the same ledger.
+   */
+  follow?(follower: (entries: readonly Entry[]) => void): () => void;
   /** Waits for what is under way, then lets go of files and connections. */
   close(): Promise<void>;
   /** The reservations that were charged when the store was opened, because their owner had died. Left out where there is no such moment. */

@@ -8,6 +8,7 @@ import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 import { selectCounters } from "../memory.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
 import type { AuditAnswer, AuditStep } from "./audit.ts";
+import type { Batch } from "./batch.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { Encoder } from "./encoder.ts";
 import type { Journal } from "./journal.ts";
@@ -57,6 +58,11 @@ export class DurableStore implements SqliteStore {
   readonly #now: () => number;
   readonly #onClosed: () => void;
   readonly #directory: string;
+  readonly #onError: (error: unknown) => void;
+  readonly #followers = new Set<(entries: readonly Entry[]) => void>();
+  /** Entries that wait to be written, and those of the batch that is being written, where somebody follows. */
+  #untold: Entry[] = [];
+  #telling: readonly Entry[] = [];
   #auditing: Promise<readonly Mismatch[]> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -68,11 +74,12 @@ export class DurableStore implements SqliteStore {
     this.#directory = directory;
     this.#now = options.now ?? Date.now;
     this.#onClosed = options.onClosed ?? (() => undefined);
+    this.#onError = options.onError ?? (() => undefined);
     this.#queue = new CommitQueue({
-      write: (batch) => journal.write(batch),
-      take: () => (this.#encoder.isEmpty ? undefined : this.#encoder.take(this.#now())),
+      write: (batch) => journal.write(batch).then(() => this.#tell()),
+      take: () => this.#take(),
       describe: (cause) => this.#unavailable(cause),
-      onFailure: options.onError ?? (() => undefined),
+      onFailure: this.#onError,
       retryMs,
       lingerMs,
     });
@@ -125,6 +132,11 @@ export class DurableStore implements SqliteStore {
     const upTo = this.#state.seq;
     await this.#everythingDurable();
     return this.#reading(() => readEntries((page) => this.#journal.page(page), query, upTo));
+  }
+
+  follow(follower: (entries: readonly Entry[]) => void): () => void {
+    this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 
   audit(): Promise<readonly Mismatch[]> {
@@ -199,10 +211,31 @@ export class DurableStore implements SqliteStore {
     const applied = apply(this.#state, command, this.#now());
     if (applied.entries.length > 0) {
       this.#encoder.add(applied.entries);
+      if (this.#followers.size > 0) this.#untold.push(...applied.entries);
       // Only what calls go upstream by is waited for.
       this.#queue.schedule(command.kind === "reserve" || command.kind === "lease" ? "now" : "soon");
     }
     return applied;
+  }
+
+  #take(): Batch | undefined {
+    if (this.#encoder.isEmpty) return undefined;
+    this.#telling = this.#untold;
+    this.#untold = [];
+    return this.#encoder.take(this.#now());
+  }
+
+  #tell(): void {
+    const entries = this.#telling;
+    this.#telling = [];
+    if (entries.length === 0) return;
+    for (const follower of this.#followers) {
+      try {
+        follower(entries);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
   }
 
   #everythingDurable(): Promise<void> {

@@ -111,6 +111,37 @@ test("what was used while the journal fails is written down when it works again,
   await again.close();
 });
 
+for (const at of ["before", "after"] as const) {
+  test(`who follows is told what is durable, once and in order, also of what failed ${at} it was written`, async (t) => {
+    const { store, fault } = await openFaulty(t);
+    await store.reserve(sampleCall({ id: "a", limits: LIMITS, input: 100 }));
+    const told: string[] = [];
+    const end = store.follow((entries) => told.push(...entries.map(({ seq, kind }) => `${seq} ${kind}`)));
+    store.follow(() => {
+      throw new Error("a follower that fails is none of the ledger's business");
+    });
+    await Promise.all([
+      store.settle(sampleSettlement("a", 50)),
+      store.reserve(sampleCall({ id: "b", limits: LIMITS, input: 100 })),
+      store.reserve(sampleCall({ id: "c", limits: LIMITS, input: 100 })),
+    ]);
+    const before = ["2 settled", "3 reserved", "4 reserved"];
+    assert.deepEqual(told, before);
+    fault.at = at;
+    await assert.rejects(store.settle(sampleSettlement("b", 60)));
+    await assert.rejects(store.release({ id: "c", why: "never sent" }));
+    assert.deepEqual(told, before);
+    fault.at = "none";
+    await untilWritten(store);
+    await store.entries({});
+    assert.deepEqual(told, [...before, "5 settled", "6 released"]);
+    end();
+    await store.reserve(sampleCall({ id: "d", limits: LIMITS, input: 100 }));
+    assert.equal(told.length, 5);
+    await store.close();
+  });
+}
+
 test("a hold that was acknowledged survives a failure that its repetition meets", async (t) => {
   const { store, fault } = await openFaulty(t);
   const call = sampleCall({ id: "a", limits: LIMITS, input: 600 });

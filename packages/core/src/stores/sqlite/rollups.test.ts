@@ -7,8 +7,10 @@ import { defineBudget } from "../../domain/budget.ts";
 import type { ReportQuery } from "../../domain/report.ts";
 import { createMemoryStore } from "../memory.ts";
 import { reportLedger } from "../reporting.ts";
+import type { Store } from "../store.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
-import { openRollups } from "./rollups.ts";
+import { openDurableStore } from "./opening.ts";
+import { openRollups, type Rollups } from "./rollups.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -24,21 +26,23 @@ const CARD = {
 
 let now = MIDNIGHT;
 const store = createMemoryStore({ now: () => now });
-const budgets = new Budgets({
-  store,
-  prices: { card: (_provider, model) => (model === "free" ? undefined : CARD) },
-  now: () => now,
-  budgets: [
-    defineBudget({ name: "search", for: { team: "search" }, limits: ["900 tokens / day"], timezone: ZONE }),
-    defineBudget({ name: "each user", per: "user", limits: ["1M tokens / month"] }),
-  ],
-});
+const budgetsOver = (ledger: Store) =>
+  new Budgets({
+    store: ledger,
+    prices: { card: (_provider, model) => (model === "free" ? undefined : CARD) },
+    now: () => now,
+    budgets: [
+      defineBudget({ name: "search", for: { team: "search" }, limits: ["900 tokens / day"], timezone: ZONE }),
+      defineBudget({ name: "each user", per: "user", limits: ["1M tokens / month"] }),
+    ],
+  });
+const budgets = budgetsOver(store);
 
-async function call(id: number) {
+async function call(id: number, of = budgets) {
   const team = ["search", "chat", undefined][id % 3];
   const subject = { provider: "p", model: id % 7 === 0 ? "free" : "m", user: `user-${id % 5}`, ...(team && { team }) };
-  const decision = await budgets.reserve({ id: `call-${id}`, subject, input: { most: 300 }, output: { most: 50 } });
-  if (decision.outcome === "allowed") await budgets.settle(decision.reservation, { inputTokens: 100 + id, outputTokens: 10 });
+  const decision = await of.reserve({ id: `call-${id}`, subject, input: { most: 300 }, output: { most: 50 } });
+  if (decision.outcome === "allowed") await of.settle(decision.reservation, { inputTokens: 100 + id, outputTokens: 10 });
 }
 
 describe("rollups", () => {
@@ -142,6 +146,52 @@ describe("rollups", () => {
     const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
     for (const rollups of [one, two]) assert.deepEqual(rollups.report(time), await reportLedger(store, time));
     await Promise.all([one.close(), two.close()]);
+  });
+
+  test("what comes while a gateway runs is added as it is told, whatever is read meanwhile, and is not read again", async (t) => {
+    const directory = temporaryDirectory(t);
+    const time = { since: MIDNIGHT, until: MIDNIGHT + DAY_MS, timeZone: ZONE };
+    const journal = await openDurableStore({ directory, now: () => MIDNIGHT + HOUR_MS });
+    const followed = budgetsOver(journal);
+    let readings = 0;
+    let meanwhile: () => Promise<void> = async () => undefined;
+    const ledger: ConstructorParameters<typeof Rollups>[1] = {
+      follow: (follower) => journal.follow(follower),
+      async entries(query) {
+        readings++;
+        const page = await journal.entries(query);
+        await meanwhile();
+        return page;
+      },
+    };
+    const calls = async (from: number, to: number) => {
+      for (let id = from; id < to; id++) await call(id, followed);
+    };
+    const isExact = async (rollups: Rollups) => {
+      // Refusals are written down while their callers have their answers: this waits for them.
+      const expected = await reportLedger(journal, time);
+      await rollups.catchUp();
+      assert.deepEqual(rollups.report(time), expected);
+    };
+    await calls(0, 250);
+    const rollups = await openRollups({ directory, ledger, timeZone: ZONE });
+    meanwhile = () => calls(250 + 10 * readings, 260 + 10 * readings);
+    await rollups.catchUp();
+    const readAtFirst = readings;
+    await isExact(rollups);
+    await calls(500, 510);
+    await isExact(rollups);
+    assert.equal(readings, readAtFirst);
+
+    meanwhile = async () => undefined;
+    const other = await openRollups({ directory, ledger: { entries: (query) => journal.entries(query) }, timeZone: ZONE });
+    await calls(510, 515);
+    await isExact(other);
+    await calls(515, 520);
+    await isExact(rollups);
+    await isExact(other);
+    await Promise.all([rollups.close(), other.close()]);
+    await followed.close();
   });
 
   test("a file that is damaged is made again", async (t) => {

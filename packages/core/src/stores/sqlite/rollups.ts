@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import type { Entry, EntryKind } from "../../domain/ledger.ts";
+import type { Entry } from "../../domain/ledger.ts";
 import {
-  bookedAmounts,
   orderedRows,
   REPORT_AMOUNTS,
   type ReportAmounts,
@@ -12,18 +11,21 @@ import {
   type ReportSpan,
   reportSteps,
 } from "../../domain/report.ts";
-import { ATTRIBUTES, compileSelector, type SubjectPath } from "../../domain/subject.ts";
-import { type CalendarPeriod, type WindowSpan, windowSpan } from "../../domain/window.ts";
+import { compileSelector, type SubjectPath } from "../../domain/subject.ts";
 import type { Store } from "../store.ts";
 import { type Database, loadSqlite, type SqlValue } from "./driver.ts";
+import { Calendar, type Place, RollupSums, SUMMED } from "./rollup-sums.ts";
 
 export interface RollupsOptions {
   /** Where `rollups.db` lies; nowhere but in memory where it is left out. */
   readonly directory?: string;
-  readonly ledger: Pick<Store, "entries">;
+  readonly ledger: SummedLedger;
   /** Whose calendar hours and days follow. Another one than before, and all is added up anew. */
   readonly timeZone: string;
 }
+
+/** What a ledger tells is added up as it comes; what it does not tell, or was there before, is read. */
+type SummedLedger = Pick<Store, "entries" | "follow">;
 
 /** What one limit of a budget was charged in an hour, over all its subjects. */
 export interface SpentHour {
@@ -85,27 +87,34 @@ function prepared(database: Database): Database {
   return database;
 }
 
-/** The entries that book something, or change what is spent of a limit. */
-const READ: readonly EntryKind[] = ["settled", "overrun", "expired", "corrected", "denied"];
 /** A page is short, so that calls do not wait for it. */
 const PAGE = 200;
+/** So many entries are kept that come while a page is read. */
+const TOLD_MOST = 10_000;
 
 export class Rollups {
   readonly #database: Database;
-  readonly #ledger: Pick<Store, "entries">;
+  readonly #ledger: SummedLedger;
   readonly #timeZone: string;
-  readonly #spans = new Map<CalendarPeriod, WindowSpan>();
+  readonly #calendar: Calendar;
+  readonly #unfollow: () => void;
   readonly #statements = new Map<string, ReturnType<Database["prepare"]>>();
   #seq = 0;
   #at = 0;
   #isComplete = false;
   #isClosed = false;
   #running: Promise<void> | undefined;
+  /** What was told since the file was written; nothing where it may lack something that is to be read first. */
+  #pending: RollupSums | undefined;
+  /** What was told since the reading of a page began; nothing where none is read, or it became too much. */
+  #told: Entry[] | undefined;
 
-  constructor(database: Database, ledger: Pick<Store, "entries">, timeZone: string) {
+  constructor(database: Database, ledger: SummedLedger, timeZone: string) {
     this.#database = database;
     this.#ledger = ledger;
     this.#timeZone = timeZone;
+    this.#calendar = new Calendar(timeZone);
+    this.#unfollow = ledger.follow?.((entries) => this.#take(entries)) ?? (() => undefined);
     const state = this.#state();
     if (state?.time_zone === timeZone) this.#goOnFrom(state);
     else this.#clear();
@@ -115,34 +124,59 @@ export class Rollups {
     return { lastSeq: this.#seq, isComplete: this.#isComplete };
   }
 
-  /** Reads what the ledger has got since. Several who ask at once wait for the same reading. */
+  /** Adds what the ledger has got since. Several who ask at once wait for the same reading. */
   catchUp(): Promise<void> {
     this.#running ??= this.#catchUp().finally(() => {
       this.#running = undefined;
+      this.#told = undefined;
     });
     return this.#running;
   }
 
-  /** Each page begins with the last entry that was read: where another one stands there, the ledger is another, and all is read again. */
+  #take(entries: readonly Entry[]): void {
+    if (this.#pending) for (const entry of entries) this.#pending.add(entry);
+    else if (this.#told && this.#told.length + entries.length <= TOLD_MOST) this.#told.push(...entries);
+    else this.#told = undefined;
+  }
+
   async #catchUp(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    // Where another process with the same folder has got further, or begun again, that is to be read.
+    if (pending && !this.#isClosed && this.#write(pending)) this.#pending = new RollupSums(this.#calendar);
+    else await this.#read();
+  }
+
+  /** Each page begins with the last entry that was read: where another one stands there, the ledger is another, and all is read again. */
+  async #read(): Promise<void> {
     while (!this.#isClosed) {
       // Another process with the same folder may have got further, or begun again.
       if (!this.#isInStep()) return;
-      const page = await this.#ledger.entries({ kinds: READ, after: Math.max(0, this.#seq - 1), most: PAGE });
+      this.#told = [];
+      const page = await this.#ledger.entries({ kinds: SUMMED, after: Math.max(0, this.#seq - 1), most: PAGE });
       if (this.#isClosed) return;
       const [last] = page;
       if (this.#seq > 0 && (last?.seq !== this.#seq || last.at !== this.#at)) {
         this.#clear();
         continue;
       }
-      const added = this.#seq > 0 ? page.slice(1) : page;
-      if (added.length > 0) this.#add(added);
+      const sums = new RollupSums(this.#calendar);
+      for (const entry of this.#seq > 0 ? page.slice(1) : page) sums.add(entry);
+      const isWritten = this.#write(sums);
       if (page.length < PAGE) {
         this.#isComplete = true;
+        if (isWritten) this.#goOnByWhatIsTold();
         return;
       }
       await setImmediate();
     }
+  }
+
+  /** The last page has all that was there when it was asked for, and what came since was told. */
+  #goOnByWhatIsTold(): void {
+    if (!this.#ledger.follow || !this.#told) return;
+    this.#pending = new RollupSums(this.#calendar);
+    for (const entry of this.#told) if (entry.seq > this.#seq) this.#pending.add(entry);
   }
 
   /** Rows as a report of the ledger has them; nothing where only the ledger itself knows, or not all of it was read, unless a part will do. */
@@ -173,6 +207,7 @@ export class Rollups {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#unfollow();
     await this.#running?.catch(() => undefined);
     this.#database.close();
   }
@@ -184,26 +219,21 @@ export class Rollups {
     this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM state; COMMIT;");
   }
 
-  /** Adds a page up in memory first: many entries of one hour are few rows. */
-  #add(page: readonly Entry[]): void {
-    const usage = new Map<string, UsageSum>();
-    const spent = new Map<string, SpentSum>();
-    for (const entry of page) {
-      this.#addUsage(usage, entry);
-      this.#addSpent(spent, entry);
-    }
-    const last = page.at(-1) as Entry;
+  /** Adds sums to those of the file, up to their last entry. Whether that was done: not where the file is not as this process left it. */
+  #write(sums: RollupSums): boolean {
+    const { last } = sums;
+    if (!last) return true;
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       const before = this.#seq;
       if (!this.#isInStep() || this.#seq !== before) {
         this.#database.exec("ROLLBACK");
-        return;
+        return false;
       }
       const addUsage = this.#statement(ADD_USAGE);
-      for (const { step, path, at, value, amounts } of usage.values()) addUsage.run(step, path, at, value, ...amounts);
+      for (const { step, path, at, value, amounts } of sums.usage) addUsage.run(step, path, at, value, ...amounts);
       const addSpent = this.#statement(ADD_SPENT);
-      for (const { budget, bound, at, spent: amount } of spent.values()) addSpent.run(budget, bound, at, amount);
+      for (const { budget, bound, at, spent } of sums.spent) addSpent.run(budget, bound, at, spent);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -211,6 +241,7 @@ export class Rollups {
       throw error;
     }
     this.#goOnFrom(last);
+    return true;
   }
 
   /** Goes on from where the file is. Whether that is of this time zone: a process that was told of another one earlier has begun again in it. */
@@ -224,31 +255,9 @@ export class Rollups {
     return this.#statement("SELECT time_zone, seq, at FROM state").get() as StateRow | undefined;
   }
 
-  #goOnFrom({ seq, at }: Pick<Entry, "seq" | "at">): void {
+  #goOnFrom({ seq, at }: Place): void {
     this.#seq = seq;
     this.#at = at;
-  }
-
-  #addUsage(sums: Map<string, UsageSum>, entry: Entry): void {
-    const booked = bookedAmounts(entry);
-    if (!booked || !("detail" in entry)) return;
-    const amounts = REPORT_AMOUNTS.map((name) => booked[name]);
-    const day = this.#startOf("day", entry.at);
-    addTo(sums, "hour", "", this.#startOf("hour", entry.at), "", amounts);
-    addTo(sums, "day", "", day, "", amounts);
-    for (const path of ATTRIBUTES) addTo(sums, "day", path, day, entry.detail.subject[path] ?? "", amounts);
-  }
-
-  #addSpent(sums: Map<string, SpentSum>, entry: Entry): void {
-    for (const { counter, spent } of entry.postings) {
-      if (spent === 0) continue;
-      const at = this.#startOf("hour", entry.at);
-      const bound = `${counter.unit}/${counter.window}`;
-      const key = `${at}\0${bound}\0${counter.budget}`;
-      const known = sums.get(key);
-      if (known) known.spent += spent;
-      else sums.set(key, { budget: counter.budget, bound, at, spent });
-    }
   }
 
   /** One statement for all steps where they are those of the table, and one for each where they are longer. */
@@ -267,20 +276,12 @@ export class Rollups {
   }
 
   #isStart(period: "hour" | "day", at: number): boolean {
-    return this.#startOf(period, at) === at;
+    return this.#calendar.startOf(period, at) === at;
   }
 
   /** Whether a report up to `until` is of whole hours or days, as far as there are entries. */
   #reachesEnd(period: "hour" | "day", until: number): boolean {
     return until > this.#at || this.#isStart(period, until);
-  }
-
-  #startOf(period: "hour" | "day", at: number): number {
-    const known = this.#spans.get(period);
-    if (known && at >= known.startsAt && at < (known.resetsAt ?? 0)) return known.startsAt;
-    const span = windowSpan({ kind: "calendar", period, timeZone: this.#timeZone }, at);
-    this.#spans.set(period, span);
-    return span.startsAt;
   }
 
   #statement(sql: string): ReturnType<Database["prepare"]> {
@@ -294,22 +295,6 @@ interface StateRow {
   readonly time_zone: string;
   readonly seq: number;
   readonly at: number;
-}
-
-interface UsageSum {
-  readonly step: "hour" | "day";
-  readonly path: string;
-  readonly at: number;
-  readonly value: string;
-  /** In the order of `REPORT_AMOUNTS`. */
-  readonly amounts: number[];
-}
-
-interface SpentSum {
-  readonly budget: string;
-  readonly bound: string;
-  readonly at: number;
-  spent: number;
 }
 
 const ADD_USAGE = `INSERT INTO usage VALUES (?, ?, ?, ?, ${AMOUNT_COLUMNS.map(() => "?").join(", ")})
@@ -332,20 +317,6 @@ interface Sum {
 function sumOf(row: UsageRow, span: ReportSpan): Sum {
   const amounts = Object.fromEntries(REPORT_AMOUNTS.map((name, i) => [name, row[AMOUNT_COLUMNS[i] as string]]));
   return { span, value: row.value as string, amounts: amounts as unknown as ReportAmounts };
-}
-
-function addTo(
-  sums: Map<string, UsageSum>,
-  step: UsageSum["step"],
-  path: string,
-  at: number,
-  value: string,
-  amounts: readonly number[],
-): void {
-  const key = `${step}${path}\0${at}\0${value}`;
-  const known = sums.get(key);
-  if (!known) sums.set(key, { step, path, at, value, amounts: [...amounts] });
-  else for (let i = 0; i < amounts.length; i++) known.amounts[i] = (known.amounts[i] as number) + (amounts[i] as number);
 }
 
 /** Rows of the same step, whatever their value. */
