@@ -5,6 +5,6 @@ export { loadEncoding } from "./encoding.ts";
 export type { ImageInput } from "./images.ts";
 export { imageSize } from "./images.ts";
 export type { CountError, CountErrors, Margin } from "./margin.ts";
-export { countErrorOf, learnedMargin, summariseErrors } from "./margin.ts";
+export { COMPARED_FROM_TOKENS, countErrorOf, learnedMargin, summariseErrors } from "./margin.ts";
 export type { ModelEncoding } from "./models.ts";
 export { encodingOf } from "./models.ts";

@@ -28,6 +28,7 @@ test("an error is what the provider counts beyond our count of the words, and sh
   assert.deepEqual(countErrorOf(long, 1_000), { permille: -50, script: "latin" });
   assert.deepEqual(countErrorOf({ ...long, otherShare: 0.99 }, 1_050), { permille: 0, script: "other" });
   assert.equal(countErrorOf({ ...long, tokens: 499 }, 600), undefined);
+  assert.equal(countErrorOf({ ...long, tokens: 510 }, 499), undefined);
   assert.equal(countErrorOf({ ...long, otherShare: 0.4 }, 1_350), undefined);
 });
 

@@ -22,8 +22,8 @@ export interface CountErrors {
   readonly mostPermille: number;
 }
 
-/** Of a short text the framing says more than the words. */
-const TOKENS_LEAST = 500;
+/** Of a shorter text, by our count or the provider's, the framing says more than the words. */
+export const COMPARED_FROM_TOKENS = 500;
 /** A text is of one script when it has so much of it. The others say nothing about either margin. */
 const ONE_SCRIPT_SHARE = 0.95;
 /** A margin is widened when so many errors are known, and narrowed when many more are: too narrow costs money, too wide only room. */
@@ -36,7 +36,7 @@ const WIDEST_PERMILLE = 1_000;
 
 /** What an answer says about our count of its call. Nothing where the text is too short, or in more than one script. */
 export function countErrorOf({ tokens, overhead, otherShare }: Measured, inputTokens: number): CountError | undefined {
-  if (tokens < TOKENS_LEAST) return undefined;
+  if (tokens < COMPARED_FROM_TOKENS || inputTokens < COMPARED_FROM_TOKENS) return undefined;
   const script = otherShare >= ONE_SCRIPT_SHARE ? "other" : otherShare <= 1 - ONE_SCRIPT_SHARE ? "latin" : undefined;
   return script && { permille: Math.ceil(((inputTokens - overhead - tokens) * 1_000) / tokens), script };
 }

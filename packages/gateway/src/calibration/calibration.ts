@@ -1,5 +1,13 @@
 import type { Usage } from "@purser/core";
-import { type CountError, countErrorOf, encodingOf, learnedMargin, type Margin, measureTokens } from "@purser/core/tokens";
+import {
+  COMPARED_FROM_TOKENS,
+  type CountError,
+  countErrorOf,
+  encodingOf,
+  learnedMargin,
+  type Margin,
+  measureTokens,
+} from "@purser/core/tokens";
 import type { BudgetedCall } from "../budgeted-call.ts";
 import type { Provider } from "../providers/provider.ts";
 import { readCounts, writeCounts } from "./counts-file.ts";
@@ -24,6 +32,8 @@ interface Known {
   unsaved: CountError[];
   /** None where what was seen changes nothing. */
   margin: Margin | undefined;
+  /** How many calls were counted, also where that said nothing. */
+  compared: number;
   comparedAt: number;
 }
 
@@ -56,9 +66,10 @@ export class Calibration {
   /** Looks at what an answer reports. Counts some calls in the background, one at a time. */
   saw(counted: CountedCall, usage: Usage, now: number): void {
     const { inputTokens } = usage;
-    if (inputTokens === undefined || this.#comparing || !isPlain(counted, usage)) return;
+    if (inputTokens === undefined || inputTokens < COMPARED_FROM_TOKENS || this.#comparing || !isPlain(counted, usage)) return;
     const known = this.#find(counted.provider.name, counted.model);
-    if (!known || (known.errors.length >= FIRST_CALLS && now - known.comparedAt < COMPARED_EVERY_MS)) return;
+    if (!known || (known.compared >= FIRST_CALLS && now - known.comparedAt < COMPARED_EVERY_MS)) return;
+    known.compared++;
     known.comparedAt = now;
     this.#comparing = this.#compare(known, counted, inputTokens)
       .catch(this.#onError)
@@ -104,7 +115,7 @@ export class Calibration {
     const key = keyOf(provider, model);
     const found = this.#known.get(key);
     if (found || this.#known.size >= MODELS_MOST) return found;
-    const known: Known = { model, errors: [], unsaved: [], margin: undefined, comparedAt: Number.NEGATIVE_INFINITY };
+    const known: Known = { model, errors: [], unsaved: [], margin: undefined, compared: 0, comparedAt: Number.NEGATIVE_INFINITY };
     this.#known.set(key, known);
     return known;
   }
@@ -113,7 +124,9 @@ export class Calibration {
     for (const [key, errors] of counts) {
       const at = key.indexOf("/");
       const known = this.#find(key.slice(0, at), key.slice(at + 1));
-      if (known) this.#learn(known, errors);
+      if (!known) continue;
+      this.#learn(known, errors);
+      known.compared = Math.max(known.compared, known.errors.length);
     }
   }
 
