@@ -195,7 +195,7 @@ async function shownFigures(admin: Admin) {
   };
   const tokens = {
     report: sumOf(report.data.map((row: { input_tokens: number; output_tokens: number }) => row.input_tokens + row.output_tokens)),
-    focus: sumOf(column(focus, "ConsumedQuantity").map(BigInt)),
+    focus: sumOf(column(focus, "ConsumedQuantity").map((text) => BigInt(text.replace(/\.0$/, "")))),
     economics: BigInt(economics.tokens),
   };
   return { costs, tokens, calls: economics.calls as number, spenders, statements, focus };

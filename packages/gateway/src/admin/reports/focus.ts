@@ -5,8 +5,8 @@ import { csv } from "./csv.ts";
 /** The attributes that a report needs to become rows of FOCUS; further ones become tags. */
 export const FOCUS_ATTRIBUTES = ["provider", "model"] as const;
 
-/** Its own rows name this as who issues the invoice: what is charged here is charged within an organisation. */
-const ISSUER = "Purser";
+/** In whose account an organisation's charges are gathered, whoever sends the invoice for them. */
+const ACCOUNT = "Purser";
 
 /**
  * A report by provider, model and more, day by day, as FOCUS 1.2: one row for what one model was used on one day by one combination of the
@@ -34,7 +34,8 @@ interface Context {
 }
 
 const cost = ({ row }: Context) => decimalDollars(row.cost_nanodollars);
-const tokens = ({ row }: Context) => String(row.input_tokens + row.output_tokens);
+/** With a point, so that whoever guesses types by what is written takes it for the decimal that it is. */
+const tokens = ({ row }: Context) => `${row.input_tokens + row.output_tokens}.0`;
 const provider = ({ row }: Context) => row.values.provider ?? "unknown";
 const model = ({ row }: Context) => row.values.model ?? "unknown";
 const always = (text: string) => () => text;
@@ -44,7 +45,7 @@ const subAccount = ({ row, others: [first] }: Context) => (first === undefined ?
 const COLUMNS = {
   BilledCost: cost,
   BillingAccountId: always("purser"),
-  BillingAccountName: always(ISSUER),
+  BillingAccountName: always(ACCOUNT),
   BillingAccountType: always("Gateway"),
   BillingCurrency: always("USD"),
   BillingPeriodEnd: ({ month }: Context) => month.to,
@@ -55,12 +56,13 @@ const COLUMNS = {
   ChargeFrequency: always("Usage-Based"),
   ChargePeriodEnd: ({ row }: Context) => instant(row.to),
   ChargePeriodStart: ({ row }: Context) => instant(row.from),
+  CommitmentDiscountStatus: always(""),
   ConsumedQuantity: tokens,
   ConsumedUnit: always("Tokens"),
   ContractedCost: cost,
   EffectiveCost: cost,
   InvoiceId: always(""),
-  InvoiceIssuerName: always(ISSUER),
+  InvoiceIssuerName: provider,
   ListCost: cost,
   PricingCategory: always("Standard"),
   PricingQuantity: tokens,
