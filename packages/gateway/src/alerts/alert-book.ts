@@ -29,13 +29,27 @@ export interface Claim {
 /** `known`: it was told before. `full`: too many notices wait for the channel, and nothing was written down. */
 export type ClaimOutcome = "claimed" | "known" | "full";
 
-/** A notice that is its taker's to deliver, and nobody else's until the lease ends. */
+/** A notice that is its taker's to deliver, and nobody else's until the lease ends. That its try begins is written down. */
 export interface Taken {
   readonly notice: Notice;
   readonly channel: string;
-  /** How often it was tried before. */
+  /** How often it was tried before, also by who died meanwhile. */
   readonly attempts: number;
   readonly leaseUntil: number;
+  /** A try that begins later may not end within the lease; by `performance.now`. */
+  readonly beginBy: number;
+  /** The first try that may have told it, though nobody learnt so. The same of all that were taken together with it. */
+  readonly doubt?: string;
+}
+
+/** How a try to deliver a notice that was taken ended. */
+export interface Tried {
+  readonly taken: Taken;
+  readonly delivery: Delivery;
+  /** After which it is tried again, where there is another try. */
+  readonly pauseMs: number;
+  /** Whether this try, or one before it, may have told it though it failed. */
+  readonly isInDoubt: boolean;
 }
 
 /** Something whose end is told: a channel that knows incidents shows it as open. */
@@ -76,10 +90,10 @@ export interface Unseen {
 export interface AlertBook {
   /** Writes down that something is told, together with its notice, which waits from then on. */
   claim(claim: Claim): Promise<ClaimOutcome>;
-  /** Takes notices that are due, so many at most, to deliver them. */
+  /** Takes notices that are due, to deliver them at once: so many, and those that were last taken together with the last of them. */
   take(channel: string, most: number): Promise<readonly Taken[]>;
-  /** Writes down how a try ended. What was delivered, or was tried for the last time, is gone; the rest waits for a pause. */
-  tried(taken: Taken, delivery: Delivery, pauseMs: number): Promise<void>;
+  /** Writes down how a try ended to tell all of these, in one step. What was delivered, or was tried for the last time, is gone; the rest waits for a pause. */
+  tried(all: readonly Tried[]): Promise<void>;
   /** Writes down a try to deliver what never waited. */
   record(delivery: Delivery): Promise<void>;
   /** What is open, by an id. */
@@ -102,6 +116,10 @@ export interface AlertBook {
   close(): Promise<void>;
 }
 
+/** A gateway takes a notice for so long. */
+export const LEASE_MS = 60_000;
+/** No try takes longer, so that it ends within its lease. */
+export const TRY_MOST_MS = 40_000;
 /** Of so many tries it is known how they ended. */
 export const DELIVERIES_MOST = 1_000;
 /** A channel that is down for long must not fill the memory. */

@@ -1,11 +1,11 @@
-import type { AlertBook, Taken } from "./alert-book.ts";
+import type { AlertBook, Taken, Tried } from "./alert-book.ts";
 import type { Channel } from "./channel.ts";
 import { type Delivered, deliver } from "./delivery.ts";
 import { digestOf } from "./digest.ts";
 import type { Notice } from "./notice.ts";
 
 export interface CourierOptions {
-  readonly book: AlertBook;
+  readonly book: Pick<AlertBook, "take" | "tried">;
   /** The channel of a name as it is configured now. */
   readonly channel: (name: string) => Channel | undefined;
   readonly now: () => number;
@@ -22,7 +22,7 @@ interface Round {
 /** The pauses after tries that failed: half a day in all. */
 const PAUSES_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 14_400_000];
 /** A channel gets so many notices at once, from one gateway. */
-const AT_ONCE = 20;
+export const AT_ONCE = 20;
 /** Who wants to stop does not wait longer; what is left is delivered by others, or after the next start. */
 const CLOSING_MOST_MS = 5_000;
 
@@ -73,30 +73,38 @@ export class Courier {
 
   /** Delivers what one message tells. */
   async #deliver(channel: Channel, some: readonly Taken[]): Promise<void> {
-    const { now, onError } = this.#options;
-    const at = now();
+    // Who stood still for so long leaves it to those who have it by the time that this could be told.
+    if (some.some(({ beginBy }) => performance.now() > beginBy)) return;
+    const at = this.#options.now();
     const notice = messageOf(some.map((one) => one.notice));
-    const delivered = await deliver(channel, notice, at);
-    for (const taken of some) await this.#tried(channel, taken, delivered, at).catch(onError);
+    const mayRepeat = some.some(({ doubt }) => doubt !== undefined);
+    const delivered = await deliver(channel, mayRepeat ? { ...notice, mayRepeat } : notice, at);
+    // At once, and in one step: who dies before leaves it in doubt.
+    await this.#options.book.tried(some.map((taken) => this.#tried(channel, taken, delivered, at)));
   }
 
-  async #tried(channel: Channel, taken: Taken, delivered: Delivered, at: number): Promise<void> {
-    const { book, onError } = this.#options;
-    const { notice, attempts } = taken;
+  #tried(channel: Channel, taken: Taken, delivered: Delivered, at: number): Tried {
+    const { notice, attempts, doubt } = taken;
     const pause = PAUSES_MS[attempts];
     const isLast = delivered.ok || delivered.isFinal || pause === undefined;
     const error = delivered.ok ? undefined : delivered.error;
     if (error !== undefined && isLast)
-      onError(new Error(`"${notice.title}" could not be told to ${channel.name}: ${error}. There will be no other try.`));
+      this.#options.onError(new Error(`"${notice.title}" could not be told to ${channel.name}: ${error}. There will be no other try.`));
     const delivery = { notice: notice.id, channel: channel.name, title: notice.title, at, attempt: attempts + 1, error, isLast };
-    await book.tried(taken, delivery, pause ?? 0);
+    return { taken, delivery, pauseMs: pause ?? 0, isInDoubt: !delivered.ok && (delivered.mayHaveArrived || doubt !== undefined) };
   }
 }
 
-/** What waited for the same hour is one message to each owner; everything else is told by itself. */
+/**
+ * What waited for the same hour is one message to each owner; everything else is told by itself. What may have been told in one message before is
+ * that message again, so that who got it knows it by its id.
+ */
 function messagesOf(taken: readonly Taken[]): readonly (readonly Taken[])[] {
-  const held = new Map<string | undefined, Taken[]>();
-  for (const one of taken.filter(({ notice }) => notice.isHeld)) held.set(one.notice.owner, [...(held.get(one.notice.owner) ?? []), one]);
+  const held = new Map<string, Taken[]>();
+  for (const one of taken.filter(({ notice }) => notice.isHeld)) {
+    const message = JSON.stringify([one.notice.owner, one.doubt]);
+    held.set(message, [...(held.get(message) ?? []), one]);
+  }
   return [...taken.filter(({ notice }) => !notice.isHeld).map((one) => [one]), ...held.values()];
 }
 

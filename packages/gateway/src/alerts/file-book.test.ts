@@ -65,9 +65,32 @@ test("the word that an incident is over is delivered after the word that it bega
   const [taken, ...rest] = await book.take("duty", 10);
   assert.ok(taken);
   assert.deepEqual([taken.notice.id, rest], ["n", []]);
-  await book.tried(taken, { notice: "n", channel: "duty", title: "n", at: NOW, attempt: 1, error: undefined, isLast: true }, 0);
+  const delivery = { notice: "n", channel: "duty", title: "n", at: NOW, attempt: 1, error: undefined, isLast: true };
+  await book.tried([{ taken, delivery, pauseMs: 0, isInDoubt: false }]);
   assert.deepEqual(
     (await book.take("duty", 10)).map(({ notice }) => notice.id),
     ["n_over"],
   );
+});
+
+test("of a try that a crash cut off it is known that it began, over a file that is begun anew too; of one that failed how it ended", async (context) => {
+  const directory = startFolder(context);
+  await (await openFileBook(directory, { now: () => NOW })).claim(CLAIM);
+  const dies = async () => {
+    const book = await openFileBook(directory, { now: () => NOW });
+    const [taken] = await book.take("duty", 10);
+    assert.ok(taken);
+    return { book, taken };
+  };
+  const first = await dies();
+  assert.deepEqual([first.taken.attempts, first.taken.doubt], [0, undefined]);
+  const second = await dies();
+  assert.equal(second.taken.attempts, 1);
+  assert.ok(second.taken.doubt);
+  const third = await dies();
+  assert.deepEqual([third.taken.attempts, third.taken.doubt], [2, second.taken.doubt]);
+  const delivery = { notice: "n", channel: "duty", title: "n", at: NOW, attempt: 3, error: "it answered 503", isLast: false };
+  await third.book.tried([{ taken: third.taken, delivery, pauseMs: 0, isInDoubt: false }]);
+  const fourth = await dies();
+  assert.deepEqual([fourth.taken.attempts, fourth.taken.doubt], [3, undefined]);
 });

@@ -15,6 +15,7 @@ import {
   type Incident,
   incidentOf,
   type Taken,
+  type Tried,
   type Unseen,
   WAITING_MOST,
   WAITING_MOST_MS,
@@ -25,8 +26,11 @@ import { isAlert, type Notice } from "./notice.ts";
 interface Waiting {
   readonly notice: Notice;
   readonly channel: string;
+  /** Those that began: what a process died of counts. */
   readonly attempts: number;
   readonly dueAt: number;
+  /** The first try that may have told it. */
+  readonly doubt?: string;
 }
 
 /** Every line is acted upon whole or, where a crash cut it off, not at all: so what belongs together stands on one. */
@@ -38,12 +42,15 @@ type Line =
       readonly told?: Told;
       readonly opened?: Incident;
     }
-  | ({ readonly event: "told" } & Told)
+  | ({ readonly event: "told"; readonly attempts?: number; readonly doubt?: string } & Told)
+  | { readonly event: "taken"; readonly channel: string; readonly notices: readonly string[]; readonly name: string }
   | { readonly event: "alert"; readonly alert: Alert }
   | { readonly event: "answered"; readonly alert: string; readonly answer: AlertAnswer }
   | { readonly event: "opened"; readonly opened: Incident }
   | { readonly event: "ended"; readonly incident: string; readonly told: Told }
-  | ({ readonly event: "tried" } & Delivery & { readonly dueAt: number });
+  | { readonly event: "tried"; readonly tries: readonly Try[] };
+
+type Try = Delivery & { readonly dueAt: number; readonly isInDoubt: boolean };
 
 type Told = Pick<Waiting, "notice" | "channel">;
 
@@ -108,8 +115,8 @@ class FileBook implements AlertBook {
     const now = this.#now();
     const waiting = this.#waitingFor(channel);
     const taken: Taken[] = [];
-    for (const { notice, dueAt, attempts } of waiting.values()) {
-      if (taken.length === most) break;
+    for (const { notice, dueAt, attempts, doubt } of waiting.values()) {
+      if (taken.length >= most && (doubt === undefined || doubt !== taken.at(-1)?.doubt)) break;
       const id = takenId(notice.id, channel);
       if (this.#isAnswered(notice)) {
         waiting.delete(notice.id);
@@ -117,18 +124,26 @@ class FileBook implements AlertBook {
       }
       if (Math.max(dueAt, this.#earliest(notice)) > now || this.#taken.has(id) || waiting.has(notice.after ?? "")) continue;
       this.#taken.add(id);
-      taken.push({ notice, channel, attempts, leaseUntil: NO_LEASE });
+      taken.push({ notice, channel, attempts, leaseUntil: NO_LEASE, beginBy: NO_LEASE, ...(doubt !== undefined && { doubt }) });
     }
+    const notices = taken.map(({ notice }) => notice.id);
+    // People are told also where the disk is full. That it cannot be written is said by whoever writes down how it ended.
+    if (notices.length > 0)
+      await this.#write({ event: "taken", channel, notices, name: randomBytes(6).toString("base64url") }).catch(() => undefined);
     return taken;
   }
 
-  tried({ notice, channel }: Taken, delivery: Delivery, pauseMs: number): Promise<void> {
-    this.#taken.delete(takenId(notice.id, channel));
-    return this.#write({ event: "tried", ...delivery, dueAt: this.#now() + pauseMs });
+  tried(all: readonly Tried[]): Promise<void> {
+    for (const { taken } of all) this.#taken.delete(takenId(taken.notice.id, taken.channel));
+    const now = this.#now();
+    return this.#write({
+      event: "tried",
+      tries: all.map(({ delivery, pauseMs, isInDoubt }) => ({ ...delivery, dueAt: now + pauseMs, isInDoubt })),
+    });
   }
 
   record(delivery: Delivery): Promise<void> {
-    return this.#write({ event: "tried", ...delivery, dueAt: 0 });
+    return this.#write({ event: "tried", tries: [{ ...delivery, dueAt: 0, isInDoubt: false }] });
   }
 
   async end(incident: Incident, over: Notice): Promise<boolean> {
@@ -189,10 +204,12 @@ class FileBook implements AlertBook {
     const lines: Line[] = [
       ...[...this.#claims].map(([key, until]) => ({ event: "claimed", keys: [key], until }) as const),
       ...kept.map(([, alert]) => ({ event: "alert", alert }) as const),
-      ...this.#deliveries.slice(-DELIVERIES_MOST).map((delivery) => ({ event: "tried", ...delivery, dueAt: 0 }) as const),
+      ...this.#deliveries
+        .slice(-DELIVERIES_MOST)
+        .map((one) => ({ event: "tried", tries: [{ ...one, dueAt: 0, isInDoubt: false }] }) as const),
       ...[...this.incidents.values()].map((opened) => ({ event: "opened", opened }) as const),
       ...[...this.#waiting.values()].flatMap((waiting) =>
-        [...waiting.values()].map(({ notice, channel }) => ({ event: "told", channel, notice }) as const),
+        [...waiting.values()].map(({ dueAt: _, ...told }) => ({ event: "told", ...told }) as const),
       ),
     ];
     if (!existsSync(this.#file)) return;
@@ -252,8 +269,11 @@ class FileBook implements AlertBook {
         this.incidents.delete(line.incident);
         this.#wait(line.told);
         return;
+      case "taken":
+        for (const id of line.notices) this.#begin(id, line);
+        return;
       case "tried":
-        this.#try(line);
+        for (const one of line.tries) this.#try(one);
     }
   }
 
@@ -284,18 +304,28 @@ class FileBook implements AlertBook {
     return repeats === undefined ? snoozed : snoozed + Math.max(0, notBefore - at);
   }
 
-  #wait({ notice, channel }: Told): void {
-    this.#waitingFor(channel).set(notice.id, { notice, channel, attempts: 0, dueAt: 0 });
+  #wait({ notice, channel, attempts = 0, doubt }: Told & { readonly attempts?: number; readonly doubt?: string }): void {
+    this.#waitingFor(channel).set(notice.id, { notice, channel, attempts, dueAt: 0, ...(doubt !== undefined && { doubt }) });
   }
 
-  #try({ event: _, dueAt, ...delivery }: Extract<Line, { event: "tried" }>): void {
+  #begin(notice: string, { channel, name }: Extract<Line, { event: "taken" }>): void {
+    const waiting = this.#waitingFor(channel);
+    const begun = waiting.get(notice);
+    if (begun) waiting.set(notice, { ...begun, attempts: begun.attempts + 1, doubt: begun.doubt ?? name });
+  }
+
+  #try({ dueAt, isInDoubt, ...delivery }: Try): void {
     this.#deliveries.push(delivery);
     if (this.#deliveries.length > 2 * DELIVERIES_MOST) this.#deliveries = this.#deliveries.slice(-DELIVERIES_MOST);
     const waiting = this.#waitingFor(delivery.channel);
     const tried = waiting.get(delivery.notice);
     if (!tried) return;
-    if (delivery.isLast) waiting.delete(delivery.notice);
-    else waiting.set(delivery.notice, { ...tried, attempts: delivery.attempt, dueAt });
+    if (delivery.isLast) {
+      waiting.delete(delivery.notice);
+      return;
+    }
+    const { doubt, ...known } = tried;
+    waiting.set(delivery.notice, { ...known, attempts: delivery.attempt, dueAt, ...(isInDoubt && doubt !== undefined && { doubt }) });
   }
 }
 

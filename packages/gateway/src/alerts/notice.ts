@@ -42,7 +42,12 @@ export interface Notice {
   readonly repeats?: string;
   /** Where it is acknowledged, or put off. */
   readonly link?: string;
+  /** Whether it may have been told before: of an earlier try nobody learnt how it ended. */
+  readonly mayRepeat?: boolean;
 }
+
+/** What a reader is told of a notice that may repeat. */
+export const MAY_REPEAT = "You may have been told this before: nobody learnt how an earlier try to tell it ended.";
 
 /** Whether a notice is one that is answered. */
 export function isAlert({ kind, isOver = false }: Notice): boolean {

@@ -67,6 +67,27 @@ function delivery({ notice: { id, title }, channel, attempts }: Taken, error?: s
   return { notice: id, channel, title, at: NOW, attempt: attempts + 1, error, isLast };
 }
 
+/** Writes down how the try to tell one notice ended. */
+function ended(book: RedisBook, taken: Taken, { error, isLast, pauseMs = 0, isInDoubt = false }: End = {}): Promise<void> {
+  return book.tried([{ taken, delivery: delivery(taken, error, isLast), pauseMs, isInDoubt }]);
+}
+
+/** Lets the lease of a gateway end that says nothing of what it has taken. */
+async function passMissed(scene: Scene, other: RedisBook): Promise<void> {
+  for (const wait of [MINUTE - 1, 1, 10 * SECOND - 1]) {
+    scene.now += wait;
+    assert.deepEqual(await other.take("hook", 10), []);
+  }
+  scene.now += 1;
+}
+
+interface End {
+  readonly error?: string;
+  readonly isLast?: boolean;
+  readonly pauseMs?: number;
+  readonly isInDoubt?: boolean;
+}
+
 async function takeOne(book: RedisBook): Promise<Taken> {
   const taken = await book.take("hook", 10);
   assert.equal(taken.length, 1);
@@ -93,17 +114,17 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
     assert.equal(await book.claim(claim("o", { keys: ["80", "95", "100"] })), "claimed");
   });
 
-  test("what a gateway has taken is taken by another when its lease ends, and by nobody before", async (context) => {
+  test("what a gateway has taken is taken by another when its lease ends and it is missed, and by nobody before; it may repeat", async (context) => {
     const scene = await startScene(context);
     const [doomed, other] = [scene.open(), scene.open()];
     await doomed.claim(claim("n"));
-    await takeOne(doomed);
-    scene.now += MINUTE - 1;
-    assert.deepEqual(await other.take("hook", 10), []);
-    scene.now += 1;
+    const first = await takeOne(doomed);
+    assert.deepEqual([first.attempts, first.doubt], [0, undefined]);
+    await passMissed(scene, other);
     const taken = await takeOne(other);
-    assert.equal(taken.attempts, 0, "nobody knows of a try");
-    await other.tried(taken, delivery(taken), 0);
+    assert.equal(taken.attempts, 1, "the try that nobody knows the end of");
+    assert.ok(taken.doubt);
+    await ended(other, taken);
     scene.now += 60 * MINUTE;
     assert.deepEqual(await doomed.take("hook", 10), []);
     assert.equal(await other.waiting("hook"), 0);
@@ -114,14 +135,14 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
     const [slow, other] = [scene.open(), scene.open()];
     await slow.claim(claim("n"));
     const old = await takeOne(slow);
-    scene.now += MINUTE;
+    await passMissed(scene, other);
     await takeOne(other);
-    await slow.tried(old, delivery(old, "it answered 503"), 5 * SECOND);
-    await slow.tried(old, delivery(old, "it answered 410", true), 0);
+    await ended(slow, old, { error: "it answered 503", pauseMs: 5 * SECOND });
+    await ended(slow, old, { error: "it answered 410", isLast: true });
     scene.now += 5 * SECOND;
     assert.deepEqual(await slow.take("hook", 10), [], "the lease of the other goes on");
     assert.equal(await slow.waiting("hook"), 1);
-    await slow.tried(old, delivery(old), 0);
+    await ended(slow, old);
     assert.equal(await other.waiting("hook"), 0);
   });
 
@@ -130,13 +151,13 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
     const [one, two] = [scene.open(), scene.open()];
     await one.claim(claim("n"));
     const first = await takeOne(one);
-    await one.tried(first, delivery(first, "it answered 503"), 5 * SECOND);
+    await ended(one, first, { error: "it answered 503", pauseMs: 5 * SECOND });
     scene.now += 5 * SECOND - 1;
     assert.deepEqual(await two.take("hook", 10), []);
     scene.now += 1;
     const second = await takeOne(two);
     assert.equal(second.attempts, 1);
-    await two.tried(second, delivery(second), 0);
+    await ended(two, second);
     for (const book of [one, two])
       assert.deepEqual(
         (await book.deliveries()).map(({ attempt, error }) => [attempt, error]),
@@ -145,6 +166,64 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
           [2, undefined],
         ],
       );
+  });
+
+  test("what a gateway told and could not write down while Redis was away is told by no other when Redis is back", async (context) => {
+    const scene = await startScene(context);
+    const [cut, other] = [scene.open(), scene.open()];
+    await cut.claim(claim("n"));
+    const taken = await takeOne(cut);
+    scene.now += 60 * MINUTE;
+    assert.deepEqual(await other.take("hook", 10), []);
+    await ended(cut, taken);
+    scene.now += MINUTE;
+    assert.deepEqual(await other.take("hook", 10), []);
+    assert.equal(await other.waiting("hook"), 0);
+  });
+
+  test("what may have been told stays in doubt until it is told; what surely was not may not repeat", async (context) => {
+    const scene = await startScene(context);
+    const [one, two] = [scene.open(), scene.open()];
+    await one.claim(claim("n"));
+    await ended(one, await takeOne(one), { error: "it answered 503" });
+    const second = await takeOne(two);
+    assert.equal(second.doubt, undefined);
+    await ended(two, second, { error: "it takes too long", isInDoubt: true });
+    const third = await takeOne(one);
+    assert.ok(third.doubt);
+    await ended(one, third, { error: "it answered 503", isInDoubt: true });
+    assert.equal((await takeOne(two)).doubt, third.doubt);
+  });
+
+  test("what was taken together and may have been told in one message is taken together again, and nothing else with it", async (context) => {
+    const scene = await startScene(context);
+    const [doomed, other] = [scene.open(), scene.open()];
+    for (const id of ["a", "b", "c"]) await doomed.claim(claim(id));
+    const together = await doomed.take("hook", 3);
+    scene.now += 1;
+    await doomed.claim(claim("d"));
+    const later = await doomed.take("hook", 3);
+    for (const wait of [MINUTE, 10 * SECOND]) {
+      scene.now += wait;
+      if (wait === MINUTE) await other.claim(claim("e"));
+      if (wait === MINUTE)
+        assert.deepEqual(
+          (await other.take("hook", 10)).map(({ notice: { id } }) => id),
+          ["e"],
+        );
+    }
+    const [first, ...rest] = await other.take("hook", 2);
+    assert.deepEqual(
+      [first, ...rest].map((one) => one?.notice.id).toSorted(),
+      together.map(({ notice }) => notice.id),
+    );
+    assert.equal(new Set([first, ...rest].map((one) => one?.doubt)).size, 1);
+    const last = await takeOne(other);
+    assert.deepEqual([last.notice.id, last.doubt === first?.doubt], [later[0]?.notice.id, false]);
+    await other.tried(
+      [first, ...rest].map((taken) => ({ taken: taken as Taken, delivery: delivery(taken as Taken), pauseMs: 0, isInDoubt: false })),
+    );
+    assert.equal(await other.waiting("hook"), 2, "all of one message are told in one step");
   });
 
   test("where too many wait nothing is claimed, so that it can be told later", async (context) => {
@@ -180,7 +259,7 @@ describe("the book that gateways share", { skip: typeof server === "string" && `
     ]);
     const taken = await two.take("hook", 10);
     assert.deepEqual(taken.map(({ notice: { id } }) => id).toSorted(), ["m", "n"]);
-    for (const one of taken) await two.tried(one, delivery(one), 0);
+    for (const one of taken) await ended(two, one);
     scene.now += SECOND;
     assert.equal((await takeOne(one)).notice.id, "n_over");
     await one.look();
@@ -224,7 +303,7 @@ test("a cluster keeps the book in one slot, so that each verb is one step there 
   assert.equal(await book.look(), undefined);
   assert.equal(await book.claim(claim("n", { keys: ["80", "95"], incident })), "claimed");
   const taken = await takeOne(book);
-  await book.tried(taken, delivery(taken), 0);
+  await ended(book, taken);
   assert.equal(await book.end(incident, overNotice(incident.notice, NOW)), true);
   assert.equal(await book.waiting("hook"), 1);
   assert.equal((await book.deliveries()).length, 1);

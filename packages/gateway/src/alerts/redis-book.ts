@@ -10,11 +10,14 @@ import {
   type Delivery,
   type Incident,
   incidentOf,
+  LEASE_MS,
   type Taken,
+  TRY_MOST_MS,
+  type Tried,
   type Unseen,
 } from "./alert-book.ts";
 import { isAlert, type Notice } from "./notice.ts";
-import { ALERTS, ANSWER, BEAT, CLAIM, END, TAKE, TRIED } from "./redis-scripts.ts";
+import { ALERTS, ANSWER, BEAT, CLAIM, END, RECORD, TAKE, TRIED } from "./redis-scripts.ts";
 
 export interface RedisBookOptions {
   /** Connects, when it is needed first: who tells nobody needs no connection. */
@@ -46,6 +49,7 @@ export class RedisBook implements AlertBook {
   readonly #alertsKey: string;
   readonly #snoozedKey: string;
   readonly #instance = randomBytes(6).toString("base64url");
+  #takings = 0;
   #unseen: Unseen | undefined;
   #client: Promise<RedisClient & { disconnect(): void }> | undefined;
   #known = new Map<string, Known>();
@@ -90,36 +94,46 @@ export class RedisBook implements AlertBook {
   async take(channel: string, most: number): Promise<readonly Taken[]> {
     // What was delivered and could not be written down is not taken again.
     await this.#payOwed();
+    const beginBy = performance.now() + LEASE_MS - TRY_MOST_MS;
+    const name = `${this.#instance}:${++this.#takings}`;
     const answer = (await this.#run(
       TAKE,
       [this.#line(channel), this.#snoozedKey],
-      [String(most), this.#waiting(channel, ""), this.#alert("")],
+      [String(most), this.#waiting(channel, ""), this.#alert(""), this.#instance, name],
     )) as readonly string[];
-    const [leaseUntil = "", ...rest] = answer;
+    const [lease = "", ...rest] = answer;
+    const leaseUntil = Number(lease);
     const taken: Taken[] = [];
-    for (let i = 0; i < rest.length; i += 2) {
-      const [attempts = "", notice = ""] = rest.slice(i, i + 2);
-      taken.push({ notice: JSON.parse(notice) as Notice, channel, attempts: Number(attempts), leaseUntil: Number(leaseUntil) });
+    for (let i = 0; i < rest.length; i += 3) {
+      const [attempts = "", text = "", doubt = ""] = rest.slice(i, i + 3);
+      const notice = JSON.parse(text) as Notice;
+      taken.push({ notice, channel, attempts: Number(attempts), leaseUntil, beginBy, ...(doubt !== "" && { doubt }) });
     }
     return taken;
   }
 
-  async tried({ notice, channel, leaseUntil }: Taken, delivery: Delivery, pauseMs: number): Promise<void> {
-    const ended = delivery.error === undefined ? "delivered" : delivery.isLast ? "given up" : "failed";
-    const args = [notice.id, String(leaseUntil), JSON.stringify(delivery), ended, String(pauseMs)];
-    const waiting = this.#waiting(channel, notice.id);
-    const write = () => this.#run(TRIED, [this.#line(channel), waiting, this.#deliveriesKey], args);
+  async tried(all: readonly Tried[]): Promise<void> {
+    const [{ taken } = { taken: undefined }] = all;
+    if (!taken) return;
+    const waiting = all.map(({ delivery: { channel, notice } }) => this.#waiting(channel, notice));
+    const args = all.flatMap(({ delivery, pauseMs, isInDoubt }) => [
+      delivery.notice,
+      JSON.stringify(delivery),
+      delivery.error === undefined ? "delivered" : delivery.isLast ? "given up" : isInDoubt ? "in doubt" : "failed",
+      String(pauseMs),
+    ]);
+    const keys = [this.#line(taken.channel), this.#deliveriesKey, ...waiting];
+    const write = () => this.#run(TRIED, keys, [String(taken.leaseUntil), ...args]);
     try {
       await write();
     } catch (error) {
-      this.#owed.set(waiting, write);
+      this.#owed.set(waiting.join(" "), write);
       throw error;
     }
   }
 
   async record(delivery: Delivery): Promise<void> {
-    const { channel, notice } = delivery;
-    await this.tried({ notice: { id: notice } as Notice, channel, attempts: 0, leaseUntil: 0 }, delivery, 0);
+    await this.#run(RECORD, [this.#deliveriesKey], [JSON.stringify(delivery)]);
   }
 
   async end(incident: Incident, over: Notice): Promise<boolean> {

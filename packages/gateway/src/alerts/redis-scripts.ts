@@ -1,7 +1,5 @@
-import { ALERTS_MOST, ALERTS_MOST_MS, DELIVERIES_MOST, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts";
+import { ALERTS_MOST, ALERTS_MOST_MS, DELIVERIES_MOST, LEASE_MS, WAITING_MOST, WAITING_MOST_MS } from "./alert-book.ts";
 
-/** A gateway takes a notice for so long. Its try ends long before. */
-const LEASE_MS = 60_000;
 /** A gateway that was not heard of for so long is gone. */
 const GONE_AFTER_MS = 10_000;
 /** What a gateway sees it has written down within this, if it lives. */
@@ -66,23 +64,28 @@ return 'claimed'
 `;
 
 /**
- * Takes notices that are due, for the length of a lease. What somebody put off is put back, and what tells again of an alert that somebody
- * answered is dropped.
+ * Takes notices that are due, for the length of a lease, and writes down that their tries begin. Of what another gateway has taken and said nothing of
+ * since, that one may have learnt the end while it could not say so: it has as long as it takes to be missed, once. What somebody put off is put back,
+ * and what tells again of an alert that somebody answered is dropped.
  *
  * KEYS   1 the line of the channel, 2 by what they are about: until when nobody is told
- * ARGV   2 how many at most, 3 what the keys of its waiting notices begin with, 4 what the keys of alerts begin with
- * Returns the end of the lease, and of each notice how often it was tried, and the notice
+ * ARGV   2 how many, beside those that were first tried together with the last of them, 3 what the keys of its waiting notices begin with, 4 what
+ *        the keys of alerts begin with, 5 the gateway, 6 a name for what is taken now
+ * Returns the end of the lease, and of each notice how often it was tried, the notice, and under what name it was taken first if it may have been told ('')
  */
 export const TAKE = `${SHARED}
-local lease = now + ${LEASE_MS}
+local lease, latest = now + ${LEASE_MS}, ''
 local taken = { string.format('%.0f', lease) }
 local function isAnswered(notice)
   local alert = redis.call('HMGET', ARGV[4] .. (notice.repeats or ''), 'answer')
   local answer = alert[1] and cjson.decode(alert[1])
   return answer and (answer.kind == 'acknowledged' or answer.at > notice.at)
 end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])) do
-  local waiting = redis.call('HMGET', ARGV[3] .. id, 'attempts', 'notice', 'after')
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 2 * ARGV[2])) do
+  local key = ARGV[3] .. id
+  local waiting = redis.call('HMGET', key, 'attempts', 'notice', 'after', 'doubt', 'taker')
+  local doubt, taker = waiting[4] or '', waiting[5] or ''
+  if #taken > 3 * ARGV[2] and (doubt == '' or doubt ~= latest) then break end
   if not waiting[2] then
     redis.call('ZREM', KEYS[1], id)
   elseif waiting[3] ~= '' and redis.call('EXISTS', ARGV[3] .. waiting[3]) == 1 then
@@ -92,14 +95,22 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
     local snoozed = not notice.isOver and tonumber(redis.call('HGET', KEYS[2], notice.about) or 0) or 0
     if isAnswered(notice) then
       redis.call('ZREM', KEYS[1], id)
-      redis.call('DEL', ARGV[3] .. id)
+      redis.call('DEL', key)
     elseif snoozed > now then
       local later = notice.repeats and math.max(0, (notice.notBefore or 0) - notice.at) or 0
       redis.call('ZADD', KEYS[1], snoozed + later, id)
+    elseif taker ~= '' and taker ~= ARGV[5] then
+      redis.call('HDEL', key, 'taker')
+      redis.call('ZADD', KEYS[1], now + ${GONE_AFTER_MS}, id)
     else
       redis.call('ZADD', KEYS[1], lease, id)
+      redis.call('HSETNX', key, 'doubt', ARGV[6])
+      redis.call('HSET', key, 'taker', ARGV[5])
+      redis.call('HINCRBY', key, 'attempts', 1)
       taken[#taken + 1] = waiting[1]
       taken[#taken + 1] = waiting[2]
+      taken[#taken + 1] = doubt
+      latest = doubt
     end
   end
 end
@@ -107,22 +118,39 @@ return taken
 `;
 
 /**
- * Writes down how a try ended. What was delivered is gone, whoever delivered it; what failed is its taker's to put back, while its lease lasts.
+ * Writes down how a try ended, of all that one message told. What was delivered is gone, whoever delivered it; what failed is its taker's to put back,
+ * while its lease lasts.
  *
- * KEYS   1 the line of the channel, 2 the notice as it waits, 3 deliveries
- * ARGV   2 id of the notice, 3 the end of the lease, 4 the delivery, 5 delivered, given up or failed, 6 the pause in milliseconds
+ * KEYS   1 the line of the channel, 2 deliveries, 3… the notices as they wait
+ * ARGV   2 the end of the lease, and of each notice from 3 on: its id, the delivery, delivered, given up, failed or in doubt, the pause in milliseconds
  */
 export const TRIED = `${SHARED}
-local isOwn = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[2]) or 0) == tonumber(ARGV[3])
-if ARGV[5] == 'delivered' or isOwn and ARGV[5] == 'given up' then
-  redis.call('ZREM', KEYS[1], ARGV[2])
-  redis.call('DEL', KEYS[2])
-elseif isOwn and redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HINCRBY', KEYS[2], 'attempts', 1)
-  redis.call('ZADD', KEYS[1], now + ARGV[6], ARGV[2])
+for i = 3, #KEYS do
+  local id, delivery, ended, pause = unpack(ARGV, 4 * i - 9, 4 * i - 6)
+  local isOwn = tonumber(redis.call('ZSCORE', KEYS[1], id) or 0) == tonumber(ARGV[2])
+  if ended == 'delivered' or isOwn and ended == 'given up' then
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('DEL', KEYS[i])
+  elseif isOwn and redis.call('EXISTS', KEYS[i]) == 1 then
+    redis.call('ZADD', KEYS[1], now + pause, id)
+    redis.call('HDEL', KEYS[i], 'taker')
+    if ended == 'failed' then redis.call('HDEL', KEYS[i], 'doubt') end
+  end
+  redis.call('LPUSH', KEYS[2], delivery)
 end
-redis.call('LPUSH', KEYS[3], ARGV[4])
-redis.call('LTRIM', KEYS[3], 0, ${DELIVERIES_MOST - 1})
+redis.call('LTRIM', KEYS[2], 0, ${DELIVERIES_MOST - 1})
+return 1
+`;
+
+/**
+ * Writes down a try to deliver what never waited.
+ *
+ * KEYS   1 deliveries
+ * ARGV   2 the delivery
+ */
+export const RECORD = `${SHARED}
+redis.call('LPUSH', KEYS[1], ARGV[2])
+redis.call('LTRIM', KEYS[1], 0, ${DELIVERIES_MOST - 1})
 return 1
 `;
 

@@ -1,5 +1,5 @@
 import type { Channel } from "./channel.ts";
-import type { Notice } from "./notice.ts";
+import { MAY_REPEAT, type Notice } from "./notice.ts";
 import type { Post } from "./webhook.ts";
 
 /** Slack takes so many fields in a block, and so many characters in each. */
@@ -7,13 +7,17 @@ const FIELDS_MOST = 10;
 const TEXT_MOST = 2_900;
 
 /** A message in blocks, for an incoming webhook (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). */
-export function slackPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>, { title, text, facts, link }: Notice): Post {
+export function slackPost(
+  { url }: Extract<Channel, { kind: "slack" | "teams" }>,
+  { title, text, facts, link, mayRepeat = false }: Notice,
+): Post {
   const fields = facts.slice(0, FIELDS_MOST).map(([name, value]) => mrkdwn(`*${escaped(name)}*\n${escaped(value)}`));
   const blocks = [
     { type: "header", text: { type: "plain_text", text: title.slice(0, 150) } },
     { type: "section", text: mrkdwn(escaped(text)) },
     ...(fields.length > 0 ? [{ type: "section", fields }] : []),
     ...(link === undefined ? [] : [{ type: "section", text: mrkdwn(`<${link}|Acknowledge or snooze>`) }]),
+    ...(mayRepeat ? [{ type: "context", elements: [mrkdwn(MAY_REPEAT)] }] : []),
   ];
   return { url, headers: { "content-type": "application/json" }, body: JSON.stringify({ text: escaped(`${title}. ${text}`), blocks }) };
 }

@@ -1,11 +1,14 @@
 import type { Channel } from "./channel.ts";
-import type { Notice } from "./notice.ts";
+import { MAY_REPEAT, type Notice } from "./notice.ts";
 import type { Post } from "./webhook.ts";
 
 const COLOURS = { info: "Default", warning: "Warning", error: "Attention", critical: "Attention" } as const;
 
 /** An adaptive card, for a workflow that starts when a webhook request is received (https://learn.microsoft.com/microsoftteams). */
-export function teamsPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>, { title, text, facts, severity, link }: Notice): Post {
+export function teamsPost(
+  { url }: Extract<Channel, { kind: "slack" | "teams" }>,
+  { title, text, facts, severity, link, mayRepeat = false }: Notice,
+): Post {
   const content = {
     $schema: "http://adaptivecards.io/schemas/adaptive-card.json",
     type: "AdaptiveCard",
@@ -14,6 +17,7 @@ export function teamsPost({ url }: Extract<Channel, { kind: "slack" | "teams" }>
       { type: "TextBlock", text: plain(title), size: "Medium", weight: "Bolder", color: COLOURS[severity], wrap: true },
       { type: "TextBlock", text: plain(text), wrap: true },
       { type: "FactSet", facts: facts.map(([name, value]) => ({ title: plain(name), value: plain(value) })) },
+      ...(mayRepeat ? [{ type: "TextBlock", text: MAY_REPEAT, isSubtle: true, wrap: true }] : []),
     ],
     ...(link !== undefined && { actions: [{ type: "Action.OpenUrl", title: "Acknowledge or snooze", url: link }] }),
   };

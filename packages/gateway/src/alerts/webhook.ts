@@ -11,14 +11,20 @@ export interface Post {
 
 /** A notice for programs, signed as Standard Webhooks has it (https://www.standardwebhooks.com). */
 export function webhookPost({ url, secret }: Extract<Channel, { kind: "webhook" }>, notice: Notice, now: number): Post {
-  const { id, kind, at, severity, title, text, owner = null, data, isOver = false, link } = notice;
+  const { id, kind, at, severity, title, text, owner = null, data, isOver = false, link, mayRepeat = false } = notice;
   const body = JSON.stringify({
     type: isOver ? "budget.over" : kind,
     timestamp: new Date(at).toISOString(),
     data: { title, text, severity, owner, ...data, ...(link !== undefined && { link }) },
   });
   const timestamp = String(Math.floor(now / 1000));
-  const headers = { "content-type": "application/json", "webhook-id": id, "webhook-timestamp": timestamp };
+  const headers = {
+    "content-type": "application/json",
+    "webhook-id": id,
+    "webhook-timestamp": timestamp,
+    // Not in the body, which is the same for every try.
+    ...(mayRepeat && { "x-purser-repeat": "possible" }),
+  };
   if (secret === undefined) return { url, headers, body };
   return { url, headers: { ...headers, "webhook-signature": `v1,${signature(secret, `${id}.${timestamp}.${body}`)}` }, body };
 }

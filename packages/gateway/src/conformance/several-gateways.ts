@@ -29,6 +29,10 @@ export interface Gateway {
   readonly url: string;
   readonly child: ChildProcess;
   readonly config: string;
+  /** What its environment has besides. */
+  readonly env: Readonly<Record<string, string>>;
+  /** How often it was started before: what it writes of itself can name it by PURSER_TEST_LIFE. */
+  readonly life: number;
 }
 
 /** A provider that answers at once, but for users whose calls it keeps. */
@@ -66,8 +70,8 @@ interface GatewaysOptions {
   readonly provider: string;
   /** The list under `budgets:`, as YAML on one line. */
   readonly budgets: string;
-  /** What is under `channels:`, as YAML on one line. */
-  readonly channels?: string;
+  /** What is under `channels:`, as YAML on one line; of each gateway by its number, where they differ. */
+  readonly channels?: string | ((gateway: number) => string);
   readonly count: number;
   readonly leases?: boolean;
   /** What their environment has besides. */
@@ -76,7 +80,7 @@ interface GatewaysOptions {
 
 /** Gateways in processes of their own, each with a folder of its own, on the Redis at these addresses. */
 export async function startGateways(context: TestContext, options: GatewaysOptions): Promise<Gateway[]> {
-  const { redis, sentinels, namespace = "acme", postgres, provider, budgets, channels = "{}", count, leases = false, env } = options;
+  const { redis, sentinels, namespace = "acme", postgres, provider, budgets, channels = "{}", count, leases = false, env = {} } = options;
   const directory = await mkdtemp(join(tmpdir(), "purser-several-"));
   const gateways: Gateway[] = [];
   context.after(async () => {
@@ -97,25 +101,28 @@ export async function startGateways(context: TestContext, options: GatewaysOptio
         `providers: { mock: { dialect: openai, base_url: "${provider}", api_key: secret, models: ["*"] } }`,
         'prices: [{ model: "*", input: 3, output: 15 }]',
         `budgets: ${budgets}`,
-        `channels: ${channels}`,
+        `channels: ${typeof channels === "string" ? channels : channels(i)}`,
       ].join("\n"),
     );
-    gateways.push(await startGateway(config, env));
+    gateways.push(await startGateway({ config, env, life: 0 }));
   });
   await Promise.all(started);
   return gateways;
 }
 
-async function startGateway(config: string, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+async function startGateway({ config, env, life }: Pick<Gateway, "config" | "env" | "life">): Promise<Gateway> {
   const args = [MAIN, "serve", "--json", "--config", config, "--port", "0"];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env, PURSER_TEST_LIFE: String(life) },
+  });
   let said = "";
   child.stderr.on("data", (text) => {
     said += text;
   });
   for await (const line of createInterface({ input: child.stdout })) {
     said += `${line}\n`;
-    if (line.startsWith('{"url"')) return { child, config, url: (JSON.parse(line) as { url: string }).url };
+    if (line.startsWith('{"url"')) return { child, config, env, life, url: (JSON.parse(line) as { url: string }).url };
   }
   throw new Error(`The gateway ended before it listened: ${said}`);
 }
@@ -124,11 +131,11 @@ const STARTS_MOST = 10;
 
 /** Kills one of several gateways and starts it anew, with the same folder at another address; again, as a supervisor does, if it gives up. */
 export async function restart(gateways: Gateway[], i: number): Promise<void> {
-  const { child, config } = gateways[i] as Gateway;
+  const { child, config, env, life } = gateways[i] as Gateway;
   await kill(child);
   for (let n = 1; ; n++) {
     try {
-      gateways[i] = await startGateway(config);
+      gateways[i] = await startGateway({ config, env, life: life + n });
       return;
     } catch (error) {
       if (n === STARTS_MOST) throw error;
