@@ -193,7 +193,11 @@ describe("reports of what was charged", () => {
       assert.ok(String(charge.BillingPeriodStart) <= String(charge.ChargePeriodStart));
       assert.ok(String(charge.ChargePeriodEnd) <= String(charge.BillingPeriodEnd));
       assert.equal(charge.SubAccountId === "", charge.SubAccountType === "");
-      assert.equal(charge.InvoiceIssuerName, charge.ProviderName, "what somebody else is paid for would have to be billed at 0 (BilledCost-C-005-C)");
+      assert.equal(
+        charge.InvoiceIssuerName,
+        charge.ProviderName,
+        "what somebody else is paid for would have to be billed at 0 (BilledCost-C-005-C)",
+      );
       assert.doesNotThrow(() => JSON.parse(String(charge.Tags)));
     }
     const total = rows.reduce((sum, row) => sum + BigInt((row[heading.indexOf("BilledCost")] ?? "").replace(".", "")), 0n);
