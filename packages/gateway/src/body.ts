@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { PurserError } from "@purser/core";
+import { giveBack } from "./given-back.ts";
 
 const SMALL_CHUNK = 1_024;
 const SMALL_CHUNKS_MOST = 1_024;
@@ -9,6 +10,11 @@ const LARGE_BYTES = 256 * 1_024;
 /** Lets the calls that wait go first, where what is about to be worked on is large. */
 export function turnFor(bytes: number): Promise<void> | undefined {
   return bytes < LARGE_BYTES ? undefined : new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Gives the memory of a large body back. It must not be on its way to a socket, and is empty after that. */
+export function letGo(body: Buffer): void {
+  if (body.length >= LARGE_BYTES) giveBack(body);
 }
 
 /** The whole body of a request. Throws `body_too_large` as soon as it is known to be. */
@@ -32,6 +38,7 @@ function readLarge(request: IncomingMessage, length: number): Promise<Buffer> {
     let restAt = LARGE_BYTES;
     request.on("data", (chunk: Buffer) => {
       at += chunk.copy(body, at);
+      giveBack(chunk);
       if (at < restAt) return;
       restAt = at + LARGE_BYTES;
       request.pause();

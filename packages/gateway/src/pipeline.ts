@@ -21,7 +21,7 @@ import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
 import type { Batches } from "./batches/batches.ts";
-import { turnFor } from "./body.ts";
+import { letGo, turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import {
   budgetedCall,
@@ -557,6 +557,8 @@ function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision &
     { ...headers, ...codex?.headers },
     JSON.stringify(codex?.body ?? dialect.writeError(refusal, status)),
   );
+  // Nothing of it was sent, and nobody needs it any more.
+  letGo(routed.call.body.bytes);
 }
 
 function refuseError(gateway: Gateway, exchange: Exchange, error: unknown): void {
