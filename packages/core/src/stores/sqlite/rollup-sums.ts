@@ -64,6 +64,11 @@ export class RollupSums {
     return this.#last;
   }
 
+  /** How many rows they are. */
+  get size(): number {
+    return this.#usage.size + this.#spent.size;
+  }
+
   get usage(): Iterable<UsageSum> {
     return this.#usage.values();
   }

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { Budgets } from "../../budgets.ts";
 import { defineBudget } from "../../domain/budget.ts";
 import type { ReportQuery } from "../../domain/report.ts";
+import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { createMemoryStore } from "../memory.ts";
 import { reportLedger } from "../reporting.ts";
 import type { Store } from "../store.ts";
@@ -192,6 +194,33 @@ describe("rollups", () => {
     await isExact(other);
     await Promise.all([rollups.close(), other.close()]);
     await followed.close();
+  });
+
+  test("what comes of many users is written as it comes, and not all at once", async (t) => {
+    const directory = temporaryDirectory(t);
+    const journal = await openDurableStore({ directory, now: () => MIDNIGHT });
+    const rollups = await openRollups({ directory, ledger: journal, timeZone: ZONE });
+    const limits = [sampleLimit({ amount: 1_000_000 })];
+    const settle = async (id: string, user: string) => {
+      const call = sampleCall({ id, limits, input: 5 });
+      await journal.reserve({ ...call, detail: { ...call.detail, subject: { user, session: id } } });
+      await journal.settle(sampleSettlement(id, 5));
+    };
+    await settle("first", "ann");
+    await rollups.catchUp();
+    const { lastSeq } = rollups.progress;
+    await settle("second", "ann");
+    await setImmediate();
+    assert.equal(rollups.progress.lastSeq, lastSeq);
+    await Promise.all(Array.from({ length: 1_000 }, (_, i) => settle(`call-${i}`, `user-${i}`)));
+    await setImmediate();
+    assert.ok(rollups.progress.lastSeq > lastSeq);
+    const time = { since: MIDNIGHT, until: MIDNIGHT + DAY_MS, timeZone: ZONE, by: ["user"] } as const;
+    const expected = await reportLedger(journal, time);
+    await rollups.catchUp();
+    assert.deepEqual(rollups.report(time), expected);
+    await rollups.close();
+    await journal.close();
   });
 
   test("a file that is damaged is made again", async (t) => {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Entry } from "../../domain/ledger.ts";
 import {
   orderedRows,
@@ -91,6 +91,8 @@ function prepared(database: Database): Database {
 const PAGE = 200;
 /** So many entries are kept that come while a page is read. */
 const TOLD_MOST = 10_000;
+/** What was added up is written when it is so many rows: calls wait for that, where each is of another session. */
+const ROWS_MOST = 500;
 
 export class Rollups {
   readonly #database: Database;
@@ -108,6 +110,8 @@ export class Rollups {
   #pending: RollupSums | undefined;
   /** What was told since the reading of a page began; nothing where none is read, or it became too much. */
   #told: Entry[] | undefined;
+  /** What was told is written at the end of this turn. */
+  #isDue = false;
 
   constructor(database: Database, ledger: SummedLedger, timeZone: string) {
     this.#database = database;
@@ -134,9 +138,20 @@ export class Rollups {
   }
 
   #take(entries: readonly Entry[]): void {
-    if (this.#pending) for (const entry of entries) this.#pending.add(entry);
+    if (this.#pending) this.#addUp(this.#pending, entries);
     else if (this.#told && this.#told.length + entries.length <= TOLD_MOST) this.#told.push(...entries);
     else this.#told = undefined;
+  }
+
+  #addUp(pending: RollupSums, entries: readonly Entry[]): void {
+    for (const entry of entries) pending.add(entry);
+    if (pending.size < ROWS_MOST || this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
+      // What goes wrong is read again, and told to whoever asks for it then.
+      this.catchUp().catch(() => undefined);
+    });
   }
 
   async #catchUp(): Promise<void> {
@@ -168,7 +183,7 @@ export class Rollups {
         if (isWritten) this.#goOnByWhatIsTold();
         return;
       }
-      await setImmediate();
+      await nextTurn();
     }
   }
 
