@@ -1,6 +1,6 @@
-import type { Entry, EntryKind } from "../../domain/ledger.ts";
-import { bookedAmounts, REPORT_AMOUNTS } from "../../domain/report.ts";
-import { ATTRIBUTES } from "../../domain/subject.ts";
+import type { CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
+import { bookedAmounts, REPORT_AMOUNTS, type ReportAmounts } from "../../domain/report.ts";
+import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
 import { type CalendarPeriod, type WindowSpan, windowSpan } from "../../domain/window.ts";
 
 /** The entries that book something, or change what is spent of a limit. */
@@ -48,11 +48,20 @@ export class Calendar {
   }
 }
 
+/** The sums that a call of a subject is part of, in an hour. */
+interface SubjectSums {
+  readonly hour: number;
+  readonly sums: readonly UsageSum[];
+}
+
 /** Entries added up in memory: many of one hour are few rows. */
 export class RollupSums {
   readonly #calendar: Calendar;
   readonly #usage = new Map<string, UsageSum>();
   readonly #spent = new Map<string, SpentSum>();
+  /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
+  readonly #bySubject = new Map<Subject, SubjectSums>();
+  readonly #byCounter = new Map<CounterRef, SpentSum>();
   #last: Place | undefined;
 
   constructor(calendar: Calendar) {
@@ -80,37 +89,45 @@ export class RollupSums {
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
-    this.#addUsage(entry);
-    this.#addSpent(entry);
-    this.#last = { seq: entry.seq, at: entry.at };
-  }
-
-  #addUsage(entry: Entry): void {
+    const { seq, at, postings } = entry;
     const booked = bookedAmounts(entry);
-    if (!booked || !("detail" in entry)) return;
-    const amounts = REPORT_AMOUNTS.map((name) => booked[name]);
-    const day = this.#calendar.startOf("day", entry.at);
-    this.#addTo("hour", "", this.#calendar.startOf("hour", entry.at), "", amounts);
-    this.#addTo("day", "", day, "", amounts);
-    for (const path of ATTRIBUTES) this.#addTo("day", path, day, entry.detail.subject[path] ?? "", amounts);
+    const hour = this.#calendar.startOf("hour", at);
+    if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail.subject, hour, at)) addTo(amounts, booked);
+    for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
+    this.#last = { seq, at };
   }
 
-  #addTo(step: UsageSum["step"], path: string, at: number, value: string, amounts: readonly number[]): void {
+  #sumsOf(subject: Subject, hour: number, at: number): readonly UsageSum[] {
+    const known = this.#bySubject.get(subject);
+    if (known?.hour === hour) return known.sums;
+    const day = this.#calendar.startOf("day", at);
+    const sums = [this.#sum("hour", "", hour, ""), this.#sum("day", "", day, "")];
+    for (const path of ATTRIBUTES) sums.push(this.#sum("day", path, day, subject[path] ?? ""));
+    this.#bySubject.set(subject, { hour, sums });
+    return sums;
+  }
+
+  #sum(step: UsageSum["step"], path: string, at: number, value: string): UsageSum {
     const key = `${step}${path}\0${at}\0${value}`;
     const known = this.#usage.get(key);
-    if (!known) this.#usage.set(key, { step, path, at, value, amounts: [...amounts] });
-    else for (let i = 0; i < amounts.length; i++) known.amounts[i] = (known.amounts[i] as number) + (amounts[i] as number);
+    if (known) return known;
+    const sum = { step, path, at, value, amounts: REPORT_AMOUNTS.map(() => 0) };
+    this.#usage.set(key, sum);
+    return sum;
   }
 
-  #addSpent({ at: time, postings }: Entry): void {
-    for (const { counter, spent } of postings) {
-      if (spent === 0) continue;
-      const at = this.#calendar.startOf("hour", time);
-      const bound = `${counter.unit}/${counter.window}`;
-      const key = `${at}\0${bound}\0${counter.budget}`;
-      const known = this.#spent.get(key);
-      if (known) known.spent += spent;
-      else this.#spent.set(key, { budget: counter.budget, bound, at, spent });
-    }
+  #spentOf(counter: CounterRef, hour: number): SpentSum {
+    const found = this.#byCounter.get(counter);
+    if (found?.at === hour) return found;
+    const bound = `${counter.unit}/${counter.window}`;
+    const key = `${hour}\0${bound}\0${counter.budget}`;
+    const sum = this.#spent.get(key) ?? { budget: counter.budget, bound, at: hour, spent: 0 };
+    this.#spent.set(key, sum);
+    this.#byCounter.set(counter, sum);
+    return sum;
   }
+}
+
+function addTo(amounts: number[], booked: ReportAmounts): void {
+  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] as number) + booked[REPORT_AMOUNTS[i] as keyof ReportAmounts];
 }
