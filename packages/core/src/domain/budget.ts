@@ -84,6 +84,8 @@ export interface Budget {
   readonly owner: string | undefined;
   readonly mode: BudgetMode;
   readonly minOutput: number;
+  /** Whether the budget says so itself. What is only the default yields to what another budget of the call says. */
+  readonly saysMinOutput: boolean;
   readonly onStoreFailure: "open" | "closed";
   selects(subject: Subject): boolean;
   allowsModel(model: string): boolean;
@@ -129,10 +131,17 @@ export function defineBudget(input: BudgetInput): Budget {
     owner: input.owner,
     mode: input.mode ?? "enforce",
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
+    saysMinOutput: input.minOutput !== undefined,
     onStoreFailure: input.onStoreFailure ?? "closed",
     selects: compileSelection(input.for ?? {}, per),
     allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
+}
+
+/** Below how many tokens the output cap of a call is not lowered: the most that one of its budgets says, or the default where none says anything. */
+export function minOutputOf(budgets: readonly Pick<Budget, "minOutput" | "saysMinOutput">[]): number {
+  const saying = budgets.filter(({ saysMinOutput }) => saysMinOutput);
+  return Math.max(0, ...(saying.length > 0 ? saying : budgets).map(({ minOutput }) => minOutput));
 }
 
 /** A budget that shares among its own balances has several, of a limit that can be shared. */
