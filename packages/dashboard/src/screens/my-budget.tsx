@@ -41,8 +41,8 @@ function Own({ balance }: { balance: BalanceJson }) {
       </p>
       <Bar balance={balance} />
       <p className="figure mt-2 text-sm text-soft">
-        {exactAmount(spent, unit)} spent{held > 0 ? `, ${exactAmount(held, unit)} held by calls in flight` : ""} of{" "}
-        {exactAmount(limit, unit)}
+        {unit === "concurrent" ? `${held} calls in flight` : `${exactAmount(spent, unit)} spent`}
+        {unit !== "concurrent" && held > 0 ? `, ${exactAmount(held, unit)} held by calls in flight` : ""} of {exactAmount(limit, unit)}
         {window === "lifetime" ? "" : ` / ${window}`}
         {resets_at !== null && <span title={instant(resets_at)}> · resets {relative(resets_at)}</span>}
       </p>
