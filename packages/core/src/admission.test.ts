@@ -385,6 +385,18 @@ test("the output cap is lowered to what fits all limits, and no further than min
   assert.equal(allowed(await budgets.reserve(demoCall({ input: 100, output: 4_000 }))).outputTokens, 300);
 });
 
+test("a budget that says nothing of min_output does not take from another one what it says", async () => {
+  const least = async (...minOutputs: readonly (number | undefined)[]) => {
+    const { budgets } = demoBudgets(
+      minOutputs.map((minOutput, i) => ({ name: `${i}`, limits: ["1000 tokens / day"], ...(minOutput !== undefined && { minOutput }) })),
+    );
+    return denial(await budgets.reserve(demoCall({ input: 1_000, output: 4_000 }))).asked;
+  };
+  assert.equal(await least(20, undefined), 1_020);
+  assert.equal(await least(undefined, 20, 30), 1_030);
+  assert.equal(await least(undefined, undefined), 1_256);
+});
+
 test("money with tier prices holds at the dearest rates that the input can reach", async () => {
   const tiers = [...DEMO_CARD.tiers, { aboveInputTokens: 1_000, rates: { input: 3_000_000, output: 5_000_000 } }];
   const { budgets } = demoBudgets([{ name: "company", limits: ["$0.01 / day"], minOutput: 10 }], { card: { ...DEMO_CARD, tiers } });

@@ -1,5 +1,5 @@
 import { type BoundBudgetLimit, balanceOf, type Pool } from "./counters.ts";
-import type { Budget, RequestLimits } from "./domain/budget.ts";
+import { type Budget, minOutputOf, type RequestLimits } from "./domain/budget.ts";
 import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
 import type { CallDetail } from "./domain/ledger.ts";
@@ -258,7 +258,7 @@ export class Admission {
     const { most: wanted, least: needed = 1 } = this.#call.output;
     const most = this.#outputCap(inputTokens);
     // A budget that allows only short answers has said that those are answers too.
-    const useful = Math.min(this.#outputCap(-Infinity), Math.max(0, ...this.#enforced.map(({ minOutput }) => minOutput)));
+    const useful = Math.min(this.#outputCap(-Infinity), minOutputOf(this.#enforced));
     const least = Math.min(wanted, Math.max(needed, useful));
     if (most >= least) return { least, most };
     const tight = this.#enforced.find(({ request }) => outputTokensAllowed(request, inputTokens) < least * this.#copies);

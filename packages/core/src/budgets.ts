@@ -2,7 +2,7 @@ import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
 import { Denials } from "./denials.ts";
-import { type Budget, checkSharing } from "./domain/budget.ts";
+import { type Budget, checkSharing, minOutputOf } from "./domain/budget.ts";
 import type { ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
@@ -198,7 +198,7 @@ export class Budgets implements PriceSource {
     const balances = await this.#balancesOf(laddered, { subject });
     return {
       rungs: this.#ladders.active(laddered, balances, subject),
-      outputTokensLeast: Math.max(0, ...enforced.map(({ minOutput }) => minOutput)),
+      outputTokensLeast: minOutputOf(enforced),
       allowsModel: (model) => enforced.every((budget) => budget.allowsModel(model)),
     };
   }

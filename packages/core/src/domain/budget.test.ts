@@ -85,6 +85,23 @@ test("a budget that cannot be meant is refused with what to write instead", () =
   refused({ minOutput: 0.5 }, "config_invalid", /minOutput is 0.5/);
 });
 
+test("a program that no compiler has seen is told of what would limit nothing", () => {
+  refused({ name: undefined as unknown as string }, "config_invalid", /has no name/);
+  refused(
+    { limit: ["$5 / day"] } as object,
+    "config_invalid",
+    /Budget "team" has a field "limit", which is not known. Known are name, for, per, limits/,
+  );
+  refused(
+    { request: { max_input: 5 } as object },
+    "config_invalid",
+    /request of budget "team" has a field "max_input".*Known are maxInput/,
+  );
+  refused({ limits: "$5 / day" as unknown as string[] }, "config_invalid", /limits are a list. Write limits: \["\$50 \/ month"\]/);
+  refused({ mode: "observed" as "observe" }, "config_invalid", /mode is "observed". Write enforce or observe/);
+  refused({ onStoreFailure: "fail" as "open" }, "config_invalid", /onStoreFailure is "fail". Write open or closed/);
+});
+
 test("a list of models allows these and no other", () => {
   const { allowsModel } = defineBudget({ name: "team", request: { models: ["gpt-4o", "claude-*"] } });
   assert.ok(allowsModel("gpt-4o") && allowsModel("claude-sonnet-5"));

@@ -84,6 +84,8 @@ export interface Budget {
   readonly owner: string | undefined;
   readonly mode: BudgetMode;
   readonly minOutput: number;
+  /** Whether the budget says so itself. What is only the default yields to what another budget of the call says. */
+  readonly saysMinOutput: boolean;
   readonly onStoreFailure: "open" | "closed";
   selects(subject: Subject): boolean;
   allowsModel(model: string): boolean;
@@ -103,7 +105,7 @@ export const DEFAULT_MIN_OUTPUT = 256;
 
 /** Checks and completes a budget. Throws `limit_invalid`, `window_invalid`, `ladder_invalid` or `config_invalid` with what to do. */
 export function defineBudget(input: BudgetInput): Budget {
-  if (input.name.trim() === "") throw new PurserError("config_invalid", "A budget has no name. Give it one: refusals and reports show it.");
+  checkInput(input);
   const timezone = checkTimeZone(input.timezone ?? "UTC");
   const starts = [input.starts ?? []].flat().map(parseWindowStart);
   const limits = (input.limits ?? []).map((text) => startingLimit(parseLimit(text, timezone), starts));
@@ -129,10 +131,65 @@ export function defineBudget(input: BudgetInput): Budget {
     owner: input.owner,
     mode: input.mode ?? "enforce",
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
+    saysMinOutput: input.minOutput !== undefined,
     onStoreFailure: input.onStoreFailure ?? "closed",
     selects: compileSelection(input.for ?? {}, per),
     allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
+}
+
+const FIELDS = {
+  name: true,
+  for: true,
+  per: true,
+  limits: true,
+  request: true,
+  ladder: true,
+  share: true,
+  exceptions: true,
+  timezone: true,
+  starts: true,
+  owner: true,
+  mode: true,
+  minOutput: true,
+  onStoreFailure: true,
+} as const satisfies Record<keyof BudgetInput, true>;
+const REQUEST_FIELDS = { maxInput: true, maxOutput: true, maxTotal: true, models: true } as const satisfies Record<
+  keyof RequestLimits,
+  true
+>;
+
+/** What the compiler says to those who ask it. Passed over in silence, a misspelt `limits` or `mode` would be a budget that limits nothing. */
+function checkInput(input: BudgetInput): void {
+  if (typeof input.name !== "string" || input.name.trim() === "")
+    throw new PurserError("config_invalid", "A budget has no name. Give it one: refusals and reports show it.");
+  const what = `Budget "${input.name}"`;
+  checkFields(what, input, FIELDS);
+  checkFields(`The request of budget "${input.name}"`, input.request ?? {}, REQUEST_FIELDS);
+  if (input.limits !== undefined && !Array.isArray(input.limits))
+    throw new PurserError("config_invalid", `${what}: limits are a list. Write limits: ["$50 / month"].`);
+  checkWord(what, "mode", input.mode, ["enforce", "observe"]);
+  checkWord(what, "onStoreFailure", input.onStoreFailure, ["open", "closed"]);
+}
+
+function checkFields(what: string, input: object, known: object): void {
+  const unknown = Object.keys(input).find((field) => !Object.hasOwn(known, field));
+  if (unknown === undefined) return;
+  throw new PurserError(
+    "config_invalid",
+    `${what} has a field "${unknown}", which is not known. Known are ${Object.keys(known).join(", ")}.`,
+  );
+}
+
+function checkWord(what: string, field: string, word: string | undefined, words: readonly string[]): void {
+  if (word === undefined || words.includes(word)) return;
+  throw new PurserError("config_invalid", `${what}: ${field} is "${word}". Write ${words.join(" or ")}.`);
+}
+
+/** Below how many tokens the output cap of a call is not lowered: the most that one of its budgets says, or the default where none says anything. */
+export function minOutputOf(budgets: readonly Pick<Budget, "minOutput" | "saysMinOutput">[]): number {
+  const saying = budgets.filter(({ saysMinOutput }) => saysMinOutput);
+  return Math.max(0, ...(saying.length > 0 ? saying : budgets).map(({ minOutput }) => minOutput));
 }
 
 /** A budget that shares among its own balances has several, of a limit that can be shared. */

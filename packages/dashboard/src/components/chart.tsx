@@ -34,7 +34,8 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
     const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
     // Bars at both ends are shown whole.
     const hasBars = series.some(({ look }) => look === "bars");
-    const margin = times.length > 1 ? ((times[1] as number) - (times[0] as number)) / 2_000 : 0;
+    const isOne = times.length === 1;
+    const margin = isOne ? HOUR_MS / 2_000 : ((times[1] as number) - (times[0] as number)) / 2_000;
     const plot = new uPlot(
       {
         width: element.clientWidth,
@@ -44,7 +45,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
         legend: { show: false },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), timeZone),
         scales: {
-          x: { range: (_plot, from, to) => (hasBars ? [from - margin, to + margin] : [from, to]) },
+          x: { range: (_plot, from, to) => (isOne ? [from - margin, from + margin] : hasBars ? [from - margin, to + margin] : [from, to]) },
           y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.08 : 1] },
         },
         axes: [
@@ -75,7 +76,8 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
               label: name,
               stroke,
               width: look === "bars" ? 0 : 2,
-              points: { show: false },
+              // A line from one time to none is a point.
+              points: { show: isOne },
               ...(look === "bars" && { fill: stroke, ...(bars && { paths: bars }) }),
               ...(look === "dashed" && { dash: [5, 5] }),
             };

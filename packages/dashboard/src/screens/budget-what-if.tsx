@@ -73,11 +73,7 @@ export function WhatIf({ budget }: { budget: BudgetJson }) {
             {budget.per.length > 0 ? `. That concerns ${count(result.subjects_refused)} of ${count(result.subjects)} balances` : ""}.
           </p>
         )}
-        {!result && !look.error && (
-          <p className="text-soft">
-            Plays back what calls were charged. To change a limit for good, change it in purser.yaml: it is taken over at once.
-          </p>
-        )}
+        {!result && !look.error && <p className="text-soft">Plays back what calls were charged. Nothing is changed by it.</p>}
       </div>
     </Card>
   );

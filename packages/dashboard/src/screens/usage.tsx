@@ -199,10 +199,30 @@ function OverTime({ report, totals, show }: { report: ReportJson; totals: Report
   );
 }
 
+const STEP_MS = { hour: UNIT_MS.h, day: UNIT_MS.d } as const;
+
+/** All steps of a report, also those in which nothing was used, and which of them an instant is the beginning of. */
+function stepsOf({ since, until, step, time_zone, data }: ReportJson): { times: number[]; placeOf: (from: string) => number } {
+  const [first, last] = [Date.parse(since), Date.parse(until) - 1];
+  const stepMs = step === "hour" || step === "day" ? STEP_MS[step] : undefined;
+  const months = new Intl.DateTimeFormat("sv-SE", { timeZone: time_zone, year: "numeric", month: "2-digit" });
+  const monthOf = (time: number) => {
+    const [year = 0, month = 0] = months.format(time).split("-").map(Number);
+    return (year - 1970) * 12 + month - 1;
+  };
+  // Days have 23 or 25 hours where clocks change.
+  const placeAt = (time: number) => (stepMs === undefined ? monthOf(time) - monthOf(first) : Math.round((time - first) / stepMs));
+  const placeOf = (from: string) => placeAt(Date.parse(from));
+  const begun = stepMs === undefined ? placeAt(last) : Math.floor((last - first) / stepMs);
+  const count = Math.max(begun, ...data.map(({ from }) => placeOf(from))) + 1;
+  const times = Array.from({ length: count }, (_, i) => (stepMs === undefined ? Date.UTC(1970, monthOf(first) + i) : first + i * stepMs));
+  for (const { from } of data) times[placeOf(from)] = Date.parse(from);
+  return { times, placeOf };
+}
+
 /** The largest few each for itself, and the others together. */
 function seriesOf(report: ReportJson, totals: ReportJson, show: Measure): { times: number[]; series: Series[] } {
-  const times = [...new Set(report.data.map(({ from }) => Date.parse(from)))].sort((a, b) => a - b);
-  const places = new Map(times.map((time, i) => [time, i]));
+  const { times, placeOf } = stepsOf(report);
   const largest = totals.data
     .toSorted((a, b) => measureOf(b, show) - measureOf(a, show))
     .slice(0, COLOURS.length - (totals.data.length > COLOURS.length ? 1 : 0))
@@ -211,8 +231,8 @@ function seriesOf(report: ReportJson, totals: ReportJson, show: Measure): { time
   const values = new Map(names.map((name) => [name, times.map(() => 0)]));
   for (const row of report.data) {
     const own = values.get(nameOf(row)) ?? values.get("others");
-    const place = places.get(Date.parse(row.from));
-    if (own && place !== undefined) own[place] = (own[place] ?? 0) + measureOf(row, show);
+    const place = placeOf(row.from);
+    if (own) own[place] = (own[place] ?? 0) + measureOf(row, show);
   }
   return {
     times,

@@ -132,7 +132,10 @@ budgets:
       assert.match(focus, /,'=sum\(1\),'=sum\(1\),team,/);
       assert.match((await purser(["statement"])).out, /=sum\(1\) +nobody +2 /);
       assert.match((await purser(["statement", "--html"])).out, /^<!doctype html>[\s\S]*<h2>team =sum\(1\)<\/h2>/);
-      assert.match((await purser(["top", "--by", "user"])).out, /^ann +█+.*\n[\s\S]*2 in all/m);
+      assert.match(
+        (await purser(["top", "--by", "user"])).out,
+        /^ann +█+.*\n[\s\S]*2 user values in all, \$0\.\d+ since \d{4}-\d\d-01 00:00 \(UTC\)\.$/m,
+      );
       const economics = (await purser(["economics", "--afford", "$1", "--by", "user", "--revenue", "revenue.csv"])).out;
       assert.match(economics, /a user and day +\$0\.00/);
       assert.match(economics, /\$1\.00 pays for [\d,]+ calls\.[\s\S]*ann +\$1\.50 +\$0\.00/);
@@ -473,6 +476,8 @@ describe("purser run", () => {
       });
       assert.equal(JSON.parse(out).answers, 2);
       assert.match(err, /Purser: 2 calls, 1 refused, at a cost that is not known/);
+      const silent = await purser(["run", "--budget", "$1", "--", process.execPath, "-e", ""], { cwd: alone });
+      assert.match(silent.err, /No call came through Purser\.[\s\S]*No key of a provider is known here[\s\S]*set OPENAI_API_KEY/);
     } finally {
       rmSync(alone, { recursive: true, force: true });
     }

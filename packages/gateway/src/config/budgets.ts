@@ -33,7 +33,7 @@ export function configuredBudgets(
   const names = new Set<string>();
   for (const { value, place } of entries) {
     const name = value.name ?? "";
-    if (names.has(name))
+    if (name !== "" && names.has(name))
       place.field("name").problem(`"${name}" names two budgets. Each needs a name of its own, since it is how spend is kept.`);
     names.add(name);
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);

@@ -335,7 +335,11 @@ const budget = object(
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
       default: "enforce",
     }),
-    min_output: described("The output cap of a call is lowered to what fits, but not below this.", tokens(), { default: 256 }),
+    min_output: described(
+      "The output cap of a call is lowered to what fits, but not below this. Of the budgets of a call that say it, the largest counts.",
+      tokens(),
+      { default: 256 },
+    ),
     on_store_failure: described("open lets calls pass uncounted while the store is down.", choice(["open", "closed"]), {
       default: "closed",
     }),

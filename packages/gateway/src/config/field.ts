@@ -297,7 +297,7 @@ export function object<F extends Fields>(fields: F, options: ObjectOptions<F> = 
         const field = Object.hasOwn(fields, key) ? fields[key] : undefined;
         if (Object.hasOwn(values, key)) keyPlace.problem(WRITTEN_TWICE);
         else if (Object.hasOwn(refused, key)) keyPlace.problem(refused[key] ?? "");
-        else if (!field) keyPlace.problem(`unknown field.${suggestion(key, names)}`);
+        else if (!field) keyPlace.problem(key === "<<" ? MERGED : `unknown field.${suggestion(key, names)}`);
         else values[key] = field.read(value);
       }
       for (const name of required) if (!entries.some(({ key }) => key === name)) place.problem(`${String(name)} is missing.`);
@@ -331,6 +331,7 @@ export function located<Value>(field: Field<Value>): Field<Located<Value>> {
 }
 
 const WRITTEN_TWICE = "is written twice. Keep one of them.";
+const MERGED = "maps are not merged here. Write the fields out; a whole value can be repeated, by &name and *name.";
 
 function isEmpty(place: Place): boolean {
   return place.text() === undefined && place.items() === undefined && place.entries() === undefined;

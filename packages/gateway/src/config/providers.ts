@@ -74,11 +74,12 @@ function baseUrlsOf({ base_url: given, dialect }: ProviderFields, preset: Provid
   const known = familiesOf(preset?.baseUrls ?? {});
   const spoken = dialect ?? known[0] ?? (preset ? "openai" : undefined);
   if (spoken === undefined) {
-    place
-      .field("dialect")
-      .problem(
-        "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, vertex, ollama, cohere or bedrock).",
-      );
+    if (!isGiven(place, "dialect"))
+      place
+        .field("dialect")
+        .problem(
+          "is missing. Write dialect: openai or dialect: anthropic, whichever the provider speaks (or gemini, vertex, ollama, cohere or bedrock).",
+        );
     return {};
   }
   if (dialect === undefined && known.length > 1) {

@@ -131,6 +131,23 @@ routes:
   ]);
 });
 
+test("one mistake is told once", () => {
+  assert.deepEqual(
+    problems(`budgets:
+  - &a { name: "", limits: [$5] }
+  - limits: [$4]
+  - { <<: *a, name: b }
+providers: { house: { dialect: opnai, base_url: "https://house.example/v1" } }
+`).map((problem) => problem.replace(/ is not one of .* Did/, " Did")),
+    [
+      "purser.yaml:2:16  budgets[0].name: is empty. Write a value or leave the field out.",
+      "purser.yaml:3:5  budgets[1]: name is missing.",
+      'purser.yaml:4:7  budgets[2]."<<": maps are not merged here. Write the fields out; a whole value can be repeated, by &name and *name.',
+      'purser.yaml:5:32  providers.house.dialect: "opnai" Did you mean "openai"?',
+    ],
+  );
+});
+
 test("the error lists its problems readably", () => {
   assert.throws(
     () => config("budget: []\nexpose: { cots: true }\n"),

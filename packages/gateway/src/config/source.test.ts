@@ -67,6 +67,19 @@ test("a text that is no YAML is a problem with a place, not an exception", () =>
   assert.match(problems.map(problemText)[0] ?? "", /^purser\.yaml:\d+:\d+ {2}this is not YAML: /);
 });
 
+test("a file that is no UTF-8 is not read as something else", () => {
+  const { root, problems } = read(new TextDecoder().decode(Buffer.from("budgets:\n  - name: café\n", "latin1")));
+  assert.equal(root.node, undefined);
+  assert.deepEqual(problems.map(problemText), ["purser.yaml:2:14  this is not text in UTF-8. Save the file as UTF-8."]);
+});
+
+test("a second document in the file is told as what to change", () => {
+  const { problems } = read("a: 1\n---\nb: 2\n");
+  assert.deepEqual(problems.map(problemText), [
+    "purser.yaml:2:1  this is not YAML: a second document begins here. Put all into one, without a line of ---.",
+  ]);
+});
+
 test("an alias stands for what its anchor holds, and is told where it is used", () => {
   const source = read("a: &x { b: 1 }\nc: *x\n");
   assert.equal(valueAt(source.root, "c", "b"), "1");

@@ -81,9 +81,15 @@ export function openSource({ file, text, environment }: SourceInput): Source {
   if (isTooLarge) problems.push({ file, line: 1, column: 1, path: "", message: `the file is larger than 1 MiB. Is it the right one?` });
   const reserved = text.search(/[\ue000-\ue07f]/);
   if (reserved >= 0 && !isTooLarge) note(problems, reserved, "", "this character is for private use and shows as nothing. Remove it.");
-  for (const { message, pos } of [...document.errors, ...document.warnings]) {
-    note(problems, pos[0], "", `this is not YAML: ${unprotected(message).replace(/\.$/, "")}.`);
+  // What is no UTF-8 was read as this sign. In a budget's name it would be another budget than the one that is meant.
+  const unreadable = text.indexOf("\ufffd");
+  if (unreadable >= 0 && !isTooLarge) note(problems, unreadable, "", "this is not text in UTF-8. Save the file as UTF-8.");
+  for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
+    const what = code === "MULTIPLE_DOCS" ? "a second document begins here. Put all into one, without a line of ---" : unprotected(message);
+    note(problems, pos[0], "", `this is not YAML: ${what.replace(/\.$/, "")}.`);
   }
+
+  const isReadable = document.errors.length === 0 && unreadable < 0;
 
   function placeOf(path: string, given: unknown, start: number): Place {
     const node = resolved(given);
@@ -121,7 +127,7 @@ export function openSource({ file, text, environment }: SourceInput): Source {
     return (isAlias(given) ? given.resolve(document) : (given as Node | null | undefined)) ?? undefined;
   }
 
-  return { root: placeOf("", document.errors.length === 0 ? document.contents : undefined, 0), problems, warnings };
+  return { root: placeOf("", isReadable ? document.contents : undefined, 0), problems, warnings };
 }
 
 /** `budgets[0].for`, `providers.openai`, `tools."web search"`. */

@@ -33,7 +33,11 @@ export function unpricedModels(config: Config, prices: PriceSource, now: number)
 /** Models that budgets and routes name in full. Patterns say nothing about which models will be called. */
 function namedModels({ budgets, routes }: Config): readonly string[] {
   const names = [
-    ...budgets.flatMap(({ request, selector }) => [...(request.models ?? []), ...[selector.model ?? []].flat()]),
+    ...budgets.flatMap(({ request, selector, ladder }) => [
+      ...(request.models ?? []),
+      ...[selector.model ?? []].flat(),
+      ...ladder.flatMap(({ rungs }) => rungs.flatMap((rung) => ("model" in rung ? [rung.model] : []))),
+    ]),
     ...routes.map(({ pattern }) => pattern),
   ];
   return [...new Set(names)].filter((name) => !name.includes("*"));

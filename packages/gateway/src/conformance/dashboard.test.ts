@@ -259,6 +259,19 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await other.close();
   });
 
+  await context.test("a day on which nothing was used is in the chart too", async () => {
+    const days = page.getByRole("table", { name: "Use over time" }).getByRole("row");
+    await call(scene, secret, { "x-purser-user": "cleo" });
+    await visit(page, "/usage?by=user&since=30d&filter=user%3Dcleo", "Usage");
+    await page.getByRole("link", { name: "cleo" }).waitFor();
+    await days.nth(30).waitFor({ state: "attached" });
+    assert.equal(await days.count(), 1 + 30);
+    await visit(page, "/usage?by=user&since=24h&filter=user%3Dcleo", "Usage");
+    await page.getByRole("link", { name: "cleo" }).waitFor();
+    await days.nth(24).waitFor({ state: "attached" });
+    assert.equal(await days.count(), 1 + 24);
+  });
+
   await context.test("a name that a spreadsheet would take for a formula is a text in the file", async () => {
     await call(scene, secret, { "x-purser-user": "=1+1" });
     await visit(page, "/usage?by=user&since=24h", "Usage");

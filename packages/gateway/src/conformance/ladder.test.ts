@@ -143,8 +143,25 @@ describe("a ladder", () => {
 
   test("does not shorten below what a budget calls an answer", async (context) => {
     const { call, sent } = await startScene(context, "\n  - { name: a, limits: [$1 / day], min_output: 400, ladder: { 0%: shorten 100 } }");
-    await call();
-    assert.equal(sent().max_tokens, 400);
+    const { headers } = await call();
+    assert.deepEqual([sent().max_tokens, headers.get("x-purser-rung")], [400, "shorten 100 to 400 (a 0%)"]);
+  });
+
+  test("shortens to what its budget says, also beside budgets that say nothing of short answers", async (context) => {
+    const { call, sent } = await startScene(
+      context,
+      `
+  - { name: company, limits: [$1 / day] }
+  - { name: chat, limits: [$1 / day], min_output: 20, ladder: { 0%: shorten 40 } }`,
+    );
+    const { headers } = await call();
+    assert.deepEqual([sent().max_tokens, headers.get("x-purser-rung")], [40, "shorten 40 (chat 0%)"]);
+  });
+
+  test("says of a model without a price that it is not used", async (context) => {
+    const { call, sent } = await startScene(context, "\n  - { name: all, limits: [$1 / day], ladder: { 0%: use smal } }");
+    const { headers } = await call();
+    assert.deepEqual([sent().model, headers.get("x-purser-rung")], ["large", "use smal left out: the model has no price (all 0%)"]);
   });
 
   test("blocks from its share on, and says from which, how much is used and until when", async (context) => {

@@ -84,6 +84,12 @@ describe("the demo provider", () => {
     assert.ok(!events.some((data) => data.includes("usage")));
   });
 
+  test("counts a message of Anthropic's as it would charge it", async () => {
+    const { usage } = await jsonOf(await post("/v1/messages", { model: "demo-1", messages: MESSAGES }));
+    const counted = await jsonOf(await post("/v1/messages/count_tokens", { model: "demo-1", messages: MESSAGES }));
+    assert.deepEqual(counted, { input_tokens: usage.input_tokens });
+  });
+
   test("refuses what it does not know, in the format that was spoken", async () => {
     const openai = await post("/v1/chat/completions", { model: "gpt-4o", messages: MESSAGES });
     assert.equal(openai.status, 404);

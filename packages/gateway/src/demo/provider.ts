@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { countTokens } from "@purser/core/tokens";
 import { DemoBatches } from "./batches.ts";
-import { ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
+import { ANTHROPIC_COUNT, ANTHROPIC_MESSAGES } from "./formats/anthropic-messages.ts";
 import { BEDROCK_CONVERSE } from "./formats/bedrock-converse.ts";
 import { COHERE } from "./formats/cohere.ts";
 import type { Answer, Format, Question } from "./formats/format.ts";
@@ -27,7 +27,7 @@ export const DEMO_MODELS = ["demo-1", "demo-mini"] as const;
 
 /** The cap of an answer whose call names none. */
 const OUTPUT_TOKENS = 400;
-const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI, COHERE, BEDROCK_CONVERSE];
+const FORMATS: readonly Format[] = [OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, ANTHROPIC_COUNT, GEMINI, COHERE, BEDROCK_CONVERSE];
 const BODY_MOST = 4 * 1024 * 1024;
 
 export async function startDemoProvider({ delayMs = 20 }: DemoProviderOptions = {}): Promise<DemoProvider> {

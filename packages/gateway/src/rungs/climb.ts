@@ -205,6 +205,7 @@ async function sameCallTo(gateway: Climber, routed: RoutedCall, name: string, pl
   const other = otherCall(gateway, routed, name);
   if ("because" in other) return other;
   if (!plan.allowsModel(other.model)) return { because: "a budget of the call does not allow the model" };
+  if (!gateway.prices.card(other.provider.name, other.pricedAs, Date.now())) return { because: "the model has no price" };
   const lacking = lackingIn(gateway, other);
   if (lacking !== undefined) return { because: lacking };
   return (await isTooLargeFor(gateway, other)) ? { because: "the call is larger than what the model can read" } : other;
@@ -259,13 +260,15 @@ function costBy({ prices }: Climber, { provider, pricedAs }: RoutedCall, usage: 
   return card && costOf(card, usage);
 }
 
-/** The output cap of the lowest rung, but never below what the call needs or its budgets call an answer. */
+/** The output cap of the lowest rung, but never below what the call needs or its budgets call an answer: `shorten 40 to 256 (chatbot 60%)`. */
 function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], outputTokensLeast: number): RoutedCall {
   const shortest = most(rungs, ({ rung }) => -rung.outputTokens);
   if (!shortest) return call;
   const least = Math.max(call.call.outputLeast, outputTokensLeast);
   const outputTokensMost = Math.max(shortest.rung.outputTokens, least);
-  return outputTokensMost < call.outputTokensMost ? noted(call, shortest, { outputTokensMost }) : call;
+  if (outputTokensMost >= call.outputTokensMost) return call;
+  const said = outputTokensMost > shortest.rung.outputTokens ? ` to ${outputTokensMost}` : "";
+  return { ...call, outputTokensMost, rungs: [...(call.rungs ?? []), textWith(shortest, said)] };
 }
 
 async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {

@@ -17,7 +17,9 @@ const ADVICE: readonly (readonly [begin: string, advice: string])[] = [
 ];
 
 export function unavailable(cause: unknown): PurserError {
-  const message = messageOf(cause);
+  // That the client tried often enough says nothing to whoever looks after the server.
+  const hasGivenUp = cause instanceof Error && cause.name === "MaxRetriesPerRequestError";
+  const message = hasGivenUp ? "there is no connection to it" : messageOf(cause);
   const [, advice = "Check that it runs and can be reached; every call tries again."] =
     ADVICE.find(([begin]) => message.startsWith(begin)) ?? [];
   return new PurserError("store_unavailable", `Redis cannot be used: ${message}. ${advice}`.replace("..", "."), { cause });

@@ -114,7 +114,10 @@ describe("Redis store on bad days", () => {
     const other = open(server.connect());
     await tellScripts(store);
     proxy.cutNextAnswer();
-    await assert.rejects(store.reserve(call("a")), { code: "store_unavailable" });
+    await assert.rejects(store.reserve(call("a")), {
+      code: "store_unavailable",
+      message: "Redis cannot be used: there is no connection to it. Check that it runs and can be reached; every call tries again.",
+    });
     assert.deepEqual(await standings(other), { tokens: [0, 100], requests: [1, 1] });
     await eventually(async () => (await store.expire().catch(() => undefined)) !== undefined);
     assert.deepEqual(await standings(other), { tokens: [0, 0], requests: [1, 0] });

@@ -51,6 +51,14 @@ test("a limit that cannot be read is one problem, not two", async (t) => {
   assert.doesNotMatch(text, /limits nothing/);
 });
 
+test("a model that a ladder names and that has no price is listed: the ladder would pass over it", async (t) => {
+  const text =
+    'providers: { openai: }\nbudgets: [{ name: a, limits: [$5 / day], ladder: { "50%": use gpt-4o-mini, "80%": use gpt-4o-mimi } }]\n';
+  const outcome = await checked(t, { text });
+  assert.deepEqual((outcome.json as { unpriced: unknown }).unpriced, [{ model: "gpt-4o-mimi", provider: "openai" }]);
+  assert.match(outcome.text, /which budgets in money refuse and ladders pass over\n {2}openai\/gpt-4o-mimi: add it under prices/);
+});
+
 test("models that are named and have no price are listed, unless a price or a default is set", async (t) => {
   const text =
     "providers: { openai: }\nbudgets: [{ name: a, limits: [$5 / day], request: { models: [gpt-4o, gpt-nobody-knows, gpt-*] } }]\n";

@@ -29,7 +29,7 @@ function refused({ problems, warnings }: Reading): CommandOutcome {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   return {
     exit: 1,
-    text: lines([...problems.map(problemText), ...section("Warnings", warnings.map(problemText)), "", `${count}. Nothing was changed.`]),
+    text: lines([...problems.map(problemText), ...section("Warnings", warnings.map(problemText)), "", `${count}.`]),
     json: { ok: false, problems, warnings },
   };
 }
@@ -73,7 +73,7 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
         "Routes to several providers",
         routes.flatMap(({ sentence, notes }) => [sentence, ...notes.map((note) => `  ${note}`)]),
       ),
-      ...section("Models without a price, which budgets in money refuse", unpriced.map(unpricedText)),
+      ...section("Models without a price, which budgets in money refuse and ladders pass over", unpriced.map(unpricedText)),
       ...section("Warnings", warnings.map(problemText)),
     ]),
     json: { ok: true, file: config.file ?? null, holds: config.holds, budgets, providers, routes, unpriced, warnings },

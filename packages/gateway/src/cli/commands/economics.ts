@@ -8,7 +8,7 @@ import type { Command } from "../command.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
-import { reportQuery, TIME_HELP, TIME_OPTIONS } from "./report.ts";
+import { reportQuery, sinceText, TIME_HELP, TIME_OPTIONS } from "./report.ts";
 
 export const economics: Command = {
   name: "economics",
@@ -75,8 +75,8 @@ const PER: readonly (readonly [PerUnit, string])[] = [
 function economicsText(json: EconomicsJson, style: Style): string {
   const count = (amount: number) => amount.toLocaleString("en-US");
   const { calls, tokens, cost_nanodollars, users, sessions, per, affords, against } = json;
-  if (calls === 0) return `Nothing was used since ${json.since}.`;
-  const whole = `${shortDollars(cost_nanodollars)} for ${count(calls)} calls and ${count(tokens)} tokens of ${count(users)} users in ${count(sessions)} sessions, since ${json.since}.`;
+  if (calls === 0) return `Nothing was used since ${sinceText(json)}.`;
+  const whole = `${shortDollars(cost_nanodollars)} for ${count(calls)} calls and ${count(tokens)} tokens of ${count(users)} users in ${count(sessions)} sessions, since ${sinceText(json)}.`;
   const rows = PER.flatMap(([unit, name]) => {
     const cost = per[unit];
     return cost === null ? [] : [[name, shortDollars(cost)]];

@@ -164,6 +164,11 @@ function stepText(instant: string, step: NonNullable<ReportJson["step"]>, timeZo
   return timeText(instant, timeZone).slice(0, { month: 7, day: 10, hour: 16 }[step]);
 }
 
+/** `2026-11-01 00:00 (Europe/Berlin)` */
+export function sinceText({ since, time_zone }: { readonly since: string; readonly time_zone: string }): string {
+  return `${timeText(since, time_zone)} (${time_zone})`;
+}
+
 function timeText(instant: string, timeZone: string): string {
   const format = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
   return format.format(new Date(instant));

@@ -63,7 +63,7 @@ export const run: Command = {
       const exit = await runWithGateway(plan, [command, ...args], context);
       const bill = await billOf(plan.config, since, context);
       const style = styleFor(process.stderr, context.env);
-      context.say(options.json === true ? JSON.stringify({ exit, ...bill }) : billText(bill, { ...context, style }));
+      context.say(options.json === true ? JSON.stringify({ exit, ...bill }) : billText(bill, { ...context, style, hasKeys: plan.hasKeys }));
       if (keptData !== undefined && options.json !== true)
         context.say(`\nThe ledger is in ${join(keptData, task)}: purser explain last --data ${join(keptData, task)}`);
       return { exit, text: "", json: undefined };
@@ -87,6 +87,8 @@ interface Run {
   readonly config: Config;
   readonly task: string;
   readonly isPassedThrough: boolean;
+  /** Whether a provider's key is known here. */
+  readonly hasKeys: boolean;
 }
 
 /** The providers and prices of the file, and one budget. The gateway serves this run alone, so whatever it is asked is the run's. */
@@ -98,10 +100,12 @@ function planRun(
   const config = readConfig({ file: options.config as string | undefined, environment: env, cwd, flags: { host: "127.0.0.1", port: 0 } });
   const providers = config.file === undefined ? config.providers.map((provider) => elsewhere(provider, env)) : config.providers;
   const budget = defineBudget({ name: "run", limits });
+  const hasKeys = providers.some(({ apiKey }) => apiKey !== undefined);
   return {
     config: { ...config, dataDir, store: EMBEDDED, providers, budgets: [budget], allowances: [], login: NO_LOGIN },
     task,
-    isPassedThrough: options["own-keys"] === true || providers.every(({ apiKey }) => apiKey === undefined),
+    isPassedThrough: options["own-keys"] === true || !hasKeys,
+    hasKeys,
   };
 }
 
@@ -314,7 +318,7 @@ function sum(amounts: readonly (number | null)[]): number | null {
 /** The bill for people. Kinds of tokens that nobody used are left out. */
 function billText(
   { calls, refused, cost_nanodollars, models, budgets, refusal }: Bill,
-  context: Pick<CommandContext, "style" | "now">,
+  context: Pick<CommandContext, "style" | "now"> & Pick<Run, "hasKeys">,
 ): string {
   const { style } = context;
   const refusals = refused === 0 ? "none refused" : style.red(`${refused} refused`);
@@ -328,7 +332,7 @@ function billText(
   ]);
   const heading = ["Model", "Calls", ...kinds.map(({ title }) => title), "Cost"].map(style.dim);
   const byModel = models.length === 0 ? [] : ["", table(heading, rows, heading.map((_, column) => column).slice(1))];
-  const unseen = calls + refused === 0 ? ["", UNSEEN] : [];
+  const unseen = calls + refused === 0 ? ["", UNSEEN, ...(context.hasKeys ? [] : ["", KEYLESS])] : [];
   const left = budgets.length === 0 ? [] : ["", balancesText(budgets, context)];
   return ["", total, ...unseen, ...byModel, ...left, ...(refusal === null ? [] : ["", `Last refusal: ${refusal}`])].join("\n");
 }
@@ -336,6 +340,10 @@ function billText(
 const UNSEEN =
   "No call came through Purser. A program that makes calls must take its base URL from OPENAI_BASE_URL or ANTHROPIC_BASE_URL;\n" +
   "one that has its own built in, or that speaks another format, is not limited by this budget.";
+
+const KEYLESS =
+  "No key of a provider is known here, so the program had to have its own: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY,\n" +
+  "or name a provider and its key in purser.yaml.";
 
 const KINDS = [
   { field: "input_tokens", title: "Input" },

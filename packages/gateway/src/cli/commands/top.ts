@@ -5,7 +5,7 @@ import { shortDollars } from "../amounts.ts";
 import type { Command } from "../command.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
-import { reportQuery, TIME_HELP, TIME_OPTIONS } from "./report.ts";
+import { reportQuery, sinceText, TIME_HELP, TIME_OPTIONS } from "./report.ts";
 
 const EVERY_MS = 2_000;
 const CLEAR = "\u001b[2J\u001b[H";
@@ -46,7 +46,9 @@ export const top: Command = {
   },
 };
 
-function spendersText({ by, spenders, data, total, concentration, since }: SpendersJson, style: Style): string {
+function spendersText(json: SpendersJson, style: Style): string {
+  const { by, spenders, data, total, concentration } = json;
+  const since = sinceText(json);
   if (data.length === 0) return `Nothing was spent since ${since}.`;
   const count = (amount: number) => amount.toLocaleString("en-US");
   const rows = data.map(({ value, calls, input_tokens, output_tokens, cost_nanodollars, share }) => [
@@ -61,6 +63,6 @@ function spendersText({ by, spenders, data, total, concentration, since }: Spend
   const sentences = concentration.map(
     ({ percent, spenders: few, share }) => `${percent} % of ${by} values (${few} of ${count(spenders)}) use ${(share * 100).toFixed(1)} %.`,
   );
-  const all = `${count(spenders)} in all, ${shortDollars(total.cost_nanodollars)} since ${since}.`;
+  const all = `${count(spenders)} ${by} value${spenders === 1 ? "" : "s"} in all, ${shortDollars(total.cost_nanodollars)} since ${since}.`;
   return `${table(heading.map(style.dim), rows, [2, 3, 4, 5])}\n\n${[all, ...sentences].join("\n")}`;
 }

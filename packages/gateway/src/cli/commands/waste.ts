@@ -4,7 +4,7 @@ import { shortDollars } from "../amounts.ts";
 import type { Command } from "../command.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
-import { reportQuery, TIME_HELP, TIME_OPTIONS } from "./report.ts";
+import { reportQuery, sinceText, TIME_HELP, TIME_OPTIONS } from "./report.ts";
 
 export const waste: Command = {
   name: "waste",
@@ -39,11 +39,12 @@ const percent = (part: number, whole: number) => (whole === 0 ? "" : `${((part /
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function wasteText(json: WasteJson, style: Style): string {
-  if (json.total.calls === 0) return `Nothing was used since ${json.since}.`;
+  if (json.total.calls === 0) return `Nothing was used since ${sinceText(json)}.`;
   return [resentText(json, style), answersText(json, style), savingsText(json, style)].filter((part) => part !== "").join("\n\n");
 }
 
-function resentText({ by, data, rows, total, since }: WasteJson, style: Style): string {
+function resentText(json: WasteJson, style: Style): string {
+  const { by, data, rows, total } = json;
   const heading = [...by.map(capital), "Calls", "Input", "Sent again", "", "of it cached", "paid in full", "Cost of it"];
   const cells = (row: WasteJson["total"]) => [
     count(row.calls),
@@ -58,7 +59,7 @@ function resentText({ by, data, rows, total, since }: WasteJson, style: Style): 
   const sum = [style.bold("Total"), ...Array(by.length - 1).fill(""), ...cells(total)];
   const right = heading.slice(by.length).map((_, i) => by.length + i);
   const more = rows > data.length ? `${style.dim(`… and ${count(rows - data.length)} rows more: --most ${rows} has them.`)}\n` : "";
-  const said = `Since ${since}. At least so much was sent again: what was forgotten counts as new, and calls without a session are not looked at.`;
+  const said = `Since ${sinceText(json)}. At least so much was sent again: what was forgotten counts as new, and calls without a session are not looked at.`;
   return `${table(heading.map(style.dim), [...lines, sum], right)}\n${more}\n${style.dim(said)}`;
 }
 

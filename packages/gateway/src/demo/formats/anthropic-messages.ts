@@ -46,6 +46,17 @@ export const ANTHROPIC_MESSAGES: Format = {
   error: (_status, type, message) => ({ type: "error", error: { type, message } }),
 };
 
+/** How many tokens such a call would have, without an answer to it. */
+export const ANTHROPIC_COUNT: Format = {
+  ...ANTHROPIC_MESSAGES,
+  path: /^\/v1\/messages\/count_tokens$/,
+  read(body, path) {
+    const question = ANTHROPIC_MESSAGES.read(body, path);
+    return question && { ...question, stream: false };
+  },
+  whole: (_question, { inputTokens }) => ({ input_tokens: inputTokens }),
+};
+
 function anthropicEnd({ isCut }: Answer): string {
   return isCut ? "max_tokens" : "end_turn";
 }
