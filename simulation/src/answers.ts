@@ -18,7 +18,7 @@ const WORD = " the";
 /** A whole answer as JSON. */
 export function wholeAnswer({ model, visibleTokens, told }: Answer): string {
   const text = WORD.repeat(visibleTokens);
-  if (model.provider === "anthropic") {
+  if (isAnthropic(model)) {
     return JSON.stringify({
       type: "message",
       content: [{ type: "text", text }],
@@ -37,7 +37,14 @@ export interface StreamEvent {
 
 /** The same as a stream, in so many pieces of text. */
 export function streamedAnswer(answer: Answer, pieces: number): readonly StreamEvent[] {
-  return answer.model.provider === "anthropic" ? anthropicStream(answer, pieces) : openaiStream(answer, pieces);
+  return isAnthropic(answer.model) ? anthropicStream(answer, pieces) : openaiStream(answer, pieces);
+}
+
+/** A stream that begins with an error, under a status that says nothing of it. */
+export function refusedStream(model: Model): Buffer {
+  const error = { type: "overloaded_error", message: "overloaded" };
+  if (isAnthropic(model)) return event(`event: error\ndata: ${JSON.stringify({ type: "error", error })}\n\n`).bytes;
+  return event(`data: ${JSON.stringify({ error: { ...error, code: 503 } })}\n\n`).bytes;
 }
 
 function openaiStream({ visibleTokens, told, tellings }: Answer, pieces: number): readonly StreamEvent[] {
@@ -74,6 +81,10 @@ function anthropicStream({ visibleTokens, told, tellings }: Answer, pieces: numb
     ),
     event(line({ type: "message_stop" })),
   ];
+}
+
+function isAnthropic({ dialect }: Model): boolean {
+  return dialect.name === "anthropic-messages";
 }
 
 function event(text: string, tokens = 0): StreamEvent {

@@ -51,7 +51,14 @@ async function makeBodies(): Promise<readonly PreparedBody[]> {
 }
 
 async function prepareBody(model: Model, dice: Dice): Promise<PreparedBody> {
-  const bytes = Buffer.from(JSON.stringify(model.provider === "anthropic" ? anthropicBody(model, dice) : openaiBody(model, dice)));
+  return readBody(
+    model,
+    Buffer.from(JSON.stringify(model.provider === "anthropic" ? anthropicBody(model, dice) : openaiBody(model, dice))),
+  );
+}
+
+/** A body in the format of its model, and what is known of it. */
+export async function readBody(model: Model, bytes: Buffer): Promise<PreparedBody> {
   const { dialect, name } = model;
   const call = dialect.readCall(readJsonBody(bytes), {});
   const { messages, tools, images, opaqueTokens } = call;

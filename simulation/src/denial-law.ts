@@ -1,7 +1,7 @@
 import type { Standing } from "../../packages/core/dist/domain/command.js";
 import type { Balance, Call, CounterRef, Denial } from "../../packages/core/dist/index.js";
 import type { Attempt } from "./laws.js";
-import { MODELS, type Model } from "./models.js";
+import { type Model, modelAt } from "./models.js";
 import { type Configuration, isFor, limitOf, type PlannedBudget } from "./plan.js";
 import { hold } from "./violation.js";
 
@@ -22,7 +22,7 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
     hold(10, attempt.sawFailure && isClosed, () => `${id} is refused for a store that did not fail it.`);
     return;
   }
-  const model = MODELS.find(({ name }) => name === subject.model) as Model;
+  const model = modelAt(subject.provider as string, subject.model as string) as Model;
   if (reason === "model_not_allowed") {
     const isForbidden = budgets.some(({ models }) => models && !models.some((one) => model.name.startsWith(one.replace("*", ""))));
     hold(10, isForbidden, () => `${id} is refused for its model, which every budget allows.`);

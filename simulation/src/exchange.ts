@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Subject } from "../../packages/core/dist/index.js";
 import type { PreparedBody } from "./bodies.js";
 
-/** The header by which a provider knows which call it has got. It passes the gateway as any other header. */
+/** The header by which a provider knows which attempt it has got: it stands where the trace of the attempt stands. */
 export const CALL_HEADER = "x-simulated-call";
 
 /** One call of a client: the request and the answer, without the sockets under them. */
@@ -18,7 +18,7 @@ export class Exchange {
     this.id = id;
     this.subject = subject;
     this.body = body;
-    this.#request = new Request(id, body);
+    this.#request = new Request(body);
     this.#response = new Response(this.#request, isSlow);
   }
 
@@ -72,11 +72,11 @@ class Request extends EventEmitter {
   readonly headers: Readonly<Record<string, string>>;
   readonly rawHeaders: readonly string[];
 
-  constructor(id: string, { model, bytes }: PreparedBody) {
+  constructor({ model, bytes }: PreparedBody) {
     super();
     this.url = model.dialect.path;
     this.headers = { "content-length": String(bytes.length) };
-    this.rawHeaders = ["content-type", "application/json", CALL_HEADER, id];
+    this.rawHeaders = ["content-type", "application/json"];
   }
 
   pause(): void {}

@@ -7,15 +7,16 @@ import { Guards } from "../../packages/gateway/dist/guards/guards.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
 import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
-import { createRouter } from "../../packages/gateway/dist/providers/routing.js";
+import { type ConfiguredRoute, createRouter } from "../../packages/gateway/dist/providers/routing.js";
 import { NO_QUEUE } from "../../packages/gateway/dist/queue/queue.js";
 import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
 import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
 import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
 import { SentBefore } from "../../packages/gateway/dist/sessions/sent-before.js";
-import type { Exchange } from "./exchange.js";
+import type { PreparedBody } from "./bodies.js";
+import { CALL_HEADER, type Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
-import { PRICES, PROVIDERS } from "./models.js";
+import { modelAt, OTHER_PROVIDERS, PRICES, PROVIDERS } from "./models.js";
 import type { Configuration } from "./plan.js";
 import type { Process, VirtualTime } from "./virtual-time.js";
 import { notedStore } from "./watched-store.js";
@@ -26,8 +27,11 @@ export interface GatewayOptions {
   readonly laws: Laws;
   readonly upstream: Gateway["upstream"];
   readonly configuration: Configuration;
+  readonly routes: readonly ConfiguredRoute[];
   readonly expireEveryMs: number;
   readonly onDisconnect: Config["onDisconnect"];
+  /** The body of an attempt as its client sent it; none for calls of programs. */
+  bodyOf(id: string): PreparedBody | undefined;
   /** Opens the store as a process that starts does. */
   open(): Promise<Store>;
   /** Holds what a law says against the simulation. */
@@ -58,6 +62,7 @@ export class SimulatedGateway {
   readonly failed = new Set<string>();
   readonly #undecided = new Set<string>();
   #running: { readonly budgets: Budgets; readonly decisions: Decisions; gateway: Gateway } | undefined;
+  readonly #circuits = new Circuits();
   /** The configuration by which the last call was judged. */
   #judgedBy: Configuration;
   /** The call that is being taken over. */
@@ -89,8 +94,10 @@ export class SimulatedGateway {
       judgedBy: () => this.#judgedBy,
       now: () => this.now,
       onFailure: (id) => {
-        if (id !== undefined) this.failed.add(id);
-        else for (const undecided of this.#undecided) laws.attempt(undecided, 0).sawFailure = true;
+        if (id !== undefined) {
+          this.failed.add(id);
+          laws.attempt(id, 0).isEndLost = true;
+        } else for (const undecided of this.#undecided) laws.attempt(undecided, 0).sawFailure = true;
       },
     });
     const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
@@ -150,6 +157,7 @@ export class SimulatedGateway {
     const running = this.#running;
     if (!running) return;
     await running.budgets.configure(this.#terms(configuration));
+    this.#circuits.forget();
     running.gateway = this.#gateway(running.budgets, configuration);
     this.#reached(configuration);
   }
@@ -173,7 +181,10 @@ export class SimulatedGateway {
   #watch(): Watch {
     const { laws, check, onDecision } = this.#options;
     return {
-      begins: ({ id }) => this.#undecided.add(id),
+      begins: (call) => {
+        this.#undecided.add(call.id);
+        return this.#countIn(call);
+      },
       ends: ({ id }) => this.#undecided.delete(id),
       decided: (call, decision, since) => {
         onDecision(call.id, decision);
@@ -188,16 +199,27 @@ export class SimulatedGateway {
     };
   }
 
+  /** A call that goes out in another format than its client's has other tokens. */
+  #countIn({ id, subject, input }: Call): Promise<void> | undefined {
+    const body = this.#options.bodyOf(id);
+    const attempt = this.#options.laws.attempt(id, body?.countedTokens ?? 0);
+    const model = modelAt(subject.provider as string, subject.model as string);
+    if (!body || !input.count || model?.dialect === body.model.dialect) return undefined;
+    return input.count(Number.MAX_SAFE_INTEGER).then((counted) => {
+      attempt.countedTokens = counted;
+    });
+  }
+
   #gateway(budgets: Budgets, configuration: Configuration): Gateway {
-    const { upstream, onError, onDisconnect } = this.#options;
+    const { upstream, onError, onDisconnect, routes } = this.#options;
     const config: Config = {
       file: undefined,
       server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0, publicUrl: undefined },
       store: { namespace: "simulated" },
       timezone: "UTC",
       dataDir: DATA_DIR,
-      providers: PROVIDERS,
-      routes: [],
+      providers: routes.length > 0 ? [...PROVIDERS, ...OTHER_PROVIDERS] : PROVIDERS,
+      routes,
       budgets: configuration.budgets,
       prices: [],
       defaultPrice: undefined,
@@ -229,7 +251,8 @@ export class SimulatedGateway {
       promptCaches: new PromptCaches(),
       usualAnswers: { p95: () => undefined, saw: () => undefined },
       sentBefore: new SentBefore(),
-      circuits: new Circuits(),
+      circuits: this.#circuits,
+      traceHeaders: (id) => [CALL_HEADER, id],
       events: new Figures(),
       log: { refused: () => undefined },
       asks: NOBODY_IS_ASKED,
@@ -244,7 +267,8 @@ export class SimulatedGateway {
 }
 
 interface Watch {
-  begins(call: Call): void;
+  /** A promise, where something has to be found out first. */
+  begins(call: Call): Promise<void> | undefined;
   ends(call: Call): void;
   decided(call: Call, decision: Decision, since: Configuration): void;
   failed(call: Call): void;
@@ -261,7 +285,8 @@ class WatchedBudgets extends Budgets {
   }
 
   override async reserve(call: Call): Promise<Decision> {
-    this.#watch.begins(call);
+    const known = this.#watch.begins(call);
+    if (known) await known;
     const deciding = super.reserve(call);
     const since = this.#watch.judgedBy();
     try {

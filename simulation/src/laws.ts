@@ -12,6 +12,8 @@ import {
 import { Books, chargedOf, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible } from "./denial-law.js";
+import type { Exchange } from "./exchange.js";
+import { attemptsBefore, attemptsOf, checkAttempt, checkSent } from "./failover-law.js";
 import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf } from "./plan.js";
 import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
@@ -30,11 +32,11 @@ export interface Asked {
   at: number | undefined;
 }
 
-/** One call that was made, and what is known of it outside of the product. */
+/** One call that was made, or one of its attempts, and what is known of it outside of the product. */
 export interface Attempt {
   readonly id: string;
   /** The input's tokens as they are counted. */
-  readonly countedTokens: number;
+  countedTokens: number;
   readonly asked: Asked[];
   /** What its gateway went by when it last asked for more to be held. */
   raisedBy: Configuration | undefined;
@@ -47,6 +49,10 @@ export interface Attempt {
   sawFailure: boolean;
   /** Whether its first byte went out to a provider. */
   wasSent: boolean;
+  /** Whether something of an answer came to its gateway. */
+  wasAnswered: boolean;
+  /** Whether the store failed to take how it ended. */
+  isEndLost: boolean;
   served: Served | undefined;
   /** Whether the gateway that made it died before its end: then nobody knows what became of it. */
   wasOrphaned: boolean;
@@ -87,11 +93,21 @@ export class Laws {
       sawFailure: false,
       raisedBy: undefined,
       wasSent: false,
+      wasAnswered: false,
+      isEndLost: false,
       served: undefined,
       wasOrphaned: false,
     };
     this.attempts.set(id, attempt);
     return attempt;
+  }
+
+  /** The gateway of a call died: of attempts that have not ended nobody knows what becomes of them. */
+  orphaned(request: string): void {
+    for (const attempt of attemptsOf(this.attempts, request)) {
+      const { state = "open" } = this.books.reservations.get(attempt.id) ?? {};
+      if (state === "open") attempt.wasOrphaned = true;
+    }
   }
 
   /** When limits last came into force, by the clock of the store, and since which entry each of them is. */
@@ -170,6 +186,10 @@ export class Laws {
       const at = new Date(asked.at ?? 0).toISOString();
       hold(1, isRight, () => `${reservation} was reserved at ${at} on ${counter.key} until ${counter.resetsAt}: not its window.`);
     }
+    const before = attemptsBefore(this.attempts, reservation);
+    if (before.length === 0) return;
+    const isTakenBack = (key: string) => this.#takenBack.has(key);
+    checkAttempt(entry, before, { books: this.books, configuration: asked.configuration, isTakenBack });
   }
 
   #fits({ postings, at }: Reserved, { configuration }: Asked): boolean {
@@ -433,6 +453,11 @@ export class Laws {
     // Where more was held, and its caller was not told so, it goes by what it knows.
     const isWithin = cap === kept.outputCap || (kept.outputCap > kept.reserved.outputCap && cap !== undefined && cap < kept.outputCap);
     hold(1, !isLimited || isWithin, () => `${id} is sent with a cap of ${cap}, and ${kept.outputCap} is held.`);
+  }
+
+  /** An attempt of a client's call goes out. */
+  sentFor(exchange: Exchange, id: string, cap: number | undefined, most: number): void {
+    checkSent(this.attempts.get(id) as Attempt, cap, { exchange, before: attemptsBefore(this.attempts, id), most });
   }
 
   served(served: Served): void {

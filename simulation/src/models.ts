@@ -6,7 +6,10 @@ import type { Provider } from "../../packages/gateway/dist/providers/provider.js
 
 /** A model as its provider sells it. Rates that do not come out even show what rounding does. */
 export interface Model {
+  /** As budgets know it. */
   readonly name: string;
+  /** As its provider and its prices know it, where that is another name. */
+  readonly ownName?: string;
   readonly provider: string;
   readonly dialect: Dialect;
   /** None: nobody knows what it costs, but its provider does. */
@@ -58,9 +61,44 @@ export const MODELS: readonly Model[] = [
   openai("gpt-4o-nobody-knows", undefined),
 ];
 
+/** What other providers sell of the same, at prices of their own. Calls come to them only where routes name them. */
+const ELSEWHERE: readonly Model[] = [
+  ...MODELS.filter(({ provider }) => provider === "openai").map((model) => soldBy("mirror", `openai/${model.name}`, model, 1.3)),
+  ...MODELS.filter(({ provider }) => provider === "anthropic").map((model) => soldBy("backup", model.name, model, 0.9)),
+  soldBy("backup", "gpt-4o-mini", MODELS[0] as Model, 2.1),
+  // Nobody knows what this one costs there.
+  { ...(MODELS[1] as Model), provider: "backup", card: undefined },
+  { ...(MODELS[3] as Model), provider: "backup" },
+];
+
+const ALL = [...MODELS, ...ELSEWHERE];
+
+/** A model at a provider, by the name that budgets know, or by the one that its provider knows. */
+export function modelAt(provider: string, name: string): Model | undefined {
+  return ALL.find((one) => one.provider === provider && (one.name === name || one.ownName === name));
+}
+
 export const PRICES: PriceSource = {
-  card: (provider, model) => MODELS.find((one) => one.provider === provider && one.name === model)?.card,
+  card: (provider, model) => ALL.find((one) => one.provider === provider && (one.ownName ?? one.name) === model)?.card,
 };
+
+/** The same model at another provider, so much dearer. */
+function soldBy(provider: string, ownName: string, model: Model, times: number): Model {
+  const { card } = model;
+  const named = ownName === model.name ? { ...model, provider } : { ...model, provider, ownName };
+  if (!card) return named;
+  const dearer = (rate: number) => Math.ceil(rate * times);
+  const tiers = card.tiers.map(({ aboveInputTokens, rates: { input, output, cacheRead, cacheWrite } }) => ({
+    aboveInputTokens,
+    rates: {
+      input: dearer(input),
+      output: dearer(output),
+      ...(cacheRead !== undefined && { cacheRead: dearer(cacheRead) }),
+      ...(cacheWrite !== undefined && { cacheWrite: dearer(cacheWrite) }),
+    },
+  }));
+  return { ...named, card: { ...card, provider, model: ownName, tiers } };
+}
 
 /** Longer than this no provider may be silent. */
 export const SILENCE_MOST_MS = 600_000;
@@ -68,6 +106,12 @@ export const SILENCE_MOST_MS = 600_000;
 export const PROVIDERS: readonly Provider[] = [
   provider("openai", { "openai-chat": "https://openai.invalid/v1" }, ["gpt-*"]),
   provider("anthropic", { "anthropic-messages": "https://anthropic.invalid/v1" }, ["claude-*"]),
+];
+
+/** Those that only routes lead to. The last one speaks both formats. */
+export const OTHER_PROVIDERS: readonly Provider[] = [
+  provider("mirror", { "openai-chat": "https://mirror.invalid/v1" }, []),
+  provider("backup", { "openai-chat": "https://backup.invalid/v1", "anthropic-messages": "https://backup.invalid/v1" }, []),
 ];
 
 function provider(name: string, baseUrls: Provider["baseUrls"], models: readonly string[]): Provider {

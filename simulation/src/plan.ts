@@ -101,6 +101,12 @@ export function firstPlan(dice: Dice, options: PlanOptions): readonly PlannedBud
   return (kinds.length > 0 ? kinds : KINDS.slice(0, 1)).map((kind) => planBudget(kind, dice, options));
 }
 
+/** The same with limits so much larger. */
+export function enlarged(plan: readonly PlannedBudget[], times: number): readonly PlannedBudget[] {
+  const larger = (limit: PlannedLimit) => ({ ...limit, amount: limit.amount * times });
+  return plan.map((budget) => ({ ...budget, limits: budget.limits.map(larger) }));
+}
+
 /** One thing that an operator changes. */
 export function changedPlan(plan: readonly PlannedBudget[], dice: Dice, options: PlanOptions): readonly PlannedBudget[] {
   const at = dice.between(0, plan.length - 1);

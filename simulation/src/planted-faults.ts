@@ -3,6 +3,8 @@ import type { Store } from "../../packages/core/dist/index.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
 import type { Gateway } from "../../packages/gateway/dist/pipeline.js";
+import { requestOf } from "./failover-law.js";
+import { ROUTES } from "./routes.js";
 import type { Scenario } from "./scenario.js";
 import { verbsOf } from "./watched-store.js";
 
@@ -29,6 +31,8 @@ type Command = Omit<ReserveCommand, "kind">;
 
 const REMOTE: Partial<Scenario> = { store: "remote", gateways: 3, skewRate: 0 };
 const EMBEDDED: Partial<Scenario> = { store: "embedded", gateways: 1, skewRate: 0 };
+
+const FAILOVER: Partial<Scenario> = { routes: ROUTES, trouble: 0.5, programShare: 0, neighbourShare: 0 };
 
 /** Each is planted by wrapping: there is nothing in the product that could be switched. */
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
@@ -190,6 +194,71 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     laws: [3],
     scenario: {},
     client: (store) => ({ ...verbsOf(store), expire: async () => ({ expired: [] }) }),
+  },
+  {
+    fault: "asks the next provider before the attempt before it has ended",
+    laws: [4],
+    scenario: { ...EMBEDDED, ...FAILOVER },
+    client: (store) => {
+      const ends = new Map<string, () => Promise<unknown>>();
+      return {
+        ...verbsOf(store),
+        reserve: async (command) => {
+          const result = await store.reserve(command);
+          await ends.get(requestOf(command.id))?.();
+          return result;
+        },
+        settle: async (command) => {
+          ends.set(requestOf(command.id), () => store.settle(command));
+          return { outcome: "duplicate" };
+        },
+        release: async (command) => {
+          ends.set(requestOf(command.id), () => store.release(command));
+          return { outcome: "duplicate" };
+        },
+      };
+    },
+  },
+  {
+    fault: "ends every attempt as if it were the first",
+    laws: [3, 4, 5],
+    scenario: { ...EMBEDDED, ...FAILOVER },
+    client: (store) => ({
+      ...verbsOf(store),
+      settle: (command) => store.settle({ ...command, id: requestOf(command.id) }),
+      release: (command) => store.release({ ...command, id: requestOf(command.id) }),
+    }),
+  },
+  {
+    fault: "admits a call that goes on because it was admitted before",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...FAILOVER },
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) => {
+        if (requestOf(command.id) === command.id) return store.reserve(command);
+        return store.reserve({ ...command, limits: command.limits.map((limit) => ({ ...limit, enforced: false })) });
+      },
+    }),
+  },
+  {
+    fault: "takes an answer that broke off for none, and asks somebody else",
+    laws: [4],
+    scenario: { ...EMBEDDED, ...FAILOVER },
+    upstream: ({ send }) => ({
+      send: (request, listener) => {
+        const answer: (() => void)[] = [];
+        return send(request, {
+          began: (...head) => answer.push(() => listener.began(...head)),
+          received: (chunk) => answer.push(() => listener.received(chunk)),
+          ended: () => {
+            for (const pass of answer) pass();
+            listener.ended();
+          },
+          failed: (error) => listener.failed(error),
+        });
+      },
+    }),
   },
 ];
 

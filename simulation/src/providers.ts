@@ -1,11 +1,11 @@
 import type { Usage } from "../../packages/core/dist/index.js";
 import { headerValue } from "../../packages/gateway/dist/headers.js";
 import type { UpstreamError, UpstreamFlow, UpstreamListener, UpstreamRequest } from "../../packages/gateway/dist/upstream.js";
-import { type Answer, streamedAnswer, wholeAnswer } from "./answers.js";
-import type { PreparedBody } from "./bodies.js";
+import { type Answer, refusedStream, streamedAnswer, wholeAnswer } from "./answers.js";
+import { type PreparedBody, readBody } from "./bodies.js";
 import type { Dice } from "./dice.js";
 import { CALL_HEADER } from "./exchange.js";
-import { billOf, type Model, SILENCE_MOST_MS } from "./models.js";
+import { billOf, type Model, modelAt, SILENCE_MOST_MS } from "./models.js";
 import type { Process, VirtualTime } from "./virtual-time.js";
 
 /** What one provider does with one call, in the words of who waits for it. */
@@ -16,6 +16,7 @@ type Behaviour =
   | "drops the call after the work"
   | "is silent"
   | "refuses"
+  | "begins its stream with a refusal"
   | "loses patience"
   | "answers what nobody can read"
   | "compresses"
@@ -41,6 +42,13 @@ const TROUBLE: readonly (readonly [number, Behaviour])[] = [
   [2, "tells its usage twice"],
   [2, "tells less than it bills"],
   [3, "uses more than is allowed"],
+];
+
+/** What is worth the trouble only where a call can go on elsewhere. */
+const TROUBLE_ELSEWHERE: readonly (readonly [number, Behaviour])[] = [...TROUBLE, [4, "begins its stream with a refusal"]];
+const DOWN: readonly (readonly [number, Behaviour])[] = [
+  [1, "cannot be reached"],
+  [3, "refuses"],
 ];
 
 const REFUSALS = [400, 401, 404, 429, 500, 503, 529] as const;
@@ -69,17 +77,23 @@ export interface ProvidersOptions {
   readonly trouble: number;
   /** Whether calls can take longer than the lease of their hold. */
   readonly canBeSlow: boolean;
-  /** The body of a call, by the id in its header. */
+  /** Whether calls can go on to other providers. */
+  readonly canGoOn: boolean;
+  /** The body as its client sent it, by the id in its header. */
   bodyOf(id: string): PreparedBody;
   /** Told when the first byte of a call goes out. */
   onSent(id: string, cap: number | undefined): void;
   onServed(served: Served, behaviour: string): void;
+  /** Told when the first event of a stream, or a whole answer, is with the gateway, and can be read. */
+  onAnswered(id: string): void;
 }
 
 /** All providers: slow, forgetful and not always honest. Each call gets on their own bill. */
 export class Providers {
   readonly process: Process;
   readonly #options: ProvidersOptions;
+  /** Until when a provider fails, by its name. */
+  readonly #downUntil = new Map<string, number>();
   /** Once the world heals, calls are answered as they should be. */
   isWell = false;
 
@@ -99,30 +113,59 @@ export class Providers {
     };
   }
 
+  /** From now on a provider fails for a while. */
+  fail(provider: string, ms: number): void {
+    this.#downUntil.set(provider, this.#options.time.now + ms);
+  }
+
+  #behaviour(provider: string): Behaviour {
+    const { time, dice, trouble, canGoOn } = this.#options;
+    if (this.isWell) return "answers";
+    if (time.now < (this.#downUntil.get(provider) ?? 0)) return dice.weighted(DOWN);
+    return dice.chance(trouble) ? dice.weighted(canGoOn ? TROUBLE_ELSEWHERE : TROUBLE) : "answers";
+  }
+
   #connect(gateway: Process, request: UpstreamRequest, connection: Connection): void {
-    const { time, dice, trouble, onSent } = this.#options;
-    const behaviour = !this.isWell && dice.chance(trouble) ? dice.weighted(TROUBLE) : "answers";
+    const { time, dice, onSent, onAnswered } = this.#options;
+    const provider = providerOf(request);
+    const behaviour = this.#behaviour(provider);
     time.after(gateway, dice.between(1, 20), () => {
       if (connection.isOver) return;
       if (behaviour === "cannot be reached") return connection.fail("no connection");
       const id = headerValue(request.headers, CALL_HEADER) ?? "";
       const cap = capIn(request.body);
       connection.wasSent = true;
+      connection.onAnswered = () => onAnswered(id);
       onSent(id, cap);
-      time.after(this.process, dice.between(1, 30), () => this.#work(id, cap, behaviour, connection));
+      time.after(this.process, dice.between(1, 30), () => {
+        const sent = this.#bodyOf(id, provider, request.body);
+        if (sent instanceof Promise) void sent.then((body) => this.#work({ id, cap, body }, behaviour, connection));
+        else this.#work({ id, cap, body: sent }, behaviour, connection);
+      });
     });
   }
 
-  #work(id: string, cap: number | undefined, behaviour: Behaviour, connection: Connection): void {
-    const { dice, time } = this.#options;
+  /** A body as it came to a provider: the client's own, or another one where it was translated. */
+  #bodyOf(id: string, provider: string, bytes: Buffer): PreparedBody | Promise<PreparedBody> {
     const body = this.#options.bodyOf(id);
+    if (provider === body.model.provider) return body;
+    const name = /"model":"([^"]+)"/.exec(bytes.toString("latin1"))?.[1] ?? "";
+    const model = modelAt(provider, name);
+    if (!model) throw new Error(`${provider} has no model "${name}".`);
+    return model.dialect === body.model.dialect ? { ...body, model } : readBody(model, bytes);
+  }
+
+  #work({ id, cap, body }: Sent, behaviour: Behaviour, connection: Connection): void {
+    const { dice, time } = this.#options;
     const served: Served = { id, model: body.model, cap, usage: undefined, billed: 0, lies: false, exceeds: false };
     this.#options.onServed(served, behaviour);
+    const isRefusal = behaviour === "refuses" || behaviour === "begins its stream with a refusal";
     const workMs = this.#options.canBeSlow && dice.chance(0.02) ? dice.between(60_000, 2 * SILENCE_MOST_MS) : dice.magnitude(20, 8_000);
-    if (behaviour === "drops the call before the work" || behaviour === "refuses") {
+    if (behaviour === "drops the call before the work" || isRefusal) {
       connection.later(workMs, () => {
-        if (behaviour === "refuses") connection.answer(dice.pick(REFUSALS), "application/json", ["{}"]);
-        else connection.fail("reset");
+        if (!isRefusal) connection.fail("reset");
+        else if (behaviour === "refuses" || !body.call.stream) this.#refuse(connection);
+        else connection.answer(200, "text/event-stream", [refusedStream(body.model)], { isAnswer: false });
       });
       return;
     }
@@ -132,6 +175,12 @@ export class Providers {
       this.#use(served, body, behaviour);
       if (isHeard) this.#answer(served, body, behaviour, connection);
     });
+  }
+
+  #refuse(connection: Connection): void {
+    const { dice, canGoOn } = this.#options;
+    const headers = canGoOn && dice.chance(0.3) ? ["retry-after-ms", String(dice.magnitude(10, 90_000))] : [];
+    connection.answer(dice.pick(REFUSALS), "application/json", ["{}"], { headers });
   }
 
   /** Does the work. What was used goes on the bill, whatever becomes of the answer. */
@@ -158,8 +207,9 @@ export class Providers {
     const { dice } = this.#options;
     if (behaviour === "drops the call after the work") connection.fail("reset");
     else if (behaviour === "loses patience") connection.answer(dice.pick(PATIENCE_LOST), "text/html", ["too late"]);
-    else if (behaviour === "answers what nobody can read") connection.answer(200, "application/json", ["{not json"]);
-    else if (behaviour === "compresses") connection.answer(200, "application/json", ["…"], ["content-encoding", "gzip"]);
+    else if (behaviour === "answers what nobody can read") connection.answer(200, "application/json", ["{not json"], { isAnswer: false });
+    else if (behaviour === "compresses")
+      connection.answer(200, "application/json", ["…"], { headers: ["content-encoding", "gzip"], isAnswer: false });
     else if (call.stream) this.#stream(this.#answerOf(served, behaviour), behaviour, connection);
     else this.#whole(this.#answerOf(served, behaviour), behaviour, connection);
   }
@@ -181,13 +231,14 @@ export class Providers {
     const end = behaviour === "breaks off" ? dice.between(0, events.length - 1) : events.length;
     connection.begin(200, "text/event-stream", []);
     let ms = 0;
-    for (const { bytes } of events.slice(0, end)) {
+    for (const [i, { bytes }] of events.slice(0, end).entries()) {
       ms += dice.magnitude(1, 400);
       // Pieces need not end where events end.
       const cut = dice.chance(0.2) ? dice.between(1, bytes.length) : bytes.length;
       const at = ms;
-      time.after(this.process, at, () => connection.write(bytes.subarray(0, cut)));
-      if (cut < bytes.length) time.after(this.process, at + 1, () => connection.write(bytes.subarray(cut)));
+      const isFirst = i === 0;
+      time.after(this.process, at, () => connection.write(bytes.subarray(0, cut), isFirst && cut === bytes.length));
+      if (cut < bytes.length) time.after(this.process, at + 1, () => connection.write(bytes.subarray(cut), isFirst));
     }
     time.after(this.process, ms + 2, () => {
       if (end === events.length) connection.end();
@@ -212,11 +263,29 @@ export class Providers {
   }
 }
 
+/** A call as its provider gets it. */
+interface Sent {
+  readonly id: string;
+  readonly cap: number | undefined;
+  readonly body: PreparedBody;
+}
+
+/** `https://openai.invalid` */
+function providerOf({ origin }: UpstreamRequest): string {
+  return new URL(origin).hostname.replace(".invalid", "");
+}
+
 /** The cap in the bytes of a call, wherever it stands. The last one holds: edits are made in place. */
 function capIn(bytes: Buffer): number | undefined {
   const text = bytes.toString("latin1");
   const found = /"max_(?:completion_)?tokens":(\d+)/.exec(text);
   return found ? Number(found[1]) : undefined;
+}
+
+/** What is said beside an answer. */
+interface Said {
+  readonly headers?: readonly string[];
+  readonly isAnswer?: boolean;
 }
 
 /** One call on its way: what is told of its answer comes in order, and to a process that may be dead by then. */
@@ -229,6 +298,7 @@ class Connection implements UpstreamFlow {
   #lastAt = 0;
   wasSent = false;
   isOver = false;
+  onAnswered: () => void = () => undefined;
 
   constructor(time: VirtualTime, gateway: Process, listener: UpstreamListener) {
     this.#time = time;
@@ -264,23 +334,28 @@ class Connection implements UpstreamFlow {
     this.#tell(() => this.#listener.began(status, ["content-type", type, ...headers], this));
   }
 
-  write(bytes: Buffer): void {
-    this.#tell(() => this.#listener.received(bytes));
+  /** `isAnswer`: with these bytes there is something of an answer. */
+  write(bytes: Buffer, isAnswer = false): void {
+    this.#tell(() => {
+      if (isAnswer) this.onAnswered();
+      this.#listener.received(bytes);
+    });
   }
 
-  end(): void {
+  end(isAnswer = false): void {
     this.#tell(() => {
+      if (isAnswer) this.onAnswered();
       this.isOver = true;
       this.#listener.ended();
     });
   }
 
-  answer(status: number, type: string, texts: readonly string[], headers: readonly string[] = []): void {
-    const pieces = texts.map((text) => Buffer.from(text));
+  answer(status: number, type: string, texts: readonly (string | Buffer)[], { headers = [], isAnswer = status < 400 }: Said = {}): void {
+    const pieces = texts.map((text) => (typeof text === "string" ? Buffer.from(text) : text));
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
     this.begin(status, type, ["content-length", String(bytes), ...headers]);
     for (const piece of pieces) this.write(piece);
-    this.end();
+    this.end(isAnswer);
   }
 
   fail(message: string, isTimeout = false): void {

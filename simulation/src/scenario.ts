@@ -1,6 +1,8 @@
+import type { ConfiguredRoute } from "../../packages/gateway/dist/providers/routing.js";
 import type { Dice } from "./dice.js";
 import type { NetworkFaults } from "./network.js";
-import { firstPlan, type PlannedBudget } from "./plan.js";
+import { enlarged, firstPlan, type PlannedBudget } from "./plan.js";
+import { drawRoutes } from "./routes.js";
 
 /** Where the balances of a simulation live. */
 export type StoreKind = "embedded" | "remote";
@@ -23,6 +25,9 @@ export interface Scenario {
   readonly expireEveryMs: number;
   readonly trouble: number;
   readonly canBeSlow: boolean;
+  /** Several providers for one model, where there are; and how often one of them fails for a while. */
+  readonly routes: readonly ConfiguredRoute[];
+  readonly outageRate: number;
   readonly network: NetworkFaults;
   readonly storeTimeoutMs: number;
   readonly storeTries: number;
@@ -59,15 +64,15 @@ const STARTS: readonly ((dice: Dice) => number)[] = [
   (dice) => Date.UTC(2026, 0, 1) + dice.between(1, 1_000) * DAY_MS - dice.between(0, 600_000),
 ];
 
-/** A scenario of so many minutes. Each kind of trouble is absent from most of them, so that each is met alone and with others. */
-export function drawScenario(dice: Dice, minutes: number): Scenario {
+/** A scenario of so many minutes. What was added later is drawn from dice of its own, so that a seed keeps what it had. Each kind of trouble is absent from most of them, so that each is met alone and with others. */
+export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario {
   const store: StoreKind = dice.chance(0.5) ? "embedded" : "remote";
   const sometimes = (chance: number, least: number, most: number) => (dice.chance(chance) ? least + (most - least) * dice.roll() : 0);
   const hasSkew = dice.chance(0.3);
   const skewMostMs = hasSkew ? dice.magnitude(10, store === "embedded" ? 5 * DAY_MS : HOUR_MS) : 0;
   // What moves out of a window is soon forgotten, and a clock that goes back for longer has nothing to go by.
   const hasMoving = dice.chance(0.5) && !(hasSkew && (store === "remote" || 2 * skewMostMs > SLICES_KEPT_MS));
-  return {
+  const scenario: Scenario = {
     store,
     gateways: store === "embedded" ? 1 : dice.between(1, 4),
     startsAt: dice.pick(STARTS)(dice),
@@ -82,6 +87,8 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     expireEveryMs: dice.pick([1_000, 5_000, 20_000]),
     trouble: sometimes(0.7, 0.05, 0.6),
     canBeSlow: dice.chance(0.3),
+    routes: [],
+    outageRate: 0,
     network: {
       lossChance: sometimes(0.4, 0.01, 0.2),
       duplicateChance: sometimes(0.4, 0.01, 0.3),
@@ -99,5 +106,20 @@ export function drawScenario(dice: Dice, minutes: number): Scenario {
     leapRate: sometimes(0.4, 0.05, 0.5),
     skewMostMs,
     skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,
+  };
+  return more.chance(0.4) ? withRoutes(scenario, more) : scenario;
+}
+
+/** Several providers for one model: that only shows where there is room for calls, and where some of them fail. */
+function withRoutes(scenario: Scenario, dice: Dice): Scenario {
+  const { plan, trouble, programShare, neighbourShare } = scenario;
+  return {
+    ...scenario,
+    routes: drawRoutes(dice),
+    outageRate: dice.chance(0.6) ? 0.1 + dice.roll() : 0,
+    trouble: Math.max(trouble, 0.1 + 0.5 * dice.roll()),
+    programShare: programShare / 4,
+    neighbourShare: neighbourShare / 4,
+    plan: enlarged(plan, dice.magnitude(1, 50)),
   };
 }

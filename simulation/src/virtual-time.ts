@@ -1,4 +1,7 @@
+import { syncBuiltinESMExports } from "node:module";
+import timers from "node:timers/promises";
 import { Agenda } from "../../packages/gateway/dist/replay/agenda.js";
+import type { Dice } from "./dice.js";
 
 /** Something that runs until it dies: a gateway, the machine of a store, a provider. What is due for a dead one never happens. */
 export class Process {
@@ -95,11 +98,13 @@ function settled(): Promise<void> {
 }
 
 /**
- * Lets the product's own timers and clocks run on virtual time, as long as a simulation runs: nothing in the product knows of it.
- * What is planned belongs to whose event is running. Returns what gives the real ones back.
+ * Lets the product's own timers, clocks and dice run on virtual time and by the seed, as long as a simulation runs: nothing in the product
+ * knows of it. What is planned belongs to whose event is running. Returns what gives the real ones back.
  */
-export function installVirtualTime(time: VirtualTime): () => void {
+export function installVirtualTime(time: VirtualTime, dice: Dice): () => void {
   const { setTimeout, clearTimeout, setImmediate } = globalThis;
+  const wait = timers.setTimeout;
+  const random = Math.random;
   const dateNow = Date.now;
   const performanceNow = performance.now;
   const plan = (run: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) =>
@@ -111,13 +116,32 @@ export function installVirtualTime(time: VirtualTime): () => void {
       if (timer instanceof Timer) timer.due.isCancelled = true;
     },
   });
+  timers.setTimeout = (ms, value, { signal } = {}) => waited(time, ms, value as never, signal);
+  syncBuiltinESMExports();
+  Math.random = () => dice.roll();
   Date.now = () => time.now;
   performance.now = () => time.now;
   return () => {
     Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate });
+    timers.setTimeout = wait;
+    syncBuiltinESMExports();
+    Math.random = random;
     Date.now = dateNow;
     performance.now = performanceNow;
   };
+}
+
+/** A promise that is kept after a while, unless whoever waits gives up. */
+function waited<Value>(time: VirtualTime, ms = 0, value: Value, signal?: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(new Error("The wait was given up.", { cause: signal?.reason }));
+    if (signal?.aborted) return giveUp();
+    const due = time.after(time.current, ms, () => resolve(value));
+    signal?.addEventListener("abort", () => {
+      due.isCancelled = true;
+      giveUp();
+    });
+  });
 }
 
 /** What stands in the place of Node's timers. */

@@ -5,10 +5,11 @@ import type { PreparedBody } from "./bodies.js";
 import { Dice } from "./dice.js";
 import { Disk } from "./disk.js";
 import { Exchange } from "./exchange.js";
+import { requestOf } from "./failover-law.js";
 import { SimulatedGateway } from "./gateway.js";
 import { History } from "./history.js";
 import { Laws } from "./laws.js";
-import { MODELS, type Model } from "./models.js";
+import { MODELS, type Model, OTHER_PROVIDERS, PROVIDERS } from "./models.js";
 import { Neighbour } from "./neighbour.js";
 import { Network } from "./network.js";
 import { type Configuration, changedPlan, configurationOf, planFavour, TASKS, TEAMS, USERS } from "./plan.js";
@@ -16,6 +17,7 @@ import type { Breakable } from "./planted-faults.js";
 import { Program } from "./program.js";
 import { Providers } from "./providers.js";
 import { type RemoteServer, RemoteStore, remoteServer } from "./remote-store.js";
+import { attemptsMost } from "./routes.js";
 import { drawScenario, type Scenario } from "./scenario.js";
 import { Violation } from "./violation.js";
 import { installVirtualTime, Process, VirtualTime } from "./virtual-time.js";
@@ -90,7 +92,7 @@ export class World {
     this.#bodies = bodies;
     const dice = new Dice(seed);
     this.#dice = dice;
-    const scenario = { ...drawScenario(dice, minutes), ...given };
+    const scenario = { ...drawScenario(dice, new Dice(seed + 2 ** 32), minutes), ...given };
     this.#scenario = scenario;
     const time = new VirtualTime(scenario.startsAt, this.#outside);
     this.#time = time;
@@ -108,13 +110,19 @@ export class World {
       dice,
       trouble: scenario.trouble,
       canBeSlow: scenario.canBeSlow,
-      bodyOf: (id) => (this.#exchanges.get(id) as Exchange).body,
+      canGoOn: scenario.routes.length > 0,
+      bodyOf: (id) => this.#exchangeOf(id).body,
       onSent: (id, cap) => {
         this.#history.add(time.now, "sent", id, cap);
+        const exchange = this.#exchangeOf(id);
+        check(() => this.#laws.sentFor(exchange, id, cap, attemptsMost(scenario.routes, exchange.body.model.name)));
         check(() => this.#laws.sent(id, cap));
       },
+      onAnswered: (id) => {
+        this.#laws.attempt(id, 0).wasAnswered = true;
+      },
       onServed: (served, behaviour) => {
-        this.#history.add(time.now, "provider", served.id, behaviour);
+        this.#history.add(time.now, "provider", served.id, behaviour, scenario.routes.length > 0 ? served.model.provider : undefined);
         check(() => this.#laws.served(served));
       },
     });
@@ -149,7 +157,7 @@ export class World {
 
   /** Lets everything happen. The same seed, the same outcome. */
   async run(): Promise<Outcome> {
-    const uninstall = installVirtualTime(this.#time);
+    const uninstall = installVirtualTime(this.#time, new Dice(this.#seed + 2 ** 33));
     const rejected = (error: unknown) => this.#fail(error);
     process.on("unhandledRejection", rejected);
     try {
@@ -232,7 +240,7 @@ export class World {
 
   #start(process: Process): void {
     const { time, laws } = { time: this.#time, laws: this.#laws };
-    const { expireEveryMs, drains } = this.#scenario;
+    const { expireEveryMs, drains, routes } = this.#scenario;
     const upstream = this.#providers.connectionsOf(process);
     const gateway = new SimulatedGateway({
       time,
@@ -240,8 +248,10 @@ export class World {
       laws,
       upstream: this.#broken.upstream?.(upstream) ?? upstream,
       configuration: this.#configuration,
+      routes,
       expireEveryMs,
       onDisconnect: drains ? "drain" : "abort",
+      bodyOf: (id) => this.#exchanges.get(requestOf(id))?.body,
       open: async () => {
         const store = await this.#open(process);
         return this.#broken.client?.(store) ?? store;
@@ -309,7 +319,7 @@ export class World {
   }
 
   #planTraffic(): void {
-    const { callRate, favourRate, pauseRate, partitionRate, changeRate, leapRate, skewRate, skewMostMs } = this.#scenario;
+    const { callRate, favourRate, pauseRate, partitionRate, changeRate, leapRate, skewRate, skewMostMs, outageRate } = this.#scenario;
     const dice = this.#dice;
     const anyProcess = () => dice.pick([this.#storeProcess, ...this.#gateways.map(({ process }) => process)]);
     this.#again(callRate, () => this.#call());
@@ -326,6 +336,12 @@ export class World {
       const ms = dice.magnitude(100, dice.chance(0.1) ? 15 * MINUTE_MS : MINUTE_MS);
       this.#network.partition(process, ms);
       this.#history.add(this.#time.now, "partition", process.name, ms);
+    });
+    this.#again(outageRate, () => {
+      const { name } = dice.pick([...PROVIDERS, ...OTHER_PROVIDERS]);
+      const ms = dice.magnitude(1_000, 5 * MINUTE_MS);
+      this.#history.add(this.#time.now, "outage", name, ms);
+      this.#providers.fail(name, ms);
     });
     this.#again(leapRate, () => {
       const ms = dice.magnitude(1_000, 26 * 60 * MINUTE_MS);
@@ -452,6 +468,10 @@ export class World {
     });
   }
 
+  #exchangeOf(id: string): Exchange {
+    return this.#exchanges.get(requestOf(id)) as Exchange;
+  }
+
   #anyGateway(): SimulatedGateway | undefined {
     const ready = this.#gateways.filter(({ isReady }) => isReady);
     return ready.length === 0 ? undefined : this.#dice.pick(ready);
@@ -469,7 +489,8 @@ export class World {
     if (!process.isAlive) return;
     gateway.kill();
     this.#history.add(this.#time.now, "kill", process.name);
-    for (const id of [...gateway.calls, ...gateway.failed]) this.#laws.attempt(id, 0).wasOrphaned = true;
+    for (const id of gateway.calls) this.#laws.orphaned(id);
+    for (const id of gateway.failed) this.#laws.attempt(id, 0).wasOrphaned = true;
     this.#gateways.splice(this.#gateways.indexOf(gateway), 1);
     const ms = this.#isOver ? 1_000 : this.#dice.magnitude(100, 60_000);
     this.#time.after(this.#outside, ms, () => {
@@ -516,7 +537,7 @@ export class World {
   /** The scenario, the last events, and all that is known of the call that a failure names. */
   #told(error: unknown): readonly string[] {
     const { plan, ...rest } = this.#scenario;
-    const id = /\b(?:req|dec|own)-\d+\b/.exec(error instanceof Error ? error.message : "")?.[0];
+    const id = /\b(?:req|dec|own)-\d+(?:\.\d+)?\b/.exec(error instanceof Error ? error.message : "")?.[0];
     const attempt = id === undefined ? undefined : this.#laws.attempts.get(id);
     const call = attempt && { ...attempt, asked: attempt.asked.length, kept: this.#laws.books.reservations.get(attempt.id) };
     return [
