@@ -38,8 +38,10 @@ export interface BudgetedCall {
   /** The model's name in the price list. */
   readonly pricedAs: string;
   readonly subject: Subject;
-  /** The largest answer that the call allows by itself: its own cap, or what the model can write. */
+  /** The largest answer that the call allows by itself: its own cap, or what the model can write; less where a ladder says so. */
   readonly outputTokensMost: number;
+  /** Whether a ladder says so: then it goes along to whoever gets the call. */
+  readonly isShortened?: boolean;
   /** What ladders did to it. */
   readonly rungs?: CallDetail["rungs"];
   /** The model that was asked for, where a ladder chose another. */
@@ -214,10 +216,10 @@ function beyondCap({ call, model }: BudgetedCall): number {
  * no cap keeps none.
  */
 export function admittedBody(budgeted: BudgetedCall, decision: Admitted | undefined): Buffer {
-  const { dialect, call, sentAs, outputTokensMost } = budgeted;
+  const { dialect, call, sentAs, outputTokensMost, isShortened = false } = budgeted;
   if (!decision) return dialect.writeCall(call, { model: sentAs, outputTokens: undefined });
   const cap = outputTokensMostOf(decision) - beyondCap(budgeted);
-  const isLimited = (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
+  const isLimited = isShortened || (decision.outcome === "allowed" && decision.isLimited) || cap < outputTokensMost;
   return dialect.writeCall(call, { model: sentAs, outputTokens: isLimited ? cap : undefined });
 }
 

@@ -196,6 +196,27 @@ test("what ladders did to a call goes with it, and another model has a list of i
   assert.equal(two.received.length, before);
 });
 
+test("a call that names no cap is held for what its next provider can write, whatever the one before could", async (context) => {
+  const call = { model: "brief-model", messages: [{ role: "user", content: "Ahoy" }] };
+  for (const { budgets, sent } of [
+    { budgets: "[]", sent: undefined },
+    { budgets: "[{ name: all, limits: [$10] }]", sent: 8192 },
+    { budgets: "[{ name: one, for: { provider: one }, limits: [$10], ladder: { 0%: shorten 300 } }]", sent: 300 },
+  ]) {
+    await context.test(`with budgets: ${budgets}`, async (inner) => {
+      const fleet = await startFleet(inner, { budgets });
+      fleet.one.answer = refuse(503);
+      fleet.two.answer = cut;
+      await post(fleet.stand.url + CHAT, call);
+      await fleet.stand.checkBooks();
+      const [end] = (await fleet.stand.ledger()).filter(({ kind, reservation }) => kind === "settled" && reservation.endsWith(".2"));
+      assert.equal(end?.kind === "settled" && end.charge.certainty, "unconfirmed");
+      assert.equal(end?.kind === "settled" && end.charge.usage.outputTokens, sent ?? 8192);
+      assert.equal(JSON.parse(fleet.two.received.at(-1)?.body ?? "{}").max_tokens, sent);
+    });
+  }
+});
+
 test("a call that waited for its budget goes on as well when it is made", async (context) => {
   context.mock.timers.enable({ apis: ["Date"], now: Date.UTC(2026, 10, 20, 12) });
   const budgets = "[{ name: daily, limits: [1 request / day], ladder: { 100%: queue } }]";

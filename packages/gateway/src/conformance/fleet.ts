@@ -63,6 +63,7 @@ routes:
   - { model: "three-*", providers: [one, two, gone], retry: { attempts: 6, wait: 5 ms } }
   - { model: "*", providers: [one, two] }
 prices:
+  - { provider: one, model: brief-model, input: 3, output: 15, max_output: 1000 }
   - { provider: one, model: "*", input: 3, output: 15, max_output: 8192 }
   - { provider: silent, model: "*", input: 3, output: 15, max_output: 8192 }
   - { provider: two, model: "*", input: 1, output: 2, max_output: 8192 }

@@ -268,7 +268,7 @@ function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], ou
   const outputTokensMost = Math.max(shortest.rung.outputTokens, least);
   if (outputTokensMost >= call.outputTokensMost) return call;
   const said = outputTokensMost > shortest.rung.outputTokens ? ` to ${outputTokensMost}` : "";
-  return { ...call, outputTokensMost, rungs: [...(call.rungs ?? []), textWith(shortest, said)] };
+  return { ...call, outputTokensMost, isShortened: true, rungs: [...(call.rungs ?? []), textWith(shortest, said)] };
 }
 
 async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {

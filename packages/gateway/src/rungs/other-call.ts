@@ -78,15 +78,15 @@ function routeTo({ route }: Climber, name: string, { name: own, turns, inFormat 
 
 /**
  * The same call at another provider of its model, with what ladders did to it; in another format, where that is the one that the provider speaks.
- * It asks for no longer an answer than the call did.
+ * It asks for no longer an answer than its client or a ladder did; what the model of another provider can write is nothing to it.
  */
 export function callAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
-  const { rungs, insteadOf, beginning, outputTokensMost, failover } = routed;
+  const { rungs, insteadOf, beginning, outputTokensMost, isShortened, failover } = routed;
   const moved = dialect === routed.dialect.name ? sameFormatAt(climber, routed, route) : otherFormatAt(climber, routed, { dialect, route });
   if ("because" in moved) return moved;
   return {
     ...moved,
-    outputTokensMost: Math.min(outputTokensMost, moved.outputTokensMost),
+    ...(isShortened && { isShortened, outputTokensMost: Math.min(outputTokensMost, moved.outputTokensMost) }),
     ...(rungs && { rungs }),
     ...(insteadOf && { insteadOf }),
     ...(beginning !== undefined && { beginning }),
