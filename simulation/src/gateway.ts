@@ -13,6 +13,7 @@ import { Answers } from "../../packages/gateway/dist/rungs/answers.js";
 import { PromptCaches } from "../../packages/gateway/dist/rungs/prompt-caches.js";
 import { Summaries } from "../../packages/gateway/dist/rungs/summaries.js";
 import { SentBefore } from "../../packages/gateway/dist/sessions/sent-before.js";
+import { shareUnused } from "../../packages/gateway/dist/sharing.js";
 import type { PreparedBody } from "./bodies.js";
 import { CALL_HEADER, type Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
@@ -29,14 +30,19 @@ export interface GatewayOptions {
   readonly configuration: Configuration;
   readonly routes: readonly ConfiguredRoute[];
   readonly expireEveryMs: number;
+  /** 0: nobody looks whether something unused is to be moved. */
+  readonly shareEveryMs: number;
   readonly onDisconnect: Config["onDisconnect"];
   /** The body of an attempt as its client sent it; none for calls of programs. */
   bodyOf(id: string): PreparedBody | undefined;
+  /** Milliseconds by the clock of the store. */
+  storeNow(): number;
   /** Opens the store as a process that starts does. */
   open(): Promise<Store>;
   /** Holds what a law says against the simulation. */
   check(law: () => void): void;
   onError(error: unknown): void;
+  onShared(what: string, details: string): void;
   onDecision(id: string, decision: Decision): void;
 }
 
@@ -76,6 +82,8 @@ export class SimulatedGateway {
 
   /** The configuration that it has taken over. */
   inForce: Configuration | undefined;
+  /** The one that it is about to take over. */
+  #taking: Configuration | undefined;
 
   get isReady(): boolean {
     return this.process.isAlive && this.#running !== undefined;
@@ -88,7 +96,7 @@ export class SimulatedGateway {
 
   /** Opens the store, takes its budgets into force, and begins to take calls: in the order of the real one. */
   async start(): Promise<void> {
-    const { time, process, laws, configuration, expireEveryMs, onError } = this.#options;
+    const { time, process, laws, configuration, expireEveryMs, shareEveryMs, onError } = this.#options;
     const store = notedStore(await this.#options.open(), {
       laws,
       judgedBy: () => this.#judgedBy,
@@ -106,6 +114,7 @@ export class SimulatedGateway {
     const decisions = new Decisions({ budgets, store, prices: PRICES, now: () => this.now });
     this.#running = { budgets, decisions, gateway: this.#gateway(budgets, configuration) };
     time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
+    if (shareEveryMs > 0) time.every(process, shareEveryMs, () => void this.#share(budgets).catch(onError));
     time.every(process, RENEW_EVERY_MS, () => void renewLeases(budgets, this.#inFlight, this.now).catch(onError));
   }
 
@@ -152,10 +161,26 @@ export class SimulatedGateway {
     laws.reached(Math.max(time.now, this.now));
   }
 
+  /** Moves what is unused. What is moved must be by one of the configurations that may be in force now. */
+  async #share(budgets: Budgets): Promise<void> {
+    const { laws, storeNow, onShared } = this.#options;
+    const [seq, at] = [laws.books.seq, storeNow()];
+    const looking = [this.inForce, this.#taking].flatMap((configuration) => (configuration ? [{ configuration, seq, at }] : []));
+    for (const one of looking) laws.sharing.begins(one);
+    await shareUnused(budgets, {
+      write: async ({ what, details }) => {
+        onShared(what, JSON.stringify(details));
+        return 0;
+      },
+    });
+    for (const one of looking) laws.sharing.ends(one);
+  }
+
   /** Takes a changed configuration over, as when its file was changed. */
   async reload(configuration: Configuration): Promise<void> {
     const running = this.#running;
     if (!running) return;
+    this.#taking = configuration;
     await running.budgets.configure(this.#terms(configuration));
     this.#circuits.forget();
     running.gateway = this.#gateway(running.budgets, configuration);

@@ -17,6 +17,7 @@ import { attemptsBefore, attemptsOf, checkAttempt, checkSent } from "./failover-
 import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf } from "./plan.js";
 import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
+import { SharingLaw } from "./sharing-law.js";
 import { hold } from "./violation.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
@@ -71,6 +72,7 @@ export interface LawsOptions {
 export class Laws {
   readonly books = new Books();
   readonly attempts = new Map<string, Attempt>();
+  readonly sharing = new SharingLaw(this.books);
   readonly #options: LawsOptions;
   /** How many times a law was held against something. */
   checks = 0;
@@ -106,7 +108,7 @@ export class Laws {
   orphaned(request: string): void {
     for (const attempt of attemptsOf(this.attempts, request)) {
       const { state = "open" } = this.books.reservations.get(attempt.id) ?? {};
-      if (state === "open") attempt.wasOrphaned = true;
+      if (state === "open" || state === "expired") attempt.wasOrphaned = true;
     }
   }
 
@@ -127,6 +129,7 @@ export class Laws {
     hold(6, entry.seq === books.seq + 1, () => `Entry ${entry.seq} follows ${books.seq}.`);
     if (entry.kind === "reserved") this.#admitted(entry);
     const kept = entry.kind === "reserved" ? undefined : books.reservations.get(entry.reservation);
+    this.sharing.entered(entry);
     this.#followsItsHold(entry, kept);
     books.seq = entry.seq;
     this.#latest = Math.max(this.#latest, entry.at);

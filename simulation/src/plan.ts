@@ -1,5 +1,6 @@
 import { type Budget, type BudgetInput, type CounterRef, defineBudget, type Subject, type Unit } from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
+import { canShare, type PlannedShare, shareInput } from "./plan-sharing.js";
 
 /** Attributes that the calls of a simulation have. */
 export type PlannedSubject = { readonly [path in "team" | "user" | "task" | "model" | "provider" | "endpoint"]?: string };
@@ -39,6 +40,7 @@ export interface PlannedBudget {
   readonly maxInput: number | undefined;
   readonly maxOutput: number | undefined;
   readonly models: readonly string[] | undefined;
+  readonly share?: PlannedShare;
 }
 
 /** The budgets in force, numbered by when they came. */
@@ -151,7 +153,11 @@ export function planFavour(plan: readonly PlannedBudget[], dice: Dice): Favour |
 }
 
 /** Reads a plan as the product reads its configuration. */
-export function configurationOf(number: number, planned: readonly PlannedBudget[]): Configuration {
+export function configurationOf(number: number, plan: readonly PlannedBudget[]): Configuration {
+  const planned = plan.map((budget) => {
+    const { share: _, ...alone } = budget;
+    return canShare(budget, plan) ? budget : alone;
+  });
   const budgets = planned.map((budget) => defineBudget(inputOf(budget)));
   const limits = planned.flatMap((budget, i) =>
     budget.limits.map((limit, j): readonly [string, LimitInForce] => {
@@ -212,7 +218,7 @@ function scaled({ amount, unit }: PlannedLimit, dice: Dice): number {
   return amount === 0 ? planAmount(unit, dice) : Math.max(1, Math.floor((amount * dice.magnitude(2, 50)) / 10));
 }
 
-function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, minOutput, ...request }: PlannedBudget): BudgetInput {
+function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, minOutput, share, ...request }: PlannedBudget): BudgetInput {
   const { maxInput, maxOutput, models } = request;
   return {
     name,
@@ -224,6 +230,7 @@ function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, min
     mode: isEnforced ? "enforce" : "observe",
     minOutput,
     onStoreFailure: isOpen ? "open" : "closed",
+    ...(share && { share: shareInput(share) }),
   };
 }
 
@@ -247,6 +254,11 @@ function amountText(amount: number, unit: Unit): string {
 export interface LimitInForce extends PlannedLimit {
   readonly isEnforced: boolean;
   readonly placed: Budget["limits"][number];
+}
+
+/** How a budget shares. */
+export function shareOf({ planned }: Configuration, budget: string): PlannedShare | undefined {
+  return planned.find(({ name }) => name === budget)?.share;
 }
 
 /** The limit that is kept on a counter. */

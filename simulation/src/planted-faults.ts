@@ -1,5 +1,5 @@
 import type { ReserveCommand } from "../../packages/core/dist/domain/command.js";
-import type { Store } from "../../packages/core/dist/index.js";
+import type { Grant, Store } from "../../packages/core/dist/index.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
 import type { Gateway } from "../../packages/gateway/dist/pipeline.js";
@@ -33,6 +33,26 @@ const REMOTE: Partial<Scenario> = { store: "remote", gateways: 3, skewRate: 0 };
 const EMBEDDED: Partial<Scenario> = { store: "embedded", gateways: 1, skewRate: 0 };
 
 const FAILOVER: Partial<Scenario> = { routes: ROUTES, trouble: 0.5, programShare: 0, neighbourShare: 0 };
+
+/** Models that are called more often and less often, share a limit of requests by the minute. */
+const SHARING: Partial<Scenario> = {
+  plan: [
+    {
+      ...{ name: "each model", selects: {}, per: ["model"], timezone: "UTC", isEnforced: true, isOpen: false, minOutput: 1 },
+      limits: [{ unit: "requests", window: "hour", amount: 60 }],
+      share: { among: [], every: "minute", from: 30, keep: 0, most: 300 },
+      ...{ maxInput: undefined, maxOutput: undefined, models: undefined },
+    },
+  ],
+  shareEveryMs: 5_000,
+  callRate: 100,
+  programShare: 0,
+  neighbourShare: 0,
+  changeRate: 0,
+  favourRate: 0,
+  leapRate: 0,
+  startsAt: Date.UTC(2026, 5, 1, 12, 48),
+};
 
 /** Each is planted by wrapping: there is nothing in the product that could be switched. */
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
@@ -260,7 +280,73 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
       },
     }),
   },
+  {
+    fault: "gives to others what it did not take",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...SHARING },
+    client: (store) => moving(store, (moved) => (moved.isGiven || moved.grant.amount === 0 ? [moved] : [])),
+  },
+  {
+    fault: "gives twice, to be sure",
+    laws: [1],
+    scenario: { ...REMOTE, ...SHARING },
+    client: (store) =>
+      moving(store, (moved) => (moved.isGiven ? [moved, { ...moved, grant: { ...moved.grant, id: `${moved.grant.id}'` } }] : [moved])),
+  },
+  {
+    fault: "moves four times as much as the rule allows",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...SHARING },
+    client: (store) => {
+      const more = <Amount extends { readonly amount: number }>(one: Amount): Amount => ({ ...one, amount: one.amount * 4 });
+      return moving(store, ({ grant, isGiven }) => {
+        const { moves } = grant;
+        return [
+          { isGiven, grant: { ...more(grant), ...(moves && { moves: { takes: moves.takes.map(more), gives: moves.gives.map(more) } }) } },
+        ];
+      });
+    },
+  },
+  {
+    fault: "takes its time, and gives what was used meanwhile",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...SHARING, callRate: 200, crashChance: 0, startsAt: Date.UTC(2026, 5, 1, 12, 50) },
+    client: (store) =>
+      moving(store, async ({ grant, isGiven }) => {
+        if (grant.moves) await new Promise((resolve) => setTimeout(resolve, 30_000));
+        const [decided] = await store.entries({ reservation: `${grant.id.split(":", 4).join(":")}:moves`, kinds: ["granted"] });
+        const gives = decided?.kind === "granted" ? decided.grant.moves?.gives : undefined;
+        const { amount } = (isGiven && gives?.find(({ subject }) => subject === grant.subject)) || grant;
+        return [{ isGiven, grant: { ...grant, amount } }];
+      }),
+  },
+  {
+    fault: "lets others keep what it gave when the window is over",
+    laws: [6],
+    scenario: { ...EMBEDDED, ...SHARING },
+    client: (store) => moving(store, ({ grant, isGiven }) => [{ isGiven, grant: { ...grant, until: grant.until + DAY_MS } }]),
+  },
 ];
+
+/** `what`: what becomes of a grant that moves something. */
+function moving(store: Store, what: (moved: Moved) => readonly Moved[] | Promise<readonly Moved[]>): Store {
+  return {
+    ...verbsOf(store),
+    record: async (entry) => {
+      if (entry.kind !== "granted" || !entry.grant.id.startsWith("grant_share:")) return store.record(entry);
+      const { grant } = entry;
+      let result: Awaited<ReturnType<Store["record"]>> = { outcome: "recorded" };
+      for (const moved of await what({ grant, isGiven: grant.amount > 0 }))
+        result = await store.record({ ...entry, reservation: moved.grant.id, grant: moved.grant });
+      return result;
+    },
+  };
+}
+
+interface Moved {
+  readonly grant: Grant;
+  readonly isGiven: boolean;
+}
 
 function least({ asks, output }: Command, unit: keyof Command["asks"]): number {
   const { base, perOutputToken, scale } = asks[unit];

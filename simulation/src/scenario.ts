@@ -2,6 +2,7 @@ import type { ConfiguredRoute } from "../../packages/gateway/dist/providers/rout
 import type { Dice } from "./dice.js";
 import type { NetworkFaults } from "./network.js";
 import { enlarged, firstPlan, type PlannedBudget } from "./plan.js";
+import { sharingPlan } from "./plan-sharing.js";
 import { drawRoutes } from "./routes.js";
 
 /** Where the balances of a simulation live. */
@@ -28,6 +29,8 @@ export interface Scenario {
   /** Several providers for one model, where there are; and how often one of them fails for a while. */
   readonly routes: readonly ConfiguredRoute[];
   readonly outageRate: number;
+  /** How often gateways look whether something unused is to be moved; 0 where no budget shares. */
+  readonly shareEveryMs: number;
   readonly network: NetworkFaults;
   readonly storeTimeoutMs: number;
   readonly storeTries: number;
@@ -89,6 +92,7 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
     canBeSlow: dice.chance(0.3),
     routes: [],
     outageRate: 0,
+    shareEveryMs: 0,
     network: {
       lossChance: sometimes(0.4, 0.01, 0.2),
       duplicateChance: sometimes(0.4, 0.01, 0.3),
@@ -107,7 +111,12 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
     skewMostMs,
     skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,
   };
-  return more.chance(0.4) ? withRoutes(scenario, more) : scenario;
+  const routed = more.chance(0.4) ? withRoutes(scenario, more) : scenario;
+  return more.chance(0.4) ? withSharing(routed, more) : routed;
+}
+
+function withSharing(scenario: Scenario, dice: Dice): Scenario {
+  return { ...scenario, plan: sharingPlan(scenario.plan, dice), shareEveryMs: dice.pick([2_000, 15_000, 60_000]) };
 }
 
 /** Several providers for one model: that only shows where there is room for calls, and where some of them fail. */

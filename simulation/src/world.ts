@@ -240,7 +240,7 @@ export class World {
 
   #start(process: Process): void {
     const { time, laws } = { time: this.#time, laws: this.#laws };
-    const { expireEveryMs, drains, routes } = this.#scenario;
+    const { expireEveryMs, shareEveryMs, drains, routes } = this.#scenario;
     const upstream = this.#providers.connectionsOf(process);
     const gateway = new SimulatedGateway({
       time,
@@ -250,7 +250,10 @@ export class World {
       configuration: this.#configuration,
       routes,
       expireEveryMs,
+      shareEveryMs,
       onDisconnect: drains ? "drain" : "abort",
+      storeNow: () => time.now + (this.#server ? this.#storeProcess : process).skewMs,
+      onShared: (what, details) => this.#history.add(time.now, what, process.name, details),
       bodyOf: (id) => this.#exchanges.get(requestOf(id))?.body,
       open: async () => {
         const store = await this.#open(process);

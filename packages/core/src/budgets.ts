@@ -392,12 +392,12 @@ export class Budgets implements PriceSource {
     return grant;
   }
 
-  /** The grants that are in force or will be, oldest first. */
+  /** The grants that are in force or will be, oldest first. One of nothing only says what was decided. */
   async grants({ budget }: { readonly budget?: string } = {}): Promise<readonly Grant[]> {
     const now = this.#now();
     const grants = new Map<string, Grant>();
     for await (const entry of this.#entries(["granted", "revoked"])) {
-      if (entry.kind === "granted" && entry.grant.until > now) grants.set(entry.grant.id, entry.grant);
+      if (entry.kind === "granted" && entry.grant.until > now && entry.grant.amount !== 0) grants.set(entry.grant.id, entry.grant);
       if (entry.kind === "revoked") grants.delete(entry.grant.id);
     }
     return [...grants.values()].filter((grant) => budget === undefined || grant.budget === budget);

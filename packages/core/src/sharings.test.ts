@@ -91,13 +91,13 @@ describe("what is unused", () => {
     const decided = await Promise.all([budgets, another(), another()].map((one) => one.share()));
     assert.equal(decided.flat().length, 1, "one of them decides");
     for (const one of [budgets, another()]) assert.deepEqual(await one.share(), []);
-    assert.equal((await store.entries({ kinds: ["granted"] })).length, 3);
+    assert.equal((await store.entries({ kinds: ["granted"] })).length, 4, "what was decided, and three that move it");
     assert.equal((await amounts()).chat, 1_500);
     // It has all it may get, so that the next day brings no more.
     await use({ team: "chat" }, 600);
     clock.advance(DAY_MS);
     assert.deepEqual(await another().share(), []);
-    assert.equal((await store.entries({ kinds: ["granted"] })).length, 3);
+    assert.equal((await store.entries({ kinds: ["granted"] })).length, 4);
   });
 
   test("is given as far as it is still unused when it was taken: what is admitted meanwhile counts", async () => {
@@ -123,6 +123,31 @@ describe("what is unused", () => {
     for (const team of ["ads", "chat", "search"]) assert.equal(await use({ team }, 1), false);
     const spent = (await budgets.balances()).filter(({ budget }) => budget !== "company").reduce((sum, { spent }) => sum + spent, 0);
     assert.equal(spent, 3_000, "all of what they have together, and nothing more");
+  });
+
+  test("is moved once also where two look at different moments, and would take it from others", async () => {
+    let meanwhile: (() => Promise<unknown>) | undefined;
+    const { clock, budgets, another, use, amounts } = startScene(TEAMS, (own) => ({
+      ...own,
+      record: async (entry) => {
+        const during = meanwhile;
+        meanwhile = undefined;
+        if (entry.kind === "granted") await during?.();
+        return own.record(entry);
+      },
+    }));
+    await use({ team: "chat" }, 900);
+    clock.advance(3.5 * DAY_MS);
+    // One would take 250 from ads and from search each. Before it says so, ads has nothing left to spare, and another one decides.
+    const decided: unknown[] = [];
+    meanwhile = async () => {
+      await use({ team: "ads" }, 600);
+      decided.push(...(await another().share()));
+    };
+    decided.push(...(await budgets.share()));
+    assert.equal(decided.length, 1, "one of them decides");
+    const { company: _, ...teams } = await amounts();
+    assert.deepEqual(teams, { ads: 1_000, chat: 1_500, search: 500 });
   });
 
   test("is taken and not given where a process dies between the two, and the next one goes on", async () => {

@@ -32,6 +32,8 @@ export interface SharingsOptions {
 
 /** What ids of grants begin with, so that none is the id of a call. */
 const GRANT_ID = "grant_share";
+/** How the id of the grant ends that says what is moved. */
+const DECISION = "moves";
 
 /** The balances of one limit that share what they leave unused. */
 interface Circle {
@@ -48,7 +50,7 @@ interface Circle {
 /**
  * Moves what balances leave unused to others, by the rules of budgets, as grants that end with the window. First it is taken, and only what is
  * still unused then is given: whatever is admitted meanwhile, all together are never granted more than their limits. What is to be moved stands
- * on the first grant, so that several processes, or one that starts again, go on with the same.
+ * on a grant of nothing before all others, so that several processes, or one that starts again, go on with the same.
  */
 export class Sharings {
   readonly #options: SharingsOptions;
@@ -81,7 +83,7 @@ export class Sharings {
   /** Does what is decided for this time, or decides it. Returns what was decided here. */
   async #shareIn(circle: Circle): Promise<Moves | undefined> {
     const { id, resetsAt } = circle;
-    const known = (await this.#granted(idFrom(id, 1)))?.moves;
+    const known = (await this.#granted(idFrom(id, DECISION)))?.moves;
     const { moves, isOwn } = known ? { moves: known, isOwn: false } : await this.#decide(circle);
     if (!moves) return undefined;
     for (const [i, take] of moves.takes.entries()) await this.#grantOnce(circle, idFrom(id, i + 1), { ...take, amount: 0 - take.amount });
@@ -91,14 +93,17 @@ export class Sharings {
     return isOwn ? moves : undefined;
   }
 
-  /** Writes down what is to be moved, with the first of what is taken. Whoever is first decides. */
+  /**
+   * Writes down what is to be moved. Whoever is first decides: the grant that says so is in the same place whatever it is, because an id is
+   * there once for each balance, and whoever looked at another moment may have found others to take from.
+   */
   async #decide(circle: Circle): Promise<{ readonly moves: Moves | undefined; readonly isOwn: boolean }> {
     const { id, now, startsAt, resetsAt, rule, members } = circle;
     const elapsed = (now - startsAt) / (resetsAt - startsAt);
     const moves = planMoves(members.map(sharerOf), elapsed, rule.sharing);
-    const [first] = moves.takes;
-    if (!first) return { moves: undefined, isOwn: false };
-    const grant = { ...grantOf(circle, idFrom(id, 1), { ...first, amount: 0 - first.amount }), moves };
+    if (moves.takes.length === 0) return { moves: undefined, isOwn: false };
+    const nothing = { budget: rule.name, subject: "", amount: 0 };
+    const grant = { ...grantOf(circle, idFrom(id, DECISION), nothing), why: "What is moved.", moves };
     const { outcome } = await this.#options.store.record({ kind: "granted", reservation: grant.id, postings: [], grant });
     if (outcome === "recorded") return { moves, isOwn: true };
     return { moves: (await this.#granted(grant.id))?.moves, isOwn: false };

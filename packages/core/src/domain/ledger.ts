@@ -42,7 +42,7 @@ export interface Grant {
   /** Who gave it. */
   readonly giver: string;
   readonly why: string;
-  /** All that is moved together, on the first grant of it: whoever goes on with it goes by this. */
+  /** All that is moved together, on a grant of nothing before it: whoever goes on with it goes by this. */
   readonly moves?: Moves;
 }
 
