@@ -176,6 +176,7 @@ export class Laws {
       if (!limit.isEnforced || held === 0) continue;
       const [amount, used] = [amountInForce(this.books, limit, counter, entry.at), usedOf(this.books, limit, counter, entry.at)];
       hold(1, used + held <= amount, () => `${counter.key}: ${used} used + ${held} more of ${amount} for ${reservation}.`);
+      this.sharing.admitted(counter, asked.configuration, entry.at);
     }
     const missing = applying(asked.configuration, detail.subject).find(({ name }) =>
       postings.every(({ counter }) => nameOf(counter) !== name),

@@ -1,7 +1,7 @@
-import type { Entry, Grant } from "../../packages/core/dist/index.js";
+import type { CounterRef, Entry, Grant } from "../../packages/core/dist/index.js";
 import type { Books } from "./books.js";
 import { isWindowAt } from "./calendar.js";
-import { type Configuration, type LimitInForce, type PlannedBudget, shareOf } from "./plan.js";
+import { type Configuration, type PlannedBudget, shareOf } from "./plan.js";
 import { amountInForce } from "./room.js";
 import { hold } from "./violation.js";
 
@@ -20,11 +20,22 @@ export interface Sharing {
 /** What is moved among the balances of one limit at one time, as its grants tell it. */
 interface Circle {
   readonly moves: Moves;
+  readonly configuration: Configuration;
   readonly seq: number;
   taken: number;
   given: number;
   /** Whether something else was moved from or to its balances since. */
   isCrossed: boolean;
+}
+
+/** All that is moved among the balances of one limit in one window. */
+interface Group {
+  readonly limit: string;
+  readonly from: number;
+  /** By the names of their counters. */
+  readonly members: Map<string, MovedAmount>;
+  /** Whether its owner took something of it back: then what is in force is the owner's to say. */
+  isRevoked: boolean;
 }
 
 /** `grant_share:RULE:LIMIT:TIME:WHICH`, each part encoded. */
@@ -45,6 +56,9 @@ export class SharingLaw {
   /** The last one that did so, or changed what it has used, beyond what is moved and what is admitted. */
   readonly #disturbed = new Map<string, number>();
   #configuredAt = 0;
+  readonly #groups = new Map<string, Group>();
+  /** The group of a balance, by the key of its counter. */
+  readonly #groupOf = new Map<string, Group>();
 
   constructor(books: Books) {
     this.#books = books;
@@ -64,11 +78,40 @@ export class SharingLaw {
     const { kind, seq } = entry;
     if (kind === "granted" && SHARED.test(entry.grant.id)) this.#shared(entry);
     else if (kind === "granted" || kind === "revoked") this.#disturbed.set(nameOf(entry.grant), seq);
+    if (kind === "revoked" && SHARED.test(entry.grant.id)) {
+      const group = this.#groupOf.get(`${nameOf(entry.grant)}|${entry.grant.from}`);
+      if (group) group.isRevoked = true;
+    }
     if (kind === "granted" || kind === "revoked") this.#changed.set(nameOf(entry.grant), seq);
     if (kind === "overrun" || kind === "corrected" || kind === "adjusted") {
       if (kind === "adjusted" && entry.adopted) this.#configuredAt = seq;
       for (const { counter } of entry.postings) this.#disturbed.set(counter.key.slice(0, counter.key.lastIndexOf("|")), seq);
     }
+  }
+
+  /**
+   * At any moment: whatever is moved, all together have no more in force than their own limits, and what owners granted them. Of a limit
+   * that was lowered below what had been taken of it by then, less than nothing is left, and that is nothing.
+   */
+  admitted(counter: CounterRef, configuration: Configuration, at: number): void {
+    const group = this.#groupOf.get(counter.key);
+    if (!group || group.isRevoked) return;
+    let [own, inForce] = [0, 0];
+    for (const [name, { budget }] of group.members) {
+      const limit = configuration.limits.get(`${budget}|${group.limit}`);
+      if (!limit) return;
+      const key = `${name}|${group.from}`;
+      inForce += amountInForce(this.#books, limit, { ...counter, key }, at);
+      let [granted, moved] = [0, 0];
+      for (const grant of this.#books.grants.values()) {
+        if (nameOf(grant) !== name || at < grant.from || at >= grant.until) continue;
+        if (SHARED.test(grant.id)) moved += grant.amount;
+        else granted += grant.amount;
+      }
+      if (limit.amount + granted + moved < 0) return;
+      own += limit.amount + granted;
+    }
+    hold(1, inForce <= own, () => `${[...group.members.keys()].join(", ")} have ${inForce} in force together, and ${own} of their own.`);
   }
 
   #shared(entry: Granted): void {
@@ -96,28 +139,34 @@ export class SharingLaw {
     if (isGive) this.#isUnused(entry, circle);
   }
 
+  #group(grant: Grant, { takes, gives }: Moves): void {
+    const [, , rule] = SHARED.exec(grant.id) as RegExpExecArray;
+    const key = `${rule} ${grant.limit} ${grant.from}`;
+    const group = this.#groups.get(key) ?? { limit: grant.limit, from: grant.from, members: new Map(), isRevoked: false };
+    this.#groups.set(key, group);
+    for (const one of [...takes, ...gives]) {
+      const name = nameOf({ ...grant, ...one });
+      group.members.set(name, one);
+      this.#groupOf.set(`${name}|${grant.from}`, group);
+    }
+  }
+
   /** What was used of it after all is not given. */
-  #isUnused({ grant, at }: Granted, { moves, given, taken, seq, isCrossed }: Circle): void {
-    if (isCrossed) return;
+  #isUnused({ grant, at }: Granted, { moves, configuration, given, taken, seq, isCrossed }: Circle): void {
+    // What others have in force by another configuration is another amount.
+    const isChanged = [...this.#going].some((sharing) => sharing.configuration !== configuration);
+    if (isCrossed || isChanged || this.#configuredAt > seq) return;
     let used = 0;
     for (const take of moves.takes) {
       const name = nameOf({ ...grant, ...take });
-      const limit = this.#limitAnywhere(take, grant.limit);
-      if (!limit || this.#configuredAt > seq || (this.#disturbed.get(name) ?? 0) > seq) return;
+      const limit = configuration.limits.get(`${take.budget}|${grant.limit}`);
+      if (!limit || (this.#disturbed.get(name) ?? 0) > seq) return;
       const key = `${name}|${grant.from}`;
       const standing = this.#books.standing(key);
       const amount = amountInForce(this.#books, limit, { key, startsAt: grant.from } as Parameters<typeof amountInForce>[2], at);
       used += Math.max(0, standing.spent + standing.held - amount);
     }
     hold(1, given + used <= taken, () => `${grant.id}: ${given} are given of ${taken}, of which ${used} were used meanwhile.`);
-  }
-
-  #limitAnywhere({ budget }: MovedAmount, limit: string): LimitInForce | undefined {
-    for (const { configuration } of this.#going) {
-      const found = configuration.limits.get(`${budget}|${limit}`);
-      if (found) return found;
-    }
-    return undefined;
   }
 
   /** Somebody decided what is to be moved: by the rule, and within its bounds, of one of those that are looking. */
@@ -127,11 +176,11 @@ export class SharingLaw {
     hold(4, moves !== undefined && grant.amount === 0, () => `${grant.id} moves ${grant.amount}, and is to say what is moved.`);
     const sum = (all: readonly MovedAmount[]) => all.reduce((total, { amount }) => total + amount, 0);
     hold(1, sum(moves.gives) <= sum(moves.takes), () => `${grant.id}: more is to be given than taken: ${JSON.stringify(moves)}.`);
-    const going = [...this.#going];
-    hold(1, going.length > 0, () => `${grant.id} is moved, and nobody is looking.`);
-    const isWithin = going.some((sharing) => this.#isWithin(entry, moves, sharing));
-    hold(1, isWithin, () => `${grant.id} is not within the bounds of its rule: ${JSON.stringify(moves)}.`);
-    this.#circles.set(id, { moves, seq, taken: 0, given: 0, isCrossed: false });
+    const decider = [...this.#going].find((sharing) => this.#isWithin(entry, moves, sharing));
+    hold(1, decider !== undefined, () => `${grant.id} is not within the bounds of its rule: ${JSON.stringify(moves)}.`);
+    const { configuration } = decider;
+    this.#group(grant, moves);
+    this.#circles.set(id, { moves, configuration, seq, taken: 0, given: 0, isCrossed: false });
   }
 
   #isWithin({ grant, at }: Granted, moves: Moves, { configuration, seq, at: lookedAt }: Sharing): boolean {
