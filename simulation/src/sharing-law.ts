@@ -38,8 +38,9 @@ interface Group {
   isRevoked: boolean;
 }
 
-/** `grant_share:RULE:LIMIT:TIME:WHICH`, each part encoded. */
+/** Which of its grants says what is moved. */
 const DECISION = "moves";
+/** `grant_share:RULE:LIMIT:TIME:WHICH`, each part encoded. */
 const SHARED = /^(grant_share:([^:]*):([^:]*):([^:]*)):(.*)$/;
 
 /**
@@ -122,7 +123,10 @@ export class SharingLaw {
     const window = { window: grant.limit.slice(grant.limit.indexOf("/") + 1), startsAt: grant.from, resetsAt: grant.until };
     const isWindow = isWindowAt(window as Parameters<typeof isWindowAt>[0], Date.parse(decodeURIComponent(time)));
     hold(6, isWindow, () => `${grant.id} is in force from ${grant.from} until ${grant.until}: not its window.`);
-    if (which === DECISION) return this.#decided(id, entry);
+    if (which === DECISION) {
+      this.#decided(id, entry);
+      return;
+    }
     const circle = this.#circles.get(id);
     hold(4, circle !== undefined, () => `${grant.id} is moved, and nobody has decided what is.`);
     const { moves } = circle;
