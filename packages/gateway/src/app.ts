@@ -145,7 +145,7 @@ async function startWith(
   let prices = priceBookOf(config);
   // Of several that share a folder none could know whom the others have told: their configuration has no channels.
   const alerts = new Alerts({
-    book: await openAlertBook(config),
+    book: await openAlertBook(config, { onError }),
     channels: config.channels,
     budgets: config.budgets,
     watched: config.watched,

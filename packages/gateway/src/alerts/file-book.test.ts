@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -93,4 +94,50 @@ test("of a try that a crash cut off it is known that it began, over a file that 
   await third.book.tried([{ taken: third.taken, delivery, pauseMs: 0, isInDoubt: false }]);
   const fourth = await dies();
   assert.deepEqual([fourth.taken.attempts, fourth.taken.doubt], [3, undefined]);
+});
+
+test("lines that cannot be read stop nothing and take no other line with them: they are told of once, and kept", async (context) => {
+  const directory = startFolder(context);
+  const file = join(directory, "alerts.jsonl");
+  const damaged = [
+    // As an earlier version wrote it.
+    JSON.stringify({ event: "tried", notice: "n", channel: "duty", title: "n", at: NOW, attempt: 1, isLast: true, dueAt: 0 }),
+    ...["null", "7", "[]", "{}", '{"event":"toString"}', '{"event":"opened"}', '{"event":"ended","incident":"x"}', "{ cut in the mid"],
+    '{"event":"taken","channel":"duty","notices":"n","name":"x"}',
+    JSON.stringify({ event: "told", channel: "duty", notice: { ...NOTICE, facts: [null] } }),
+  ];
+  await (await openFileBook(directory, { now: () => NOW })).claim(CLAIM);
+  appendFileSync(file, damaged.map((line) => `${line}\n`).join(""));
+  appendFileSync(file, `${JSON.stringify({ event: "told", channel: "duty", notice: { ...NOTICE, id: "m" } })}\n{"event":"told","cha`);
+  const told: unknown[] = [];
+  const start = () => openFileBook(directory, { now: () => NOW, onError: (error) => told.push(error) });
+  const book = await start();
+  assert.equal(await book.waiting("duty"), 2);
+  assert.equal(await book.claim({ ...CLAIM, channel: "another" }), "known");
+  assert.equal(book.incidents.size, 1);
+  assert.deepEqual(readFileSync(`${file}.unread`, "utf8").trimEnd().split("\n"), damaged);
+  await start();
+  assert.equal(told.length, 1);
+  assert.match(
+    String(told[0]),
+    /Lines 2, 3, 4 and 8 more of .*alerts\.jsonl are not ones that Purser wrote.* passed over\. .* kept in alerts\.jsonl\.unread\.$/,
+  );
+});
+
+test("what a full disk cut off does not swallow the next line", async (context) => {
+  const directory = startFolder(context);
+  const file = join(directory, "alerts.jsonl");
+  const book = await openFileBook(directory, { now: () => NOW });
+  await book.claim(CLAIM);
+  const handle = await open(file, "r");
+  const { writeFile } = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  context.mock.method(Object.getPrototypeOf(handle), "writeFile", async function (this: FileHandle, text: string) {
+    await Reflect.apply(writeFile, this, [text.slice(0, text.length / 2)]);
+    throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+  });
+  await assert.rejects(book.claim({ ...CLAIM, keys: ["99"], notice: { ...NOTICE, id: "lost" } }), /no space/);
+  context.mock.restoreAll();
+  await book.claim({ ...CLAIM, keys: ["100"], notice: { ...NOTICE, id: "after" } });
+  assert.equal(await (await openFileBook(directory, { now: () => NOW })).waiting("duty"), 2);
 });

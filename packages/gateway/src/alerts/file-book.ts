@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, open, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { appendFile, mkdir, open, rename } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { readLines, type UnreadLine, unreadError } from "../lines-file.ts";
 import {
   ALERTS_MOST,
   ALERTS_MOST_MS,
@@ -20,6 +21,7 @@ import {
   WAITING_MOST,
   WAITING_MOST_MS,
 } from "./alert-book.ts";
+import { isLine, type Line, type Told, type Try } from "./file-book-line.ts";
 import { isAlert, type Notice } from "./notice.ts";
 
 /** What waits for a channel. */
@@ -33,40 +35,32 @@ interface Waiting {
   readonly doubt?: string;
 }
 
-/** Every line is acted upon whole or, where a crash cut it off, not at all: so what belongs together stands on one. */
-type Line =
-  | {
-      readonly event: "claimed";
-      readonly keys: readonly string[];
-      readonly until: number;
-      readonly told?: Told;
-      readonly opened?: Incident;
-    }
-  | ({ readonly event: "told"; readonly attempts?: number; readonly doubt?: string } & Told)
-  | { readonly event: "taken"; readonly channel: string; readonly notices: readonly string[]; readonly name: string }
-  | { readonly event: "alert"; readonly alert: Alert }
-  | { readonly event: "answered"; readonly alert: string; readonly answer: AlertAnswer }
-  | { readonly event: "opened"; readonly opened: Incident }
-  | { readonly event: "ended"; readonly incident: string; readonly told: Told }
-  | { readonly event: "tried"; readonly tries: readonly Try[] };
-
-type Try = Delivery & { readonly dueAt: number; readonly isInDoubt: boolean };
-
-type Told = Pick<Waiting, "notice" | "channel">;
-
 export interface FileBookOptions {
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
+  /** Told once of lines that cannot be read. */
+  readonly onError?: (error: unknown) => void;
 }
 
 const ALERTS_FILE = "alerts.jsonl";
+/** Beside it: the lines that could not be read. */
+const UNREAD = ".unread";
 const DAY_MS = 86_400_000;
 /** There is nobody else who could take what this process has taken. */
 const NO_LEASE = Number.MAX_SAFE_INTEGER;
 
 /** The book of one gateway: `alerts.jsonl` in its data folder. What waited when the process died is due when it starts again. */
-export async function openFileBook(directory: string, { now = Date.now }: FileBookOptions = {}): Promise<AlertBook> {
-  const book = new FileBook(join(directory, ALERTS_FILE), now);
+export async function openFileBook(directory: string, options: FileBookOptions = {}): Promise<AlertBook> {
+  const { now = Date.now, onError = () => undefined } = options;
+  const file = join(directory, ALERTS_FILE);
+  const { lines, unread } = readFile(file);
+  const book = new FileBook(file, lines, now);
+  if (unread.length > 0) {
+    await keepUnread(file, unread);
+    onError(
+      unreadError(file, unread, `What they were about may be told again, or not at all. They are kept in ${basename(file)}${UNREAD}.`),
+    );
+  }
   await book.forget();
   return book;
 }
@@ -86,14 +80,16 @@ class FileBook implements AlertBook {
   /** By what they are about: until when nobody is told. */
   readonly #snoozed = new Map<string, number>();
   #writing: Promise<unknown> = Promise.resolve();
+  /** Whether the file may end in the middle of a line. */
+  #isCut = false;
   #forgottenAt = 0;
   /** Nobody knows how the process before this one ended. */
   #unseen: Unseen | undefined = {};
 
-  constructor(file: string, now: () => number) {
+  constructor(file: string, lines: readonly Line[], now: () => number) {
     this.#file = file;
     this.#now = now;
-    for (const line of readLines(file)) this.#act(line);
+    for (const line of lines) this.#act(line);
     // Whatever was wrong may be mended now.
     for (const waiting of this.#waiting.values()) for (const [id, one] of waiting) waiting.set(id, { ...one, dueAt: 0 });
   }
@@ -222,6 +218,7 @@ class FileBook implements AlertBook {
       await handle.close();
     }
     await rename(draft, this.#file);
+    this.#isCut = false;
   }
 
   #waitingFor(channel: string): Map<string, Waiting> {
@@ -236,10 +233,24 @@ class FileBook implements AlertBook {
     const written = this.#writing.then(async () => {
       // Made when it is needed: who only looks leaves no folder behind.
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
-      await appendLine(this.#file, line);
+      await this.#append(`${JSON.stringify(line)}\n`);
     });
     this.#writing = written.catch(() => undefined);
     return written;
+  }
+
+  async #append(text: string): Promise<void> {
+    const handle = await open(this.#file, "a", 0o600);
+    try {
+      // What a full disk cut off must not swallow the next line.
+      const before = this.#isCut ? "\n" : "";
+      this.#isCut = true;
+      await handle.writeFile(before + text);
+      this.#isCut = false;
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 
   #act(line: Line): void {
@@ -333,30 +344,20 @@ function takenId(notice: string, channel: string): string {
   return `${notice} ${channel}`;
 }
 
-async function appendLine(file: string, line: Line): Promise<void> {
-  const handle = await open(file, "a", 0o600);
-  try {
-    await handle.write(`${JSON.stringify(line)}\n`);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+/** The book is written anew without them, and another version may know what they say. */
+async function keepUnread(file: string, unread: readonly UnreadLine[]): Promise<void> {
+  await appendFile(`${file}${UNREAD}`, unread.map(({ text }) => `${text}\n`).join(""), { mode: 0o600 });
 }
 
-/** A line that a crash cut off was never acted upon: what it says is done again. */
-function readLines(file: string): readonly Line[] {
+function readFile(file: string): { readonly lines: readonly Line[]; readonly unread: readonly UnreadLine[] } {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return { lines: [], unread: [] };
     throw cause;
   }
-  return text.split("\n").flatMap((line) => {
-    try {
-      return line === "" ? [] : [JSON.parse(line) as Line];
-    } catch {
-      return [];
-    }
-  });
+  const { lines, unread } = readLines(text, isLine);
+  // A line that a crash cut off was never acted upon: what it says is done again.
+  return { lines, unread: unread.filter(({ isCut }) => !isCut) };
 }

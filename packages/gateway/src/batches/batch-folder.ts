@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RateCard, Subject } from "@purser/core";
 import { writeDurably } from "../durable-file.ts";
 import type { DialectName } from "../providers/provider.ts";
+import { readRecord } from "../record-file.ts";
 import type { BatchForm } from "./batch-form.ts";
 
 /** Whose something is, and where. */
@@ -68,8 +69,10 @@ export class BatchFolder {
     this.#folder = join(dataDir, "batches");
   }
 
-  /** All that is there. What a crash left half is removed. */
-  async open(): Promise<{ readonly batches: readonly KnownBatch[]; readonly files: readonly KnownFile[] }> {
+  /** All that is there. What a crash left half is removed; of what cannot be read `onError` is told. */
+  async open(
+    onError: (error: unknown) => void,
+  ): Promise<{ readonly batches: readonly KnownBatch[]; readonly files: readonly KnownFile[] }> {
     const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
       throw error;
@@ -78,9 +81,13 @@ export class BatchFolder {
     const files: KnownFile[] = [];
     for (const name of names) {
       const path = join(this.#folder, name);
-      if (name.endsWith(".batch")) batches.push(JSON.parse(await readFile(path, "utf8")));
-      else if (name.endsWith(".file")) files.push(JSON.parse(await readFile(path, "utf8")));
-      else await rm(path, { force: true });
+      if (name.endsWith(".batch")) {
+        const batch = await readRecord(path, isBatch, onError);
+        if (batch) batches.push(batch);
+      } else if (name.endsWith(".file")) {
+        const file = await readRecord(path, isFile, onError);
+        if (file) files.push(file);
+      } else await rm(path, { force: true });
     }
     return { batches: batches.sort((a, b) => a.at - b.at), files };
   }
@@ -93,4 +100,19 @@ export class BatchFolder {
   async remove(kind: Kind, id: string): Promise<void> {
     await rm(join(this.#folder, `${encodeURIComponent(id)}.${kind}`), { force: true });
   }
+}
+
+const STATES: readonly unknown[] = ["creating", "running", "ended"] satisfies readonly KnownBatch["state"][];
+const FORMS: readonly unknown[] = ["openai", "anthropic"] satisfies readonly BatchForm["name"][];
+
+function isBatch(value: unknown): value is KnownBatch {
+  const batch = value as Partial<KnownBatch>;
+  const { state, form, expiresAt, headers, lines, subjects, cards } = isFile(value) ? batch : {};
+  const lists = [headers, lines, subjects, cards];
+  return STATES.includes(state) && FORMS.includes(form) && typeof expiresAt === "number" && lists.every(Array.isArray);
+}
+
+function isFile(value: unknown): value is KnownFile {
+  const file = value as Partial<KnownFile> | null;
+  return [file?.id, file?.provider, file?.dialect].every((text) => typeof text === "string") && typeof file?.at === "number";
 }

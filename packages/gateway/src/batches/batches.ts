@@ -87,7 +87,7 @@ export class Batches {
 
   static async open(options: BatchesOptions): Promise<Batches> {
     const opened = new Batches(options);
-    const { batches, files } = await opened.#folder.open();
+    const { batches, files } = await opened.#folder.open(options.onError);
     for (const batch of batches) opened.#batches.set(batch.id, batch);
     for (const file of files) opened.#files.set(file.id, file);
     return opened;

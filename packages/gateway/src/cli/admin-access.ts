@@ -66,8 +66,9 @@ export async function openAdminAccess(
   try {
     const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
     const keys = books?.keys ?? (await openKeys(config.dataDir));
-    const switches = openSwitches(config.dataDir, { now });
-    const alerts = new Alerts({ book: await openAlertBook(config, now), channels: config.channels, budgets: [], now });
+    const onError = (error: unknown) => say(error instanceof Error ? error.message : String(error));
+    const switches = openSwitches(config.dataDir, { now, onError });
+    const alerts = new Alerts({ book: await openAlertBook(config, { now, onError }), channels: config.channels, budgets: [], now });
     const told = { timeZone: () => config.timezone, configured: () => config.budgets };
     const log = new AuditLog(config.dataDir, { now });
     const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, log, now, ...(books && { archive: books.archive }) });

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ErrorCode, Subject } from "@purser/core";
 import { writeDurably } from "../durable-file.ts";
+import { readRecord } from "../record-file.ts";
 
 /** A call that waits, runs or has run, without its texts. */
 export interface QueuedCall {
@@ -43,8 +44,8 @@ export class QueueFolder {
     this.#folder = join(dataDir, "queue");
   }
 
-  /** All calls that are there, and the room that they take. What a crash left half is removed. */
-  async open(): Promise<{ readonly calls: readonly QueuedCall[]; readonly bytes: number }> {
+  /** All calls that are there, and the room that they take. What a crash left half is removed; of what cannot be read `onError` is told. */
+  async open(onError: (error: unknown) => void): Promise<{ readonly calls: readonly QueuedCall[]; readonly bytes: number }> {
     const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
       throw error;
@@ -55,7 +56,7 @@ export class QueueFolder {
     for (const name of names) {
       const [id = "", part] = name.split(".");
       if (!known.has(id) || !isPart(part) || name !== `${id}.${part}`) await rm(join(this.#folder, name), { force: true });
-      else if (part === "call") calls.push(JSON.parse(await readFile(this.#file(id, part), "utf8")) as QueuedCall);
+      else if (part === "call") calls.push(...(await this.#call(id, onError)));
       else if (part === "body") bytes += (await stat(this.#file(id, part))).size;
     }
     return { calls: calls.sort((a, b) => a.at - b.at), bytes };
@@ -88,6 +89,11 @@ export class QueueFolder {
     for (const part of ["call", "answer", "body"] as const) await rm(this.#file(id, part), { force: true });
   }
 
+  async #call(id: string, onError: (error: unknown) => void): Promise<readonly QueuedCall[]> {
+    const call = await readRecord(this.#file(id, "call"), isQueuedCall, onError);
+    return call ? [call] : [];
+  }
+
   #file(id: string, part: Part): string {
     return join(this.#folder, `${id}.${part}`);
   }
@@ -95,4 +101,19 @@ export class QueueFolder {
 
 function isPart(name: string | undefined): name is Part {
   return name === "call" || name === "body" || name === "answer";
+}
+
+const STATES: readonly unknown[] = ["queued", "running", "done", "failed"] satisfies readonly QueuedCall["state"][];
+
+function isQueuedCall(value: unknown): value is QueuedCall {
+  const call = value as Partial<QueuedCall> | null;
+  return (
+    [call?.id, call?.url, call?.rung].every((text) => typeof text === "string") &&
+    STATES.includes(call?.state) &&
+    [call?.at, call?.runAt, call?.giveUpAt, call?.keptUntil].every((time) => typeof time === "number") &&
+    typeof call?.subject === "object" &&
+    call.subject !== null &&
+    Array.isArray(call.headers) &&
+    call.headers.every((text) => typeof text === "string")
+  );
 }

@@ -95,7 +95,7 @@ export class Queue {
   }
 
   async #read(): Promise<void> {
-    const { calls, bytes } = await this.#folder.open();
+    const { calls, bytes } = await this.#folder.open(this.#options.onError);
     this.#bytes = bytes;
     for (const call of calls) {
       this.#calls.set(call.id, call);

@@ -42,7 +42,8 @@ test("a line that a crash cut off takes no other line with it", async (context) 
   await after.off({ for: { user: "bob" }, by: "kim", why: "w" });
   assert.ok(after.find({ user: "bob" }));
   assert.ok(openSwitches(directory).find({ user: "bob" }));
-  assert.match(String(errors[0]), /Line 2 of .* is not one that Purser wrote/);
+  assert.match(String(errors[0]), /Line 2 of .* is not one that Purser wrote.*take out what cannot be read/);
+  assert.equal(errors.length, 1, "though the file was read again");
 });
 
 test("processes that switch at the same time lose nothing", async (context) => {

@@ -2,13 +2,14 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { mkdir, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isSubjectPath, PurserError, type Selector, type Subject } from "@purser/core";
+import { isSubjectPath, type Selector, type Subject } from "@purser/core";
+import { readLines, unreadError } from "../lines-file.ts";
 import { compileSwitch, describeSwitch, isInForce, type Switch, type SwitchEvent, switchesOf } from "./switch.ts";
 
 export interface SwitchesOptions {
   /** Told when the switches have changed, by whichever process. */
   readonly onChange?: () => void;
-  /** Told of a line that cannot be read. */
+  /** Told once of lines that cannot be read. */
   readonly onError?: (error: unknown) => void;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
@@ -25,6 +26,7 @@ export interface NewSwitch {
 
 const SWITCHES_FILE = "switches.jsonl";
 const FRESH_MS = 100;
+const ADVICE = "Bring back a copy of the file, or take out what cannot be read and switch it again.";
 
 /**
  * What is switched off, as a data folder knows it: `switches.jsonl`, one line for each thing that happened, never changed and never removed.
@@ -49,6 +51,8 @@ export class Switches {
   /** Those that nobody ended; some may be over by now. */
   #open: readonly Compiled[] = [];
   #stamp = "";
+  /** What was told of lines that cannot be read. */
+  #told: string | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(file: string, options: SwitchesOptions) {
@@ -127,26 +131,12 @@ export class Switches {
 
   #read(stamp: string): void {
     this.#stamp = stamp;
-    const events =
-      stamp === ""
-        ? []
-        : readFileSync(this.#file, "utf8")
-            .split("\n")
-            .flatMap((line, i) => this.#event(line, i + 1));
+    const { lines: events, unread } = readLines(stamp === "" ? "" : readFileSync(this.#file, "utf8"), isSwitchEvent);
     this.#switches = switchesOf(events);
     this.#open = this.#switches.filter(({ ended }) => !ended).map((thrown) => ({ thrown, stops: compileSwitch(thrown) }));
-  }
-
-  #event(line: string, number: number): readonly SwitchEvent[] {
-    if (line.trim() === "") return [];
-    try {
-      const event = JSON.parse(line) as SwitchEvent;
-      if (isSwitchEvent(event)) return [event];
-    } catch {
-      // Told below, with lines of another form.
-    }
-    this.#onError(new PurserError("config_invalid", `Line ${number} of ${this.#file} is not one that Purser wrote. It is passed over.`));
-    return [];
+    const error = unreadError(this.#file, unread, ADVICE);
+    if (error && error.message !== this.#told) this.#onError(error);
+    this.#told = error?.message;
   }
 }
 
@@ -157,10 +147,21 @@ function stampOf(file: string): string {
 }
 
 function isSwitchEvent(value: unknown): value is SwitchEvent {
-  const event = value as Partial<Extract<SwitchEvent, { event: "off" }>> | { event: "on"; id: unknown; at: unknown };
+  const event = value as Partial<SwitchEvent> | undefined | null;
   if (typeof event?.id !== "string" || typeof event.at !== "number") return false;
+  if (typeof event.by !== "string" || typeof event.why !== "string") return false;
   if (event.event === "on") return true;
-  return event.event === "off" && typeof event.for === "object" && event.for !== null && Object.entries(event.for).every(isWanted);
+  return (
+    event.event === "off" &&
+    isUntil(event.until) &&
+    typeof event.for === "object" &&
+    event.for !== null &&
+    Object.entries(event.for).every(isWanted)
+  );
+}
+
+function isUntil(until: unknown): boolean {
+  return until === undefined || typeof until === "number";
 }
 
 function isWanted([path, wanted]: readonly [string, unknown]): boolean {
