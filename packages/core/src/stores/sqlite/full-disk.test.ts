@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -16,7 +18,31 @@ const LIMITS = [sampleLimit({ amount: 1_000_000_000 })];
 const FILE_KILOBYTES = 300;
 
 if (process.argv[2] === "child") await runChild(process.argv[3] as string);
-else test("a disk that is really full refuses new calls, and nothing is lost when there is room again", fillTheDisk);
+else if (process.argv[2] === "start") await startOnFullDisk(process.argv[3] as string);
+else {
+  test("a disk that is really full refuses new calls, and nothing is lost when there is room again", fillTheDisk);
+  test("a start on a full disk says that the disk is full, and accuses no process that has ended", async (t) => {
+    const directory = temporaryDirectory(t);
+    const script = 'mount -t tmpfs -o size=3m tmpfs "$0" && echo mounted && exec "$@"';
+    const command = [directory, process.execPath, fileURLToPath(import.meta.url), "start", directory];
+    const { stdout, error } = spawnSync("unshare", ["-rm", "bash", "-c", script, ...command], { encoding: "utf8" });
+    if (error || !stdout.startsWith("mounted")) return t.skip("not run: needs unshare, and the right to mount");
+    const said = `store_unavailable The disk of the data directory ${directory} is full. Make room there, and start again.`;
+    assert.equal(stdout, `mounted\n${said}\n`);
+  });
+}
+
+async function startOnFullDisk(directory: string): Promise<void> {
+  await (await openSqliteStore({ directory })).close();
+  const filler = openSync(join(directory, "filler"), "w");
+  const block = Buffer.alloc(4096);
+  try {
+    for (;;) writeSync(filler, block);
+  } catch {
+    closeSync(filler);
+  }
+  await openSqliteStore({ directory }).catch((error: PurserError) => process.stdout.write(`${error.code} ${error.message}\n`));
+}
 
 async function runChild(directory: string): Promise<void> {
   const store = await openDurableStore({ directory, retryMs: 10 });

@@ -89,6 +89,16 @@ test("a directory belongs to one process at a time, and the refusal says what to
   await next.close();
 });
 
+test("a directory that cannot be taken for another reason than an owner says that reason", async (t) => {
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, "owner.pid"), "12345\n");
+  writeFileSync(join(directory, "owner.db"), "this is no database".repeat(100));
+  await assert.rejects(openSqliteStore({ directory }), {
+    code: "store_unavailable",
+    message: /cannot be used: file is not a database\. .*owner\.db.* may be deleted/,
+  });
+});
+
 test("a ledger can be read beside its owner and after it", async (t) => {
   const directory = temporaryDirectory(t);
   await assert.rejects(readSqliteStore({ directory }), { code: "store_unavailable" });
