@@ -451,3 +451,15 @@ test("every balance of a call is told, the tightest first", async () => {
     ],
   );
 });
+
+test("the tightest limit is one that is used up; calls at once only where there is no other", async () => {
+  const tightest = async (...limits: readonly string[]) => {
+    const { budgets } = demoBudgets([{ name: "users", per: "user", limits }]);
+    const decision = await budgets.reserve(demoCall({ input: 500, output: 500 }));
+    assert.ok(decision.outcome === "allowed");
+    return [decision.tightest?.unit, decision.tightest?.left];
+  };
+  assert.deepEqual(await tightest("4 concurrent", "$1 / day", "2000 tokens / day"), ["tokens", 1_000]);
+  assert.deepEqual(await tightest("2000 tokens / day", "2 concurrent", "50 requests / day"), ["tokens", 1_000]);
+  assert.deepEqual(await tightest("4 concurrent"), ["concurrent", 3]);
+});

@@ -485,18 +485,26 @@ class Allowed {
 
   get tightest(): Balance | undefined {
     const { limits, now } = this.#terms;
-    const standings = this.#standings;
     let tightest = 0;
-    for (let i = 1; i < limits.length; i++) {
-      if (shareLeft(standings[i] as Standing) < shareLeft(standings[tightest] as Standing)) tightest = i;
-    }
+    for (let i = 1; i < limits.length; i++) if (this.#isTighter(i, tightest)) tightest = i;
     const bound = limits[tightest];
-    return bound && balanceOf(bound, standings[tightest] as Standing, now);
+    return bound && balanceOf(bound, this.#standings[tightest] as Standing, now);
   }
 
   get balances(): readonly Balance[] {
     this.#balances ??= balancesOf(this.#terms, this.#standings);
     return this.#balances;
+  }
+
+  /** What is used up goes before calls at once, among which is the call itself. */
+  #isTighter(one: number, other: number): boolean {
+    const isUsedUp = this.#isUsedUp(one);
+    if (isUsedUp !== this.#isUsedUp(other)) return isUsedUp;
+    return shareLeft(this.#standings[one] as Standing) < shareLeft(this.#standings[other] as Standing);
+  }
+
+  #isUsedUp(limit: number): boolean {
+    return this.#terms.limits[limit]?.counter.unit !== "concurrent";
   }
 }
 

@@ -65,7 +65,7 @@ export type Decision =
       readonly isLimited: boolean;
       /** Every limit that applies, the tightest first. */
       readonly balances: readonly Balance[];
-      /** The first of them. */
+      /** The tightest of those that are used up. One on calls at once, in which the call itself counts, only where there is no other. */
       readonly tightest: Balance | undefined;
       /** Budgets in `observe` mode that would have refused the call. */
       readonly wouldRefuse: readonly string[];
