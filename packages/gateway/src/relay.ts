@@ -39,7 +39,7 @@ export interface RelayOptions {
   readonly headersForUsage: (usage: Usage | undefined, service: ServiceTier | undefined) => readonly string[];
 }
 
-/** Whole answers up to this size wait for their end, so that they can say in a header what they cost. */
+/** Whole answers up to this size, in bytes, wait for their end, so that they can say in a header what they cost. */
 const HELD_ANSWER_MOST = 1024 * 1024;
 /** Before an event passes, so many of the largest that came are held for. */
 const EVENTS_AHEAD = 2;
@@ -85,7 +85,8 @@ class Relay implements UpstreamListener {
   /** A refusal that is to be translated, or is held back. */
   #refusal: Buffer[] | undefined;
   #refusalBytes = 0;
-  #holdsAnswer = false;
+  /** A whole answer waits for its end: in any case, or as long as it is short. */
+  #holdsAnswer: "always" | "while short" | undefined;
   /** Writes the head before the first bytes of the answer, where that waits for them. */
   #pendingHead: (() => void) | undefined;
   /** Writes the refusal that is held back. */
@@ -161,7 +162,7 @@ class Relay implements UpstreamListener {
       this.#writeHeadInTime(CONTENT_LENGTH);
     } else {
       this.#answer = new AnswerMeter(dialect, dialect.readHeaders?.(headers), call);
-      this.#holdsAnswer = translation !== undefined || Number(headerValue(headers, "content-length") ?? Infinity) <= HELD_ANSWER_MOST;
+      this.#holdsAnswer = this.#howToHold(headers, contentType);
       if (!this.#holdsAnswer) this.#writeHeadInTime(NONE);
     }
     response.on("drain", this.#drained);
@@ -185,8 +186,29 @@ class Relay implements UpstreamListener {
       else if (this.#heldBack && !this.#options.translation) this.#letGo(this.#refusal, chunk);
       return;
     }
-    this.#answer?.write(chunk);
+    if (this.#answer) this.#receiveAnswer(this.#answer, chunk);
+    else this.#write(chunk);
+  }
+
+  #howToHold(headers: readonly string[], contentType: string | null | undefined): "always" | "while short" | undefined {
+    const { call, translation } = this.#options;
+    if (translation) return "always";
+    const length = headerValue(headers, "content-length");
+    if (length !== undefined) return Number(length) <= HELD_ANSWER_MOST ? "always" : undefined;
+    // A stream can be a list in JSON, and sounds are heard as they come.
+    return !call.stream && isJson(contentType) ? "while short" : undefined;
+  }
+
+  /** Blanks before an answer keep its connection alive while a provider is slow: they pass at once, and with them the head. */
+  #receiveAnswer(answer: AnswerMeter, chunk: Buffer): void {
+    const isFirst = answer.size === 0;
+    answer.write(chunk);
     if (!this.#holdsAnswer) this.#write(chunk);
+    else if (this.#holdsAnswer === "while short" && (answer.size > HELD_ANSWER_MOST || (isFirst && isBlank(chunk)))) {
+      this.#holdsAnswer = undefined;
+      this.#writeHeadInTime(NONE);
+      this.#write(answer.bytes());
+    }
   }
 
   ended(): void {
@@ -483,6 +505,14 @@ class Relay implements UpstreamListener {
     response.req.socket?.off("close", this.#clientLeft);
     this.#resolve(outcome);
   }
+}
+
+function isJson(contentType: string | null | undefined): boolean {
+  return /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(contentType ?? "");
+}
+
+function isBlank(chunk: Buffer): boolean {
+  return chunk.every((byte) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
 }
 
 /** Where the event ends that begins at a place: behind a blank line, or behind the line where there is none. */

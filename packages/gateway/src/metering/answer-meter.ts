@@ -26,6 +26,11 @@ export class AnswerMeter {
     if (this.#bytes <= ANSWER_MOST) this.#chunks.push(chunk);
   }
 
+  /** How much came so far, in bytes. */
+  get size(): number {
+    return this.#bytes;
+  }
+
   /** The answer so far, as it came. */
   bytes(): Buffer {
     return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
