@@ -47,6 +47,7 @@ import { Audits } from "./metrics/audits.ts";
 import { Figures } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
+import { noticesTo } from "./notices.ts";
 import { Oidc } from "./people/oidc.ts";
 import { People } from "./people/people.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
@@ -123,9 +124,9 @@ const CUT_AFTER_MS = 500;
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const { config, onNotice = () => undefined, store, shared } = options;
-  const tell = notRepeated(onNotice);
-  const onError = (error: unknown) => tell(error instanceof Error ? error.message : String(error));
-  const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice, onError });
+  const { tell, tellOnce } = noticesTo(onNotice);
+  const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
+  const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
   try {
     return await startWith(records, onError, options);
   } catch (error) {
@@ -434,20 +435,6 @@ async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream
   }
   server.closeAllConnections();
   await closed;
-}
-
-const REPEATED_AFTER_MS = 10_000;
-
-/** While a store is away every call fails for the same reason, and once in a while is often enough to say so. */
-function notRepeated(tell: (notice: string) => void): (notice: string) => void {
-  const told = new Map<string, number>();
-  return (notice) => {
-    const now = performance.now();
-    if (now - (told.get(notice) ?? Number.NEGATIVE_INFINITY) < REPEATED_AFTER_MS) return;
-    for (const [other, at] of told) if (now - at >= REPEATED_AFTER_MS) told.delete(other);
-    told.set(notice, now);
-    tell(notice);
-  };
 }
 
 function every(intervalMs: number, work: () => Promise<unknown>, onError: (error: unknown) => void): NodeJS.Timeout {

@@ -26,11 +26,12 @@ export interface RecordsOptions extends Pick<StoreOptions, "onNotice" | "onError
 
 /** Opens all that a configuration names. */
 export async function openRecords(config: Config, options: RecordsOptions): Promise<Records> {
-  const { store: given, isArchivedElsewhere = false, onError } = options;
+  const { store: given, isArchivedElsewhere = false, onNotice, onError } = options;
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const books = await openBooksOf(config, onError);
   const { store, ...ledger } = given ? { store: given, journal: given } : await openOwnStore(config, books, options);
-  const archiving = books && !isArchivedElsewhere ? new Drain({ ...ledger, archive: books.archive, onError }) : undefined;
+  const onRecovery = () => onNotice("PostgreSQL can be used again: what was written down meanwhile is brought there.");
+  const archiving = books && !isArchivedElsewhere ? new Drain({ ...ledger, archive: books.archive, onError, onRecovery }) : undefined;
   const keys = books?.keys ?? (await openKeys(config.dataDir, { onError }));
   return {
     store,

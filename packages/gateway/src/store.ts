@@ -26,7 +26,9 @@ export interface OpenedStore {
 /** Opens the store that a configuration names: the Redis of several gateways, or the data folder of one. */
 export async function openStore(config: Config, options: StoreOptions): Promise<OpenedStore> {
   if (!config.store.redis) {
-    const store = await openSqliteStore({ directory: config.dataDir, onError: options.onError });
+    const store = await openSqliteStore({ directory: config.dataDir, onError: options.onError, onNotice: options.onNotice });
+    const left = leftOpen(store);
+    if (left !== undefined) options.onNotice(left);
     return { store, journal: store };
   }
   const store = await openRedisStore(config, options);
@@ -40,6 +42,13 @@ export async function openStore(config: Config, options: StoreOptions): Promise<
     onArchived,
     onBehind: () => store.restore(),
   };
+}
+
+/** What to tell of the calls whose owner died and that were charged when a store was opened; nothing where there were none. */
+export function leftOpen({ expiredAtStart: { length } = [] }: Pick<Store, "expiredAtStart">): string | undefined {
+  if (length === 0) return undefined;
+  const calls = length === 1 ? "1 call was" : `${length.toLocaleString("en-US")} calls were`;
+  return `${calls} left open by the process before this one. How they ended is not known, so they are charged at their estimate, unconfirmed.`;
 }
 
 /** Opens balances in the Redis of a configuration that can be reached and is fit to keep them. */

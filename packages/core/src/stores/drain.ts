@@ -13,6 +13,8 @@ export interface DrainOptions {
   readonly onBehind?: () => Promise<void>;
   /** Told once of each time that nothing can be archived; it is tried again until it can. */
   readonly onError?: (error: unknown) => void;
+  /** Told once when it can be archived again. */
+  readonly onRecovery?: () => void;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
   /** Waits so many milliseconds, or until the signal comes. */
@@ -121,6 +123,7 @@ export class Drain {
     while (!signal.aborted) {
       try {
         const isBehind = await this.step();
+        if (this.#failure) this.#options.onRecovery?.();
         this.#failure = undefined;
         retryMs = RETRY_MS;
         if (!isBehind) await pause(EVERY_MS, signal);

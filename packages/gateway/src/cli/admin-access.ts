@@ -64,7 +64,7 @@ export async function openAdminAccess(
     return undefined;
   });
   try {
-    const ledger = await openLedger(config, now, { purpose, archive: books?.archive });
+    const ledger = await openLedger(config, now, { purpose, archive: books?.archive, say });
     const keys = books?.keys ?? (await openKeys(config.dataDir));
     const onError = (error: unknown) => say(error instanceof Error ? error.message : String(error));
     const switches = openSwitches(config.dataDir, { now, onError });

@@ -6,7 +6,7 @@ import type { PriceBook } from "@purser/core/prices";
 import { openSqliteStore, type ReadableStore, readSqliteStore } from "@purser/core/stores/sqlite";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
-import { openRedisStore } from "../store.ts";
+import { leftOpen, openRedisStore } from "../store.ts";
 
 /** Balances and ledger, read without a server. */
 export interface Ledger {
@@ -21,6 +21,8 @@ export interface LedgerOptions {
   readonly purpose?: "reading" | "changing" | undefined;
   /** The book of record, which has what has left a Redis. */
   readonly archive?: LedgerArchive | undefined;
+  /** Told what the user should know. */
+  readonly say?: (text: string) => void;
 }
 
 /** Opens the ledger of a configuration: for reading, where one that is not there yet is empty; or to change it. */
@@ -31,11 +33,14 @@ export async function openLedger(config: Config, now: () => number, options: Led
   return { budgets: new Budgets({ store, budgets, prices, allowances, now }), store, prices, close: () => store.close() };
 }
 
-async function openToChange(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {
+async function openToChange(config: Config, now: () => number, { archive, say }: LedgerOptions): Promise<Store> {
   const { dataDir: directory, store } = config;
   if (store.redis) return openRedisStore(config, { archive, onNotice: () => undefined });
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  return openSqliteStore({ directory, now });
+  const opened = await openSqliteStore({ directory, now });
+  const left = leftOpen(opened);
+  if (left !== undefined) say?.(left);
+  return opened;
 }
 
 async function openToRead(config: Config, now: () => number, { archive }: LedgerOptions): Promise<Store> {

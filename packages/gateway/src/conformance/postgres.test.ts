@@ -142,6 +142,10 @@ test("while PostgreSQL is away calls are answered and counted, and then the book
   assert.deepEqual(await archived(own.url, await ledgerName(stand)), ledger);
   const outages = stand.notices.filter((notice) => /PostgreSQL cannot be used at the moment/.test(notice));
   assert.ok(outages.length >= 1 && outages.length <= 4, stand.notices.join("\n"));
+  assert.ok(
+    stand.notices.some((notice) => /PostgreSQL can be used again/.test(notice)),
+    stand.notices.join("\n"),
+  );
 });
 
 test(`a gateway that is killed ${CRASHES} times under load has every entry in PostgreSQL once`, { timeout: 240_000 }, async (t) => {

@@ -156,7 +156,9 @@ async function outage(t: TestContext): Promise<void> {
     retried?.();
     await setImmediate();
   };
-  const drain = new Drain({ journal: store, archive, pause, onError: (error) => errors.push(error) });
+  let recoveries = 0;
+  const onRecovery = () => recoveries++;
+  const drain = new Drain({ journal: store, archive, pause, onError: (error) => errors.push(error), onRecovery });
   t.after(() => drain.close());
   drain.start();
   for (const how of [undefined, "kill"] as const) {
@@ -171,6 +173,7 @@ async function outage(t: TestContext): Promise<void> {
     await calls(store, errors.length * 1_000 + 400, 200);
     while ((await drain.lag()).failure) await setImmediate();
     assert.equal(errors.length, before + 1, "an outage is told once");
+    assert.equal(recoveries, errors.length, "and so is its end");
   }
   await drain.close();
   assert.deepEqual(await allEntries(asStore(archive)), await allEntries(store));

@@ -65,6 +65,8 @@ export class Connection {
   #checked: Promise<void> | undefined;
   #failure: PurserError | undefined;
   #isRegressed = false;
+  /** `fresh`: something failed since this was last looked at; `past`: nothing did since then. */
+  #trouble: "fresh" | "past" | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -129,6 +131,13 @@ export class Connection {
     return { outcome, rest, seq, now: Number(time) };
   }
 
+  /** To be called every second or so, when Redis has just answered: tells once that it can be used again, if it could not and nothing has failed lately. */
+  calm(): void {
+    if (this.#trouble === "past")
+      this.#options.onNotice("Redis can be used again: calls are admitted, and what was used meanwhile is written.");
+    this.#trouble = this.#trouble === "fresh" ? "past" : undefined;
+  }
+
   async send(command: string, ...args: readonly string[]): Promise<unknown> {
     return this.#within(this.#options.redis.call(command, ...args));
   }
@@ -168,6 +177,7 @@ export class Connection {
 
   #fail(failure: PurserError): PurserError {
     this.#failure = failure;
+    this.#trouble = "fresh";
     return failure;
   }
 }

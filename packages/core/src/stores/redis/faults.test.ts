@@ -147,8 +147,11 @@ describe("Redis store on bad days", () => {
 
   test("what was used while Redis is away is written down when it is back, once", async (context) => {
     const server = await start(context, AOF);
-    const store = open(server.connect(IMPATIENT));
+    const notices: string[] = [];
+    const store = open(server.connect(IMPATIENT), { onNotice: (notice) => notices.push(notice) });
     await outcomes(store, ["a", "b", "c"]);
+    await store.expire();
+    notices.length = 0;
     await server.kill();
     await assert.rejects(store.settle(sampleSettlement("a", 60)), { code: "store_unavailable" });
     await assert.rejects(store.settle(sampleSettlement("a", 60)), { code: "store_unavailable" });
@@ -158,6 +161,8 @@ describe("Redis store on bad days", () => {
     await server.restart();
     await eventually(async () => (await store.expire().catch(() => undefined)) !== undefined);
     assert.equal(store.failure(), undefined);
+    for (let second = 0; second < 3; second++) await store.expire();
+    assert.deepEqual(notices, ["Redis can be used again: calls are admitted, and what was used meanwhile is written."]);
     assert.deepEqual(await standings(store), { tokens: [60, 100], requests: [1, 1] });
     assert.deepEqual(await store.audit(), []);
   });

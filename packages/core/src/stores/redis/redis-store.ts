@@ -39,7 +39,7 @@ export interface RedisStoreOptions {
   readonly namespace: string;
   /** How long a verb may take before it is refused with `store_unavailable`. 2 seconds where it is left out. */
   readonly timeoutMs?: number;
-  /** Told what an operator should know: that the append-only file is missing, for example. */
+  /** Told what an operator should know: that the append-only file is missing, or that Redis can be used again, for example. */
   readonly onNotice?: (notice: string) => void;
   /** Where entries are that were trimmed from the stream. */
   readonly archive?: LedgerSource;
@@ -142,7 +142,10 @@ export class RedisStore implements LeasingStore {
       const args = [String(EXPIRE_MOST), this.#keys.prefix];
       const { rest } = await this.#connection.run("expire", [], args);
       expired.push(...rest);
-      if (rest.length < EXPIRE_MOST) return { expired };
+      if (rest.length < EXPIRE_MOST) {
+        this.#connection.calm();
+        return { expired };
+      }
     }
   }
 

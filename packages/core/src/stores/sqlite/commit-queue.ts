@@ -15,6 +15,8 @@ export interface CommitQueueOptions {
   describe(cause: unknown): PurserError;
   /** Told of each failure once, before its callers are. */
   readonly onFailure: (error: PurserError) => void;
+  /** Told once when what failed is written, before its callers are. */
+  readonly onRecovery: () => void;
   readonly retryMs: number;
   /** How long what is not urgent waits for a commit to ride along with. */
   readonly lingerMs: number;
@@ -94,9 +96,11 @@ export class CommitQueue {
 
   #written(): void {
     const waiting = this.#writing ?? [];
+    const hadFailed = this.#failure !== undefined;
     this.#writing = undefined;
     this.#failed = undefined;
     this.#failure = undefined;
+    if (hadFailed) this.#options.onRecovery();
     for (const { resolve } of waiting) resolve();
     if (this.#due === "soon") this.#start();
     else this.#flush();

@@ -33,6 +33,8 @@ export interface DurableStoreOptions {
   readonly elapsed?: () => number;
   /** Told once of each failure to write. */
   readonly onError?: (error: unknown) => void;
+  /** Told once when it can be written again. */
+  readonly onNotice?: (notice: string) => void;
   /** Told when the store has let go of the journal. */
   readonly onClosed?: () => void;
   readonly snapshotMs?: number;
@@ -47,6 +49,7 @@ const RETRY_MS = 1_000;
  */
 const LINGER_MS = 2;
 const AUDITED_AT_ONCE = 5_000;
+const GOES_ON = "; it is tried again every second, and what was used until then is kept in memory.";
 
 /** Decides in memory, at once and in order; answers when the journal has it. */
 export class DurableStore implements SqliteStore {
@@ -68,6 +71,7 @@ export class DurableStore implements SqliteStore {
 
   constructor(options: DurableStoreOptions) {
     const { journal, recovered, directory, snapshotMs, elapsed, retryMs = RETRY_MS, lingerMs = LINGER_MS } = options;
+    const { onNotice = () => undefined } = options;
     this.#journal = journal;
     this.#state = recovered.state;
     this.#encoder = new Encoder(recovered, { snapshotMs, elapsed });
@@ -80,6 +84,8 @@ export class DurableStore implements SqliteStore {
       take: () => this.#take(),
       describe: (cause) => this.#unavailable(cause),
       onFailure: this.#onError,
+      onRecovery: () =>
+        onNotice(`The ledger in ${directory} can be written again: calls are admitted, and what was used meanwhile is in it.`),
       retryMs,
       lingerMs,
     });
@@ -197,7 +203,7 @@ export class DurableStore implements SqliteStore {
     try {
       await this.#journal.write(this.#encoder.take(this.#now(), { snapshot: true }));
     } catch (cause) {
-      throw this.#unavailable(cause);
+      throw this.#unavailable(cause, ", and start again.");
     }
   }
 
@@ -272,9 +278,9 @@ export class DurableStore implements SqliteStore {
     return new PurserError("store_unavailable", "The store is closed. Open it again to use it.");
   }
 
-  #unavailable(cause: unknown): PurserError {
+  #unavailable(cause: unknown, whatNext = GOES_ON): PurserError {
     const what = cause instanceof Error ? cause.message : String(cause);
-    const message = `The ledger in ${this.#directory} cannot be used: ${what}. Check the free space and the rights of that directory; it is tried again every second, and what was used until then is kept in memory.`;
+    const message = `The ledger in ${this.#directory} cannot be used: ${what}. Check the free space and the rights of that directory${whatNext}`;
     return new PurserError("store_unavailable", message, { cause });
   }
 }

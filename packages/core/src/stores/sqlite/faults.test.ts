@@ -14,6 +14,7 @@ async function openFaulty(t: TestContext) {
   const directory = temporaryDirectory(t);
   const fault: { at: "none" | "before" | "after"; writes: number } = { at: "none", writes: 0 };
   const errors: unknown[] = [];
+  const notices: string[] = [];
   const wrapJournal = (journal: Journal): Journal => ({
     ...journal,
     write: async (batch) => {
@@ -23,8 +24,15 @@ async function openFaulty(t: TestContext) {
       if (fault.at === "after") throw new Error("disk I/O error");
     },
   });
-  const open = () => openDurableStore({ directory, wrapJournal, retryMs: 1, onError: (error) => errors.push(error) });
-  return { store: await open(), open, fault, errors };
+  const open = () =>
+    openDurableStore({
+      directory,
+      wrapJournal,
+      retryMs: 1,
+      onError: (error) => errors.push(error),
+      onNotice: (notice) => notices.push(notice),
+    });
+  return { store: await open(), open, fault, errors, notices };
 }
 
 async function untilWritten(store: DurableStore): Promise<void> {
@@ -64,6 +72,23 @@ for (const at of ["before", "after"] as const) {
     await again.close();
   });
 }
+
+test("that the journal works again is told once for each time that it failed", async (t) => {
+  const { store, fault, errors, notices } = await openFaulty(t);
+  for (const id of ["a", "b"]) {
+    fault.at = "before";
+    const { writes } = fault;
+    await assert.rejects(store.reserve(sampleCall({ id, limits: LIMITS, input: 600 })));
+    while (fault.writes < writes + 3) await setImmediate();
+    fault.at = "none";
+    await untilWritten(store);
+    await store.reserve(sampleCall({ id: `${id} again`, limits: LIMITS, input: 10 }));
+  }
+  assert.equal(errors.length, 2);
+  assert.equal(notices.length, 2);
+  assert.match(String(notices[0]), /ledger in .* can be written again/);
+  await store.close();
+});
 
 test("while the journal fails, a reservation is refused at once", async (t) => {
   const { store, fault } = await openFaulty(t);

@@ -17,6 +17,8 @@ export interface SqliteStoreOptions {
   readonly now?: () => number;
   /** Told once of each failure to write the ledger. */
   readonly onError?: (error: unknown) => void;
+  /** Told once when it can be written again. */
+  readonly onNotice?: (notice: string) => void;
 }
 
 /**
@@ -31,7 +33,10 @@ export function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStor
 export type ReadableStore = Pick<Store, "counters" | "standings" | "entries" | "close">;
 
 /** Reads balances and ledger of a directory without owning it, while its owner runs or not. Sees what is on disk. */
-export async function readSqliteStore({ directory, now = Date.now }: Omit<SqliteStoreOptions, "onError">): Promise<ReadableStore> {
+export async function readSqliteStore({
+  directory,
+  now = Date.now,
+}: Omit<SqliteStoreOptions, "onError" | "onNotice">): Promise<ReadableStore> {
   const database = await openForReading(directory);
   return {
     standings: async (limits) => standings(recover(database).state, limits, now()),

@@ -14,6 +14,7 @@ export interface OpenOptions {
   /** Milliseconds from any moment on, by a clock that cannot be set. */
   readonly elapsed?: () => number;
   readonly onError?: (error: unknown) => void;
+  readonly onNotice?: (notice: string) => void;
   readonly snapshotMs?: number;
   readonly retryMs?: number;
   readonly lingerMs?: number;
