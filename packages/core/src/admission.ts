@@ -47,6 +47,8 @@ export interface Call {
   /** What came before the call at other providers, for the ledger. */
   readonly tried?: CallDetail["tried"];
   readonly batch?: CallDetail["batch"];
+  /** Whether its caller gets the ready text of a rung where the call is refused, and of which, for the ledger. */
+  readonly readyText?: ((denial: Denial) => CallDetail["readyText"]) | undefined;
   /** How long the hold lives without being extended. 10 minutes where it is left out. */
   readonly leaseMs?: number;
   /** Whether another process than this one may end the call, where several share a store. */

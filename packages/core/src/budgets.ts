@@ -488,7 +488,9 @@ export class Budgets implements PriceSource {
 
   readonly #recordDenial: OnDenied = (call, denial, admission) => {
     const { reason, message } = denial;
-    const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail: admission.detail() } as const;
+    const readyText = call.readyText?.(denial);
+    const detail = readyText === undefined ? admission.detail() : { ...admission.detail(), readyText };
+    const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail } as const;
     this.#onDenial(call.subject, denial, call.id);
     this.#denials.add(denial, entry, this.#now());
   };

@@ -178,12 +178,13 @@ export function reserveCall(
   id: string,
   budgeted: BudgetedCall,
   signal: () => AbortSignal | undefined,
+  readyText?: Call["readyText"],
 ): Promise<Decision> {
-  return budgets.reserve(callOf(id, budgeted, signal));
+  return budgets.reserve(callOf(id, budgeted, signal, readyText));
 }
 
 /** What a call asks of its budgets. */
-export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"]): Call {
+export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"], readyText?: Call["readyText"]): Call {
   const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools, firstOutputTokens: first } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
@@ -202,6 +203,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     insteadOf,
     tried,
     signal,
+    readyText,
   };
 }
 

@@ -149,11 +149,16 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
     if (kept) return replay(exchange, kept, activeText(cache));
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
-    if (end) return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call), end), textOf(end.rung));
+    if (end) {
+      const text = textOf(end.rung);
+      const instead = text !== undefined && dialect.writeAnswer ? () => readyTextIn(end.budget.name) : undefined;
+      return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call, undefined, instead), end), text);
+    }
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
-    const first = await reserveCall(gateway.budgets, exchange.id, call, gone);
+    const instead = (denial: Denial) => readyTextAfter(gateway, exchange, denial);
+    const first = await reserveCall(gateway.budgets, exchange.id, call, gone, instead);
     gateway.alerts.decided(first);
     const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
     // What was refused stays written down: the call that goes on is another one.
@@ -162,7 +167,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
       exchange = { ...exchange, id: gateway.newId() };
       gateway.events.continued(id, exchange.id);
     }
-    const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone) : first;
+    const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone, instead) : first;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
@@ -538,13 +543,26 @@ function refuseAs({ budgets }: Gateway, exchange: Exchange, call: RoutedCall, re
   refuseDenied(exchange, call, budgets.refuse(callOf(exchange.id, call), reason, message), undefined);
 }
 
+/** The rung whose ready text a caller gets when a budget refuses its call. Where somebody is asked first, or the call can wait, it may not be. */
+function readyTextAfter({ config: { budgets } }: Gateway, { dialect, request }: Exchange, denial: Denial): string | undefined {
+  if (!dialect.writeAnswer || answerAfter(denial, budgets) === undefined) return undefined;
+  if (rungAfter(denial, budgets, "ask") || (prefersAsync(request.headers) && rungAfter(denial, budgets, "queue"))) return undefined;
+  return readyTextIn(denial.balance?.budget ?? "");
+}
+
+/** `answer (chatbot)` */
+function readyTextIn(budget: string): string {
+  return `answer (${budget})`;
+}
+
 /** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
 function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision & { outcome: "denied" }, text: string | undefined): void {
   const { id, request, response, dialect } = exchange;
   const { denial, balances } = denied;
   if (text !== undefined && dialect.writeAnswer) {
-    const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, text, id);
-    const rung = headerText(`answer (${denial.balance?.budget ?? ""})`);
+    const terms = { id, createdAt: Math.floor(Date.now() / 1_000) };
+    const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, text, terms);
+    const rung = headerText(readyTextIn(denial.balance?.budget ?? ""));
     endWith(response, 200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": rung }, body);
     return;
   }

@@ -114,6 +114,8 @@ export interface CallDetail {
   readonly insteadOf?: { readonly provider: string; readonly model: string };
   /** Why it is not made at a provider that comes before its own, one a line: `azure answered 503`. The call before it stands under its own id. */
   readonly tried?: readonly string[];
+  /** What its caller got where the call was refused: the ready text of the rung that is named here, `answer (chatbot)`. */
+  readonly readyText?: string;
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
   /** What was held of its output when it was admitted, where more was held later. */

@@ -9,6 +9,7 @@ const OUTCOMES = {
   released: "plain",
   expired: "warn",
   denied: "over",
+  "ready text": "warn",
 } as const;
 
 export function OutcomeBadge({ call }: { call: Pick<CallSummary, "outcome" | "certainty"> }) {
@@ -41,7 +42,7 @@ export function CallLine({ call, isNew = false }: { call: CallSummary; isNew?: b
         <span className="truncate font-medium">{model ?? "–"}</span>
         <span className="order-3 truncate text-soft sm:order-none">{who === "" ? "–" : who}</span>
         <span className="figure order-4 hidden text-right text-soft sm:order-none sm:block">
-          {outcome === "denied" ? "" : tokensText(call)}
+          {outcome === "denied" || outcome === "ready text" ? "" : tokensText(call)}
         </span>
         <span className="figure text-right" title={cost === null ? undefined : exactMoney(cost)}>
           {outcome === "settled" && cost !== null ? money(cost) : <OutcomeBadge call={call} />}

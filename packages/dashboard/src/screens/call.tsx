@@ -23,7 +23,7 @@ export function CallDetail() {
 }
 
 function Detail({ call }: { call: CallReport }) {
-  const { id, at, model, provider, cost_nanodollars: cost, estimate, message, reason } = call;
+  const { id, at, model, provider, cost_nanodollars: cost, estimate, outcome, message, reason } = call;
   return (
     <Page title={model ?? id} lead={<span className="break-all font-mono text-xs">{id}</span>}>
       <Card>
@@ -42,8 +42,14 @@ function Detail({ call }: { call: CallReport }) {
           <Figure label="Sent to" value={<span className="text-lg">{provider ?? "nowhere"}</span>} note={call.subject.endpoint ?? ""} />
         </div>
         {message !== null && (
-          <p className="mt-5 rounded-lg bg-over-wash px-4 py-3 text-sm">
-            <strong className="font-semibold">{reason?.replaceAll("_", " ")}.</strong> {message}
+          <p className={`mt-5 rounded-lg ${outcome === "ready text" ? "bg-wash" : "bg-over-wash"} px-4 py-3 text-sm`}>
+            <strong className="font-semibold">
+              {outcome === "ready text"
+                ? `Got the ready text of ${call.rungs.at(-1)} in the place of an answer`
+                : reason?.replaceAll("_", " ")}
+              .
+            </strong>{" "}
+            {message}
           </p>
         )}
         {(call.rungs.length > 0 || call.would_refuse.length > 0) && (

@@ -135,7 +135,7 @@ function queryOf({ filter = "", outcome }: CallFilter, afterId: string): string 
 
 /** Whether a call that came just now is one of those that are asked for. */
 function isWanted({ outcome, subject }: CallSummary, { filter = "", outcome: wanted }: CallFilter): boolean {
-  if (wanted !== undefined && (outcome === "denied") !== (wanted === "denied")) return false;
+  if (wanted !== undefined && (outcome === "denied" || outcome === "ready text") !== (wanted === "denied")) return false;
   const byPath = new Map<string, string[]>();
   for (const part of filterParts(filter)) {
     const [path = "", value = ""] = part.split(/=(.*)/s);

@@ -55,7 +55,7 @@ export function SessionDetail() {
 }
 
 function Found({ calls, hasMore, filter }: { calls: readonly CallSummary[]; hasMore: boolean; filter: string }) {
-  const inOrder = useMemo(() => calls.filter(({ outcome }) => outcome !== "denied").toReversed(), [calls]);
+  const inOrder = useMemo(() => calls.filter(({ outcome }) => outcome !== "denied" && outcome !== "ready text").toReversed(), [calls]);
   const sum = (of: (call: CallSummary) => number) => calls.reduce((all, call) => all + of(call), 0);
   const cost = sum((call) => call.cost_nanodollars ?? 0);
   const input = sum((call) => tokensOf(call, "input_tokens"));

@@ -35,7 +35,7 @@ function attemptJson(entries: readonly Entry[], next: readonly Entry[] | undefin
   const detail = detailOf(entries);
   const end = next ? endOf(detailOf(next)?.tried ?? [], detail?.tried ?? [], provider) : undefined;
   const why = entries.find((entry) => entry.kind === "released")?.why;
-  const held = outcome === "denied" ? null : (detail?.cost ?? null);
+  const held = outcome === "denied" || outcome === "ready text" ? null : (detail?.cost ?? null);
   return {
     id,
     at,

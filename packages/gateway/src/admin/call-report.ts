@@ -14,7 +14,7 @@ import { instantJson } from "./balances.ts";
 import { type ChargeLine, chargeLines } from "./charge-lines.ts";
 import { windowName } from "./grant-json.ts";
 
-export type CallOutcome = "in flight" | "settled" | "released" | "expired" | "denied";
+export type CallOutcome = "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
 
 /** One call in a list. */
 export interface CallSummary {
@@ -28,7 +28,7 @@ export interface CallSummary {
   readonly usage: Record<string, unknown> | null;
   readonly cost_nanodollars: number | null;
   readonly certainty: Charge["certainty"] | null;
-  /** Why it was denied: an error code and a sentence. */
+  /** Why it was denied, or got a ready text in the place of an answer: an error code and a sentence. */
   readonly reason: string | null;
   readonly message: string | null;
 }
@@ -122,7 +122,7 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     arithmetic: (detail && charge && arithmeticOf(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     balances: balancesOf(entries),
     would_refuse: detail?.wouldRefuse ?? [],
-    rungs: detail?.rungs ?? [],
+    rungs: rungsOf(detail),
     instead_of: detail?.insteadOf ?? null,
     saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     tried: detail?.tried ?? [],
@@ -138,7 +138,12 @@ function outcomeOf(entries: readonly Entry[]): CallOutcome {
   if (has("settled") || has("corrected")) return "settled";
   if (has("expired")) return "expired";
   if (has("released")) return "released";
-  return has("denied") ? "denied" : "in flight";
+  if (!has("denied")) return "in flight";
+  return detailOf(entries)?.readyText === undefined ? "denied" : "ready text";
+}
+
+function rungsOf({ rungs = [], readyText }: Partial<CallDetail> = {}): readonly string[] {
+  return readyText === undefined ? rungs : [...rungs, readyText];
 }
 
 /** The call as it was held last. */

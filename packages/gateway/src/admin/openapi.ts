@@ -99,7 +99,12 @@ export const OPENAPI = {
             schema: { type: "array", items: { type: "string" } },
             explode: true,
           },
-          { name: "outcome", in: "query", description: "Only these.", schema: { enum: ["denied", "allowed"] } },
+          {
+            name: "outcome",
+            in: "query",
+            description: "Only these; `denied` includes those whose callers got a ready text.",
+            schema: { enum: ["denied", "allowed"] },
+          },
         ],
         responses: {
           200: json("A page, newest first.", {
@@ -613,7 +618,7 @@ export const OPENAPI = {
               properties: {
                 id: { type: "string" },
                 at: { type: "string", format: "date-time" },
-                outcome: { enum: ["in flight", "settled", "released", "expired", "denied"] },
+                outcome: { enum: ["in flight", "settled", "released", "expired", "denied", "ready text"] },
                 provider: { type: ["string", "null"] },
                 model: { type: ["string", "null"] },
                 cost_nanodollars: { type: ["integer", "null"] },
@@ -1105,14 +1110,14 @@ function callProperties() {
   return {
     id: { type: "string" },
     at: { type: "string", format: "date-time" },
-    outcome: { enum: ["in flight", "settled", "released", "expired", "denied"] },
+    outcome: { enum: ["in flight", "settled", "released", "expired", "denied", "ready text"] },
     provider: { type: ["string", "null"] },
     model: { type: ["string", "null"] },
     subject: { type: "object" },
     usage: { type: ["object", "null"], description: "Tokens by kind. A kind that is not known is left out." },
     cost_nanodollars: { type: ["integer", "null"] },
     certainty: { enum: ["confirmed", "estimated", "unconfirmed", null] },
-    reason: { type: ["string", "null"], description: "The error code of a denial." },
+    reason: { type: ["string", "null"], description: "The error code of a denial, also where the caller got a ready text in its place." },
     message: { type: ["string", "null"] },
   };
 }

@@ -308,7 +308,7 @@ export type CallBalance = {
 export type CallSummary = {
   readonly id: string;
   readonly at: string;
-  readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied";
+  readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
   readonly provider: string | null;
   readonly model: string | null;
   readonly subject: Readonly<Record<string, unknown>>;
@@ -316,7 +316,7 @@ export type CallSummary = {
   readonly usage: Readonly<Record<string, unknown>> | null;
   readonly cost_nanodollars: number | null;
   readonly certainty: "confirmed" | "estimated" | "unconfirmed" | null;
-  /** The error code of a denial. */
+  /** The error code of a denial, also where the caller got a ready text in its place. */
   readonly reason: string | null;
   readonly message: string | null;
 };
@@ -324,7 +324,7 @@ export type CallSummary = {
 export type CallReport = {
   readonly id?: string;
   readonly at?: string;
-  readonly outcome?: "in flight" | "settled" | "released" | "expired" | "denied";
+  readonly outcome?: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
   readonly provider?: string | null;
   readonly model?: string | null;
   readonly subject?: Readonly<Record<string, unknown>>;
@@ -332,7 +332,7 @@ export type CallReport = {
   readonly usage?: Readonly<Record<string, unknown>> | null;
   readonly cost_nanodollars?: number | null;
   readonly certainty?: "confirmed" | "estimated" | "unconfirmed" | null;
-  /** The error code of a denial. */
+  /** The error code of a denial, also where the caller got a ready text in its place. */
   readonly reason?: string | null;
   readonly message?: string | null;
   /** The most the call could use. */
@@ -369,7 +369,7 @@ export type CallReport = {
   readonly attempts?: readonly ({
     readonly id: string;
     readonly at: string;
-    readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied";
+    readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
     readonly provider: string | null;
     readonly model: string | null;
     readonly cost_nanodollars: number | null;

@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { describe, type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
+import { writeRunning } from "../cli/running-gateway.ts";
 import { type Answered, FORMATS, type Json, post } from "./calls.ts";
 import { type Answer, answerChat, type RawProvider, startRawProvider } from "./raw-provider.ts";
 import { providersAt, type Stand, startStand } from "./stand.ts";
+
+const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 
 /** The larger model costs three times as much as the smaller one. */
 const PRICES = `prices:
@@ -253,6 +259,56 @@ describe("a text in the place of an answer", () => {
     );
     assert.equal(streamed.stop_reason, "end_turn");
     assert.equal(provider.received.length, 0);
+  });
+});
+
+describe("a ready text in the books", () => {
+  for (const [when, limits, what] of [
+    ["the ladder ends the call", "0 tokens / day", /nothing|takes no calls/],
+    ["the call does not fit any more", "100 tokens / day", /left of 100 tokens|nothing left/],
+  ] as const) {
+    test(`where ${when}, it is explained as what the caller got, by the rung that it is from, and not as a refusal`, async (context) => {
+      const { stand, provider, call } = await startScene(
+        context,
+        `
+  - { name: chatbot, limits: [${limits}], min_output: 50, ladder: { 100%: 'answer "${CAPACITY}"' } }`,
+      );
+      // Each fits once at the most.
+      while ((await call()).headers.get("x-purser-rung") === null);
+      const { status, headers, json } = await call();
+      assert.deepEqual([status, json.choices[0].message.content], [200, CAPACITY]);
+      assert.ok(Math.abs(json.created * 1_000 - Date.now()) < 3_600_000, "it is of now, and not of 1970");
+      const made = provider.received.length;
+      await stand.entries(2, "denied");
+      const report: Json = await (await fetch(`${stand.url}/api/requests/${headers.get("x-purser-request-id")}`)).json();
+      assert.deepEqual([report.outcome, report.rungs, report.cost_nanodollars], ["ready text", ["answer (chatbot)"], null]);
+      assert.match(report.message, what);
+      const { data }: Json = await (await fetch(`${stand.url}/api/requests?outcome=denied`)).json();
+      assert.deepEqual(
+        data.map(({ outcome }: Json) => outcome),
+        ["ready text", "ready text"],
+      );
+      assert.equal(provider.received.length, made);
+      writeRunning(stand.directory, { url: stand.url, pid: process.pid });
+      const env = { ...process.env, PURSER_DATA: stand.directory };
+      const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "explain", "last"], { env, cwd: stand.directory });
+      assert.match(stdout, /was given the ready text of answer \(chatbot\) in the place of an answer/);
+      assert.doesNotMatch(stdout, /was refused/);
+    });
+  }
+
+  test("a refusal in a format that cannot carry a text stays a refusal", async (context) => {
+    const { stand, call } = await startScene(
+      context,
+      `
+  - { name: chatbot, limits: [0 tokens / day], ladder: { 100%: 'answer "${CAPACITY}"' } }`,
+      "/v1/embeddings",
+    );
+    const { status, headers } = await call({ input: "Ahoy" });
+    assert.equal(status, 402);
+    await stand.entries(1, "denied");
+    const report: Json = await (await fetch(`${stand.url}/api/requests/${headers.get("x-purser-request-id")}`)).json();
+    assert.deepEqual([report.outcome, report.rungs], ["denied", []]);
   });
 });
 

@@ -144,7 +144,14 @@ export interface Dialect {
   /** The events that end a stream as if its output cap had been reached. Without it, streams run to their own end. */
   writeEnd?(call: ModelCall, passed: PassedStream, terms: EndTerms): string | Buffer;
   /** An answer that no model wrote, in the form in which the call wants it. */
-  writeAnswer?(call: ModelCall, text: string, id: string): WrittenAnswer;
+  writeAnswer?(call: ModelCall, text: string, terms: ReadyTerms): WrittenAnswer;
+}
+
+/** What is said about an answer that no model wrote. */
+export interface ReadyTerms {
+  readonly id: string;
+  /** Epoch seconds, as the formats have it. */
+  readonly createdAt: number;
 }
 
 /** Refuses a call with a header that changes what it costs. */

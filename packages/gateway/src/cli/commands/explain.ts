@@ -101,8 +101,12 @@ function reportText(report: CallReport, style: Style): string {
     .join("\n\n");
 }
 
-function headline({ id, outcome, cost_nanodollars, usage, message, reason, entries, certainty }: CallReport, style: Style): string {
+function headline({ id, outcome, cost_nanodollars, usage, message, reason, rungs, entries, certainty }: CallReport, style: Style): string {
   const cost = cost_nanodollars === null ? "no known price" : formatDollars(cost_nanodollars);
+  if (outcome === "ready text") {
+    const from = `the ready text of ${rungs.at(-1)}`;
+    return `${style.yellow(`${id} was given ${from}`)} in the place of an answer, and charged nothing (${reason}). ${message}`;
+  }
   if (outcome === "denied") return `${style.red(`${id} was refused`)} (${reason}). ${message}`;
   if (outcome === "in flight")
     return `${style.yellow(`${id} is in flight`)}: what it can cost at most is held, and nothing is charged yet.`;
@@ -130,7 +134,7 @@ function factsText(report: CallReport): string {
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
   );
-  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : outcome === "denied" ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
+  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : isRefused(outcome) ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
   const most = estimate.cost_nanodollars === null ? "" : `, ${formatDollars(estimate.cost_nanodollars)}`;
   const facts: readonly (readonly [string, string])[] = [
     ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
@@ -159,6 +163,11 @@ function attemptsText({ attempts }: CallReport): string {
   return table(["Attempt", "Provider", "How it ended", "Held", "Charged"], [...rows, ["together", "", "", "", formatDollars(sum)]], [3, 4]);
 }
 
+/** Whether no provider was asked. */
+function isRefused(outcome: CallReport["outcome"]): boolean {
+  return outcome === "denied" || outcome === "ready text";
+}
+
 function savedText({ instead_of, saved_nanodollars }: CallReport): string {
   if (instead_of === null) return "";
   const saved = saved_nanodollars === null ? "" : `, which saved ${formatDollars(saved_nanodollars)}`;
@@ -167,7 +176,7 @@ function savedText({ instead_of, saved_nanodollars }: CallReport): string {
 
 function balancesText({ balances, outcome }: CallReport): string {
   if (balances.length === 0)
-    return outcome === "denied" ? "A refused call holds nothing and is charged nothing." : "No budget applies to this call.";
+    return isRefused(outcome) ? "A call that is not made holds nothing and is charged nothing." : "No budget applies to this call.";
   const rows = balances.map(({ budget, subject, unit, window, held, spent }) => [
     budget,
     subject,

@@ -1,4 +1,4 @@
-import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
 
 /** A turn begins with what the user says. Results of tools come from the user too, and stay with the call that asked for them. */
@@ -27,7 +27,7 @@ export function usesCache({ body }: ModelCall): boolean {
 }
 
 /** A message that cost nothing, whole or as a stream. */
-export function writeAnswer({ stream, model }: ModelCall, text: string, id: string): WrittenAnswer {
+export function writeAnswer({ stream, model }: ModelCall, text: string, { id }: ReadyTerms): WrittenAnswer {
   const message = { id: `msg_${id}`, type: "message", role: "assistant", model, content: [], stop_sequence: null };
   const usage = { input_tokens: 0, output_tokens: 0 };
   if (!stream) {

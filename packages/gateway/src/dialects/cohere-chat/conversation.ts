@@ -1,4 +1,4 @@
-import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
 import { writeEvents } from "./write-events.ts";
 
@@ -22,7 +22,7 @@ export const turns: ConversationForm = {
 };
 
 /** A message that cost nothing, whole or as a stream. */
-export function writeAnswer({ stream }: ModelCall, text: string, id: string): WrittenAnswer {
+export function writeAnswer({ stream }: ModelCall, text: string, { id }: ReadyTerms): WrittenAnswer {
   const none = { input_tokens: 0, output_tokens: 0 };
   const end = { finish_reason: "COMPLETE", usage: { billed_units: none, tokens: none } };
   if (!stream) {

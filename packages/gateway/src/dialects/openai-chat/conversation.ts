@@ -1,4 +1,4 @@
-import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { memberValue } from "../json-body.ts";
 import { listOf, recordOf } from "../json-value.ts";
 
@@ -29,9 +29,9 @@ export function usesCache({ body }: ModelCall): boolean {
 }
 
 /** A completion that cost nothing, whole or as a stream. */
-export function writeAnswer(call: ModelCall, text: string, id: string): WrittenAnswer {
+export function writeAnswer(call: ModelCall, text: string, { id, createdAt }: ReadyTerms): WrittenAnswer {
   const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
-  const head = { id: `chatcmpl-${id}`, created: 0, model: call.model };
+  const head = { id: `chatcmpl-${id}`, created: createdAt, model: call.model };
   if (!call.stream) {
     const choices = [{ index: 0, message: { role: "assistant", content: text, refusal: null }, logprobs: null, finish_reason: "stop" }];
     return { contentType: "application/json", body: JSON.stringify({ ...head, object: "chat.completion", choices, usage }) };

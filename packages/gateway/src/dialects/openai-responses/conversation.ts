@@ -1,4 +1,4 @@
-import { type ConversationForm, type ModelCall, NOTED, type WrittenAnswer } from "../dialect.ts";
+import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { memberValue } from "../json-body.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
 
@@ -27,12 +27,12 @@ export function usesCache({ body }: ModelCall): boolean {
 }
 
 /** A response that cost nothing, whole or as a stream. */
-export function writeAnswer({ stream, model }: ModelCall, text: string, id: string): WrittenAnswer {
+export function writeAnswer({ stream, model }: ModelCall, text: string, { id, createdAt }: ReadyTerms): WrittenAnswer {
   const part = { type: "output_text", text, annotations: [], logprobs: [] };
   const item = { id: `msg_${id}`, type: "message", status: "completed", role: "assistant", content: [part] };
-  const response = { ...responseHead(id, model), status: "completed", output: [item], usage: NO_USAGE };
+  const response = { ...responseHead(id, model, createdAt), status: "completed", output: [item], usage: NO_USAGE };
   if (!stream) return { contentType: "application/json", body: JSON.stringify(response) };
-  const begun = { ...responseHead(id, model), status: "in_progress", output: [], usage: null };
+  const begun = { ...responseHead(id, model, createdAt), status: "in_progress", output: [], usage: null };
   const at = { item_id: item.id, output_index: 0, content_index: 0 };
   const events = [
     { type: "response.created", response: begun },
@@ -58,11 +58,11 @@ const NO_USAGE = {
 };
 
 /** What clients look for in every response, whatever it says. */
-export function responseHead(id: string, model: string) {
+export function responseHead(id: string, model: string, createdAt: number) {
   return {
     id: `resp_${id}`,
     object: "response",
-    created_at: 0,
+    created_at: createdAt,
     error: null,
     incomplete_details: null,
     instructions: null,

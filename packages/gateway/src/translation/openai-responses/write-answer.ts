@@ -9,7 +9,7 @@ type Item = Readonly<Record<string, unknown>>;
 /** A whole response. */
 export function writeAnswer({ id, model, parts, stop }: PlainAnswer, usage: Usage | undefined, { createdAt }: AnswerTerms): unknown {
   const output = parts.map((part, place) => itemOf(part, { id: itemId(id, place, part.kind), status: statusOf(stop) }));
-  return { ...responseHead(id, model), created_at: createdAt, ...ended(stop), output, ...(usage && { usage: writeUsage(usage) }) };
+  return { ...responseHead(id, model, createdAt), ...ended(stop), output, ...(usage && { usage: writeUsage(usage) }) };
 }
 
 /** Only an answer that nothing cut short is complete. */
@@ -108,7 +108,7 @@ export class ResponseWriter implements EventWriter {
   }
 
   #headOf(id: string, model: string): Item {
-    return { ...responseHead(id, model), created_at: this.#terms.createdAt };
+    return responseHead(id, model, this.#terms.createdAt);
   }
 
   #response({ usage, ...more }: { readonly usage?: Usage | undefined; readonly [field: string]: unknown }): Item {
