@@ -58,12 +58,23 @@ export function elapsedOf({ starts_at, resets_at }: OutlookJson, now = Date.now(
   return (now - start) / (end - start);
 }
 
+/** Of what has less left than one part in so many, the gateway does not say when it will be gone. */
+const HARDLY_ANY = 100;
+
+/** Whether so little is left that calls hardly fit any more. */
+export function isUsedUp({ left, limit }: Levels): boolean {
+  return left === 0 || left * HARDLY_ANY < limit;
+}
+
+export const TOO_EARLY = "It is too early to say where this leads: a pace is known after a day of use, or two fifths of a shorter window";
+
 /** Where a balance leads, in words. */
 export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone: string }) {
-  const { gone_at, left, resets_at, expected, limit, unit } = balance;
+  const { gone_at, left, resets_at, expected, limit, unit, starts_at } = balance;
   if (unit === "concurrent") return null;
-  if (left === 0)
-    return <span className="font-medium text-over">Nothing left{resets_at === null ? "" : `; resets ${relative(resets_at)}`}</span>;
+  const resets = resets_at === null ? "; it does not reset" : `; resets ${relative(resets_at)}`;
+  if (left === 0) return <span className="font-medium text-over">Used up{resets}</span>;
+  if (isUsedUp(balance)) return <span className="font-medium text-over">All but used up{resets}</span>;
   if (gone_at !== null)
     return (
       <span className="font-medium text-over" title={relative(gone_at)}>
@@ -76,5 +87,9 @@ export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone
         Heads for {percent(expected / limit)}
       </span>
     );
-  return <span className="text-soft">{amount(left, unit)} left</span>;
+  return (
+    <span className="text-soft" {...(expected === null && starts_at !== null && { title: TOO_EARLY })}>
+      {amount(left, unit)} left
+    </span>
+  );
 }

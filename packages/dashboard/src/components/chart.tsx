@@ -19,10 +19,12 @@ export interface ChartProps {
   readonly format: (value: number) => string;
   readonly timeZone: string;
   readonly height?: number;
+  /** What is above it is not shown. */
+  readonly most?: number;
 }
 
 /** A chart over time. The numbers behind it are in a table that screen readers find. */
-export function Chart({ label, times, series, format, timeZone, height = 200 }: ChartProps) {
+export function Chart({ label, times, series, format, timeZone, height = 200, most: bound = Number.POSITIVE_INFINITY }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const tip = useRef<HTMLParagraphElement>(null);
   const theme = useTheme();
@@ -46,7 +48,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), timeZone),
         scales: {
           x: { range: (_plot, from, to) => (isOne ? [from - margin, from + margin] : hasBars ? [from - margin, to + margin] : [from, to]) },
-          y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.08 : 1] },
+          y: { range: (_plot, _least, most) => [0, most > 0 ? Math.min(most * 1.08, bound) : 1] },
         },
         axes: [
           {
@@ -101,7 +103,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200 }: 
       observer.disconnect();
       plot.destroy();
     };
-  }, [times, series, format, timeZone, height, theme]);
+  }, [times, series, format, timeZone, height, bound, theme]);
   return (
     <figure className="m-0">
       <p ref={tip} aria-hidden="true" className="figure h-5 truncate text-right text-xs text-soft" />

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import type { BudgetJson, HistoryJson, OutlookJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { api } from "../api.ts";
+import { TOO_EARLY } from "../components/bar.tsx";
 import { Chart, filled, type Series } from "../components/chart.tsx";
 import { Choice } from "../components/controls.tsx";
 import { Answer, Card } from "../components/panel.tsx";
@@ -55,15 +56,29 @@ function nameOf({ unit, window }: HistoryJson): string {
 function Window({ limit, balance, timeZone }: { limit: HistoryJson; balance: OutlookJson; timeZone: string }) {
   const format = useMemo(() => (value: number) => bareAmount(value, limit.unit), [limit.unit]);
   const { times, series } = useMemo(() => windowSeries(limit, balance), [limit, balance]);
+  const isKnown = balance.expected !== null;
   return (
     <div className="mb-5">
-      <h3 className="text-sm text-soft">This {balance.window}, added up: spent, an even pace to the limit, and what is expected</h3>
-      <Chart label={`How the ${balance.window} fills`} times={times} series={series} format={format} timeZone={timeZone} height={200} />
+      <h3 className="text-sm text-soft">
+        This {balance.window}, added up: spent, an even pace to the limit{isKnown ? ", and what is expected" : ""}
+      </h3>
+      {!isKnown && <p className="text-xs text-soft">{TOO_EARLY}.</p>}
+      <Chart
+        label={`How the ${balance.window} fills`}
+        times={times}
+        series={series}
+        format={format}
+        timeZone={timeZone}
+        height={200}
+        most={Math.max(balance.limit, balance.spent) * ABOVE_LIMIT}
+      />
     </div>
   );
 }
 
 const POINTS = 60;
+/** What is expected may be many times the limit. It leaves the chart above, so that what was spent is seen. */
+const ABOVE_LIMIT = 1.2;
 
 function windowSeries({ hours }: HistoryJson, balance: OutlookJson): { times: number[]; series: Series[] } {
   const start = Date.parse(balance.starts_at ?? "");
@@ -79,7 +94,7 @@ function windowSeries({ hours }: HistoryJson, balance: OutlookJson): { times: nu
   const spentBy = (time: number) => inside.reduce((sum, { at, spent }) => (at < time ? sum + spent : sum), 0);
   // A reset or a limit that came into force later leaves the balance another sum than the hours: the balance is right.
   const offset = balance.spent - spentBy(now);
-  const expected = balance.expected ?? balance.spent;
+  const { expected } = balance;
   return {
     times,
     series: [
@@ -89,16 +104,19 @@ function windowSeries({ hours }: HistoryJson, balance: OutlookJson): { times: nu
         values: times.map((time) => (time <= now ? Math.max(0, spentBy(time) + (time === now ? offset : 0)) : null)),
       },
       { name: "even pace", look: "dashed", colour: "soft", values: times.map((time) => ((time - start) / (end - start)) * balance.limit) },
-      {
-        name: "expected",
-        look: "dashed",
-        colour: expected > balance.limit ? "over" : "accent",
-        values: times.map((time) =>
-          time < now ? null : balance.spent + ((time - now) / Math.max(1, end - now)) * (expected - balance.spent),
-        ),
-      },
+      ...(expected === null ? [] : [expectedSeries(expected, balance, times, { now, end })]),
     ],
   };
+}
+
+function expectedSeries(
+  expected: number,
+  { spent, limit }: OutlookJson,
+  times: readonly number[],
+  { now, end }: { readonly now: number; readonly end: number },
+): Series {
+  const values = times.map((time) => (time < now ? null : spent + ((time - now) / Math.max(1, end - now)) * (expected - spent)));
+  return { name: "expected", look: "dashed", colour: expected > limit ? "over" : "accent", values };
 }
 
 /** Every day of the last weeks. */

@@ -44,9 +44,7 @@ function Detail({ call }: { call: CallReport }) {
         {message !== null && (
           <p className={`mt-5 rounded-lg ${outcome === "ready text" ? "bg-wash" : "bg-over-wash"} px-4 py-3 text-sm`}>
             <strong className="font-semibold">
-              {outcome === "ready text"
-                ? `Got the ready text of ${call.rungs.at(-1)} in the place of an answer`
-                : reason?.replaceAll("_", " ")}
+              {outcome === "ready text" ? `Got a ready text in the place of an answer: ${call.rungs.at(-1)}` : reason?.replaceAll("_", " ")}
               .
             </strong>{" "}
             {message}

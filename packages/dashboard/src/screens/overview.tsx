@@ -4,7 +4,7 @@ import { useMemo, useState } from "react";
 import type { BudgetJson } from "../../../gateway/src/admin/budget-tree.ts";
 import type { OverviewJson, PeriodJson, TopJson } from "../../../gateway/src/admin/overview.ts";
 import { api } from "../api.ts";
-import { Bar, elapsedOf, Forecast, stateOf } from "../components/bar.tsx";
+import { Bar, elapsedOf, Forecast, isUsedUp, stateOf } from "../components/bar.tsx";
 import { Chart, filled } from "../components/chart.tsx";
 import { Choice } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
@@ -76,8 +76,10 @@ function Spent({ overview }: { overview: OverviewJson }) {
         />
         <Figure
           label="At this pace, by the end"
-          value={money(expected)}
-          note={`last month ${money(month.before_whole.cost_nanodollars)}`}
+          value={expected === null ? "–" : money(expected)}
+          note={
+            expected === null ? "too early to say: known after a day of use" : `last month ${money(month.before_whole.cost_nanodollars)}`
+          }
         />
         <Figure
           label="Calls today"
@@ -187,9 +189,10 @@ function TightBudgets({ budgets }: { budgets: readonly BudgetJson[] }) {
   );
 }
 
-/** Those that will be gone come first, the soonest first; then by how full they are. */
+/** Those that are used up come first, then those that will be, the soonest first; then by how full they are. */
 function rank(balance: BudgetJson["balances"][number]): number {
   const { share } = stateOf(balance);
+  if (isUsedUp(balance)) return 20 + share;
   if (balance.gone_at === null) return share;
   return 10 + 1e9 / Math.max(1, Date.parse(balance.gone_at) - Date.now() + 1e9);
 }

@@ -48,9 +48,9 @@ export interface LimitJson {
 export interface OutlookJson extends BalanceJson {
   /** When its window began; null where it moves or never ends. */
   readonly starts_at: string | null;
-  /** What will be spent of it when it resets, if it goes on as in the last seven days. */
+  /** What will be spent of it when it resets, if it goes on as in the last seven days; null where it is too early to say. */
   readonly expected: number | null;
-  /** When nothing is left of it, if that is before it resets. */
+  /** When nothing is left of it, if that is before it resets; null where it is used up already, or it is too early to say. */
   readonly gone_at: string | null;
 }
 

@@ -13,7 +13,9 @@ import type { LimitChange } from "../config/change-limit.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
+import { createFigures } from "./figures.ts";
 import { Live, type LiveCallsJson } from "./live.ts";
+import { readOverview } from "./overview.ts";
 import { createAdmin } from "./routes.ts";
 
 const HOUR_MS = 3_600_000;
@@ -141,6 +143,27 @@ describe("what the dashboard is made of", () => {
     assert.equal(overview.month_expected_nanodollars, 21 * DOLLAR + Math.round(((21 * DOLLAR) / (7 * DAY_MS)) * rest));
     assert.equal(overview.days.length, 9);
     assert.equal(overview.hours.length, 5, "two of the day before yesterday's calls are more than 48 hours ago");
+  });
+
+  test("the overview says nothing of a month of which it saw some minutes", async () => {
+    const young = createMemoryStore({ now: () => now });
+    const first = new Budgets({ store: young, prices: { card: () => CARD }, now: () => now, budgets: BUDGETS });
+    const sums = await openRollups({ ledger: young, timeZone: "UTC" });
+    const expectedAfter = async (ms: number) => {
+      const overview = await readOverview(createFigures({ store: young, rollups: () => sums }), { now: NOW + ms, timeZone: "UTC" });
+      return [overview.month.cost_nanodollars, overview.month_expected_nanodollars === null];
+    };
+    try {
+      const call = { id: "req_first", subject: {}, input: { most: 1_000_000 }, output: { most: 1 } };
+      const decision = await first.reserve(call);
+      assert.ok(decision.outcome === "allowed");
+      await first.settle(decision.reservation, { inputTokens: 1_000_000, outputTokens: 0 });
+      await first.close();
+      assert.deepEqual(await expectedAfter(4 * 60_000), [DOLLAR, true]);
+      assert.deepEqual(await expectedAfter(25 * HOUR_MS), [DOLLAR, false]);
+    } finally {
+      await sums.close();
+    }
   });
 
   test("who spends most is named, with how few make half of it", async () => {

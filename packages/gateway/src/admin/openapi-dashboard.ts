@@ -171,8 +171,8 @@ export const DASHBOARD_SCHEMAS = {
     today: ref("Period"),
     month: ref("Period"),
     month_expected_nanodollars: {
-      type: "integer",
-      description: "What the month will have cost, if it goes on as the last seven days did.",
+      type: ["integer", "null"],
+      description: "What the month will have cost, if it goes on as the last seven days did; null until there was use for a day.",
     },
     hours: { type: "array", items: ref("Point"), description: "The last 48, without those in which nothing was." },
     days: { type: "array", items: ref("Point"), description: "The last 90, without those in which nothing was." },
@@ -222,8 +222,14 @@ export const DASHBOARD_SCHEMAS = {
       left: INTEGER,
       resets_at: INSTANT_OR_NOT,
       starts_at: INSTANT_OR_NOT,
-      expected: { type: ["integer", "null"], description: "What will be spent when it resets." },
-      gone_at: { ...INSTANT_OR_NOT, description: "When nothing is left, if that is before it resets." },
+      expected: {
+        type: ["integer", "null"],
+        description: "What will be spent when it resets; null where it never does, or is too early to say.",
+      },
+      gone_at: {
+        ...INSTANT_OR_NOT,
+        description: "When nothing is left, if that is before it resets; null where less than 1 % is left, or it is too early to say.",
+      },
     },
   },
   BudgetHistory: object({ unit: TEXT, window: TEXT, hours: { type: "array", items: object({ from: INSTANT, spent: INTEGER }) } }),

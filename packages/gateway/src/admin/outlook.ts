@@ -5,12 +5,10 @@ import { windowName } from "./grant-json.ts";
 export interface Outlook {
   /** When its window began; nothing where it never ends. */
   readonly startsAt: number | undefined;
-  /** What will be spent of it when it resets, if it goes on as before. */
+  /** What will be spent of it when it resets, if it goes on as before; nothing where it is too early to say. */
   readonly expected: number | undefined;
-  /** When nothing is left of it, if that is before it resets. */
+  /** When nothing is left of it, if that is before it resets; nothing where it is used up already, or it is too early to say. */
   readonly goneAt: number | undefined;
-  /** For how long it was looked at how fast it is used. */
-  readonly knownMs: number;
 }
 
 /** What a limit of a budget was charged since a time, by the hour. */
@@ -20,6 +18,9 @@ const HOUR_MS = 3_600_000;
 const RATE_MS = 7 * 24 * HOUR_MS;
 /** The part of a window before the end of which its pace is not known yet. */
 const SAYS_LITTLE = 0.4;
+const DAY_MS = 24 * HOUR_MS;
+/** Of what has less left than one part in so many, it is no news when it will be gone: calls hardly fit any more. */
+const USED_UP = 100;
 /** A budget that nobody used for so long begins anew. */
 export const KNOWN_MS = 5 * RATE_MS;
 /** No forecast looks further: in a hundred years, something else will have happened. */
@@ -30,15 +31,25 @@ export function outlookOf(balance: Balance, budget: Budget, spent: SpentByHour, 
   const limit = limitOf(balance, budget);
   const isRunning = limit?.window.kind === "calendar" || limit?.window.kind === "lifetime";
   if (!limit || !isRunning || balance.unit === "concurrent") return undefined;
+  const startsAt = limit.window.kind === "calendar" ? windowSpan(limit.window, now).startsAt : undefined;
   const { rate, knownMs } = rateOf(balance, budget, limit, spent, now);
-  const goneAt = balance.left === 0 ? now : rate > 0 ? now + balance.left / rate : Number.POSITIVE_INFINITY;
   const resetsAt = balance.resetsAt ?? Number.POSITIVE_INFINITY;
+  if (!isPaceKnown(knownMs, resetsAt - (startsAt ?? now))) return { startsAt, expected: undefined, goneAt: undefined };
+  const isUsedUp = balance.left * USED_UP < balance.limit || balance.left === 0;
+  const goneAt = rate > 0 && !isUsedUp ? now + balance.left / rate : Number.POSITIVE_INFINITY;
   return {
-    startsAt: limit.window.kind === "calendar" ? windowSpan(limit.window, now).startsAt : undefined,
+    startsAt,
     expected: balance.resetsAt === undefined ? undefined : balance.spent + rate * (balance.resetsAt - now),
     goneAt: goneAt < resetsAt && goneAt < now + FORESEEN_MS ? Math.round(goneAt) : undefined,
-    knownMs,
   };
+}
+
+/**
+ * Whether use was seen for long enough to tell from it how a window goes on: for a day, or two fifths of a window that is shorter. Whoever tries
+ * something out for some minutes would be told that the month is gone.
+ */
+export function isPaceKnown(knownMs: number, windowMs: number): boolean {
+  return knownMs >= Math.min(DAY_MS, windowMs * SAYS_LITTLE);
 }
 
 /** Per millisecond, and for how long that was looked at. */

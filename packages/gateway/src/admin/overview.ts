@@ -1,6 +1,7 @@
 import { type ReportQuery, type ReportRow, type SubjectPath, windowSpan } from "@purser/core";
 import { instantJson } from "./balances.ts";
 import type { Figures } from "./figures.ts";
+import { isPaceKnown } from "./outlook.ts";
 
 /** What is used today and this month, by whom, and where it leads. Money is in nano-dollars. */
 export interface OverviewJson {
@@ -10,8 +11,8 @@ export interface OverviewJson {
   readonly is_complete: boolean;
   readonly today: PeriodJson;
   readonly month: PeriodJson;
-  /** What the month will have cost, if the rest of it goes on as the last seven days did. */
-  readonly month_expected_nanodollars: number;
+  /** What the month will have cost, if the rest of it goes on as the last seven days did; null where it is too early to say. */
+  readonly month_expected_nanodollars: number | null;
   /** The last 48 hours, without those in which nothing was. */
   readonly hours: readonly PointJson[];
   /** The last 90 days, without those in which nothing was. */
@@ -74,7 +75,8 @@ export async function readOverview(figures: Figures, { now, timeZone }: { now: n
   const { reports, isComplete } = await figures.glance(queries);
   const [hours = [], days = [], hoursThen = [], ...tops] = reports;
   const monthSoFar = sum(days, month.from, until);
-  const rate = ratePerMs(hours, days, now);
+  const { rate, knownMs } = paceOf(hours, days, now);
+  const isKnown = isPaceKnown(knownMs, month.to - month.from);
   return {
     at: instantJson(now),
     time_zone: timeZone,
@@ -91,7 +93,7 @@ export async function readOverview(figures: Figures, { now, timeZone }: { now: n
       before: added(sum(days, lastMonth.from, sameDay.from), sum(hoursThen, sameDay.from, sameTime)),
       before_whole: sum(days, lastMonth.from, lastMonth.to),
     },
-    month_expected_nanodollars: monthSoFar.cost_nanodollars + Math.round(rate * (month.to - now)),
+    month_expected_nanodollars: isKnown ? monthSoFar.cost_nanodollars + Math.round(rate * (month.to - now)) : null,
     hours: hours.filter(({ from }) => from > now - HOURS_SHOWN * HOUR_MS).map(pointJson),
     days: days.map(pointJson),
     top: TOP_BY.map((by, i) => topJson(by, tops[i] ?? [])),
@@ -112,11 +114,11 @@ function spanJson({ from, to }: Span) {
   return { from: instantJson(from), to: instantJson(to) };
 }
 
-/** Of the last seven days, or of the time since the first call where that is shorter. */
-function ratePerMs(hours: readonly ReportRow[], days: readonly ReportRow[], now: number): number {
+/** Of the last seven days, or of the time since the first call where that is shorter: the cost of a millisecond, and for how long that was looked at. */
+function paceOf(hours: readonly ReportRow[], days: readonly ReportRow[], now: number) {
   const isYounger = days.every(({ from }) => from > now - RATE_MS);
   const since = isYounger ? (hours[0]?.from ?? now) : now - RATE_MS;
-  return sum(hours, since, now + 1).cost_nanodollars / Math.max(HOUR_MS, now - since);
+  return { rate: sum(hours, since, now + 1).cost_nanodollars / Math.max(HOUR_MS, now - since), knownMs: now - since };
 }
 
 function sum(rows: readonly ReportRow[], from: number, to: number): AmountsJson {

@@ -5,10 +5,6 @@ import type { Notice } from "./notice.ts";
 import { alertId, isLong } from "./thresholds.ts";
 import { nameOf } from "./watch.ts";
 
-const DAY_MS = 86_400_000;
-/** The pace of a first hour wakes nobody: it is known after a day, or this part of a window that is shorter. */
-const SAYS_ENOUGH = 0.4;
-
 /** Something that is told once, and until when. */
 export interface Once {
   /** What it is told once for. */
@@ -21,8 +17,8 @@ export interface Once {
 export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
   const { unit, window, subject, limit, left, resetsAt, timezone } = balance;
   if (resetsAt === undefined || left === 0 || !isLong(balance)) return undefined;
-  const { goneAt, expected = 0, startsAt = now, knownMs = 0 } = outlookOf(balance, budget, spent, now) ?? {};
-  if (goneAt === undefined || knownMs < Math.min(DAY_MS, (resetsAt - startsAt) * SAYS_ENOUGH)) return undefined;
+  const { goneAt, expected = 0 } = outlookOf(balance, budget, spent, now) ?? {};
+  if (goneAt === undefined) return undefined;
   const [gone, resets] = [formatInstant(goneAt, timezone), formatInstant(resetsAt, timezone)];
   const amounts = [formatAmount(balance.spent, unit), formatAmount(limit, unit), formatAmount(Math.round(expected), unit)];
   const once = onceForecast(balance);

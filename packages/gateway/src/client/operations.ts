@@ -7,8 +7,8 @@ export type Overview = {
   readonly is_complete: boolean;
   readonly today: Period;
   readonly month: Period;
-  /** What the month will have cost, if it goes on as the last seven days did. */
-  readonly month_expected_nanodollars: number;
+  /** What the month will have cost, if it goes on as the last seven days did; null until there was use for a day. */
+  readonly month_expected_nanodollars: number | null;
   /** The last 48, without those in which nothing was. */
   readonly hours: readonly (Point)[];
   /** The last 90, without those in which nothing was. */
@@ -102,9 +102,9 @@ export type Outlook = {
   readonly left: number;
   readonly resets_at: string | null;
   readonly starts_at: string | null;
-  /** What will be spent when it resets. */
+  /** What will be spent when it resets; null where it never does, or is too early to say. */
   readonly expected: number | null;
-  /** When nothing is left, if that is before it resets. */
+  /** When nothing is left, if that is before it resets; null where less than 1 % is left, or it is too early to say. */
   readonly gone_at: string | null;
 };
 

@@ -111,6 +111,20 @@ async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(ROOT, PICTURES, `${name}.png`), animations: "disabled" });
 }
 
+/** How far below the top of a chart its first line rises, as a share of its height: in the page, which has a canvas, and types of its own. */
+const HIGHEST_ACCENT = `(() => {
+  const canvas = document.querySelector("main canvas");
+  const { width, height } = canvas;
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent").trim();
+  pen.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = pen.getImageData(0, 0, 1, 1).data;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i] === red && data[i + 1] === green && data[i + 2] === blue && data[i + 3] === 255) return Math.floor(i / 4 / width) / height;
+  return 1;
+})()`;
+
 function call({ url }: Scene, key: string, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
@@ -211,6 +225,25 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     assert.ok(Math.abs(sum - dollars(await total.textContent())) < 2e-9, `${costs.join(" + ")} is not ${await total.textContent()}`);
     await page.getByRole("link", { name: "team support" }).waitFor();
     await picture(page, "call");
+  });
+
+  await context.test("what is expected of a budget far beyond its limit leaves room for what was spent", async () => {
+    const other = await page.context().newPage();
+    await other.route("**/api/budget-tree", async (route) => {
+      const response = await route.fetch();
+      const answer: Json = await response.json();
+      const { balances } = answer.data.find(({ name }: Json) => name === "chatbot");
+      const balance = balances.find(({ unit }: Json) => unit === "nanodollars");
+      const limit = Math.ceil(balance.spent / 0.995);
+      Object.assign(balance, { limit, left: limit - balance.spent, expected: limit * 20, gone_at: null });
+      await route.fulfill({ response, json: answer });
+    });
+    await visit(other, "/budgets/chatbot", "chatbot");
+    await other.getByText(/All but used up; resets in/).waitFor();
+    await other.getByRole("main").locator("canvas").first().waitFor();
+    const highest = Number(await other.evaluate(HIGHEST_ACCENT));
+    assert.ok(highest < 0.5, `what was spent ends ${Math.round(highest * 100)} % below the top of its chart`);
+    await other.close();
   });
 
   const { secret } = await scene.gateway.keys.create({ name: "live", attributes: { team: "support" }, maySet: ["user", "feature"] });

@@ -292,7 +292,7 @@ describe("a ready text in the books", () => {
       writeRunning(stand.directory, { url: stand.url, pid: process.pid });
       const env = { ...process.env, PURSER_DATA: stand.directory };
       const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "explain", "last"], { env, cwd: stand.directory });
-      assert.match(stdout, /was given the ready text of answer \(chatbot\) in the place of an answer/);
+      assert.match(stdout, /got a ready text in the place of an answer: answer \(chatbot\) \(budget_exhausted\)/);
       assert.doesNotMatch(stdout, /was refused/);
     });
   }

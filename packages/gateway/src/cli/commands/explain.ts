@@ -103,10 +103,8 @@ function reportText(report: CallReport, style: Style): string {
 
 function headline({ id, outcome, cost_nanodollars, usage, message, reason, rungs, entries, certainty }: CallReport, style: Style): string {
   const cost = cost_nanodollars === null ? "no known price" : formatDollars(cost_nanodollars);
-  if (outcome === "ready text") {
-    const from = `the ready text of ${rungs.at(-1)}`;
-    return `${style.yellow(`${id} was given ${from}`)} in the place of an answer, and charged nothing (${reason}). ${message}`;
-  }
+  if (outcome === "ready text")
+    return `${style.yellow(`${id} got a ready text in the place of an answer`)}: ${rungs.at(-1)} (${reason}). ${message}`;
   if (outcome === "denied") return `${style.red(`${id} was refused`)} (${reason}). ${message}`;
   if (outcome === "in flight")
     return `${style.yellow(`${id} is in flight`)}: what it can cost at most is held, and nothing is charged yet.`;
