@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { ERROR_CODES, type ErrorCode, PurserError } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
 import { createAdmin } from "../admin/routes.ts";
@@ -12,6 +10,7 @@ import { type Config, sharedLedger } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { CommandContext, CommandInput } from "./command.ts";
+import { activeFolder, besideDemo } from "./demo-folder.ts";
 import { openLedger } from "./ledger.ts";
 import { readRunning } from "./running-gateway.ts";
 
@@ -33,9 +32,6 @@ export const ACCESS_HELP = [
   "  --json          the same for programs",
 ].join("\n");
 
-/** The folder in the data folder where a demo keeps what is its own. */
-export const DEMO_FOLDER = "demo";
-
 /** What a command needs where no gateway runs. */
 export interface AccessNeeds {
   /** What is done; reading where it is left out. */
@@ -52,7 +48,7 @@ export async function openAdminAccess(
   const file = options.config as string | undefined;
   const data = options.data as string | undefined;
   const written = readConfig({ file, environment: env, cwd, flags: { data } });
-  const config = { ...written, dataDir: activeFolder(written.dataDir) };
+  const config = besideDemo({ ...written, dataDir: activeFolder(written.dataDir) });
   const running = readRunning(config.dataDir);
   const token = await readAdminToken(config.dataDir);
   if (running && token !== undefined) return { url: running.url, config, ask: askOver(running.url, token), close: async () => undefined };
@@ -96,12 +92,6 @@ async function openBooksOf({ store, dataDir }: Config, need: Exclude<AccessNeeds
 export function dataFolder({ options }: CommandInput, { cwd, env }: Pick<CommandContext, "cwd" | "env">): string {
   const flags = { data: options.data as string | undefined };
   return activeFolder(readConfig({ file: options.config as string | undefined, environment: env, cwd, flags }).dataDir);
-}
-
-/** A demo that runs in a folder where nothing else ever did is what is asked about. */
-export function activeFolder(dataDir: string): string {
-  const demo = join(dataDir, DEMO_FOLDER);
-  return !existsSync(join(dataDir, "purser.db")) && !readRunning(dataDir) && readRunning(demo) ? demo : dataDir;
 }
 
 function askOver(url: string, token: string): AdminAccess["ask"] {

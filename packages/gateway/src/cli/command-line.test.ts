@@ -258,6 +258,20 @@ budgets:
       assert.equal(bash(`${commands[2]} -s -o /dev/null -w '%{http_code}'`, elsewhere), "402");
       const budgets = JSON.parse((await purser(["budgets", "--json"], { cwd: elsewhere })).out);
       assert.ok(budgets.find(({ budget }: { budget: string }) => budget === "company").spent > 0);
+      const looks = async () => {
+        const priced = await purser(["price", "demo-1", "--input", "1000000"], { cwd: elsewhere });
+        assert.match(priced.out, /^demo\/demo-1\n[\s\S]*costs \$2\.50\.$/m);
+        assert.match((await purser(["explain", "--model", "demo-1"], { cwd: elsewhere })).out, /openai-chat +demo +/);
+        const replayed = await purser(["replay"], { cwd: elsewhere });
+        assert.match(replayed.out, /^3 calls from .*, under the budgets of the demo\./);
+      };
+      await looks();
+      child.kill("SIGINT");
+      assert.equal(await exited, 0);
+      await looks();
+      writeFileSync(join(elsewhere, "purser.yaml"), "budgets: []\n");
+      const configured = await purser(["price", "demo-1"], { cwd: elsewhere });
+      assert.match(configured.err, /^demo-1 is a model of the demo, which `purser serve --demo` starts/);
     } finally {
       child.kill("SIGINT");
       assert.equal(await exited, 0);

@@ -10,6 +10,7 @@ import type { Answer, Format, Question } from "./formats/format.ts";
 import { GEMINI } from "./formats/gemini.ts";
 import { OPENAI_CHAT } from "./formats/openai-chat.ts";
 import { OPENAI_RESPONSES } from "./formats/openai-responses.ts";
+import { DEMO_MODELS } from "./models.ts";
 
 /** A provider on this machine that speaks the formats of OpenAI, Anthropic, Google, Cohere and Bedrock, so that everything can be tried without a key. */
 export interface DemoProvider {
@@ -22,8 +23,6 @@ export interface DemoProviderOptions {
   /** The pause before each token of a stream. 20 where it is left out. */
   readonly delayMs?: number;
 }
-
-export const DEMO_MODELS = ["demo-1", "demo-mini"] as const;
 
 /** The cap of an answer whose call names none. */
 const OUTPUT_TOKENS = 400;
@@ -67,7 +66,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, delayM
   if (!format) return refuse(404, "invalid_request_error", `There is no ${method} ${path}.`);
   const question = readQuestion(format, path, await readText(request));
   if (!question) return refuse(400, "invalid_request_error", "The body is not a JSON object with a model and messages.");
-  if (!(DEMO_MODELS as readonly string[]).includes(question.model)) {
+  if (!DEMO_MODELS.includes(question.model)) {
     return refuse(404, "not_found_error", `The model "${question.model}" does not exist. Models are ${DEMO_MODELS.join(", ")}.`);
   }
   const answered = await composeAnswer(question);

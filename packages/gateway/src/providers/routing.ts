@@ -1,5 +1,6 @@
 import { compilePattern } from "@purser/core";
 import { meansModel } from "@purser/core/prices";
+import { DEMO_ELSEWHERE, DEMO_MODELS } from "../demo/models.ts";
 import type { RetryPolicy } from "../failover/retry.ts";
 import { otherForms } from "../translation/translation.ts";
 import { PRESETS } from "./presets/index.ts";
@@ -239,6 +240,7 @@ function withoutDialect(model: string, dialect: DialectName, provider: Provider,
 function unknownMessage(model: string, dialect: DialectName, providers: readonly Provider[], speakers: readonly Provider[]): string {
   const other = routeByModels(model, providers);
   if (other && "provider" in other) return withoutDialect(model, dialect, other.provider, "what it serves");
+  if (DEMO_MODELS.includes(model)) return `"${model}" ${DEMO_ELSEWHERE}`;
   const names = speakers.map(({ name }) => name).join(", ");
   if (names === "") return `No provider that speaks ${dialect} is configured. Add one under providers in purser.yaml.`;
   return `No provider serves "${shown(model)}". Write PROVIDER/${shown(model)} with one of ${names}, or add a route for it to purser.yaml.`;

@@ -5,6 +5,7 @@ import { costOf, formatDollars, PurserError } from "@purser/core";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { priceBookOf } from "../../config/price-book.ts";
 import { readConfig } from "../../config/read-config.ts";
+import { lookedAt } from "../demo-folder.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
 import { modelAtProvider } from "./price.ts";
 
@@ -54,7 +55,7 @@ interface Asked {
 
 /** What so many tokens cost as input. Nothing where the model has no price or nobody serves it: the count is still right. */
 function inputCost(io: CommandIo, { model, provider, file }: Asked, tokens: number): number | undefined {
-  const config = readConfig({ file, environment: io.environment, cwd: io.cwd });
+  const config = lookedAt(readConfig({ file, environment: io.environment, cwd: io.cwd }));
   const named = provider === undefined ? modelAtProvider(config, model) : { provider, model };
   const card = named && priceBookOf(config).card(named.provider, named.model, Date.now());
   return card && costOf(card, { inputTokens: tokens });

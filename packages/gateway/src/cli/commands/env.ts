@@ -1,7 +1,7 @@
 import { suggestion } from "../../config/nearest-name.ts";
 import { readConfig } from "../../config/read-config.ts";
-import { activeFolder } from "../admin-access.ts";
 import type { Command } from "../command.ts";
+import { activeFolder } from "../demo-folder.ts";
 import { PROGRAMS } from "../program-settings.ts";
 import { readRunning } from "../running-gateway.ts";
 import { UsageError } from "./outcome.ts";

@@ -5,6 +5,7 @@ import { DIALECTS, type DialectName, dialectsOf, FAMILY_NAMES, type FamilyName }
 import { type FailoverTarget, routeModel } from "../../providers/routing.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import { lookedAt } from "../demo-folder.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
@@ -44,7 +45,8 @@ async function idOf(id: string, ask: (method: "GET", target: string) => Promise<
 }
 
 function explainRoute(model: string, { options }: CommandInput, { env, cwd }: CommandContext): CommandResult {
-  const config = readConfig({ file: options.config as string | undefined, environment: env, cwd });
+  const flags = { data: options.data as string | undefined };
+  const config = lookedAt(readConfig({ file: options.config as string | undefined, environment: env, cwd, flags }));
   const routes = DIALECTS.map((dialect: DialectName) => {
     const route = routeModel(model, dialect, config);
     if ("unknown" in route) return { dialect, provider: null, why: route.unknown };

@@ -5,8 +5,10 @@ import type { Config } from "../../config/config.ts";
 import { nearestName } from "../../config/nearest-name.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { readConfig } from "../../config/read-config.ts";
+import { DEMO_ELSEWHERE, DEMO_MODELS } from "../../demo/models.ts";
 import { DIALECTS } from "../../providers/provider.ts";
 import { routeModel } from "../../providers/routing.ts";
+import { lookedAt } from "../demo-folder.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
 
 const USAGE = "purser price MODEL [--provider NAME] [--input TOKENS] [--output TOKENS] [--at YYYY-MM-DD] [--config FILE] [--json]";
@@ -30,9 +32,10 @@ export async function price(args: string[], io: CommandIo): Promise<CommandOutco
     if (model === undefined || positionals.length > 1) throw new UsageError("Name one model.");
     const at = dayOf(values.at);
     const tokens = { inputTokens: tokensOf("--input", values.input), outputTokens: tokensOf("--output", values.output) };
-    const config = readConfig({ file: values.config, environment: io.environment, cwd: io.cwd });
+    const config = lookedAt(readConfig({ file: values.config, environment: io.environment, cwd: io.cwd }));
     const book = priceBookOf(config);
     const named = values.provider === undefined ? modelAtProvider(config, model) : { provider: values.provider, model };
+    if (!named && DEMO_MODELS.includes(model)) throw new UsageError(`${model} ${DEMO_ELSEWHERE}`);
     if (!named) {
       const nearest = nearestName(
         model,

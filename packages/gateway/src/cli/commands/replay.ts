@@ -7,9 +7,9 @@ import { readLedgerCalls } from "../../replay/ledger-calls.ts";
 import type { RecordedCall } from "../../replay/recorded-call.ts";
 import { type Replayed, replay as replayCalls } from "../../replay/replay.ts";
 import { readColumns, readTrace } from "../../replay/trace.ts";
-import { activeFolder } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
+import { lookedAt } from "../demo-folder.ts";
 import { openLedger } from "../ledger.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
@@ -42,7 +42,8 @@ export const replay: Command = {
   wordsMost: 1,
   async run(input, context) {
     const { cwd, env } = context;
-    const other = readConfig({ file: input.options.config as string | undefined, environment: env, cwd });
+    const flags = { data: input.options.data as string | undefined };
+    const other = lookedAt(readConfig({ file: input.options.config as string | undefined, environment: env, cwd, flags }));
     const source =
       input.positionals[0] === undefined ? await ownCalls(input, context) : await tracedCalls(input.positionals[0], input, context);
     const { calls } = source;
@@ -81,8 +82,7 @@ async function tracedCalls(name: string, { options }: CommandInput, { cwd, now }
 async function ownCalls({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<Source> {
   for (const option of ["columns", "model", "start"])
     if (options[option] !== undefined) throw new UsageError(`--${option} is about a file. Name one: purser replay FILE --${option} …`);
-  const written = readConfig({ environment: env, cwd, flags: { data: options.data as string | undefined } });
-  const config: Config = { ...written, dataDir: activeFolder(written.dataDir) };
+  const config = lookedAt(readConfig({ environment: env, cwd, flags: { data: options.data as string | undefined } }));
   const ledger = await openLedger(config, now);
   try {
     const { calls, ...left } = await readLedgerCalls(ledger.store);
@@ -99,7 +99,7 @@ async function ownCalls({ options }: CommandInput, { cwd, env, now }: CommandCon
 function reportText(report: Report, { file, budgets }: Config, style: Style): string {
   const { calls, bare, laddered } = report;
   const last = laddered ?? bare;
-  const what = file ?? `no ${CONFIG_FILE}`;
+  const what = file ?? (budgets.length > 0 ? "the budgets of the demo" : `no ${CONFIG_FILE}`);
   const kinds = budgets.flatMap(({ ladder }) => ladder.flatMap(({ rungs }) => rungs.map(({ kind }) => kind)));
   const sections = [
     `${count(calls.length)} calls from ${instant(calls[0])} to ${instant(calls.at(-1))}, under ${what}.`,

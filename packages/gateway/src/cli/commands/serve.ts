@@ -14,8 +14,8 @@ import { type Demo, openDemo } from "../../demo/demo.ts";
 import { introduction } from "../../demo/introduction.ts";
 import { People } from "../../people/people.ts";
 import { hostOf } from "../../redis-client.ts";
-import { DEMO_FOLDER } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
+import { DEMO_FOLDER } from "../demo-folder.ts";
 import { programName } from "../program-name.ts";
 import { readRunning, removeRunning, writeRunning } from "../running-gateway.ts";
 

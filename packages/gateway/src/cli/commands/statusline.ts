@@ -2,9 +2,10 @@ import type { Readable } from "node:stream";
 import type { BalanceJson } from "../../admin/balances.ts";
 import { readAdminToken } from "../../callers/admin-token.ts";
 import { readConfig } from "../../config/read-config.ts";
-import { ACCESS_OPTIONS, activeFolder } from "../admin-access.ts";
+import { ACCESS_OPTIONS } from "../admin-access.ts";
 import { shortAmount, untilText } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
+import { activeFolder } from "../demo-folder.ts";
 import { readRunning } from "../running-gateway.ts";
 import type { Style } from "../style.ts";
 
