@@ -440,3 +440,8 @@ describe("a fetch with a budget", () => {
     assert.equal(asked.length, 2);
   });
 });
+
+test("a fetch without budgets is refused when it is made, and not at its first call", () => {
+  for (const options of [{}, undefined, { budgets: {} }])
+    assert.throws(() => createFetch(options as unknown as FetchOptions), { code: "config_invalid", message: /new Budgets\(/ });
+});

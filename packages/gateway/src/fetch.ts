@@ -55,6 +55,12 @@ const DEFAULT_MAX_OUTPUT = 4_096;
  * A refusal is an answer as the provider would send it, so the SDK throws its own error. What cannot be metered is refused.
  */
 export function createFetch(options: FetchOptions): Fetch {
+  // Whoever writes JavaScript can leave it out, and would hear of it at the first call only.
+  if (typeof (options as Partial<FetchOptions> | undefined)?.budgets?.reserve !== "function")
+    throw new PurserError(
+      "config_invalid",
+      "createFetch needs budgets, which hold the money of its calls: createFetch({ budgets: new Budgets({ store, prices, budgets: [ … ] }) }).",
+    );
   const { budgets, subject = {}, provider, defaultMaxOutput = DEFAULT_MAX_OUTPUT, fetch: send = globalThis.fetch } = options;
   const sentBefore = new SentBefore();
   return async (input, init) => {

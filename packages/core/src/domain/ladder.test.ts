@@ -85,6 +85,7 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": "ask slack email" }, /is not a rung/],
     [{ "85%": "constructor" }, /is not a rung/],
     [{ "85%": "block", "85.0%": "slow" }, /two steps at 85%/],
+    [{ "80%": ["use a", "use b"] }, /"use" stands twice at 80%, where one of them can hold/],
     [{ "50%": "queue 500d" }, /"queue 500d" at 50% is not a rung/],
     [{ "50%": "queue one two" }, /"queue one two" at 50% is not a rung/],
     [{ "50%": "summarise 4000" }, /"summarise 4000" at 50% is not a rung.*`summarise TOKENS with MODEL`/],

@@ -58,11 +58,23 @@ const GRAMMAR =
 export function parseLadder(input: LadderInput): Ladder {
   const steps = Object.entries(input).map(([share, rungs]) => ({
     from: parseShare(share),
-    rungs: (typeof rungs === "string" ? [rungs] : rungs).map((text) => parseRung(text, share)),
+    rungs: oneOfAKind(
+      (typeof rungs === "string" ? [rungs] : rungs).map((text) => parseRung(text, share)),
+      share,
+    ),
   }));
   steps.sort((a, b) => a.from - b.from);
   for (const [i, { from }] of steps.entries()) if (steps[i - 1]?.from === from) throw invalid(`it has two steps at ${shareText(from)}.`);
   return steps;
+}
+
+/** Of each kind one rung of a step can hold for a call. Only people can be told in several ways. */
+function oneOfAKind(rungs: readonly Rung[], share: string): readonly Rung[] {
+  for (const [i, { kind }] of rungs.entries()) {
+    if (kind !== "tell" && rungs.some((other, j) => j < i && other.kind === kind))
+      throw invalid(`"${kind}" stands twice at ${share}, where one of them can hold. Keep one, or put the other at another share.`);
+  }
+  return rungs;
 }
 
 function parseShare(text: string): number {

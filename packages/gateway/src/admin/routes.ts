@@ -487,7 +487,11 @@ async function throwSwitch({ switches, now }: Parts, request: AdminRequest): Pro
 async function endSwitch({ switches, now }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const ended = await switches.on(id, readSwitchEnd(request.query, doerOf(request)));
   if (ended) return ok(switchJson(ended, now()));
-  return problem(404, "switch_unknown", `No switch "${id}" is in force. \`GET /api/switches\` lists those that are.`);
+  return problem(
+    404,
+    "switch_unknown",
+    `No switch "${id}" is in force. \`purser switches\` lists those that are, as does \`GET /api/switches\`.`,
+  );
 }
 
 /** For gateways that ask in headers and read headers only. */

@@ -237,6 +237,12 @@ budgets:
     assert.match(last.out, /^req_\S+ was refused \(.*\)\. /);
     const { data } = JSON.parse(`{"data":${(await purser(["keys", "list", "--json"])).out}}`);
     assert.match((await purser(["keys"])).out, new RegExp(`${data[0].id} +chat +caller +team=eng tag\\.plan=pro +user, session +Ends `));
+    const keys = join(folder, ".purser", "keys.json");
+    writeFileSync(keys, readFileSync(keys, "utf8").replace(/("expiresAt": ?)\d+/, `$1${Date.UTC(2026, 0, 31)}`));
+    assert.match((await purser(["keys", "list"])).out, / Ended 2026-01-31 00:00 UTC\.$/m);
+    assert.match((await purser(["top", "--since", "yesterday"])).err, /^--since is "yesterday"\. Write 30d or 12h for so long ago, a day/);
+    const on = await purser(["on", "chatbot"]);
+    assert.deepEqual([on.exit, /`purser switches` lists those that are/.test(on.out)], [1, true], on.out);
     assert.equal((await purser(["keys", "revoke", data[0].id])).exit, 0);
     assert.equal((await purser(["keys", "revoke", data[0].id])).exit, 1);
   });

@@ -96,6 +96,18 @@ function readOccasion(text: string, place: Place): Occasion | undefined {
   return read(place, () => parseOccasion(text));
 }
 
+const TELLS = "Write tell, or tell CHANNEL; what happens to calls stands in a ladder or a guard.";
+
+/** What ladders know of `tell` and its like; nothing where they know no such thing. */
+function readRung(text: string): Rung | undefined {
+  try {
+    return parseLadder({ "0%": text })[0]?.rungs[0];
+  } catch (error) {
+    if (!(error instanceof PurserError)) throw error;
+    return undefined;
+  }
+}
+
 /** Whom a list of `tell` tells: of alerts nothing else can come. */
 function readTells(
   texts: readonly string[],
@@ -103,13 +115,10 @@ function readTells(
   place: Place,
   channels: ConfigurationFields["channels"],
 ): { readonly channels: Watch["channels"] } | undefined {
-  const rungs = read(place, () => parseLadder({ "0%": texts }).flatMap((step) => step.rungs));
-  if (!rungs) return undefined;
+  const rungs = texts.flatMap((text) => readRung(text) ?? place.problem(`"${text}" is nothing that an alert does. ${TELLS}`) ?? []);
+  if (rungs.length < texts.length) return undefined;
   const other = rungs.find(({ kind }) => kind !== "tell");
-  if (other)
-    return place.problem(
-      `"${rungText(other)}" is nothing that an alert does. It can tell; what happens to calls stands in a ladder or a guard.`,
-    );
+  if (other) return place.problem(`"${rungText(other)}" is nothing that an alert does. ${TELLS}`);
   checkTells(budget, rungs, place, channels);
   const tells = rungs.filter((rung): rung is Extract<Rung, { kind: "tell" }> => rung.kind === "tell");
   return { channels: tells.some(({ channel }) => channel === undefined) ? undefined : tells.flatMap(({ channel }) => channel ?? []) };
@@ -120,7 +129,7 @@ function read<Value>(place: Place, parse: () => Value): Value | undefined {
     return parse();
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
-    return place.problem(error.message.replace(" at 0%", ""));
+    return place.problem(error.message);
   }
 }
 

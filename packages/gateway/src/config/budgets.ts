@@ -27,6 +27,7 @@ export function configuredBudgets(
   timezone: string,
   providers: readonly Provider[],
   channels: ConfigurationFields["channels"],
+  now: number,
 ): readonly Budget[] {
   const budgets: Budget[] = [];
   const places: Place[] = [];
@@ -39,6 +40,7 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
+    warnOfEnded(budget, readable(value), now);
     checkTells(
       budget,
       budget.ladder.flatMap(({ rungs }) => rungs),
@@ -169,6 +171,14 @@ function readable({ exceptions = [] }: BudgetFields): readonly Located<Exception
 
 function exceptionInput({ for: selected, limits = [], until }: ExceptionFields): ExceptionInput {
   return { for: Object.fromEntries(selected ?? []) as Selector, limits, ...(until !== undefined && { until }) };
+}
+
+/** An exception that is over does nothing any more, and whoever reads the file may think that it does. */
+function warnOfEnded({ exceptions }: Budget, written: readonly Located<ExceptionFields>[], now: number): void {
+  for (const [i, { until }] of exceptions.entries()) {
+    const { value, place } = written[i] ?? {};
+    if (until <= now) place?.field("until").warning(`the exception ended with ${value?.until}, and the usual limits hold. Take it out.`);
+  }
 }
 
 /** What is allowed and is hardly meant. */

@@ -244,6 +244,12 @@ const exception = object(
   { required: ["for", "limits"] },
 );
 
+/** What holds for all budgets, and is looked for in one. */
+const AT_THE_TOP = [
+  ...["server", "data", "store", "providers", "routes", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
+  ...["allowances", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
+];
+
 const budget = object(
   {
     name: described("Names the budget in answers, reports and headers.", name()),
@@ -346,6 +352,9 @@ const budget = object(
   },
   {
     required: ["name"],
+    refused: Object.fromEntries(
+      AT_THE_TOP.map((field) => [field, "stands at the top of the file, beside budgets, and not in one of them."]),
+    ),
   },
 );
 

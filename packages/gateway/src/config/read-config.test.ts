@@ -8,6 +8,7 @@ import { formatLimit, PurserError, windowText } from "@purser/core";
 import fc from "fast-check";
 import { PRESETS } from "../providers/presets/index.ts";
 import { at, FAMILIES } from "../providers/provider.ts";
+import { CONFIGURATION } from "./description.ts";
 import { type ConfigInput, examineConfig, readConfig } from "./read-config.ts";
 import { problemText } from "./source.ts";
 
@@ -751,4 +752,35 @@ test("people have a hash for a password, and a provider of identities is one tha
   const pattern = `login: { people: { ann: { role: member, password: "${hash}", attributes: { user: "*" } } } }`;
   assert.match(problems(pattern).join("\n"), /would select more than one/);
   assert.match(problems(pattern.replace("user", "provider")).join("\n"), /no attribute of a person/);
+});
+
+test("a field that stands at the top is told so where it is looked for in a budget", () => {
+  const { properties } = CONFIGURATION.schema as { properties: Record<string, { items?: { properties: object } }> };
+  const ofBudgets = properties.budgets?.items?.properties ?? {};
+  for (const name of Object.keys(properties).filter((one) => !(one in ofBudgets)))
+    assert.deepEqual(problems(`budgets: [{ name: a, limits: [$1 / day], ${name}: x }]`), [
+      `purser.yaml:1:42  budgets[0].${name}: stands at the top of the file, beside budgets, and not in one of them.`,
+    ]);
+});
+
+test("an exception that is over is told, from the day after its last", () => {
+  const text = `budgets:
+  - { name: a, per: user, limits: [$1 / day], exceptions: [{ for: { user: ann }, limits: [$5 / day], until: 2026-06-30 }] }`;
+  assert.deepEqual(warnings(text, { now: Date.UTC(2026, 5, 30, 23) }), []);
+  assert.match(
+    warnings(text, { now: Date.UTC(2026, 6, 1) })[0] ?? "",
+    /exceptions\[0\]\.until: the exception ended with 2026-06-30, and the usual limits hold\. Take it out\./,
+  );
+});
+
+test("two models at one share are refused, and two who are told are not", () => {
+  const ladder = (rungs: string) => problems(`budgets: [{ name: a, limits: [$1 / day], ladder: { 80%: [${rungs}] } }]`)[0] ?? "";
+  assert.match(ladder("use a, use b"), /budgets\[0\]\.ladder: .*"use" stands twice at 80%, where one of them can hold\. Keep one/);
+  assert.equal(ladder("use a, shorten 100"), "");
+});
+
+test("what an alert cannot do is told without a word about ladders' rungs", () => {
+  const [problem = ""] = problems("budgets: [{ name: a, limits: [$1 / day], alerts: { forecast: shout } }]");
+  assert.match(problem, /"shout" is nothing that an alert does\. Write tell, or tell CHANNEL;/);
+  assert.doesNotMatch(problem, /The ladder cannot be read/);
 });

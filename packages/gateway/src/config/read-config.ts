@@ -28,6 +28,8 @@ export interface ConfigInput {
   readonly flags?: ConfigFlags | undefined;
   /** The working folder; the process's own where it is left out. */
   readonly cwd?: string | undefined;
+  /** Epoch milliseconds, for what is over by then; now where it is left out. */
+  readonly now?: number | undefined;
 }
 
 export interface ConfigFlags {
@@ -66,7 +68,7 @@ export function examineConfig(input: ConfigInput): Reading {
 
   const providers = readProviders(fields, environment);
   const channels = configuredChannels(fields.channels ?? new Map());
-  const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels);
+  const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels, input.now ?? Date.now());
   const server = readServer(fields, settings);
   const config: Config = {
     file,

@@ -65,10 +65,13 @@ test("who was not let in, what was given, and a changed configuration are in the
       ["nobody known", "openai-chat"],
     ],
   );
+  const { secret: admin } = await stand.gateway.keys.create({ name: "ops", role: "admin" });
+  assert.equal((await ask("/api/switches", "POST", admin)).status, 400);
   await stand.gateway.close();
+  assert.match(purser("audit").stdout, /^ *5–6 .*POST \/api\/switches.* → 400/m, "two lines of the log are one row");
   assert.match(purser("audit").stdout, /purser +gateway\.started[\s\S]*access\.refused[\s\S]*gateway\.stopped/);
   const right = purser("audit", "verify");
-  assert.deepEqual([right.status, /^5 lines, none of them changed, missing or moved\./.test(right.stdout)], [0, true]);
+  assert.deepEqual([right.status, /^7 lines, none of them changed, missing or moved\./.test(right.stdout)], [0, true]);
   const file = join(stand.directory, "audit.jsonl");
   const lines = readFileSync(file, "utf8").split("\n");
   writeFileSync(file, [...lines.slice(0, 1), ...lines.slice(2)].join("\n"));

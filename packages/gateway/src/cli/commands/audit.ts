@@ -14,6 +14,7 @@ export const audit: Command = {
   usage: "[--all] | verify [--head N:HASH]",
   help: [
     "Reads the audit log of the data folder, whether a gateway runs or not: changes, grants, refused access, starts and stops.",
+    "What was asked for and what became of it are two lines of the log, and are shown in one row.",
     "",
     `  --all             every line; the newest ${SHOWN} where it is left out`,
     "  verify            looks for lines that were changed, taken out, moved or cut off; exit code 1 where there are any",
@@ -38,14 +39,20 @@ async function show(log: AuditLog, { options }: CommandInput, { style }: Command
   const rows = shown
     .filter(({ of }) => of === undefined)
     .map((line) => [
-      String(line.n),
+      numbersText(line, outcomes.get(line.n)),
       `${line.at.slice(0, 19).replace("T", " ")} UTC`,
       line.by,
       line.what,
       detailText(line, outcomes.get(line.n)),
     ]);
   if (rows.length === 0) return { exit: 0, text: "Nothing was done yet.", json: lines };
-  return { exit: 0, text: table(["Line", "When", "By", "What", ""].map(style.dim), rows, [0]), json: shown };
+  return { exit: 0, text: table(["Lines", "When", "By", "What", ""].map(style.dim), rows, [0]), json: shown };
+}
+
+/** What was asked and what became of it are two lines of the log, and one here. */
+function numbersText({ n }: AuditLine, outcome: AuditLine | undefined): string {
+  if (outcome === undefined) return String(n);
+  return outcome.n === n + 1 ? `${n}–${outcome.n}` : `${n}, ${outcome.n}`;
 }
 
 function detailText({ details = {}, from, what }: AuditLine, outcome: AuditLine | undefined): string {

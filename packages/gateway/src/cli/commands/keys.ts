@@ -75,7 +75,7 @@ async function create(
     `${style.bold(key.secret)}`,
     "",
     `Key "${key.name}" (${key.id}). The secret above is shown this once; Purser keeps only its hash.`,
-    `Charged to: ${attributesText(key) || "nobody in particular"}.${key.may_set.length > 0 ? ` May set: ${key.may_set.join(", ")}.` : ""} ${expiryText(key)}`,
+    `Charged to: ${attributesText(key) || "nobody in particular"}.${key.may_set.length > 0 ? ` May set: ${key.may_set.join(", ")}.` : ""} ${expiryText(key, now())}`,
     ...(wasOpen ? ["From now on every call needs a key: until the first one, everybody on this machine was the owner."] : []),
   ].join("\n");
   return { exit: 0, text, json: key };
@@ -85,11 +85,18 @@ async function list(
   access: AdminAccess,
   _rest: readonly string[],
   _input: CommandInput,
-  { style }: CommandContext,
+  { style, now }: CommandContext,
 ): Promise<CommandResult> {
   const { data } = (await access.ask("GET", "/api/keys")) as { data: readonly KeyJson[] };
   if (data.length === 0) return { exit: 0, text: "There are no keys. Make one: purser keys create --name NAME", json: data };
-  const rows = data.map((key) => [style.bold(key.id), key.name, key.role, attributesText(key), key.may_set.join(", "), expiryText(key)]);
+  const rows = data.map((key) => [
+    style.bold(key.id),
+    key.name,
+    key.role,
+    attributesText(key),
+    key.may_set.join(", "),
+    expiryText(key, now()),
+  ]);
   return { exit: 0, text: table(["Id", "Name", "Role", "Charged to", "May set", "Ends"].map(style.dim), rows), json: data };
 }
 
@@ -121,6 +128,7 @@ function attributesText({ attributes }: KeyJson): string {
     .join(" ");
 }
 
-function expiryText({ expires_at }: KeyJson): string {
-  return expires_at === null ? "Never ends." : `Ends ${expires_at.slice(0, 16).replace("T", " ")} UTC.`;
+function expiryText({ expires_at }: KeyJson, now: number): string {
+  if (expires_at === null) return "Never ends.";
+  return `${Date.parse(expires_at) <= now ? "Ended" : "Ends"} ${expires_at.slice(0, 16).replace("T", " ")} UTC.`;
 }

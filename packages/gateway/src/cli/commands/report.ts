@@ -76,17 +76,21 @@ export function reportQuery({ options }: Pick<CommandInput, "options">, now: num
   const query = new URLSearchParams();
   for (const [option, part] of Object.entries(PARTS)) {
     const isTime = part === "since" || part === "until";
-    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? instantOf(value, now) : value);
+    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? instantOf(option, value, now) : value);
   }
   return query;
 }
 
 const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
-/** `30d` is so long ago; anything else is for the API to read. */
-function instantOf(text: string, now: number): string {
+/** `30d` is so long ago; a day, a month and an instant are for the API to read. */
+function instantOf(option: string, text: string, now: number): string {
   const [, count, unit = ""] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
-  return count === undefined ? text : new Date(now - Number(count) * (UNITS[unit] ?? 0)).toISOString();
+  if (count !== undefined) return new Date(now - Number(count) * (UNITS[unit] ?? 0)).toISOString();
+  if (/^\d{4}-\d{2}/.test(text)) return text;
+  throw new UsageError(
+    `--${option} is "${text}". Write 30d or 12h for so long ago, a day such as 2026-11-01, a month, 2026-11, or an instant.`,
+  );
 }
 
 function reportText(json: ReportJson, style: Style): string {
