@@ -200,6 +200,7 @@ function entryJson(entry: Entry): EntryJson {
       spent,
     })),
     ...("why" in entry && { why: entry.why }),
+    ...(entry.kind === "denied" && entry.detail.readyText !== undefined && { why: `${entry.detail.readyText} in its place` }),
     ...("expiresAt" in entry && { expires_at: instantJson(entry.expiresAt) }),
   };
 }

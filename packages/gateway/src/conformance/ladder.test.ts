@@ -283,6 +283,10 @@ describe("a ready text in the books", () => {
       const report: Json = await (await fetch(`${stand.url}/api/requests/${headers.get("x-purser-request-id")}`)).json();
       assert.deepEqual([report.outcome, report.rungs, report.cost_nanodollars], ["ready text", ["answer (chatbot)"], null]);
       assert.match(report.message, what);
+      assert.deepEqual(
+        report.entries.map(({ kind, why }: Json) => [kind, why]),
+        [["denied", "answer (chatbot) in its place"]],
+      );
       const { data }: Json = await (await fetch(`${stand.url}/api/requests?outcome=denied`)).json();
       assert.deepEqual(
         data.map(({ outcome }: Json) => outcome),
