@@ -191,7 +191,7 @@ describe("a day of real traffic", () => {
     context.diagnostic(
       `${answered} answered, ${refused} refused, ${refusedEarly} of them before the last rung; ${JSON.stringify([...rungs])}`,
     );
-    assert.deepEqual([...rungs.keys()].sort(), ["shorten 100 (day 60%)", "slow 1s (day 80%)", "use m-small (day 40%)"]);
+    assert.deepEqual([...rungs.keys()].sort(), ["shorten 100 to 256 (day 60%)", "slow 1s (day 80%)", "use m-small (day 40%)"]);
     assert.ok(refused > 0);
     assert.equal(refusedEarly, 0);
   });
