@@ -205,7 +205,9 @@ function bindLimit(owner: string, limit: Limit, label: string, span: LimitSpan):
 function counterRef(budget: string, limit: Limit, subject: string, { startsAt, resetsAt }: WindowSpan): CounterRef {
   const key = `${budget}|${limitId(limit)}|${subject}|${startsAt}`;
   const ref = { key, budget, subject, unit: limit.unit, window: limitWindow(limit), startsAt, resetsAt };
-  return isMoving(limit.window) ? { ...ref, series: seriesOf(ref) } : ref;
+  if (!isMoving(limit.window)) return ref;
+  const slice = { ...ref, series: seriesOf(ref) };
+  return limit.window.kind === "bucket" ? { ...slice, drains: limit.amount } : slice;
 }
 
 function ruleOf({ window, amount }: Limit): Rule | undefined {

@@ -19,6 +19,8 @@ export interface CounterRef {
   readonly resetsAt: number | undefined;
   /** Of a slice of a moving window: the key of all its slices, which is `key` without its last part. */
   readonly series?: string;
+  /** Of a slice of a bucket: how many units drained in a period when it was named, by which it is known when the bucket is empty. */
+  readonly drains?: number;
 }
 
 /** What the counters of one limit and subject share, whatever the time. Grants are kept by it too. */

@@ -1,6 +1,7 @@
 import { firstInstant } from "./first-instant.ts";
 import type { CounterRef } from "./ledger.ts";
 import type { Unit } from "./limit.ts";
+import { bucketNamed, movingLength, sliceLength } from "./window.ts";
 
 /**
  * A limit whose window moves with the time is kept on slices of time, each a counter of its own; together they are a series. A call belongs
@@ -115,6 +116,18 @@ function filled(rule: Bucket, slices: readonly Slice[], latest: number, inflow: 
 
 function levelAt(rule: Bucket, { total, since }: Filling, at: number): number {
   return Math.max(0, total - drained(rule, at - since));
+}
+
+/**
+ * Whether a bucket was empty at a time, by the rate at which it drained when its last slice was named. One that never drains lets nothing
+ * pass either, so it is not waited for.
+ */
+export function wasEmpty(slices: readonly Slice[], at: number): boolean {
+  const { drains = 0, window } = (slices.at(-1) as Slice).ref;
+  const bucket = bucketNamed(window);
+  if (!bucket || drains === 0) return true;
+  const rule: Bucket = { kind: "bucket", drains, periodMs: movingLength(bucket), sliceMs: sliceLength(bucket) };
+  return levelAt(rule, filled(rule, slices, at, reservedOf), at) === 0;
 }
 
 /** Whole units that drain in a time: `drains * time / period`, in parts that are each counted exactly. */

@@ -4,7 +4,7 @@ import { Leases, leaseOf } from "./lease.ts";
 import { type CallDetail, type CounterRef, type Entry, type Grant, grantSeries, type Posting } from "./ledger.ts";
 import { rollsOver } from "./limit.ts";
 import { Recent } from "./recent.ts";
-import type { Slice } from "./slices.ts";
+import { type Slice, wasEmpty } from "./slices.ts";
 import { isBucketText } from "./window.ts";
 
 export interface Counter extends Used, Slice {
@@ -209,9 +209,11 @@ export function keptUntil({ window, startsAt }: CounterRef, resetsAt: number): n
 /** Forgets the slices that no window reaches any more: those of a bucket together, when it has been empty since before. */
 export function compactSlices(state: State, closedBefore: number): readonly string[] {
   const forgotten: string[] = [];
+  const isClosed = ({ ref, held }: Counter) => held === 0 && (ref.resetsAt ?? Number.POSITIVE_INFINITY) < closedBefore;
   for (const slices of state.series.values()) {
-    const isClosed = ({ ref, held }: Counter) => held === 0 && (ref.resetsAt ?? Number.POSITIVE_INFINITY) < closedBefore;
-    const closed = isBucketText((slices[0] as Counter).ref.window) && !slices.every(isClosed) ? [] : slices.filter(isClosed);
+    const closed = slices.filter(isClosed);
+    const isBucket = isBucketText((slices[0] as Counter).ref.window);
+    if (isBucket && (closed.length < slices.length || !wasEmpty(slices, closedBefore))) continue;
     for (const slice of closed) {
       forget(state, slice);
       forgotten.push(slice.ref.key);

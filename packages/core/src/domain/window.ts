@@ -98,6 +98,13 @@ export function isBucketText(text: string): boolean {
   return text.endsWith(" bucket") || text.endsWith(" leaky");
 }
 
+/** The bucket that such a text names; nothing for any other. */
+export function bucketNamed(text: string): (MovingWindow & { readonly kind: "bucket" }) | undefined {
+  const [name, excess] = text.split(" ");
+  const period = BUCKET_PERIODS.find((one) => one === name);
+  return period && isBucketText(text) ? { kind: "bucket", period, excess: excess === "leaky" ? "waits" : "refused" } : undefined;
+}
+
 /** The calendar window with another start, as far as the start concerns it; nothing where it does not. */
 export function startingOn(window: Window, start: WindowStart): Window | undefined {
   if (window.kind !== "calendar") return undefined;

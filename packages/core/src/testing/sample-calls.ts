@@ -56,7 +56,8 @@ export function sampleMovingLimit({
   const series = [budget, `${unit}/${window}`, ""].join("|");
   const startsAt = Math.floor(at / rule.sliceMs) * rule.sliceMs;
   const resetsAt = startsAt + rule.sliceMs + (rule.kind === "rolling" ? rule.lengthMs : 3 * rule.periodMs);
-  const counter: CounterRef = { key: `${series}|${startsAt}`, budget, subject: "", unit, window, startsAt, resetsAt, series };
+  const slice: CounterRef = { key: `${series}|${startsAt}`, budget, subject: "", unit, window, startsAt, resetsAt, series };
+  const counter = rule.kind === "bucket" ? { ...slice, drains: rule.drains } : slice;
   return { counter, amount, enforced, rule };
 }
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test as nodeTest, type TestContext } from "node:test";
 import type { LeaseStep } from "../../domain/lease.ts";
-import type { Entry } from "../../domain/ledger.ts";
+import { ADOPTION, type Entry } from "../../domain/ledger.ts";
 import { allEntries } from "../../testing/ledger-history.ts";
 import { startTestRedis } from "../../testing/redis-server.ts";
-import { sampleCall, sampleDetail, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { sampleCall, sampleDetail, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
 import { matchesQuery, type Store } from "../store.ts";
 import { createRedisStore, type LedgerSource, type RedisStoreOptions } from "./index.ts";
 import { startProxy } from "./proxy.test-setup.ts";
@@ -568,6 +568,29 @@ describe("Redis store on bad days", () => {
       ["lifetime", "lifetime"],
     );
     assert.equal((await store.entries({ reservation: "a" }))[1]?.postings.length, 3);
+    assert.deepEqual(await store.audit(), []);
+  });
+
+  test("a bucket into which far more flowed than it takes is not forgotten before all of it has drained", async (context) => {
+    const server = await start(context);
+    let now = Date.UTC(2026, 10, 22, 12);
+    const store = open(server.connect(), { now: () => now });
+    const rule = { kind: "bucket", drains: 1, periodMs: 60_000, sliceMs: 1_000 } as const;
+    const limit = () => sampleMovingLimit({ budget: "bucket", amount: 1, rule, at: now });
+    const asks = async (id: string) => (await store.reserve(sampleCall({ id, limits: [limit()], output: 1 }))).outcome;
+    const postings = [{ counter: limit().counter, held: 0, spent: 871 }];
+    await store.record({ kind: "adjusted", reservation: ADOPTION, postings, why: "limits changed" });
+    for (const minute of [20, 500, 350]) {
+      now += minute * 60_000;
+      await store.expire();
+      assert.equal(await asks(`early-${minute}`), "refused");
+    }
+    now += 60_000 + 1_000;
+    assert.equal(await asks("in time"), "reserved");
+    await store.release({ id: "in time", why: "never sent" });
+    now += 2 * 3_600_000;
+    await store.expire();
+    assert.deepEqual(await store.counters(), [], "what has drained is kept");
     assert.deepEqual(await store.audit(), []);
   });
 

@@ -7,6 +7,7 @@ import {
   type Grant,
   grantSeries,
   type Posting,
+  seriesOf,
 } from "../../domain/ledger.ts";
 import type { Unit } from "../../domain/limit.ts";
 import { type Counter, keptUntil } from "../../domain/state.ts";
@@ -22,18 +23,19 @@ const texts = new WeakMap<CounterRef, string>();
 export function counterText(ref: CounterRef): string {
   const known = texts.get(ref);
   if (known) return known;
-  const { key, budget, subject, unit, window, startsAt, resetsAt, series } = ref;
+  const { key, unit, startsAt, resetsAt, series } = ref;
   const isSlice = series !== undefined;
   const forgotten = resetsAt === undefined ? "" : isSlice ? resetsAt + KEEP_SLICES_MS : keptUntil(ref, resetsAt) + KEEP_CLOSED_MS;
-  const rest = [`${isSlice ? "s" : ""}${forgotten}`, resetsAt ?? "", startsAt, namesText(budget, subject, window)].join(" ");
+  const rest = [`${isSlice ? "s" : ""}${forgotten}`, resetsAt ?? "", startsAt, namesText(ref)].join(" ");
   const text = `${keyText(key)}\t${unit}\t${rest}`;
   texts.set(ref, text);
   return text;
 }
 
 /** As JSON, after the length of the first: a script that needs only that one takes it from there. */
-function namesText(budget: string, subject: string, window: string): string {
-  return `${Buffer.byteLength(JSON.stringify(budget))} ${JSON.stringify([budget, subject, window])}`;
+function namesText({ budget, subject, window, drains }: CounterRef): string {
+  const names = drains === undefined ? [budget, subject, window] : [budget, subject, window, drains];
+  return `${Buffer.byteLength(JSON.stringify(budget))} ${JSON.stringify(names)}`;
 }
 
 /** JSON escapes what would break a line, and what not every client can send. */
@@ -53,10 +55,12 @@ export function counterOf(text: string): CounterRef {
   return refOf({ key, unit, names, isSlice: moving === "s", ...span });
 }
 
+type Names = readonly [budget: string, subject: string, window: string, drains?: number];
+
 interface RefText {
   readonly key: string;
   readonly unit: string;
-  /** Budget, subject and window. */
+  /** Budget, subject and window; of a bucket, what drains. */
   readonly names: string;
   readonly startsAt: number;
   readonly resetsAt: number | undefined;
@@ -64,10 +68,12 @@ interface RefText {
 }
 
 function refOf({ key: text, unit, names, startsAt, resetsAt, isSlice }: RefText): CounterRef {
-  const [budget = "", subject = "", window = ""] = JSON.parse(names.slice(names.indexOf(" ") + 1)) as readonly string[];
+  const [budget, subject, window, drains] = JSON.parse(names.slice(names.indexOf(" ") + 1)) as Names;
   const key = keyOf(text);
   const ref = { key, budget, subject, unit: unit as Unit, window, startsAt, resetsAt };
-  return isSlice ? { ...ref, series: key.slice(0, key.lastIndexOf("|")) } : ref;
+  if (!isSlice) return ref;
+  const slice = { ...ref, series: seriesOf(ref) };
+  return drains === undefined ? slice : { ...slice, drains };
 }
 
 /** A counter as scripts show it: `held spent`, and after a tab what it is. */

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { ADOPTION } from "../../domain/ledger.ts";
 import { createFakeClock, leaseContract, storeContract } from "../../testing/index.ts";
 import { sampleCall, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import type { Store } from "../store.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
 import { isSafeVersion, loadSqlite } from "./driver.ts";
 import { openSqliteStore, readSqliteStore } from "./index.ts";
@@ -200,6 +202,34 @@ test("slices that no window reaches any more are forgotten within minutes, in me
   await empty.close();
 });
 
+test("a bucket into which far more flowed than it takes is not forgotten before all of it has drained, over a restart either", async (t) => {
+  const directory = temporaryDirectory(t);
+  const { now, elapsed, advance } = createFakeClock();
+  const rule = { kind: "bucket", drains: 1, periodMs: 60_000, sliceMs: 1_000 } as const;
+  const limit = () => sampleMovingLimit({ budget: "bucket", amount: 1, rule, at: now() });
+  const open = () => openDurableStore({ directory, now, elapsed, snapshotMs: 0 });
+  const asks = async (store: Store, id: string) => (await store.reserve(sampleCall({ id, limits: [limit()], output: 1 }))).outcome;
+  const first = await open();
+  const postings = [{ counter: limit().counter, held: 0, spent: 871 }];
+  await first.record({ kind: "adjusted", reservation: ADOPTION, postings, why: "limits changed" });
+  for (const minute of [20, 500]) {
+    advance(minute * 60_000);
+    assert.equal(await asks(first, `early-${minute}`), "refused");
+  }
+  await first.close();
+  const second = await open();
+  advance(350 * 60_000);
+  assert.equal(await asks(second, "almost"), "refused");
+  advance(60_000 + 1_000);
+  assert.equal(await asks(second, "in time"), "reserved");
+  await second.release({ id: "in time", why: "never sent" });
+  advance(15 * 60_000);
+  await second.reserve(sampleCall({ id: "later", limits: [], input: 1 }));
+  assert.deepEqual(await second.counters(), [], "what has drained is kept");
+  assert.deepEqual(await second.audit(), []);
+  await second.close();
+});
+
 test("a clock that is days ahead for a while, over restarts too, forgets nothing of the windows that are open", async (t) => {
   const directory = temporaryDirectory(t);
   const clock = createFakeClock();
@@ -243,20 +273,22 @@ test("a closed store refuses with what to do", async (t) => {
   await assert.rejects(store.settle(sampleSettlement("a", 1)), { code: "store_unavailable" });
 });
 
-test("a ledger that the version before wrote goes on", async (t) => {
-  const directory = temporaryDirectory(t);
-  const before = await openSqliteStore({ directory });
-  await before.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
-  await before.settle(sampleSettlement("a", 400));
-  const counters = await before.counters();
-  await before.close();
-  const database = (await loadSqlite())(join(directory, "purser.db"));
-  database.exec("ALTER TABLE snapshot DROP COLUMN steady; PRAGMA user_version = 1");
-  database.close();
-  const after = await openSqliteStore({ directory });
-  assert.deepEqual(await after.counters(), counters);
-  await after.close();
-});
+for (const version of [1, 2])
+  test(`a ledger of the format ${version} goes on`, async (t) => {
+    const directory = temporaryDirectory(t);
+    const before = await openSqliteStore({ directory });
+    await before.reserve(sampleCall({ id: "a", limits: LIMITS, input: 500 }));
+    await before.settle(sampleSettlement("a", 400));
+    const counters = await before.counters();
+    await before.close();
+    const database = (await loadSqlite())(join(directory, "purser.db"));
+    database.exec("ALTER TABLE counter DROP COLUMN drains; PRAGMA user_version = 2");
+    if (version === 1) database.exec("ALTER TABLE snapshot DROP COLUMN steady; PRAGMA user_version = 1");
+    database.close();
+    const after = await openSqliteStore({ directory });
+    assert.deepEqual(await after.counters(), counters);
+    await after.close();
+  });
 
 test("a file that is no ledger is refused with what to do", async (t) => {
   const directory = temporaryDirectory(t);

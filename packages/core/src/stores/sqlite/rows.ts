@@ -5,7 +5,7 @@ import { restoreEntry } from "../entry-json.ts";
 import type { SqlValue } from "./driver.ts";
 
 export const ENTRY_COLUMNS = 7;
-export const COUNTER_COLUMNS = 8;
+export const COUNTER_COLUMNS = 9;
 
 /**
  * Appends an entry as one row of the table `entry`. `opened`: the entry that opened the reservation, which then need not be named again.
@@ -30,7 +30,7 @@ const IN_OTHER_COLUMNS = { seq: undefined, at: undefined, kind: undefined, reser
 
 /** Appends the definition of a counter as one row of the table `counter`. */
 export function pushCounter(rows: SqlValue[], id: number, ref: CounterRef): void {
-  rows.push(id, ref.key, ref.budget, ref.subject, ref.unit, ref.window, ref.startsAt, ref.resetsAt ?? null);
+  rows.push(id, ref.key, ref.budget, ref.subject, ref.unit, ref.window, ref.startsAt, ref.resetsAt ?? null, ref.drains ?? null);
 }
 
 export interface CounterRow {
@@ -42,11 +42,14 @@ export interface CounterRow {
   readonly window: string;
   readonly starts_at: number;
   readonly resets_at: number | null;
+  readonly drains: number | null;
 }
 
-export function counterOf({ key, budget, subject, unit, window, starts_at, resets_at }: CounterRow): CounterRef {
+export function counterOf({ key, budget, subject, unit, window, starts_at, resets_at, drains }: CounterRow): CounterRef {
   const ref = { key, budget, subject, unit: unit as Unit, window, startsAt: starts_at, resetsAt: resets_at ?? undefined };
-  return isMovingText(window) ? { ...ref, series: seriesOf(ref) } : ref;
+  if (!isMovingText(window)) return ref;
+  const slice = { ...ref, series: seriesOf(ref) };
+  return drains === null ? slice : { ...slice, drains };
 }
 
 /** Finds counters by their number. */

@@ -14,7 +14,7 @@ import type { Database } from "./driver.ts";
 const TABLES = `
   CREATE TABLE counter (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, budget TEXT NOT NULL, subject TEXT NOT NULL, unit TEXT NOT NULL, window TEXT NOT NULL,
-    starts_at INTEGER NOT NULL, resets_at INTEGER
+    starts_at INTEGER NOT NULL, resets_at INTEGER, drains INTEGER
   ) STRICT;
   CREATE TABLE entry (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, opened INTEGER, reservation TEXT, postings TEXT NOT NULL, body TEXT NOT NULL
@@ -27,11 +27,12 @@ const TABLES = `
   CREATE TABLE mark (seq INTEGER PRIMARY KEY, latest INTEGER NOT NULL) STRICT;
 `;
 
-const VERSION = 2;
-/** What each earlier version lacks. */
-const MIGRATIONS: Readonly<Record<number, string>> = {
-  1: "ALTER TABLE snapshot ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;",
-};
+/** What each earlier version lacks that the one after it has, from the first on. */
+const MIGRATIONS: readonly string[] = [
+  "ALTER TABLE snapshot ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;",
+  "ALTER TABLE counter ADD COLUMN drains INTEGER;",
+];
+const VERSION = MIGRATIONS.length + 1;
 
 /**
  * Every connection: readers beside one writer, and a commit that survives a power cut. The timeout comes first, since changing the mode
@@ -43,7 +44,7 @@ export const CONNECTION = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL
 export function prepareSchema(database: Database): void {
   database.exec(CONNECTION);
   const version = schemaVersion(database);
-  const change = version === 0 ? TABLES : MIGRATIONS[version];
+  const change = version === 0 ? TABLES : MIGRATIONS.slice(version - 1).join(" ");
   if (change) database.exec(`BEGIN IMMEDIATE; ${change} PRAGMA user_version = ${VERSION}; COMMIT;`);
   checkSchema(database);
 }

@@ -1,3 +1,4 @@
+import { FILLING } from "./filling.lua.ts";
 import { LENDING } from "./lending.lua.ts";
 
 /**
@@ -14,8 +15,19 @@ if refused then return refused end
 
 local most, prefix = tonumber(ARGV[6]), ARGV[7]
 ${LENDING}
+${FILLING}
 local FORGET_MOST = 100
 local AGAIN_MS = 3600000
+local PERIODS = { minute = 60000, hour = 3600000, day = 86400000 }
+
+-- Whether a bucket was empty at a time, by the rate at which it drained when its last slice was named. One that never drains lets nothing
+-- pass either, so it is not waited for. Of any other window: true.
+local function wasEmpty(one, at)
+  local period, kind, drains = string.match(one.definition, '"(%a+) (%a+)",(%d+)%]$')
+  if not PERIODS[period] or tonumber(drains) == 0 then return true end
+  local rule = { drains = tonumber(drains), period = PERIODS[period], slice = PERIODS[period] / 60 }
+  return levelAt(rule, one.slices, at, reservedOf) == 0
+end
 
 local ids = redis.call('ZRANGEBYSCORE', LEASES, '-inf', textOf(now), 'LIMIT', 0, most)
 local due, held = {}, {}
@@ -76,6 +88,7 @@ local forget = {
     for _, slice in ipairs(series[name].slices) do
       if slice.held ~= 0 or slice.resetsAt + KEEP_SLICES_MS >= now then return false end
     end
+    if not wasEmpty(series[name], now - KEEP_SLICES_MS) then return false end
     redis.call('HDEL', SERIES, name)
     return true
   end,

@@ -238,7 +238,7 @@ end
 local function writeHold(estimate, detail, postings) return estimate .. '\n' .. detail .. '\n' .. postings end
 
 local function isBucket(ref)
-  return string.match(parsed(ref).more, ' bucket"]$') or string.match(ref.more, ' leaky"]$')
+  return string.match(parsed(ref).more, ' bucket",?%d*%]$') or string.match(ref.more, ' leaky",?%d*%]$')
 end
 
 -- Of what a correction takes back, what was not taken back by a reset meanwhile; but in a bucket all of it, since its slices can be less than nothing.
@@ -283,7 +283,7 @@ local function add(entry)
     if counter.series and not counter.isIn then
       local one = counter.series
       counter.resetsAt = parsed(posting).resetsAt
-      if one.definition == '' then one.definition = posting.unit .. ' ' .. posting.more end
+      one.definition = posting.unit .. ' ' .. posting.more
       insert(counter)
     elseif counter.isNew and not counter.isChanged then
       counter.definition = string.sub(posting.head, #posting.key + 2)
