@@ -24,7 +24,20 @@ export {
 } from "./domain/decision.ts";
 export { durationPhrase, parseDuration } from "./domain/duration.ts";
 export type { GrantInput } from "./domain/grant.ts";
-export { type Ladder, type LadderInput, type LadderStep, parseLadder, type Rung, rungText, shareOf, shareText } from "./domain/ladder.ts";
+export {
+  type Ladder,
+  type LadderInput,
+  type LadderStep,
+  type MeasuredLimit,
+  measures,
+  parseLadder,
+  parseRungs,
+  type Rung,
+  rungText,
+  shareOf,
+  shareText,
+  stepText,
+} from "./domain/ladder.ts";
 export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, MovedAmount, Moves, Posting } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export {

@@ -1,14 +1,14 @@
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import { type Balance, formatInstant } from "./domain/decision.ts";
-import { type Rung, rungsAt, shareOf, shareText, stepAt } from "./domain/ladder.ts";
+import { type LadderStep, measures, type Rung, reachedSteps, rungsAt, shareOf, shareText, stepText } from "./domain/ladder.ts";
 import type { Subject } from "./domain/subject.ts";
 
 /** A rung that holds for a call, and why. */
 export interface ActiveRung {
   readonly rung: Rung;
   readonly budget: Budget;
-  /** The share from which it holds, in hundredths of a per cent. */
-  readonly from: number;
+  /** The step from which it holds. */
+  readonly step: LadderStep;
   /** The limit that is used so far. */
   readonly balance: Balance;
 }
@@ -22,51 +22,58 @@ export interface LadderPlan {
   allowsModel(model: string): boolean;
 }
 
-/** So many balances are remembered with the step that they stand on. The others stand where their use puts them. */
-const STEPS_MOST = 100_000;
+/** So many subjects are remembered with the steps that they have reached. The others stand where their use puts them. */
+const REACHED_MOST = 100_000;
 
-/** Which step of its ladder each balance stands on, so that calls which end do not make it flap. */
+/** Which steps of its ladder each subject of a budget has reached, so that calls which end do not make it flap. */
 export class Ladders {
-  #steps = new Map<string, number>();
+  #reached = new Map<string, readonly number[]>();
 
   /** The rungs that hold for a subject, by the balances of its budgets. */
   active(budgets: readonly Budget[], balances: readonly Balance[], subject: Subject): readonly ActiveRung[] {
     return budgets.flatMap((budget) => {
-      const fullest = fullestOf(balances.filter((balance) => balance.budget === budget.name && balance.unit !== "concurrent"));
-      if (!fullest) return [];
-      const { balance, share } = fullest;
-      const step = this.#step(budget, subject, share);
-      return rungsAt(budget.ladder, step).map((rung) => ({ rung, budget, from: fromOf(budget, rung), balance }));
+      const { name, ladder } = budget;
+      if (ladder.length === 0) return [];
+      const fullest = fullestBySteps(
+        ladder,
+        balances.filter((balance) => balance.budget === name),
+      );
+      const reached = this.#reach(budget, subject, (step) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY);
+      return rungsAt(ladder, reached).map(({ rung, step }) => ({ rung, budget, step, balance: (fullest.get(step) as Fullest).balance }));
     });
   }
 
-  #step(budget: Budget, subject: Subject, share: number): number {
+  #reach(budget: Budget, subject: Subject, shareAt: (step: LadderStep) => number): readonly number[] {
     const key = `${budget.name}|${subjectLabel(budget, subject)}`;
-    const step = stepAt(budget.ladder, share, this.#steps.get(key));
-    this.#steps.delete(key);
-    if (step >= 0) this.#steps.set(key, step);
-    if (this.#steps.size > STEPS_MOST) this.#steps = new Map([...this.#steps].slice(STEPS_MOST / 2));
-    return step;
+    const reached = reachedSteps(budget.ladder, shareAt, this.#reached.get(key));
+    this.#reached.delete(key);
+    if (reached.length > 0) this.#reached.set(key, reached);
+    if (this.#reached.size > REACHED_MOST) this.#reached = new Map([...this.#reached].slice(REACHED_MOST / 2));
+    return reached;
   }
 }
 
-function fromOf({ ladder }: Budget, rung: Rung): number {
-  return ladder.find(({ rungs }) => rungs.includes(rung))?.from ?? 0;
+interface Fullest {
+  readonly balance: Balance;
+  readonly share: number;
 }
 
-function fullestOf(balances: readonly Balance[]): { readonly balance: Balance; readonly share: number } | undefined {
-  let fullest: { readonly balance: Balance; readonly share: number } | undefined;
-  for (const balance of balances) {
-    const share = shareOf(balance, balance.limit);
-    if (!fullest || share > fullest.share) fullest = { balance, share };
+function fullestBySteps(ladder: Budget["ladder"], balances: readonly Balance[]): ReadonlyMap<LadderStep, Fullest> {
+  const all = new Map<LadderStep, Fullest>();
+  for (const step of ladder) {
+    for (const balance of balances) {
+      if (!measures(step, balance)) continue;
+      const share = shareOf(balance, balance.limit);
+      if (share > (all.get(step)?.share ?? Number.NEGATIVE_INFINITY)) all.set(step, { balance, share });
+    }
   }
-  return fullest;
+  return all;
 }
 
 /** Why a ladder refuses a call, when that ends, and what to do. */
-export function describeBlock({ budget, from, balance }: ActiveRung): string {
+export function describeBlock({ budget, step, balance }: ActiveRung): string {
   const used = shareText(Math.floor(shareOf(balance, balance.limit)));
   const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  return `${name} takes no calls from ${shareText(from)} on, and ${used} is used. ${resets} Ask ${budget.owner ?? "the owner of the budget"} for more.`;
+  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${budget.owner ?? "the owner of the budget"} for more.`;
 }

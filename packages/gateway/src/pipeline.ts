@@ -7,12 +7,13 @@ import {
   type Decision,
   type Denial,
   type DenialReason,
+  type LadderStep,
   type PriceSource,
   PurserError,
   type Reservation,
   type ServiceTier,
   type Subject,
-  shareText,
+  stepText,
   type Usage,
 } from "@purser/core";
 import { createOutputCounter } from "@purser/core/tokens";
@@ -215,23 +216,23 @@ function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: 
 /** Lets a call wait for a budget that is used up, where its ladder and its client say so. */
 async function queuedAfter(gateway: Gateway, exchange: Exchange, routed: RoutedCall, denial: Denial): Promise<boolean> {
   const found = rungAfter(denial, gateway.config.budgets, "queue");
-  return found !== undefined && queued(gateway, exchange, routed, { ...found, from: undefined, balance: denial.balance });
+  return found !== undefined && queued(gateway, exchange, routed, { ...found, step: undefined, balance: denial.balance });
 }
 
 interface Waits {
   readonly rung: ToQueue["rung"];
   readonly budget: Budget;
-  /** The share from which the rung holds; none where the budget is used up. */
-  readonly from: number | undefined;
+  /** The step from which the rung holds; none where the budget is used up. */
+  readonly step: LadderStep | undefined;
   readonly balance: ToQueue["balance"];
 }
 
 /** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
-async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, from, balance }: Waits): Promise<boolean> {
+async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { rung, budget, step, balance }: Waits): Promise<boolean> {
   const { id, request, response } = exchange;
   // What waits is made again from its key alone, and would not know any more what was handed on.
   if (!prefersAsync(request.headers) || call.pools) return false;
-  const text = `queue (${budget.name}${from === undefined ? "" : ` ${shareText(from)}`})`;
+  const text = `queue (${budget.name}${step === undefined ? "" : ` ${stepText(step)}`})`;
   const waiting = await gateway.queue.add({ call, request, rung, text, balance });
   if (!waiting) return false;
   const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };

@@ -83,6 +83,11 @@ test("a budget that cannot be meant is refused with what to write instead", () =
   refused({ timezone: "Mars/Olympus" }, "window_invalid", /not a time zone/);
   refused({ request: { maxInput: -1 } }, "config_invalid", /maxInput is -1. Write a whole number/);
   refused({ minOutput: 0.5 }, "config_invalid", /minOutput is 0.5/);
+  const ladder = { "80%": "slow" };
+  const never = /The ladder of budget "team" would never begin: .* the budget has none. Give it one, such as \$50 \/ month/;
+  refused({ request: { maxInput: 500 }, ladder }, "ladder_invalid", never);
+  refused({ limits: ["5 concurrent"], ladder }, "ladder_invalid", never);
+  refused({ limits: ["$5 / day"], ladder: { "80% of tokens": "slow" } }, "ladder_invalid", /"80% of tokens": .* which are \$5.00 \/ day/);
 });
 
 test("a program that no compiler has seen is told of what would limit nothing", () => {

@@ -125,7 +125,7 @@ export function defineBudget(input: BudgetInput): Budget {
       defineException(exception, { name: input.name, per, limits, timezone, starts }),
     ),
     request: input.request ?? {},
-    ladder: parseLadder(input.ladder ?? {}),
+    ladder: ladderOf(input, limits),
     sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
     timezone,
     owner: input.owner,
@@ -136,6 +136,13 @@ export function defineBudget(input: BudgetInput): Budget {
     selects: compileSelection(input.for ?? {}, per),
     allowsModel: (model) => models === undefined || models.some((matches) => matches(foldModel(model))),
   };
+}
+
+function ladderOf({ name, ladder: input = {} }: BudgetInput, limits: readonly Limit[]): Ladder {
+  const ladder = parseLadder(input, limits);
+  if (ladder.every(({ measures }) => measures.length > 0)) return ladder;
+  const what = "a step is a share of a limit on money, tokens or requests, and the budget has none";
+  throw new PurserError("ladder_invalid", `The ladder of budget "${name}" would never begin: ${what}. Give it one, such as $50 / month.`);
 }
 
 const FIELDS = {

@@ -1,4 +1,6 @@
 import { PurserError } from "../errors.ts";
+import { formatLimit, type Limit, parseLimit, type Unit } from "./limit.ts";
+import { isBrief, windowName } from "./window.ts";
 
 /** What happens to a call while a budget is used as far as its step says. */
 export type Rung =
@@ -30,12 +32,23 @@ export interface LadderStep {
   /** In hundredths of a per cent: 8500 is 85 %. */
   readonly from: number;
   readonly rungs: readonly Rung[];
+  /** What it is a share of, as it was written: `$ / month`. Left out where that was not said. */
+  readonly of?: string;
+  /** Of these limits the fullest one says how far the step is. */
+  readonly measures: readonly MeasuredLimit[];
+}
+
+/** A limit of a budget, as its balances name it. */
+export interface MeasuredLimit {
+  readonly unit: Unit;
+  /** `month`, `rolling 1d`, `minute bucket`, `lifetime`. */
+  readonly window: string;
 }
 
 /** Steps by ascending share. */
 export type Ladder = readonly LadderStep[];
 
-/** A ladder as people write it: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "trim 4000"] }`. */
+/** A ladder as people write it: `{ "85%": "use gpt-4o-mini", "90% of $ / month": ["shorten 300", "trim 4000"] }`. */
 export type LadderInput = Readonly<Record<string, string | readonly string[]>>;
 
 export const FULL = 10_000;
@@ -52,35 +65,72 @@ const CACHE_MOST_MS = 24 * CACHE_MS;
 const QUEUE_MS = 31 * 86_400_000;
 const QUEUE_MOST_MS = 366 * 86_400_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `cache` or `cache 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `cache` or `cache 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
-/** Reads a ladder. Throws `ladder_invalid` with what to do. */
-export function parseLadder(input: LadderInput): Ladder {
-  const steps = Object.entries(input).map(([share, rungs]) => ({
-    from: parseShare(share),
-    rungs: oneOfAKind(
-      (typeof rungs === "string" ? [rungs] : rungs).map((text) => parseRung(text, share)),
-      share,
-    ),
-  }));
+/** Reads the ladder of a budget with these limits. Throws `ladder_invalid` with what to do. */
+export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladder {
+  const steps = Object.entries(input).map(([key, rungs]): LadderStep => {
+    const { share, of } = partsOf(key);
+    const measures = (of === undefined ? usuallyMeasured(limits) : chosen(of, key, limits)).map(measuredLimit);
+    const read = parseRungs(typeof rungs === "string" ? [rungs] : rungs, ` at ${key}`);
+    return { from: share, rungs: read, ...(of !== undefined && { of }), measures };
+  });
   steps.sort((a, b) => a.from - b.from);
-  for (const [i, { from }] of steps.entries()) if (steps[i - 1]?.from === from) throw invalid(`it has two steps at ${shareText(from)}.`);
+  for (const [i, step] of steps.entries()) {
+    if (steps.slice(0, i).some((other) => stepText(other) === stepText(step))) throw invalid(`it has two steps at ${stepText(step)}.`);
+  }
   return steps;
 }
 
-/** Of each kind one rung of a step can hold for a call. Only people can be told in several ways. */
-function oneOfAKind(rungs: readonly Rung[], share: string): readonly Rung[] {
+function measuredLimit({ unit, window }: Limit): MeasuredLimit {
+  return { unit, window: windowName(window) };
+}
+
+/** Calls at once come and go, and a busy minute is no reason to answer worse where longer windows say how much is left. */
+function usuallyMeasured(limits: readonly Limit[]): readonly Limit[] {
+  const measurable = limits.filter(({ unit }) => unit !== "concurrent");
+  const long = measurable.filter(({ window }) => !isBrief(window));
+  return long.length > 0 ? long : measurable;
+}
+
+/** The limits that are meant by `$`, `tokens / day` or `requests / minute bucket`. */
+function chosen(of: string, key: string, limits: readonly Limit[]): readonly Limit[] {
+  const { unit, window } = readChoice(of, key);
+  const isNamed = of.includes("/");
+  const found = limits.filter((limit) => limit.unit === unit && (!isNamed || windowName(limit.window) === windowName(window)));
+  if (found.length > 0 && unit !== "concurrent") return found;
+  const names = usuallyMeasured(limits).length > 0 ? limits.filter((limit) => limit.unit !== "concurrent").map(formatLimit) : ["none"];
+  throw invalid(`"${key}": it can be a share of the budget's limits on money, tokens and requests, which are ${names.join(", ")}.`);
+}
+
+/** Written like a limit without its amount. */
+function readChoice(of: string, key: string): Limit {
+  try {
+    return parseLimit(of.startsWith("$") ? `$1${of.slice(1)}` : `1 ${of}`, "UTC");
+  } catch {
+    throw invalid(`"${key}": "${of}" is no limit. Write \`of $\`, \`of tokens / day\` or \`of requests / minute bucket\`.`);
+  }
+}
+
+/**
+ * Reads the rungs of a step, or of what does the same for another reason. Of each kind one can hold for a call; only people can be told in
+ * several ways. `where`: for messages. Throws `ladder_invalid` with what to do.
+ */
+export function parseRungs(texts: readonly string[], where = ""): readonly Rung[] {
+  const rungs = texts.map((text) => parseRung(text, where));
   for (const [i, { kind }] of rungs.entries()) {
     if (kind !== "tell" && rungs.some((other, j) => j < i && other.kind === kind))
-      throw invalid(`"${kind}" stands twice at ${share}, where one of them can hold. Keep one, or put the other at another share.`);
+      throw invalid(`"${kind}" stands twice${where}, where one of them can hold. Keep one, or put the other at another share.`);
   }
   return rungs;
 }
 
-function parseShare(text: string): number {
-  const from = readShare(text);
-  if (from !== undefined && from <= FULL) return from;
-  throw invalid(`"${text}" is not a share of a limit from 0% to 100%.`);
+/** `85%` or `85% of $ / month`. */
+function partsOf(key: string): { readonly share: number; readonly of: string | undefined } {
+  const [, text = "", of] = /^(.*?)(?:\s+of\s+(.+))?$/s.exec(key.trim()) ?? [];
+  const share = readShare(text);
+  if (share !== undefined && share <= FULL) return { share, of: of?.replace(/\s+/g, " ") };
+  throw invalid(`"${key}" is not a share of a limit from 0% to 100%.`);
 }
 
 /** `85%` in hundredths of a per cent; nothing where it is no percentage. */
@@ -89,12 +139,12 @@ export function readShare(text: string): number | undefined {
   return match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : undefined;
 }
 
-function parseRung(text: string, share: string): Rung {
+function parseRung(text: string, where: string): Rung {
   const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
   const read = RUNGS.get(word.toLowerCase());
   const rung = read?.(rest.trim());
   if (rung) return rung;
-  throw invalid(`"${text}" at ${share} is not a rung.`);
+  throw invalid(`"${text}"${where} is not a rung.`);
 }
 
 const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<string, (rest: string) => Rung | undefined>([
@@ -196,29 +246,48 @@ export function shareText(share: number): string {
   return `${share / 100}%`;
 }
 
+/** A step as it is written: `85%`, or `85% of $ / month`. */
+export function stepText({ from, of }: Pick<LadderStep, "from" | "of">): string {
+  return of === undefined ? shareText(from) : `${shareText(from)} of ${of}`;
+}
+
+/** Whether a balance is one that says how far a step is. */
+export function measures({ measures: limits }: LadderStep, { unit, window }: MeasuredLimit): boolean {
+  return limits.some((limit) => limit.unit === unit && limit.window === window);
+}
+
 /** How much of a limit is spent or held, in hundredths of a per cent. Of a limit of nothing, all is. */
 export function shareOf({ spent, held }: { readonly spent: number; readonly held: number }, limit: number): number {
   return limit === 0 ? FULL : ((spent + held) / limit) * FULL;
 }
 
 /**
- * The step of a ladder for a share that is used. `before` is the step that held so far: steps are entered at their share, and left only some way
- * below it. -1: none.
+ * The steps of a ladder that are reached, by their places. `before`: those that were reached so far: steps are entered at their share, and left
+ * only some way below it.
  */
-export function stepAt(ladder: Ladder, share: number, before = -1): number {
-  let step = -1;
-  for (const [i, { from }] of ladder.entries()) if (share >= (i <= before ? from - LEEWAY : from)) step = i;
-  return step;
+export function reachedSteps(ladder: Ladder, shareAt: (step: LadderStep) => number, before: readonly number[] = []): readonly number[] {
+  const reached: number[] = [];
+  for (const [i, step] of ladder.entries()) if (shareAt(step) >= (before.includes(i) ? step.from - LEEWAY : step.from)) reached.push(i);
+  return reached;
 }
 
 /** Rungs that concern people. What a call that is admitted does, they do not change. */
 const ONLY_PEOPLE: ReadonlySet<Rung["kind"]> = new Set(["tell", "ask"]);
 
-/** The rungs that hold for calls at a step: those of all steps up to it, of each kind the one of the highest step. */
-export function rungsAt(ladder: Ladder, step: number): readonly Rung[] {
-  const rungs = new Map<Rung["kind"], Rung>();
-  for (const one of ladder.slice(0, step + 1)) for (const rung of one.rungs) if (!ONLY_PEOPLE.has(rung.kind)) rungs.set(rung.kind, rung);
-  return [...rungs.values()];
+/** A rung that holds, and the step that it is of. */
+export interface HeldRung {
+  readonly rung: Rung;
+  readonly step: LadderStep;
+}
+
+/** The rungs that hold for calls where these steps are reached: of each kind the one of the highest step. */
+export function rungsAt(ladder: Ladder, reached: readonly number[]): readonly HeldRung[] {
+  const held = new Map<Rung["kind"], HeldRung>();
+  for (const i of reached) {
+    const step = ladder[i] as LadderStep;
+    for (const rung of step.rungs) if (!ONLY_PEOPLE.has(rung.kind)) held.set(rung.kind, { rung, step });
+  }
+  return [...held.values()];
 }
 
 /** Whether any step of a ladder does something to calls. */

@@ -61,6 +61,12 @@ export function movingLength(window: MovingWindow): number {
   return window.kind === "rolling" ? window.lengthMs : PERIOD_MS[window.period];
 }
 
+/** Whether a window is over so soon that it limits how fast something goes, and not how much there is: it is shorter than an hour. */
+export function isBrief(window: Window): boolean {
+  if (window.kind === "calendar") return window.period === "minute";
+  return isMoving(window) && movingLength(window) < HOUR_MS;
+}
+
 /** How long a slice of a moving window is. The slices of a bucket's period fill it exactly. */
 export function sliceLength(window: MovingWindow): number {
   return Math.max(SLICE_LEAST_MS, Math.ceil(movingLength(window) / SLICES));

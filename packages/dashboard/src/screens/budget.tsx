@@ -11,7 +11,7 @@ import { Changes } from "../session.ts";
 import { BurnDown } from "./budget-burn-down.tsx";
 import { GrantDialog, LimitDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
-import { BalanceRow } from "./budgets.tsx";
+import { BalanceRow, thresholdsOf } from "./budgets.tsx";
 
 export function BudgetDetail() {
   const { name } = useParams({ from: "/budgets/$name" });
@@ -78,11 +78,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
             {within.length === 0 ? "nothing" : within.map(({ name }) => <BudgetLink key={name} name={name} />)}
           </dd>
           <dt className="text-soft">Ladder</dt>
-          <dd>
-            {budget.ladder.length === 0
-              ? "none: it refuses when it is empty"
-              : budget.ladder.map(({ at, rungs }) => `${at * 100} %: ${rungs.join(", ")}`).join(" · ")}
-          </dd>
+          <dd>{budget.ladder.length === 0 ? "none: it refuses when it is empty" : budget.ladder.map(stepText).join(" · ")}</dd>
           <dt className="text-soft">Its calls</dt>
           <dd className="flex flex-wrap gap-x-4">
             <Link to="/calls" search={filter === "" ? {} : { filter }} className="link">
@@ -113,9 +109,12 @@ function BudgetLink({ name }: { name: string }) {
   );
 }
 
+function stepText({ at, of, rungs }: BudgetJson["ladder"][number]): string {
+  return `${at * 100} %${of === null ? "" : ` of ${of}`}: ${rungs.join(", ")}`;
+}
+
 function Balances({ budget }: { budget: BudgetJson }) {
   const { per, balances, balances_total: total, time_zone: timeZone, name } = budget;
-  const thresholds = budget.ladder.map(({ at }) => at).filter((at) => at > 0 && at < 1);
   if (per.length === 0)
     return (
       <Card title="Now">
@@ -125,7 +124,7 @@ function Balances({ budget }: { budget: BudgetJson }) {
           <div className="grid gap-3.5">
             {balances.map((balance) => (
               <div key={`${balance.unit} ${balance.window}`}>
-                <BalanceRow balance={balance} timeZone={timeZone} thresholds={thresholds} />
+                <BalanceRow balance={balance} timeZone={timeZone} thresholds={thresholdsOf(budget, balance)} />
                 <p className="figure mt-1 text-xs text-soft">
                   {exactAmount(balance.spent, balance.unit)} spent, {exactAmount(balance.held, balance.unit)} held,{" "}
                   {exactAmount(balance.left, balance.unit)} left

@@ -67,10 +67,9 @@ function Level({ parent, all, unit }: { parent: string | null; all: readonly Bud
 const BALANCES_SHOWN = 3;
 
 function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
-  const { name, per, owner, mode, balances, balances_total, time_zone, ladder, limits } = budget;
+  const { name, per, owner, mode, balances, balances_total, time_zone, limits } = budget;
   const wanted = balances.filter((balance) => isOf(balance, unit));
   const shown = per.length === 0 ? wanted : wanted.toSorted((a, b) => stateOf(b).share - stateOf(a).share).slice(0, BALANCES_SHOWN);
-  const thresholds = ladder.map(({ at }) => at).filter((at) => at > 0 && at < 1);
   return (
     <article aria-label={name}>
       <div className="flex flex-wrap items-baseline justify-between gap-x-4 gap-y-1">
@@ -95,7 +94,7 @@ function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
               key={`${balance.subject} ${balance.unit} ${balance.window}`}
               balance={balance}
               timeZone={time_zone}
-              thresholds={thresholds}
+              thresholds={thresholdsOf(budget, balance)}
             />
           ))}
           {balances_total > balances.length && (
@@ -116,6 +115,12 @@ function isOf({ unit }: OutlookJson, wanted: Unit): boolean {
   if (wanted === "all") return true;
   if (wanted === "money") return unit === "nanodollars";
   return wanted === "tokens" ? unit.endsWith("tokens") : unit === "requests" || unit === "concurrent";
+}
+
+/** Where the ladder of a budget changes something, on the bar of one of its balances. */
+export function thresholdsOf({ ladder }: BudgetJson, { unit, window }: OutlookJson): readonly number[] {
+  const steps = ladder.filter(({ measures }) => measures.some((one) => one.unit === unit && one.window === window));
+  return steps.map(({ at }) => at).filter((at) => at > 0 && at < 1);
 }
 
 /** One balance: whose, how full, what is left, and where it leads. */

@@ -5,6 +5,7 @@ import {
   compilePattern,
   formatLimit,
   type Limit,
+  type MeasuredLimit,
   rungText,
   type Selector,
   type SubjectPath,
@@ -30,7 +31,7 @@ export interface BudgetJson {
   readonly mode: Budget["mode"];
   readonly time_zone: string;
   readonly limits: readonly LimitJson[];
-  readonly ladder: readonly { readonly at: number; readonly rungs: readonly string[] }[];
+  readonly ladder: readonly StepJson[];
   /** The balances of which most is used, and how many there are. */
   readonly balances: readonly OutlookJson[];
   readonly balances_total: number;
@@ -42,6 +43,17 @@ export interface LimitJson {
   readonly unit: Limit["unit"];
   readonly window: string;
   readonly amount: number;
+}
+
+/** A step of a ladder. */
+export interface StepJson {
+  /** The share from which on it holds, from 0 to 1. */
+  readonly at: number;
+  /** What it is a share of, where its step says that: `$ / month`. */
+  readonly of: string | null;
+  /** The limits of which the fullest counts. */
+  readonly measures: readonly MeasuredLimit[];
+  readonly rungs: readonly string[];
 }
 
 /** A balance, and where it leads. */
@@ -89,7 +101,7 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
         window: windowName(windowText(limit.window)),
         amount: limit.amount,
       })),
-      ladder: budget.ladder.map(({ from, rungs }) => ({ at: from / FULL, rungs: rungs.map(rungText) })),
+      ladder: budget.ladder.map(({ from, of = null, measures, rungs }) => ({ at: from / FULL, of, measures, rungs: rungs.map(rungText) })),
       balances: fullest(balances, BALANCES_SHOWN).map((balance) => outlook(balance, budget, figures, now)),
       balances_total: balances.length,
     };

@@ -189,7 +189,7 @@ describe("what the dashboard is made of", () => {
       "model m": "models",
       "each user": "company",
     });
-    assert.deepEqual(data[0].ladder, [{ at: 0.8, rungs: ["tell"] }]);
+    assert.deepEqual(data[0].ladder, [{ at: 0.8, of: null, measures: [{ unit: "nanodollars", window: "month" }], rungs: ["tell"] }]);
     assert.match(data[1].sentence, /^Calls with team search may use \$25\.00 a month/);
   });
 

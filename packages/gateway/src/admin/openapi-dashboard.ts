@@ -203,7 +203,15 @@ export const DASHBOARD_SCHEMAS = {
     mode: { enum: ["enforce", "observe"] },
     time_zone: TEXT,
     limits: { type: "array", items: object({ text: TEXT, unit: TEXT, window: TEXT, amount: INTEGER }) },
-    ladder: { type: "array", items: object({ at: { type: "number" }, rungs: { type: "array", items: TEXT } }) },
+    ladder: {
+      type: "array",
+      items: object({
+        at: { type: "number", description: "The share from which on it holds, from 0 to 1." },
+        of: { type: ["string", "null"], description: "What it is a share of, where its step says that: `$ / month`." },
+        measures: { type: "array", items: object({ unit: TEXT, window: TEXT }), description: "The limits of which the fullest counts." },
+        rungs: { type: "array", items: TEXT },
+      }),
+    },
     balances: { type: "array", items: ref("Outlook"), description: "Those of which most is used." },
     balances_total: INTEGER,
   }),

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, describe, type TestContext, test } from "node:test";
-import { type Balance, defineBudget } from "@purser/core";
+import { type Balance, type Budget, defineBudget } from "@purser/core";
 import { startTestRedis, type TestRedis } from "@purser/core/testing";
 import { type Receiver, startReceiver } from "../conformance/receivers.ts";
 import { eventually } from "../conformance/stand.ts";
@@ -32,7 +32,7 @@ interface Scene {
   readonly directory: string;
   now: number;
   /** Another gateway, or the same after a restart. */
-  open(): Promise<Alerts>;
+  open(budget?: Budget): Promise<Alerts>;
 }
 
 async function startScene(context: TestContext, redis?: TestRedis, kind: "webhook" | "pagerduty" = "webhook"): Promise<Scene> {
@@ -46,11 +46,11 @@ async function startScene(context: TestContext, redis?: TestRedis, kind: "webhoo
     receiver,
     directory,
     now: NOW,
-    async open() {
+    async open(budget = BUDGET) {
       const now = () => scene.now;
       const connect = () => openRedis([redis?.url ?? ""]);
       const book = redis ? new RedisBook({ connect, namespace: basename(directory), now }) : await openFileBook(directory, { now });
-      const alerts = new Alerts({ book, channels: [channel], budgets: [BUDGET], now });
+      const alerts = new Alerts({ book, channels: [channel], budgets: [budget], now });
       context.after(() => alerts.close());
       return alerts;
     },
@@ -138,6 +138,18 @@ for (const [where, redis] of [
       await posts(scene, 4);
       await alerts.close();
       assert.equal(scene.receiver.posted.length, 4);
+    });
+
+    test("a step that names a limit is told of that one alone", async (context) => {
+      const scene = await startScene(context, redis);
+      const alerts = await scene.open(
+        defineBudget({ name: "a", limits: ["$100 / month", "1M tokens / minute"], ladder: { "80% of $": "tell" } }),
+      );
+      alerts.observe([balance(900_000, { unit: "tokens", window: "minute", limit: 1_000_000 })]);
+      alerts.observe([balance(85)]);
+      await posts(scene, 1);
+      await alerts.close();
+      assert.equal(scene.receiver.posted[0]?.body.data.unit, "nanodollars");
     });
 
     test("a limit that was raised is told of again when its share of the new amount is spent", async (context) => {

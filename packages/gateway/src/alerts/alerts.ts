@@ -114,7 +114,7 @@ export class Alerts {
       // What is told of a whole budget by its sums is looked at elsewhere, and no call has to be looked at for it.
       const watches = all.filter(({ kind }) => kind === "reset" || (kind === "forecast" && budget.per.length > 0));
       if (tells.length > 0 || watches.length > 0)
-        this.#watched.set(budget.name, { budget, tells, lowest: tells[0]?.from ?? Number.POSITIVE_INFINITY, watches });
+        this.#watched.set(budget.name, { budget, tells, lowest: tells[0]?.step.from ?? Number.POSITIVE_INFINITY, watches });
     }
   }
 

@@ -1,12 +1,24 @@
 import { hash } from "node:crypto";
-import { type Balance, type Budget, formatAmount, formatInstant, rungText, shareOf, shareText, windowPhrase } from "@purser/core";
+import {
+  type Balance,
+  type Budget,
+  formatAmount,
+  formatInstant,
+  type LadderStep,
+  measures,
+  rungText,
+  shareOf,
+  shareText,
+  stepText,
+  windowPhrase,
+} from "@purser/core";
 import { balanceJson } from "../admin/balances.ts";
 import type { Notice } from "./notice.ts";
 import { nameOf } from "./watch.ts";
 
 /** A step of a ladder at which somebody is told. */
 export interface Tell {
-  readonly from: number;
+  readonly step: LadderStep;
   /** Names of channels; none means all. */
   readonly channels: readonly string[] | undefined;
 }
@@ -31,10 +43,10 @@ const LONG_WINDOWS: ReadonlySet<string> = new Set(["day", "week", "month", "quar
 
 /** The steps of a budget's ladder at which somebody is told, by ascending share. */
 export function tellsOf({ ladder }: Budget): readonly Tell[] {
-  return ladder.flatMap(({ from, rungs }) => {
-    const channels = rungs.flatMap((rung) => (rung.kind === "tell" ? [rung.channel] : []));
+  return ladder.flatMap((step) => {
+    const channels = step.rungs.flatMap((rung) => (rung.kind === "tell" ? [rung.channel] : []));
     if (channels.length === 0) return [];
-    return [{ from, channels: channels.includes(undefined) ? undefined : channels.filter((one) => one !== undefined) }];
+    return [{ step, channels: channels.includes(undefined) ? undefined : channels.filter((one) => one !== undefined) }];
   });
 }
 
@@ -49,8 +61,8 @@ export function passedOf(tells: readonly Tell[], balance: Balance, share: number
   const { budget, subject, unit, window, limit, resetsAt } = balance;
   const until = isLong(balance) ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : (Math.floor(now / DAY_MS) + 1) * DAY_MS;
   return tells
-    .filter(({ from }) => from <= share)
-    .flatMap(({ from, channels = all }) =>
+    .filter(({ step }) => step.from <= share && isFor(step, balance))
+    .flatMap(({ step: { from }, channels = all }) =>
       channels.map((channel) => ({
         key: JSON.stringify([budget, subject, unit, window, until, limit, from, channel]),
         alert: alertId(JSON.stringify([budget, subject, unit, window, until, limit, from])),
@@ -59,6 +71,11 @@ export function passedOf(tells: readonly Tell[], balance: Balance, share: number
         channel,
       })),
     );
+}
+
+/** People hear of every limit, by the minute too, where a step does not name one. */
+function isFor(step: LadderStep, balance: Balance): boolean {
+  return step.of === undefined || measures(step, balance);
 }
 
 /** Whether a balance is of a window in which things are told once. */
@@ -94,7 +111,7 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
   const resets = resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(resetsAt, timezone)}.`;
   const whole = `${formatAmount(spent, unit)} of ${formatAmount(limit, unit)}${windowPhrase(balance.window)}`;
   const gone = goneAt === undefined ? "" : ` At this pace it is gone ${formatInstant(goneAt, timezone)}.`;
-  const next = nextStep(budget, passed.from, isRefusing);
+  const next = nextStep(budget, balance, passed.from, isRefusing);
   const facts: [string, string][] = [
     ["Budget", balance.subject === "" ? balance.budget : `${balance.budget} (${balance.subject})`],
     ["Used", `${whole} (${used})`],
@@ -140,13 +157,13 @@ export function overNotice(told: Notice, now: number): Notice {
 }
 
 /** What happens to calls as the budget fills further. */
-function nextStep({ ladder, mode }: Budget, from: number, isRefusing: boolean): string {
+function nextStep({ ladder, mode }: Budget, balance: Balance, from: number, isRefusing: boolean): string {
   if (mode === "observe") return "It only observes: nothing is refused.";
   if (isRefusing) return "Calls that do not fit into what is left are refused.";
   for (const step of ladder) {
     const rungs = step.rungs.filter(({ kind }) => kind !== "tell").map(rungText);
-    if (rungs.length === 0 || step.from < from) continue;
-    return `${step.from === from ? "From now on" : `From ${shareText(step.from)} on`}: ${rungs.join(", ")}.`;
+    if (rungs.length === 0 || step.from < from || !measures(step, balance)) continue;
+    return `${step.from === from ? "From now on" : `From ${stepText(step)} on`}: ${rungs.join(", ")}.`;
   }
   return "When it is used up, calls are refused.";
 }

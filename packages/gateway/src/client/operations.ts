@@ -82,7 +82,15 @@ export type Budget = {
     readonly amount: number;
   })[];
   readonly ladder: readonly ({
+    /** The share from which on it holds, from 0 to 1. */
     readonly at: number;
+    /** What it is a share of, where its step says that: `$ / month`. */
+    readonly of: string | null;
+    /** The limits of which the fullest counts. */
+    readonly measures: readonly ({
+      readonly unit: string;
+      readonly window: string;
+    })[];
     readonly rungs: readonly (string)[];
   })[];
   /** Those of which most is used. */

@@ -1,4 +1,4 @@
-import { type Budget, type Limit, PurserError, parseLadder, parseLimit, type Rung, rungText } from "@purser/core";
+import { type Budget, type Limit, PurserError, parseLimit, parseRungs, type Rung, rungText } from "@purser/core";
 import { countedLimit } from "../alerts/pace.ts";
 import type { FailingWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
 import { checkTells } from "./budgets.ts";
@@ -101,7 +101,7 @@ const TELLS = "Write tell, or tell CHANNEL; what happens to calls stands in a la
 /** What ladders know of `tell` and its like; nothing where they know no such thing. */
 function readRung(text: string): Rung | undefined {
   try {
-    return parseLadder({ "0%": text })[0]?.rungs[0];
+    return parseRungs([text])[0];
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
     return undefined;

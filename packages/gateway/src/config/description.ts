@@ -283,8 +283,8 @@ const budget = object(
       }),
     ),
     ladder: described(
-      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held. A later rung of a kind takes the place of an earlier one.",
-      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }),
+      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`. A later rung of a kind takes the place of an earlier one.",
+      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%(\\s+of\\s+\\S.*)?$" }),
       { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
     share: described(

@@ -1,4 +1,4 @@
-import { type Budget, PurserError, parseLadder, type Rung, rungText } from "@purser/core";
+import { type Budget, PurserError, parseRungs, type Rung, rungText } from "@purser/core";
 import type { GuardRung } from "../guards/guard.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
 import { checkTells } from "./budgets.ts";
@@ -30,13 +30,13 @@ export function configuredGuards(
 /** The rungs of a guard are those of a ladder, as far as they are of use against a loop. */
 function rungsOf(texts: readonly string[], place: Place): readonly GuardRung[] {
   try {
-    const rungs = parseLadder({ "0%": texts }).flatMap((step) => step.rungs);
+    const rungs = parseRungs(texts);
     const wrong = rungs.find((rung) => !isGuardRung(rung));
     if (wrong) place.problem(`"${rungText(wrong)}" is nothing that a guard does. It can block, slow, shorten and tell.`);
     return rungs.filter(isGuardRung);
   } catch (error) {
     if (!(error instanceof PurserError)) throw error;
-    place.problem(error.message.replace(" at 0%", ""));
+    place.problem(error.message);
     return [];
   }
 }

@@ -147,6 +147,19 @@ describe("a ladder", () => {
     assert.match(headers.get("x-purser-rung") ?? "", /use tiny \(b 0%\), shorten 200 \(b 0%\)$/);
   });
 
+  test("goes by the limits that are to last, and by a busy minute only where a step says so", async (context) => {
+    const budget = (steps: string) =>
+      `\n  - { name: all, limits: [$1 / day, 2000 tokens / minute bucket], min_output: 1, ladder: { ${steps} } }`;
+    const usual = await startScene(context, budget("50%: use small"));
+    assert.equal((await usual.call()).headers.get("x-purser-rung"), null);
+    assert.equal((await usual.call({ max_tokens: 500 })).headers.get("x-purser-rung"), null);
+    assert.equal(usual.sent().model, "large");
+    const named = await startScene(context, budget("50% of tokens: use small, 90% of $: block"));
+    await named.call();
+    assert.equal((await named.call({ max_tokens: 500 })).headers.get("x-purser-rung"), "use small (all 50% of tokens)");
+    assert.equal(named.sent().model, "small");
+  });
+
   test("does not shorten below what a budget calls an answer", async (context) => {
     const { call, sent } = await startScene(context, "\n  - { name: a, limits: [$1 / day], min_output: 400, ladder: { 0%: shorten 100 } }");
     const { headers } = await call();

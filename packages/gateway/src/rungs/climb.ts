@@ -7,7 +7,7 @@ import {
   type LadderPlan,
   type Rung,
   rungText,
-  shareText,
+  stepText,
   type Usage,
 } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
@@ -176,8 +176,8 @@ export function isLeftOut(text: string): boolean {
 const LEFT_OUT = " left out";
 
 /** The same with something said about it. */
-function textWith({ rung, budget, from }: ActiveRung, said: string): string {
-  return `${rungText(rung)}${said} (${budget.name} ${shareText(from)})`;
+function textWith({ rung, budget, step }: ActiveRung, said: string): string {
+  return `${rungText(rung)}${said} (${budget.name} ${stepText(step)})`;
 }
 
 /**
