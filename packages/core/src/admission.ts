@@ -285,23 +285,34 @@ export class Admission {
     throw new PurserError("store_unavailable", "The store takes longer to answer than a window of the call's limits lasts.");
   }
 
-  /** Free allowances are tried first, one by one: a call that fits one costs nothing. */
+  /**
+   * Free allowances are tried first, one by one: a call that fits one whole costs nothing. No answer is shortened for it, and a rough bound is no
+   * reason to pay: then the call is counted.
+   */
   async #tryAllowances(output: OutputRange, share: number | undefined): Promise<ReserveResult> {
     for (const allowance of this.#terms.allowances) {
       const result = await this.#ask(output, share, allowance);
       if (result.outcome === "reserved" || result.outcome === "moved") return result;
+      if (share !== undefined && result.outcome === "refused" && this.#mayFit(result.standings.at(-1), output)) return result;
     }
     return this.#ask(output, share, undefined);
+  }
+
+  /** Whether what is left of an allowance could be enough for a call whose input is as small as can be. */
+  #mayFit(standing: Standing | undefined, output: OutputRange): boolean {
+    const { most } = this.#heldAtFirst(output);
+    return standing !== undefined && standing.amount - standing.spent - standing.held > most * this.#copies;
   }
 
   #ask(output: OutputRange, share: number | undefined, allowance: BoundLimit | undefined): Promise<ReserveResult> {
     const { card, limits } = this.#terms;
     const { id, leaseMs = LEASE_MS, isShared } = this.#call;
+    const held = this.#heldAtFirst(output);
     return this.#store.reserve({
       id,
       limits: allowance ? [...limits, allowance] : limits,
       asks: this.#asks(this.#size.inputTokens, output.most, allowance ? undefined : card),
-      output: this.#heldAtFirst(output),
+      output: allowance ? { least: held.most, most: held.most } : held,
       share,
       leaseMs,
       isShared,

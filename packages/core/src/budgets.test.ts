@@ -362,6 +362,31 @@ test("a repeated call that was not free stays priced, and one that was free stay
   for (const _ of [1, 2]) assert.ok(settled(await budgets.reserve(small)).free);
 });
 
+test("a call is counted before it is paid for, as long as enough of an allowance is left that it could be free", async () => {
+  const allowance = { name: "demo", limit: { unit: "tokens", amount: 1_000, window: { kind: "lifetime" } }, applies: () => true } as const;
+  const { budgets } = demoBudgets([{ name: "company", limits: ["$5 / day"] }], { allowances: [allowance] });
+  let counts = 0;
+  const count = async () => {
+    counts++;
+    return 300;
+  };
+  const reserve = async () => settled(await budgets.reserve(demoCall({ input: 0, output: 200 }, { input: { most: 1_200, count } })));
+  const first = await reserve();
+  assert.deepEqual([first.free, first.inputTokens, counts], [true, 300, 1], "1,200 bytes do not fit, and 300 tokens do");
+  assert.ok((await reserve()).free);
+  const third = await reserve();
+  assert.deepEqual([third.free, counts], [false, 2], "nothing is left, so its size decides");
+});
+
+test("no answer is shortened so that it is free: what does not fit an allowance whole is paid", async () => {
+  const allowance = { name: "demo", limit: { unit: "tokens", amount: 1_000, window: { kind: "lifetime" } }, applies: () => true } as const;
+  const { budgets } = demoBudgets([{ name: "company", limits: ["$5 / day"], minOutput: 10 }], { allowances: [allowance] });
+  const long = settled(await budgets.reserve(demoCall({ input: 500, output: 800 })));
+  assert.deepEqual([long.free, long.outputTokens], [false, 800]);
+  const short = settled(await budgets.reserve(demoCall({ input: 500, output: 500 })));
+  assert.deepEqual([short.free, short.outputTokens], [true, 500]);
+});
+
 test("an allowance is never counted by a size that was cut short", async () => {
   const allowance = { name: "demo", limit: { unit: "tokens", amount: 5_000, window: { kind: "lifetime" } }, applies: () => true } as const;
   const { budgets, store } = demoBudgets([{ name: "company", limits: ["$0.001 / day"] }], { allowances: [allowance] });

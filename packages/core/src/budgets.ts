@@ -1,9 +1,9 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
+import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
 import { Denials } from "./denials.ts";
 import { type Budget, checkSharing, minOutputOf } from "./domain/budget.ts";
-import type { ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
+import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
@@ -352,6 +352,14 @@ export class Budgets implements PriceSource {
     );
     const balances = await this.#balancesOf(wanted, { ...(budget !== undefined && { budget }), ...(subject && { subject }) });
     return filter.pools?.length ? [...balances, ...(await this.#balancesOfPools(filter.pools))] : balances;
+  }
+
+  /** What is left of the free allowances: balances that have their names in the place of a budget's. */
+  async allowances(): Promise<readonly Balance[]> {
+    const now = this.#now();
+    const bound = this.#allowances.map((allowance) => this.#counters.bindAllowance(allowance, now));
+    const standings = await this.#store.standings(bound);
+    return this.#allowances.map((allowance, i) => allowanceBalance(allowance, bound[i] as BoundLimit, standings[i] as Standing, now));
   }
 
   async #balancesOfPools(pools: readonly Pool[]): Promise<readonly Balance[]> {

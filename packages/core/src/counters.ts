@@ -154,9 +154,11 @@ export function countsFrom(limit: Limit, now: number): number {
   return rule.kind === "rolling" ? startsAt - rule.lengthMs : startsAt - drainingTime(rule, capacityOf(limit)) - rule.periodMs;
 }
 
+/** A limit of which there is a balance. */
+type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule"> & { readonly budget: Pick<Budget, "timezone"> };
+
 /** One limit as it stands, for people and programs. */
-export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Standing, now: number): Balance {
-  const { counter, budget, limit, rule } = bound;
+export function balanceOf({ counter, budget, limit, rule }: BalancedLimit, { amount, spent, held }: Standing, now: number): Balance {
   // A bucket is as good as new when it is empty.
   const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
   return {
@@ -171,6 +173,12 @@ export function balanceOf(bound: BoundBudgetLimit, { amount, spent, held }: Stan
     resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
+}
+
+/** A free allowance as it stands: its name is in the place of a budget's. */
+export function allowanceBalance({ name, limit }: Shared, bound: BoundLimit, standing: Standing, now: number): Balance {
+  const timezone = limit.window.kind === "calendar" ? limit.window.timeZone : "UTC";
+  return { ...balanceOf({ ...bound, limit, budget: { timezone } }, standing, now), budget: name };
 }
 
 /** Whether a subject will be the same when it comes again: one that could be changed meanwhile must not be taken for what it was. */

@@ -18,6 +18,16 @@ export function balanceJson({ budget, subject, unit, window, limit, spent, held,
   return { budget, subject, unit, window, limit, spent, held, left, resets_at: resetsAt === undefined ? null : instantJson(resetsAt) };
 }
 
+/** What is left of what a provider gives away. */
+export interface AllowanceJson extends Omit<BalanceJson, "budget" | "subject"> {
+  readonly allowance: string;
+}
+
+export function allowanceJson(balance: Balance): AllowanceJson {
+  const { budget: allowance, subject: _, ...standing } = balanceJson(balance);
+  return { allowance, ...standing };
+}
+
 /** The balances of which most is used, in the order in which they were. Few are looked for among very many, so that all are not sorted. */
 export function fullest(balances: readonly Balance[], most: number): readonly Balance[] {
   if (balances.length <= most) return balances;

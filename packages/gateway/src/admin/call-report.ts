@@ -58,6 +58,8 @@ export interface CallReport extends CallSummary {
   readonly saved_nanodollars: number | null;
   /** Why it was not made at providers that come before: one that answered, failed or was left out. */
   readonly tried: readonly string[];
+  /** The free allowance that paid for it. */
+  readonly allowance: string | null;
   /** All attempts of its request, where there were several. */
   readonly attempts: readonly AttemptJson[];
   /** The request that made the batch which the call is part of. */
@@ -126,6 +128,7 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     instead_of: detail?.insteadOf ?? null,
     saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     tried: detail?.tried ?? [],
+    allowance: detail?.allowance?.replace(/^allowance /, "") ?? null,
     attempts,
     batch: detail?.batch ?? null,
     entries: entries.map(entryJson),

@@ -30,6 +30,13 @@ export const OPENAPI = {
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
     },
+    "/api/allowances": {
+      get: {
+        operationId: "listAllowances",
+        summary: "What is left of the tokens that providers give away.",
+        responses: { 200: json("Every allowance as it stands.", list("Allowance")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/budgets/{name}/reset": {
       post: {
         operationId: "resetBudget",
@@ -503,18 +510,13 @@ export const OPENAPI = {
         type: "object",
         additionalProperties: false,
         required: ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
-        properties: {
-          ...counterProperties(),
-          limit: amount("The amount in force, with what is granted and carried over; of a bucket, what it takes at once."),
-          spent: amount(),
-          held: amount("Held by calls in flight."),
-          left: amount("What is left for new calls; never below 0."),
-          resets_at: {
-            type: ["string", "null"],
-            format: "date-time",
-            description: "null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used.",
-          },
-        },
+        properties: { ...counterProperties(), ...standingProperties() },
+      },
+      Allowance: {
+        type: "object",
+        additionalProperties: false,
+        required: ["allowance", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
+        properties: { allowance: { type: "string", description: "Its name." }, ...windowProperties(), ...standingProperties() },
       },
       Grant: {
         type: "object",
@@ -603,6 +605,7 @@ export const OPENAPI = {
             description: "The model that was asked for, where a ladder chose another.",
           },
           saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
+          allowance: { type: ["string", "null"], description: "The free allowance that paid for it." },
           tried: {
             type: "array",
             items: { type: "string" },
@@ -1090,8 +1093,28 @@ function counterProperties() {
   return {
     budget: { type: "string" },
     subject: { type: "string", description: "`user=ann`; empty for a budget with a single balance." },
+    ...windowProperties(),
+  };
+}
+
+function windowProperties() {
+  return {
     unit: { enum: ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests", "concurrent"] },
     window: { type: "string", examples: ["month", "day", "rolling 1d", "minute bucket", "minute leaky", "lifetime"] },
+  };
+}
+
+function standingProperties() {
+  return {
+    limit: amount("The amount in force, with what is granted and carried over; of a bucket, what it takes at once."),
+    spent: amount(),
+    held: amount("Held by calls in flight."),
+    left: amount("What is left for new calls; never below 0."),
+    resets_at: {
+      type: ["string", "null"],
+      format: "date-time",
+      description: "null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used.",
+    },
   };
 }
 

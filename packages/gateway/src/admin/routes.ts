@@ -27,7 +27,7 @@ import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, t
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
 import { readAttempts } from "./attempt-list.ts";
-import { balanceJson, fullest } from "./balances.ts";
+import { allowanceJson, balanceJson, fullest } from "./balances.ts";
 import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
@@ -55,7 +55,7 @@ import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
-  readonly budgets: Pick<Budgets, "balances" | "grant" | "grants" | "revoke" | "reset">;
+  readonly budgets: Pick<Budgets, "balances" | "allowances" | "grant" | "grants" | "revoke" | "reset">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
@@ -111,6 +111,7 @@ type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switche
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
+  { method: "GET", path: "/api/allowances", run: listAllowances },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
@@ -279,6 +280,11 @@ async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<A
   const balances = await budgets.balances({ ...own, ...(budget !== null && { budget }) });
   if (most === null) return ok({ data: balances.map(balanceJson) });
   return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
+}
+
+async function listAllowances({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, []);
+  return ok({ data: (await budgets.allowances()).map(allowanceJson) });
 }
 
 async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { allowances } from "./commands/allowances.ts";
 import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
 import { calibrate } from "./commands/calibrate.ts";
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   run,
   budgets,
+  allowances,
   grant,
   explain,
   report,

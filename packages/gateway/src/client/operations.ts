@@ -258,6 +258,22 @@ export type Balance = {
   readonly resets_at: string | null;
 };
 
+export type Allowance = {
+  /** Its name. */
+  readonly allowance: string;
+  readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
+  readonly window: string;
+  /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
+  readonly limit: number;
+  readonly spent: number;
+  /** Held by calls in flight. */
+  readonly held: number;
+  /** What is left for new calls; never below 0. */
+  readonly left: number;
+  /** null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used. */
+  readonly resets_at: string | null;
+};
+
 export type Grant = {
   readonly id: string;
   readonly budget: string;
@@ -371,6 +387,8 @@ export type CallReport = {
   } | null;
   /** What the same usage would have cost more with that model. */
   readonly saved_nanodollars?: number | null;
+  /** The free allowance that paid for it. */
+  readonly allowance?: string | null;
   /** Why it was not made at providers that come before its own in their route. */
   readonly tried?: readonly (string)[];
   /** All attempts of its request, where there were several: each is held and charged by itself, under an id of its own. */
@@ -757,6 +775,10 @@ export interface Operations {
   readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number } }; readonly answer: {
     readonly data: readonly (Balance)[];
   } };
+  /** What is left of the tokens that providers give away. */
+  readonly listAllowances: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Allowance)[];
+  } };
   /** Lets a balance begin again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger. */
   readonly resetBudget: { readonly input: { readonly path: { readonly name: string }; readonly body: Reset }; readonly answer: {
     readonly data: readonly (Balance)[];
@@ -921,6 +943,7 @@ export const OPERATIONS = {
   listAsks: ["GET", "/api/asks"],
   answerAsk: ["POST", "/api/asks/{id}"],
   listBudgets: ["GET", "/api/budgets"],
+  listAllowances: ["GET", "/api/allowances"],
   resetBudget: ["POST", "/api/budgets/{name}/reset"],
   listGrants: ["GET", "/api/grants"],
   createGrant: ["POST", "/api/grants"],

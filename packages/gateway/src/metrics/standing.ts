@@ -7,7 +7,7 @@ import { gauge } from "./tables.ts";
 
 /** Where the gauges of a gateway are read. */
 export interface StandingParts {
-  readonly budgets: Pick<Budgets, "balances">;
+  readonly budgets: Pick<Budgets, "balances" | "allowances">;
   readonly store: Pick<Store, "entries" | "failure">;
   /** The budgets as they are configured now. */
   readonly configured: () => readonly Budget[];
@@ -79,8 +79,8 @@ export class Standing {
   async #readBudgets(): Promise<readonly Family[]> {
     const began = performance.now();
     if (began < this.#notBefore) return this.#budgets;
-    const balances = await this.#parts.budgets.balances();
-    this.#budgets = budgetFamilies(balances);
+    const { budgets } = this.#parts;
+    this.#budgets = [...budgetFamilies(await budgets.balances()), ...allowanceFamilies(await budgets.allowances())];
     const now = performance.now();
     this.#notBefore = now + (now - began) / TIME_SHARE;
     return this.#budgets;
@@ -173,6 +173,24 @@ function budgetFamilies(balances: readonly Balance[]): readonly Family[] {
       "purser_budget_resets_timestamp_seconds",
       "When the window ends. Windows that move, and limits for a whole life, have no such time.",
       all(({ resetsAt }) => resetsAt && resetsAt / 1_000),
+    ),
+  ];
+}
+
+/** What is left of what providers give away. */
+function allowanceFamilies(allowances: readonly Balance[]): readonly Family[] {
+  const all = (value: (balance: Balance) => number) =>
+    allowances.map((balance) => ({ labels: { allowance: balance.budget, window: balance.window }, value: value(balance) }));
+  return [
+    gauge(
+      "purser_allowance_limit_tokens",
+      "What a provider gives away in each window.",
+      all(({ limit }) => limit),
+    ),
+    gauge(
+      "purser_allowance_left_tokens",
+      "What is left of it for new calls.",
+      all(({ left }) => left),
     ),
   ];
 }

@@ -86,31 +86,42 @@ export function balancesText(
   { style, now }: Pick<CommandContext, "style" | "now">,
   total = balances.length,
 ): string {
-  const rows = balances.map((balance) => {
-    const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
-    return [
-      style.bold(budget),
-      subject,
-      limitText(limit, unit, window),
-      usedText(balance, style),
-      unit === "concurrent" ? "" : shortAmount(spent, unit),
-      held === 0 ? "" : shortAmount(held, unit),
-      shortAmount(left, unit),
-      unit === "concurrent" ? "" : untilText(resets_at, now()),
-    ];
-  });
+  const rows = balances.map((balance) => [style.bold(balance.budget), balance.subject, ...standingCells(balance, style, now())]);
   const more = total - balances.length;
-  const heading = ["Budget", "For", "Limit", "Used", "Spent", "Held", "Left", "Resets"].map(style.dim);
-  const lines = table(heading, rows, [4, 5, 6]);
+  const heading = ["Budget", "For", ...STANDING_HEADING].map(style.dim);
+  const lines = table(
+    heading,
+    rows,
+    STANDING_RIGHT.map((column) => column + 2),
+  );
   return more > 0 ? `${lines}\n${style.dim(`… and ${more} that are less used: --all shows them.`)}` : lines;
 }
 
-function usedText(balance: BalanceJson, style: Style): string {
-  const share = shareUsed(balance);
+/** How something that has a limit stands. */
+type StandingJson = Omit<BalanceJson, "budget" | "subject">;
+
+export const STANDING_HEADING = ["Limit", "Used", "Spent", "Held", "Left", "Resets"];
+/** The columns that are set to the right. */
+export const STANDING_RIGHT = [2, 3, 4];
+
+export function standingCells(standing: StandingJson, style: Style, now: number): readonly string[] {
+  const { unit, window, limit, spent, held, left, resets_at } = standing;
+  return [
+    limitText(limit, unit, window),
+    usedText(standing, style),
+    unit === "concurrent" ? "" : shortAmount(spent, unit),
+    held === 0 ? "" : shortAmount(held, unit),
+    shortAmount(left, unit),
+    unit === "concurrent" ? "" : untilText(resets_at, now),
+  ];
+}
+
+function usedText(standing: StandingJson, style: Style): string {
+  const share = shareUsed(standing);
   const colour = share >= 1 ? style.red : share >= 0.8 ? style.yellow : style.green;
   return `${colour(bar(share))} ${String(Math.round(share * 100)).padStart(3)} %`;
 }
 
-function shareUsed({ limit, left }: BalanceJson): number {
+function shareUsed({ limit, left }: StandingJson): number {
   return limit === 0 ? 1 : (limit - left) / limit;
 }

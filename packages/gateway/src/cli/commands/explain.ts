@@ -129,7 +129,7 @@ function tokensOf(usage: CallReport["usage"], kind: string): string {
 }
 
 function factsText(report: CallReport): string {
-  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs, tried } = report;
+  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs, tried, allowance } = report;
   const { tags = {}, provider: _provider, model: _model, ...own } = subject;
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
@@ -141,6 +141,7 @@ function factsText(report: CallReport): string {
     ["Model", `${model ?? "unknown"} at ${provider ?? "unknown"}`],
     ["Charged to", who.join(" ") || "nobody in particular"],
     ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
+    ...(allowance === null ? [] : [["Free", `by the allowance "${allowance}"`] as const]),
     ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${savedText(report)}`] as const] : []),
     ...(tried.length > 0 ? [["Before", tried.join("; ")] as const] : []),
     ...(would_refuse.length > 0 ? [["Would refuse", `${would_refuse.join(", ")} (they only observe)`] as const] : []),

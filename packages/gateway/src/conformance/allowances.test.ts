@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { writeRunning } from "../cli/running-gateway.ts";
+import { type Json, PLAIN_CALL, post } from "./calls.ts";
+import { answerChat, startRawProvider } from "./raw-provider.ts";
+import { NANODOLLARS, PRICES, providersAt, startStand } from "./stand.ts";
+
+const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+
+test("what is left of what a provider gives away is seen before and after it is used, and a call that it paid for says so", async (context) => {
+  const provider = await startRawProvider(context, answerChat({ input: 12, output: 40 }));
+  const allowance = "allowances: [{ name: daily gift, provider: mock, limit: 2000 tokens / day }]";
+  const stand = await startStand(context, {
+    config: `${providersAt(provider.url)}\n${PRICES}\n${allowance}\nbudgets: [{ name: all, limits: [$1 / day] }]`,
+  });
+  writeRunning(stand.directory, { pid: process.pid, url: stand.url });
+  const purser = async (...words: readonly string[]) => {
+    const args = [MAIN, ...words, "--data", stand.directory];
+    return (await promisify(execFile)(process.execPath, args, { cwd: stand.directory, env: { ...process.env, NO_COLOR: "1" } })).stdout;
+  };
+  const left = async (): Promise<Json> => ((await (await fetch(`${stand.url}/api/allowances`)).json()) as Json).data;
+  const gift = { allowance: "daily gift", unit: "tokens", window: "day", limit: 2000, held: 0 };
+  const [{ resets_at, ...before }] = await left();
+  assert.deepEqual(before, { ...gift, spent: 0, left: 2000 });
+  assert.match(resets_at, /T00:00:00.000Z$/);
+
+  const free = (await post(`${stand.url}/v1/chat/completions`, PLAIN_CALL)).headers.get("x-purser-request-id") ?? "";
+  await stand.entries(1, "settled");
+  const [{ resets_at: _, ...after }] = await left();
+  assert.deepEqual(after, { ...gift, spent: 52, left: 1948 });
+  assert.match(await purser("allowances"), /^Allowance +Limit .*\ndaily gift +2,000 tokens \/ day +\S+ +3 % +52 +1,948 /);
+  assert.equal(JSON.parse(await purser("allowances", "--json"))[0].left, 1948);
+  assert.match(await purser("explain", free), /Free +by the allowance "daily gift"/);
+  const metrics = await (await fetch(`${stand.url}/metrics`)).text();
+  assert.match(metrics, /purser_allowance_left_tokens\{allowance="daily gift",window="day"\} 1948\n/);
+
+  const priced = await post(`${stand.url}/v1/chat/completions`, { ...PLAIN_CALL, max_tokens: 1940 });
+  const [, second] = await stand.entries(2, "settled");
+  assert.equal(second?.charge.cost, 12 * NANODOLLARS.input + 40 * NANODOLLARS.output, "what does not fit whole is paid");
+  const report: Json = await (await fetch(`${stand.url}/api/requests/${priced.headers.get("x-purser-request-id")}`)).json();
+  assert.equal(report.allowance, null);
+  await stand.checkBooks();
+});
+
+test("where nothing is given away, that is said with what to write", async (context) => {
+  const provider = await startRawProvider(context, answerChat({ input: 12, output: 40 }));
+  const stand = await startStand(context, { config: `${providersAt(provider.url)}\n${PRICES}` });
+  writeRunning(stand.directory, { pid: process.pid, url: stand.url });
+  const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "allowances", "--data", stand.directory], { cwd: stand.directory });
+  assert.match(stdout, /no allowances\. What a provider gives away stands under allowances: in purser.yaml/);
+});
