@@ -20,6 +20,8 @@ export function problemText({ file, line, column, path, message }: Problem): str
 /** A value in the file that is being read: it can be asked for its parts, and told what is wrong with it. */
 export interface Place {
   readonly path: string;
+  /** Where it stands in the file, counted from 1. */
+  readonly line: number;
   /** The YAML value; none where the field is there and empty, or not there. */
   readonly node: Node | undefined;
   /** The text as it stands, and with `${NAME}` filled in. */
@@ -61,7 +63,8 @@ export interface Source {
 export interface SourceInput {
   readonly file: string | undefined;
   readonly text: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What `${NAME}` stands for. None: it stands for itself. */
+  readonly environment: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** A configuration is written by people. What is larger than this was not, or is the wrong file. */
@@ -97,6 +100,7 @@ export function openSource({ file, text, environment }: SourceInput): Source {
     const offset = (given as Node | null | undefined)?.range?.[0] ?? start;
     return {
       path,
+      line: lines.linePos(offset).line,
       node,
       text() {
         if (!isScalar(node) || node.value === null) return undefined;
@@ -157,6 +161,7 @@ function unprotected(text: string): string {
 /** Fills in `${NAME}` and `${NAME:-default}`. An empty variable counts as unset; `$${` is a plain `${`. */
 function expanded(written: string, environment: SourceInput["environment"]): Text {
   const unset: string[] = [];
+  if (!environment) return { written, value: written, unset };
   const value = written.replace(/\$(\$\{)|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}/g, (_, escaped?: string, name?: string, fallback?: string) => {
     if (escaped !== undefined) return escaped;
     const found = environment[name ?? ""];

@@ -48,7 +48,7 @@ export function otherCall(climber: Climber, routed: RoutedCall, name: string): R
   return translatedCall(climber, routed, { asked, name, route: found.route, dialect: dialectFor(found.dialect, asked.call) });
 }
 
-function dialectFor(name: DialectName, { stream }: ModelCall): Dialect {
+export function dialectFor(name: DialectName, { stream }: Pick<ModelCall, "stream">): Dialect {
   const both = DIALECTS.get(name);
   if (!both) throw new Error(`There is no translation into ${name}.`);
   return stream ? both.stream : both.whole;
@@ -68,7 +68,7 @@ interface Found {
  * Where a model is served: by whom something says that it is, in the call's own format first where the model's maker has it. What asks for anything but the next message of
  * a conversation, such as to make one short, has no other.
  */
-function routeTo({ route }: Climber, name: string, { name: own, turns, inFormat }: Dialect): Found {
+export function routeTo({ route }: Pick<Climber, "route">, name: string, { name: own, turns, inFormat }: Dialect): Found {
   const forms = turns || inFormat ? formsFor(name, own) : [own];
   const found = forms.map((dialect): Found => ({ dialect, route: route(name, dialect) }));
   const isKnown = ({ route }: Found) => !("unknown" in route);
@@ -129,19 +129,29 @@ interface Translating {
 }
 
 function translatedCall(climber: Climber, routed: RoutedCall, { asked, name, route, dialect }: Translating): RoutedCall | CannotCall {
-  const { provider, model } = route;
+  const { provider } = route;
   const caller = callerAt(routed, provider);
   if (lacksKey(climber, caller, provider)) return { because: `${provider.name} has no key` };
-  const card = climber.prices.card(provider.name, model, Date.now());
-  const outputTokensMost = card?.maxOutputTokens;
-  const target = { name, outputTokensMost, outputTokensUsual: outputTokensMost ?? climber.config.defaultMaxOutput };
-  const translated = translateCall(clientCall(asked), { from: asked.dialect.name, to: dialect.name }, target);
+  const translated = callIn(climber, { asked, name, route, dialect });
   if ("because" in translated) return translated;
-  const names = dialect.path.includes("{") ? { version: VERSION, model: name } : {};
-  const call = dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), names);
+  const { call, names } = translated;
   // Who it is for was said in the client's format.
   const { user, tags } = asked.call;
   return readyCall(climber, { ...routed, caller }, { dialect, call: { ...call, user, tags }, route, names, asked });
+}
+
+/** A call in the format in which its model is served, and what its path names there. */
+export function callIn(
+  { config, prices }: Pick<Climber, "config" | "prices">,
+  { asked, name, route: { provider, model }, dialect }: Translating,
+): { readonly call: ModelCall; readonly names: PathNames } | CannotCall {
+  const card = prices.card(provider.name, model, Date.now());
+  const outputTokensMost = card?.maxOutputTokens;
+  const target = { name, outputTokensMost, outputTokensUsual: outputTokensMost ?? config.defaultMaxOutput };
+  const translated = translateCall(clientCall(asked), { from: asked.dialect.name, to: dialect.name }, target);
+  if ("because" in translated) return translated;
+  const names = dialect.path.includes("{") ? { version: VERSION, model: name } : {};
+  return { call: dialect.readCall(readJsonBody(Buffer.from(JSON.stringify(translated.body))), names), names };
 }
 
 function clientCall({ call: { body, stream } }: AskedCall): ClientCall {
