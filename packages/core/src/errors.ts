@@ -10,6 +10,8 @@ export const ERROR_CODES = {
   config_invalid: "The configuration file has an unknown or wrong field.",
   config_missing: "The configuration file cannot be read.",
   trace_invalid: "A trace of calls cannot be read.",
+  prompts_missing: "The file that lists prompts cannot be read.",
+  baseline_missing: "What prompts are to be compared with is not there.",
   // Refusals of a call.
   budget_exhausted: "A budget has nothing left for this call.",
   budget_busy: "A budget has room, but calls in flight hold it for the moment.",

@@ -83,6 +83,7 @@ export {
   checkTimeZone,
   type Window,
   type WindowSpan,
+  windowName,
   windowSpan,
   windowText,
 } from "./domain/window.ts";

@@ -51,9 +51,17 @@ export const COMMANDS: readonly Command[] = [
   store,
   {
     name: "check",
-    summary: "read purser.yaml aloud, or say what is wrong with it",
-    usage: "[FILE] [--schema]",
-    help: "  FILE      purser.yaml in this folder where it is left out\n  --schema  the JSON Schema of the file, for editors",
+    summary: "read purser.yaml aloud, or say what is wrong with it; and check prompts against its budgets",
+    usage: "[FILE] [--prompts FILE [--against REF|FOLDER] [--markdown]] [--schema]",
+    help: [
+      "  FILE            purser.yaml in this folder where it is left out",
+      "  --prompts FILE  instead: whether the prompts that this file lists fit the budgets, and what they cost",
+      "  --against REF   with the cost of what changed since a commit of git; or since ./FOLDER, which has the other version",
+      "  --markdown      as Markdown, for a comment on the change",
+      "  --schema        the JSON Schema of the file, for editors; with --prompts, of that file",
+      "",
+      "Example: purser check --prompts prompts.yaml --against origin/main",
+    ].join("\n"),
     run: ({ args }, { env, cwd }) => check([...args], { environment: env, cwd }),
   },
   {

@@ -669,7 +669,7 @@ function attribute(): Field<SubjectPath> {
   });
 }
 
-function attributeProblem(key: string): string | undefined {
+export function attributeProblem(key: string): string | undefined {
   return isSubjectPath(key) ? undefined : `"${key}" is not an attribute of a call, so this would never select any.${attributeHint(key)}`;
 }
 

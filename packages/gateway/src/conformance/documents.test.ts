@@ -107,7 +107,7 @@ describe("the documents", { concurrency: 2, skip: isMissing !== undefined && `no
 });
 
 test("every example of a configuration is one that Purser reads without a doubt", () => {
-  for (const file of filesBelow("examples", ".yaml")) {
+  for (const file of filesBelow("examples", ".yaml").filter((name) => !name.endsWith("prompts.yaml"))) {
     const text = readFileSync(join(ROOT, file), "utf8");
     const environment = Object.fromEntries([...text.matchAll(/\$\{(\w+)\}/g)].map(([, name = ""]) => [name, "secret"]));
     const { problems, warnings } = examineConfig({ file, text, environment });

@@ -7,22 +7,51 @@ import { configurationSchema, configurationSchemaText } from "../../config/schem
 import { budgetSentence, guardSentence, watchSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
+import { promptsSchema, promptsSchemaText } from "../../prompts/description.ts";
+import { checkPrompts, unreadable } from "./check-prompts.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
 
-/** `purser check [FILE]`: reads the configuration as the server would, and says what it means or what is wrong with it. */
+const USAGE = "purser check [FILE] [--prompts FILE [--against REF|FOLDER] [--markdown]] [--schema] [--json]";
+
+/**
+ * `purser check [FILE]`: reads the configuration as the server would, and says what it means or what is wrong with it; with `--prompts`, what
+ * prompts take of its budgets.
+ */
 export async function check(args: string[], io: CommandIo): Promise<CommandOutcome> {
-  return await withUsage("purser check [FILE] [--schema] [--json]", async () => {
+  return await withUsage(USAGE, async () => {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { config: { type: "string" }, json: { type: "boolean" }, schema: { type: "boolean" } },
+      options: {
+        config: { type: "string" },
+        prompts: { type: "string" },
+        against: { type: "string" },
+        markdown: { type: "boolean" },
+        json: { type: "boolean" },
+        schema: { type: "boolean" },
+      },
     });
+    const { prompts, against, markdown = false, schema = false } = values;
     if (positionals.length > 1) throw new UsageError("Name one file.");
-    if (values.schema) return { exit: 0, text: configurationSchemaText().trimEnd(), json: configurationSchema() };
+    if (prompts === undefined && (against !== undefined || markdown))
+      throw new UsageError(
+        `--${against === undefined ? "markdown" : "against"} is about prompts. Name their file: --prompts prompts.yaml.`,
+      );
+    if (schema)
+      return prompts === undefined
+        ? schemaOutcome(configurationSchemaText(), configurationSchema())
+        : schemaOutcome(promptsSchemaText(), promptsSchema());
     const file = values.config ?? positionals[0];
     const reading = examineConfig({ file, environment: io.environment, cwd: io.cwd });
-    return reading.config ? accepted(reading.config, reading) : refused(reading);
+    if (!reading.config) return prompts === undefined ? refused(reading) : unreadable(reading, { markdown });
+    return prompts === undefined
+      ? accepted(reading.config, reading)
+      : checkPrompts({ file: prompts, config: reading.config, against, markdown }, io);
   });
+}
+
+function schemaOutcome(text: string, json: unknown): CommandOutcome {
+  return { exit: 0, text: text.trimEnd(), json };
 }
 
 function refused({ problems, warnings }: Reading): CommandOutcome {
