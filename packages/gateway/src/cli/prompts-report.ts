@@ -203,6 +203,7 @@ function figuresJson(figures: Figures | undefined) {
     endpoint: figures?.endpoint ?? null,
     rungs: figures?.rungs ?? [],
     input_tokens: figures?.inputTokens ?? null,
+    cached_tokens: figures?.cachedTokens ?? null,
     input_tokens_most: figures?.inputTokensMost ?? null,
     output_tokens: figures?.outputTokens ?? null,
     output_tokens_most: figures?.outputTokensMost ?? null,

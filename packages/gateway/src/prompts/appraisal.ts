@@ -43,6 +43,8 @@ export interface Figures {
   /** What ladders do to every call, from their first step on. */
   readonly rungs: readonly string[];
   readonly inputTokens: number;
+  /** Of the input, what is usually read from the provider's cache. */
+  readonly cachedTokens: number;
   /** With the margin that is held for what our count may have missed. */
   readonly inputTokensMost: number;
   readonly outputTokens: number;
@@ -107,7 +109,7 @@ export class Appraiser {
     if (admitted.outcome !== "allowed") throw new PurserError("internal", "Budgets that only observe refused a call.");
     const { reservation } = admitted;
     const figures = await this.#figures(prompt, call, { inputTokensMost, outputTokensMost: reservation.outputTokens, desk });
-    await desk.budgets.settle(reservation, usageOf(figures, call));
+    await desk.budgets.settle(reservation, usageOf(figures, call.call));
     const spent = await desk.budgets.balances({ subject: call.subject });
     const takes = admitted.balances.map((held) => this.#take(prompt, call, held, spent));
     const findings = [...refusals(prompt, figures, decision), ...this.#cuts(prompt, call, asked, decision)];
@@ -128,7 +130,7 @@ export class Appraiser {
   }
 
   async #figures(
-    { answerTokens }: Prompt,
+    { answerTokens, cachedShare }: Prompt,
     { dialect, call, model, provider, pricedAs, rungs = [] }: RoutedCall,
     {
       inputTokensMost,
@@ -141,14 +143,20 @@ export class Appraiser {
     const answer = dialect.hasOutput ? Math.min(answerTokens ?? outputTokensMost, outputTokensMost) : 0;
     const card = this.#prices.card(provider.name, pricedAs, this.#now);
     const [entry] = await desk.store.entries({ reservation: CALL_ID, kinds: ["reserved"], most: 1 });
-    const sizes = { inputTokens, inputTokensMost, outputTokens: answer * call.copies, outputTokensMost: outputTokensMost * call.copies };
+    const sizes = {
+      inputTokens,
+      cachedTokens: Math.floor((inputTokens * cachedShare) / ALL),
+      inputTokensMost,
+      outputTokens: answer * call.copies,
+      outputTokensMost: outputTokensMost * call.copies,
+    };
     return {
       provider: provider.name,
       model,
       endpoint: dialect.name,
       rungs,
       ...sizes,
-      cost: card && costOf(card, { inputTokens, outputTokens: sizes.outputTokens, toolCalls: call.toolCalls }, call.service),
+      cost: card && costOf(card, usageOf(sizes, call), call.service),
       costMost: card && entry && "detail" in entry ? entry.detail.cost : undefined,
       card,
     };
@@ -212,8 +220,20 @@ function observing(budget: Budget): Budget {
   return { ...budget, mode: "observe" };
 }
 
-function usageOf({ inputTokens, outputTokens }: Figures, { call }: RoutedCall): Usage {
-  return { inputTokens, outputTokens, ...(Object.keys(call.toolCalls).length > 0 && { toolCalls: call.toolCalls }) };
+/** A share of a whole, in hundredths of a per cent. */
+const ALL = 10_000;
+
+/** A usual call. */
+function usageOf(
+  { inputTokens, cachedTokens, outputTokens }: Pick<Figures, "inputTokens" | "cachedTokens" | "outputTokens">,
+  { toolCalls }: Pick<RoutedCall["call"], "toolCalls">,
+): Usage {
+  return {
+    inputTokens,
+    outputTokens,
+    ...(cachedTokens > 0 && { cacheReadInputTokens: cachedTokens }),
+    ...(Object.keys(toolCalls).length > 0 && { toolCalls }),
+  };
 }
 
 function refusals(prompt: Prompt, { provider, model, card, inputTokens }: Figures, decision: Decision): readonly Finding[] {

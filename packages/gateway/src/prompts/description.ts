@@ -23,7 +23,8 @@ const SAMPLES_MOST = 200;
 const ATTRIBUTES_MOST = 32;
 const TOKENS_MOST = 1_000_000_000;
 const CALLS_MOST = 1_000_000_000;
-const GROWTH = /^\d{1,4}(\.\d{1,2})?\s*%$/;
+const SHARE = /^\d{1,4}(\.\d{1,2})?\s*%$/;
+const ALL = 10_000;
 
 /** Attributes that say where a call goes. That follows from the model. */
 const GATEWAYS_OWN = ["provider", "model", "endpoint"];
@@ -31,7 +32,7 @@ const GATEWAYS_OWN = ["provider", "model", "endpoint"];
 const tokens = () => count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" });
 const calls = () => count({ least: 1, most: CALLS_MOST, what: "a number of calls" });
 /** Hundredths of a per cent. */
-const growth = () => parsed({ pattern: GROWTH.source, examples: ["10%"] }, readGrowth);
+const growth = () => parsed({ pattern: SHARE.source, examples: ["10%"] }, readShare);
 const plain = () => parsed({ maxLength: 500 }, checkedPlain);
 const file = () => parsed({ maxLength: 1000 }, checkedPath);
 
@@ -54,6 +55,10 @@ const prompt = object(
     }),
     max_output: described("The output cap that calls are made with. A body says it itself.", located(tokens())),
     answer: described("The output tokens that an answer usually has. The cap, where it is left out.", tokens()),
+    cached: described(
+      "The share of its input that the provider usually reads from its cache. None of it, where it is left out.",
+      parsed({ pattern: SHARE.source, examples: ["80%"] }, readCachedShare),
+    ),
     calls_a_day: described("How many calls a day are expected.", calls()),
     for: described(
       "What the calls are charged to: an attribute and its value.",
@@ -105,9 +110,15 @@ export function promptsSchemaText(): string {
   return `${JSON.stringify(promptsSchema(), null, 2)}\n`;
 }
 
-function readGrowth(written: string): number {
-  if (!GROWTH.test(written)) throw wrong(`"${written}" is not a share. Write one like 10%.`);
+function readShare(written: string): number {
+  if (!SHARE.test(written)) throw wrong(`"${written}" is not a share. Write one like 10%.`);
   return Math.round(Number.parseFloat(written) * 100);
+}
+
+function readCachedShare(written: string): number {
+  const share = readShare(written);
+  if (share > ALL) throw wrong(`"${written}" is more than all of it.`);
+  return share;
 }
 
 function checkedName(value: string): string {

@@ -32,6 +32,7 @@ function changeOf(name: string, before: Appraisal | undefined, after: Appraisal 
       ? [
           otherwise("model", `${former.provider}/${former.model}`, `${latter.provider}/${latter.model}`),
           otherwise("answer", former.outputTokens, latter.outputTokens),
+          otherwise("from the cache", former.cachedTokens, latter.cachedTokens),
           otherwise("output cap", former.outputTokensMost, latter.outputTokensMost),
           ...pricesOtherwise(former, latter),
         ]

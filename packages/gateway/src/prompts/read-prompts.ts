@@ -20,6 +20,8 @@ export interface Prompt {
   /** Output tokens of a usual answer; none where the file does not say. */
   readonly answerTokens: number | undefined;
   readonly callsADay: number | undefined;
+  /** The share of its input that is usually read from the provider's cache, in hundredths of a per cent. */
+  readonly cachedShare: number;
   /** How many of a day's calls one value of an attribute makes. */
   readonly per: ReadonlyMap<string, number>;
   /** By how much it may grow, in hundredths of a per cent. */
@@ -75,15 +77,30 @@ export function readPrompts({ file, text, tree, bytesMost }: PromptsInput): Read
   return { prompts, problems: source.problems, warnings: source.warnings };
 }
 
+/** What all texts may have together: nobody writes more, and it has to fit into memory. */
+const ALL_MOST = 256 * 1024 * 1024;
+const TOO_MUCH = "is too much: all texts together are larger than 256 MiB";
+
 /** The texts of files, each read once. */
 class Files {
   readonly #tree: Tree;
   readonly #bytesMost: number;
+  #left = ALL_MOST;
   readonly #texts = new Map<string, { readonly text: string } | { readonly because: string }>();
 
   constructor(tree: Tree, bytesMost: number) {
     this.#tree = tree;
     this.#bytesMost = bytesMost;
+  }
+
+  /** What one more text may have. */
+  get lengthMost(): number {
+    return Math.min(this.#bytesMost, this.#left);
+  }
+
+  /** Notes that a text was made of others. */
+  take(length: number): void {
+    this.#left = Math.max(0, this.#left - length);
   }
 
   text(path: string, place: Place): string | undefined {
@@ -99,6 +116,8 @@ class Files {
   #read(path: string): { readonly text: string } | { readonly because: string } {
     const found = this.#tree.read(path, this.#bytesMost);
     if ("because" in found) return found;
+    if (found.bytes.length > this.#left) return { because: TOO_MUCH };
+    this.take(found.bytes.length);
     const text = textOf(found.bytes);
     if (text === undefined) return { because: "is no text in UTF-8" };
     if (text.startsWith(LFS_POINTER)) return { because: "is only a pointer of Git LFS: fetch the file itself (git lfs pull)" };
@@ -138,7 +157,7 @@ class PromptReader {
   }
 
   read(): Prompt | undefined {
-    const { name = "", answer, calls_a_day } = this.#fields;
+    const { name = "", answer, calls_a_day, cached = 0 } = this.#fields;
     const values = this.#sampleValues();
     const content = this.#fields.body ? this.#body(this.#fields.body, values) : this.#textsOf(values);
     this.#checkPer();
@@ -151,6 +170,7 @@ class PromptReader {
         subject: this.#subject(),
         answerTokens: answer,
         callsADay: calls_a_day,
+        cachedShare: cached,
         per: new Map([...(this.#fields.per?.value ?? [])].map(([attribute, { value }]) => [attribute, value])),
         growsMost: this.#growsMost,
       }
@@ -174,8 +194,10 @@ class PromptReader {
   }
 
   #filled(template: string, path: string, values: ReadonlyMap<string, string>, at?: string): string {
-    const { text, missing, logic, used } = fillIn(template, this.#form, values);
+    const { text, missing, logic, used, isTooLong } = fillIn(template, this.#form, values, this.#files.lengthMost);
     for (const name of used) this.#used.add(name);
+    if (isTooLong) this.#place.problem(`${path} is larger than any call may be (server.max_body) once its samples stand in it.`);
+    if (isTooLong || used.size > 0) this.#files.take(text.length);
     for (const { name, line } of missing)
       this.#place
         .field("samples")

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { fillIn, type VariableForm } from "./template.ts";
 
 function filled(template: string, form: VariableForm, values: Readonly<Record<string, string>>) {
-  const { text, missing, logic } = fillIn(template, form, new Map(Object.entries(values)));
+  const { text, missing, logic } = fillIn(template, form, new Map(Object.entries(values)), 1_000);
   return { text, missing: missing.map(({ name, line }) => `${name}:${line}`), logic: logic.map(({ name, line }) => `${name}:${line}`) };
 }
 
@@ -28,5 +28,11 @@ describe("a template", () => {
 
   test("does not look for variables in values", () => {
     assert.equal(filled("{{a}}{{b}}", "double-braces", { a: "{{b}}", b: "$&" }).text, "{{b}}$&");
+  });
+
+  test("grows no longer than it may, however often a long value stands in it", () => {
+    const { text, isTooLong } = fillIn("{{a}}".repeat(1_000_000), "double-braces", new Map([["a", "x".repeat(1_000_000)]]), 10_000_000);
+    assert.ok(isTooLong && text.length < 20_000_000, `${text.length}`);
+    assert.equal(fillIn("{{a}}{{a}}", "double-braces", new Map([["a", "12345"]]), 10).isTooLong, false);
   });
 });

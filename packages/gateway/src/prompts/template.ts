@@ -11,6 +11,8 @@ export interface FilledIn {
   /** What is no variable: a loop, a condition, an expression. */
   readonly logic: readonly Unfilled[];
   readonly used: ReadonlySet<string>;
+  /** Whether it would be longer than it may be: then the text is only its beginning. */
+  readonly isTooLong: boolean;
 }
 
 export interface Unfilled {
@@ -33,28 +35,30 @@ const FORMS: { readonly [form in Exclude<VariableForm, "none">]: RegExp } = {
   "dollar-braces": new RegExp(`\\$\\{(?<name>${NAME})\\}`, "g"),
 };
 
-/** Fills in the variables of a template. Values are not looked at for variables of their own. */
-export function fillIn(template: string, form: VariableForm, values: ReadonlyMap<string, string>): FilledIn {
+/** Fills in the variables of a template, up to a length. Values are not looked at for variables of their own. */
+export function fillIn(template: string, form: VariableForm, values: ReadonlyMap<string, string>, lengthMost: number): FilledIn {
   const missing: Unfilled[] = [];
   const logic: Unfilled[] = [];
   const used = new Set<string>();
-  if (form === "none") return { text: template, missing, logic, used };
+  if (form === "none") return { text: template, missing, logic, used, isTooLong: template.length > lengthMost };
   const pieces: string[] = [];
-  let [from, line] = [0, 1];
+  let [from, line, length] = [0, 1, template.length];
   for (const found of template.matchAll(FORMS[form])) {
     const before = template.slice(from, found.index);
     line += linesIn(before);
     pieces.push(before);
     from = found.index + found[0].length;
     const { name, twice } = found.groups ?? {};
-    if (twice !== undefined) pieces.push(twice.charAt(0));
+    const value = name === undefined ? twice?.charAt(0) : values.get(name);
+    if (value !== undefined) pieces.push(value);
     else if (name === undefined) logic.push({ name: found[0].replace(/\p{Cc}/gu, " ").trim(), line });
-    else if (values.has(name)) pieces.push(values.get(name) ?? "");
     else missing.push({ name, line });
     if (name !== undefined) used.add(name);
+    length += (value?.length ?? 0) - found[0].length;
+    if (length > lengthMost) break;
   }
   pieces.push(template.slice(from));
-  return { text: pieces.join(""), missing, logic, used };
+  return { text: pieces.join(""), missing, logic, used, isTooLong: length > lengthMost };
 }
 
 function linesIn(text: string): number {

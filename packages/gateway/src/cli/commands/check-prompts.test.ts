@@ -136,6 +136,20 @@ describe("a prompt", () => {
     );
   });
 
+  test("that is read from the provider's cache costs what that costs, and is held in full", async (t) => {
+    const prices = "prices: [{ model: m, input: 1, output: 10, cache_read: 0.1, max_output: 1000 }]\n";
+    const { json } = await checked(t, {
+      "purser.yaml": `${PROVIDERS}${prices}budgets: [{ name: all, limits: [$1 / day] }]\n`,
+      "prompts.yaml": listed({ ...PLAIN, cached: "50%" }),
+    });
+    const [prompt] = json.prompts;
+    const { input_tokens = 0, input_tokens_most = 0 } = prompt ?? {};
+    const cachedTokens = Math.floor(input_tokens / 2);
+    const cost = (input_tokens - cachedTokens) * 1_000 + cachedTokens * 100 + 100 * 10_000;
+    assert.deepEqual([prompt?.cost_nanodollars, prompt?.budgets[0]?.usual], [cost, cost]);
+    assert.equal(prompt?.cost_most_nanodollars, input_tokens_most * 1_000 + 200 * 10_000);
+  });
+
   test("is a body in any format, with the cap and the user that the body says, and is counted with its tools", async (t) => {
     const tool = { name: "look", description: words(50), input_schema: { type: "object" } };
     const message = {
@@ -419,6 +433,12 @@ describe("prompts.yaml", () => {
       /is more than the 5 calls of a day/,
     ],
     ["shares of an unknown number", "prompts: [{ name: a, model: m, system: p.md, per: { user: 6 } }]", /Say calls_a_day too/],
+    ["more from the cache than all", "prompts: [{ name: a, model: m, system: p.md, cached: 101% }]", /"101%" is more than all of it/],
+    [
+      "a sample that makes it huge",
+      "prompts: [{ name: a, model: m, system: many.md, samples: { a: { file: long.md } } }]",
+      /many\.md is larger than any call may be \(server\.max_body\) once its samples stand in it/,
+    ],
     [
       "a growth that is none",
       "grows_most: much\nprompts: [{ name: a, model: m, system: p.md }]",
@@ -438,6 +458,8 @@ describe("prompts.yaml", () => {
         "empty.md": "\n",
         "lfs.md": "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n",
         "huge.md": words(1000),
+        "many.md": "{{a}}".repeat(100),
+        "long.md": words(100),
         "t.md": "Hello\n{{ article }}",
         "loop.md": "{% for x in y %}a{% endfor %}",
         "ok.json": '{"model":"m","messages":[{"role":"user","content":"Hi"}]}',
@@ -657,5 +679,21 @@ describe("a change", () => {
       const columns = one.split("\n").map((line) => line.replaceAll("\\|", "").split("|").length);
       assert.equal(new Set(columns).size, 1, one);
     }
+  });
+
+  test("with more prompts than a comment has room for is still a comment", async (t) => {
+    const prompts = Array.from({ length: 300 }, () => ({ ...PLAIN, calls_a_day: 1, max_output: 300 }));
+    const { text, json } = await checked(
+      t,
+      {
+        "purser.yaml": config("[{ name: one, limits: [$5 / day, 1M tokens / day], request: { max_output: 200 } }]"),
+        "prompts.yaml": listed(...prompts),
+      },
+      "--markdown",
+    );
+    assert.equal(json.findings.length, 300);
+    assert.ok(text.length < 65_536, `${text.length}`);
+    assert.match(text, /^- … and 250 more\.$/m);
+    assert.match(text, /^\| together \|.*\n\n… and 201 rows more\.$/m);
   });
 });
