@@ -6,7 +6,14 @@ import { delimiter, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
+import { check } from "../cli/commands/check.ts";
+import { fillPath } from "../dialects/path.ts";
 import { promptsSchemaText } from "../prompts/description.ts";
+import { CALLS } from "../routes.ts";
+import { post } from "./calls.ts";
+import { chatAnswer, startRawProvider, writeJson } from "./raw-provider.ts";
+import { SAMPLES, type Sample, sentBody } from "./samples.ts";
+import { PRICES, providersAt, startStand } from "./stand.ts";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
@@ -124,4 +131,82 @@ test("a pull request that does not fit fails, and its comment says why; so does 
 test("the published schema of prompts.yaml is the one that the reader is made from", () => {
   const published = readFileSync(join(ROOT, "docs/reference/prompts.schema.json"), "utf8");
   assert.equal(published, promptsSchemaText(), "Write promptsSchemaText() to docs/reference/prompts.schema.json again.");
+});
+
+/** Every route that takes JSON and is charged. */
+const ROUTES = [...CALLS]
+  .filter(([, dialect]) => !dialect.isFree && !dialect.form)
+  .map(([template]) => ({
+    route: fillPath(template, { version: "v1beta", model: "m", deployment: "m", project: "p", location: "eu" }),
+    sample: SAMPLES[template] as Sample,
+  }));
+
+/** So long that its bound by size is not enough to admit it, and it is counted. */
+const LONG = "ahoy ".repeat(1_000);
+
+test("what is said of a prompt is what a gateway holds for its call, on every route", async (t) => {
+  const usage = { input: 12, output: 5 };
+  const provider = await startRawProvider(t, (response) => writeJson(response, 200, chatAnswer("Aye.", usage)));
+  const budgets = "[{ name: all, per: user, limits: [1M tokens, 1M output tokens, $100] }]";
+  const config = `${providersAt(provider.url)}\n${PRICES}\nbudgets: ${budgets}\n`;
+  const stand = await startStand(t, { config });
+  const cwd = mkdtempSync(join(tmpdir(), "purser-held-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  writeFileSync(join(cwd, "purser.yaml"), config);
+  const prompts = ROUTES.map(({ route }, i) => ({ name: route, body: `${i}.json`, path: route, for: { user: `user ${i}` } }));
+  writeFileSync(join(cwd, "prompts.yaml"), JSON.stringify({ prompts }));
+  for (const [i, { sample }] of ROUTES.entries()) writeFileSync(join(cwd, `${i}.json`), sentBody(sample, sample.call(LONG)) as string);
+
+  const { json, text } = await check(["--prompts", "prompts.yaml"], { environment: {}, cwd });
+  assert.match(text, /Everything fits\.$/);
+  for (const [i, { route, sample }] of ROUTES.entries())
+    await post(stand.url + route, sentBody(sample, sample.call(LONG)), { "x-purser-user": `user ${i}` });
+
+  const held = (await stand.ledger("reserved")).flatMap((entry) =>
+    "detail" in entry
+      ? [{ input: entry.detail.inputTokens, cost: entry.detail.cost, limits: entry.postings.map(({ held: amount }) => amount) }]
+      : [],
+  );
+  const said = (json as { prompts: readonly Said[] }).prompts.map(({ input_tokens_most, cost_most_nanodollars, budgets: takes }) => {
+    const mostOf = (unit: string) => takes.find((take) => take.unit === unit)?.most;
+    return { input: input_tokens_most, cost: cost_most_nanodollars, limits: ["tokens", "output_tokens", "nanodollars"].map(mostOf) };
+  });
+  assert.ok(ROUTES.length > 40);
+  for (const [i, { route }] of ROUTES.entries()) assert.deepEqual(said[i], held[i], route);
+});
+
+interface Said {
+  readonly input_tokens_most: number;
+  readonly cost_most_nanodollars: number;
+  readonly budgets: readonly { readonly unit: string; readonly most: number }[];
+}
+
+test("what is refused of a prompt is what a gateway refuses of its call, in the same words", async (t) => {
+  const provider = await startRawProvider(t, (response) => writeJson(response, 200, chatAnswer("Aye.", { input: 12, output: 5 })));
+  const budgets = [
+    "{ name: short, for: { feature: short }, request: { max_input: 500 } }",
+    "{ name: other model, for: { feature: other }, request: { models: [n] } }",
+    "{ name: tiny, for: { feature: tiny }, limits: [50 tokens / day] }",
+    "{ name: shut, for: { feature: shut }, limits: [0 requests] }",
+  ];
+  const config = `${providersAt(provider.url)}\n${PRICES}\nbudgets:\n  - ${budgets.join("\n  - ")}\n`;
+  const stand = await startStand(t, { config });
+  const cwd = mkdtempSync(join(tmpdir(), "purser-refused-"));
+  t.after(() => rmSync(cwd, { recursive: true }));
+  const body = JSON.stringify({ model: "m", max_tokens: 100, messages: [{ role: "user", content: LONG }] });
+  const features = ["short", "other", "tiny", "shut", "open"];
+  const prompts = features.map((feature) => ({ name: feature, body: "body.json", for: { feature } }));
+  for (const [name, text] of Object.entries({ "purser.yaml": config, "prompts.yaml": JSON.stringify({ prompts }), "body.json": body }))
+    writeFileSync(join(cwd, name), text);
+
+  const { json } = await check(["--prompts", "prompts.yaml"], { environment: {}, cwd });
+  const { findings } = json as { findings: readonly { kind: string; prompts: readonly string[]; message: string }[] };
+  for (const feature of features) {
+    const { status } = await post(`${stand.url}/v1/chat/completions`, body, { "x-purser-feature": feature });
+    const found = findings.find((finding) => finding.prompts.includes(feature));
+    const refused = (await stand.ledger("denied")).findLast((entry) => "detail" in entry && entry.detail.subject.feature === feature);
+    const reason = refused?.kind === "denied" ? refused.reason : undefined;
+    assert.deepEqual([status === 200, found?.kind], [reason === undefined, reason], feature);
+    assert.equal(found === undefined, feature === "open");
+  }
 });

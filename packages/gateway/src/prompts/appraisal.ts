@@ -11,6 +11,8 @@ import {
   PurserError,
   type RateCard,
   type Store,
+  type Subject,
+  type Unit,
   type Usage,
   windowName,
 } from "@purser/core";
@@ -112,7 +114,7 @@ export class Appraiser {
     await desk.budgets.settle(reservation, usageOf(figures, call.call));
     const spent = await desk.budgets.balances({ subject: call.subject });
     const takes = admitted.balances.map((held) => this.#take(prompt, call, held, spent));
-    const findings = [...refusals(prompt, figures, decision), ...this.#cuts(prompt, call, asked, decision)];
+    const findings = [...refusals(prompt, figures, decision), ...this.#cuts(prompt, call, figures, decision)];
     return { prompt, figures, takes, findings };
   }
 
@@ -163,11 +165,7 @@ export class Appraiser {
   }
 
   #take({ per, callsADay }: Prompt, { subject }: RoutedCall, held: Balance, spent: readonly Balance[]): Take {
-    const budget = this.#config.budgets.find(({ name }) => name === held.budget);
-    const exception = budget?.exceptions.find(({ until, isFor }) => this.#now < until && isFor(subject));
-    const limits = [...(exception?.limits.values() ?? []), ...(budget?.limits ?? [])];
-    const limit = limits.find(({ unit, window }) => unit === held.unit && windowName(window) === held.window);
-    if (!budget || !limit) throw new PurserError("internal", `A balance of "${held.budget}" belongs to no limit.`);
+    const { budget, limit } = this.#limitOf(held, subject);
     const used = spent.find((one) => one.budget === held.budget && one.unit === held.unit && one.window === held.window);
     const shares = budget.per.flatMap((path) => per.get(path) ?? []);
     return {
@@ -181,38 +179,58 @@ export class Appraiser {
     };
   }
 
-  /** An answer that the gateway would let end sooner than the prompt means it to. */
-  #cuts(prompt: Prompt, { call, subject, dialect }: RoutedCall, { output }: Call, decision: Decision): readonly Finding[] {
-    if (decision.outcome !== "allowed" || !dialect.hasOutput) return [];
-    const { outputTokens: allowed } = decision.reservation;
-    const isOwnCap = prompt.content.kind === "texts" ? prompt.content.outputCap !== undefined : call.outputCap !== undefined;
-    const why = () => this.#cutBy(subject, allowed * call.copies, decision.balances);
-    if (isOwnCap && allowed < output.most)
-      return [
-        findingOf(
-          prompt,
-          "output_cap",
-          `Its output cap of ${count(output.most)} tokens does not fit: ${why()}, so the gateway would lower it to ${count(allowed)}. Ask for no more.`,
-        ),
-      ];
-    const { answerTokens = 0 } = prompt;
-    if (answerTokens <= allowed) return [];
-    const most = allowed < output.most ? why() : `its own cap, or what the model writes at most, is ${count(allowed)}`;
-    return [findingOf(prompt, "answer_cut", `An answer of ${count(answerTokens)} output tokens would be cut: ${most}.`)];
+  /** The limit that a balance is kept for, as it holds for a subject. */
+  #limitOf({ budget: name, unit, window }: Balance, subject: Subject): { readonly budget: Budget; readonly limit: Limit } {
+    const budget = this.#config.budgets.find((one) => one.name === name);
+    const exception = budget?.exceptions.find(({ until, isFor }) => this.#now < until && isFor(subject));
+    const limits = [...(exception?.limits.values() ?? []), ...(budget?.limits ?? [])];
+    const limit = limits.find((one) => one.unit === unit && windowName(one.window) === window);
+    if (!budget || !limit) throw new PurserError("internal", `A balance of "${name}" belongs to no limit.`);
+    return { budget, limit };
   }
 
-  #cutBy(subject: RoutedCall["subject"], allowed: number, balances: readonly Balance[]): string {
+  /** An answer that would end sooner than the prompt means it to. */
+  #cuts(prompt: Prompt, routed: RoutedCall, figures: Figures, decision: Decision): readonly Finding[] {
+    const { call, dialect } = routed;
+    if (decision.outcome !== "allowed" || !dialect.hasOutput) return [];
+    const { outputTokens: allowed } = decision.reservation;
+    const ownCap = prompt.content.kind === "texts" ? prompt.content.outputCap : call.outputCap;
+    // What sounds and images have at most is worked out, and was not asked for.
+    const written = (dialect.turns && figures.card?.maxOutputTokens) ?? Number.POSITIVE_INFINITY;
+    const why =
+      allowed < routed.outputTokensMost
+        ? `${this.#loweredBy(routed, figures, decision)}, so the gateway lowers it to ${count(allowed)}`
+        : `${figures.model} writes at most ${count(written)}`;
+    if (ownCap !== undefined && Math.min(allowed, written) < ownCap)
+      return [findingOf(prompt, "output_cap", `Its output cap of ${count(ownCap)} tokens does not fit: ${why}. Ask for no more.`)];
+    const { answerTokens = 0 } = prompt;
+    if (answerTokens <= allowed) return [];
+    const cause = ownCap === allowed ? "its output cap is no more than that" : why;
+    return [
+      findingOf(prompt, "answer_cut", `An answer of ${count(answerTokens)} output tokens would be cut at ${count(allowed)}: ${cause}.`),
+    ];
+  }
+
+  /** What lowers the output cap of a call, the beginning of a sentence: a request limit, or else the limit that is the tightest. */
+  #loweredBy({ subject, call }: RoutedCall, { inputTokensMost, outputTokensMost }: Figures, decision: Decision): string {
+    const isReached = (most: number) => most < outputTokensMost + call.copies;
     const selecting = this.#config.budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
-    const byOutput = selecting.find(({ request }) => (request.maxOutput ?? Number.POSITIVE_INFINITY) <= allowed);
-    if (byOutput) return `budget "${byOutput.name}" allows ${count(byOutput.request.maxOutput ?? 0)} output tokens in one call`;
-    const byTotal = selecting.find(({ request }) => request.maxTotal !== undefined);
-    const tight = balances.find(({ left, unit }) => left === 0 || unit !== "concurrent");
-    if (byTotal && (tight?.left ?? 1) > 0)
-      return `budget "${byTotal.name}" allows ${count(byTotal.request.maxTotal ?? 0)} for input and output of one call together`;
-    const limit = selecting.find(({ name }) => name === tight?.budget)?.limits.find(({ unit }) => unit === tight?.unit);
-    return limit ? `budget "${tight?.budget}" has no more than ${formatLimit(limit)}` : "no more fits its budgets";
+    for (const { name, request } of selecting) {
+      const { maxOutput = Number.POSITIVE_INFINITY, maxTotal = Number.POSITIVE_INFINITY } = request;
+      if (isReached(maxOutput)) return `budget "${name}" allows ${count(maxOutput)} output tokens in one call`;
+      if (isReached(maxTotal - inputTokensMost))
+        return `budget "${name}" allows ${count(maxTotal)} for input and output of one call together`;
+    }
+    const balances = "balances" in decision ? decision.balances : [];
+    const ofOutput = balances.filter(({ unit, budget }) => GROWING.has(unit) && selecting.some(({ name }) => name === budget));
+    const [tightest] = ofOutput;
+    if (!tightest) return "no more of it fits its budgets";
+    return `budget "${tightest.budget}" has no more than ${formatLimit(this.#limitOf(tightest, subject).limit)}`;
   }
 }
+
+/** What a longer answer takes more of. */
+const GROWING: ReadonlySet<Unit> = new Set<Unit>(["nanodollars", "tokens", "output_tokens"]);
 
 const NOTHING_LEARNED: Climber["calibration"] = { marginOf: () => undefined };
 

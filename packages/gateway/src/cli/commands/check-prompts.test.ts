@@ -241,19 +241,41 @@ describe("a prompt is refused in CI", () => {
     const budgets = "[{ name: chat, request: { max_output: 150 } }]";
     assert.match(
       (await findings(t, budgets, {}))[0] ?? "",
-      /^output_cap: Its output cap of 200 tokens does not fit: budget "chat" allows 150 output tokens in one call, so the gateway would lower it to 150\./,
+      /^output_cap: Its output cap of 200 tokens does not fit: budget "chat" allows 150 output tokens in one call, so the gateway lowers it to 150\./,
     );
     const { max_output: _, ...uncapped } = { ...PLAIN, answer: 170 };
     const { json } = await checked(t, { "purser.yaml": config(budgets), "prompts.yaml": listed(uncapped) });
-    assert.match(json.findings[0]?.message ?? "", /An answer of 170 output tokens would be cut: budget "chat" allows 150/);
+    assert.match(json.findings[0]?.message ?? "", /An answer of 170 output tokens would be cut at 150: budget "chat" allows 150/);
     assert.match(
       (await findings(t, "[]", { answer: 250 }))[0] ?? "",
-      /^answer_cut: .* its own cap, or what the model writes at most, is 200/,
+      /^answer_cut: .* would be cut at 200: its output cap is no more than that/,
     );
     const total = await findings(t, "[{ name: chat, request: { max_total: 150 }, min_output: 10 }]", {});
     assert.match(total[0] ?? "", /^output_cap: .*budget "chat" allows 150 for input and output/);
+    assert.deepEqual(
+      await findings(
+        t,
+        "[{ name: other, for: { team: x }, request: { max_output: 10 } }, { name: chat, request: { max_output: 200 } }]",
+        {},
+      ),
+      [],
+    );
+    assert.match(
+      (
+        await findings(
+          t,
+          "[{ name: other, for: { team: x }, request: { max_output: 10 } }, { name: chat, request: { max_output: 150 } }]",
+          {},
+        )
+      )[0] ?? "",
+      /budget "chat" allows 150/,
+    );
+    assert.match(
+      (await findings(t, "[]", { max_output: 1200 }))[0] ?? "",
+      /^output_cap: Its output cap of 1,200 tokens does not fit: m writes at most 1,000/,
+    );
     const money = await findings(t, "[{ name: chat, limits: [$0.001 / day], min_output: 10 }]", { answer: 20 });
-    assert.match(money[0] ?? "", /^output_cap: .*budget "chat" has no more than \$0\.001 \/ day, so the gateway would lower it to 9\d\./);
+    assert.match(money[0] ?? "", /^output_cap: .*budget "chat" has no more than \$0\.001 \/ day, so the gateway lowers it to 9\d\./);
   });
 
   test("where its model is not allowed, has no price, or is served by nobody", async (t) => {
