@@ -1,4 +1,5 @@
 import { formatLimit } from "@purser/core";
+import { CONFIG_FILE } from "../config/read-config.ts";
 import type { Appraisal, Figures } from "../prompts/appraisal.ts";
 import type { UnreadableBaseline } from "../prompts/baseline.ts";
 import { type Demand, MONTH_DAYS } from "../prompts/demand.ts";
@@ -10,7 +11,8 @@ import { type Block, markdownOf, textOf } from "./blocks.ts";
 /** What `purser check --prompts` found out. */
 export interface PromptsReport {
   readonly file: string;
-  readonly configFile: string;
+  /** None where everything is a default. */
+  readonly configFile: string | undefined;
   readonly appraisals: readonly Appraisal[];
   readonly demands: readonly Demand[];
   readonly findings: readonly Finding[];
@@ -34,7 +36,7 @@ export interface Comparison {
 export function promptsText(report: PromptsReport, { markdown }: { readonly markdown: boolean }): string {
   const { file, configFile, appraisals, findings, compared } = report;
   const problems = findings.length === 1 ? "1 problem" : `${count(findings.length)} problems`;
-  const what = `${file}: ${appraisals.length === 1 ? "1 prompt" : `${count(appraisals.length)} prompts`}, by ${configFile}`;
+  const what = `${file}: ${appraisals.length === 1 ? "1 prompt" : `${count(appraisals.length)} prompts`}, by ${configFile ?? `the default configuration (there is no ${CONFIG_FILE})`}`;
   const difference = compared ? differenceBlocks(compared, appraisals) : [];
   const wrong: Block = { kind: "list", title: "Problems", items: findings.map((finding) => findingText(file, finding)) };
   const remarks: Block = { kind: "list", title: "Remarks", items: remarksOf(report) };
@@ -173,7 +175,7 @@ export function promptsJson({ file, configFile, appraisals, demands, findings, r
   return {
     ok: findings.length === 0,
     file,
-    config: configFile,
+    config: configFile ?? null,
     prompts: appraisals.map((one) => ({ ...appraisalJson(one), budgets: one.takes.map(takeJson) })),
     day_nanodollars: day,
     month_nanodollars: month,

@@ -3,9 +3,11 @@ import {
   formatAmount,
   formatLimit,
   type Limit,
+  measures,
   PurserError,
   rungText,
-  shareText,
+  shareOf,
+  stepText,
   type Window,
   windowName,
 } from "@purser/core";
@@ -110,19 +112,24 @@ export function exceeded(demands: readonly Demand[]): readonly Finding[] {
 
 /** What is no reason to refuse a change, and good to know. */
 export function remarksOn(demands: readonly Demand[]): readonly string[] {
-  return demands.flatMap((demand) => {
-    const { budget, inWindow, amount } = demand;
-    if (isExceeded(demand))
-      return budget.mode === "observe" ? [`The expected calls would not fit ${demandText(demand)} It only observes.`] : [];
-    const reached = inWindow === undefined ? undefined : budget.ladder.findLast(({ from }) => from > 0 && inWindow * FULL >= amount * from);
-    if (!reached) return [];
-    return [
-      `The expected calls of ${whose(demand)} reach its rung at ${shareText(reached.from)}: ${reached.rungs.map(rungText).join(", ")}.`,
-    ];
-  });
+  return demands.flatMap((demand) => [
+    ...(isExceeded(demand) && demand.budget.mode === "observe"
+      ? [`The expected calls would not fit ${demandText(demand)} It only observes.`]
+      : []),
+    ...rungsReached(demand),
+  ]);
 }
 
-const FULL = 10_000;
+/** The last step of a ladder that goes by this limit and that the expected calls reach. */
+function rungsReached(demand: Demand): readonly string[] {
+  const { budget, inWindow, amount, limit } = demand;
+  if (inWindow === undefined) return [];
+  const used = shareOf({ spent: inWindow, held: 0 }, amount);
+  const measured = { unit: limit.unit, window: windowName(limit.window) };
+  const step = budget.ladder.findLast((one) => one.from > 0 && used >= one.from && measures(one, measured));
+  if (!step) return [];
+  return [`The expected calls of ${whose(demand)} reach its step at ${stepText(step)}: ${step.rungs.map(rungText).join(", ")}.`];
+}
 
 function isExceeded({ inWindow, amount }: Demand): boolean {
   return inWindow !== undefined && inWindow > amount;

@@ -25,18 +25,29 @@ export class FolderTree implements Tree {
     try {
       const inside = relative(realpathSync(this.#folder), realpathSync(file));
       if (inside === ".." || inside.startsWith(`..${sep}`)) return { because: LEADS_OUT };
-      const stats = statSync(file);
-      // What is no file may never end.
-      if (!stats.isFile()) return { because: stats.isDirectory() ? "is a folder" : "is no file" };
-      if (stats.size > bytesMost) return { because: tooLarge(bytesMost) };
-      return { bytes: readFileSync(file) };
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      return { because: code === "ENOENT" || code === "ENOTDIR" ? NOT_THERE : `cannot be read (${code})` };
+      return { because: unreadable(error) };
     }
+    return readWithin(file, bytesMost);
   }
 }
 
+/** Reads a file that is no larger than that; or says why not. What is no file may never end. */
+export function readWithin(file: string, bytesMost: number): FoundFile {
+  try {
+    const stats = statSync(file);
+    if (!stats.isFile()) return { because: stats.isDirectory() ? "is a folder" : "is no file" };
+    return stats.size > bytesMost ? { because: tooLarge(bytesMost) } : { bytes: readFileSync(file) };
+  } catch (error) {
+    return { because: unreadable(error) };
+  }
+}
+
+function unreadable(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR" ? NOT_THERE : `cannot be read (${code})`;
+}
+
 export function tooLarge(bytesMost: number): string {
-  return `is larger than ${bytesMost.toLocaleString("en-US")} bytes, and than any call may be (server.max_body)`;
+  return `is larger than it may be (${bytesMost.toLocaleString("en-US")} bytes)`;
 }

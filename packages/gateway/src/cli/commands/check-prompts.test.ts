@@ -378,6 +378,12 @@ describe("budgets", () => {
     assert.match(text, /5 at once +p0 +20 %$/m);
   });
 
+  test("say only of the limit that a step goes by that it is reached", async (t) => {
+    const budgets = "[{ name: soft, limits: [$1 / day, 26 requests / day], ladder: { '50% of $': slow } }]";
+    const { json } = await checked(t, { "purser.yaml": config(budgets), "prompts.yaml": listed({ ...PLAIN, calls_a_day: 25 }) });
+    assert.deepEqual(json.remarks, []);
+  });
+
   test("say which of their rungs the expected calls reach, and which change every call", async (t) => {
     const budgets = "[{ name: soft, limits: [$0.03 / day], ladder: { 0%: use m, 80%: slow } }]";
     const { exit, json } = await checked(t, {
@@ -385,7 +391,7 @@ describe("budgets", () => {
       "prompts.yaml": listed({ ...PLAIN, model: "m2", calls_a_day: 25 }),
     });
     assert.deepEqual([exit, json.prompts[0]?.model, json.prompts[0]?.rungs], [0, "m", ["use m (soft 0%)"]]);
-    assert.match(json.remarks[0] ?? "", /budget "soft" reach its rung at 80%: slow/);
+    assert.match(json.remarks[0] ?? "", /budget "soft" reach its step at 80%: slow/);
   });
 });
 
@@ -423,7 +429,7 @@ describe("prompts.yaml", () => {
     ["a binary file", "prompts: [{ name: a, model: m, system: binary.png }]", /binary\.png is no text in UTF-8/],
     ["an empty file", "prompts: [{ name: a, model: m, system: empty.md }]", /empty\.md is empty/],
     ["a pointer of LFS", "prompts: [{ name: a, model: m, system: lfs.md }]", /pointer of Git LFS/],
-    ["a huge file", "prompts: [{ name: a, model: m, system: huge.md }]", /huge\.md is larger than 2,048 bytes/],
+    ["a huge file", "prompts: [{ name: a, model: m, system: huge.md }]", /huge\.md is larger than it may be \(2,048 bytes\)/],
     [
       "a variable without a sample",
       "prompts: [{ name: a, model: m, system: t.md, samples: { articel: x } }]",
@@ -493,6 +499,13 @@ describe("prompts.yaml", () => {
       assert.equal(exit, 1);
     });
 
+  test("is checked without a purser.yaml too: by the catalogue, and by no budget", async (t) => {
+    const cwd = folder(t, { "p.md": words(20), "prompts.yaml": listed({ ...PLAIN, model: "gpt-4o-mini" }) });
+    const { exit, text, json } = await run(cwd);
+    assert.deepEqual([exit, json.prompts[0]?.provider, json.budgets], [0, "openai", []]);
+    assert.match(text, /^prompts\.yaml: 1 prompt, by the default configuration \(there is no purser\.yaml\)\./);
+  });
+
   test("has no say in what the environment holds", async (t) => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what somebody would write.
     const { text, json } = await checked(t, { "prompts.yaml": listed({ ...PLAIN, name: "${PATH}" }) });
@@ -511,6 +524,9 @@ describe("prompts.yaml", () => {
     const cwd = folder(t, { "purser.yaml": config("[]") });
     const missing = await run(cwd);
     assert.deepEqual([missing.exit, (missing.json as unknown as { error: { code: string } }).error.code], [2, "prompts_missing"]);
+    symlinkSync("/dev/zero", join(cwd, "prompts.yaml"));
+    assert.match((await run(cwd)).text, /prompts\.yaml is no file\. Check the path/);
+    rmSync(join(cwd, "prompts.yaml"));
     const alone = await check(["--against", "main"], { environment: {}, cwd });
     assert.equal(alone.exit, 2);
     assert.match(alone.text, /--against is about prompts\. Name their file: --prompts prompts\.yaml/);

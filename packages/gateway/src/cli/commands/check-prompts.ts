@@ -1,15 +1,13 @@
-import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Config } from "../../config/config.ts";
-import { CONFIG_FILE } from "../../config/read-config.ts";
 import { type Problem, problemText } from "../../config/source.ts";
 import { type Appraisal, Appraiser } from "../../prompts/appraisal.ts";
 import { readBaseline } from "../../prompts/baseline.ts";
 import { demandsOf, exceeded, remarksOn } from "../../prompts/demand.ts";
 import { type Change, changesBetween, grown, isChanged } from "../../prompts/difference.ts";
 import { type Prompt, readPrompts } from "../../prompts/read-prompts.ts";
-import { FolderTree } from "../../prompts/tree.ts";
+import { FolderTree, readWithin } from "../../prompts/tree.ts";
 import { type Block, markdownOf, textOf } from "../blocks.ts";
 import { type Compared, type PromptsReport, promptsJson, promptsText } from "../prompts-report.ts";
 import { type CommandIo, type CommandOutcome, lines } from "./outcome.ts";
@@ -38,7 +36,7 @@ export async function checkPrompts({ file, config, against, markdown }: PromptsO
       : await comparison(against, { appraisals, now, checked: { cwd, environment, promptsFile: file, config } });
   const report: PromptsReport = {
     file,
-    configFile: config.file ?? `the default configuration (there is no ${CONFIG_FILE})`,
+    configFile: config.file,
     appraisals,
     demands,
     findings: [
@@ -91,10 +89,10 @@ interface Found {
 }
 
 function textOfFile(file: string, cwd: string): string {
-  try {
-    return readFileSync(resolve(cwd, file), "utf8");
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new PurserError("prompts_missing", `${file} cannot be read (${code ?? cause}). Check the path and who may read it.`, { cause });
-  }
+  const found = readWithin(resolve(cwd, file), LIST_MOST);
+  if ("because" in found) throw new PurserError("prompts_missing", `${file} ${found.because}. Check the path and who may read it.`);
+  return new TextDecoder().decode(found.bytes);
 }
+
+/** The list is written by people. */
+const LIST_MOST = 1_048_576;
