@@ -2,10 +2,19 @@ import type { RateCard, Rates } from "../domain/price.ts";
 import { PurserError } from "../errors.ts";
 import { OVERLAY } from "./overlay.ts";
 import { applyLayer, isComplete, PRICE_KINDS, type PriceLayer, type PriceOverride, parseOverride, type RateKind } from "./override.ts";
-import { canonicalProvider, catalogueCard, catalogueModels, firstPartyOf, isKnownProvider, knownProviders, namesOf } from "./resolution.ts";
+import {
+  canonicalProvider,
+  catalogueCard,
+  catalogueModels,
+  firstPartyOf,
+  isKnownProvider,
+  knownProviders,
+  LAST_DAY,
+  namesOf,
+} from "./resolution.ts";
 
 export type { PriceOverride, PricesPerMillion, PriceTierOverride } from "./override.ts";
-export { meansModel } from "./resolution.ts";
+export { canonicalProvider, commonName, meansModel } from "./resolution.ts";
 
 /** Knows what every model costs on every day. */
 export interface PriceBook {
@@ -31,7 +40,6 @@ const CARDS_KEPT = 2_048;
 /** No provider has a longer name for a model. A caller's megabyte is not worth resolving. */
 const MODEL_LENGTH_MOST = 512;
 const DAY_MS = 86_400_000;
-const LAST_DAY = "9999-12-31";
 
 /** Opens the price catalogue, with your own prices on top. */
 export function createPriceBook(options: PriceBookOptions = {}): PriceBook {

@@ -30,6 +30,9 @@ interface ProviderIndex {
   readonly byStem: ReadonlyMap<string, CatalogueModel>;
 }
 
+/** A day after all prices. */
+export const LAST_DAY = "9999-12-31";
+
 /** Our names of the providers, and where each one's prices stand in the catalogue, in the order in which they are asked. */
 const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   openai: ["openai"],
@@ -154,6 +157,20 @@ export function meansModel(provider: string, ownName: string, model: string): bo
   return namesOf(canonicalProvider(provider), ownName).some((name) => plainName(name) === wanted);
 }
 
+/**
+ * One name for all names that a provider's model goes by, as far as they have one price: that of the catalogue, or else the name without maker,
+ * edition and punctuation.
+ */
+export function commonName(providerName: string, model: string): string {
+  const known = canonicalProvider(providerName);
+  const { provider, model: name } = (isKnownProvider(known) ? undefined : firstPartyOf(model.trim().toLowerCase())) ?? {
+    provider: known,
+    model,
+  };
+  const names = namesOf(provider, name);
+  return foundIn(provider, names)?.found.id.toLowerCase() ?? plainName(names.at(-1) ?? name);
+}
+
 /** A model's name without maker, edition and punctuation. */
 function plainName(name: string): string {
   return stemOf(name.slice(name.lastIndexOf("/") + 1)).replace(/[^a-z0-9]+/g, "-");
@@ -161,14 +178,19 @@ function plainName(name: string): string {
 
 /** The card of a model on a day, from the compiled catalogue. Unknown is `undefined`: a name that only begins like a known one is unknown. */
 export function catalogueCard(provider: string, model: string, day: string): RateCard | undefined {
-  const names = namesOf(provider, model);
+  const { name, found, price } = foundIn(provider, namesOf(provider, model), day) ?? {};
+  return name !== undefined && found && price ? cardOf(provider, model, name, found, price) : undefined;
+}
+
+/** The model that any of these names means, with its price on a day. */
+function foundIn(provider: string, names: readonly string[], day = LAST_DAY) {
   for (const source of PROVIDERS[provider] ?? [provider]) {
     const index = catalogue().get(source);
     if (!index) continue;
     for (const name of names) {
       const found = index.byName.get(name) ?? index.byStem.get(stemOf(name));
       const price = found?.prices.findLast(({ since = "" }) => since <= day);
-      if (found && price) return cardOf(provider, model, name, found, price);
+      if (found && price) return { name, found, price };
     }
   }
   return undefined;
