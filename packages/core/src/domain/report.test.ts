@@ -43,6 +43,12 @@ describe("what an entry books", () => {
     assert.deepEqual([after?.calls, after?.inputTokens, after?.cost, after?.unconfirmedCost], [1, 80, 700, 0]);
   });
 
+  test("what was counted by us is told apart from what its provider counted", () => {
+    const counted = entryOf({ kind: "settled", charge: { ...CHARGE, certainty: "estimated" } });
+    const [row] = sumOf([counted, entryOf({ kind: "settled", charge: CHARGE })]);
+    assert.deepEqual([row?.cost, row?.estimatedCost, row?.unconfirmedCost], [1_400, 700, 0]);
+  });
+
   test("a refusal that stands for many counts as many, and a call that was never sent is none", () => {
     const denied = { kind: "denied", reason: "budget_exhausted", message: "" };
     const [row] = sumOf([entryOf(denied), entryOf({ ...denied, times: 9 }), entryOf({ kind: "released", why: "" })]);

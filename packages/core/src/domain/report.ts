@@ -40,6 +40,8 @@ export interface ReportAmounts {
   readonly cost: number;
   /** The part of `cost` that `resentInputTokens` cost. */
   readonly resentCost: number;
+  /** The part of `cost` that was counted by us, because the provider did not say what the call used. */
+  readonly estimatedCost: number;
   /** The part of `cost` that is charged at an estimate, because the end of the call is unknown. */
   readonly unconfirmedCost: number;
   /** Calls to models without a price, whose cost is unknown and counts as nothing. */
@@ -65,6 +67,7 @@ export const REPORT_AMOUNTS = [
   "outputTokens",
   "reasoningOutputTokens",
   "cost",
+  "estimatedCost",
   "unconfirmedCost",
   "unpricedCalls",
   "resentInputTokens",
@@ -84,6 +87,7 @@ const NOTHING: ReportAmounts = {
   reasoningOutputTokens: 0,
   cost: 0,
   resentCost: 0,
+  estimatedCost: 0,
   unconfirmedCost: 0,
   unpricedCalls: 0,
 };
@@ -120,6 +124,7 @@ export function chargeAmounts({ usage, cost, certainty, resent }: Charge): Repor
     reasoningOutputTokens: chargedOf(usage, "reasoningOutputTokens"),
     cost: cost ?? 0,
     resentCost: resent?.cost ?? 0,
+    estimatedCost: certainty === "estimated" ? (cost ?? 0) : 0,
     unconfirmedCost: certainty === "unconfirmed" ? (cost ?? 0) : 0,
     unpricedCalls: cost === undefined ? 1 : 0,
   };

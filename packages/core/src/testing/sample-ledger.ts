@@ -78,7 +78,8 @@ function settlement(id: string, random: () => number): Command {
   const { amounts, charge } = sampleSettlement(id, input, output);
   const cached = Math.floor(input / 3);
   const usage = { ...charge.usage, cacheReadInputTokens: cached, reasoningOutputTokens: Math.floor(output / 2) };
-  const certainty = random() < 0.1 ? "unconfirmed" : "confirmed";
+  const luck = random();
+  const certainty = luck < 0.1 ? "unconfirmed" : luck < 0.2 ? "estimated" : "confirmed";
   const known: Charge = {
     ...charge,
     usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,

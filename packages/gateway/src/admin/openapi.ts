@@ -852,6 +852,9 @@ export const OPENAPI = {
           output_tokens: amount("Reasoning included."),
           reasoning_output_tokens: amount(),
           cost_nanodollars: amount(),
+          estimated_nanodollars: amount(
+            "The part of the cost that was counted by Purser, because the provider did not say what calls used.",
+          ),
           unconfirmed_nanodollars: amount("The part of the cost that is charged at an estimate."),
           unpriced_calls: amount("Calls to models without a price, which count as nothing in the cost."),
           resent_input_tokens: amount("The part of the input that its session had sent before, as far as that was seen: at least so much."),

@@ -50,6 +50,7 @@ export const AMOUNT_FIELDS = [
   "output_tokens",
   "reasoning_output_tokens",
   "cost_nanodollars",
+  "estimated_nanodollars",
   "unconfirmed_nanodollars",
   "unpriced_calls",
   "resent_input_tokens",
@@ -60,6 +61,7 @@ export type AmountField = (typeof AMOUNT_FIELDS)[number];
 
 const MONEY: Partial<Record<keyof ReportAmounts, AmountField>> = {
   cost: "cost_nanodollars",
+  estimatedCost: "estimated_nanodollars",
   resentCost: "resent_nanodollars",
   unconfirmedCost: "unconfirmed_nanodollars",
 };

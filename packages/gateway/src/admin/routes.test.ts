@@ -210,6 +210,7 @@ describe("the admin API", () => {
           output_tokens: 100,
           reasoning_output_tokens: 0,
           cost_nanodollars: 1_280_000,
+          estimated_nanodollars: 0,
           unconfirmed_nanodollars: 0,
           unpriced_calls: 0,
           resent_input_tokens: 0,

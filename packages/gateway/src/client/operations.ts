@@ -594,6 +594,8 @@ export type ReportAmounts = {
   readonly output_tokens: number;
   readonly reasoning_output_tokens?: number;
   readonly cost_nanodollars: number;
+  /** The part of the cost that was counted by Purser, because the provider did not say what calls used. */
+  readonly estimated_nanodollars?: number;
   /** The part of the cost that is charged at an estimate. */
   readonly unconfirmed_nanodollars?: number;
   /** Calls to models without a price, which count as nothing in the cost. */

@@ -219,6 +219,7 @@ const AMOUNTS = [
   "output_tokens",
   "reasoning_output_tokens",
   "cost",
+  "estimated_cost",
   "unconfirmed_cost",
 ];
 

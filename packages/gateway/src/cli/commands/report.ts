@@ -148,6 +148,7 @@ const COLUMNS: readonly AmountColumn[] = [
   { field: "resent_input_tokens", title: "sent again", show: count },
   { field: "output_tokens", title: "Output", show: count, isAlways: true },
   { field: "unpriced_calls", title: "Unpriced calls", show: count },
+  { field: "estimated_nanodollars", title: "Estimated", show: shortDollars },
   { field: "unconfirmed_nanodollars", title: "Unconfirmed", show: shortDollars },
   { field: "cost_nanodollars", title: "Cost", show: shortDollars, isAlways: true },
 ];

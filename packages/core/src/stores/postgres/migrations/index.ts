@@ -2,6 +2,7 @@ import { LEDGER } from "./0001-ledger.sql.ts";
 import { ROLLUPS } from "./0002-rollups.sql.ts";
 import { KEYS } from "./0003-keys.sql.ts";
 import { RESENT } from "./0004-resent.sql.ts";
+import { ESTIMATED } from "./0005-estimated.sql.ts";
 
 /** A step of the schema. Once it was released it never changes: what is to change is a further step. */
 export interface Migration {
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { number: 2, name: "rollups", sql: ROLLUPS },
   { number: 3, name: "keys", sql: KEYS },
   { number: 4, name: "resent", sql: RESENT },
+  { number: 5, name: "estimated", sql: ESTIMATED },
 ];
