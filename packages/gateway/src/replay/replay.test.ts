@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import { examineConfig } from "../config/read-config.ts";
 import type { RecordedCall } from "./recorded-call.ts";
 import { replay } from "./replay.ts";
-import { readColumns, readTrace } from "./trace.ts";
+import { readTrace, readTraceColumns } from "./trace.ts";
 
 const DATA = process.env.PURSER_TEST_DATA ?? fileURLToPath(new URL("../../../../../shared/data", import.meta.url));
 const NOW = Date.UTC(2026, 10, 20);
@@ -144,7 +144,7 @@ describe("a day of real traffic", () => {
   const trace = () =>
     readTrace({
       file: join(DATA, "traces/tenants_24h.csv"),
-      columns: readColumns("user=tenant,image_input_tokens=image_tokens_in_input,reasoning_output_tokens=reasoning_tokens_in_output"),
+      columns: readTraceColumns("user=tenant,image_input_tokens=image_tokens_in_input,reasoning_output_tokens=reasoning_tokens_in_output"),
       model: undefined,
       start: NOW,
     });
@@ -203,7 +203,7 @@ describe("a trace", () => {
     context.after(() => rm(folder, { recursive: true }));
     const file = join(folder, "trace");
     await writeFile(file, text);
-    return readTrace({ file, columns: columns === "" ? new Map() : readColumns(columns), model, start: NOW });
+    return readTrace({ file, columns: columns === "" ? new Map() : readTraceColumns(columns), model, start: NOW });
   }
 
   test("is CSV, in the order of its times", async (context) => {

@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { ATTRIBUTES, PurserError, type Subject, type Usage } from "@purser/core";
 import { suggestion } from "../config/nearest-name.ts";
+import { csvCells, csvRow, type Fail, headingOf, type Row, readColumns, value } from "../delimited.ts";
 import { DIALECTS, type DialectName } from "../providers/provider.ts";
 import { type RecordedCall, usualDurationMs } from "./recorded-call.ts";
 
@@ -40,8 +41,6 @@ const COLUMNS = [
   ...WHO,
 ] as const;
 
-type Row = ReadonlyMap<string, string>;
-
 /** Reads a trace: CSV with a heading, or one JSON object a line. Throws `trace_invalid` with the line and what to do. */
 export async function readTrace(options: TraceOptions): Promise<readonly RecordedCall[]> {
   const { file, columns } = options;
@@ -62,37 +61,15 @@ export async function readTrace(options: TraceOptions): Promise<readonly Recorde
   return calls.sort((a, b) => a.at - b.at);
 }
 
-type Fail = (what: string) => PurserError;
-
 function readHeading(line: string, columns: TraceOptions["columns"], fail: Fail): readonly string[] {
   const names = csvCells(line, fail);
-  for (const column of columns.keys())
-    if (!names.includes(column)) throw fail(`There is no column "${column}" to take.${suggestion(column, names)}`);
-  const known = names.map((name) => columns.get(name) ?? name);
+  const known = headingOf(names, columns, fail);
   if (!known.includes("time") && !known.includes("offset_ms"))
     throw fail(`No column says when a call was made. Name it: --columns time=${names[0] ?? "COLUMN"}.`);
   for (const needed of ["input_tokens", "output_tokens"])
     if (!known.includes(needed))
       throw fail(`There is no column ${needed}. Name it: --columns ${needed}=COLUMN. Here are ${names.join(", ")}.`);
   return known;
-}
-
-function csvRow(line: string, heading: readonly string[], fail: Fail): Row {
-  const cells = csvCells(line, fail);
-  if (cells.length !== heading.length) throw fail(`It has ${cells.length} values, and the heading ${heading.length}.`);
-  return new Map(heading.map((name, i) => [name, cells[i] as string]));
-}
-
-/** RFC 4180, a record a line. */
-function csvCells(line: string, fail: Fail): readonly string[] {
-  const cells: string[] = [];
-  for (let rest = line; ; ) {
-    const cell = /^(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/.exec(rest);
-    if (!cell) throw fail("It is no CSV: a value with quotes in it stands in quotes, and its own are doubled.");
-    cells.push(cell[1]?.replaceAll('""', '"') ?? (cell[2] as string).trim());
-    if (cell[3] === "") return cells;
-    rest = rest.slice(cell[0].length);
-  }
 }
 
 function jsonRow(line: string, columns: TraceOptions["columns"], fail: Fail): Row {
@@ -139,10 +116,6 @@ function subjectOf(row: Row): Subject {
   return { ...Object.fromEntries(named), ...(tags.length > 0 && { tags: Object.fromEntries(tags) }) };
 }
 
-function value(row: Row, name: string): string | undefined {
-  return row.get(name) || undefined;
-}
-
 /** More tokens than any call has, and still far from where sums are not exact. */
 const COUNT_MOST = 1e9;
 
@@ -180,16 +153,7 @@ function isDialect(name: string): name is DialectName {
 }
 
 /** Reads `--columns time=TIMESTAMP,input_tokens=ContextTokens`: which column of the file is which of ours. */
-export function readColumns(text: string): ReadonlyMap<string, string> {
-  const pairs = text.split(",").map((pair) => pair.split("="));
-  return new Map(
-    pairs.map(([ours = "", theirs = ""]) => {
-      const name = ours.trim();
-      if (theirs.trim() === "")
-        throw new PurserError("trace_invalid", `"${ours}" names no column of the file. Write --columns time=TIMESTAMP.`);
-      if (!(COLUMNS as readonly string[]).includes(name) && !/^tag\../.test(name))
-        throw new PurserError("trace_invalid", `"${name}" is no column of a trace.${suggestion(name, COLUMNS)}`);
-      return [theirs.trim(), name];
-    }),
-  );
+export function readTraceColumns(text: string): ReadonlyMap<string, string> {
+  const fail = (what: string) => new PurserError("trace_invalid", what);
+  return readColumns(text, { columns: COLUMNS, of: "a trace", fail, isOther: (name) => /^tag\../.test(name) });
 }

@@ -6,7 +6,7 @@ import { CONFIG_FILE, readConfig } from "../../config/read-config.ts";
 import { readLedgerCalls } from "../../replay/ledger-calls.ts";
 import type { RecordedCall } from "../../replay/recorded-call.ts";
 import { type Replayed, replay as replayCalls } from "../../replay/replay.ts";
-import { readColumns, readTrace } from "../../replay/trace.ts";
+import { readTrace, readTraceColumns } from "../../replay/trace.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
 import { lookedAt } from "../demo-folder.ts";
@@ -74,7 +74,7 @@ async function tracedCalls(name: string, { options }: CommandInput, { cwd, now }
   if (!existsSync(file)) throw new UsageError(`There is no file ${name}. A trace is CSV with a heading, or a JSON object a line.`);
   const start = options.start === undefined ? Math.floor(now() / DAY_MS) * DAY_MS : Date.parse(String(options.start));
   if (Number.isNaN(start)) throw new UsageError(`"${options.start}" is no time to start at. Write --start 2026-11-20.`);
-  const columns = options.columns === undefined ? new Map() : readColumns(String(options.columns));
+  const columns = options.columns === undefined ? new Map() : readTraceColumns(String(options.columns));
   const calls = await readTrace({ file, columns, model: options.model as string | undefined, start });
   return { name, calls, left: { refused: 0, unfinished: 0 } };
 }
