@@ -12,6 +12,8 @@ export const ERROR_CODES = {
   trace_invalid: "A trace of calls cannot be read.",
   prompts_missing: "The file that lists prompts cannot be read.",
   baseline_missing: "What prompts are to be compared with is not there.",
+  bill_invalid: "What a provider billed cannot be read.",
+  bill_unavailable: "A provider does not say what it billed.",
   // Refusals of a call.
   budget_exhausted: "A budget has nothing left for this call.",
   budget_busy: "A budget has room, but calls in flight hold it for the moment.",

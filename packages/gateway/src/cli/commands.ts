@@ -11,6 +11,7 @@ import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { reconcile } from "./commands/reconcile.ts";
 import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   explain,
   report,
   replay,
+  reconcile,
   statement,
   top,
   economics,
