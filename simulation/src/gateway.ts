@@ -252,6 +252,7 @@ export class SimulatedGateway {
       guards: [],
       watched: [],
       failing: [],
+    captured: [],
       channels: [],
       unseenInput: undefined,
       defaultMaxOutput: 1_000,

@@ -16,10 +16,12 @@ import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
+import { createFigures } from "./admin/figures.ts";
 import { Live } from "./admin/live.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { alertLink } from "./alerts/alert-link.ts";
 import { Alerts } from "./alerts/alerts.ts";
+import { Captured } from "./alerts/captured.ts";
 import { Failing } from "./alerts/failing.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
@@ -53,6 +55,8 @@ import { People } from "./people/people.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
 import { NO_QUEUE, Queue } from "./queue/queue.ts";
+import { askableProviders, fetchBill } from "./reconciliation/fetch-bill.ts";
+import { readLedgerLines } from "./reconciliation/ledger-lines.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
@@ -243,6 +247,14 @@ async function startWith(
   pace.configure(config.watched);
   const failing = new Failing({ alerts, counted: () => figures.counted() });
   failing.configure(config.failing);
+  const captured = new Captured({
+    alerts,
+    providers: () => askableProviders(gateway.config),
+    bill: (provider, days) => fetchBill({ provider, days, config: gateway.config }),
+    ledger: (days) => readLedgerLines(createFigures({ store, archive, rollups: () => rollups, onError }), days),
+    prices: () => prices,
+  });
+  captured.configure(config.captured);
   const sums = async () => {
     await rollups.catchUp();
     if (rollups.progress.isComplete) await pace.look();
@@ -260,6 +272,7 @@ async function startWith(
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
+    bills: () => captured.state,
     onError,
   });
   const startedAt = performance.timeOrigin;
@@ -290,10 +303,12 @@ async function startWith(
   await listen(server, config.server);
   archiving?.start();
   loadVocabularies(config).catch(onError);
+  captured.look().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),
     every(SUM_EVERY_MS, async () => failing.look(), onError),
+    every(RENEW_EVERY_MS, () => captured.look(), onError),
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -327,6 +342,7 @@ async function startWith(
       alerts.configure(next);
       pace.configure(next.watched);
       failing.configure(next.failing);
+      captured.configure(next.captured);
       guards.configure(next.guards);
       queue?.askAgain();
       // What was said is kept as long as a ladder asks for it.

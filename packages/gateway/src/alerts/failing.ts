@@ -3,7 +3,7 @@ import type { Snapshot } from "../metrics/figures.ts";
 import type { Alerts } from "./alerts.ts";
 import type { Notice } from "./notice.ts";
 import { alertId } from "./thresholds.ts";
-import type { FailingWatch } from "./watch.ts";
+import type { ShareWatch } from "./watch.ts";
 
 export interface FailingOptions {
   readonly alerts: Pick<Alerts, "tell">;
@@ -28,7 +28,7 @@ const FAILS: ReadonlySet<string> = new Set(["429", "5xx", "unreachable", "timeou
 export class Failing {
   readonly #options: FailingOptions;
   readonly #now: () => number;
-  #watches: readonly FailingWatch[] = [];
+  #watches: readonly ShareWatch[] = [];
   /** What was counted at times within the last five minutes, the oldest first. */
   #counted: readonly { readonly at: number; readonly answers: Answers }[] = [];
 
@@ -37,7 +37,7 @@ export class Failing {
     this.#now = options.now ?? Date.now;
   }
 
-  configure(watches: readonly FailingWatch[]): void {
+  configure(watches: readonly ShareWatch[]): void {
     this.#watches = watches;
     if (watches.length === 0) this.#counted = [];
   }

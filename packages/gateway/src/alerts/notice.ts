@@ -5,6 +5,7 @@ export const ALERT_KINDS = [
   "budget.anomaly",
   "budget.hourly",
   "provider.failing",
+  "bill.differs",
   "guard.tripped",
 ] as const;
 

@@ -17,8 +17,8 @@ export interface WatchedBudget {
   readonly watches: readonly Watch[];
 }
 
-/** Somebody is told when so much of the calls to a provider fail. */
-export interface FailingWatch {
+/** Somebody is told when so much of the calls to a provider fail, or less than so much of its bill was captured. */
+export interface ShareWatch {
   /** In hundredths of a per cent. */
   readonly share: number;
   readonly channels: readonly string[] | undefined;

@@ -210,7 +210,7 @@ export type Settings = {
 
 export type Alert = {
   readonly id: string;
-  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "guard.tripped";
+  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "bill.differs" | "guard.tripped";
   readonly severity: "info" | "warning" | "error" | "critical";
   readonly title: string;
   readonly text: string;

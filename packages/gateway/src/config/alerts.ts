@@ -1,6 +1,6 @@
 import { type Budget, type Limit, PurserError, parseLimit, parseRungs, type Rung, rungText } from "@purser/core";
 import { countedLimit } from "../alerts/pace.ts";
-import type { FailingWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
+import type { ShareWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
 import { checkTells } from "./budgets.ts";
 import type { BudgetFields, ConfigurationFields } from "./description.ts";
 import type { Located } from "./field.ts";
@@ -9,14 +9,14 @@ import type { Place } from "./source.ts";
 
 /** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
 const TIMES = 3;
-const WORDS = ["forecast", "anomaly", "hourly", "reset", "failing"];
+const WORDS = ["forecast", "anomaly", "hourly", "reset", "failing", "captured"];
 
-/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`; and of providers, `failing 20%`. */
+/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`; and of providers, `failing 20%`, `captured 97%`. */
 type Occasion =
   | { readonly kind: "forecast" | "reset" }
   | { readonly kind: "anomaly"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
-  | { readonly kind: "failing"; readonly share: number };
+  | { readonly kind: "failing" | "captured"; readonly share: number };
 
 /** Reads an occasion. Throws `config_invalid` with what to write. */
 function parseOccasion(text: string): Occasion {
@@ -24,7 +24,7 @@ function parseOccasion(text: string): Occasion {
   if ((word === "forecast" || word === "reset") && rest === "") return { kind: word };
   if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
   if (word === "hourly") return { kind: word, ...parseAmount(rest) };
-  if (word === "failing") return { kind: word, share: parseShare(rest) };
+  if (word === "failing" || word === "captured") return { kind: word, share: parseShare(word, rest) };
   throw wrong(`"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50 or reset.${suggestion(word, WORDS)}`);
 }
 
@@ -41,10 +41,11 @@ function parseAmount(text: string): { readonly amount: number; readonly unit: Li
   throw wrong(`"hourly ${text}" is no amount of an hour. Write hourly $50, or hourly 1M tokens.`);
 }
 
-function parseShare(text: string): number {
+function parseShare(word: "failing" | "captured", text: string): number {
   const percent = Number(/^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(text)?.[1]);
   if (percent > 0 && percent <= 100) return Math.round(percent * 100);
-  throw wrong(`"failing ${text}" does not say how much of the calls. Write failing 20%.`);
+  const [of, example] = word === "failing" ? ["the calls", "20%"] : ["what was billed", "97%"];
+  throw wrong(`"${word} ${text}" does not say how much of ${of}. Write ${word} ${example}.`);
 }
 
 /** The budgets of which more is told than thresholds. */
@@ -65,19 +66,33 @@ export function configuredWatches(
   });
 }
 
-/** From which share of failing calls on who is told of a provider. */
-export function configuredFailing(fields: ConfigurationFields, place: Place): readonly FailingWatch[] {
-  return [...(fields.alerts ?? [])].flatMap(([text, tells]) => {
+/** What is told of providers: who, and from which share on. */
+export function configuredProviderWatches(
+  fields: ConfigurationFields,
+  place: Place,
+): { readonly failing: readonly ShareWatch[]; readonly captured: readonly ShareWatch[] } {
+  const watches = [...(fields.alerts ?? [])].flatMap(([text, tells]) => {
     const at = place.field("alerts").field(text);
     const [occasion, told] = [readOccasion(text, at), readTells(tells, { owner: undefined }, at, fields.channels)];
     if (!occasion || !told) return [];
-    if (occasion.kind === "failing") return [{ share: occasion.share, channels: told.channels }];
-    return at.problem(`is about a budget. Write it under alerts of the budget; here is failing 20%, about providers.`) ?? [];
+    if (isAboutProviders(occasion)) return [{ kind: occasion.kind, share: occasion.share, channels: told.channels }];
+    return (
+      at.problem(`is about a budget. Write it under alerts of the budget; here is failing 20% or captured 97%, about providers.`) ?? []
+    );
   });
+  const of = (wanted: ProviderOccasion["kind"]) =>
+    watches.flatMap(({ kind, ...watch }): readonly ShareWatch[] => (kind === wanted ? [watch] : []));
+  return { failing: of("failing"), captured: of("captured") };
+}
+
+type ProviderOccasion = Extract<Occasion, { kind: "failing" | "captured" }>;
+
+function isAboutProviders(occasion: Occasion): occasion is ProviderOccasion {
+  return occasion.kind === "failing" || occasion.kind === "captured";
 }
 
 function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget, place: Place): Watch | undefined {
-  if (occasion.kind === "failing")
+  if (isAboutProviders(occasion))
     return place.problem("is about providers. Write it under alerts at the top of the file, not in a budget.");
   const units = occasion.kind === "hourly" ? [occasion.unit] : undefined;
   if (units && !countedLimit(budget, units))

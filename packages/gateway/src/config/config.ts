@@ -1,7 +1,7 @@
 import type { Allowance, Budget } from "@purser/core";
 import type { PriceOverride } from "@purser/core/prices";
 import type { Channel } from "../alerts/channel.ts";
-import type { FailingWatch, WatchedBudget } from "../alerts/watch.ts";
+import type { ShareWatch, WatchedBudget } from "../alerts/watch.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
 import type { PersonRole, StoredPerson } from "../people/person.ts";
 import type { Provider } from "../providers/provider.ts";
@@ -24,7 +24,9 @@ export interface Config {
   /** What of budgets is told beside the thresholds of their ladders. */
   readonly watched: readonly WatchedBudget[];
   /** From which share of failing calls on people are told of a provider. */
-  readonly failing: readonly FailingWatch[];
+  readonly failing: readonly ShareWatch[];
+  /** Below which share of what a provider billed people are told. */
+  readonly captured: readonly ShareWatch[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
   /** The zone whose calendar holds where nothing else says. */

@@ -138,6 +138,10 @@ const store = object({
 const provider = object(
   {
     api_key: described(`The key, best as \${NAME}. Left out, a preset looks in its own variable of the environment.`, secret()),
+    admin_key: described(
+      `The key of an administrator, best as \${NAME}: asks what was billed, and is sent with no call. Left out, a preset looks in its own variable.`,
+      secret("it is not asked what it billed."),
+    ),
     base_url: described(
       "Where the provider is. Paths are appended: /chat/completions and the like for openai, /v1/messages for anthropic, /v1beta/models/… for gemini, /publishers/google/models/… for vertex, /api/chat for ollama, /v2/chat for cohere, /model/… for bedrock. One URL for each dialect, where there are several.",
       textOrMap(baseUrl(), baseUrls()),
@@ -552,9 +556,9 @@ export const CONFIGURATION = object({
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
   ),
   alerts: described(
-    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes.",
-    tells("^\\s*failing\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
-    { examples: [{ "failing 20%": "tell oncall" }] },
+    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes; captured 97%, when less of what one billed for a day is in the ledger, or as much too much.",
+    tells("^\\s*(failing|captured)\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
+    { examples: [{ "failing 20%": "tell oncall", "captured 97%": "tell finance" }] },
   ),
   login: described("Who signs in to the dashboard, besides with a token or key.", login),
   telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),

@@ -25,7 +25,8 @@ export function presetProviders(environment: Environment): readonly Provider[] {
       name: preset.name,
       baseUrls: preset.baseUrls,
       authHeader: preset.authHeader,
-      apiKey: environmentKey(preset, environment),
+      apiKey: environmentKey(preset.env, environment),
+      ...administratorOf(environmentKey(preset.adminEnv, environment)),
       models: preset.models,
       deployments: {},
       headers: {},
@@ -39,6 +40,10 @@ function habitsOf(preset: ProviderPreset | undefined): Pick<Provider, "refusesTo
   return preset?.refusesToBeAskedForUsage ? { refusesToBeAskedForUsage: true } : {};
 }
 
+function administratorOf(adminKey: string | undefined): Pick<Provider, "adminKey"> {
+  return adminKey === undefined ? {} : { adminKey };
+}
+
 /** A provider as the file has it, completed by the preset of its name. */
 export function configuredProvider(name: string, { value, place }: Located<ProviderFields>, environment: Environment): Provider {
   const preset = PRESETS.get(name);
@@ -47,7 +52,8 @@ export function configuredProvider(name: string, { value, place }: Located<Provi
     name,
     baseUrls,
     authHeader: value.auth_header ?? preset?.authHeader,
-    apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset, environment),
+    apiKey: isGiven(place, "api_key") ? value.api_key : environmentKey(preset?.env, environment),
+    ...administratorOf(isGiven(place, "admin_key") ? value.admin_key : environmentKey(preset?.adminEnv, environment)),
     models: value.models ?? deployedModels(value) ?? preset?.models ?? [],
     deployments: Object.fromEntries(value.deployments ?? []),
     headers: Object.fromEntries(value.headers ?? []),
@@ -146,8 +152,8 @@ function checkedFor(word: Spoken, url: string, place: Place): string {
   return url;
 }
 
-function environmentKey(preset: ProviderPreset | undefined, environment: Environment): string | undefined {
-  for (const name of preset?.env ?? []) {
+function environmentKey(names: readonly string[] = [], environment: Environment): string | undefined {
+  for (const name of names) {
     const key = environment[name]?.trim();
     if (key) return key;
   }

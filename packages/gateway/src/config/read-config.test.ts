@@ -93,6 +93,7 @@ test("budgets are read as they are written", () => {
     guards: [],
     watched: [],
     failing: [],
+    captured: [],
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     holds: "full",
@@ -188,6 +189,20 @@ test("a variable that is not set is an error that names it; for a key it is a wa
   assert.equal(config(text, { environment }).providers[0]?.apiKey, undefined);
   assert.deepEqual(warnings(text, { environment }), [
     "purser.yaml:2:22  providers.openai.api_key: MY_KEY is not set, so Purser has no key here. Callers can bring their own.",
+  ]);
+});
+
+test("the key of an administrator is the file's, or that of the preset's own variable", () => {
+  const environment = { OPENAI_ADMIN_KEY: "sk-admin-1", ANTHROPIC_ADMIN_API_KEY: "sk-ant-admin-2", MINE: "sk-admin-3" };
+  const keys = (text: string) => config(text, { environment }).providers.map(({ name, adminKey }) => [name, adminKey]);
+  assert.deepEqual(keys("providers: { openai: {}, anthropic: {}, mistral: {} }\n"), [
+    ["openai", "sk-admin-1"],
+    ["anthropic", "sk-ant-admin-2"],
+    ["mistral", undefined],
+  ]);
+  assert.deepEqual(keys('providers: { openai: { admin_key: "${MINE}" } }\n'), [["openai", "sk-admin-3"]]);
+  assert.deepEqual(warnings('providers: { openai: { admin_key: "${NONE}" } }\n', { environment: { OPENAI_API_KEY: "k" } }), [
+    "purser.yaml:1:35  providers.openai.admin_key: NONE is not set, so it is not asked what it billed.",
   ]);
 });
 
@@ -555,12 +570,13 @@ test("a channel has hours, and another one that is told where nobody acknowledge
 
 test("alerts say when somebody is told, and tell of what is counted only", () => {
   const hook = "channels: { hook: { kind: webhook, url: http://a.test } }\n";
-  const { watched, failing } = config(`${hook}alerts: { failing 12.5%: tell }
+  const { watched, failing, captured } = config(`${hook}alerts: { failing 12.5%: tell, captured 97%: tell hook }
 budgets:
   - { name: a, limits: [$5 / day], alerts: { forecast: tell, anomaly: tell hook, anomaly 5x: tell, hourly $0.50: [tell hook], reset: tell hook } }
   - { name: b, limits: [$5 / day] }
 `);
   assert.deepEqual(failing, [{ share: 1_250, channels: undefined }]);
+  assert.deepEqual(captured, [{ share: 9_700, channels: ["hook"] }]);
   assert.equal(watched.length, 1);
   assert.deepEqual(watched[0]?.watches, [
     { kind: "forecast", channels: undefined },
@@ -580,6 +596,11 @@ budgets:
   assert.match(budget("reset: tell hok"), /no channel "hok" is configured\. Did you mean "hook"\?/);
   assert.match(problems(`${hook}alerts: { reset: tell }\n`)[0] ?? "", /is about a budget\. Write it under alerts of the budget/);
   assert.match(problems(`${hook}alerts: { failing 120%: tell }\n`)[0] ?? "", /does not say how much of the calls\. Write failing 20%/);
+  assert.match(
+    problems(`${hook}alerts: { captured all: tell }\n`)[0] ?? "",
+    /does not say how much of what was billed\. Write captured 97%/,
+  );
+  assert.match(budget("captured 97%: tell"), /is about providers\. Write it under alerts at the top of the file/);
 });
 
 test("a guard says what it is against, and does what is of use against it", () => {

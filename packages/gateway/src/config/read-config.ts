@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
-import { configuredFailing, configuredWatches } from "./alerts.ts";
+import { configuredProviderWatches, configuredWatches } from "./alerts.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
@@ -86,7 +86,7 @@ export function examineConfig(input: ConfigInput): Reading {
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
     watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
-    failing: configuredFailing(fields, source.root),
+    ...configuredProviderWatches(fields, source.root),
     channels,
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),

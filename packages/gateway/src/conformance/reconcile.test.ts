@@ -9,7 +9,8 @@ import { dayText } from "../reconciliation/bill.ts";
 import { fetchBill } from "../reconciliation/fetch-bill.ts";
 import { type Json, post } from "./calls.ts";
 import { type Answer, chatAnswer, messageAnswer, type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
-import { startStand } from "./stand.ts";
+import { startReceiver } from "./receivers.ts";
+import { eventually, startStand } from "./stand.ts";
 
 const DAY_MS = 86_400_000;
 const dayOf = (at: number) => Math.floor(at / DAY_MS) * DAY_MS;
@@ -218,6 +219,13 @@ describe("purser reconcile, asking providers", () => {
     const { exit, text } = await reconciled(stand.directory, config, ["--provider", "ours"]);
     assert.equal(exit, 2);
     assert.match(text, /^ours has no address at which Purser could ask.*Save its bill as CSV/);
+    assert.match(
+      (await reconciled(stand.directory, config, ["--provider", "our"])).text,
+      /no provider our in purser\.yaml\. Did you mean "ours"\?/,
+    );
+    const keyed = config.replace("{ dialect: openai,", "{ dialect: openai, admin_key: sk-admin-secret,");
+    const asked = await reconciled(stand.directory, keyed, ["--provider", "ours,openai"], {});
+    assert.deepEqual([asked.exit, asked.json.data[0].total.captured], [0, 1]);
     const { json } = await reconciled(stand.directory, configAt(provider), ["--provider", "openai,anthropic"]);
     assert.equal(json.data[0].total.ledger.cost_nanodollars, 51_000_000_000);
   });
@@ -225,9 +233,13 @@ describe("purser reconcile, asking providers", () => {
   test("OpenAI is asked as its own SDK asks", async (context) => {
     const provider = await startRawProvider(context, billingProvider({ calls: 0, day: 0, perPage: 31 }));
     const from = Math.floor(Date.now() / DAY_MS) * DAY_MS;
-    const config = { providers: [{ name: "openai", baseUrls: { "openai-chat": `${provider.url}/v1` }, timeoutMs: 10_000 }] };
+    const config = {
+      providers: [
+        { name: "openai", baseUrls: { "openai-chat": `${provider.url}/v1` }, adminKey: ADMIN.OPENAI_ADMIN_KEY, timeoutMs: 10_000 },
+      ],
+    };
     // biome-ignore lint/suspicious/noExplicitAny: only what is read of a provider is there.
-    await fetchBill({ provider: "openai", days: { from, to: from + DAY_MS }, config: config as any, env: ADMIN });
+    await fetchBill({ provider: "openai", days: { from, to: from + DAY_MS }, config: config as any });
     const ours = provider.received.map(({ url, headers }) => [url, headers.authorization]);
     const client = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "none", adminAPIKey: ADMIN.OPENAI_ADMIN_KEY });
     const span = { start_time: from / 1000, end_time: from / 1000 + 86_400, bucket_width: "1d" } as const;
@@ -244,6 +256,28 @@ describe("purser reconcile, asking providers", () => {
       calls.map(([url, key]) => [String(url).split("?")[0], new URLSearchParams(String(url).split("?")[1]).toString(), key]);
     assert.deepEqual(plain(ours), plain(provider.received.slice(3).map(({ url, headers }) => [url, headers.authorization])));
   });
+});
+
+test("a gateway asks by itself, and tells of a day that differs", async (context) => {
+  const receiver = await startReceiver(context);
+  const billing: Billing = { calls: 3, day: dayOf(Date.now()) - 3 * DAY_MS, perPage: 31 };
+  const provider = await startRawProvider(context, billingProvider(billing));
+  const config = `${configAt(provider).replace("openai: {", "openai: { admin_key: sk-admin-secret,")}
+channels: { finance: { kind: webhook, url: "${receiver.url}" } }
+alerts: { captured 97%: tell finance }
+`;
+  const stand = await startStand(context, { config });
+  const { body } = await eventually("the notice", () => receiver.posted[0]);
+  assert.deepEqual([body.type, body.data.kind], ["bill.differs", "below"]);
+  assert.match(
+    body.data.text,
+    new RegExp(`^Of ${dayText(billing.day)} at openai, 0\\.0 % of what was billed is in the ledger, less than 97 %\\.`),
+  );
+  assert.deepEqual([body.data.billed_nanodollars, body.data.ledger_nanodollars], [45_000_000_000, 0]);
+  const metrics = await (await fetch(`${stand.url}/metrics`)).text();
+  assert.match(metrics, /^purser_bill_captured_ratio\{provider="openai"\} 0$/m);
+  assert.match(metrics, /^purser_bill_timestamp_seconds\{provider="openai"\} \d+/m);
+  assert.doesNotMatch(JSON.stringify([receiver.posted, stand.notices]), /sk-admin-secret/);
 });
 
 describe("purser reconcile, where a provider does not say what it billed", () => {
@@ -299,9 +333,11 @@ describe("purser reconcile, where a provider does not say what it billed", () =>
 
   test("a provider that does not answer in time is told", async (context) => {
     const provider = await startRawProvider(context, () => undefined);
-    const config = { providers: [{ name: "openai", baseUrls: { "openai-chat": `${provider.url}/v1` }, timeoutMs: 20 }] };
+    const config = {
+      providers: [{ name: "openai", baseUrls: { "openai-chat": `${provider.url}/v1` }, adminKey: "secret", timeoutMs: 20 }],
+    };
     // biome-ignore lint/suspicious/noExplicitAny: only what is read of a provider is there.
-    const asked = fetchBill({ provider: "openai", days: { from: 0, to: DAY_MS }, config: config as any, env: ADMIN });
+    const asked = fetchBill({ provider: "openai", days: { from: 0, to: DAY_MS }, config: config as any });
     await assert.rejects(asked, { code: "provider_timeout", message: /did not answer within 0\.02 s\. Try again later\./ });
   });
 

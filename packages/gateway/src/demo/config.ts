@@ -30,6 +30,7 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
     channels: [],
     guards: [],
     watched: [],
+    captured: [],
     failing: [],
     budgets: [
       defineBudget({ name: "company", limits: ["$20 / month"] }),

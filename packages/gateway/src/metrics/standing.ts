@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, type Store, type Unit } from "@purser/core";
+import type { CapturedState } from "../alerts/captured.ts";
 import type { AuditState } from "./audits.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
 import { gauge } from "./tables.ts";
@@ -17,6 +18,8 @@ export interface StandingParts {
   readonly noticesWaiting: () => Promise<number>;
   /** How many switches are in force. */
   readonly switchedOff: () => number;
+  /** What was last found of the bills of providers. */
+  readonly bills: () => readonly CapturedState[];
   readonly onError: (error: unknown) => void;
 }
 
@@ -36,7 +39,7 @@ export class Standing {
   }
 
   async families(): Promise<readonly Family[]> {
-    const { store, noticesWaiting, switchedOff, lag } = this.#parts;
+    const { store, noticesWaiting, switchedOff, bills, lag } = this.#parts;
     const [budgets, last, behind, waiting] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
@@ -73,6 +76,16 @@ export class Standing {
         waiting === undefined ? [] : [{ value: waiting }],
       ),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
+      gauge(
+        "purser_bill_captured_ratio",
+        "How much of what a provider billed lately is in the ledger, over the days that are complete.",
+        bills().flatMap(({ provider, captured }) => (captured === undefined ? [] : [{ labels: { provider }, value: captured }])),
+      ),
+      gauge(
+        "purser_bill_timestamp_seconds",
+        "When a provider last said what it billed.",
+        bills().map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
+      ),
     ];
   }
 

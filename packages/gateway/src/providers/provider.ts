@@ -54,6 +54,8 @@ export interface ProviderPreset {
   readonly authHeader: AuthHeader | undefined;
   /** The environment variables that hold the key, the first that is set wins. */
   readonly env: readonly string[];
+  /** The same for the key of an administrator, which says what was billed. */
+  readonly adminEnv?: readonly string[];
   /** Patterns of the models that it serves, for routing. */
   readonly models: readonly string[];
   /** Whether its streams have their usage without being asked for it, and a call that asks is refused. */
@@ -68,6 +70,8 @@ export interface Provider {
   readonly authHeader: AuthHeader | undefined;
   /** None: the caller's own key is passed through while every caller is the owner. */
   readonly apiKey: string | undefined;
+  /** The key of an administrator. It asks what was billed, and is sent with no call. */
+  readonly adminKey?: string | undefined;
   readonly models: readonly string[];
   /** Names of its own for models, as Azure has them: `{ "our-chat": "gpt-4o" }`. */
   readonly deployments: Readonly<Record<string, string>>;

@@ -1,7 +1,7 @@
 import { PurserError } from "@purser/core";
 import type { Config } from "../config/config.ts";
-import type { Environment } from "../config/providers.ts";
-import { PRESETS, presetAt } from "../providers/presets/index.ts";
+import { suggestion } from "../config/nearest-name.ts";
+import { PRESETS } from "../providers/presets/index.ts";
 import { type Bill, type Days, joinedBills } from "./bill.ts";
 import { isFields, type Page, pageOf, readPages, unavailable } from "./pages.ts";
 
@@ -9,8 +9,6 @@ import { isFields, type Page, pageOf, readPages, unavailable } from "./pages.ts"
 export interface BillingApi {
   /** For people. */
   readonly maker: string;
-  /** The variables that may hold the key of an administrator; the first that is set wins. */
-  readonly env: readonly string[];
   /** Where such a key is made. */
   readonly keys: string;
   headers(key: string): Readonly<Record<string, string>>;
@@ -23,7 +21,6 @@ export interface BillingApi {
 const APIS: Readonly<Record<string, BillingApi>> = {
   openai: {
     maker: "OpenAI",
-    env: ["OPENAI_ADMIN_KEY"],
     keys: "platform.openai.com/settings/organization/admin-keys",
     headers: (key) => ({ authorization: `Bearer ${key}` }),
     dialect: "openai-chat",
@@ -41,7 +38,6 @@ const APIS: Readonly<Record<string, BillingApi>> = {
   },
   anthropic: {
     maker: "Anthropic",
-    env: ["ANTHROPIC_ADMIN_KEY", "ANTHROPIC_ADMIN_API_KEY"],
     keys: "console.anthropic.com/settings/admin-keys",
     headers: (key) => ({ "x-api-key": key, "anthropic-version": "2023-06-01" }),
     dialect: "anthropic-messages",
@@ -63,13 +59,9 @@ function urlOf(address: string, parts: Readonly<Record<string, string>>, groupBy
   return url;
 }
 
-/** The providers whose administrator's key is in the environment. */
-export function providersWithKeys(env: Environment): readonly string[] {
-  return Object.keys(APIS).filter((name) => keyOf(APIS[name] as BillingApi, env) !== undefined);
-}
-
-function keyOf({ env: names }: BillingApi, env: Environment): string | undefined {
-  return names.flatMap((name) => env[name] || [])[0];
+/** The providers that can be asked, since the key of an administrator is known. */
+export function askableProviders({ providers }: Pick<Config, "providers">): readonly string[] {
+  return providers.filter(({ adminKey }) => adminKey !== undefined).map(({ name }) => name);
 }
 
 export interface FetchOptions {
@@ -77,18 +69,16 @@ export interface FetchOptions {
   readonly provider: string;
   readonly days: Days;
   readonly config: Pick<Config, "providers">;
-  readonly env: Environment;
 }
 
 /** Asks a provider for what it billed and counted on some days. Throws with what to do where it does not say. */
-export async function fetchBill({ provider, days, config, env }: FetchOptions): Promise<Bill> {
+export async function fetchBill({ provider, days, config }: FetchOptions): Promise<Bill> {
   const place = placeOf(provider, config);
-  const { api, base } = place;
-  const key = keyOf(api, env);
+  const { api, base, key } = place;
   if (key === undefined)
     throw new PurserError(
       "provider_key_missing",
-      `${api.maker} says what it billed to administrators only. Make a key at ${api.keys} and set ${api.env[0]}; or save the answers and name the files.`,
+      `${api.maker} says what it billed to administrators only. Make a key at ${api.keys} and set ${place.variable}; or save the answers and name the files.`,
     );
   const bills: Bill[] = [];
   for (const url of api.urls(base, days)) bills.push(readPages(await pagesOf(url, place, key), provider));
@@ -98,19 +88,25 @@ export async function fetchBill({ provider, days, config, env }: FetchOptions): 
 interface BillingPlace {
   readonly api: BillingApi;
   readonly base: string;
+  /** The key of an administrator, and the variable that it is usually in. */
+  readonly key: string | undefined;
+  readonly variable: string;
   readonly patienceMs: number;
 }
 
-/** The API of a provider that is one of the known ones, or lives where one of them does. */
+/** The API of a provider that is one of the known ones, or is said to have an administrator and speaks as one of them does. */
 function placeOf(name: string, { providers }: Pick<Config, "providers">): BillingPlace {
-  const configured = providers.find((one) => one.name === name);
-  const address = Object.values(configured?.baseUrls ?? {})[0];
-  const host = address !== undefined && URL.canParse(address) ? new URL(address).host : "";
-  const known = Object.hasOwn(APIS, name) ? name : presetAt(host)?.name;
+  const names = providers.map((one) => one.name);
+  const provider = providers.find((one) => one.name === name);
+  if (!provider) throw unavailable(`There is no provider ${name} in purser.yaml.${suggestion(name, names)}`);
+  const { baseUrls, adminKey: key, timeoutMs } = provider;
+  const spoken = key === undefined ? undefined : Object.keys(APIS).find((one) => baseUrls[(APIS[one] as BillingApi).dialect] !== undefined);
+  const known = Object.hasOwn(APIS, name) ? name : spoken;
   const api = known === undefined ? undefined : APIS[known];
-  const base = api && (configured ?? PRESETS.get(known ?? ""))?.baseUrls[api.dialect];
-  const patienceMs = Math.min(PATIENCE_MS, configured?.timeoutMs ?? PATIENCE_MS);
-  if (api && base !== undefined) return { api, base: base.replace(/\/$/, ""), patienceMs };
+  const base = api && baseUrls[api.dialect];
+  const variable = PRESETS.get(known ?? "")?.adminEnv?.[0] ?? "";
+  const patienceMs = Math.min(PATIENCE_MS, timeoutMs);
+  if (api && base !== undefined) return { api, base: base.replace(/\/$/, ""), key, variable, patienceMs };
   throw unavailable(
     `${name} has no address at which Purser could ask what it billed: OpenAI and Anthropic have. Save its bill as CSV: purser reconcile FILE --provider ${name}.`,
   );
@@ -128,7 +124,7 @@ async function pagesOf(url: URL, place: BillingPlace, key: string): Promise<read
       throw unavailable(`${place.api.maker} says again and again that there is another page of ${url.pathname}. Try it for fewer days.`);
     asked.add(next);
     const page: Page = pageOf(await answerOf(url, place, key), url.origin + url.pathname);
-    pages.push({ ...page, hasMore: false });
+    pages.push({ ...page, hasMore: page.hasMore && page.next === undefined });
     next = page.hasMore ? page.next : undefined;
   }
   return pages;
@@ -137,7 +133,8 @@ async function pagesOf(url: URL, place: BillingPlace, key: string): Promise<read
 /** An answer about a month takes seconds. */
 const PATIENCE_MS = 60_000;
 
-async function answerOf(url: URL, { api, patienceMs }: BillingPlace, key: string): Promise<unknown> {
+async function answerOf(url: URL, place: BillingPlace, key: string): Promise<unknown> {
+  const { api, patienceMs } = place;
   let response: Response;
   let text: string;
   try {
@@ -152,7 +149,7 @@ async function answerOf(url: URL, { api, patienceMs }: BillingPlace, key: string
     throw new PurserError("provider_unreachable", `${url.origin} cannot be reached${why}. Is its base_url right?`, { cause });
   }
   const answer = jsonOf(text);
-  if (!response.ok) throw refused(response, answer, api, key);
+  if (!response.ok) throw refused(response, answer, place, key);
   if (answer === undefined)
     throw unavailable(`${url.origin}${url.pathname} answered with something else than JSON. Is its base_url that of ${api.maker}?`);
   return answer;
@@ -166,12 +163,17 @@ function jsonOf(text: string): unknown {
   }
 }
 
-function refused({ status, headers }: Response, answer: unknown, { maker, env, keys }: BillingApi, key: string): PurserError {
+function refused(
+  { status, headers }: Response,
+  answer: unknown,
+  { api: { maker, keys }, variable }: BillingPlace,
+  key: string,
+): PurserError {
   const error = isFields(answer) && isFields(answer.error) ? answer.error.message : undefined;
   const reason = typeof error === "string" ? ` It says: ${error.replaceAll(key, "…")}` : "";
   if (status === 401 || status === 403)
     return unavailable(
-      `${maker} answered ${status}: ${env[0]} must be the key of an administrator, made at ${keys}. Keys for models do not do.${reason}`,
+      `${maker} answered ${status}: ${variable} must be the key of an administrator, made at ${keys}. Keys for models do not do.${reason}`,
     );
   if (status === 429) {
     const after = headers.get("retry-after");

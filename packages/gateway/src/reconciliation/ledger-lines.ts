@@ -1,8 +1,17 @@
-import type { ReportJson } from "../admin/report.ts";
+import type { ReportQuery } from "@purser/core";
+import type { Figures } from "../admin/figures.ts";
+import { type ReportJson, reportJson } from "../admin/report.ts";
+import type { Days } from "./bill.ts";
 import type { LedgerLine } from "./reconcile.ts";
 
-/** What a report of the ledger is asked so that it can be laid beside a bill, whose days are those of UTC. */
-export function ledgerQuery({ from, to }: { readonly from: number; readonly to: number }): URLSearchParams {
+/** What the ledger has of some days, read where it is. */
+export async function readLedgerLines(figures: Pick<Figures, "report">, { from, to }: Days): Promise<readonly LedgerLine[]> {
+  const query: ReportQuery = { since: from, until: to, by: ["provider", "model"], step: "day", timeZone: "UTC" };
+  return ledgerLines(reportJson(await figures.report(query), query));
+}
+
+/** The same as a question to the admin API. The days of bills are those of UTC. */
+export function ledgerQuery({ from, to }: Days): URLSearchParams {
   const instant = (at: number) => new Date(at).toISOString();
   return new URLSearchParams({ since: instant(from), until: instant(to), by: "provider,model", step: "day", time_zone: "UTC" });
 }

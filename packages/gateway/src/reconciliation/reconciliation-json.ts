@@ -61,7 +61,7 @@ function alarmsOf({ provider, days, total }: Reconciliation, least: number): rea
   return total?.alarm && isOfMany ? [...ofDays, alarmJson(provider, null, total, total.alarm, least)] : ofDays;
 }
 
-function alarmJson(provider: string, days: string | null, { captured }: Compared, kind: Alarm, least: number): AlarmJson {
+export function alarmJson(provider: string, days: string | null, { captured }: Compared, kind: Alarm, least: number): AlarmJson {
   const what = days === null ? `all complete days at ${provider}` : `${days} at ${provider}`;
   const bound = Math.round((kind === "below" ? least : 2 - least) * 1e6) / 1e4;
   const message =

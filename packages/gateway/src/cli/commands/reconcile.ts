@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import type { ReportJson } from "../../admin/report.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { type Bill, DAY_MS, type Days, joinedBills } from "../../reconciliation/bill.ts";
-import { fetchBill, providersWithKeys } from "../../reconciliation/fetch-bill.ts";
+import { askableProviders, fetchBill } from "../../reconciliation/fetch-bill.ts";
 import { ledgerLines, ledgerQuery } from "../../reconciliation/ledger-lines.ts";
 import { type Page, parsePages, readPages } from "../../reconciliation/pages.ts";
 import { type LedgerLine, type Reconciliation, reconcile as reconcileBill } from "../../reconciliation/reconcile.ts";
@@ -24,8 +24,8 @@ export const reconcile: Command = {
     "day, or in all. Today and yesterday are shown and not judged, because providers bill late.",
     "",
     "  FILE            what a provider billed: JSON as the costs and usage APIs of OpenAI and Anthropic answer, or CSV with a heading",
-    "                  (day, model, cost, …; or FOCUS). Without one, the providers are asked whose administrator's key is in",
-    "                  OPENAI_ADMIN_KEY or ANTHROPIC_ADMIN_KEY",
+    "                  (day, model, cost, …; or FOCUS). Without one, the providers are asked whose administrator's key is known:",
+    "                  admin_key in purser.yaml, OPENAI_ADMIN_KEY or ANTHROPIC_ADMIN_KEY",
     "  --provider A,B  whose bill it is, as purser.yaml calls the provider; several where one account serves them. Without",
     "                  FILE: which one is asked; may be repeated",
     "  --since DAY     2026-11-01, 2026-11, or 30d ago; all of the files, or 14 days ago, where it is left out",
@@ -137,15 +137,15 @@ async function isJson(file: string): Promise<boolean> {
 
 const DAYS_ASKED = 14;
 
-async function fetchBills({ names, since, until }: Asked, { config }: AdminAccess, { env, now }: CommandContext): Promise<Bill> {
-  const providers = names.size > 0 ? [...names.keys()] : providersWithKeys(env);
+async function fetchBills({ names, since, until }: Asked, { config }: AdminAccess, { now }: CommandContext): Promise<Bill> {
+  const providers = names.size > 0 ? [...names.keys()] : askableProviders(config);
   if (providers.length === 0)
     throw new UsageError("Name a file with what was billed, or set OPENAI_ADMIN_KEY or ANTHROPIC_ADMIN_KEY to ask the provider.");
   const today = Math.floor(now() / DAY_MS) * DAY_MS;
   const days = { from: since ?? today - DAYS_ASKED * DAY_MS, to: until ?? today + DAY_MS };
   if (days.from >= days.to) throw new UsageError("--since is in the future.");
   const bills: Bill[] = [];
-  for (const provider of providers) bills.push(await fetchBill({ provider, days, config, env }));
+  for (const provider of providers) bills.push(await fetchBill({ provider, days, config }));
   return joinedBills(bills);
 }
 

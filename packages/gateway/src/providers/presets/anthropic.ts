@@ -6,5 +6,6 @@ export const anthropic: ProviderPreset = {
   baseUrls: { "anthropic-messages": "https://api.anthropic.com" },
   authHeader: "x-api-key",
   env: ["ANTHROPIC_API_KEY"],
+  adminEnv: ["ANTHROPIC_ADMIN_KEY", "ANTHROPIC_ADMIN_API_KEY"],
   models: ["claude-*"],
 };

@@ -6,6 +6,7 @@ export const openai: ProviderPreset = {
   baseUrls: at("https://api.openai.com/v1", FAMILIES.openai),
   authHeader: "authorization",
   env: ["OPENAI_API_KEY"],
+  adminEnv: ["OPENAI_ADMIN_KEY"],
   models: [
     "gpt-*",
     "o1*",
