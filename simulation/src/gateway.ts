@@ -252,7 +252,7 @@ export class SimulatedGateway {
       guards: [],
       watched: [],
       failing: [],
-    captured: [],
+      captured: [],
       channels: [],
       unseenInput: undefined,
       defaultMaxOutput: 1_000,

@@ -306,11 +306,11 @@ describe("purser reconcile, where a provider does not say what it billed", () =>
     ["too many questions", 429, {}, { "retry-after": "20" }, /answered 429: it was asked too often\. Try again in 20 s\./],
     ["a fault of its own", 503, "down", {}, /answered 503\. Try again later\./],
     ["no such address", 404, { error: { message: "Unknown request URL" } }, {}, /answered 404\. It says: Unknown request URL/],
-    ["a redirection", 307, {}, { location: "https://elsewhere.invalid/" }, /cannot be reached/],
+    ["a redirection", 307, {}, { location: "/elsewhere" }, /cannot be reached/],
   ] as const)
     test(`${what} is told, with what to do, exit code 2, and without the key`, async (context) => {
-      const { exit, text, json } = await refused(context, (response) => writeJson(response, status, body, headers));
-      assert.equal(exit, 2);
+      const { exit, text, json, provider } = await refused(context, (response) => writeJson(response, status, body, headers));
+      assert.deepEqual([exit, provider.received.length], [2, 1]);
       assert.match(text, message);
       assert.match(json.error.code, /^(bill_unavailable|provider_unreachable)$/);
       assert.doesNotMatch(JSON.stringify(json), /sk-admin-secret/);
