@@ -312,6 +312,10 @@ const budget = object(
       "Watches over the calls of each subject for loops, and stands against them until they stop.",
       object({
         repeats: described("The same call so often within ten minutes.", count({ least: 2, most: 10_000, what: "a number of calls" })),
+        same_tool: described(
+          "A tool called so often in a row with the same arguments and the same result, by what a conversation shows; or a few such calls that come round so often; or the same error so often.",
+          count({ least: 2, most: 100, what: "a number of calls" }),
+        ),
         growth: described(
           "So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning.",
           count({ least: 3, most: 10_000, what: "a number of calls" }),
@@ -329,7 +333,7 @@ const budget = object(
         ),
         lasts: described("How long it lasts.", duration({ least: 1000, most: 24 * HOUR_MS }), { default: "5 m" }),
       }),
-      { examples: [{ repeats: 10, surge: 10, do: ["block", "tell slack"] }] },
+      { examples: [{ repeats: 10, same_tool: 5, surge: 10, do: ["block", "tell slack"] }] },
     ),
     alerts: described(
       "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up.",

@@ -17,13 +17,13 @@ export function configuredGuards(
   return entries.flatMap(({ value: { name, guard }, place }) => {
     const budget = budgets.find((one) => one.name === name);
     if (!guard || !budget) return [];
-    const { repeats, growth, surge, do: rungTexts = ["block"], lasts = LASTS_MS } = guard;
+    const { repeats, same_tool: sameTool, growth, surge, do: rungTexts = ["block"], lasts = LASTS_MS } = guard;
     const guardPlace = place.field("guard");
-    if (repeats === undefined && growth === undefined && surge === undefined)
-      guardPlace.problem("guards against nothing. Write repeats, growth or surge.");
+    if ([repeats, sameTool, growth, surge].every((trigger) => trigger === undefined))
+      guardPlace.problem("guards against nothing. Write repeats, same_tool, growth or surge.");
     const rungs = rungsOf(rungTexts, guardPlace.field("do"));
     checkTells(budget, rungs, guardPlace, channels);
-    return [{ budget, guard: { repeats, growth, surge, rungs, lastsMs: lasts } }];
+    return [{ budget, guard: { repeats, sameTool, growth, surge, rungs, lastsMs: lasts } }];
   });
 }
 

@@ -607,12 +607,20 @@ test("a guard says what it is against, and does what is of use against it", () =
   const { guards } = config("budgets: [{ name: a, limits: [$5 / day], guard: { repeats: 10, do: slow 5s } }]\n");
   assert.deepEqual(guards[0]?.guard, {
     repeats: 10,
+    sameTool: undefined,
     growth: undefined,
     surge: undefined,
     rungs: [{ kind: "slow", waitMs: 5000 }],
     lastsMs: 300_000,
   });
-  assert.match(problems("budgets: [{ name: a, guard: { lasts: 1 m } }]\n")[0] ?? "", /guard: guards against nothing/);
+  assert.equal(config("budgets: [{ name: a, limits: [$5 / day], guard: { same_tool: 3 } }]\n").guards[0]?.guard.sameTool, 3);
+  assert.match(
+    problems("budgets: [{ name: a, guard: { lasts: 1 m } }]\n")[0] ?? "",
+    /guard: guards against nothing\. Write repeats, same_tool, growth or surge/,
+  );
+  const ofSameTool = (value: string) => problems(`budgets: [{ name: a, guard: { same_tool: ${value} } }]\n`).join();
+  for (const wrong of ["1", "101", "often"]) assert.match(ofSameTool(wrong), /guard\.same_tool/, wrong);
+  assert.match(problems("budgets: [{ name: a, guard: { same_tols: 3 } }]\n")[0] ?? "", /same_tool/);
   assert.match(
     problems("budgets: [{ name: a, guard: { repeats: 5, do: use m } }]\n")[0] ?? "",
     /guard\.do: "use m" is nothing that a guard does/,

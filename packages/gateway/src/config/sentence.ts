@@ -75,9 +75,10 @@ export function selectionPhrase(selector: Selector): string {
 }
 
 /** What a guard watches for and does, as people say it. */
-export function guardSentence({ repeats, growth, surge, rungs, lastsMs }: Guard): string {
+export function guardSentence({ repeats, sameTool, growth, surge, rungs, lastsMs }: Guard): string {
   const what = [
     repeats === undefined ? "" : `the same call ${repeats} times within ten minutes`,
+    sameTool === undefined ? "" : `the same call of a tool ${sameTool} times in a conversation`,
     growth === undefined ? "" : `${growth} calls in a row that grow`,
     surge === undefined ? "" : `a minute ${surge} times as dear as usual`,
   ].filter((phrase) => phrase !== "");

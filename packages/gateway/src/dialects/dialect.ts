@@ -4,6 +4,7 @@ import type { AuthHeader, DialectName } from "../providers/provider.ts";
 import type { FormFields } from "./form-body.ts";
 import type { JsonBody } from "./json-body.ts";
 import type { PathNames } from "./path.ts";
+import type { ToolStep } from "./tool-steps.ts";
 
 /** What a request says that budgets need to know. Everything else passes untouched. */
 export interface ModelCall {
@@ -135,6 +136,8 @@ export interface Dialect {
   writeError(refusal: Refusal, status: number): unknown;
   /** How a conversation can be cut short; none where it cannot. */
   readonly turns?: ConversationForm;
+  /** How messages are read where a conversation cannot be cut short. */
+  readonly messages?: MessagesForm;
   /** The same whole, where this one is a stream by its path. */
   readonly whole?: Dialect;
   /** The same call in another format, where there is no text that had to be translated: of calls that are only recorded. */
@@ -164,10 +167,17 @@ export function refuseHeaders({ refusedHeaders }: Dialect, has: (name: string) =
     );
 }
 
-/** Where the messages of a call are, and which of them begin a turn: a message that can stand without what came before it. */
-export interface ConversationForm {
+/** Where the messages of a call are, and what is known of each. */
+export interface MessagesForm {
   readonly member: string;
+  /** Whether it can stand without what came before it. */
   beginsTurn(message: unknown): boolean;
+  /** The tools that it calls, and what came of those that were called before it, in its order. */
+  toolSteps(message: unknown): readonly ToolStep[];
+}
+
+/** How a conversation goes on without its oldest messages. */
+export interface ConversationForm extends MessagesForm {
   /** What stands in the place of messages that are left out: the user says this, and the model takes note, so that turns alternate as they did. */
   note(text: string): readonly unknown[];
   /** The body of a call that asks a model something, whole and by itself. */

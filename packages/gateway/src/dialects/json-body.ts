@@ -73,6 +73,54 @@ function plainText(bytes: Buffer, start: number, end: number): string | undefine
   return bytes.toString("latin1", start, end);
 }
 
+/** The elements of an array at the top of a body, the last one first, as they are asked for: what stands before them is not looked at. */
+export function* elementsFromEnd({ bytes, members }: JsonBody, name: string): Generator<Buffer> {
+  const member = members.get(name);
+  if (member?.type !== "array" || member.elements === 0) return;
+  let depth = 0;
+  let end = member.end - 1;
+  for (let at = end - 1; at > member.start; at--) {
+    const byte = bytes[at];
+    if (byte === QUOTE) at = beginOfString(bytes, at);
+    else if (byte === 0x7d || byte === 0x5d) depth++;
+    else if (byte === 0x7b || byte === 0x5b) depth--;
+    else if (byte === 0x2c && depth === 0) {
+      yield bytes.subarray(at + 1, end);
+      end = at;
+    }
+  }
+  yield bytes.subarray(member.start + 1, end);
+}
+
+/** Where the string that ends with a quote has its other quote, in JSON that was read and is therefore valid. */
+function beginOfString(bytes: Buffer, end: number): number {
+  let quote = quoteBefore(bytes, end - 1);
+  while (isEscaped(bytes, quote, 0)) quote = quoteBefore(bytes, quote - 1);
+  return quote;
+}
+
+/** Where the string that begins with a quote has its other quote, likewise. */
+export function endOfString(bytes: Buffer, start: number): number {
+  let quote = quoteAfter(bytes, start + 1);
+  while (isEscaped(bytes, quote, start + 1)) quote = quoteAfter(bytes, quote + 1);
+  return quote;
+}
+
+/** Most quotes are near: a loop finds them sooner than a call does. */
+const NEAR = 48;
+
+function quoteBefore(bytes: Buffer, from: number): number {
+  const near = Math.max(from - NEAR, -1);
+  for (let i = from; i > near; i--) if (bytes[i] === QUOTE) return i;
+  return near < 0 ? -1 : bytes.lastIndexOf(QUOTE, near);
+}
+
+function quoteAfter(bytes: Buffer, from: number): number {
+  const near = Math.min(from + NEAR, bytes.length);
+  for (let i = from; i < near; i++) if (bytes[i] === QUOTE) return i;
+  return near < bytes.length ? bytes.indexOf(QUOTE, near) : -1;
+}
+
 /**
  * The whole body as a value. Costs what JSON.parse costs; throws `body_invalid` where strings are not valid JSON, or where a field
  * is there twice: then nobody knows which of the two a provider reads, and only one of them would be counted.
@@ -318,12 +366,8 @@ class Scan {
     if (this.#at - 1 - start > to - from) this.#longestText = { start, end: this.#at - 1 };
   }
 
-  /** Most strings are short: a loop finds their end sooner than a call does. */
   #nextQuote(from: number): number {
-    const bytes = this.#bytes;
-    const near = Math.min(from + 48, bytes.length);
-    for (let i = from; i < near; i++) if (bytes[i] === QUOTE) return i;
-    const quote = near < bytes.length ? bytes.indexOf(QUOTE, near) : -1;
+    const quote = quoteAfter(this.#bytes, from);
     if (quote < 0) throw invalid("The request body ends inside a string.");
     return quote;
   }

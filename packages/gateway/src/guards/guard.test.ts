@@ -2,10 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_TRACES, type RecordedCall, serviceCalls, tenantCalls } from "../conformance/traces.ts";
 import { createWatch, type Guard, sawCall, sawSpend } from "./guard.ts";
+import type { ToolLoop } from "./tool-loop.ts";
 
 const NOW = Date.UTC(2026, 10, 20, 12);
 const MINUTE = 60_000;
-const GUARD: Guard = { repeats: 5, growth: undefined, surge: undefined, rungs: [{ kind: "block" }], lastsMs: 5 * MINUTE };
+const GUARD: Guard = {
+  repeats: 5,
+  sameTool: undefined,
+  growth: undefined,
+  surge: undefined,
+  rungs: [{ kind: "block" }],
+  lastsMs: 5 * MINUTE,
+};
 
 test("the same call again and again is stopped, others of its subject pass, and it may come again later", () => {
   const watch = createWatch();
@@ -33,6 +41,23 @@ test("a loop is seen between any number of other calls, in a fixed amount of mem
   }
   assert.equal(trips, 2 * 36);
   assert.ok(watch.calls.length <= 8);
+});
+
+test("a loop of calls of tools is let go of after a while, and stopped again when it goes on for as long", () => {
+  const guard: Guard = { ...GUARD, repeats: undefined, sameTool: 3 };
+  const watch = createWatch();
+  const loopOf = (fingerprint: string): ToolLoop => ({ fingerprint, sign: "same", tools: ["read"], rounds: 1, times: 3 });
+  const saw = (fingerprint: string, now: number) => sawCall(watch, guard, { fingerprint: "", size: 1, loop: loopOf(fingerprint) }, now);
+  const first = saw("a", NOW);
+  assert.deepEqual([first?.trigger, first?.until], ["same_tool", NOW + 5 * MINUTE]);
+  assert.equal(saw("a", NOW + MINUTE), first, "it is one and the same, so it is told once");
+  assert.equal(sawCall(watch, guard, { fingerprint: "", size: 1 }, NOW + MINUTE), undefined, "who is in no loop goes on");
+  const later = NOW + 6 * MINUTE;
+  assert.deepEqual([saw("a", later), saw("a", later)], [undefined, undefined]);
+  assert.equal(saw("a", later)?.at, later);
+  assert.equal(saw("b", later)?.at, later);
+  for (let i = 0; i < 20; i++) saw(`other ${i}`, later);
+  assert.ok(watch.loops.length <= 8);
 });
 
 test("calls that carry more each time are stopped when they have doubled, and a conversation that begins anew is not", () => {

@@ -1,10 +1,13 @@
 import type { Rung } from "@purser/core";
+import type { ToolLoop } from "./tool-loop.ts";
 import { createUsual, spanEnded, timesUsual, type Usual } from "./usual.ts";
 
 /** What counts as running away, and what happens then. */
 export interface Guard {
   /** The same call so often within ten minutes. */
   readonly repeats: number | undefined;
+  /** The same call of a tool so often in one conversation. */
+  readonly sameTool: number | undefined;
   /** So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning. */
   readonly growth: number | undefined;
   /** A minute that costs so many times what the dearest of the minutes before did. */
@@ -16,7 +19,7 @@ export interface Guard {
 
 export type GuardRung = Extract<Rung, { readonly kind: "slow" | "shorten" | "block" | "tell" }>;
 
-export type Trigger = "repeats" | "growth" | "surge";
+export type Trigger = "repeats" | "same_tool" | "growth" | "surge";
 
 /** A guard that a call ran into, or its subject. */
 export interface Trip {
@@ -25,11 +28,13 @@ export interface Trip {
   readonly until: number;
   /** How often, how many in a row, or how many times as much. */
   readonly measured: number;
+  /** Of calls of tools: which, and how it shows. */
+  readonly loop?: ToolLoop;
 }
 
 const MINUTE_MS = 60_000;
 const REPEATS_MS = 10 * MINUTE_MS;
-/** Of one subject so many different calls are remembered: a loop goes through few. */
+/** Of one subject so many different calls are remembered: a loop goes through few. As many loops are. */
 const CALLS_MOST = 8;
 /** What is usual is known after so many minutes with calls. */
 const USUAL_AFTER = 30;
@@ -43,9 +48,17 @@ interface RepeatedCall {
   trip: Trip | undefined;
 }
 
+interface ToolTrip {
+  readonly trip: Trip & { readonly loop: ToolLoop };
+  /** How often the loop went on since the guard let go of it. */
+  since: number;
+}
+
 /** What is remembered of one subject: a fixed amount, however many calls it makes. */
 export interface Watch {
   calls: RepeatedCall[];
+  /** Loops of calls of tools that were stopped, the latest last. */
+  loops: ToolTrip[];
   /** Of the call before; no first call is larger than that. */
   size: number;
   firstSize: number;
@@ -58,23 +71,37 @@ export interface Watch {
 }
 
 export function createWatch(): Watch {
-  return { calls: [], size: Number.POSITIVE_INFINITY, firstSize: 0, grew: 0, minute: 0, spent: 0, usual: createUsual(), trip: undefined };
+  return {
+    calls: [],
+    loops: [],
+    size: Number.POSITIVE_INFINITY,
+    firstSize: 0,
+    grew: 0,
+    minute: 0,
+    spent: 0,
+    usual: createUsual(),
+    trip: undefined,
+  };
+}
+
+/** A call as guards see it. */
+export interface SeenCall {
+  readonly fingerprint: string;
+  readonly size: number;
+  /** The loop that its conversation is in. */
+  readonly loop?: ToolLoop | undefined;
 }
 
 /**
- * Looks at a call that is about to be made. Returns what stands against it: a call that came too often stands alone, and its subject may
- * still make others.
+ * Looks at a call that is about to be made. Returns what stands against it: a call that came too often stands alone, as does a conversation
+ * that is in a loop, and their subject may still make others.
  */
-export function sawCall(
-  watch: Watch,
-  guard: Guard,
-  call: { readonly fingerprint: string; readonly size: number },
-  now: number,
-): Trip | undefined {
+export function sawCall(watch: Watch, guard: Guard, call: SeenCall, now: number): Trip | undefined {
+  const looped = call.loop && sawLoop(watch, guard, call.loop, now);
   const repeated = guard.repeats === undefined ? undefined : sawRepeat(watch, guard, guard.repeats, call.fingerprint, now);
   if (guard.growth !== undefined) sawSize(watch, guard, guard.growth, call.size, now);
   if (watch.trip && now >= watch.trip.until) watch.trip = undefined;
-  return watch.trip ?? repeated;
+  return watch.trip ?? looped ?? repeated;
 }
 
 /** Looks at what a call was charged. */
@@ -102,6 +129,16 @@ function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string
   call.count++;
   if (call.count >= most) call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count };
   return call.trip;
+}
+
+/** A conversation shows its loop as long as it goes on; once the guard let go of it, it has to go on for as long again. */
+function sawLoop(watch: Watch, guard: Guard, loop: ToolLoop, now: number): Trip | undefined {
+  const stopped = watch.loops.find(({ trip }) => trip.loop.fingerprint === loop.fingerprint);
+  if (stopped && now < stopped.trip.until) return stopped.trip;
+  if (stopped && ++stopped.since < (guard.sameTool ?? 0)) return undefined;
+  const trip = { trigger: "same_tool", at: now, until: now + guard.lastsMs, measured: loop.times, loop } as const;
+  watch.loops = [...watch.loops.filter((one) => one !== stopped), { trip, since: 0 }].slice(-CALLS_MOST);
+  return trip;
 }
 
 /** The call that came least often, the oldest of them: never the one that came just now. */

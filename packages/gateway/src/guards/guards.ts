@@ -1,9 +1,11 @@
 import { hash } from "node:crypto";
-import { type Budget, type Charge, formatInstant, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
+import { type Budget, type Charge, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
-import type { Notice } from "../alerts/notice.ts";
 import type { BudgetedCall } from "../budgeted-call.ts";
-import { createWatch, type Guard, type GuardRung, sawCall, sawSpend, type Trip, type Watch } from "./guard.ts";
+import { createWatch, type Guard, type GuardRung, type SeenCall, sawCall, sawSpend, type Trip, type Watch } from "./guard.ts";
+import { findToolLoop, roundsFor } from "./tool-loop.ts";
+import { type ToolRound, toolRounds } from "./tool-rounds.ts";
+import { describeTrip, tripNotice } from "./trip-notice.ts";
 
 /** A budget that watches over its calls. */
 export interface GuardedBudget {
@@ -25,6 +27,7 @@ const SUBJECTS_MOST = 20_000;
 export class Guards {
   readonly #alerts: Pick<Alerts, "tell">;
   #guarded: readonly GuardedBudget[] = [];
+  #sameToolMost = 0;
   /** In the order in which their subjects called last. */
   #watches = new Map<string, Watch>();
 
@@ -36,18 +39,22 @@ export class Guards {
   /** The guards as they are from now on. What was seen stays seen. */
   configure(guarded: readonly GuardedBudget[]): void {
     this.#guarded = guarded;
+    this.#sameToolMost = Math.max(0, ...guarded.map(({ guard }) => guard.sameTool ?? 0));
   }
 
   /** Looks at a call that is about to be made, and says what stands against it. */
   look(call: BudgetedCall, now: number): readonly Tripped[] {
     if (this.#guarded.length === 0) return [];
     const { subject } = call;
-    let seen: { readonly fingerprint: string; readonly size: number } | undefined;
+    let seen: SeenCall | undefined;
+    let rounds: readonly ToolRound[] | undefined;
     const tripped: Tripped[] = [];
     for (const { budget, guard } of this.#guarded) {
       if (!budget.selects(subject)) continue;
       seen ??= { fingerprint: fingerprintOf(call), size: call.call.body.bytes.length };
-      const trip = sawCall(this.#watch(budget, subject), guard, seen, now);
+      if (guard.sameTool !== undefined) rounds ??= toolRounds(call, roundsFor(this.#sameToolMost));
+      const loop = guard.sameTool === undefined ? undefined : findToolLoop(rounds ?? [], guard.sameTool);
+      const trip = sawCall(this.#watch(budget, subject), guard, { ...seen, loop }, now);
       if (!trip) continue;
       const one = { budget, guard, trip, message: describeTrip(budget, subject, trip) };
       tripped.push(one);
@@ -111,44 +118,4 @@ function fingerprintOf({ dialect, call }: BudgetedCall): string {
   const { bytes, members } = call.body;
   const member = dialect.turns && members.get(dialect.turns.member);
   return hash("sha1", member ? bytes.subarray(member.start, member.end) : bytes, "base64").slice(0, 16);
-}
-
-function describeTrip(budget: Budget, subject: Subject, { trigger, measured, until }: Trip): string {
-  const label = subjectLabel(budget, subject);
-  const name = label === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${label})`;
-  const what = {
-    repeats: `This call came ${measured} times within ten minutes, which looks like a loop.`,
-    growth: `${measured} calls in a row each carried more than the one before, which looks like a loop.`,
-    surge: `More than ${measured} times as much was spent within a minute as in the dearest minute before.`,
-  }[trigger];
-  const next = trigger === "repeats" ? "Do not send it again: ask for something else" : "Stop, and look at what is being done";
-  return `${what} ${name} guards against that until ${formatInstant(until, budget.timezone)}. ${next}, or ask ${budget.owner ?? "the owner of the budget"}.`;
-}
-
-const WHAT = {
-  repeats: "the same call again and again",
-  growth: "calls that grow and grow",
-  surge: "a minute far dearer than usual",
-} as const;
-
-function tripNotice(budget: Budget, subject: Subject, { trigger, at, until, measured }: Trip, message: string): Notice {
-  const label = subjectLabel(budget, subject);
-  const name = label === "" ? budget.name : `${budget.name} (${label})`;
-  const about = JSON.stringify(["guard", budget.name, label, trigger, at]);
-  return {
-    id: `alert_${hash("sha256", about, "hex").slice(0, 24)}`,
-    kind: "guard.tripped",
-    about,
-    at,
-    severity: "warning",
-    title: `Budget "${budget.name}"${label === "" ? "" : ` (${label})`}: ${WHAT[trigger]}`,
-    text: message,
-    facts: [
-      ["Budget", name],
-      ["Until", formatInstant(until, budget.timezone)],
-      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
-    ],
-    data: { budget: budget.name, subject: label, guard: trigger, measured, until: new Date(until).toISOString() },
-    owner: budget.owner,
-  };
 }

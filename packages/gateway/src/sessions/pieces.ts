@@ -1,5 +1,5 @@
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
-import type { JsonBody, Member } from "../dialects/json-body.ts";
+import { elementsFromEnd, endOfString, type JsonBody } from "../dialects/json-body.ts";
 
 /** A message of a conversation, or the instructions before it. */
 export interface Piece {
@@ -23,11 +23,15 @@ const TOOLS = ["tools", "functions", "toolConfig"];
 export function piecesOf({ turns, textFields }: Dialect, { body }: ModelCall): Pieces {
   const fixed = TOOLS.flatMap((name) => membersOf(body, name).map(({ bytes }) => unmarked(bytes)));
   const instructions = textFields.filter((name) => name !== turns?.member).flatMap((name) => membersOf(body, name));
-  const member = turns && body.members.get(turns.member);
-  const messages = member?.type === "array" ? elementsOf(body.bytes, member) : turns ? membersOf(body, turns.member) : [];
+  const messages = turns ? messagesOf(body, turns.member) : [];
   const pieces = [...instructions, ...messages].map(({ bytes, weight }) => ({ bytes: unmarked(bytes), weight }));
   const weight = fixed.reduce((sum, { length }) => sum + length, 0) + pieces.reduce((sum, piece) => sum + piece.weight, 0);
   return { fixed, pieces, weight };
+}
+
+function messagesOf(body: JsonBody, name: string): readonly Piece[] {
+  if (body.members.get(name)?.type !== "array") return membersOf(body, name);
+  return Array.from(elementsFromEnd(body, name), (element) => pieceOf(element, 0, element.length)).reverse();
 }
 
 function membersOf({ bytes, members }: JsonBody, name: string): readonly Piece[] {
@@ -38,38 +42,6 @@ function membersOf({ bytes, members }: JsonBody, name: string): readonly Piece[]
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-
-/** The elements of an array in a body that was read, and is therefore valid. */
-function elementsOf(bytes: Buffer, { start, end }: Member): readonly Piece[] {
-  const pieces: Piece[] = [];
-  let depth = 0;
-  let from = start + 1;
-  for (let at = from; at < end - 1; at++) {
-    const byte = bytes[at];
-    if (byte === QUOTE) at = endOfString(bytes, at);
-    else if (byte === 0x7b || byte === 0x5b) depth++;
-    else if (byte === 0x7d || byte === 0x5d) depth--;
-    else if (byte === COMMA && depth === 0) {
-      pieces.push(pieceOf(bytes, from, at));
-      from = at + 1;
-    }
-  }
-  return bytes.subarray(from, end - 1).some(isNoSpace) ? [...pieces, pieceOf(bytes, from, end - 1)] : pieces;
-}
-
-function isNoSpace(byte: number): boolean {
-  return byte > 0x20;
-}
-
-/** Where the string that begins at a quote has its other quote. */
-function endOfString(bytes: Buffer, start: number): number {
-  for (let quote = bytes.indexOf(QUOTE, start + 1); ; quote = bytes.indexOf(QUOTE, quote + 1)) {
-    let escapes = 0;
-    while (bytes[quote - 1 - escapes] === BACKSLASH) escapes++;
-    if (escapes % 2 === 0) return quote;
-  }
-}
 
 function pieceOf(bytes: Buffer, start: number, end: number): Piece {
   const piece = bytes.subarray(start, end);

@@ -1,5 +1,6 @@
 import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
+import { blockSteps } from "../tool-steps.ts";
 
 /** A turn begins with what the user says. Results of tools come from the user too, and stay with the call that asked for them. */
 export const turns: ConversationForm = {
@@ -8,6 +9,7 @@ export const turns: ConversationForm = {
     const { role, content } = recordOf(message);
     return role === "user" && !listOf(content).some((part) => recordOf(part).type === "tool_result");
   },
+  toolSteps: blockSteps,
   note: (text) => [
     { role: "user", content: text },
     { role: "assistant", content: NOTED },

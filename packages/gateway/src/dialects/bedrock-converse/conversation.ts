@@ -1,5 +1,6 @@
 import { type ConversationForm, NOTED } from "../dialect.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
+import { namedBlockSteps } from "../tool-steps.ts";
 
 /** A turn begins with what the user says. What tools answered comes from the user too, and stays with the call that asked for it. */
 export const turns: ConversationForm = {
@@ -8,6 +9,7 @@ export const turns: ConversationForm = {
     const { role, content } = recordOf(message);
     return role === "user" && !listOf(content).some((block) => recordOf(block).toolResult !== undefined);
   },
+  toolSteps: namedBlockSteps,
   note: (text) => [
     { role: "user", content: [{ text }] },
     { role: "assistant", content: [{ text: NOTED }] },

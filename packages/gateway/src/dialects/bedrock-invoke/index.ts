@@ -1,5 +1,6 @@
 import { writeError } from "../bedrock/error.ts";
 import type { Dialect } from "../dialect.ts";
+import { messages } from "./messages.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readHeaders, readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -26,6 +27,7 @@ export const bedrockInvoke: Dialect = {
   readUsage,
   readText,
   writeError,
+  messages,
 };
 
 /** The same as a stream of AWS' own frames. */

@@ -1,11 +1,13 @@
 import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
+import { chatSteps } from "../tool-steps.ts";
 import { writeEvents } from "./write-events.ts";
 
 /** A turn begins with what the user says. Calls of tools and their answers follow it, and stay with it. */
 export const turns: ConversationForm = {
   member: "messages",
   beginsTurn: (message) => recordOf(message).role === "user",
+  toolSteps: chatSteps,
   note: (text) => [
     { role: "user", content: text },
     { role: "assistant", content: NOTED },

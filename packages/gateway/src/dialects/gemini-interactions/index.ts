@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../gemini/error.ts";
+import { messages } from "./messages.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -21,4 +22,5 @@ export const geminiInteractions: Dialect = {
   readUsage,
   readText,
   writeError,
+  messages,
 };

@@ -2,6 +2,7 @@ import type { Dialect } from "../dialect.ts";
 import { writeError } from "../ollama/error.ts";
 import { writeCall } from "../ollama/options.ts";
 import { readPart, readUsage } from "../ollama/usage.ts";
+import { messages } from "./messages.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readText } from "./read-text.ts";
 
@@ -22,4 +23,5 @@ export const ollamaChat: Dialect = {
   readUsage,
   readText,
   writeError,
+  messages,
 };

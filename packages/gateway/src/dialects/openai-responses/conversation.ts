@@ -1,6 +1,7 @@
 import { type ConversationForm, type ModelCall, NOTED, type ReadyTerms, type WrittenAnswer } from "../dialect.ts";
 import { memberValue } from "../json-body.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
+import { calledTool, type ToolStep, toolOutcome } from "../tool-steps.ts";
 
 /** A turn begins with what the user says. Calls of tools and what came of them follow it, and stay with it. */
 export const turns: ConversationForm = {
@@ -9,6 +10,7 @@ export const turns: ConversationForm = {
     const { role, type = "message" } = recordOf(item);
     return type === "message" && role === "user";
   },
+  toolSteps: itemSteps,
   note: (text) => [
     { role: "user", content: text },
     { role: "assistant", content: NOTED },
@@ -20,6 +22,14 @@ export const turns: ConversationForm = {
     return textOfParts(messages.flatMap((message) => listOf(recordOf(message).content)));
   },
 };
+
+/** Calls and what came of them are items, of functions and of tools that the client has: shells, patches, screens. What runs at the provider has no `call_id`. */
+function itemSteps(item: unknown): readonly ToolStep[] {
+  const { type, call_id: id, name = type, arguments: asked, input = asked, action = input, operation = action, output } = recordOf(item);
+  if (typeof type !== "string" || typeof id !== "string") return [];
+  if (type.endsWith("_call_output")) return [toolOutcome(id, output)];
+  return type.endsWith("_call") ? [calledTool(id, name, operation)] : [];
+}
 
 /** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
 export function usesCache({ body }: ModelCall): boolean {
