@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   channel_unknown: "There is no such channel.",
   alert_unknown: "There is no such alert.",
   switch_unknown: "There is no such switch in force.",
+  guard_unknown: "No guard stands under this id.",
   internal: "A rule of the program itself was broken.",
 } as const;
 

@@ -6,6 +6,7 @@ import type { CallListJson } from "../../gateway/src/admin/call-list.ts";
 import type { CallReport } from "../../gateway/src/admin/call-report.ts";
 import type { ChannelJson, DeliveryJson } from "../../gateway/src/admin/channel-json.ts";
 import type { GrantJson } from "../../gateway/src/admin/grant-json.ts";
+import type { GuardJson } from "../../gateway/src/admin/guard-json.ts";
 import type { KeyJson } from "../../gateway/src/admin/key-json.ts";
 import type { OverviewJson } from "../../gateway/src/admin/overview.ts";
 import type { PriceListJson } from "../../gateway/src/admin/price-list.ts";
@@ -95,6 +96,8 @@ export const api = {
   switches: () => ask<List<SwitchJson>>("GET", "/api/switches").then(data),
   switchOff: (body: object) => ask<SwitchJson>("POST", "/api/switches", body),
   switchOn: (id: string, why: string) => ask("DELETE", `/api/switches/${part(id)}?why=${part(why)}`),
+  guards: () => ask<List<GuardJson>>("GET", "/api/guards").then(data),
+  endGuard: (id: string) => ask<GuardJson>("DELETE", `/api/guards/${part(id)}`),
   alerts: () => ask<List<AlertJson>>("GET", "/api/alerts?limit=50").then(data),
   acknowledge: (id: string) => ask<AlertJson>("POST", `/api/alerts/${part(id)}/acknowledge`, {}),
   snooze: (id: string, time: string) => ask<AlertJson>("POST", `/api/alerts/${part(id)}/snooze`, { for: time }),

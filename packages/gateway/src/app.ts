@@ -235,7 +235,16 @@ async function startWith(
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
   let rollups = await openSums(config.timezone);
   const live = new Live(store, onError);
-  const running = { config: () => gateway.config, priceBook: () => prices, rollups: () => rollups, live, asks, changeLimit, onError };
+  const running = {
+    config: () => gateway.config,
+    priceBook: () => prices,
+    rollups: () => rollups,
+    live,
+    asks,
+    guards,
+    changeLimit,
+    onError,
+  };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
   const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
   const pace = new Pace({

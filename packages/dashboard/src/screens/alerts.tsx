@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { AlertJson } from "../../../gateway/src/admin/alert-json.ts";
 import type { ChannelJson } from "../../../gateway/src/admin/channel-json.ts";
+import type { GuardJson } from "../../../gateway/src/admin/guard-json.ts";
 import { api } from "../api.ts";
 import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
@@ -10,6 +11,7 @@ import { Changes } from "../session.ts";
 
 export function Alerts() {
   const alerts = useQuery({ queryKey: ["alerts"], queryFn: api.alerts, refetchInterval: 10_000 });
+  const guards = useQuery({ queryKey: ["guards"], queryFn: api.guards, refetchInterval: 10_000 });
   const channels = useQuery({ queryKey: ["channels"], queryFn: api.channels });
   const deliveries = useQuery({ queryKey: ["deliveries"], queryFn: api.deliveries, refetchInterval: 10_000 });
   return (
@@ -26,6 +28,21 @@ export function Alerts() {
               <ul className="divide-y divide-line/60">
                 {list.map((alert) => (
                   <AlertRow key={alert.id} alert={alert} />
+                ))}
+              </ul>
+            )
+          }
+        </Answer>
+      </Card>
+      <Card title="Guards that stand">
+        <Answer of={guards}>
+          {(list) =>
+            list.length === 0 ? (
+              <Empty title="Nothing runs in a loop." />
+            ) : (
+              <ul className="divide-y divide-line/60">
+                {list.map((guard) => (
+                  <GuardRow key={guard.id} guard={guard} />
                 ))}
               </ul>
             )
@@ -157,6 +174,39 @@ function stateText({ state, by, answered_at, snoozed_until }: AlertJson): string
   if (state === "acknowledged") return `Acknowledged by ${by}${answered_at === null ? "" : `, ${relative(answered_at)}`}.`;
   if (state === "snoozed") return `Snoozed by ${by}${snoozed_until === null ? "" : ` until ${instant(snoozed_until)}`}.`;
   return state === "over" ? "Its window is over." : "Nobody has acknowledged it.";
+}
+
+function GuardRow({ guard: { id, budget, subject, guard, at, until, does, message } }: { guard: GuardJson }) {
+  const client = useQueryClient();
+  const end = useMutation({ mutationFn: () => api.endGuard(id), onSettled: () => client.invalidateQueries({ queryKey: ["guards"] }) });
+  const name = subject === "" ? budget : `${budget} (${subject})`;
+  return (
+    <li className="flex flex-wrap items-start justify-between gap-3 py-3 first:pt-0 last:pb-0">
+      <div className="min-w-0 max-w-2xl">
+        <p className="font-medium">
+          {name} <Badge kind="warn">{guard}</Badge>
+        </p>
+        <p className="text-sm text-soft">{message}</p>
+        <p className="text-sm text-soft">
+          Since{" "}
+          <time dateTime={at} title={instant(at)}>
+            {relative(at)}
+          </time>
+          , until {instant(until)}: {does.length === 0 ? "only looks on" : does.join(", ")}.
+        </p>
+        {end.error && (
+          <p role="alert" className="text-sm text-over">
+            {end.error.message}
+          </p>
+        )}
+      </div>
+      <Changes>
+        <Button onClick={() => end.mutate()} disabled={end.isPending} aria-label={`Let go: ${name} ${guard}`}>
+          Let go
+        </Button>
+      </Changes>
+    </li>
+  );
 }
 
 function ChannelRow({ channel: { name, kind, waiting, last } }: { channel: ChannelJson }) {

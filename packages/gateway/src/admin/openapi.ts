@@ -353,6 +353,25 @@ export const OPENAPI = {
         responses: { 200: json("It is switched on.", ref("schemas", "Switch")), default: ref("responses", "Problem") },
       },
     },
+    "/api/guards": {
+      get: {
+        operationId: "listGuards",
+        summary: "Which guards stand against calls now, against whose, since when, until when and why.",
+        responses: { 200: json("The latest first, at most 1,000.", list("Guard")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/guards/{id}": {
+      delete: {
+        operationId: "endGuard",
+        summary: "Lets calls pass before the time. The guard trips again only if they go on as before.",
+        parameters: [
+          id("The id of what stands: trip_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("It let go.", ref("schemas", "Guard")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/channels": {
       get: {
         operationId: "listChannels",
@@ -704,6 +723,25 @@ export const OPENAPI = {
             description: "Who switched it on again.",
             properties: { at: { type: "string", format: "date-time" }, by: { type: "string" }, why: { type: "string" } },
           },
+        },
+      },
+      Guard: {
+        type: "object",
+        required: ["id", "budget", "subject", "guard", "measured", "at", "until", "does", "message"],
+        properties: {
+          id: { type: "string" },
+          budget: { type: "string" },
+          subject: {
+            type: "string",
+            description: "Whose calls; empty where the budget has one balance for all.",
+            examples: ["session=42"],
+          },
+          guard: { enum: ["repeats", "same_tool", "growth", "surge"] },
+          measured: { type: "integer", description: "How often, how many calls in a row, or how many times as much." },
+          at: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time", description: "Then it lets go by itself." },
+          does: { type: "array", items: { type: "string" }, description: "What happens to calls.", examples: [["block"]] },
+          message: { type: "string", description: "What callers are told." },
         },
       },
       NewSwitch: {

@@ -22,6 +22,7 @@ import type { Keys } from "../callers/key.ts";
 import type { LimitChange } from "../config/change-limit.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
+import type { Guards } from "../guards/guards.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
@@ -36,6 +37,7 @@ import { readAskedCall, readAuthorization, readExtension, readRelease, readRepor
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readLimitChange, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { guardJson } from "./guard-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
@@ -50,7 +52,7 @@ import { readStatementQuery, statementReports, statementsCsv, statementsJson } f
 import { statementsPage } from "./reports/statement-page.ts";
 import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
-import { readNewSwitch, readSwitchEnd, switchJson } from "./switch-json.ts";
+import { readEnding, readNewSwitch, switchJson } from "./switch-json.ts";
 import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
@@ -86,6 +88,7 @@ export interface RunningParts {
   rollups(): Rollups;
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
+  readonly guards: Pick<Guards, "standing" | "end">;
   /** Changes a limit in the file of the gateway. */
   changeLimit(change: LimitChange): Promise<void>;
   onError(error: unknown): void;
@@ -143,6 +146,8 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/switches", run: listSwitches },
   { method: "POST", path: "/api/switches", run: throwSwitch },
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
+  { method: "GET", path: "/api/guards", run: listGuards },
+  { method: "DELETE", path: "/api/guards/{id}", run: endGuard },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
   { method: "GET", path: "/api/alerts", run: listAlerts },
@@ -314,6 +319,7 @@ async function revokeGrant({ budgets }: Parts, request: AdminRequest, id: string
 }
 
 const BALANCES_MOST = 1_000;
+const GUARDS_MOST = 1_000;
 const PAGE = 20;
 const PAGE_MOST = 100;
 const HISTORY_DAYS_MOST = 366;
@@ -481,6 +487,22 @@ async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: s
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }
 
+async function listGuards(parts: Parts): Promise<AdminResponse> {
+  return ok({ data: runningOf(parts).guards.standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });
+}
+
+async function endGuard(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  // Who does it, and why, is written down with the request.
+  readEnding(request.query, doerOf(request));
+  const ended = runningOf(parts).guards.end(id, parts.now());
+  if (ended) return ok(guardJson(ended));
+  return problem(
+    404,
+    "guard_unknown",
+    `No guard stands under "${id}", or it let go by itself. \`GET /api/guards\` lists those that stand.`,
+  );
+}
+
 async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
   const all = switches.list().map((one) => switchJson(one, now()));
   return ok({ data: query.get("all") === "true" ? all : all.filter(({ in_force }) => in_force) });
@@ -491,7 +513,7 @@ async function throwSwitch({ switches, now }: Parts, request: AdminRequest): Pro
 }
 
 async function endSwitch({ switches, now }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
-  const ended = await switches.on(id, readSwitchEnd(request.query, doerOf(request)));
+  const ended = await switches.on(id, readEnding(request.query, doerOf(request)));
   if (ended) return ok(switchJson(ended, now()));
   return problem(
     404,

@@ -44,8 +44,8 @@ export function readNewSwitch(body: unknown, key: string | undefined, now: numbe
   return { for: readSelector(fields.for), why: readReason(fields.why), by: readBy(fields.by, key), until };
 }
 
-/** Who ends a switch and why, from the query of a DELETE. */
-export function readSwitchEnd(query: URLSearchParams, key: string | undefined): { readonly by: string; readonly why: string } {
+/** Who ends a switch or a guard and why, from the query of a DELETE. */
+export function readEnding(query: URLSearchParams, key: string | undefined): { readonly by: string; readonly why: string } {
   const why = query.get("why");
   return { by: readBy(query.get("by") ?? undefined, key), why: why === null ? "" : readReason(why) };
 }

@@ -13,6 +13,7 @@ const NO: ReadonlySet<string> = new Set([
   "budget_unknown",
   "grant_unknown",
   "switch_unknown",
+  "guard_unknown",
   "channel_unknown",
 ]);
 

@@ -9,6 +9,7 @@ import { economics } from "./commands/economics.ts";
 import { env } from "./commands/env.ts";
 import { explain } from "./commands/explain.ts";
 import { grant } from "./commands/grant.ts";
+import { guards } from "./commands/guards.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { reconcile } from "./commands/reconcile.ts";
@@ -49,6 +50,7 @@ export const COMMANDS: readonly Command[] = [
   off,
   on,
   switches,
+  guards,
   tell,
   store,
   {

@@ -481,6 +481,23 @@ export type Switch = {
   } | null;
 };
 
+export type Guard = {
+  readonly id: string;
+  readonly budget: string;
+  /** Whose calls; empty where the budget has one balance for all. */
+  readonly subject: string;
+  readonly guard: "repeats" | "same_tool" | "growth" | "surge";
+  /** How often, how many calls in a row, or how many times as much. */
+  readonly measured: number;
+  readonly at: string;
+  /** Then it lets go by itself. */
+  readonly until: string;
+  /** What happens to calls. */
+  readonly does: readonly (string)[];
+  /** What callers are told. */
+  readonly message: string;
+};
+
 export type NewSwitch = {
   /** Which calls it stops, in the words of a budget's `for:`. An empty one stops all. */
   readonly for: Readonly<Record<string, unknown>>;
@@ -881,6 +898,12 @@ export interface Operations {
   readonly switchOff: { readonly input: { readonly body: NewSwitch }; readonly answer: Switch };
   /** Lets calls pass again. */
   readonly switchOn: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: Switch };
+  /** Which guards stand against calls now, against whose, since when, until when and why. */
+  readonly listGuards: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Guard)[];
+  } };
+  /** Lets calls pass before the time. The guard trips again only if they go on as before. */
+  readonly endGuard: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: Guard };
   /** Where people are told, and whether it worked. Without addresses and keys: those are secrets. */
   readonly listChannels: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Channel)[];
@@ -963,6 +986,8 @@ export const OPERATIONS = {
   listSwitches: ["GET", "/api/switches"],
   switchOff: ["POST", "/api/switches"],
   switchOn: ["DELETE", "/api/switches/{id}"],
+  listGuards: ["GET", "/api/guards"],
+  endGuard: ["DELETE", "/api/guards/{id}"],
   listChannels: ["GET", "/api/channels"],
   testChannel: ["POST", "/api/channels/{id}/test"],
   listDeeds: ["GET", "/api/audit"],

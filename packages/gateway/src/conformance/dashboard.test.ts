@@ -28,7 +28,19 @@ const PICTURES = process.env.PURSER_SCREENSHOTS;
 /** Pictures show a company that is busier. */
 const CALLS = PICTURES === undefined ? 2_000 : 20_000;
 /** What buttons begin with that change something. */
-const CHANGES = [/^Give/, /^Reset/, /^Switch (on|off)/, /^Revoke/, /^New key/, /^Test/, /^Decline/, /^Acknowledge/, /^Snooze/, /^Change/];
+const CHANGES = [
+  /^Give/,
+  /^Reset/,
+  /^Switch (on|off)/,
+  /^Revoke/,
+  /^New key/,
+  /^Test/,
+  /^Decline/,
+  /^Acknowledge/,
+  /^Snooze/,
+  /^Let go/,
+  /^Change/,
+];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
 

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import OpenAI from "openai";
-import { type Answered, FORMATS, type Json, post } from "./calls.ts";
+import { AuditLog } from "../audit-log/audit-log.ts";
+import { type Answered, FORMATS, type Json, post, readAnswer } from "./calls.ts";
 import { type RawProvider, startRawProvider } from "./raw-provider.ts";
 import { startReceiver } from "./receivers.ts";
 import { eventually, PRICES, providersAt, type Stand, startStand } from "./stand.ts";
+import { type Called, CONVERSATIONS } from "./tool-conversations.ts";
 
 const CALL = { model: "m", max_tokens: 100, messages: [{ role: "user", content: "Ahoy" }] };
 
@@ -73,6 +75,60 @@ describe("a guard", () => {
       messages.push({ role: "assistant", content: "word ".repeat(40) }, { role: "user", content: "word ".repeat(40) });
     }
     assert.deepEqual(statuses, [200, 200, 200, 200, 200, 402, 402]);
+  });
+
+  test("that stands is seen over the API, with what it tells, and lets go when it is told to", async (context) => {
+    const { stand, call } = await startScene(context, "{ repeats: 2, growth: 3, lasts: 1 h }");
+    const guards = async () => (await readAnswer(await fetch(`${stand.url}/api/guards`))).json.data;
+    const end = async (id: string) => readAnswer(await fetch(`${stand.url}/api/guards/${id}?by=kim&why=a+test`, { method: "DELETE" }));
+    assert.deepEqual(await guards(), []);
+    await call();
+    const { json } = await call();
+    const [standing, ...others] = await guards();
+    assert.deepEqual(others, []);
+    const { id, at, until, message, ...rest } = standing;
+    assert.match(id, /^trip_[0-9a-f]{24}$/);
+    assert.equal(Date.parse(until) - Date.parse(at), 3_600_000);
+    assert.equal(message, json.error.message);
+    assert.deepEqual(rest, { budget: "agents", subject: "session=s1", guard: "repeats", measured: 2, does: ["block"] });
+    assert.equal((await call()).status, 402);
+    assert.equal((await guards()).length, 1, "it is one and the same");
+    const { status, json: ended } = await end(id);
+    assert.deepEqual([status, ended.id], [200, id]);
+    assert.deepEqual(await guards(), []);
+    assert.equal((await call()).status, 200, "it has to come as often again");
+    assert.equal((await call()).status, 402);
+    const again = await end(id);
+    assert.deepEqual([again.status, again.json.code], [404, "guard_unknown"]);
+    assert.match(again.json.detail, /`GET \/api\/guards` lists those that stand/);
+    const lines = (await new AuditLog(stand.directory).lines()).filter(({ what }) => what === "DELETE /api/guards/{id}");
+    assert.deepEqual(
+      lines.map(({ details }) => details?.query ?? details?.status),
+      ["by=kim&why=a+test", 200, "by=kim&why=a+test", 404],
+    );
+  });
+
+  test("against growth and loops of tools is seen and lets go too, until it goes on for as long again", async (context) => {
+    const { stand, call } = await startScene(context, "{ same_tool: 2, growth: 3 }");
+    const guards = async () => (await readAnswer(await fetch(`${stand.url}/api/guards`))).json.data;
+    const words = (calls: number) => ({ messages: [{ role: "user", content: "word ".repeat(100 * calls) }] });
+    for (let calls = 1; calls < 4; calls++) assert.equal((await call(words(calls))).status, 200);
+    assert.equal((await call(words(4))).status, 402);
+    const read: Called = { tool: "read", input: {}, result: "" };
+    const loop = (times: number) => CONVERSATIONS["openai-chat"]?.(["Go", ...Array.from({ length: times }, () => [read])]);
+    const headers = { "x-purser-session": "s2" };
+    assert.equal((await call(loop(2), headers)).status, 402);
+    const standing = await guards();
+    assert.deepEqual(standing.map(({ guard, subject }: Json) => `${guard} ${subject}`).sort(), [
+      "growth session=s1",
+      "same_tool session=s2",
+    ]);
+    for (const { id } of standing) await fetch(`${stand.url}/api/guards/${id}`, { method: "DELETE" });
+    assert.deepEqual(await guards(), []);
+    assert.equal((await call(words(5))).status, 200);
+    assert.equal((await call(loop(2), headers)).status, 200);
+    assert.equal((await call(loop(3), headers)).status, 402);
+    assert.equal((await guards()).length, 1);
   });
 
   test("is not tried again by an SDK", async (context) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_TRACES, type RecordedCall, serviceCalls, tenantCalls } from "../conformance/traces.ts";
-import { createWatch, type Guard, sawCall, sawSpend } from "./guard.ts";
+import { createWatch, type Guard, letGo, sawCall, sawSpend, tripsInForce } from "./guard.ts";
 import type { ToolLoop } from "./tool-loop.ts";
 
 const NOW = Date.UTC(2026, 10, 20, 12);
@@ -58,6 +58,23 @@ test("a loop of calls of tools is let go of after a while, and stopped again whe
   assert.equal(saw("b", later)?.at, later);
   for (let i = 0; i < 20; i++) saw(`other ${i}`, later);
   assert.ok(watch.loops.length <= 8);
+});
+
+test("a minute that was let go of is usual from then on", () => {
+  const guard: Guard = { ...GUARD, repeats: undefined, surge: 10 };
+  const watch = createWatch();
+  const saw = (now: number) => sawCall(watch, guard, { fingerprint: "", size: 1 }, now);
+  for (let minute = 0; minute < 60; minute++) sawSpend(watch, guard, 50, NOW + minute * MINUTE);
+  const later = NOW + 60 * MINUTE;
+  sawSpend(watch, guard, 600, later);
+  const [trip = assert.fail(), ...others] = tripsInForce(watch, later);
+  assert.deepEqual([trip.trigger, others, saw(later)], ["surge", [], trip]);
+  letGo(watch, trip, later + 1);
+  assert.deepEqual([tripsInForce(watch, later + 1), saw(later + 1)], [[], undefined]);
+  sawSpend(watch, guard, 600, later + 2);
+  assert.equal(saw(later + 2), undefined);
+  sawSpend(watch, guard, 10_000, later + 3);
+  assert.equal(saw(later + 3)?.trigger, "surge", "but no dearer one");
 });
 
 test("calls that carry more each time are stopped when they have doubled, and a conversation that begins anew is not", () => {

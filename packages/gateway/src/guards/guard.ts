@@ -28,6 +28,8 @@ export interface Trip {
   readonly until: number;
   /** How often, how many in a row, or how many times as much. */
   readonly measured: number;
+  /** Of what came again and again: stands for that. */
+  readonly fingerprint?: string;
   /** Of calls of tools: which, and how it shows. */
   readonly loop?: ToolLoop;
 }
@@ -49,7 +51,8 @@ interface RepeatedCall {
 }
 
 interface ToolTrip {
-  readonly trip: Trip & { readonly loop: ToolLoop };
+  readonly fingerprint: string;
+  trip: Trip;
   /** How often the loop went on since the guard let go of it. */
   since: number;
 }
@@ -118,6 +121,24 @@ export function sawSpend(watch: Watch, guard: Guard, amount: number, now: number
   if (times !== undefined && times > guard.surge) trip(watch, guard, "surge", Math.floor(times), now);
 }
 
+/** What stands against calls of a subject now. */
+export function tripsInForce({ trip, loops, calls }: Watch, now: number): readonly Trip[] {
+  return [trip, ...[...loops, ...calls].map((one) => one.trip)].filter((one): one is Trip => one !== undefined && now < one.until);
+}
+
+/** Lets go before the time: what was stopped has to go on for as long again, or cost as much more. */
+export function letGo(watch: Watch, trip: Trip, now: number): void {
+  watch.calls = watch.calls.filter((call) => call.trip !== trip);
+  const loop = watch.loops.find((one) => one.trip === trip);
+  if (loop) loop.trip = { ...trip, until: now };
+  if (watch.trip !== trip) return;
+  watch.trip = undefined;
+  if (trip.trigger !== "surge") return;
+  // Somebody says that a minute so dear is usual.
+  spanEnded(watch.usual, watch.spent, USUAL_KEPT);
+  watch.spent = 0;
+}
+
 function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string, now: number): Trip | undefined {
   watch.calls = watch.calls.filter(({ since, trip }) => (trip ? now < trip.until : now - since < REPEATS_MS));
   let call = watch.calls.find((one) => one.fingerprint === fingerprint);
@@ -127,17 +148,18 @@ function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string
     if (watch.calls.length > CALLS_MOST) watch.calls.splice(leastOf(watch.calls), 1);
   }
   call.count++;
-  if (call.count >= most) call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count };
+  if (call.count >= most) call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count, fingerprint };
   return call.trip;
 }
 
 /** A conversation shows its loop as long as it goes on; once the guard let go of it, it has to go on for as long again. */
 function sawLoop(watch: Watch, guard: Guard, loop: ToolLoop, now: number): Trip | undefined {
-  const stopped = watch.loops.find(({ trip }) => trip.loop.fingerprint === loop.fingerprint);
+  const stopped = watch.loops.find(({ fingerprint }) => fingerprint === loop.fingerprint);
   if (stopped && now < stopped.trip.until) return stopped.trip;
   if (stopped && ++stopped.since < (guard.sameTool ?? 0)) return undefined;
-  const trip = { trigger: "same_tool", at: now, until: now + guard.lastsMs, measured: loop.times, loop } as const;
-  watch.loops = [...watch.loops.filter((one) => one !== stopped), { trip, since: 0 }].slice(-CALLS_MOST);
+  const { fingerprint, times: measured } = loop;
+  const trip: Trip = { trigger: "same_tool", at: now, until: now + guard.lastsMs, measured, fingerprint, loop };
+  watch.loops = [...watch.loops.filter((one) => one !== stopped), { fingerprint, trip, since: 0 }].slice(-CALLS_MOST);
   return trip;
 }
 

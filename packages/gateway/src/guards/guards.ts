@@ -2,10 +2,21 @@ import { hash } from "node:crypto";
 import { type Budget, type Charge, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { BudgetedCall } from "../budgeted-call.ts";
-import { createWatch, type Guard, type GuardRung, type SeenCall, sawCall, sawSpend, type Trip, type Watch } from "./guard.ts";
+import {
+  createWatch,
+  type Guard,
+  type GuardRung,
+  letGo,
+  type SeenCall,
+  sawCall,
+  sawSpend,
+  type Trip,
+  tripsInForce,
+  type Watch,
+} from "./guard.ts";
 import { findToolLoop, roundsFor } from "./tool-loop.ts";
 import { type ToolRound, toolRounds } from "./tool-rounds.ts";
-import { describeTrip, tripNotice } from "./trip-notice.ts";
+import { describeTrip, tripDigest, tripNotice } from "./trip-notice.ts";
 
 /** A budget that watches over its calls. */
 export interface GuardedBudget {
@@ -20,6 +31,20 @@ export interface Tripped extends GuardedBudget {
   readonly message: string;
 }
 
+/** What stands against calls of a subject now. */
+export interface StandingGuard extends Tripped {
+  /** `trip_7f3a…` */
+  readonly id: string;
+  /** `session=42`; empty where the budget has one balance for all. */
+  readonly label: string;
+}
+
+interface Watched {
+  readonly budget: string;
+  readonly label: string;
+  readonly watch: Watch;
+}
+
 /** So many subjects are watched; of more, those that called last. */
 const SUBJECTS_MOST = 20_000;
 
@@ -29,7 +54,7 @@ export class Guards {
   #guarded: readonly GuardedBudget[] = [];
   #sameToolMost = 0;
   /** In the order in which their subjects called last. */
-  #watches = new Map<string, Watch>();
+  #watches = new Map<string, Watched>();
 
   constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">) {
     this.#alerts = alerts;
@@ -54,11 +79,12 @@ export class Guards {
       seen ??= { fingerprint: fingerprintOf(call), size: call.call.body.bytes.length };
       if (guard.sameTool !== undefined) rounds ??= toolRounds(call, roundsFor(this.#sameToolMost));
       const loop = guard.sameTool === undefined ? undefined : findToolLoop(rounds ?? [], guard.sameTool);
-      const trip = sawCall(this.#watch(budget, subject), guard, { ...seen, loop }, now);
+      const { watch, label } = this.#watched(budget, subject);
+      const trip = sawCall(watch, guard, { ...seen, loop }, now);
       if (!trip) continue;
-      const one = { budget, guard, trip, message: describeTrip(budget, subject, trip) };
+      const one = { budget, guard, trip, message: describeTrip(budget, label, trip) };
       tripped.push(one);
-      this.#tell(one, subject);
+      this.#tell(one, label);
     }
     return tripped.filter(({ budget }) => budget.mode === "enforce");
   }
@@ -66,23 +92,50 @@ export class Guards {
   /** Looks at what a call was charged. */
   spent(subject: Subject, { cost, usage }: Charge, now: number): void {
     for (const { budget, guard } of this.#guarded)
-      if (budget.selects(subject)) sawSpend(this.#watch(budget, subject), guard, cost ?? totalTokens(usage), now);
+      if (budget.selects(subject)) sawSpend(this.#watched(budget, subject).watch, guard, cost ?? totalTokens(usage), now);
   }
 
-  #watch(budget: Budget, subject: Subject): Watch {
-    const key = `${budget.name}|${subjectLabel(budget, subject)}`;
-    const watch = this.#watches.get(key) ?? createWatch();
+  /** What stands against calls now, the latest first. */
+  standing(now: number): readonly StandingGuard[] {
+    return [...this.#watches.values()].flatMap((watched) => this.#standing(watched, now)).sort((a, b) => b.trip.at - a.trip.at);
+  }
+
+  /** Lets calls pass before the time. Nothing where nothing stands under this id. */
+  end(id: string, now: number): StandingGuard | undefined {
+    for (const watched of this.#watches.values()) {
+      const found = this.#standing(watched, now).find((one) => one.id === id);
+      if (!found) continue;
+      letGo(watched.watch, found.trip, now);
+      return found;
+    }
+    return undefined;
+  }
+
+  #standing({ budget: name, label, watch }: Watched, now: number): readonly StandingGuard[] {
+    const guarded = this.#guarded.find(({ budget }) => budget.name === name);
+    if (!guarded) return [];
+    const { budget, guard } = guarded;
+    return tripsInForce(watch, now).map((trip) => {
+      const id = `trip_${tripDigest(budget, label, trip)}`;
+      return { id, budget, guard, label, trip, message: describeTrip(budget, label, trip) };
+    });
+  }
+
+  #watched(budget: Budget, subject: Subject): Watched {
+    const label = subjectLabel(budget, subject);
+    const key = `${budget.name}|${label}`;
+    const watched = this.#watches.get(key) ?? { budget: budget.name, label, watch: createWatch() };
     this.#watches.delete(key);
-    this.#watches.set(key, watch);
+    this.#watches.set(key, watched);
     if (this.#watches.size > SUBJECTS_MOST) this.#watches.delete(this.#watches.keys().next().value as string);
-    return watch;
+    return watched;
   }
 
-  #tell({ budget, guard, trip, message }: Tripped, subject: Subject): void {
+  #tell({ budget, guard, trip, message }: Tripped, label: string): void {
     const tells = guard.rungs.filter((rung) => rung.kind === "tell");
     if (tells.length === 0) return;
     const channels = tells.some(({ channel }) => channel === undefined) ? undefined : tells.flatMap(({ channel }) => channel ?? []);
-    this.#alerts.tell(tripNotice(budget, subject, trip, message), channels, trip.until);
+    this.#alerts.tell(tripNotice(budget, label, trip, message), channels, trip.until);
   }
 }
 

@@ -1,12 +1,11 @@
 import { hash } from "node:crypto";
-import { type Budget, formatInstant, type Subject, subjectLabel } from "@purser/core";
+import { type Budget, formatInstant } from "@purser/core";
 import type { Notice } from "../alerts/notice.ts";
 import type { Trigger, Trip } from "./guard.ts";
 import type { ToolLoop } from "./tool-loop.ts";
 
 /** What happened, until when what holds, and what to do, in sentences for people and agents. */
-export function describeTrip(budget: Budget, subject: Subject, trip: Trip): string {
-  const label = subjectLabel(budget, subject);
+export function describeTrip(budget: Budget, label: string, trip: Trip): string {
   const name = label === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${label})`;
   const until = formatInstant(trip.until, budget.timezone);
   const whom = budget.owner ?? "the owner of the budget";
@@ -49,14 +48,22 @@ const WHAT: Readonly<Record<Trigger, string>> = {
   surge: "a minute far dearer than usual",
 };
 
-export function tripNotice(budget: Budget, subject: Subject, { trigger, at, until, measured, loop }: Trip, message: string): Notice {
-  const label = subjectLabel(budget, subject);
+/** Stands for one trip, and for no other. */
+export function tripDigest(budget: Budget, label: string, trip: Trip): string {
+  return hash("sha256", aboutTrip(budget, label, trip), "hex").slice(0, 24);
+}
+
+function aboutTrip(budget: Budget, label: string, { trigger, at, fingerprint }: Trip): string {
+  return JSON.stringify(["guard", budget.name, label, trigger, at, ...(fingerprint === undefined ? [] : [fingerprint])]);
+}
+
+export function tripNotice(budget: Budget, label: string, trip: Trip, message: string): Notice {
+  const { trigger, at, until, measured } = trip;
   const name = label === "" ? budget.name : `${budget.name} (${label})`;
-  const about = JSON.stringify(["guard", budget.name, label, trigger, at, ...(loop ? [loop.fingerprint] : [])]);
   return {
-    id: `alert_${hash("sha256", about, "hex").slice(0, 24)}`,
+    id: `alert_${tripDigest(budget, label, trip)}`,
     kind: "guard.tripped",
-    about,
+    about: aboutTrip(budget, label, trip),
     at,
     severity: "warning",
     title: `Budget "${budget.name}"${label === "" ? "" : ` (${label})`}: ${WHAT[trigger]}`,

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { ATTRIBUTES } from "@purser/core";
 import type { SwitchJson } from "../../admin/switch-json.ts";
 import { selectionPhrase } from "../../config/sentence.ts";
@@ -7,6 +6,7 @@ import type { Command, CommandContext, CommandInput, CommandResult } from "../co
 import { instantOf } from "../instants.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
+import { userName } from "../user-name.ts";
 import { UsageError } from "./outcome.ts";
 
 const SELECTOR_OPTIONS = {
@@ -169,13 +169,4 @@ function shortInstant(text: string): string {
 
 function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** Who sits at this machine, as far as it says. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return "the owner";
-  }
 }
