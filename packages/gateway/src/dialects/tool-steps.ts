@@ -44,16 +44,19 @@ export function chatSteps(message: unknown): readonly ToolStep[] {
 
 /** Anthropic's messages: calls and results are blocks. What runs at the provider is no concern of who calls it. */
 export function blockSteps(message: unknown): readonly ToolStep[] {
-  return listOf(recordOf(message).content).flatMap((block) => {
+  const blocks = listOf(recordOf(message).content);
+  const steps = blocks.flatMap((block) => {
     const { type, id, name, input, tool_use_id: of, content, is_error: isError } = recordOf(block);
     if (type === "tool_use") return [calledTool(id, name, input)];
     return type === "tool_result" ? [toolOutcome(of, content, isError === true)] : [];
   });
+  return withSaid(steps, blocks);
 }
 
 /** Amazon's messages: blocks that are named by what they hold. */
 export function namedBlockSteps(message: unknown): readonly ToolStep[] {
-  return listOf(recordOf(message).content).flatMap((block) => {
+  const blocks = listOf(recordOf(message).content);
+  const steps = blocks.flatMap((block) => {
     const { toolUse, toolResult } = recordOf(block);
     const { toolUseId, name, input } = recordOf(toolUse);
     const { toolUseId: of, content, status } = recordOf(toolResult);
@@ -62,6 +65,14 @@ export function namedBlockSteps(message: unknown): readonly ToolStep[] {
       ...(toolResult ? [toolOutcome(of, content, status === "error")] : []),
     ];
   });
+  return withSaid(steps, blocks);
+}
+
+/** What is said beside results, in one message with them, is as good as one: the model knows something else than before. */
+export function withSaid(steps: readonly ToolStep[], parts: readonly unknown[]): readonly ToolStep[] {
+  const texts = parts.map((part) => recordOf(part).text).filter((text) => text !== undefined);
+  const last = steps.at(-1);
+  return texts.length > 0 && last?.kind === "result" ? [...steps.slice(0, -1), { ...last, content: [last.content, ...texts] }] : steps;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -9,6 +9,7 @@ const HEAD_MOST = 60;
 const DIGITS_MOST = 15;
 
 const QUOTE = 0x22;
+const MINUS = 0x2d;
 
 /** JSON that is small and differs where the other one does: its long texts are hashes, and its long numbers are texts. It has to be valid. */
 export function condensed(bytes: Buffer): string {
@@ -24,7 +25,7 @@ export function condensed(bytes: Buffer): string {
       const end = endOfString(bytes, at);
       if (end - at > TEXT_MOST) replace(at + 1, end, `${headOf(bytes, at + 1)}… ${digest(bytes.subarray(at + 1, end))}`);
       at = end;
-    } else if (isDigit(byte)) {
+    } else if (byte === MINUS || isDigit(byte)) {
       const end = endOfNumber(bytes, at);
       if (end - at > DIGITS_MOST) replace(at, end, `"${bytes.toString("latin1", at, end)}"`);
       at = end - 1;
@@ -54,7 +55,7 @@ function isDigit(byte: number): boolean {
 }
 
 function endOfNumber(bytes: Buffer, start: number): number {
-  let end = start;
+  let end = start + 1;
   while (/[\d.eE+-]/.test(String.fromCharCode(bytes[end] ?? 0))) end++;
   return end;
 }

@@ -100,9 +100,33 @@ describe("a loop", () => {
       );
     const ordered = ['{"a":1,"b":{"c":[2],"d":"x"}}', '{"b":{"d":"x","c":[2]},"a":1}', '{ "a": 1, "b": {"c": [2], "d": "\\u0078"} }'];
     assert.equal(findToolLoop(roundsOf(calls(...ordered)), TIMES)?.sign, "same");
-    const ids = ["1234567890123456789", "1234567890123456790", "1234567890123456791"].map((id) => `{"id":${id}}`);
-    assert.equal(findToolLoop(roundsOf(calls(...ids)), TIMES), undefined);
+    for (const sign of ["", "-"]) {
+      const ids = ["1234567890123456789", "1234567890123456790", "1234567890123456791"].map((id) => `{"id":${sign}${id}}`);
+      assert.equal(findToolLoop(roundsOf(calls(...ids)), TIMES), undefined);
+      assert.equal(findToolLoop(roundsOf(calls(...ids.map(() => ids[0] as string))), TIMES)?.sign, "same");
+    }
     assert.equal(findToolLoop(roundsOf(calls("{cut", "{cut", "{cut")), TIMES)?.sign, "same", "what is no JSON is compared as it is");
+  });
+
+  test("is none any more where something is said beside the results, as clients do that put both into one message", () => {
+    const last = {
+      "anthropic-messages": ["messages", "content"],
+      "bedrock-converse": ["messages", "content"],
+      "gemini-content": ["contents", "parts"],
+    };
+    for (const [name, [messages = "", parts = ""]] of Object.entries(last)) {
+      const dialect = DIALECTS.get(name as Dialect["name"]) as Dialect;
+      const body = CONVERSATIONS[dialect.name]?.(["Go", ...many(3, [read("a")])]);
+      assert.equal(findToolLoop(roundsOf(body, dialect), TIMES)?.sign, "same", name);
+      body[messages].at(-1)[parts].push({ ...(name === "anthropic-messages" && { type: "text" }), text: "It is called b." });
+      assert.equal(findToolLoop(roundsOf(body, dialect), TIMES), undefined, name);
+    }
+  });
+
+  test("is looked for with the number of each guard, however many rounds are read for another", () => {
+    const testRuns = Array.from({ length: 30 }, (_, i) => (i % 8 === 0 ? [read("test")] : [read(`edit ${i}`, `${i}`)]));
+    const rounds = roundsOf(CONVERSATIONS["openai-chat"]?.(["Go", ...testRuns.slice(0, 25)]), openaiChat, 100);
+    assert.equal(findToolLoop(rounds, 2), undefined);
   });
 
   test("is seen in results that are megabytes long, of which nothing is parsed", () => {

@@ -31,13 +31,14 @@ export function roundsFor(times: number): number {
 
 /** The loop that the latest rounds of a conversation are in; the latest round comes first. */
 export function findToolLoop(rounds: readonly ToolRound[], times: number): ToolLoop | undefined {
-  const [latest] = rounds;
+  const recent = rounds.slice(0, roundsFor(times));
+  const [latest] = recent;
   if (!latest) return undefined;
   return (
-    goingRound(rounds, "same", times, (one, other) => one.results === other.results) ??
-    failing(rounds, latest, times) ??
-    goingRound(rounds, "changing", LESS_SURE * times, (one, other) => one.calls === other.calls) ??
-    comingBack(rounds, latest, LESS_SURE * times)
+    goingRound(recent, "same", times, (one, other) => one.results === other.results) ??
+    failing(recent, latest, times) ??
+    goingRound(recent, "changing", LESS_SURE * times, (one, other) => one.calls === other.calls) ??
+    comingBack(recent, latest, LESS_SURE * times)
   );
 }
 

@@ -1,7 +1,7 @@
 import { type ConversationForm, NOTED } from "../dialect.ts";
 import { fieldOf } from "../gemini/fields.ts";
 import { listOf, recordOf, textOfParts } from "../json-value.ts";
-import { calledTool, type ToolStep, toolOutcome } from "../tool-steps.ts";
+import { calledTool, type ToolStep, toolOutcome, withSaid } from "../tool-steps.ts";
 
 /** A turn begins with what the user says. What functions answered comes from the user too, and stays with the call that asked for it. */
 export const turns: ConversationForm = {
@@ -10,7 +10,10 @@ export const turns: ConversationForm = {
     const { role = "user", parts } = recordOf(content);
     return role === "user" && !listOf(parts).some((part) => fieldOf(recordOf(part), "functionResponse") !== undefined);
   },
-  toolSteps: (content) => listOf(recordOf(content).parts).flatMap(partSteps),
+  toolSteps: (content) => {
+    const parts = listOf(recordOf(content).parts);
+    return withSaid(parts.flatMap(partSteps), parts);
+  },
   note: (text) => [
     { role: "user", parts: [{ text }] },
     { role: "model", parts: [{ text: NOTED }] },
@@ -28,5 +31,5 @@ function partSteps(part: unknown): readonly ToolStep[] {
   if (call !== undefined) return [calledTool(recordOf(call).id, recordOf(call).name, recordOf(call).args)];
   const response = fieldOf(recordOf(part), "functionResponse");
   if (response === undefined) return [];
-  return [toolOutcome(recordOf(response).id, recordOf(response).response, recordOf(recordOf(response).response).error !== undefined)];
+  return [toolOutcome(recordOf(response).id, recordOf(response).response)];
 }
