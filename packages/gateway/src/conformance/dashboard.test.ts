@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -413,6 +413,22 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await page.getByText("Acknowledged by the owner").waitFor();
     const [acknowledged] = (await ask(scene, "/api/alerts?state=acknowledged")).data;
     assert.deepEqual([acknowledged.id, acknowledged.by], [id, "the owner"]);
+  });
+
+  await context.test("a guard that stands against a loop is seen, and lets go", async () => {
+    const looping = { "x-purser-feature": "looping" };
+    const budget = "{ name: loops, for: { feature: looping }, limits: [$100 / day], guard: { repeats: 2, lasts: 1 h } }";
+    appendFileSync(join(scene.directory, "purser.yaml"), `  - ${budget}\n`);
+    await eventually(
+      "the guard",
+      async () => (await ask(scene, "/api/budget-tree")).data.some(({ name }: Json) => name === "loops") || undefined,
+    );
+    assert.deepEqual([(await call(scene, secret, looping)).status, (await call(scene, secret, looping)).status], [200, 402]);
+    await visit(page, "/alerts", "Alerts");
+    await page.getByText("This call came 2 times within ten minutes").waitFor();
+    await page.getByRole("button", { name: "Let go: loops repeats" }).click();
+    await page.getByText("Nothing runs in a loop.").waitFor();
+    assert.equal((await call(scene, secret, looping)).status, 200);
   });
 
   await context.test("who asks for more is answered, and the call goes on", async () => {

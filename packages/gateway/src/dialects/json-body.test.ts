@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { editBody, longTextBeginning, memberValue, readJsonBody } from "./json-body.ts";
+import { editBody, elementsFromEnd, longTextBeginning, memberValue, readJsonBody } from "./json-body.ts";
 
 const read = (text: string) => readJsonBody(Buffer.from(text));
 
@@ -123,4 +123,17 @@ test("a body of endless small values is refused before it is built: that would k
   const inner = (count: number) => `{"x":{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join(",")}}}`;
   assert.throws(() => read(inner(150_000)), { code: "body_invalid", message: /fields in all/ });
   assert.equal(read(inner(50_000)).members.get("x")?.elements, 50_000);
+});
+
+test("the elements of an array are found from its end, whatever stands in them", () => {
+  const nasty = fc.oneof(fc.jsonValue(), fc.string({ unit: fc.constantFrom('"', "\\", "[", "]", "{", "}", ",", "a"), maxLength: 200 }));
+  fc.assert(
+    fc.property(fc.array(nasty), fc.integer({ min: 0, max: 2 }), (list, indent) => {
+      const body = read(JSON.stringify({ before: ["x", { y: "]" }], list, after: [1] }, undefined, indent));
+      const found = Array.from(elementsFromEnd(body, "list"), (bytes) => JSON.parse(bytes.toString("utf8")));
+      assert.deepEqual(found.reverse(), JSON.parse(JSON.stringify(list)));
+    }),
+  );
+  for (const text of ["{}", '{"list":"a"}', '{"list":[ ]}', '{"list":{"a":1}}'])
+    assert.deepEqual([...elementsFromEnd(read(text), "list")], []);
 });

@@ -169,6 +169,7 @@ export function blocking(tripped: readonly Tripped[]): Tripped | undefined {
 /** The same conversation is the same call, whatever else its client adds to the body. */
 function fingerprintOf({ dialect, call }: BudgetedCall): string {
   const { bytes, members } = call.body;
-  const member = dialect.turns && members.get(dialect.turns.member);
+  const form = dialect.turns ?? dialect.messages;
+  const member = form && members.get(form.member);
   return hash("sha1", member ? bytes.subarray(member.start, member.end) : bytes, "base64").slice(0, 16);
 }

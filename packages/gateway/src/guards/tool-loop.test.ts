@@ -108,6 +108,16 @@ describe("a loop", () => {
     assert.equal(findToolLoop(roundsOf(calls("{cut", "{cut", "{cut")), TIMES)?.sign, "same", "what is no JSON is compared as it is");
   });
 
+  test("is told by the result of each call, in whatever order the results of several stand", () => {
+    const both = (order: readonly [string, string], a: string, b: string) => [
+      { role: "assistant", tool_calls: ["a", "b"].map((id) => ({ id, type: "function", function: { name: id, arguments: "{}" } })) },
+      ...order.map((id) => ({ role: "tool", tool_call_id: id, content: id === "a" ? a : b })),
+    ];
+    const sign = (...rounds: readonly object[][]) => findToolLoop(roundsOf({ messages: rounds.flat() }), TIMES)?.sign;
+    assert.equal(sign(both(["a", "b"], "1", "2"), both(["b", "a"], "1", "2"), both(["a", "b"], "1", "2")), "same");
+    assert.equal(sign(both(["a", "b"], "1", "2"), both(["a", "b"], "2", "1"), both(["a", "b"], "1", "2")), undefined);
+  });
+
   test("is none any more where something is said beside the results, as clients do that put both into one message", () => {
     const last = {
       "anthropic-messages": ["messages", "content"],
@@ -142,6 +152,13 @@ describe("a loop", () => {
     assert.equal(roundsOf(CONVERSATIONS["openai-chat"]?.(said)).length, roundsFor(TIMES));
     const large = work(10).map((one) => [{ ...(one[0] as Called), result: "x".repeat(1_000_000) }]);
     assert.equal(roundsOf(CONVERSATIONS["openai-chat"]?.(["Go", ...large])).length, 2);
+  });
+
+  test("is looked for in so many calls and results, however many a message has", () => {
+    const crowd = Array.from({ length: 10_000 }, (_, i) => read(`${i}`, `${i}`));
+    assert.deepEqual(roundsOf(CONVERSATIONS["openai-chat"]?.(["Go", crowd])), []);
+    assert.equal(signOf([crowd, ...many(3, [read("a")])]), "same");
+    assert.equal(roundsOf(CONVERSATIONS["openai-chat"]?.(["Go", ...work(2)]), openaiChat, 2).length, 2);
   });
 
   test("is not looked for where a call only names what it goes on with, or has no list of messages", () => {

@@ -16,14 +16,16 @@ export interface ToolRound {
   readonly errors: string | undefined;
 }
 
-/** No more of a conversation is looked at. */
+/** No more of a conversation is looked at, and no more calls and results. */
 const BYTES_MOST = 2 * 2 ** 20;
+const STEPS_MOST = 2_000;
 
 /** The rounds since a user last said something, the latest first: no more than so many. */
 export function toolRounds({ dialect, call }: Pick<BudgetedCall, "dialect" | "call">, most: number): readonly ToolRound[] {
   const form = dialect.turns ?? dialect.messages;
   const rounds: ToolRound[] = [];
   if (!form) return rounds;
+  let steps = 0;
   let calls: CalledTool[] = [];
   let outcomes: ToolOutcome[] = [];
   const close = () => {
@@ -34,12 +36,12 @@ export function toolRounds({ dialect, call }: Pick<BudgetedCall, "dialect" | "ca
   for (const step of stepsFromEnd(form, call.body)) {
     // What came of calls stands behind them, so before it stand those of another round.
     if (step.kind === "result" && calls.length > 0) close();
-    if (rounds.length === most) return rounds;
+    if (rounds.length === most || ++steps > STEPS_MOST) return rounds;
     if (step.kind === "call") calls.unshift(step);
     else outcomes.unshift(step);
   }
   close();
-  return rounds.slice(0, most);
+  return rounds;
 }
 
 function* stepsFromEnd(form: MessagesForm, body: BudgetedCall["call"]["body"]): Generator<ToolStep> {
