@@ -7,7 +7,16 @@ import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
-import { type Certainty, type Charge, type Entry, type EntryKind, estimatedCharge, type Grant, type Posting } from "./domain/ledger.ts";
+import {
+  type Certainty,
+  type Charge,
+  type Entry,
+  type EntryKind,
+  estimatedCharge,
+  type Grant,
+  type Posting,
+  type RefusingLimit,
+} from "./domain/ledger.ts";
 import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
@@ -497,7 +506,8 @@ export class Budgets implements PriceSource {
   readonly #recordDenial: OnDenied = (call, denial, admission) => {
     const { reason, message } = denial;
     const readyText = call.readyText?.(denial);
-    const detail = readyText === undefined ? admission.detail() : { ...admission.detail(), readyText };
+    const refusedBy = refusingLimit(denial);
+    const detail = { ...admission.detail(), ...(readyText !== undefined && { readyText }), ...(refusedBy && { refusedBy }) };
     const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail } as const;
     this.#onDenial(call.subject, denial, call.id);
     this.#denials.add(denial, entry, this.#now());
@@ -505,6 +515,11 @@ export class Budgets implements PriceSource {
 }
 
 const NEVER = () => undefined;
+
+function refusingLimit({ balance }: Denial): RefusingLimit | undefined {
+  return balance && { budget: balance.budget, unit: balance.unit, window: balance.window };
+}
+
 /** Which balances are asked for: of one budget, of one subject; and of pools besides. */
 interface BalanceFilter {
   readonly budget?: string;

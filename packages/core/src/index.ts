@@ -38,8 +38,20 @@ export {
   shareText,
   stepText,
 } from "./domain/ladder.ts";
-export type { CallDetail, Certainty, Charge, CounterRef, Entry, EntryKind, Grant, MovedAmount, Moves, Posting } from "./domain/ledger.ts";
-export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export type {
+  CallDetail,
+  Certainty,
+  Charge,
+  CounterRef,
+  Entry,
+  EntryKind,
+  Grant,
+  MovedAmount,
+  Moves,
+  Posting,
+  RefusingLimit,
+} from "./domain/ledger.ts";
+export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export {
   decimalDollars,
   formatDollars,
@@ -50,6 +62,7 @@ export {
   parseDollarsPerMillion,
 } from "./domain/money.ts";
 export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
+export { amountsOf } from "./domain/quote.ts";
 export {
   chargeAmounts,
   periodBefore,
@@ -68,6 +81,7 @@ export {
   type Attribute,
   compilePattern,
   compileSelector,
+  includesSelection,
   isSubjectPath,
   type Selector,
   type Subject,

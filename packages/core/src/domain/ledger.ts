@@ -118,12 +118,21 @@ export interface CallDetail {
   readonly tried?: readonly string[];
   /** What its caller got where the call was refused: the ready text of the rung that is named here, `answer (chatbot)`. */
   readonly readyText?: string;
+  /** The limit that refused the call, where one did. */
+  readonly refusedBy?: RefusingLimit;
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
   /** What was held of its output when it was admitted, where more was held later. */
   readonly outputTokensAtFirst?: number;
   /** Whether the caller itself set a cap for the answer; left out where that is not known, or there is no output. */
   readonly isCapped?: boolean;
+}
+
+/** A limit as whoever is refused is told of it: its window without the zone, `month`. */
+export interface RefusingLimit {
+  readonly budget: string;
+  readonly unit: Unit;
+  readonly window: string;
 }
 
 interface EntryBase {

@@ -54,6 +54,16 @@ export function compileSelector(selector: Selector): (subject: Subject) => boole
     });
 }
 
+/** Whether all that `narrow` selects is selected by `wide`. */
+export function includesSelection(wide: Selector, narrow: Selector): boolean {
+  return (Object.entries(wide) as [SubjectPath, string | readonly string[]][]).every(([path, allowed]) => {
+    const values = narrow[path];
+    if (values === undefined) return false;
+    const patterns = [allowed].flat().map(compilePattern);
+    return [values].flat().every((value) => patterns.some((matches) => matches(value)));
+  });
+}
+
 /** Some providers take `GPT-4o` for `gpt-4o`, so a budget for the one is for the other too. */
 export function foldModel(model: string): string {
   return model.toLowerCase();

@@ -2,8 +2,8 @@ import {
   type Balance,
   type Budget,
   type Budgets,
-  compilePattern,
   formatLimit,
+  includesSelection,
   type Limit,
   type MeasuredLimit,
   rungText,
@@ -126,21 +126,11 @@ function outlook(balance: Balance, budget: Budget, figures: Figures, now: number
 function parentOf(budget: Budget, all: readonly Budget[]): Budget | undefined {
   const index = all.indexOf(budget);
   const wider = all.filter((other, i) => {
-    if (other === budget || other.per.length > 0 || !includes(other.selector, budget.selector)) return false;
+    if (other === budget || other.per.length > 0 || !includesSelection(other.selector, budget.selector)) return false;
     // Of two budgets for the same calls the first is above.
-    return budget.per.length > 0 || !includes(budget.selector, other.selector) || i < index;
+    return budget.per.length > 0 || !includesSelection(budget.selector, other.selector) || i < index;
   });
-  return wider.reduce<Budget | undefined>((best, one) => (best && !includes(best.selector, one.selector) ? best : one), undefined);
-}
-
-/** Whether all that `narrow` selects is selected by `wide`. */
-function includes(wide: Selector, narrow: Selector): boolean {
-  return (Object.entries(wide) as [SubjectPath, string | readonly string[]][]).every(([path, allowed]) => {
-    const values = narrow[path];
-    if (values === undefined) return false;
-    const patterns = [allowed].flat().map(compilePattern);
-    return [values].flat().every((value) => patterns.some((matches) => matches(value)));
-  });
+  return wider.reduce<Budget | undefined>((best, one) => (best && !includesSelection(best.selector, one.selector) ? best : one), undefined);
 }
 
 /** What a limit was charged, by the hour. */

@@ -202,7 +202,7 @@ export function checkedPath(path: string): SubjectPath {
 }
 
 /** A day begins where the clock of the zone says; anything else is an instant. */
-function readInstant(field: string, text: string, timeZone: string): number {
+export function readInstant(field: string, text: string, timeZone: string): number {
   const day = /^\d{4}-\d{2}(-\d{2})?$/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(day)) return startOfDay(day, timeZone);
   const instant = /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:?\d{2})$/.test(text) ? Date.parse(text) : Number.NaN;

@@ -1,4 +1,4 @@
-import type { CallDetail, Charge, Entry, Store } from "@purser/core";
+import { amountsOf, type CallDetail, type Charge, type Entry, type RefusingLimit, type Store, type Subject } from "@purser/core";
 import { DIALECTS, type DialectName } from "../providers/provider.ts";
 import type { RecordedCall } from "./recorded-call.ts";
 
@@ -6,25 +6,36 @@ import type { RecordedCall } from "./recorded-call.ts";
 export interface LedgerCalls {
   readonly calls: readonly RecordedCall[];
   /** Nobody knows what these would have used. */
-  readonly refused: number;
+  readonly refusals: readonly RecordedRefusal[];
   readonly unfinished: number;
+}
+
+/** A call that was refused, or several that were alike. */
+export interface RecordedRefusal {
+  readonly at: number;
+  readonly subject: Subject;
+  /** The limit that refused it; none where it was refused for what it is. */
+  readonly by: RefusingLimit | undefined;
+  /** The most that it could have used, in each unit. */
+  readonly asked: ReturnType<typeof amountsOf>;
+  readonly times: number;
 }
 
 /** Entries that say how a call came and how it ended; `corrected` comes last where there is one. */
 const KINDS: readonly Entry["kind"][] = ["reserved", "settled", "expired", "corrected", "released", "denied"];
 const PAGE = 10_000;
 
-/** Reads every call of a ledger that was charged, in the order in which they came. */
-export async function readLedgerCalls(store: Pick<Store, "entries">): Promise<LedgerCalls> {
+/** Reads every call of a ledger that was charged, in the order in which they came; of those since a time, where one is given. */
+export async function readLedgerCalls(store: Pick<Store, "entries">, since?: number): Promise<LedgerCalls> {
   const open = new Map<string, Extract<Entry, { kind: "reserved" }>>();
   const ended = new Map<string, RecordedCall>();
-  let refused = 0;
+  const refusals: RecordedRefusal[] = [];
   for (let after = 0; ; ) {
-    const page = await store.entries({ kinds: KINDS, after, most: PAGE });
+    const page = await store.entries({ kinds: KINDS, after, most: PAGE, ...(since !== undefined && { since }) });
     for (const entry of page) {
       if (entry.kind === "reserved") open.set(entry.reservation, entry);
       else if (entry.kind === "released") open.delete(entry.reservation);
-      else if (entry.kind === "denied") refused += entry.times ?? 1;
+      else if (entry.kind === "denied") refusals.push(recordedRefusal(entry));
       else if ("charge" in entry) {
         const { at } = open.get(entry.reservation) ?? entry;
         // Of a call of which more was held while it streamed, its end says how much in all.
@@ -38,7 +49,12 @@ export async function readLedgerCalls(store: Pick<Store, "entries">): Promise<Le
     after = last.seq;
   }
   const calls = [...ended.values()].sort((a, b) => a.at - b.at);
-  return { calls, refused, unfinished: open.size };
+  return { calls, refusals, unfinished: open.size };
+}
+
+function recordedRefusal({ at, detail, times = 1 }: Extract<Entry, { kind: "denied" }>): RecordedRefusal {
+  const { subject, refusedBy, inputTokens, outputTokens, cost } = detail;
+  return { at, subject, by: refusedBy, asked: amountsOf({ inputTokens, outputTokens }, cost), times };
 }
 
 interface Ended {

@@ -1,4 +1,5 @@
 import {
+  amountsOf,
   Budgets,
   createMemoryStore,
   type Denial,
@@ -7,6 +8,7 @@ import {
   type Rung,
   reportLedger,
   type Store,
+  type Subject,
   shareOf,
 } from "@purser/core";
 import { budgetedCall, callOf } from "../budgeted-call.ts";
@@ -58,8 +60,39 @@ export interface ReplayedRefusals {
  * Makes recorded calls again, in virtual time and with simulated providers: they are routed, degraded, admitted and settled by what does that in
  * a gateway. Nothing is sent anywhere, and the same calls under the same configuration end the same each time.
  */
-export async function replay(config: Config, calls: readonly RecordedCall[]): Promise<Replayed> {
-  return new Replay(config, calls).run();
+export async function replay(config: Config, calls: readonly RecordedCall[], told: ReplayListener = {}): Promise<Replayed> {
+  return new Replay(config, calls, told).run();
+}
+
+/** Whoever wants to know what becomes of single calls. */
+export interface ReplayListener {
+  /** A call is refused, or given a ready text. */
+  readonly refused?: (call: RecordedCall, denial: Denial) => void;
+  /** Budgets that only observe would have refused a call. */
+  readonly wouldRefuse?: (call: RecordedCall, budgets: readonly string[]) => void;
+}
+
+/** A recorded call as it was: whom it was charged to, and what it used. */
+export interface CallAsItWas {
+  readonly at: number;
+  /** With where it goes now. */
+  readonly subject: Subject;
+  readonly amounts: ReturnType<typeof amountsOf>;
+  /** Whether its model has a price: else budgets in money refuse it. */
+  readonly isPriced: boolean;
+}
+
+/** Recorded calls as they were, by the prices of the configuration where the record says nothing else. */
+export function callsAsTheyWere(config: Config, calls: readonly RecordedCall[]): readonly CallAsItWas[] {
+  const route = createRouter(config);
+  const book = priceBookOf(config);
+  return calls.map((recorded) => {
+    const prices = { card: (provider: string, model: string) => book.card(provider, model, recorded.at) };
+    const { provider, pricedAs, subject } = routedCall({ config, prices, route }, recorded);
+    const card = prices.card(provider.name, pricedAs);
+    const amounts = amountsOf(recorded.usage, costAsItWas(recorded, card));
+    return { at: recorded.at, subject, amounts, isPriced: card !== undefined };
+  });
 }
 
 /** Recorded calls end when they did: nobody has to renew their leases meanwhile. */
@@ -67,6 +100,7 @@ const LEASE_MS = 7 * 86_400_000;
 
 class Replay {
   readonly #calls: readonly RecordedCall[];
+  readonly #told: ReplayListener;
   readonly #clock: VirtualClock;
   readonly #store: Store;
   readonly #budgets: Budgets;
@@ -81,8 +115,9 @@ class Replay {
   #unchanged = 0;
   #failure: unknown;
 
-  constructor(config: Config, calls: readonly RecordedCall[]) {
+  constructor(config: Config, calls: readonly RecordedCall[], told: ReplayListener) {
     this.#calls = calls;
+    this.#told = told;
     this.#clock = new VirtualClock(calls[0]?.at ?? 0);
     const now = () => this.#clock.now;
     const book = priceBookOf(config);
@@ -132,7 +167,7 @@ class Replay {
     const before = costAsItWas(recorded, this.#climber.prices.card(routed.provider.name, routed.pricedAs, recorded.at));
     addCost(this.#before, before);
     const { call, end, waitMs } = await climb(this.#climber, routed);
-    if (end) this.#refused(call, this.#budgets.block(callOf(id, call), end).denial, textOf(end.rung));
+    if (end) this.#refused(recorded, call, this.#budgets.block(callOf(id, call), end).denial, textOf(end.rung));
     // A call may wait in line, which is no reason for others to wait: so nobody waits for it here.
     else this.#clock.after(waitMs, () => void this.#ask(recorded, call, { id, before }).catch(this.#fail));
   }
@@ -144,9 +179,10 @@ class Replay {
     const decision = await this.#budgets.reserve({ ...callOf(id, call), input: { most: inputTokensHeld }, leaseMs });
     this.#waitedMs += this.#clock.now - recorded.at;
     if (decision.outcome === "denied")
-      return this.#refused(call, decision.denial, answerAfter(decision.denial, this.#climber.config.budgets));
+      return this.#refused(recorded, call, decision.denial, answerAfter(decision.denial, this.#climber.config.budgets));
     if (decision.outcome === "uncounted") throw new PurserError("internal", "A store in memory was away.");
-    const { reservation } = decision;
+    const { reservation, wouldRefuse } = decision;
+    if (wouldRefuse.length > 0) this.#told.wouldRefuse?.(recorded, wouldRefuse);
     this.#changed(call.rungs ?? []);
     addCost(this.#beforeOfAnswered, before);
     if (isLost) {
@@ -159,7 +195,9 @@ class Replay {
   }
 
   /** A refusal, or the text that a ladder has in its place. */
-  #refused(call: RoutedCall, { reason, balance, message }: Denial, text: string | undefined): void {
+  #refused(recorded: RecordedCall, call: RoutedCall, denial: Denial, text: string | undefined): void {
+    const { reason, balance, message } = denial;
+    this.#told.refused?.(recorded, denial);
     if (text !== undefined && call.dialect.writeAnswer) {
       this.#readyTexts++;
       this.#changed([...(call.rungs ?? []), `answer (${balance?.budget ?? ""})`]);
@@ -191,8 +229,7 @@ function addCost(sum: { cost: number; unpriced: number }, cost: number | undefin
 const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "summarise", "slow", "cache"]);
 
 /** The call as it comes to the gateway of the configuration. */
-function routedCall(climber: Climber, recorded: RecordedCall): RoutedCall {
-  const { config, prices, route } = climber;
+function routedCall({ config, prices, route }: Pick<Climber, "config" | "prices" | "route">, recorded: RecordedCall): RoutedCall {
   const { provider, model, sentAs, pricedAs, name } = routeOf(route, config, recorded);
   const dialect = recordedDialect(recorded);
   const call = dialect.readCall(recordedBody(name), {});

@@ -1,4 +1,5 @@
 import { costOf, type Nanodollars, type RateCard, type ServiceTier, type Usage } from "@purser/core";
+import { nearestRank } from "../../nearest-rank.ts";
 import type { PricedCall, Saving } from "./savings.ts";
 
 /** How long the answers of one feature are, and how many of its calls set no cap for them. */
@@ -77,9 +78,4 @@ function costOfCut({ card, usage, service }: UncappedAnswer, outputTokens: numbe
   const { reasoningOutputTokens: reasoning } = usage;
   const cut = { ...usage, outputTokens, ...(reasoning !== undefined && { reasoningOutputTokens: Math.min(reasoning, outputTokens) }) };
   return costOf(card, cut, service);
-}
-
-/** The smallest of ascending numbers that so many in a hundred are not above. */
-function nearestRank(ascending: readonly number[], percent: number): number {
-  return ascending[Math.max(0, Math.ceil((ascending.length * percent) / 100) - 1)] ?? 0;
 }

@@ -1,19 +1,14 @@
-import { existsSync } from "node:fs";
-import { resolve } from "node:path";
-import { formatInstant, PurserError } from "@purser/core";
+import { formatInstant } from "@purser/core";
 import type { Config } from "../../config/config.ts";
 import { CONFIG_FILE, readConfig } from "../../config/read-config.ts";
-import { readLedgerCalls } from "../../replay/ledger-calls.ts";
 import type { RecordedCall } from "../../replay/recorded-call.ts";
 import { type Replayed, replay as replayCalls } from "../../replay/replay.ts";
-import { readTrace, readTraceColumns } from "../../replay/trace.ts";
 import { shortDollars } from "../amounts.ts";
-import type { Command, CommandContext, CommandInput } from "../command.ts";
+import type { Command } from "../command.ts";
 import { lookedAt } from "../demo-folder.ts";
-import { openLedger } from "../ledger.ts";
+import { type CallRecord, RECORD_HELP, RECORD_OPTIONS, readOwnCalls, readTracedCalls } from "../recorded-calls.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
-import { UsageError } from "./outcome.ts";
 
 export const replay: Command = {
   name: "replay",
@@ -22,78 +17,38 @@ export const replay: Command = {
   help: [
     "Makes recorded calls again, in virtual time and with simulated providers: nothing is sent, and nothing is charged.",
     "",
-    "  FILE            a trace: CSV with a heading, or a JSON object a line; this gateway's own ledger where it is left out",
+    RECORD_HELP.file,
     "  --config OTHER  the configuration to try; purser.yaml in this folder where it is left out",
-    "  --columns LIST  columns of the file that have other names: time=TIMESTAMP,input_tokens=ContextTokens",
-    "  --model NAME    the model that all calls of the file ask for",
-    "  --start WHEN    when a trace begins that has offset_ms; today at 00:00 UTC where it is left out",
+    ...RECORD_HELP.about,
     "  --data DIR      the data folder with the ledger; that of purser.yaml where it is left out",
     "  --json          the same for programs",
     "",
     "Example: purser replay day.csv --config tighter.yaml",
   ].join("\n"),
-  options: {
-    config: { type: "string" },
-    data: { type: "string" },
-    columns: { type: "string" },
-    model: { type: "string" },
-    start: { type: "string" },
-  },
+  options: { ...RECORD_OPTIONS, config: { type: "string" } },
   wordsMost: 1,
   async run(input, context) {
     const { cwd, env } = context;
+    const [file] = input.positionals;
     const flags = { data: input.options.data as string | undefined };
     const other = lookedAt(readConfig({ file: input.options.config as string | undefined, environment: env, cwd, flags }));
-    const source =
-      input.positionals[0] === undefined ? await ownCalls(input, context) : await tracedCalls(input.positionals[0], input, context);
-    const { calls } = source;
+    // Its own calls are those of the configuration that is in use, whichever one is tried.
+    const own = () => readOwnCalls(lookedAt(readConfig({ environment: env, cwd, flags })), input, context, LEDGER);
+    const record = file === undefined ? await own() : await readTracedCalls(file, input, context);
+    const { calls } = record;
     const bare = await replayCalls({ ...other, budgets: other.budgets.map((budget) => ({ ...budget, ladder: [] })) }, calls);
     const laddered = other.budgets.some(({ ladder }) => ladder.length > 0) ? await replayCalls(other, calls) : undefined;
-    const report: Report = { ...source, bare, laddered };
+    const report: Report = { ...record, bare, laddered };
     return { exit: 0, text: reportText(report, other, context.style), json: reportJson(report) };
   },
 };
 
-interface Source {
-  readonly name: string;
-  readonly calls: readonly RecordedCall[];
-  /** Calls that the record has and that cannot be made again. */
-  readonly left: { readonly refused: number; readonly unfinished: number };
-}
+const LEDGER = { command: "replay", otherwise: "Name a trace: purser replay FILE." };
 
-interface Report extends Source {
+interface Report extends CallRecord {
   /** The budgets without their ladders. */
   readonly bare: Replayed;
   readonly laddered: Replayed | undefined;
-}
-
-const DAY_MS = 86_400_000;
-
-async function tracedCalls(name: string, { options }: CommandInput, { cwd, now }: CommandContext): Promise<Source> {
-  const file = resolve(cwd, name);
-  if (!existsSync(file)) throw new UsageError(`There is no file ${name}. A trace is CSV with a heading, or a JSON object a line.`);
-  const start = options.start === undefined ? Math.floor(now() / DAY_MS) * DAY_MS : Date.parse(String(options.start));
-  if (Number.isNaN(start)) throw new UsageError(`"${options.start}" is no time to start at. Write --start 2026-11-20.`);
-  const columns = options.columns === undefined ? new Map() : readTraceColumns(String(options.columns));
-  const calls = await readTrace({ file, columns, model: options.model as string | undefined, start });
-  return { name, calls, left: { refused: 0, unfinished: 0 } };
-}
-
-async function ownCalls({ options }: CommandInput, { cwd, env, now }: CommandContext): Promise<Source> {
-  for (const option of ["columns", "model", "start"])
-    if (options[option] !== undefined) throw new UsageError(`--${option} is about a file. Name one: purser replay FILE --${option} …`);
-  const config = lookedAt(readConfig({ environment: env, cwd, flags: { data: options.data as string | undefined } }));
-  const ledger = await openLedger(config, now);
-  try {
-    const { calls, ...left } = await readLedgerCalls(ledger.store);
-    if (calls.length > 0) return { name: config.store.redis ? "the ledger in Redis" : config.dataDir, calls, left };
-    throw new PurserError(
-      "trace_invalid",
-      `The ledger in ${config.dataDir} has no call that was charged. Name a trace: purser replay FILE.`,
-    );
-  } finally {
-    await ledger.close();
-  }
 }
 
 function reportText(report: Report, { file, budgets }: Config, style: Style): string {
@@ -160,17 +115,23 @@ function refusalsTable({ refusals }: Replayed, style: Style): string {
 const ABOUT_TEXT = ["trim", "summarise", "cache"] as const;
 
 /** What a reader must know to believe the figures. */
-function notes({ left, bare, laddered }: Report, kinds: readonly string[]): string {
+function notes({ refusals, unfinished, bare, laddered }: Report, kinds: readonly string[]): string {
   const untouched = ABOUT_TEXT.filter((kind) => kinds.includes(kind)).map((kind) => `\`${kind}\``);
   return [
-    ...(left.refused > 0 ? [`${count(left.refused)} calls that were refused are left out: nobody knows what they would have used.`] : []),
-    ...(left.unfinished > 0 ? [`${count(left.unfinished)} calls that have not ended are left out.`] : []),
+    ...(refusals.length > 0
+      ? [`${count(callsRefused(refusals))} calls that were refused are left out: nobody knows what they would have used.`]
+      : []),
+    ...(unfinished > 0 ? [`${count(unfinished)} calls that have not ended are left out.`] : []),
     ...(untouched.length > 0 ? [`${untouched.join(", ")} changed nothing: a record has no texts.`] : []),
     ...(bare.before.unpriced > 0 ? [`${count(bare.before.unpriced)} calls went to models without a price, and count as nothing.`] : []),
     ...((laddered ?? bare).refusals.some(({ reason }) => reason === "rate_limited" || reason === "budget_busy")
       ? ["Calls that were refused for a moment are not tried again here, as clients would."]
       : []),
   ].join("\n");
+}
+
+function callsRefused(refusals: CallRecord["refusals"]): number {
+  return refusals.reduce((sum, { times }) => sum + times, 0);
 }
 
 function instant(call: RecordedCall | undefined): string {
@@ -181,13 +142,13 @@ function count(number: number): string {
   return number.toLocaleString("en-US");
 }
 
-function reportJson({ name, calls, left, bare, laddered }: Report): unknown {
+function reportJson({ name, calls, refusals, unfinished, bare, laddered }: Report): unknown {
   return {
     source: name,
     from: new Date(calls[0]?.at ?? 0).toISOString(),
     to: new Date(calls.at(-1)?.at ?? 0).toISOString(),
     calls: calls.length,
-    left_out: left,
+    left_out: { refused: callsRefused(refusals), unfinished },
     as_it_was: costJson(bare.before),
     budgets: replayedJson(bare),
     ladders: laddered ? replayedJson(laddered) : null,

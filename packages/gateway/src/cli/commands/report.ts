@@ -76,7 +76,7 @@ export function reportQuery({ options }: Pick<CommandInput, "options">, now: num
   const query = new URLSearchParams();
   for (const [option, part] of Object.entries(PARTS)) {
     const isTime = part === "since" || part === "until";
-    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? instantOf(option, value, now) : value);
+    for (const value of [options[option] ?? []].flat().map(String)) query.append(part, isTime ? timeOption(option, value, now) : value);
   }
   return query;
 }
@@ -84,7 +84,7 @@ export function reportQuery({ options }: Pick<CommandInput, "options">, now: num
 const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** `30d` is so long ago; a day, a month and an instant are for the API to read. */
-function instantOf(option: string, text: string, now: number): string {
+export function timeOption(option: string, text: string, now: number): string {
   const [, count, unit = ""] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
   if (count !== undefined) return new Date(now - Number(count) * (UNITS[unit] ?? 0)).toISOString();
   if (/^\d{4}-\d{2}/.test(text)) return text;
