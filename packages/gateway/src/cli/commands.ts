@@ -13,6 +13,7 @@ import { guards } from "./commands/guards.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
 import { reconcile } from "./commands/reconcile.ts";
+import { recommend } from "./commands/recommend.ts";
 import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   report,
   replay,
   reconcile,
+  recommend,
   statement,
   top,
   economics,

@@ -1,4 +1,4 @@
-import { amountsOf, type CallDetail, type Charge, type Entry, type RefusingLimit, type Store, type Subject } from "@purser/core";
+import type { CallDetail, Charge, Entry, RefusingLimit, Store, Subject, Usage } from "@purser/core";
 import { DIALECTS, type DialectName } from "../providers/provider.ts";
 import type { RecordedCall } from "./recorded-call.ts";
 
@@ -16,8 +16,10 @@ export interface RecordedRefusal {
   readonly subject: Subject;
   /** The limit that refused it; none where it was refused for what it is. */
   readonly by: RefusingLimit | undefined;
-  /** The most that it could have used, in each unit. */
-  readonly asked: ReturnType<typeof amountsOf>;
+  /** The most that it could have used, as far as it was counted. */
+  readonly usage: Usage;
+  /** The model whose price holds. */
+  readonly pricedAs: string;
   readonly times: number;
 }
 
@@ -53,8 +55,8 @@ export async function readLedgerCalls(store: Pick<Store, "entries">, since?: num
 }
 
 function recordedRefusal({ at, detail, times = 1 }: Extract<Entry, { kind: "denied" }>): RecordedRefusal {
-  const { subject, refusedBy, inputTokens, outputTokens, cost } = detail;
-  return { at, subject, by: refusedBy, asked: amountsOf({ inputTokens, outputTokens }, cost), times };
+  const { subject, refusedBy, inputTokens, outputTokens, pricedAs = subject.model ?? "" } = detail;
+  return { at, subject, by: refusedBy, usage: { inputTokens, outputTokens }, pricedAs, times };
 }
 
 interface Ended {

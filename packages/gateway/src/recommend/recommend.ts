@@ -1,0 +1,82 @@
+import type { Budget } from "@purser/core";
+import type { Config } from "../config/config.ts";
+import type { RecordedTime } from "./days.ts";
+import { History, type Recorded } from "./history.ts";
+import { isRefusedBy, type WouldRefuse } from "./limit-use.ts";
+import { Prediction } from "./prediction.ts";
+import { type MoneyOrTokens, type Proposal, proposeBudgets, type Unsaid } from "./proposals.ts";
+import { type LimitReview, reviewBudgets } from "./review.ts";
+import { type Sureness, surenessOf } from "./sureness.ts";
+
+/** What recorded calls say of the budgets that are there, and of those that are not. */
+export interface Recommendation {
+  readonly time: RecordedTime;
+  readonly timeZone: string;
+  readonly calls: number;
+  /** Calls that were refused, and of which nobody knows what they would have used. */
+  readonly refused: number;
+  readonly wholeDays: number;
+  readonly sureness: Sureness;
+  readonly headroom: number;
+  readonly reviews: readonly ReviewedLimit[];
+  readonly proposals: readonly PredictedProposal[];
+  readonly unsaid: readonly Unsaid[];
+  /** How many of the recorded calls all that is proposed would have refused together, with the budgets that are there. */
+  readonly refusedTogether: number;
+}
+
+export interface ReviewedLimit extends LimitReview {
+  /** How many recorded calls the limit would refuse if it were as it fits. */
+  readonly refusedThen: number;
+}
+
+export interface PredictedProposal extends Proposal {
+  /** How many recorded calls the budget would have refused by itself. */
+  readonly refusedCalls: number;
+}
+
+export interface RecommendTerms {
+  readonly config: Config;
+  readonly recorded: Recorded;
+  /** What is added to what was used: 0.25. */
+  readonly headroom: number;
+  /** Money where every call has a price, and else tokens, where it is left out. */
+  readonly unit: MoneyOrTokens | undefined;
+  readonly now: number;
+}
+
+/** Reviews the budgets of a configuration, and proposes those that it does not have. What they would have refused is replayed, not estimated. */
+export async function recommend({ config, recorded, headroom, unit, now }: RecommendTerms): Promise<Recommendation> {
+  const history = new History(config, recorded, now);
+  const prediction = new Prediction(config, recorded.calls, history.calls);
+  const { budgets: configured, timezone: timeZone } = config;
+  const reviews = reviewBudgets(history, { budgets: configured, headroom, wouldRefuse: await prediction.alone(configured) });
+  const { proposals, unsaid } = proposeBudgets(history, { headroom, unit, timeZone, configured });
+  const fitting = new Map(configured.map((budget) => [budget, fittingBudget(budget, reviews)]));
+  const then = [...fitting.values(), ...proposals.map(({ budget }) => budget)];
+  const refusals = await prediction.alone(then);
+  const wholeDays = history.days(timeZone).length;
+  return {
+    time: history.time,
+    timeZone,
+    calls: recorded.calls.length,
+    refused: recorded.refusals.reduce((sum, { times }) => sum + times, 0),
+    wholeDays,
+    sureness: surenessOf(wholeDays),
+    headroom,
+    reviews: reviews.map((review) => ({ ...review, refusedThen: refusedBy(review, refusals.get(fitting.get(review.budget) as Budget)) })),
+    proposals: proposals.map((proposal) => ({ ...proposal, refusedCalls: refusals.get(proposal.budget)?.length ?? 0 })),
+    unsaid,
+    refusedTogether: await prediction.together(then),
+  };
+}
+
+function refusedBy({ budget, limit }: LimitReview, refusals: readonly WouldRefuse[] = []): number {
+  return limit ? refusals.filter(({ by }) => by && isRefusedBy(by, budget, limit)).length : 0;
+}
+
+/** With the amounts that fit, where those that it has do not. */
+function fittingBudget(budget: Budget, reviews: readonly LimitReview[]): Budget {
+  const fitting = budget.limits.map((limit) => reviews.find((one) => one.budget === budget && one.limit === limit)?.fit ?? limit);
+  return { ...budget, limits: fitting };
+}
