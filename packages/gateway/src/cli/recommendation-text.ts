@@ -1,6 +1,7 @@
 import { type Budget, formatInstant, formatLimit, type Limit } from "@purser/core";
 import type { Need } from "../recommend/need.ts";
 import type { PredictedProposal, Recommendation, ReviewedLimit } from "../recommend/recommend.ts";
+import type { Fit } from "../recommend/review.ts";
 import type { Sureness } from "../recommend/sureness.ts";
 import { shortAmount } from "./amounts.ts";
 import type { Style } from "./style.ts";
@@ -44,12 +45,21 @@ function reviewTable(reviews: readonly ReviewedLimit[], style: Style): string {
       count(refused),
       refusedWindows === 0 ? "" : `${count(refusedWindows)} of ${count(windows)}`,
       verdict === "too tight" ? style.red(verdict) : verdict === "fits" ? verdict : style.yellow(verdict),
-      fit ? formatLimit(fit) : "",
+      fit ? fitText(fit) : "",
       fit ? count(refusedThen) : "",
     ];
   });
   const heading = ["Budget", "Limit", "Calls", "Fullest", "Refused", "in windows", "Verdict", "Would fit", "and refuse"];
   return table(heading.map(style.dim), rows, [2, 3, 4, 5, 8]);
+}
+
+function fitText({ limit, exceptions }: Fit): string {
+  return formatLimit(limit) + (exceptions.length > 0 ? ` + ${plural(exceptions.length, "exception")}` : "");
+}
+
+function exceptionsText({ limit, exceptions }: Fit): string {
+  const each = exceptions.map(({ label, need }) => `${label} ${shortAmount(need.amount, limit.unit)}`);
+  return each.length === 0 ? "" : `; exceptions: ${each.join(", ")}`;
 }
 
 /** Why, a line for each limit that should change. */
@@ -59,7 +69,7 @@ function reviewNotes({ reviews, headroom }: Recommendation): string {
       const { budget, limit, verdict, above, need, fit } = review;
       if (!limit) return [];
       const name = `${budget.name}, ${formatLimit(limit)}:`;
-      if (fit && need) return [`${name} ${restsText(budget, fit, need, headroom)}.`];
+      if (fit && need) return [`${name} ${restsText(budget, fit.limit, need, headroom)}${exceptionsText(fit)}.`];
       if (verdict === "unreachable") return [`${name} ${above} is always reached before it.`];
       if (verdict === "held back") return [`${name} other budgets refused too many of its calls to say what it needs.`];
       if (verdict !== "too tight") return [];
@@ -77,7 +87,7 @@ function proposalTable({ proposals, headroom }: Recommendation, style: Style): s
       formatLimit(limit),
       restsText(budget, limit, need, headroom),
       i === 0 ? sureness : "",
-      i === 0 ? shareOfCalls(refusedCalls, calls) : "",
+      i === 0 ? `${count(refusedCalls)} of ${count(calls)}` : "",
     ]),
   );
   return table(["Proposed", "Limit", "Rests on", "Sure", "Would have refused"].map(style.dim), rows);
@@ -89,7 +99,7 @@ export function proposalText(proposal: PredictedProposal, { headroom }: Recommen
   const rests = limits.map(
     ({ limit, need }) => (limits.length > 1 ? `${windowOf(limit)}: ` : "") + restsText(budget, limit, need, headroom),
   );
-  return [...rests, `would have refused ${shareOfCalls(refusedCalls, calls)} calls; sure: ${sureness}, ${plural(days, "whole day")}`];
+  return [...rests, `would have refused ${shareOfCalls(refusedCalls, calls)}; sure: ${sureness}, ${plural(days, "whole day")}`];
 }
 
 function windowOf({ window }: Limit): string {
@@ -97,7 +107,7 @@ function windowOf({ window }: Limit): string {
 }
 
 /** `the largest of 6 days, $7.80, + 25 % headroom`: what an amount rests on. */
-function restsText({ per }: Budget, limit: Limit, { used, rests, count: of, growth, needMore, isTwice }: Need, headroom: number): string {
+function restsText({ per }: Budget, limit: Limit, { used, rests, count: of, growth, exceptions, isTwice }: Need, headroom: number): string {
   const amount = shortAmount(Math.round(used), limit.unit);
   const added = [
     ...(growth > 0 ? [`${percent(growth)} growth`] : []),
@@ -105,7 +115,7 @@ function restsText({ per }: Budget, limit: Limit, { used, rests, count: of, grow
   ];
   const plus = added.length > 0 ? ` + ${added.join(" + ")}` : "";
   if (rests === "subjects") {
-    const enough = needMore === 0 ? `all ${count(of)}` : `${count(of - needMore)} of ${count(of)}`;
+    const enough = exceptions.length === 0 ? `all ${count(of)}` : `${count(of - exceptions.length)} of ${count(of)}`;
     return `enough for ${enough} ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")}s: ${isTwice ? "twice " : ""}${amount}${plus}`;
   }
   if (isTwice) return `twice ${of === 1 ? "the one day seen" : `the average of ${of} days`}, ${amount}`;
@@ -125,7 +135,7 @@ export function nothingProposed({ wholeDays }: Recommendation): string {
 
 function togetherText({ proposals, reviews, calls, refusedTogether }: Recommendation): string {
   if (proposals.length === 0 && !reviews.some(({ fit }) => fit)) return "";
-  return `All of that together would have refused ${shareOfCalls(refusedTogether, calls)} calls.`;
+  return `All of that together would have refused ${shareOfCalls(refusedTogether, calls)}.`;
 }
 
 function notes(recommendation: Recommendation): string {
@@ -141,7 +151,7 @@ function notes(recommendation: Recommendation): string {
 }
 
 function shareOfCalls(refused: number, calls: number): string {
-  return `${count(refused)} of ${count(calls)} (${percent(calls === 0 ? 0 : refused / calls)})`;
+  return `${count(refused)} of ${plural(calls, "call")} (${percent(calls === 0 ? 0 : refused / calls)})`;
 }
 
 /** `3 %`, `0.4 %`. */

@@ -11,17 +11,13 @@ export interface Need {
   readonly count: number;
   /** What is added because use grew by as much: 0.12 for 12 %. 0 where nothing can be said. */
   readonly growth: number;
-  /** Of many subjects: how many of them need more. */
-  readonly needMore: number;
+  /** Of many subjects: those that need more, the one that needs most first. */
+  readonly exceptions: readonly Exception[];
   /** Whether twice an average day is more than the p95 with headroom: what a short trial is taken for. */
   readonly isTwice: boolean;
 }
 
-/** What each of many subjects has to be allowed, and those that need more. */
-export interface EachNeed extends Need {
-  readonly exceptions: readonly Exception[];
-}
-
+/** What one of many subjects needs. */
 export interface Exception {
   readonly label: string;
   readonly need: Need;
@@ -59,10 +55,10 @@ export function needOfDay({ days, isFirstWhole }: DailyUse, headroom: number): N
       rests: "average",
       count: whole.length,
       growth: 0,
-      needMore: 0,
+      exceptions: [],
       isTwice: true,
     };
-  return { amount: readableAmount(usual), used: busy, rests: "days", count: days.length, growth, needMore: 0, isTwice: false };
+  return { amount: readableAmount(usual), used: busy, rests: "days", count: days.length, growth, exceptions: [], isTwice: false };
 }
 
 /** What a week, month or year has to allow: its days, as they were on average in whole weeks. Nothing where there is no whole week. */
@@ -74,16 +70,16 @@ export function needOfPeriod({ days, isFirstWhole }: DailyUse, lengthDays: numbe
   const growth = growthOf(counted);
   const used = (sum / counted.length) * lengthDays;
   const amount = readableAmount(used * (1 + growth) * (1 + headroom));
-  return { amount, used, rests: "average", count: counted.length, growth, needMore: 0, isTwice: false };
+  return { amount, used, rests: "average", count: counted.length, growth, exceptions: [], isTwice: false };
 }
 
 /** What is needed once and for all, such as by a task. */
 export function needOfLife(used: number, headroom: number): Need {
-  return { amount: readableAmount(used * (1 + headroom)), used, rests: "days", count: 1, growth: 0, needMore: 0, isTwice: false };
+  return { amount: readableAmount(used * (1 + headroom)), used, rests: "days", count: 1, growth: 0, exceptions: [], isTwice: false };
 }
 
 /** What each subject has to be allowed so that 95 of 100 are, or all but a few. Nothing where there is no subject. */
-export function needOfEach(needs: ReadonlyMap<string, Need>): EachNeed | undefined {
+export function needOfEach(needs: ReadonlyMap<string, Need>): Need | undefined {
   const sorted = [...needs]
     .map(([label, need]) => ({ label, need }))
     .sort((a, b) => a.need.amount - b.need.amount || order(a.label, b.label));
@@ -91,7 +87,7 @@ export function needOfEach(needs: ReadonlyMap<string, Need>): EachNeed | undefin
   if (!usual) return undefined;
   const { amount, used, isTwice } = usual.need;
   const exceptions = sorted.filter(({ need }) => need.amount > amount).reverse();
-  return { amount, used, rests: "subjects", count: sorted.length, growth: 0, needMore: exceptions.length, isTwice, exceptions };
+  return { amount, used, rests: "subjects", count: sorted.length, growth: 0, exceptions, isTwice };
 }
 
 /** By how much the later weeks are above as many before. Each day is compared with its own weekday, and most have to have grown. */

@@ -12,7 +12,7 @@ import {
 import type { CallAsItWas } from "../replay/replay.ts";
 import { type Day, daysSeen, useByDay } from "./days.ts";
 import type { History } from "./history.ts";
-import { type EachNeed, type Need, needOfDay, needOfEach, needOfPeriod } from "./need.ts";
+import { type Need, needOfDay, needOfEach, needOfPeriod } from "./need.ts";
 import { type Sureness, surenessOf } from "./sureness.ts";
 
 /** A budget that is proposed, and what it rests on. */
@@ -163,7 +163,7 @@ class Proposer {
     this.#add(input, { limits, calls: known, days: this.#days.length });
   }
 
-  #needOfEach(values: ReadonlyMap<string, readonly CallAsItWas[]>, unit: MoneyOrTokens): EachNeed | undefined {
+  #needOfEach(values: ReadonlyMap<string, readonly CallAsItWas[]>, unit: MoneyOrTokens): Need | undefined {
     const needs = new Map<string, Need>();
     for (const [value, calls] of values) {
       const { days, isFirstWhole } = daysSeen(this.#days, calls[0]?.at ?? 0);
@@ -218,7 +218,7 @@ function usesOf(calls: readonly CallAsItWas[], unit: MoneyOrTokens) {
 }
 
 /** In a selector `*` stands for anything and `${…}` for a variable; callers may have named themselves so, and what no line of text has. */
-function isNameable(value: string): boolean {
+export function isNameable(value: string): boolean {
   return !/[*\p{Control}\p{Private_Use}\p{Surrogate}\ufffd]|\$\{/u.test(value);
 }
 

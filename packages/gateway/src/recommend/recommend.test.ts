@@ -68,7 +68,7 @@ async function recommended(
 const proposed = ({ proposals }: Recommendation) =>
   proposals.map(({ budget, limits }) => [budget.name, ...limits.map(({ limit }) => formatLimit(limit))]);
 const reviewed = ({ reviews }: Recommendation) =>
-  reviews.map(({ budget, limit, verdict, fit }) => [budget.name, limit && formatLimit(limit), verdict, fit && formatLimit(fit)]);
+  reviews.map(({ budget, limit, verdict, fit }) => [budget.name, limit && formatLimit(limit), verdict, fit && formatLimit(fit.limit)]);
 
 describe("after a trial of three days", () => {
   const teams = [
@@ -372,8 +372,26 @@ describe("a review", () => {
     ).flat();
     const found = await review("[{ name: task, per: task, limits: [$5] }]", tasks);
     assert.deepEqual(
-      [found.reviews[0]?.verdict, found.reviews[0]?.need?.amount, found.reviews[0]?.need?.needMore],
+      [found.reviews[0]?.verdict, found.reviews[0]?.need?.amount, found.reviews[0]?.need?.exceptions.length],
       ["too loose", 5 * CENT, 1],
+    );
+  });
+
+  test("gives the few that need far more exceptions, and not their amount to everybody", async () => {
+    const others = Array.from({ length: 60 }, (_, i) => daysOf(7, 4, { user: `u${i}` })).flat();
+    const nobody = daysOf(7, 60);
+    const calls = [...others, ...nobody, ...daysOf(7, 200, { user: "robot" })];
+    const found = await review("[{ name: each, for: { user: '*' }, per: user, limits: [$0.06 / day] }]", calls);
+    assert.deepEqual(reviewed(found)[0], ["each", "$0.06 / day", "too tight", "$0.06 / day"]);
+    assert.deepEqual(
+      found.reviews.map(({ fit, refusedThen }) => [fit?.exceptions.map(({ label, need }) => [label, need.amount]), refusedThen]),
+      [[[["user=robot", 250 * CENT]], 0]],
+    );
+    // Calls without a user have a balance that no exception can name: they stay refused, and it is said how many.
+    const shared = await review("[{ name: each, per: user, limits: [$0.06 / day] }]", calls);
+    assert.deepEqual(
+      shared.reviews.map(({ fit, refusedThen }) => [fit?.exceptions.map(({ label }) => label), refusedThen]),
+      [[["user=robot"], 7 * 54]],
     );
   });
 

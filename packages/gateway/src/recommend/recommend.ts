@@ -1,4 +1,4 @@
-import type { Budget } from "@purser/core";
+import { type Budget, type Limit, type LimitException, limitId, subjectLabel } from "@purser/core";
 import type { Config } from "../config/config.ts";
 import type { RecordedTime } from "./days.ts";
 import { History, type Recorded } from "./history.ts";
@@ -75,8 +75,25 @@ function refusedBy({ budget, limit }: LimitReview, refusals: readonly WouldRefus
   return limit ? refusals.filter(({ by }) => by && isRefusedBy(by, budget, limit)).length : 0;
 }
 
-/** With the amounts that fit, where those that it has do not. */
+/** With what fits, where that is something else than what it has. */
 function fittingBudget(budget: Budget, reviews: readonly LimitReview[]): Budget {
-  const fitting = budget.limits.map((limit) => reviews.find((one) => one.budget === budget && one.limit === limit)?.fit ?? limit);
-  return { ...budget, limits: fitting };
+  const own = reviews.filter((one) => one.budget === budget);
+  const limits = budget.limits.map((limit) => own.find((one) => one.limit === limit)?.fit?.limit ?? limit);
+  const exceptions = new Map<string, Map<string, Limit>>();
+  for (const { fit } of own) {
+    if (!fit) continue;
+    for (const { label, need } of fit.exceptions) {
+      const amounts = exceptions.get(label) ?? new Map<string, Limit>();
+      exceptions.set(label, amounts.set(limitId(fit.limit), { ...fit.limit, amount: need.amount }));
+    }
+  }
+  return {
+    ...budget,
+    limits,
+    exceptions: [...budget.exceptions, ...[...exceptions].map(([label, amounts]) => exceptionFor(budget, label, amounts))],
+  };
+}
+
+function exceptionFor(budget: Budget, label: string, limits: ReadonlyMap<string, Limit>): LimitException {
+  return { selector: {}, limits, until: Number.POSITIVE_INFINITY, isFor: (subject) => subjectLabel(budget, subject) === label };
 }

@@ -2,7 +2,8 @@ import { type Budget, formatLimit, includesSelection, type Limit, windowText } f
 import { daysSeen } from "./days.ts";
 import type { History } from "./history.ts";
 import { isUseKnown, LimitUse, type WindowUse, type WouldRefuse } from "./limit-use.ts";
-import { type Need, needOfDay, needOfEach, needOfLife, needOfPeriod, readableAmount } from "./need.ts";
+import { type Exception, type Need, needOfDay, needOfEach, needOfLife, needOfPeriod, readableAmount } from "./need.ts";
+import { isNameable } from "./proposals.ts";
 import { type Sureness, surenessOf } from "./sureness.ts";
 
 /** What is to be said of a limit that is configured. */
@@ -41,9 +42,15 @@ export interface LimitReview {
   /** The limit that is always reached first: `company: $10.00 / day`. */
   readonly above: string | undefined;
   readonly need: Need | undefined;
-  /** Another amount, where this one does not fit. */
-  readonly fit: Limit | undefined;
+  /** What would fit, where this does not. */
+  readonly fit: Fit | undefined;
   readonly sureness: Sureness;
+}
+
+/** The limit with an amount that fits, and what some subjects need beside it. */
+export interface Fit {
+  readonly limit: Limit;
+  readonly exceptions: readonly Exception[];
 }
 
 export interface ReviewTerms {
@@ -136,13 +143,24 @@ function isRate({ window }: Limit): boolean {
   return window.kind === "calendar" && window.period === "minute";
 }
 
-/** The amount that fits: what is needed; and where that is no more than what refused, what the fullest window came to with headroom. */
-function fitOf(verdict: Verdict, { limit, need }: Findings, windows: readonly WindowUse[], headroom: number): Limit | undefined {
+/**
+ * What fits: what is needed. Where that is no more than what refused, a few subjects need more than all others; or calls were refused by what was
+ * held, and what the fullest window came to with headroom is taken.
+ */
+function fitOf(verdict: Verdict, { limit, need }: Findings, windows: readonly WindowUse[], headroom: number): Fit | undefined {
   if (!need || (verdict !== "too tight" && verdict !== "too loose")) return undefined;
-  if (verdict === "too loose" || need.amount > limit.amount) return { ...limit, amount: need.amount };
+  const exceptions = need.exceptions.filter(({ label }) => isNameableLabel(label));
+  if (verdict === "too loose" || need.amount > limit.amount) return { limit: { ...limit, amount: need.amount }, exceptions };
+  const above = exceptions.filter((one) => one.need.amount > limit.amount);
+  if (above.length > 0) return { limit, exceptions: above };
   const most = windows.reduce((fullest, one) => Math.max(fullest, demandOf(one, 0)), 0);
   const amount = readableAmount(most * (1 + headroom));
-  return amount > limit.amount ? { ...limit, amount } : undefined;
+  return amount > limit.amount ? { limit: { ...limit, amount }, exceptions: [] } : undefined;
+}
+
+/** Whether an exception can be for the subject: calls without a user share a balance that nobody can name. */
+function isNameableLabel(label: string): boolean {
+  return isNameable(label) && !label.split(",").some((pair) => pair.endsWith("=(none)"));
 }
 
 function useOf({ calls }: History, budget: Budget, limit: Limit): LimitUse {

@@ -4,6 +4,7 @@ import { readConfig } from "../../config/read-config.ts";
 import type { Need } from "../../recommend/need.ts";
 import type { MoneyOrTokens } from "../../recommend/proposals.ts";
 import { type Recommendation, recommend as recommendBudgets } from "../../recommend/recommend.ts";
+import type { Fit } from "../../recommend/review.ts";
 import type { Command } from "../command.ts";
 import { lookedAt } from "../demo-folder.ts";
 import { proposedYaml } from "../proposed-yaml.ts";
@@ -117,7 +118,7 @@ function recommendationJson(source: string, found: Recommendation, piece: string
       windows: review.windows,
       refused_windows: review.refusedWindows,
       fullest: review.fullest ?? null,
-      fit: review.fit ? { limit: formatLimit(review.fit), amount: review.fit.amount, would_refuse_calls: review.refusedThen } : null,
+      fit: review.fit ? fitJson(review.fit, review.refusedThen) : null,
       rests_on: review.need ? needJson(review.need) : null,
     })),
     proposals: proposals.map((proposal) => ({
@@ -139,6 +140,15 @@ function recommendationJson(source: string, found: Recommendation, piece: string
   };
 }
 
-function needJson({ used, rests, count, growth, needMore, isTwice }: Need): unknown {
-  return { of: rests, count, need_more: needMore, used: Math.round(used), growth, twice: isTwice };
+function fitJson({ limit, exceptions }: Fit, refusedThen: number): unknown {
+  return {
+    limit: formatLimit(limit),
+    amount: limit.amount,
+    exceptions: exceptions.map(({ label, need }) => ({ subject: label, amount: need.amount })),
+    would_refuse_calls: refusedThen,
+  };
+}
+
+function needJson({ used, rests, count, growth, exceptions, isTwice }: Need): unknown {
+  return { of: rests, count, need_more: exceptions.length, used: Math.round(used), growth, twice: isTwice };
 }
