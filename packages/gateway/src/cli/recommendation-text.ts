@@ -1,5 +1,6 @@
 import { type Budget, formatInstant, formatLimit, type Limit } from "@purser/core";
 import type { Need } from "../recommend/need.ts";
+import type { Unsaid } from "../recommend/proposals.ts";
 import type { PredictedProposal, Recommendation, ReviewedLimit } from "../recommend/recommend.ts";
 import type { Fit } from "../recommend/review.ts";
 import type { Sureness } from "../recommend/sureness.ts";
@@ -28,7 +29,7 @@ const SURE: Readonly<Record<Sureness, string>> = {
 };
 
 function recordText({ time, timeZone, calls, wholeDays, sureness }: Recommendation): string {
-  const span = `${count(calls)} calls from ${formatInstant(time.since, timeZone)} to ${formatInstant(time.until, timeZone)}`;
+  const span = `${plural(calls, "call")} from ${formatInstant(time.since, timeZone)} to ${formatInstant(time.until, timeZone)}`;
   if (wholeDays === 0) return `${span}: not one whole day, so no amount can be said.`;
   return `${span}: ${plural(wholeDays, "whole day")}, ${SURE[sureness]}.`;
 }
@@ -73,6 +74,7 @@ function reviewNotes({ reviews, headroom }: Recommendation): string {
       if (verdict === "unreachable") return [`${name} ${above} is always reached before it.`];
       if (verdict === "held back") return [`${name} other budgets refused too many of its calls to say what it needs.`];
       if (verdict !== "too tight") return [];
+      if (!need && limit.window.kind === "calendar") return [`${name} it is too early to say which amount would fit.`];
       if (limit.window.kind === "lifetime") return [`${name} it never resets, so how long it is to last is for its owner to say.`];
       if (need) return [`${name} calls were refused while others held it, and what they use in the end fits.`];
       return [];
@@ -127,10 +129,9 @@ function restsText({ per }: Budget, limit: Limit, { used, rests, count: of, grow
 const PERCENTILE_LEAST = 20;
 
 /** Why there is no piece for the configuration. */
-export function nothingProposed({ wholeDays }: Recommendation): string {
-  return wholeDays === 0
-    ? "Let calls go on for three to five days, without budgets or with `mode: observe`, and ask again."
-    : "Nothing else is proposed: whatever calls name has a budget.";
+export function nothingProposed({ wholeDays, unsaid }: Recommendation): string {
+  if (wholeDays === 0) return "Let calls go on for three to five days, without budgets or with `mode: observe`, and ask again.";
+  return unsaid.length === 0 ? "Nothing else is proposed: whatever calls name has a budget." : "Nothing is proposed.";
 }
 
 function togetherText({ proposals, reviews, calls, refusedTogether }: Recommendation): string {
@@ -140,13 +141,14 @@ function togetherText({ proposals, reviews, calls, refusedTogether }: Recommenda
 
 function notes(recommendation: Recommendation): string {
   const { unsaid, refused, wholeDays, proposals } = recommendation;
-  const early = unsaid.filter(({ why }) => why === "too early").map(({ name }) => name);
-  const unnameable = unsaid.filter(({ why }) => why === "not nameable").map(({ name }) => name);
+  const named = (wanted: Unsaid["why"]) => unsaid.filter(({ why }) => why === wanted).map(({ name }) => name);
+  const [early, unused, unnameable] = [named("too early"), named("nothing used"), named("not nameable")];
   return [
     ...(refused > 0 ? [`${count(refused)} calls that were refused are not among them: what they would have used, nobody knows.`] : []),
     ...(wholeDays > 0 && early.length > 0 ? [`Seen for less than a day, so nothing is proposed: ${early.join(", ")}.`] : []),
+    ...(unused.length > 0 ? [`What it costs is nothing, or not known, so nothing is proposed: ${unused.join(", ")}.`] : []),
     ...(unnameable.length > 0 ? [`Not proposed, because a budget cannot name it: ${unnameable.join(", ")}.`] : []),
-    ...(proposals.length === 0 ? [nothingProposed(recommendation)] : []),
+    ...(wholeDays === 0 || (proposals.length === 0 && unsaid.length === 0) ? [nothingProposed(recommendation)] : []),
   ].join("\n");
 }
 

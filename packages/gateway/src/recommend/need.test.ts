@@ -23,6 +23,11 @@ describe("what a day needs", () => {
     assert.equal(needOfDay(whole(days(19)), 0)?.used, 9_000);
   });
 
+  test("is what a day with use needs, also where most days have none", () => {
+    const need = needOfDay(whole(Array.from({ length: 60 }, (_, i) => (i === 30 ? 100 : 0))), 0.25);
+    assert.deepEqual([need?.amount, need?.used, need?.count], [130, 100, 1]);
+  });
+
   test("is nothing where nothing was used", () => {
     assert.equal(needOfDay(whole([0, 0, 0]), 0.25), undefined);
     assert.equal(needOfDay(whole([]), 0.25), undefined);
@@ -60,6 +65,11 @@ describe("what a month needs", () => {
     // Two days before the whole week, which would make weekdays count more.
     const need = needOfPeriod(whole([999, 999, 100, 100, 100, 100, 100, 10, 10]), 31, 0.25);
     assert.deepEqual([need?.used, need?.count, need?.amount], [(520 / 7) * 31, 7, 2_900]);
+  });
+
+  test("is never less than what one of its days had", () => {
+    const rare = Array.from({ length: 70 }, (_, i) => (i === 40 ? 1_000 : 0));
+    assert.equal(needOfPeriod(whole(rare), 31, 0.25)?.amount, 1_300);
   });
 
   test("is not told from less than a week", () => {

@@ -4,7 +4,7 @@ import { nearestRank, rankOf } from "../nearest-rank.ts";
 export interface Need {
   /** Of the limit, as people write it: two digits, rounded up. */
   readonly amount: number;
-  /** What was used: of `days` the p95, or the average of them; of `subjects` what the one needs that 95 of 100 need no more than. */
+  /** What was used: of `days` with use the p95, or the average of them; of `subjects` what the one needs that 95 of 100 need no more than. */
   readonly used: number;
   readonly rests: "days" | "average" | "subjects";
   /** How many of them. */
@@ -23,7 +23,7 @@ export interface Exception {
   readonly need: Need;
 }
 
-export const PERCENT = 95;
+const PERCENT = 95;
 /** Fewer days are a trial, of which twice the average is taken. A week has all days that differ. */
 const WEEK = 7;
 /** Growth is told from as many weeks as the ones before. */
@@ -40,12 +40,16 @@ export interface DailyUse {
   readonly isFirstWhole: boolean;
 }
 
-/** What a day has to allow: its p95 so far, with growth and headroom. Nothing where nothing was used. */
+/**
+ * What a day has to allow: the p95 of days with use, with growth and headroom. Nothing where nothing was used. Idle days do not count in it: what is
+ * used once a month would get nothing.
+ */
 export function needOfDay({ days, isFirstWhole }: DailyUse, headroom: number): Need | undefined {
   if (sumOf(days) === 0) return undefined;
   const whole = isFirstWhole ? days : days.slice(1);
   const growth = growthOf(whole);
-  const busy = nearestRank(ascending(days), PERCENT);
+  const busyDays = ascending(days.filter((amount) => amount > 0));
+  const busy = nearestRank(busyDays, PERCENT);
   const usual = busy * (1 + growth) * (1 + headroom);
   const average = whole.length === 0 ? 0 : sumOf(whole) / whole.length;
   if (whole.length < WEEK && 2 * average > usual)
@@ -58,10 +62,13 @@ export function needOfDay({ days, isFirstWhole }: DailyUse, headroom: number): N
       exceptions: [],
       isTwice: true,
     };
-  return { amount: readableAmount(usual), used: busy, rests: "days", count: days.length, growth, exceptions: [], isTwice: false };
+  return { amount: readableAmount(usual), used: busy, rests: "days", count: busyDays.length, growth, exceptions: [], isTwice: false };
 }
 
-/** What a week, month or year has to allow: its days, as they were on average in whole weeks. Nothing where there is no whole week. */
+/**
+ * What a week, month or year has to allow: its days, as they were on average in whole weeks, and their busiest one in any case. Nothing where there
+ * is no whole week.
+ */
 export function needOfPeriod({ days, isFirstWhole }: DailyUse, lengthDays: number, headroom: number): Need | undefined {
   const whole = isFirstWhole ? days : days.slice(1);
   const counted = whole.slice(whole.length % WEEK);
@@ -69,7 +76,8 @@ export function needOfPeriod({ days, isFirstWhole }: DailyUse, lengthDays: numbe
   if (sum === 0) return undefined;
   const growth = growthOf(counted);
   const used = (sum / counted.length) * lengthDays;
-  const amount = readableAmount(used * (1 + growth) * (1 + headroom));
+  const busiest = counted.reduce((most, amount) => Math.max(most, amount), 0);
+  const amount = readableAmount(Math.max(used * (1 + growth), busiest) * (1 + headroom));
   return { amount, used, rests: "average", count: counted.length, growth, exceptions: [], isTwice: false };
 }
 

@@ -30,9 +30,10 @@ export class Prediction {
     return refusals;
   }
 
-  /** How many calls all of them would refuse together. */
-  async together(budgets: readonly Budget[]): Promise<number> {
-    return budgets.length === 0 ? 0 : (await this.#refusals(budgets, this.#calls)).length;
+  /** How many calls all of them would refuse together; `alone` says what each of them would. */
+  async together(budgets: readonly Budget[], alone: ReadonlyMap<Budget, readonly WouldRefuse[]>): Promise<number> {
+    const isSure = alone.size === 0 && [...this.#asTheyWere.values()].every(({ isPriced }) => isPriced);
+    return isSure ? 0 : (await this.#refusals(budgets, this.#calls)).length;
   }
 
   /** Those that refuse anything: what never would, where all of them observe, does not where it is alone. So most need no replay of their own. */

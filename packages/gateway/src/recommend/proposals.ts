@@ -39,10 +39,10 @@ export interface Proposals {
   readonly unsaid: readonly Unsaid[];
 }
 
-/** What has no proposal: it was seen for less than a day, or its name cannot stand in a budget. */
+/** What has no proposal: it was seen for less than a day, used nothing that is known, or its name cannot stand in a budget. */
 export interface Unsaid {
   readonly name: string;
-  readonly why: "too early" | "not nameable";
+  readonly why: "too early" | "nothing used" | "not nameable";
 }
 
 export type MoneyOrTokens = "nanodollars" | "tokens";
@@ -131,7 +131,7 @@ class Proposer {
     const whole = isFirstWhole ? days.length : days.length - 1;
     const day = whole > 0 ? needOfDay(used, this.#terms.headroom) : undefined;
     if (!day) {
-      this.#unsaid.push({ name, why: "too early" });
+      this.#unsaid.push({ name, why: whyNot(calls, unit) });
       return;
     }
     const month = needOfPeriod(used, MONTH_DAYS, this.#terms.headroom);
@@ -149,8 +149,8 @@ class Proposer {
     if (values.size < 2 || this.#terms.configured.some((budget) => coversEach(budget, path, outer))) return;
     const unit = this.#unitOf(known);
     const each = this.#needOfEach(values, unit);
-    if (!each) {
-      this.#unsaid.push({ name, why: "too early" });
+    if (!each || each.count < 2) {
+      this.#unsaid.push({ name, why: whyNot(known, unit) });
       return;
     }
     const limits = [this.#limit(unit, "day", each)];
@@ -211,6 +211,10 @@ function valuesOf(calls: readonly CallAsItWas[], path: Attribute): ReadonlyMap<s
     else values.set(value, [call]);
   }
   return new Map([...values].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function whyNot(calls: readonly CallAsItWas[], unit: MoneyOrTokens): Unsaid["why"] {
+  return calls.some(({ amounts }) => amounts[unit] > 0) ? "too early" : "nothing used";
 }
 
 function usesOf(calls: readonly CallAsItWas[], unit: MoneyOrTokens) {

@@ -67,7 +67,7 @@ export async function recommend({ config, recorded, headroom, unit, now }: Recom
     reviews: reviews.map((review) => ({ ...review, refusedThen: refusedBy(review, refusals.get(fitting.get(review.budget) as Budget)) })),
     proposals: proposals.map((proposal) => ({ ...proposal, refusedCalls: refusals.get(proposal.budget)?.length ?? 0 })),
     unsaid,
-    refusedTogether: await prediction.together(then),
+    refusedTogether: await prediction.together(then, refusals),
   };
 }
 
