@@ -62,7 +62,7 @@ export {
   parseDollarsPerMillion,
 } from "./domain/money.ts";
 export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
-export { amountsOf } from "./domain/quote.ts";
+export { amountsOf, heldFor } from "./domain/quote.ts";
 export {
   chargeAmounts,
   periodBefore,

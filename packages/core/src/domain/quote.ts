@@ -1,4 +1,5 @@
-import type { Amounts, Ask, Asks } from "./command.ts";
+import { type Amounts, type Ask, type Asks, amountOf } from "./command.ts";
+import type { Unit } from "./limit.ts";
 import { nanodollars } from "./money.ts";
 import { costOf, discounted, type RateCard, type ServiceTier, worstRates } from "./price.ts";
 import { chargedInputTokens, chargedOutputTokens, totalTokens, type Usage } from "./usage.ts";
@@ -46,6 +47,20 @@ function moneyAsk(size: CallSize, card: RateCard, service: ServiceTier): Ask {
     base: inputTokens * nanodollars(discounted(card, worst.input, service)) + fees,
     perOutputToken: copies * nanodollars(discounted(card, worst.output, service)),
     scale: 1,
+  };
+}
+
+/** What is held for a call of this size, of every unit. */
+export function heldFor(size: CallSize, card: RateCard | undefined, service: ServiceTier): Amounts {
+  const asks = asksOf(size, card, service);
+  const held = (unit: Unit) => amountOf(asks[unit], size.outputTokensMost);
+  return {
+    nanodollars: held("nanodollars"),
+    tokens: held("tokens"),
+    input_tokens: held("input_tokens"),
+    output_tokens: held("output_tokens"),
+    requests: held("requests"),
+    concurrent: held("concurrent"),
   };
 }
 

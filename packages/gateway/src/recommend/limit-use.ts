@@ -50,6 +50,7 @@ export class LimitUse {
   #span: Day | undefined;
   #calls = 0;
   #used = 0;
+  #leastHeld = 0;
 
   constructor(budget: Budget, limit: Limit) {
     this.#budget = budget;
@@ -64,6 +65,11 @@ export class LimitUse {
   /** What one of them used on average. */
   get average(): number {
     return this.#calls === 0 ? 0 : this.#used / this.#calls;
+  }
+
+  /** What has to be left for the largest of them. */
+  get leastHeld(): number {
+    return this.#leastHeld;
   }
 
   get windows(): readonly WindowUse[] {
@@ -85,6 +91,7 @@ export class LimitUse {
     if (!isUseKnown(this.#limit)) return;
     const amount = call.amounts[this.#limit.unit];
     this.#used += amount;
+    this.#leastHeld = Math.max(this.#leastHeld, call.leastHeld[this.#limit.unit]);
     use.used = isLookedAtByDay(this.#limit) ? Math.max(use.used, this.#moved(label, at, amount)) : use.used + amount;
   }
 

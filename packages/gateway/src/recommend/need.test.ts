@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Need, needOfDay, needOfEach, needOfLife, needOfPeriod, readableAmount } from "./need.ts";
 
-const whole = (days: readonly number[]) => ({ days, isFirstWhole: true });
+const whole = (days: readonly number[]) => ({ days, isFirstWhole: true, leastHeld: 0 });
 
 describe("what a day needs", () => {
   test("is twice the average of a short trial, where that is more than its largest day with headroom", () => {
@@ -28,15 +28,20 @@ describe("what a day needs", () => {
     assert.deepEqual([need?.amount, need?.used, need?.count], [130, 100, 1]);
   });
 
+  test("leaves enough for the largest call to be held", () => {
+    assert.equal(needOfDay({ days: [10], isFirstWhole: true, leastHeld: 80 }, 0.25)?.amount, 90);
+    assert.equal(needOfDay({ days: [10], isFirstWhole: true, leastHeld: 5 }, 0.25)?.amount, 20);
+  });
+
   test("is nothing where nothing was used", () => {
     assert.equal(needOfDay(whole([0, 0, 0]), 0.25), undefined);
     assert.equal(needOfDay(whole([]), 0.25), undefined);
   });
 
   test("takes a first day that is not whole for at least so much, and for no average", () => {
-    const need = needOfDay({ days: [10, 100, 100], isFirstWhole: false }, 0.25);
+    const need = needOfDay({ days: [10, 100, 100], isFirstWhole: false, leastHeld: 0 }, 0.25);
     assert.deepEqual([need?.amount, need?.used, need?.count], [200, 100, 2]);
-    assert.deepEqual(needOfDay({ days: [10], isFirstWhole: false }, 0.25)?.amount, 13);
+    assert.deepEqual(needOfDay({ days: [10], isFirstWhole: false, leastHeld: 0 }, 0.25)?.amount, 13);
   });
 });
 
@@ -74,7 +79,7 @@ describe("what a month needs", () => {
 
   test("is not told from less than a week", () => {
     assert.equal(needOfPeriod(whole([100, 100, 100, 100, 100, 100]), 31, 0.25), undefined);
-    assert.equal(needOfPeriod({ days: [100, 100, 100, 100, 100, 100, 100], isFirstWhole: false }, 31, 0.25), undefined);
+    assert.equal(needOfPeriod({ days: [100, 100, 100, 100, 100, 100, 100], isFirstWhole: false, leastHeld: 0 }, 31, 0.25), undefined);
   });
 });
 

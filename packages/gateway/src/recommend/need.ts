@@ -38,19 +38,21 @@ export interface DailyUse {
   readonly days: readonly number[];
   /** Where it is not, its first day is at least so much, and counts in no average. */
   readonly isFirstWhole: boolean;
+  /** What has to be left for the largest call: a smaller limit would refuse it on a day without any other. */
+  readonly leastHeld: number;
 }
 
 /**
  * What a day has to allow: the p95 of days with use, with growth and headroom. Nothing where nothing was used. Idle days do not count in it: what is
  * used once a month would get nothing.
  */
-export function needOfDay({ days, isFirstWhole }: DailyUse, headroom: number): Need | undefined {
+export function needOfDay({ days, isFirstWhole, leastHeld }: DailyUse, headroom: number): Need | undefined {
   if (sumOf(days) === 0) return undefined;
   const whole = isFirstWhole ? days : days.slice(1);
   const growth = growthOf(whole);
   const busyDays = ascending(days.filter((amount) => amount > 0));
   const busy = nearestRank(busyDays, PERCENT);
-  const usual = busy * (1 + growth) * (1 + headroom);
+  const usual = Math.max(busy * (1 + growth) * (1 + headroom), busy + leastHeld);
   const average = whole.length === 0 ? 0 : sumOf(whole) / whole.length;
   if (whole.length < WEEK && 2 * average > usual)
     return {
@@ -69,7 +71,7 @@ export function needOfDay({ days, isFirstWhole }: DailyUse, headroom: number): N
  * What a week, month or year has to allow: its days, as they were on average in whole weeks, and their busiest one in any case. Nothing where there
  * is no whole week.
  */
-export function needOfPeriod({ days, isFirstWhole }: DailyUse, lengthDays: number, headroom: number): Need | undefined {
+export function needOfPeriod({ days, isFirstWhole, leastHeld }: DailyUse, lengthDays: number, headroom: number): Need | undefined {
   const whole = isFirstWhole ? days : days.slice(1);
   const counted = whole.slice(whole.length % WEEK);
   const sum = sumOf(counted);
@@ -77,7 +79,7 @@ export function needOfPeriod({ days, isFirstWhole }: DailyUse, lengthDays: numbe
   const growth = growthOf(counted);
   const used = (sum / counted.length) * lengthDays;
   const busiest = counted.reduce((most, amount) => Math.max(most, amount), 0);
-  const amount = readableAmount(Math.max(used * (1 + growth), busiest) * (1 + headroom));
+  const amount = readableAmount(Math.max(used * (1 + growth) * (1 + headroom), busiest * (1 + headroom), busiest + leastHeld));
   return { amount, used, rests: "average", count: counted.length, growth, exceptions: [], isTwice: false };
 }
 

@@ -127,7 +127,7 @@ class Proposer {
     if (this.#terms.configured.some((budget) => coversAll(budget, selector))) return;
     const { days, isFirstWhole } = daysSeen(this.#days, calls[0]?.at ?? 0);
     const unit = this.#unitOf(calls);
-    const used = { days: useByDay(usesOf(calls, unit), days), isFirstWhole };
+    const used = { days: useByDay(usesOf(calls, unit), days), isFirstWhole, leastHeld: leastHeldOf(calls, unit) };
     const whole = isFirstWhole ? days.length : days.length - 1;
     const day = whole > 0 ? needOfDay(used, this.#terms.headroom) : undefined;
     if (!day) {
@@ -167,7 +167,10 @@ class Proposer {
     const needs = new Map<string, Need>();
     for (const [value, calls] of values) {
       const { days, isFirstWhole } = daysSeen(this.#days, calls[0]?.at ?? 0);
-      const need = needOfDay({ days: useByDay(usesOf(calls, unit), days), isFirstWhole }, this.#terms.headroom);
+      const need = needOfDay(
+        { days: useByDay(usesOf(calls, unit), days), isFirstWhole, leastHeld: leastHeldOf(calls, unit) },
+        this.#terms.headroom,
+      );
       if (need) needs.set(value, need);
     }
     return needOfEach(needs);
@@ -211,6 +214,10 @@ function valuesOf(calls: readonly CallAsItWas[], path: Attribute): ReadonlyMap<s
     else values.set(value, [call]);
   }
   return new Map([...values].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function leastHeldOf(calls: readonly CallAsItWas[], unit: MoneyOrTokens): number {
+  return calls.reduce((most, { leastHeld }) => Math.max(most, leastHeld[unit]), 0);
 }
 
 function whyNot(calls: readonly CallAsItWas[], unit: MoneyOrTokens): Unsaid["why"] {

@@ -95,6 +95,21 @@ describe("after a trial of three days", () => {
     assert.deepEqual(proposed(await recommended(teams)), proposed(await recommended(teams.toReversed())));
   });
 
+  test("it has room for what a call holds, and not only for what it uses", async () => {
+    const short = daysOf(3, 1, { team: "rare" }).map(
+      (call): RecordedCall => ({ ...call, outputCap: undefined, usage: { inputTokens: 10, outputTokens: 1 } }),
+    );
+    const found = await recommended([...short, ...daysOf(3, 40, { team: "search" })]);
+    assert.deepEqual(
+      found.proposals.map(({ budget, refusedCalls }) => [budget.name, refusedCalls]),
+      [
+        ["company", 0],
+        ["team rare", 0],
+        ["team search", 0],
+      ],
+    );
+  });
+
   test("it has headroom where days differ, as much as one says", async () => {
     const uneven = daysOf(3, (day) => (day === 1 ? 100 : 10));
     assert.deepEqual(proposed(await recommended(uneven)), [["company", "$1.30 / day"]]);

@@ -199,10 +199,11 @@ function needOf(history: History, { budget, limit, use, refusals }: Looked, head
   for (const [label, uses] of windowsBySubject(byDay, limit)) {
     const { days, isFirstWhole } = daysSeen(history.days(budget.timezone), byDay.firstAt.get(label) ?? 0);
     const known = days.map(({ startsAt }) => uses.get(startsAt));
+    const { leastHeld } = byDay;
     const need =
       lengthDays === undefined
-        ? needOfDay({ days: known.map((one) => (one ? demandOf(one, byDay.average) : 0)), isFirstWhole }, headroom)
-        : needOfPeriod({ days: unrefused(known), isFirstWhole }, lengthDays, headroom);
+        ? needOfDay({ days: known.map((one) => (one ? demandOf(one, byDay.average) : 0)), isFirstWhole, leastHeld }, headroom)
+        : needOfPeriod({ days: unrefused(known), isFirstWhole, leastHeld }, lengthDays, headroom);
     if (need) needs.set(label, need);
   }
   return budget.per.length === 0 ? needs.get("") : needOfEach(needs);

@@ -2,9 +2,12 @@ import {
   amountsOf,
   Budgets,
   createMemoryStore,
+  DEFAULT_MIN_OUTPUT,
   type Denial,
   type DenialReason,
+  heldFor,
   PurserError,
+  type RateCard,
   type Rung,
   reportLedger,
   type Store,
@@ -64,6 +67,11 @@ export async function replay(config: Config, calls: readonly RecordedCall[], tol
   return new Replay(config, calls, told).run();
 }
 
+function leastHeld({ inputTokensHeld, outputCap = DEFAULT_MIN_OUTPUT, service }: RecordedCall, card: RateCard | undefined) {
+  const outputTokensMost = Math.min(outputCap, DEFAULT_MIN_OUTPUT);
+  return heldFor({ inputTokens: inputTokensHeld, outputTokensMost, copies: 1 }, card, service);
+}
+
 /** Whoever wants to know what becomes of single calls. */
 export interface ReplayListener {
   /** A call is refused, or given a ready text. */
@@ -78,6 +86,8 @@ export interface CallAsItWas {
   /** With where it goes now. */
   readonly subject: Subject;
   readonly amounts: ReturnType<typeof amountsOf>;
+  /** The least that has to be left for it: what is held for it with the shortest answer that it may get. */
+  readonly leastHeld: ReturnType<typeof amountsOf>;
   /** Whether its model has a price: else budgets in money refuse it. */
   readonly isPriced: boolean;
 }
@@ -91,7 +101,7 @@ export function callsAsTheyWere(config: Config, calls: readonly RecordedCall[]):
     const { provider, pricedAs, subject } = routedCall({ config, prices, route }, recorded);
     const card = prices.card(provider.name, pricedAs);
     const amounts = amountsOf(recorded.usage, costAsItWas(recorded, card));
-    return { at: recorded.at, subject, amounts, isPriced: card !== undefined };
+    return { at: recorded.at, subject, amounts, leastHeld: leastHeld(recorded, card), isPriced: card !== undefined };
   });
 }
 
