@@ -239,6 +239,7 @@ export class SimulatedGateway {
     const { upstream, onError, onDisconnect, routes } = this.#options;
     const config: Config = {
       file: undefined,
+      otherFiles: [],
       server: { host: "127.0.0.1", port: 0, maxBodyBytes: BODY_MOST, drainMs: 0, publicUrl: undefined },
       store: { namespace: "simulated" },
       timezone: "UTC",
@@ -254,6 +255,7 @@ export class SimulatedGateway {
       failing: [],
       captured: [],
       channels: [],
+      answers: new Map(),
       unseenInput: undefined,
       defaultMaxOutput: 1_000,
       holds: "full",

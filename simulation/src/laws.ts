@@ -222,8 +222,8 @@ export class Laws {
   #followsItsHold(entry: Entry, kept: Kept | undefined): void {
     const { kind, reservation: id, postings } = entry;
     if (kind === "reserved") return;
-    if (kind === "denied") {
-      hold(2, postings.length === 0, () => `The refusal of ${id} posts ${postings.map(textOf).join(", ")}.`);
+    if (kind === "denied" || kind === "answered") {
+      hold(2, postings.length === 0, () => `${id} was ${kind}, and posts ${postings.map(textOf).join(", ")}.`);
       return;
     }
     if (kind === "drained" || kind === "granted" || kind === "revoked") {

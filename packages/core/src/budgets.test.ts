@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type BudgetInput, type Call, type Decision, defineBudget, type Reservation, type Store } from "./index.ts";
+import { type BudgetInput, type Call, type Decision, defineBudget, type Reservation, reportLedger, type Store } from "./index.ts";
 import { DEMO_CARD, demoBudgets, demoCall, NOON } from "./testing/demo-budgets.ts";
 import { allEntries } from "./testing/ledger-history.ts";
 
@@ -402,6 +402,27 @@ test("the tier that a provider served is the tier that is charged", async () => 
   const reservation = settled(await budgets.reserve(demoCall({ input: 1_000, output: 100 })));
   const { charge } = await budgets.settle(reservation, { inputTokens: 1_000, outputTokens: 100 }, "confirmed", "flex");
   assert.equal(charge.cost, 600_000);
+});
+
+test("a client in a loop cannot fill the ledger with answers that were known, and nothing of what they saved is forgotten", async () => {
+  let now = NOON;
+  const { budgets, store } = demoBudgets([{ name: "company", limits: ["$1 / day"] }], { now: () => now });
+  for (let i = 0; i < 2_500; i++)
+    budgets.recordAnswer(demoCall({ input: 10, output: 10 }), {
+      rung: "cache 60m (company 0%)",
+      from: `before-${i}`,
+      ...(i % 2 === 0 && { saved: 3 }),
+    });
+  now += 1_000;
+  await budgets.expire();
+  await budgets.close();
+  assert.equal((await store.entries({ kinds: ["answered"], most: 10_000 })).length, 1_001);
+  const [sums] = await reportLedger(store, { since: NOON, until: now + 1 });
+  assert.deepEqual([sums?.knownAnswers, sums?.savedCost, sums?.calls, sums?.cost], [2_500, 3_750, 0, 0]);
+  assert.deepEqual(
+    (await budgets.balances()).map(({ spent, held }) => [spent, held]),
+    [[0, 0]],
+  );
 });
 
 test("a client in a loop cannot fill the ledger with refusals, by whatever names it calls, and none of them is forgotten", async () => {

@@ -1,7 +1,6 @@
 import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
-import { Denials } from "./denials.ts";
 import { type Budget, checkSharing, minOutputOf } from "./domain/budget.ts";
 import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
@@ -14,6 +13,7 @@ import {
   type EntryKind,
   estimatedCharge,
   type Grant,
+  type KnownAnswer,
   type Posting,
   type RefusingLimit,
 } from "./domain/ledger.ts";
@@ -30,6 +30,7 @@ import { type ActiveRung, describeBlock, type LadderPlan, Ladders } from "./ladd
 import { type SharedOut, Sharings, type StandingLimit } from "./sharings.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 import { TIMERS, type Timers } from "./timers.ts";
+import { UnpaidCalls } from "./unpaid-calls.ts";
 import { type Place, WaitingCalls } from "./waiting-calls.ts";
 
 /** Where prices come from. `undefined`: the model has no price. */
@@ -93,7 +94,7 @@ export class Budgets implements PriceSource {
   readonly #background = new Set<Promise<unknown>>();
   readonly #gate = new Gate();
   readonly #waiting: WaitingCalls;
-  readonly #denials = new Denials((entry) => void this.background(this.#store.record(entry)));
+  readonly #unpaid = new UnpaidCalls((entry) => void this.background(this.#store.record(entry)));
   #budgets: readonly Budget[] = [];
   #prices: PriceSource;
   #allowances: readonly Allowance[] = [];
@@ -217,11 +218,23 @@ export class Budgets implements PriceSource {
     return this.refuse(call, "budget_exhausted", describeBlock(active), active.balance);
   }
 
+  /** Writes down a call that got an answer which was known: it holds nothing and is charged nothing. */
+  recordAnswer(call: Call, known: KnownAnswer): void {
+    const detail = this.#unasked(call).detail();
+    const entry = { kind: "answered", reservation: call.id, postings: [], detail, known } as const;
+    this.#unpaid.add([known.rung], entry, this.#now());
+  }
+
   /** Refuses a call for a reason that is no matter of what is left, and writes it down. */
   refuse(call: Call, reason: DenialReason, message: string, balance?: Balance): Extract<Decision, { outcome: "denied" }> {
     const denial: Denial = { reason, balance, asked: undefined, retryAfterMs: undefined, message };
-    this.#recordDenial(call, denial, new Admission(call, (now) => this.#terms(call, now), this.#store));
+    this.#recordDenial(call, denial, this.#unasked(call));
     return { outcome: "denied", denial, balances: balance ? [balance] : [] };
+  }
+
+  /** What is known of a call that nobody asks the store about. */
+  #unasked(call: Call): Admission {
+    return new Admission(call, (now) => this.#terms(call, now), this.#store);
   }
 
   /** Calls of one leaky bucket ask one after the other, so that none is overtaken; the first of them asks again until it fits. */
@@ -338,7 +351,7 @@ export class Budgets implements PriceSource {
 
   /** Charges the holds whose owner died. To be called every second or so by whoever owns the process. */
   async expire(): Promise<ExpireResult> {
-    this.#denials.flush(this.#now());
+    this.#unpaid.flush(this.#now());
     const result = await this.#store.expire();
     for (const id of result.expired) void this.background(this.#tellCharge(id, "expired"));
     return result;
@@ -476,7 +489,7 @@ export class Budgets implements PriceSource {
 
   /** Waits for what was written down in the background. */
   async close(): Promise<void> {
-    this.#denials.flush();
+    this.#unpaid.flush();
     await Promise.allSettled(this.#background);
   }
 
@@ -510,7 +523,7 @@ export class Budgets implements PriceSource {
     const detail = { ...admission.detail(), ...(readyText !== undefined && { readyText }), ...(refusedBy && { refusedBy }) };
     const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail } as const;
     this.#onDenial(call.subject, denial, call.id);
-    this.#denials.add(denial, entry, this.#now());
+    this.#unpaid.add([reason, denial.balance?.budget], entry, this.#now());
   };
 }
 

@@ -100,7 +100,7 @@ export interface ExpireCommand {
 }
 
 /**
- * Writes down a refusal, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and what it
+ * Writes down a refusal, an answer that was known, an adjustment, a grant or its end. What an adjustment holds must belong to a reservation in flight, and what it
  * charges to one that ended to one whose charge can still be corrected, which then corrects that too; each on a counter that the reservation
  * is not posted to yet, and for the answer that the call is held for by now. Limits come into force only after those that they follow. A grant that ends must be there and one that begins must
  * not; else nothing is written. A reset takes back what is spent on its counters at that moment.
@@ -110,7 +110,10 @@ export interface RecordCommand {
   readonly entry: Recordable;
 }
 
-export type Recordable = DistributiveOmit<Extract<Entry, { kind: "denied" | "adjusted" | "granted" | "revoked" }>, "seq" | "at">;
+export type Recordable = DistributiveOmit<
+  Extract<Entry, { kind: "denied" | "answered" | "adjusted" | "granted" | "revoked" }>,
+  "seq" | "at"
+>;
 
 export type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 

@@ -18,14 +18,19 @@ export type Rung =
   | { readonly kind: "queue"; readonly waitMs: number; readonly channel: string | undefined }
   /** The caller gets this text in the place of an answer, and no provider is asked. */
   | { readonly kind: "answer"; readonly text: string }
-  /** The same call is answered as before, by what was kept for at most so long. */
-  | { readonly kind: "cache"; readonly ageMs: number }
+  /** A question of a list in the configuration gets the answer that stands there; one that is at least so near to it too, where it says so. */
+  | { readonly kind: "lookup"; readonly list: string; readonly nearness: Nearness }
+  /** The same call is answered as before, by what was kept for at most so long; one that is at least so near to it too, where it says so. */
+  | { readonly kind: "cache"; readonly ageMs: number; readonly nearness: Nearness }
   /** The call is refused. */
   | { readonly kind: "block" }
   /** Whoever owns the budget is asked for this share of the limit more, where a call is refused; the call waits so long for an answer. */
   | { readonly kind: "ask"; readonly share: number; readonly waitMs: number; readonly channel: string | undefined }
   /** People are told, once in each window; of a channel by its name, or of all. Changes nothing about a call. */
   | { readonly kind: "tell"; readonly channel: string | undefined };
+
+/** From 0 to 1: how near two questions have to be, so that one gets the answer of the other. None where they have to be the same. */
+export type Nearness = number | undefined;
 
 /** Rungs that hold from a share of a limit on that is spent or held. */
 export interface LadderStep {
@@ -60,12 +65,14 @@ const SLOW_MOST_MS = 60_000;
 const ASK_SHARE = 1_000;
 const ASK_MOST_MS = 600_000;
 const CACHE_MS = 3_600_000;
+/** What differs by more is hardly the same question: nothing is near that shares less than half. */
+const NEARNESS_LEAST = 0.5;
 const CACHE_MOST_MS = 24 * CACHE_MS;
 /** Until the next month begins. */
 const QUEUE_MS = 31 * 86_400_000;
 const QUEUE_MOST_MS = 366 * 86_400_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `cache` or `cache 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads the ladder of a budget with these limits. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladder {
@@ -154,6 +161,7 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["summarise", parseSummarise],
   ["summarize", parseSummarise],
   ["slow", parseSlow],
+  ["lookup", parseLookup],
   ["cache", parseCache],
   ["queue", parseQueue],
   ["answer", (rest) => withText(rest)],
@@ -209,11 +217,28 @@ function parseQueue(rest: string): Rung | undefined {
   return waitMs >= 1 && waitMs <= QUEUE_MOST_MS ? { kind: "queue", waitMs, channel } : undefined;
 }
 
+function parseLookup(rest: string): Rung | undefined {
+  const [, list, similar] = /^([\w.-]+)(?: similar (\S+))?$/.exec(rest) ?? [];
+  if (list === undefined) return undefined;
+  if (similar === undefined) return { kind: "lookup", list, nearness: undefined };
+  const nearness = parseNearness(similar);
+  return nearness === undefined ? undefined : { kind: "lookup", list, nearness };
+}
+
 function parseCache(rest: string): Rung | undefined {
-  if (rest === "") return { kind: "cache", ageMs: CACHE_MS };
-  const [, digits, unit = ""] = /^(\d{1,6})\s*([smh])$/.exec(rest) ?? [];
+  const [, similar, age = ""] = /^(?:similar (\S+)(?: |$))?(.*)$/.exec(rest) ?? [];
+  const nearness = similar === undefined ? undefined : parseNearness(similar);
+  if (similar !== undefined && nearness === undefined) return undefined;
+  if (age === "") return { kind: "cache", ageMs: CACHE_MS, nearness };
+  const [, digits, unit = ""] = /^(\d{1,6})\s*([smh])$/.exec(age) ?? [];
   const ageMs = Number(digits) * (UNITS[unit] ?? 0);
-  return ageMs >= 1 && ageMs <= CACHE_MOST_MS ? { kind: "cache", ageMs } : undefined;
+  return ageMs >= 1 && ageMs <= CACHE_MOST_MS ? { kind: "cache", ageMs, nearness } : undefined;
+}
+
+/** `0.9`, `90%`. */
+function parseNearness(text: string): number | undefined {
+  const share = /^[01](?:\.\d{1,2})?$/.test(text) ? Number(text) : (readShare(text) ?? 0) / FULL;
+  return share >= NEARNESS_LEAST && share <= 1 ? share : undefined;
 }
 
 function withText(rest: string): Rung | undefined {
@@ -232,13 +257,19 @@ export function rungText(rung: Rung): string {
   if (rung.kind === "trim") return `trim ${rung.inputTokens}`;
   if (rung.kind === "summarise") return `summarise ${rung.inputTokens} with ${rung.model}`;
   if (rung.kind === "slow") return `slow ${rung.waitMs % 1000 === 0 ? `${rung.waitMs / 1000}s` : `${rung.waitMs}ms`}`;
-  if (rung.kind === "cache") return `cache ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
+  if (rung.kind === "lookup") return `lookup ${rung.list}${similarText(rung)}`;
+  if (rung.kind === "cache")
+    return `cache${similarText(rung)} ${rung.ageMs % 60_000 === 0 ? `${rung.ageMs / 60_000}m` : `${rung.ageMs / 1000}s`}`;
   if (rung.kind === "queue")
     return ["queue", rung.channel, ...(rung.waitMs === QUEUE_MS ? [] : [`${rung.waitMs / 60_000}m`])].filter(Boolean).join(" ");
   if (rung.kind === "ask")
     return ["ask", rung.channel, ...(rung.waitMs > 0 ? [`${rung.waitMs / 1000}s`] : []), `+${rung.share / 100}%`].filter(Boolean).join(" ");
   if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;
   return rung.kind;
+}
+
+function similarText({ nearness }: { readonly nearness: Nearness }): string {
+  return nearness === undefined ? "" : ` similar ${nearness}`;
 }
 
 /** `85%`. */

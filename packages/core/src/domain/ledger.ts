@@ -135,6 +135,20 @@ export interface RefusingLimit {
   readonly window: string;
 }
 
+/** An answer that was known when its call came, so that no provider was asked. */
+export interface KnownAnswer {
+  /** The rung that gave it: `cache 10m (support 30%)`. */
+  readonly rung: string;
+  /** The call that a provider answered so; none where the answer stands in the configuration. */
+  readonly from?: string;
+  /** Where it stands in the configuration: `faq, question 3`. */
+  readonly entry?: string;
+  /** How near the question is to the one that was answered, from 0 to 1; left out where it is the same. */
+  readonly nearness?: number;
+  /** What the call that it is from cost, in nano-dollars; left out where that is not known. */
+  readonly saved?: number;
+}
+
 interface EntryBase {
   /** Ascending without gaps within one store. */
   readonly seq: number;
@@ -160,6 +174,13 @@ export type Entry = EntryBase &
         readonly reason: DenialReason;
         readonly message: string;
         /** How many refusals like this one the entry stands for, where a client in a loop got more than are written down each. */
+        readonly times?: number;
+      }
+    | {
+        readonly kind: "answered";
+        readonly detail: CallDetail;
+        readonly known: KnownAnswer;
+        /** How many calls that were answered so the entry stands for, as that of a refusal does; then `known.saved` is what all of them saved. */
         readonly times?: number;
       }
     /** What a lease allots from then on, `allotted` in the order of the postings; of an expired one, what of it is charged, unconfirmed. */

@@ -16,7 +16,7 @@ function recordable(state: State, entry: Recordable): Recordable | undefined {
     return isGranted === (entry.kind === "revoked") ? entry : undefined;
   }
   if (entry.kind === "adjusted" && entry.reset) return { ...entry, postings: resetPostings(state, entry.postings) };
-  if (entry.kind === "denied") return entry;
+  if (entry.kind === "denied" || entry.kind === "answered") return entry;
   if (entry.adopted?.follows !== undefined && entry.adopted.follows !== state.adopted) return undefined;
   const { reservation } = entry;
   const [hold, expired] = [state.holds.get(reservation), state.expired.get(reservation)];

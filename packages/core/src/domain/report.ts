@@ -28,6 +28,8 @@ export interface ReportAmounts {
   /** Calls that ended and were charged, also with nothing. */
   readonly calls: number;
   readonly refusals: number;
+  /** Calls that got an answer which was known, so that no provider was asked. They are no part of `calls`. */
+  readonly knownAnswers: number;
   readonly inputTokens: number;
   readonly cacheReadInputTokens: number;
   readonly cacheWriteInputTokens: number;
@@ -46,6 +48,8 @@ export interface ReportAmounts {
   readonly unconfirmedCost: number;
   /** Calls to models without a price, whose cost is unknown and counts as nothing. */
   readonly unpricedCalls: number;
+  /** What the calls cost whose answers were given again, each time that they were. It is no part of `cost`. */
+  readonly savedCost: number;
 }
 
 /** What was used in one step by one combination of values. Where nothing was, there is no row. */
@@ -73,6 +77,8 @@ export const REPORT_AMOUNTS = [
   "resentInputTokens",
   "resentCacheReadInputTokens",
   "resentCost",
+  "knownAnswers",
+  "savedCost",
 ] as const satisfies readonly (keyof ReportAmounts)[];
 
 const NOTHING: ReportAmounts = {
@@ -90,6 +96,8 @@ const NOTHING: ReportAmounts = {
   estimatedCost: 0,
   unconfirmedCost: 0,
   unpricedCalls: 0,
+  knownAnswers: 0,
+  savedCost: 0,
 };
 
 /** What an entry adds to a report; nothing for entries that only hold or return. The one place that says so, for every store. */
@@ -105,6 +113,8 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
     }
     case "denied":
       return { ...NOTHING, refusals: entry.times ?? 1 };
+    case "answered":
+      return { ...NOTHING, knownAnswers: entry.times ?? 1, savedCost: entry.known.saved ?? 0 };
     // The charge of a call is whole in its settlement; what went beyond the hold is part of it.
     default:
       return undefined;

@@ -3,7 +3,7 @@ import { type ReportQuery, type ReportRow, ReportSum } from "../domain/report.ts
 import { LEDGER_PAGE, type Store } from "./store.ts";
 
 /** The entries that book something. */
-const BOOKING: readonly EntryKind[] = ["settled", "expired", "corrected", "denied"];
+const BOOKING: readonly EntryKind[] = ["settled", "expired", "corrected", "denied", "answered"];
 
 /** Usage and cost of a store's own ledger, added up entry by entry. For a year of a busy gateway that is the work of an archive. */
 export async function reportLedger(ledger: Pick<Store, "entries">, query: ReportQuery): Promise<readonly ReportRow[]> {

@@ -405,13 +405,18 @@ export const storeContract: readonly StoreCase[] = [
     const detail = sampleDetail(12, 34);
     const denied = { kind: "denied", reservation: "a", postings: [], reason: "budget_exhausted", message: "No.", detail } as const;
     const adjusted = { kind: "adjusted", reservation: "", postings: [{ counter, held: 0, spent: 77 }], why: "carried over" } as const;
+    const known = { rung: "cache 60m (company 0%)", from: "before", nearness: 0.93, saved: 21 };
+    const answered = { kind: "answered", reservation: "b", postings: [], detail, known } as const;
     await store.record(denied);
     await store.record(adjusted);
+    await store.record(answered);
     const at = clock.now();
     assert.deepEqual(await store.entries({}), [
       { ...denied, seq: 1, at },
       { ...adjusted, seq: 2, at },
+      { ...answered, seq: 3, at },
     ]);
+    assert.deepEqual(await store.entries({ reservation: "b", kinds: ["answered"] }), [{ ...answered, seq: 3, at }]);
     assert.deepEqual(await standings(store), { "company tokens": [77, 0] });
   }),
 

@@ -1,4 +1,4 @@
-import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
+import type { CounterRef, Entry, EntryKind, Posting } from "../../domain/ledger.ts";
 import { compact, compactSlices, type State } from "../../domain/state.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS, SteadyTime } from "../forgetting.ts";
 import type { Batch, Snapshot } from "./batch.ts";
@@ -73,7 +73,7 @@ export class Encoder {
   add(entries: readonly Entry[]): void {
     for (const entry of entries) {
       const { reservation, seq, at } = entry;
-      const isOpening = entry.kind === "reserved" || entry.kind === "denied" || entry.kind === "leased";
+      const isOpening = OPENING.has(entry.kind);
       pushEntry(this.#entries, entry, isOpening ? undefined : this.#opened.get(reservation), this.#postings(entry.postings));
       if (entry.kind === "reserved" || entry.kind === "leased") this.#opened.set(reservation, seq);
       if (at > this.#latest) this.#latest = at;
@@ -184,6 +184,9 @@ export class Encoder {
     for (const id of this.#opened.keys()) if (!isKnown(this.#state, id)) this.#opened.delete(id);
   }
 }
+
+/** Entries of which nothing stands in another one before them. */
+const OPENING: ReadonlySet<EntryKind> = new Set(["reserved", "denied", "answered", "leased"]);
 
 /** Whether an id is one of a reservation or lease that can still be changed. */
 export function isKnown({ holds, expired, leases }: State, id: string): boolean {

@@ -4,7 +4,7 @@ import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
 import { type CalendarPeriod, type WindowSpan, windowSpan } from "../../domain/window.ts";
 
 /** The entries that book something, or change what is spent of a limit. */
-export const SUMMED: readonly EntryKind[] = ["settled", "overrun", "expired", "corrected", "denied"];
+export const SUMMED: readonly EntryKind[] = ["settled", "overrun", "expired", "corrected", "denied", "answered"];
 const IS_SUMMED: ReadonlySet<EntryKind> = new Set(SUMMED);
 
 export interface UsageSum {

@@ -62,7 +62,7 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
 }
 
 const AMOUNT_COLUMNS = REPORT_AMOUNTS.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
-const VERSION = 3;
+const VERSION = 4;
 
 /** `path` is an attribute, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `

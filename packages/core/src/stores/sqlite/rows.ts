@@ -84,6 +84,7 @@ const OF_CALLS: ReadonlySet<EntryKind> = new Set([
   "corrected",
   "released",
   "denied",
+  "answered",
 ]);
 
 export function entryOf(row: EntryRow, counters: CounterSource): Entry {

@@ -1,7 +1,7 @@
 import { GRANTING } from "./granting.lua.ts";
 
 /**
- * Writes down a refusal, an adjustment, a grant or its end, once however often it is sent. What an adjustment holds must belong to a
+ * Writes down a refusal, an answer that was known, an adjustment, a grant or its end, once however often it is sent. What an adjustment holds must belong to a
  * reservation in flight that is held for the same answer, and what it charges to one that ended to one whose charge can still be corrected, each on
  * a counter that it is not posted to yet. Limits come into force only after those that they follow. A grant that begins must not be there yet, and one that ends
  * must. A reset takes back what is spent at this moment.
