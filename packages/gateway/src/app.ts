@@ -1,17 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import {
-  Budgets,
-  type Charge,
-  type Denial,
-  type Ladder,
-  type PriceSource,
-  PurserError,
-  type Rung,
-  type Store,
-  type Subject,
-} from "@purser/core";
+import { Budgets, type Charge, type Denial, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import type { Admin } from "./admin/admin.ts";
@@ -355,8 +345,10 @@ async function startWith(
       guards.configure(next.guards);
       queue?.askAgain();
       // What was said is kept as long as a ladder asks for it.
-      if (!next.budgets.some(({ ladder }) => says(ladder, "cache"))) answers.forget();
-      if (!next.budgets.some(({ ladder }) => says(ladder, "summarise"))) summaries.forget();
+      const rungs = next.budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
+      if (!rungs.some(({ kind }) => kind === "cache")) answers.forget();
+      if (!rungs.some((rung) => rung.kind === "cache" && rung.nearness !== undefined)) answers.forgetQuestions();
+      if (!rungs.some(({ kind }) => kind === "summarise")) summaries.forget();
       if (next.timezone !== gateway.config.timezone) {
         await rollups.close();
         rollups = await openSums(next.timezone);
@@ -466,10 +458,6 @@ function every(intervalMs: number, work: () => Promise<unknown>, onError: (error
   const timer = setInterval(() => work().catch(onError), intervalMs);
   timer.unref();
   return timer;
-}
-
-function says(ladder: Ladder, wanted: Rung["kind"]): boolean {
-  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === wanted));
 }
 
 /** Streams of what is switched off do not run on. */

@@ -2,6 +2,7 @@ import {
   type Budgets,
   type Call,
   type CallDetail,
+  type Charge,
   type Decision,
   type Denial,
   type DenialReason,
@@ -234,7 +235,8 @@ export function outputTokensMostOf(decision: Admitted): number {
 
 /**
  * Charges what a call used, or returns its hold. When in doubt, the budget is protected. Where it fails the hold stays and is charged at
- * its estimate when its lease runs out: late truth corrects, nothing is lost. `sent`: how much of the call its session had sent before.
+ * its estimate when its lease runs out: late truth corrects, nothing is lost. `sent`: how much of the call its session had sent before. Returns
+ * what was charged.
  */
 export async function settleCall(
   budgets: Budgets,
@@ -242,24 +244,26 @@ export async function settleCall(
   reservation: Reservation,
   outcome: Outcome,
   sent?: Sent,
-): Promise<void> {
+): Promise<Charge | undefined> {
   const { call, dialect } = budgeted;
+  const settle = async (...terms: OmitFirst<Parameters<Budgets["settle"]>>) => (await budgets.settle(reservation, ...terms)).charge;
   try {
-    if (outcome.kind === "not-sent") await budgets.release(reservation, `not sent: ${outcome.error.cause.message}`);
-    else if (outcome.kind === "refused" && PERHAPS_MADE.has(outcome.status))
-      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
-    else if (outcome.kind === "refused") await budgets.release(reservation, `the provider answered ${outcome.status}`);
-    else if (outcome.kind === "unknown") await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+    if (outcome.kind === "refused" && PERHAPS_MADE.has(outcome.status)) return await settle(worstUsage(reservation, call), "unconfirmed");
+    if (outcome.kind === "unknown") return await settle(worstUsage(reservation, call), "unconfirmed");
+    if (outcome.kind !== "answered") {
+      const why = outcome.kind === "refused" ? `the provider answered ${outcome.status}` : `not sent: ${outcome.error.cause.message}`;
+      await budgets.release(reservation, why);
+      return undefined;
+    }
     // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    else if (outcome.usage && isComplete(dialect, call, outcome.usage))
-      await budgets.settle(reservation, withTools(dialect, call, outcome.usage), "confirmed", outcome.service, sent);
+    if (outcome.usage && isComplete(dialect, call, outcome.usage))
+      return await settle(withTools(dialect, call, outcome.usage), "confirmed", outcome.service, sent);
     // What is charged by what was sent is known, whatever came back.
-    else if (measuredBy(dialect, call))
-      await budgets.settle(reservation, { inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, "estimated");
+    if (measuredBy(dialect, call)) return await settle({ inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, "estimated");
     // Of a model that thinks unseen the visible part may be the smallest.
-    else if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
-      await budgets.settle(reservation, { ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
-    else await budgets.settle(reservation, await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service, sent);
+    if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
+      return await settle({ ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
+    return await settle(await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service, sent);
   } catch (error) {
     // Usage that cannot be charged says nothing.
     if (error instanceof PurserError && error.code === "amount_too_large")
@@ -267,6 +271,8 @@ export async function settleCall(
     throw error;
   }
 }
+
+type OmitFirst<Terms extends readonly unknown[]> = Terms extends readonly [unknown, ...infer Rest] ? Rest : never;
 
 /** Whether usage says all that is charged. */
 function isComplete(dialect: Dialect, { outputCap }: ModelCall, usage: Usage): boolean {

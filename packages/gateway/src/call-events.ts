@@ -1,4 +1,4 @@
-import type { Charge, Denial, ErrorCode, Subject } from "@purser/core";
+import type { Charge, Denial, ErrorCode, KnownAnswer, Subject } from "@purser/core";
 import type { Dialect } from "./dialects/dialect.ts";
 import type { Attempt } from "./failover/attempts.ts";
 import type { Outcome } from "./outcome.ts";
@@ -27,6 +27,8 @@ export interface CallEvents {
   charged(id: string, subject: Subject, charge: Charge, takenBack?: Charge): void;
   /** Budgets refused an attempt. */
   denied(id: string, subject: Subject, denial: Denial): void;
+  /** It got an answer that was known, and no provider was asked. */
+  knew(id: string, subject: Subject, known: KnownAnswer): void;
   /** It was no call that a budget could be asked about: without a key, or one that cannot be read. Or something is wrong here. */
   rejected(id: string, code: ErrorCode): void;
   /** It goes on under another id, after it was refused. */
@@ -88,6 +90,10 @@ export function both(first: CallEvents, second: CallEvents, onError: (error: unk
     denied: (id, subject, denial) => {
       first.denied(id, subject, denial);
       watching(() => second.denied(id, subject, denial));
+    },
+    knew: (id, subject, known) => {
+      first.knew(id, subject, known);
+      watching(() => second.knew(id, subject, known));
     },
     rejected: (id, code) => {
       first.rejected(id, code);

@@ -21,14 +21,35 @@ export function csvRow(line: string, heading: readonly string[], fail: Fail): Ro
 
 /** RFC 4180, a record a line. */
 export function csvCells(line: string, fail: Fail): readonly string[] {
-  const cells: string[] = [];
-  for (let rest = line; ; ) {
-    const cell = /^(?:"((?:[^"]|"")*)"|([^",]*))(,|$)/.exec(rest);
-    if (!cell) throw fail("It is no CSV: a value with quotes in it stands in quotes, and its own are doubled.");
-    cells.push(cell[1]?.replaceAll('""', '"') ?? (cell[2] as string).trim());
-    if (cell[3] === "") return cells;
-    rest = rest.slice(cell[0].length);
+  return csvRecords(line, () => fail)[0]?.cells ?? [""];
+}
+
+/** A record of a file, with the line on which it begins, from 1 on. */
+export interface CsvRecord {
+  readonly line: number;
+  readonly cells: readonly string[];
+}
+
+/** A value in quotes, which may hold commas, line breaks and doubled quotes; or one without, which holds none of them. */
+const CELL = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|\r|$)/y;
+
+/** RFC 4180: a record ends with a line, but a value in quotes may have several. Empty lines are none. `failAt`: what is wrong on a line. */
+export function csvRecords(text: string, failAt: (line: number) => Fail): readonly CsvRecord[] {
+  const records: CsvRecord[] = [];
+  const cell = new RegExp(CELL);
+  let cells: string[] = [];
+  let [line, begins] = [1, 1];
+  for (cell.lastIndex = text.startsWith("\uFEFF") ? 1 : 0; cell.lastIndex < text.length || cells.length > 0; ) {
+    const found = cell.exec(text);
+    if (!found) throw failAt(line)("It is no CSV: a value with quotes in it stands in quotes, and its own are doubled.");
+    const [whole, quoted, plain = "", end = ""] = found;
+    cells.push(quoted?.replaceAll('""', '"') ?? plain.trim());
+    line += whole.match(/\r\n|\n|\r/g)?.length ?? 0;
+    if (end === ",") continue;
+    if (cells.length > 1 || cells[0] !== "") records.push({ line: begins, cells });
+    [cells, begins] = [[], line];
   }
+  return records;
 }
 
 /** A value; none where it is empty. */

@@ -7,7 +7,7 @@ import { headerValue } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM } from "./outcome.ts";
 import { type Gateway, observeBalances } from "./pipeline.ts";
-import type { RoutedCall } from "./rungs/climb.ts";
+import { asItCame, type RoutedCall } from "./rungs/climb.ts";
 import { translationOf } from "./rungs/other-call.ts";
 import type { Upstream, UpstreamRequest } from "./upstream.ts";
 import { type ClientRequest, upstreamRequest } from "./upstream-request.ts";
@@ -50,7 +50,7 @@ export async function ownCall(gateway: Gateway, routed: RoutedCall, { id, reques
 /** The attempts of a call, one after the other. */
 async function makeAll(gateway: Gateway, routed: RoutedCall, { id, request, willSend }: OwnCallTerms, beganAt: number): Promise<OwnEnd> {
   const attempts = new Attempts(gateway, routed);
-  const climbed = await attempts.first({ call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+  const climbed = await attempts.first(asItCame(routed));
   const call = climbed.end ? routed : climbed.call;
   const decision = await reserveCall(gateway.budgets, id, call, () => NEVER);
   gateway.alerts.decided(decision);

@@ -56,8 +56,9 @@ import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
-import { type Answers, answerKey, type KeptAnswer, Recording } from "./rungs/answers.ts";
-import { activeText, answerAfter, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { type Answers, type CallName, callName, Recording } from "./rungs/answers.ts";
+import { asItCame, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { type GivenAnswer, knownAnswer, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
 import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
@@ -141,24 +142,25 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const attempts = new Attempts(gateway, guarded);
-    const { call: chosen, waitMs: ladderMs, end, cache, queue } = await attempts.first({ ...climbed, call: guarded });
+    const { call: chosen, waitMs: ladderMs, end, lookups, cache, queue } = await attempts.first({ ...climbed, call: guarded });
     const call = heldAsUsual(gateway, chosen);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
     refuseWithoutKey(call);
-    const answerId = cache && answerKey(call, request);
-    const kept = answerId !== undefined && cache && gateway.answers.find(answerId, cache.rung.ageMs, Date.now());
-    if (kept) return replay(exchange, kept, activeText(cache));
+    const name = cache && callName(call, request, cache.nearness !== undefined);
+    const known = knownAnswer(gateway, { id: exchange.id, dialect, call, lookups, cache, name }, Date.now());
+    if (known) return give(gateway, exchange, call, known);
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) {
-      const text = textOf(end.rung);
-      const instead = text !== undefined && dialect.writeAnswer ? () => readyTextIn(end.budget.name) : undefined;
-      return refuseDenied(exchange, call, gateway.budgets.block(callOf(exchange.id, call, undefined, instead), end), text);
+      const text = dialect.writeAnswer && textOf(end.rung);
+      const ready = text === undefined ? undefined : { text, rung: readyRung(end.budget.name) };
+      const blocked = gateway.budgets.block(callOf(exchange.id, call, undefined, ready && (() => ready.rung)), end);
+      return refuseDenied(exchange, call, blocked, ready);
     }
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
-    const instead = (denial: Denial) => readyTextAfter(gateway, exchange, denial);
+    const instead = (denial: Denial) => readyInstead(gateway, exchange, call, denial)?.rung;
     const first = await reserveCall(gateway.budgets, exchange.id, call, gone, instead);
     gateway.alerts.decided(first);
     const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
@@ -171,8 +173,9 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone, instead) : first;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
-    if (decision.outcome === "denied") return refuseDenied(exchange, call, decision, answerAfter(decision.denial, gateway.config.budgets));
-    await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision }, answerId });
+    if (decision.outcome === "denied")
+      return refuseDenied(exchange, call, decision, readyTextAfter(gateway, dialect, call, decision.denial));
+    await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision }, name });
   } catch (error) {
     refuseError(gateway, exchange, error);
   } finally {
@@ -290,17 +293,17 @@ function refuseWithoutKey({ caller, provider }: Pick<RoutedCall, "caller" | "pro
 
 async function sendFree(gateway: Gateway, exchange: Exchange, routed: RoutedCall): Promise<void> {
   const attempts = new Attempts(gateway, routed);
-  const { call } = await attempts.first({ call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+  const { call } = await attempts.first(asItCame(routed));
   refuseWithoutKey(call);
-  await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision: undefined }, answerId: undefined });
+  await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision: undefined }, name: undefined });
 }
 
 /** What is sent of a request. */
 interface ToSend {
   readonly attempts: Attempts;
   readonly first: Attempt;
-  /** Under which its answer may be given again. */
-  readonly answerId: string | undefined;
+  /** By which its answer may be given again. */
+  readonly name: CallName | undefined;
 }
 
 /**
@@ -321,14 +324,14 @@ async function send(gateway: Gateway, exchange: Exchange, toSend: ToSend): Promi
 async function make(
   gateway: Gateway,
   exchange: Exchange,
-  { attempts, answerId, gone }: ToSend & { readonly gone: () => AbortSignal },
+  { attempts, name, gone }: ToSend & { readonly gone: () => AbortSignal },
   attempt: Attempt,
 ): Promise<Attempt | undefined> {
   const { call: routed, decision } = attempt;
   const { provider } = routed;
   const reservation = decision?.outcome === "allowed" ? decision.reservation : undefined;
   const hold = reservation?.more ? new GrowingHold(gateway.budgets, reservation) : undefined;
-  const recording = answerId === undefined ? undefined : new Recording();
+  const recording = name && new Recording();
   const { events } = gateway;
   const sentAt = performance.now();
   events.sent(exchange.id, attempt, (sentAt - exchange.beganAt) / 1_000);
@@ -364,16 +367,20 @@ async function make(
     });
     // Who is not there any more says nothing about the provider.
     goesOn = !isGone(exchange) && attempts.ended(attempt, outcome);
-    const answer = recording?.answer(outcome, decision ? outputTokensMostOf(decision) : routed.outputTokensMost, Date.now());
-    if (answerId !== undefined && answer) gateway.answers.keep(answerId, answer);
+    const answer = recording?.answer(attempt.id, outcome, decision ? outputTokensMostOf(decision) : routed.outputTokensMost, Date.now());
+    if (name && answer) gateway.answers.keep(name, answer);
     if (!goesOn) passFailureOn(exchange, relayed, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
     gateway.usualAnswers.saw(routed, outcome);
-    if (reservation)
-      await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(gateway.onError);
+    if (reservation) {
+      const charge = await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(
+        (error) => gateway.onError(error),
+      );
+      if (name && answer) gateway.answers.settled(name, { from: attempt.id, cost: charge?.cost });
+    }
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
@@ -531,8 +538,15 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
   );
 }
 
-/** Answers as the same call was answered before, a stream as a stream. No provider is asked and nothing is charged. */
-function replay({ id, response }: Exchange, { contentType, pieces }: KeptAnswer, rung: string): void {
+/** Gives an answer that is known, a stream as a stream, and writes that down. No provider is asked and nothing is charged. */
+function give(
+  { budgets, events }: Gateway,
+  { id, response }: Exchange,
+  call: RoutedCall,
+  { contentType, pieces, rung, known }: GivenAnswer,
+): void {
+  budgets.recordAnswer(callOf(id, call), known);
+  events.knew(id, call.subject, known);
   if (response.headersSent || response.destroyed) return;
   response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
   for (const piece of pieces) response.write(piece);
@@ -544,27 +558,27 @@ function refuseAs({ budgets }: Gateway, exchange: Exchange, call: RoutedCall, re
   refuseDenied(exchange, call, budgets.refuse(callOf(exchange.id, call), reason, message), undefined);
 }
 
-/** The rung whose ready text a caller gets when a budget refuses its call. Where somebody is asked first, or the call can wait, it may not be. */
-function readyTextAfter({ config: { budgets } }: Gateway, { dialect, request }: Exchange, denial: Denial): string | undefined {
-  if (!dialect.writeAnswer || answerAfter(denial, budgets) === undefined) return undefined;
+/** What a caller gets when a budget refuses its call, where that is known already: where somebody is asked first, or the call can wait, it is not. */
+function readyInstead(gateway: Gateway, { dialect, request }: Exchange, call: RoutedCall, denial: Denial): ReadyText | undefined {
+  const { budgets } = gateway.config;
   if (rungAfter(denial, budgets, "ask") || (prefersAsync(request.headers) && rungAfter(denial, budgets, "queue"))) return undefined;
-  return readyTextIn(denial.balance?.budget ?? "");
-}
-
-/** `answer (chatbot)` */
-function readyTextIn(budget: string): string {
-  return `answer (${budget})`;
+  return readyTextAfter(gateway, dialect, call, denial);
 }
 
 /** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
-function refuseDenied(exchange: Exchange, routed: RoutedCall, denied: Decision & { outcome: "denied" }, text: string | undefined): void {
+function refuseDenied(
+  exchange: Exchange,
+  routed: RoutedCall,
+  denied: Decision & { outcome: "denied" },
+  ready: ReadyText | undefined,
+): void {
   const { id, request, response, dialect } = exchange;
   const { denial, balances } = denied;
-  if (text !== undefined && dialect.writeAnswer) {
+  if (ready && dialect.writeAnswer) {
     const terms = { id, createdAt: Math.floor(Date.now() / 1_000) };
-    const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, text, terms);
-    const rung = headerText(readyTextIn(denial.balance?.budget ?? ""));
-    endWith(response, 200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": rung }, body);
+    const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, ready.text, terms);
+    const head = { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(ready.rung) };
+    endWith(response, 200, head, body);
     return;
   }
   const refusal: Refusal = { code: denial.reason, message: denialMessage(routed, denial), denial, requestId: id };

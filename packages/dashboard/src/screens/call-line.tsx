@@ -10,6 +10,7 @@ const OUTCOMES = {
   expired: "warn",
   denied: "over",
   "ready text": "warn",
+  "known answer": "good",
 } as const;
 
 export function OutcomeBadge({ call }: { call: Pick<CallSummary, "outcome" | "certainty"> }) {
@@ -23,6 +24,11 @@ export function OutcomeBadge({ call }: { call: Pick<CallSummary, "outcome" | "ce
 function tokensText({ usage }: Pick<CallSummary, "usage">): string {
   const of = (kind: string) => (typeof usage?.[kind] === "number" ? short(usage[kind]) : "–");
   return `${of("input_tokens")} → ${of("output_tokens")}`;
+}
+
+/** Whether no provider was asked. */
+export function isUnasked(outcome: CallSummary["outcome"]): boolean {
+  return outcome === "denied" || outcome === "ready text" || outcome === "known answer";
 }
 
 /** One call in a row: when, what, who, how much. */
@@ -42,7 +48,7 @@ export function CallLine({ call, isNew = false }: { call: CallSummary; isNew?: b
         <span className="truncate font-medium">{model ?? "–"}</span>
         <span className="order-3 truncate text-soft sm:order-none">{who === "" ? "–" : who}</span>
         <span className="figure order-4 hidden text-right text-soft sm:order-none sm:block">
-          {outcome === "denied" || outcome === "ready text" ? "" : tokensText(call)}
+          {isUnasked(outcome) ? "" : tokensText(call)}
         </span>
         <span className="figure text-right" title={cost === null ? undefined : exactMoney(cost)}>
           {outcome === "settled" && cost !== null ? money(cost) : <OutcomeBadge call={call} />}

@@ -4,7 +4,7 @@ import type { CallReport } from "../../../gateway/src/admin/call-report.ts";
 import { api } from "../api.ts";
 import { Answer, Card, Figure, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
-import { bareAmount, count, exactMoney, instant, money } from "../format.ts";
+import { bareAmount, count, exactMoney, instant, money, percent } from "../format.ts";
 import { OutcomeBadge } from "./call-line.tsx";
 
 /** One call: what was decided, what it cost and why, and the rows of the ledger behind both. */
@@ -58,6 +58,7 @@ function Detail({ call }: { call: CallReport }) {
             {call.would_refuse.map((name) => (
               <li key={name}>“{name}” only observes; it would have refused this call.</li>
             ))}
+            {call.known_answer !== null && <KnownAnswer known={call.known_answer} />}
             {call.saved_nanodollars !== null && <li>That saved {exactMoney(call.saved_nanodollars)}.</li>}
           </ul>
         )}
@@ -110,6 +111,24 @@ function Detail({ call }: { call: CallReport }) {
         />
       </Card>
     </Page>
+  );
+}
+
+/** Where an answer is from that was known when its call came. */
+function KnownAnswer({ known: { from, entry, nearness, times } }: { known: NonNullable<CallReport["known_answer"]> }) {
+  const source =
+    from === null ? (
+      `${entry} of the configuration`
+    ) : (
+      <Link to="/calls/$id" params={{ id: from }} className="link">
+        {from}
+      </Link>
+    );
+  return (
+    <li>
+      No provider was asked: its question is {nearness === null ? "the same as" : `${percent(nearness)} like`} that of {source}.
+      {times > 1 && ` This entry stands for ${count(times)} calls within a second.`}
+    </li>
   );
 }
 

@@ -9,7 +9,7 @@ import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { count, exactMoney, instant, money, percent, short } from "../format.ts";
 import { Changes } from "../session.ts";
 import { SwitchOffDialog } from "./budget-changes.tsx";
-import { CallLine } from "./call-line.tsx";
+import { CallLine, isUnasked } from "./call-line.tsx";
 import { isSessionPath } from "./sessions-question.ts";
 
 /** The most that are looked at: a page of the API. */
@@ -55,7 +55,7 @@ export function SessionDetail() {
 }
 
 function Found({ calls, hasMore, filter }: { calls: readonly CallSummary[]; hasMore: boolean; filter: string }) {
-  const inOrder = useMemo(() => calls.filter(({ outcome }) => outcome !== "denied" && outcome !== "ready text").toReversed(), [calls]);
+  const inOrder = useMemo(() => calls.filter(({ outcome }) => !isUnasked(outcome)).toReversed(), [calls]);
   const sum = (of: (call: CallSummary) => number) => calls.reduce((all, call) => all + of(call), 0);
   const cost = sum((call) => call.cost_nanodollars ?? 0);
   const input = sum((call) => tokensOf(call, "input_tokens"));

@@ -29,6 +29,13 @@ export function UsageTable({ report, show, filter }: { report: ReportJson; show:
           { title: "Share", isNumber: true, cell: (row) => (total === 0 ? "–" : percent(measureOf(row, show) / total)) },
           { title: "Calls", isNumber: true, isWide: true, cell: ({ calls }) => count(calls) },
           { title: "Refused", isNumber: true, isWide: true, cell: ({ refusals }) => (refusals === 0 ? "–" : count(refusals)) },
+          {
+            title: "Known",
+            isNumber: true,
+            isWide: true,
+            cell: ({ known_answers, saved_nanodollars }) =>
+              known_answers === 0 ? "–" : <span title={`Saved ${exactMoney(saved_nanodollars)}`}>{count(known_answers)}</span>,
+          },
           { title: "Input", isNumber: true, isWide: true, cell: ({ input_tokens }) => short(input_tokens) },
           {
             title: "Sent again",

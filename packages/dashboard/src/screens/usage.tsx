@@ -149,6 +149,7 @@ function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
   const output = sum((row) => row.output_tokens);
   const cached = sum((row) => row.cache_read_input_tokens);
   const refusals = sum((row) => row.refusals);
+  const known = sum((row) => row.known_answers);
   return (
     <Card>
       <div className="grid grid-cols-2 gap-5 lg:grid-cols-4">
@@ -158,7 +159,11 @@ function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
           title={exactMoney(cost)}
           note={calls > 0 ? `${money(Math.round(cost / calls))} a call` : ""}
         />
-        <Figure label="Calls" value={count(calls)} note={`${count(refusals)} refused`} />
+        <Figure
+          label="Calls"
+          value={count(calls)}
+          note={`${count(refusals)} refused${known > 0 ? `, ${count(known)} more whose answer was known` : ""}`}
+        />
         <Figure
           label="Input tokens"
           value={short(input)}

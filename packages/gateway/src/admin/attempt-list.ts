@@ -1,6 +1,6 @@
 import type { Entry } from "@purser/core";
 import { attemptId, requestOf } from "../failover/attempt-id.ts";
-import { type CallSummary, detailOf, summariseCall } from "./call-report.ts";
+import { type CallOutcome, type CallSummary, detailOf, summariseCall } from "./call-report.ts";
 
 /** One of the attempts of a request that was made at several providers, or several times at one. */
 export interface AttemptJson extends Pick<CallSummary, "id" | "at" | "outcome" | "provider" | "model" | "cost_nanodollars" | "certainty"> {
@@ -30,12 +30,15 @@ export async function readAttempts(
   return attempts.length < 2 ? [] : attempts.map((entries, i) => attemptJson(entries, attempts[i + 1]));
 }
 
+/** Of these nothing was ever held. */
+const UNHELD: ReadonlySet<CallOutcome> = new Set(["denied", "ready text", "known answer"]);
+
 function attemptJson(entries: readonly Entry[], next: readonly Entry[] | undefined): AttemptJson {
   const { id, at, outcome, provider, model, cost_nanodollars, certainty, message } = summariseCall(entries);
   const detail = detailOf(entries);
   const end = next ? endOf(detailOf(next)?.tried ?? [], detail?.tried ?? [], provider) : undefined;
   const why = entries.find((entry) => entry.kind === "released")?.why;
-  const held = outcome === "denied" || outcome === "ready text" ? null : (detail?.cost ?? null);
+  const held = UNHELD.has(outcome) ? null : (detail?.cost ?? null);
   return {
     id,
     at,

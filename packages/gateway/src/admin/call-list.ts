@@ -17,7 +17,7 @@ export interface CallQuery {
 }
 
 /** The entries with which calls begin. */
-export const BEGINNINGS = ["reserved", "denied"] as const;
+export const BEGINNINGS = ["reserved", "denied", "answered"] as const;
 /** Entries that are looked at for one page of few calls among many. */
 const LOOKED_AT_MOST = 40_000;
 
@@ -64,9 +64,9 @@ async function callsBefore(store: Pick<Store, "entries">, query: CallQuery, most
   return { calls, isCut: false, lastId };
 }
 
-function kindsOf({ outcome }: CallQuery): readonly ("reserved" | "denied")[] {
+function kindsOf({ outcome }: CallQuery): readonly (typeof BEGINNINGS)[number][] {
   if (outcome === undefined) return BEGINNINGS;
-  return outcome === "denied" ? ["denied"] : ["reserved"];
+  return outcome === "denied" ? ["denied"] : ["reserved", "answered"];
 }
 
 function wantedBy({ filter = {} }: CallQuery): (entry: Entry) => boolean {

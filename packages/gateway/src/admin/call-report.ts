@@ -14,7 +14,9 @@ import { instantJson } from "./balances.ts";
 import { type ChargeLine, chargeLines } from "./charge-lines.ts";
 import { windowName } from "./grant-json.ts";
 
-export type CallOutcome = "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
+/** How a call can stand, or have ended. */
+export const CALL_OUTCOMES = ["in flight", "settled", "released", "expired", "denied", "ready text", "known answer"] as const;
+export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
 /** One call in a list. */
 export interface CallSummary {
@@ -56,6 +58,8 @@ export interface CallReport extends CallSummary {
   /** The model that was asked for, where a ladder chose another, and what that saved. */
   readonly instead_of: { readonly provider: string; readonly model: string } | null;
   readonly saved_nanodollars: number | null;
+  /** Where its answer is from, where that was known and no provider was asked; then what the call cost that it is from was saved. */
+  readonly known_answer: KnownAnswerJson | null;
   /** Why it was not made at providers that come before: one that answered, failed or was left out. */
   readonly tried: readonly string[];
   /** The free allowance that paid for it. */
@@ -65,6 +69,18 @@ export interface CallReport extends CallSummary {
   /** The request that made the batch which the call is part of. */
   readonly batch: string | null;
   readonly entries: readonly EntryJson[];
+}
+
+export interface KnownAnswerJson {
+  readonly rung: string;
+  /** The call that a provider answered so. */
+  readonly from: string | null;
+  /** Where it stands in the configuration. */
+  readonly entry: string | null;
+  /** How near the question is to the one that was answered, from 0 to 1; null where it is the same. */
+  readonly nearness: number | null;
+  /** How many calls that were answered so within a second its entry stands for. */
+  readonly times: number;
 }
 
 export interface CallBalance {
@@ -112,6 +128,7 @@ export function summariseCall(entries: readonly Entry[]): CallSummary {
 export function reportCall(entries: readonly Entry[], attempts: readonly AttemptJson[] = [], prices?: PriceSource): CallReport {
   const detail = detailOf(entries);
   const charge = chargeOf(entries);
+  const known = knownOf(entries);
   return {
     ...summariseCall(entries),
     estimate: {
@@ -124,9 +141,10 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     arithmetic: (detail && charge && arithmeticOf(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
     balances: balancesOf(entries),
     would_refuse: detail?.wouldRefuse ?? [],
-    rungs: rungsOf(detail),
+    rungs: rungsOf(entries),
     instead_of: detail?.insteadOf ?? null,
-    saved_nanodollars: (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    saved_nanodollars: known?.known.saved ?? (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    known_answer: known ? knownAnswerJson(known) : null,
     tried: detail?.tried ?? [],
     allowance: detail?.allowance?.replace(/^allowance /, "") ?? null,
     attempts,
@@ -141,12 +159,24 @@ function outcomeOf(entries: readonly Entry[]): CallOutcome {
   if (has("settled") || has("corrected")) return "settled";
   if (has("expired")) return "expired";
   if (has("released")) return "released";
+  if (has("answered")) return "known answer";
   if (!has("denied")) return "in flight";
   return detailOf(entries)?.readyText === undefined ? "denied" : "ready text";
 }
 
-function rungsOf({ rungs = [], readyText }: Partial<CallDetail> = {}): readonly string[] {
-  return readyText === undefined ? rungs : [...rungs, readyText];
+function rungsOf(entries: readonly Entry[]): readonly string[] {
+  const { rungs = [], readyText }: Partial<CallDetail> = detailOf(entries) ?? {};
+  const last = knownOf(entries)?.known.rung ?? readyText;
+  return last === undefined ? rungs : [...rungs, last];
+}
+
+function knownOf(entries: readonly Entry[]) {
+  return entries.find((entry) => entry.kind === "answered");
+}
+
+function knownAnswerJson({ known, times = 1 }: Extract<Entry, { readonly kind: "answered" }>): KnownAnswerJson {
+  const { rung, from = null, entry = null, nearness = null } = known;
+  return { rung, from, entry, nearness, times };
 }
 
 /** The call as it was held last. */
@@ -204,6 +234,7 @@ function entryJson(entry: Entry): EntryJson {
     })),
     ...("why" in entry && { why: entry.why }),
     ...(entry.kind === "denied" && entry.detail.readyText !== undefined && { why: `${entry.detail.readyText} in its place` }),
+    ...(entry.kind === "answered" && { why: entry.known.rung }),
     ...("expiresAt" in entry && { expires_at: instantJson(entry.expiresAt) }),
   };
 }

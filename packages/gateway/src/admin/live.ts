@@ -11,7 +11,7 @@ export interface LiveCallsJson {
 }
 
 const LOOK_EVERY_MS = 1_000;
-const KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "denied"];
+const KINDS: readonly EntryKind[] = ["reserved", "settled", "expired", "corrected", "released", "denied", "answered"];
 /** Nobody reads more in a second. */
 const ENTRIES_MOST = 500;
 const CALLS_MOST = 60;

@@ -1,5 +1,6 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
+import { CALL_OUTCOMES } from "./call-report.ts";
 import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS } from "./openapi-dashboard.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
@@ -109,7 +110,8 @@ export const OPENAPI = {
           {
             name: "outcome",
             in: "query",
-            description: "Only these; `denied` includes those whose callers got a ready text.",
+            description:
+              "Only these; `denied` includes those whose callers got a ready text, and `allowed` those that got an answer which was known.",
             schema: { enum: ["denied", "allowed"] },
           },
         ],
@@ -623,7 +625,25 @@ export const OPENAPI = {
             properties: { provider: { type: "string" }, model: { type: "string" } },
             description: "The model that was asked for, where a ladder chose another.",
           },
-          saved_nanodollars: { type: ["integer", "null"], description: "What the same usage would have cost more with that model." },
+          saved_nanodollars: {
+            type: ["integer", "null"],
+            description: "What the same usage would have cost more with that model; of a known answer, what the call cost that it is from.",
+          },
+          known_answer: {
+            type: ["object", "null"],
+            description: "Where its answer is from, where that was known and no provider was asked.",
+            required: ["rung", "from", "entry", "nearness", "times"],
+            properties: {
+              rung: { type: "string" },
+              from: { type: ["string", "null"], description: "The call that a provider answered so." },
+              entry: { type: ["string", "null"], description: "Where it stands in the configuration." },
+              nearness: {
+                type: ["number", "null"],
+                description: "How near the question is to the one that was answered, from 0 to 1; null where it is the same.",
+              },
+              times: amount("How many calls that were answered so within a second its entry stands for."),
+            },
+          },
           allowance: { type: ["string", "null"], description: "The free allowance that paid for it." },
           tried: {
             type: "array",
@@ -640,7 +660,7 @@ export const OPENAPI = {
               properties: {
                 id: { type: "string" },
                 at: { type: "string", format: "date-time" },
-                outcome: { enum: ["in flight", "settled", "released", "expired", "denied", "ready text"] },
+                outcome: { enum: CALL_OUTCOMES },
                 provider: { type: ["string", "null"] },
                 model: { type: ["string", "null"] },
                 cost_nanodollars: { type: ["integer", "null"] },
@@ -660,7 +680,19 @@ export const OPENAPI = {
                 seq: { type: "integer" },
                 at: { type: "string", format: "date-time" },
                 kind: {
-                  enum: ["reserved", "extended", "raised", "settled", "overrun", "expired", "corrected", "released", "denied", "adjusted"],
+                  enum: [
+                    "reserved",
+                    "extended",
+                    "raised",
+                    "settled",
+                    "overrun",
+                    "expired",
+                    "corrected",
+                    "released",
+                    "denied",
+                    "answered",
+                    "adjusted",
+                  ],
                 },
                 postings: { type: "array", items: ref("schemas", "CallBalance") },
                 why: { type: "string" },
@@ -898,6 +930,10 @@ export const OPENAPI = {
           resent_input_tokens: amount("The part of the input that its session had sent before, as far as that was seen: at least so much."),
           resent_cache_read_input_tokens: amount("The part of that which was read from the provider's prompt cache."),
           resent_nanodollars: amount("The part of the cost that sending it again cost."),
+          known_answers: amount("Calls that got an answer which was known, so that no provider was asked. They are not in `calls`."),
+          saved_nanodollars: amount(
+            "What the calls cost whose answers were given again, each time that they were. It is no part of the cost.",
+          ),
         },
       },
       Resent: {
@@ -1174,7 +1210,7 @@ function callProperties() {
   return {
     id: { type: "string" },
     at: { type: "string", format: "date-time" },
-    outcome: { enum: ["in flight", "settled", "released", "expired", "denied", "ready text"] },
+    outcome: { enum: CALL_OUTCOMES },
     provider: { type: ["string", "null"] },
     model: { type: ["string", "null"] },
     subject: { type: "object" },

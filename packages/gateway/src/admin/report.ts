@@ -56,6 +56,8 @@ export const AMOUNT_FIELDS = [
   "resent_input_tokens",
   "resent_cache_read_input_tokens",
   "resent_nanodollars",
+  "known_answers",
+  "saved_nanodollars",
 ] as const;
 export type AmountField = (typeof AMOUNT_FIELDS)[number];
 
@@ -63,6 +65,7 @@ const MONEY: Partial<Record<keyof ReportAmounts, AmountField>> = {
   cost: "cost_nanodollars",
   estimatedCost: "estimated_nanodollars",
   resentCost: "resent_nanodollars",
+  savedCost: "saved_nanodollars",
   unconfirmedCost: "unconfirmed_nanodollars",
 };
 

@@ -216,6 +216,8 @@ describe("the admin API", () => {
           resent_input_tokens: 0,
           resent_cache_read_input_tokens: 0,
           resent_nanodollars: 0,
+          known_answers: 0,
+          saved_nanodollars: 0,
         },
       ],
     });

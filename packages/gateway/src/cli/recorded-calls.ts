@@ -16,6 +16,7 @@ export interface CallRecord {
   readonly calls: readonly RecordedCall[];
   /** Calls of which nobody knows what they would have used. */
   readonly refusals: readonly RecordedRefusal[];
+  readonly known: number;
   readonly unfinished: number;
   /** Whether it goes on: a ledger does, and a trace ends with its last call. */
   readonly goesOn: boolean;
@@ -47,7 +48,7 @@ export async function readTracedCalls(name: string, { options }: CommandInput, {
   if (Number.isNaN(start)) throw new UsageError(`"${options.start}" is no time to start at. Write --start 2026-11-20.`);
   const columns = options.columns === undefined ? new Map() : readTraceColumns(String(options.columns));
   const calls = await readTrace({ file, columns, model: options.model as string | undefined, start });
-  return { name, calls, refusals: [], unfinished: 0, goesOn: false };
+  return { name, calls, refusals: [], known: 0, unfinished: 0, goesOn: false };
 }
 
 /** What a command is called, what it needs of a ledger, and what to do where that has nothing. */

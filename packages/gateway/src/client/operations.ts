@@ -332,7 +332,7 @@ export type CallBalance = {
 export type CallSummary = {
   readonly id: string;
   readonly at: string;
-  readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
+  readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text" | "known answer";
   readonly provider: string | null;
   readonly model: string | null;
   readonly subject: Readonly<Record<string, unknown>>;
@@ -348,7 +348,7 @@ export type CallSummary = {
 export type CallReport = {
   readonly id?: string;
   readonly at?: string;
-  readonly outcome?: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
+  readonly outcome?: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text" | "known answer";
   readonly provider?: string | null;
   readonly model?: string | null;
   readonly subject?: Readonly<Record<string, unknown>>;
@@ -385,8 +385,20 @@ export type CallReport = {
     readonly provider?: string;
     readonly model?: string;
   } | null;
-  /** What the same usage would have cost more with that model. */
+  /** What the same usage would have cost more with that model; of a known answer, what the call cost that it is from. */
   readonly saved_nanodollars?: number | null;
+  /** Where its answer is from, where that was known and no provider was asked. */
+  readonly known_answer?: {
+    readonly rung: string;
+    /** The call that a provider answered so. */
+    readonly from: string | null;
+    /** Where it stands in the configuration. */
+    readonly entry: string | null;
+    /** How near the question is to the one that was answered, from 0 to 1; null where it is the same. */
+    readonly nearness: number | null;
+    /** How many calls that were answered so within a second its entry stands for. */
+    readonly times: number;
+  } | null;
   /** The free allowance that paid for it. */
   readonly allowance?: string | null;
   /** Why it was not made at providers that come before its own in their route. */
@@ -395,7 +407,7 @@ export type CallReport = {
   readonly attempts?: readonly ({
     readonly id: string;
     readonly at: string;
-    readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text";
+    readonly outcome: "in flight" | "settled" | "released" | "expired" | "denied" | "ready text" | "known answer";
     readonly provider: string | null;
     readonly model: string | null;
     readonly cost_nanodollars: number | null;
@@ -410,7 +422,7 @@ export type CallReport = {
   readonly entries?: readonly ({
     readonly seq: number;
     readonly at: string;
-    readonly kind: "reserved" | "extended" | "raised" | "settled" | "overrun" | "expired" | "corrected" | "released" | "denied" | "adjusted";
+    readonly kind: "reserved" | "extended" | "raised" | "settled" | "overrun" | "expired" | "corrected" | "released" | "denied" | "answered" | "adjusted";
     readonly postings: readonly (CallBalance)[];
     readonly why?: string;
     readonly expires_at?: string;
@@ -623,6 +635,10 @@ export type ReportAmounts = {
   readonly resent_cache_read_input_tokens?: number;
   /** The part of the cost that sending it again cost. */
   readonly resent_nanodollars?: number;
+  /** Calls that got an answer which was known, so that no provider was asked. They are not in `calls`. */
+  readonly known_answers?: number;
+  /** What the calls cost whose answers were given again, each time that they were. It is no part of the cost. */
+  readonly saved_nanodollars?: number;
 };
 
 export type Resent = {

@@ -21,13 +21,18 @@ import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
 
+/** What else of the configuration budgets speak of. */
+export interface BudgetTerms extends Pick<ConfigurationFields, "channels" | "answers"> {
+  readonly timezone: string;
+  readonly providers: readonly Provider[];
+  /** Epoch milliseconds. */
+  readonly now: number;
+}
+
 /** Puts the budgets together, and notes where two cannot stand beside each other. */
 export function configuredBudgets(
   entries: readonly Located<BudgetFields>[],
-  timezone: string,
-  providers: readonly Provider[],
-  channels: ConfigurationFields["channels"],
-  now: number,
+  { timezone, providers, channels, answers, now }: BudgetTerms,
 ): readonly Budget[] {
   const budgets: Budget[] = [];
   const places: Place[] = [];
@@ -41,12 +46,9 @@ export function configuredBudgets(
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
     warnOfEnded(budget, readable(value), now);
-    checkTells(
-      budget,
-      budget.ladder.flatMap(({ rungs }) => rungs),
-      place.field("ladder"),
-      channels,
-    );
+    const rungs = budget.ladder.flatMap((step) => step.rungs);
+    checkTells(budget, rungs, place.field("ladder"), channels);
+    checkLookups(rungs, place.field("ladder"), answers);
     budgets.push(budget);
     places.push(place.field("share"));
   }
@@ -159,6 +161,23 @@ export function checkTells(
       else if (channel.kind === "email" && !channel.to && mailAddress(owner) === undefined)
         place.problem(`tells ${name}, which writes to the owner of the budget, and the budget has no owner with an address.`);
     }
+  }
+}
+
+/** A list that is not there has no answers. */
+function checkLookups(rungs: readonly Rung[], place: Place, answers: BudgetTerms["answers"]): void {
+  const names = [...(answers?.keys() ?? [])];
+  for (const rung of rungs) {
+    if (rung.kind === "lookup" && !names.includes(rung.list))
+      place.problem(
+        names.length === 0
+          ? `looks up the list "${rung.list}", and no list is configured. Add it under answers.`
+          : `no list "${rung.list}" is configured under answers.${suggestion(rung.list, names)}`,
+      );
+    if (rung.kind === "answer" && names.includes(rung.text))
+      place.warning(
+        `gives the text "${rung.text}" for an answer, which is also the name of a list. Write lookup ${rung.text} if that is meant.`,
+      );
   }
 }
 

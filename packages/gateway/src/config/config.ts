@@ -6,11 +6,14 @@ import type { GuardedBudget } from "../guards/guards.ts";
 import type { PersonRole, StoredPerson } from "../people/person.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ConfiguredRoute } from "../providers/routing.ts";
+import type { AnswerList } from "../rungs/answer-list.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
 export interface Config {
   /** The file it was read from; none when everything is a default. */
   readonly file: string | undefined;
+  /** Other files that it names, by their whole paths. */
+  readonly otherFiles: readonly string[];
   readonly server: ServerConfig;
   /** The folder for the journal and the keys. */
   readonly dataDir: string;
@@ -29,6 +32,8 @@ export interface Config {
   readonly captured: readonly ShareWatch[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
+  /** Questions whose answers are ready, by the names that ladders use. */
+  readonly answers: ReadonlyMap<string, AnswerList>;
   /** The zone whose calendar holds where nothing else says. */
   readonly timezone: string;
   readonly prices: readonly PriceOverride[];

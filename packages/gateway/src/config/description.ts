@@ -35,6 +35,7 @@ import {
   secret,
   share,
   text,
+  textOrList,
   textOrMap,
   type ValueOf,
   type Values,
@@ -248,10 +249,29 @@ const exception = object(
   { required: ["for", "limits"] },
 );
 
+/** More is a collection of documents rather than a list of answers. */
+export const ANSWERS_MOST = 2_000;
+const WORDINGS_MOST = 50;
+export const ANSWER_MOST = 20_000;
+
+const listedAnswer = object(
+  {
+    question: described(
+      "The question, or several wordings of it. Case, blanks and punctuation make no difference.",
+      list(text(), { most: WORDINGS_MOST, least: 1, single: true }),
+    ),
+    answer: described("The text that who asks it gets.", text({ most: ANSWER_MOST })),
+  },
+  { required: ["question", "answer"] },
+);
+
+/** A list of questions with their answers, in this file or one of its own. */
+export const LISTED_ANSWERS = list(located(listedAnswer), { most: ANSWERS_MOST });
+
 /** What holds for all budgets, and is looked for in one. */
 const AT_THE_TOP = [
   ...["server", "data", "store", "providers", "routes", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
-  ...["allowances", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
+  ...["answers", "allowances", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
 ];
 
 const budget = object(
@@ -555,6 +575,11 @@ export const CONFIGURATION = object({
     list(located(route), { most: MOST.routes }),
   ),
   budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
+  answers: described(
+    "Questions whose answers are ready, by the names that ladders use: `lookup faq`. A list, or the path of a YAML, JSON or CSV file from the folder of this one.",
+    map(located(textOrList(text(), LISTED_ANSWERS)), { most: 100, key: answersNameProblem, pattern: "^[A-Za-z0-9_][A-Za-z0-9_.-]*$" }),
+    { examples: [{ faq: [{ question: "When are you open?", answer: "From 9 to 17, Monday to Friday." }] }, { faq: "faq.csv" }] },
+  ),
   channels: described(
     "Where people are told, by the names that ladders use: `tell slack`.",
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
@@ -692,6 +717,12 @@ function providerNameProblem(key: string): string | undefined {
   return /^[a-z0-9][a-z0-9._-]{0,63}$/.test(key)
     ? undefined
     : `"${key}" cannot name a provider. Use small letters, digits, dots and dashes.`;
+}
+
+function answersNameProblem(key: string): string | undefined {
+  return /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(key)
+    ? undefined
+    : `"${key}" cannot name a list of answers. Use letters, digits, dots and dashes.`;
 }
 
 function channelNameProblem(key: string): string | undefined {
@@ -839,6 +870,7 @@ export type ProviderFields = ValueOf<typeof provider>;
 export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
 export type RouteFields = ValueOf<typeof route>;
+export type AnswerFields = ValueOf<typeof listedAnswer>;
 export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;
 export type AllowanceFields = ValueOf<typeof allowance>;

@@ -38,8 +38,8 @@ export function described<Value>(description: string, field: Field<Value>, hint:
 }
 
 /** A text that is not empty. */
-export function text(): Field<string> {
-  return { schema: { type: "string", minLength: 1, maxLength: TEXT_MOST }, read: (place) => filledText(place)?.value };
+export function text({ most = TEXT_MOST } = {}): Field<string> {
+  return { schema: { type: "string", minLength: 1, maxLength: most }, read: (place) => filledText(place, most)?.value };
 }
 
 /** A text that another function reads; what it throws is noted at the place. */
@@ -319,6 +319,11 @@ export function textOrMap<A, B>(one: Field<A>, several: Field<B>): Field<A | B> 
   return { schema: { anyOf: [one.schema, several.schema] }, read: (place) => (place.entries() ? several.read(place) : one.read(place)) };
 }
 
+/** Either of two forms: the second where the value is a list. */
+export function textOrList<A, B>(one: Field<A>, several: Field<B>): Field<A | B> {
+  return { schema: { anyOf: [one.schema, several.schema] }, read: (place) => (place.items() ? several.read(place) : one.read(place)) };
+}
+
 /** Keeps the place of a value. */
 export function located<Value>(field: Field<Value>): Field<Located<Value>> {
   return {
@@ -338,7 +343,7 @@ function isEmpty(place: Place): boolean {
 }
 
 /** The text of a place, or nothing once it is noted what is wrong with it as a text. */
-function filledText(place: Place) {
+function filledText(place: Place, most = TEXT_MOST) {
   const found = place.text();
   if (!found) return place.problem(isEmpty(place) ? "is empty. Write a value or leave the field out." : "is not a single value.");
   if (found.unset.length > 0) {
@@ -346,6 +351,6 @@ function filledText(place: Place) {
     return place.problem(`the variable ${found.unset.join(" and ")} is not set. Set it, or write \${${name}:-default}.`);
   }
   if (found.value.trim() === "") return place.problem("is empty. Write a value or leave the field out.");
-  if (found.value.length > TEXT_MOST) return place.problem(`is longer than ${TEXT_MOST} characters.`);
+  if (found.value.length > most) return place.problem(`is longer than ${most} characters.`);
   return found;
 }

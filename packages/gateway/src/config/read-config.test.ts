@@ -90,6 +90,8 @@ test("budgets are read as they are written", () => {
     defaultPrice: undefined,
     allowances: [],
     channels: [],
+    answers: new Map(),
+    otherFiles: [],
     guards: [],
     watched: [],
     failing: [],

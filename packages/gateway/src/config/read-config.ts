@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
 import { configuredProviderWatches, configuredWatches } from "./alerts.ts";
+import { configuredAnswers, warnOfUnasked } from "./answers.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
@@ -39,15 +40,24 @@ export interface ConfigFlags {
 }
 
 /** What a reading found: a configuration where there is no problem, and all problems where there is one. */
-export type Reading =
-  | { readonly config: Config; readonly problems: readonly []; readonly warnings: readonly Problem[] }
-  | { readonly config: undefined; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
+export type Reading = (
+  | { readonly config: Config; readonly problems: readonly [] }
+  | { readonly config: undefined; readonly problems: readonly Problem[] }
+) & {
+  readonly warnings: readonly Problem[];
+  /** Other files that were read for it, by their whole paths. */
+  readonly otherFiles: readonly string[];
+};
 
 /** Reads the configuration. Throws `config_invalid` with every problem in it, or `config_missing` where a named file cannot be read. */
 export function readConfig(input: ConfigInput & { readonly onWarning?: (warning: Problem) => void }): Config {
-  const { config, problems, warnings } = examineConfig(input);
+  return acceptedConfig(examineConfig(input), input.onWarning);
+}
+
+/** The configuration that was read, where nothing is wrong with it. Throws `config_invalid` with every problem in it. */
+export function acceptedConfig({ config, problems, warnings }: Reading, onWarning?: (warning: Problem) => void): Config {
   if (!config) throw new PurserError("config_invalid", problemsText(problems));
-  for (const warning of warnings) input.onWarning?.(warning);
+  for (const warning of warnings) onWarning?.(warning);
   return config;
 }
 
@@ -68,7 +78,15 @@ export function examineConfig(input: ConfigInput): Reading {
 
   const providers = readProviders(fields, environment);
   const channels = configuredChannels(fields.channels ?? new Map());
-  const budgets = configuredBudgets(fields.budgets ?? [], fields.timezone ?? "UTC", providers, fields.channels, input.now ?? Date.now());
+  const answers = configuredAnswers(fields.answers, { file, cwd, environment });
+  const budgets = configuredBudgets(fields.budgets ?? [], {
+    timezone: fields.timezone ?? "UTC",
+    providers,
+    channels: fields.channels,
+    answers: fields.answers,
+    now: input.now ?? Date.now(),
+  });
+  warnOfUnasked(fields.answers, budgets);
   const server = readServer(fields, settings);
   const config: Config = {
     file,
@@ -88,6 +106,8 @@ export function examineConfig(input: ConfigInput): Reading {
     watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
     ...configuredProviderWatches(fields, source.root),
     channels,
+    answers: answers.lists,
+    otherFiles: answers.files,
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
@@ -100,9 +120,10 @@ export function examineConfig(input: ConfigInput): Reading {
     telemetry: fields.telemetry && readTelemetry(fields.telemetry),
     expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
   };
-  const problems = [...settings.problems, ...source.problems.toSorted(byPosition)];
+  const problems = [...settings.problems, ...source.problems.toSorted(byPosition), ...answers.problems.toSorted(byPosition)];
   const warnings = source.warnings.toSorted(byPosition);
-  return problems.length === 0 ? { config, problems: [], warnings } : { config: undefined, problems, warnings };
+  const found = { warnings, otherFiles: answers.files };
+  return problems.length === 0 ? { ...found, config, problems: [] } : { ...found, config: undefined, problems };
 }
 
 /** Sentinels lead to one primary, which they know by a name. */

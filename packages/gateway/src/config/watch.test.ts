@@ -75,3 +75,18 @@ test("a file that is replaced, as editors do it, is followed", async (t) => {
     assert.equal(changed(await next()).config.defaultMaxOutput, value);
   }
 });
+
+test("a file of answers is followed too, and one that was wrong is read again when it is mended", async (t) => {
+  const { folder, file, next } = watched(t, "default_max_output: 1\n");
+  const answers = join(folder, "faq.csv");
+  const answerOf = (news: News) => changed(news).config.answers.get("faq")?.find("why", undefined)?.answer;
+  writeFileSync(answers, "question,answer\nWhy?,\n");
+  writeFileSync(file, "answers: { faq: faq.csv }\nbudgets: [{ name: a, limits: [$5 / day], ladder: { 0%: lookup faq } }]\n");
+  const wrong = await next();
+  assert.ok("error" in wrong);
+  assert.match(wrong.error, /faq\.csv:2:1 {2}answer: is empty/);
+  writeFileSync(answers, "question,answer\nWhy?,So.\n");
+  assert.equal(answerOf(await next()), "So.");
+  writeFileSync(answers, "question,answer\nWhy?,Because.\n");
+  assert.equal(answerOf(await next()), "Because.");
+});

@@ -2,7 +2,7 @@ import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Config } from "./config.ts";
-import { type ConfigInput, readConfig } from "./read-config.ts";
+import { acceptedConfig, type ConfigInput, examineConfig } from "./read-config.ts";
 import type { Problem } from "./source.ts";
 
 export interface WatchOptions extends Omit<ConfigInput, "text" | "file"> {
@@ -28,7 +28,7 @@ const LOOK_EVERY_MS = 2_000;
 const SETTLED_MS = 100;
 
 /**
- * Reads the file again whenever it changes. A file that is wrong changes nothing and is reported once. Returns what ends the watching.
+ * Reads the file again whenever it or a file that it names changes. A file that is wrong changes nothing and is reported once. Returns what ends the watching.
  * Events only say that it is time to look: what counts is whether the text differs from the one read last, so none can be seen twice, and
  * a file that is replaced or reached through a link is followed too.
  */
@@ -36,27 +36,30 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
   const { onError, onWarning, current, cwd = process.cwd(), ...input } = options;
   const path = resolve(cwd, file);
   let config = current;
-  let seen = textOf(path);
-  let stamp = stampOf(path);
+  let files = [path, ...current.otherFiles];
+  let seen = textsOf(files);
+  let stamp = stampOf(files);
   let settling: NodeJS.Timeout | undefined;
   let isClosed = false;
 
   function look(): void {
-    if (settling !== undefined || stampOf(path) === stamp) return;
-    settle(stampOf(path));
+    if (settling !== undefined || stampOf(files) === stamp) return;
+    settle(stampOf(files));
   }
 
   function settle(changed: string): void {
     settling = setTimeout(() => {
       settling = undefined;
       if (isClosed) return;
-      if (stampOf(path) !== changed) return settle(stampOf(path));
+      if (stampOf(files) !== changed) return settle(stampOf(files));
       stamp = changed;
-      const text = textOf(path);
+      const texts = textsOf(files);
+      const text = texts[0];
       // A file that is being replaced is gone for a moment; what it was stays in use until it is back.
-      if (text === undefined || text === seen) return;
-      seen = text;
+      if (text === undefined || texts.every((one, i) => one === seen[i])) return;
       read(text);
+      seen = textsOf(files);
+      stamp = stampOf(files);
     }, SETTLED_MS).unref();
   }
 
@@ -64,7 +67,10 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
     let next: Config;
     try {
       if (text.trim() === "") throw new PurserError("config_invalid", `${file} is empty now, which would end every budget.`);
-      next = readConfig({ ...input, file, text, cwd, ...(onWarning && { onWarning }) });
+      const reading = examineConfig({ ...input, file, text, cwd });
+      // What is wrong may be mended in another file than this one.
+      files = [path, ...reading.otherFiles];
+      next = acceptedConfig(reading, onWarning);
     } catch (error) {
       if (!(error instanceof PurserError)) throw error;
       onError?.(error);
@@ -114,9 +120,13 @@ function watchFolder(folder: string, look: () => void): FSWatcher | undefined {
   }
 }
 
-function stampOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
-  return stat ? `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}` : "";
+function stampOf(paths: readonly string[]): string {
+  const stats = paths.map((path) => statSync(path, { throwIfNoEntry: false, bigint: true }));
+  return stats.map((stat) => (stat ? `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}` : "")).join("\n");
+}
+
+function textsOf(paths: readonly string[]): readonly (string | undefined)[] {
+  return paths.map(textOf);
 }
 
 function textOf(path: string): string | undefined {

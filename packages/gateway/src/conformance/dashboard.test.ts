@@ -278,6 +278,22 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     });
   });
 
+  await context.test("an answer that was known is shown with the call that it is from, how near it is, and what it saved", async () => {
+    const { data } = await ask(scene, "/api/requests?outcome=allowed&limit=1");
+    const [{ id: from, subject }] = data;
+    const known = { rung: "cache similar 0.8 60m (chatbot 0%)", from, nearness: 0.86, saved: 1_230_000 };
+    scene.gateway.budgets.recordAnswer({ id: "req_known", subject, input: { most: 12 }, output: { most: 100 } }, known);
+    await visit(page, "/calls/req_known", subject.model);
+    const main = page.getByRole("main");
+    await main.getByText("known answer", { exact: true }).waitFor();
+    await main.getByText("No provider was asked: its question is 86 % like that of").waitFor();
+    await main.getByText("That saved $0.00123.").waitFor();
+    await main.getByRole("link", { name: from }).click();
+    await page.waitForURL(`**/calls/${from}`);
+    await visit(page, "/usage?by=model&since=30d", "Usage");
+    await page.getByText("1 more whose answer was known").waitFor();
+  });
+
   await context.test("the address of a question is the question, and its file has the sums of the ledger", async () => {
     await visit(page, "/usage", "Usage");
     await page.getByLabel("By", { exact: true }).selectOption("model");

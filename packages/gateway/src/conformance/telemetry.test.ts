@@ -202,6 +202,30 @@ test("a collector sees every call as the ledger has it, with the caller's trace,
   for (const text of collector.texts) for (const word of [SECRET_WORDS, "provider-secret"]) assert.ok(!text.includes(word), word);
 });
 
+test("a call whose answer was known is seen with the call that it is from, what that saved, and no provider", async (context) => {
+  const collector = await startCollector(context);
+  const provider = await startRawProvider(context);
+  const config = `${providersAt(provider.url)}\n${PRICES}\ntelemetry: { otlp: "${collector.url}" }
+budgets: [{ name: all, limits: [$1], ladder: { 0%: cache similar 0.5 } }]`;
+  const stand = await startStand(context, { config });
+  const from = (await call(stand, "ann")).headers.get("x-purser-request-id");
+  const [settled = assert.fail()] = await stand.entries(1, "settled");
+  await call(stand, "ann", { messages: [{ role: "user", content: `${SECRET_WORDS}, please` }] });
+  await stand.entries(1, "answered");
+  await stand.gateway.close();
+
+  const known = collector.spans.find(({ attributes }) => attributes["purser.known.rung"] !== undefined) ?? assert.fail("no span");
+  assert.deepEqual(
+    ["purser.known.from", "purser.known.rung", "purser.saved", "purser.user", "error.type"].map((name) => known.attributes[name]),
+    [from, "cache similar 0.5 60m (all 0%)", settled.charge.cost, "ann", undefined],
+  );
+  assert.ok(Number(known.attributes["purser.known.nearness"]) > 0.5);
+  assert.equal(collector.spans.filter(({ kind }) => kind === "CLIENT").length, 1);
+  const sumOf = (metric: string) => collector.points.filter((point) => point.metric === metric).reduce((all, { sum }) => all + sum, 0);
+  assert.deepEqual([sumOf("purser.known_answers"), sumOf("purser.saved")], [1, settled.charge.cost]);
+  for (const text of collector.texts) assert.ok(!text.includes(SECRET_WORDS));
+});
+
 test("each attempt at a provider is a span of its own, charged by itself, and what the next one made good is no error of the call", async (context) => {
   const collector = await startCollector(context);
   const [one, two] = [await startRawProvider(context), await startRawProvider(context)];

@@ -7,6 +7,7 @@ import { DEMO_MODELS } from "./models.ts";
 export function demoConfig({ url }: { readonly url: string }, server: ServerConfig, dataDir: string): Config {
   return {
     file: undefined,
+    otherFiles: [],
     server,
     dataDir,
     store: EMBEDDED,
@@ -28,6 +29,7 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
     ],
     routes: [],
     channels: [],
+    answers: new Map(),
     guards: [],
     watched: [],
     captured: [],

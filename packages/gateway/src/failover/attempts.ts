@@ -4,7 +4,7 @@ import { heldAsUsual } from "../holds/held-as-usual.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
-import { type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
+import { asItCame, type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
 import { callAt } from "../rungs/other-call.ts";
 import { attemptId } from "./attempt-id.ts";
 import { nextCandidate } from "./choice.ts";
@@ -165,11 +165,11 @@ export class Attempts {
     if (isOwn) {
       const because = this.#cannotGo();
       if (because !== undefined) return this.#leaveOut(standing, because);
-      return this.#noted(own ?? { call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+      return this.#noted(own ?? asItCame(routed));
     }
     const moved = callAt(gateway, routed, standing.target);
     if ("because" in moved) return this.#leaveOut(standing, `was left out: ${moved.because}`);
-    if (moved.dialect.isFree) return this.#noted({ call: moved, waitMs: 0, end: undefined, cache: undefined, queue: undefined });
+    if (moved.dialect.isFree) return this.#noted(asItCame(moved));
     const climbed = await climb(gateway, moved);
     const { rungs } = climbed.call;
     return this.#noted(rungs ? { ...climbed, call: { ...climbed.call, rungs: [...new Set(rungs)] } } : climbed);

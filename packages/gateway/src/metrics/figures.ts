@@ -1,8 +1,8 @@
-import { type Charge, chargeAmounts, type Denial, type ErrorCode, type Subject } from "@purser/core";
+import { type Charge, chargeAmounts, type Denial, type ErrorCode, type KnownAnswer, type Subject } from "@purser/core";
 import type { CallEvents, OverAttempt } from "../call-events.ts";
 import type { Outcome } from "../outcome.ts";
 import { observe, Series, type SeriesRow } from "./series.ts";
-import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, PROCESS, type TableName } from "./tables.ts";
+import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, KNOWN, PROCESS, type TableName } from "./tables.ts";
 
 /** What one process has counted, as it is told to another one. */
 export type Snapshot = Readonly<Record<TableName, readonly SeriesRow[]>>;
@@ -12,6 +12,7 @@ export class Figures implements CallEvents {
   readonly #tables: Readonly<Record<TableName, Series>> = {
     charged: new Series({ depth: 2, cells: CHARGED.length }),
     refusals: new Series({ depth: 2, cells: 1 }),
+    known: new Series({ depth: 2, cells: KNOWN.length }),
     rejected: new Series({ depth: 1, cells: 1 }),
     answers: new Series({ depth: 2, cells: 1 }),
     failovers: new Series({ depth: 2, cells: 1 }),
@@ -48,6 +49,13 @@ export class Figures implements CallEvents {
   /** Budgets refused a call. */
   denied(_id: string, _subject: Subject, { reason, balance }: Denial): void {
     add(this.#tables.refusals.at(reason, balance?.budget), 0, 1);
+  }
+
+  /** A call got an answer that was known. */
+  knew(_id: string, { provider, model }: Subject, { saved = 0 }: KnownAnswer): void {
+    const cells = this.#tables.known.at(provider, model);
+    add(cells, KNOWN.indexOf("calls"), 1);
+    add(cells, KNOWN.indexOf("saved"), saved);
   }
 
   /** A request was no call that a budget could be asked about: without a key, or one that cannot be read. */

@@ -21,6 +21,7 @@ export const CHARGED = [
   "taken_back_input",
   "taken_back_output",
 ] as const;
+export const KNOWN = ["calls", "saved"] as const;
 export const CALLS = ["began", "ended"] as const;
 export const CIRCUITS = ["opened", "closed"] as const;
 export const PROCESS = ["cpu_seconds", "busy_seconds", "resident_bytes"] as const;
@@ -28,6 +29,7 @@ export const PROCESS = ["cpu_seconds", "busy_seconds", "resident_bytes"] as cons
 export type TableName =
   | "charged"
   | "refusals"
+  | "known"
   | "rejected"
   | "answers"
   | "failovers"
@@ -91,6 +93,18 @@ export function countedFamilies(counted: Snapshot): readonly Family[] {
       "purser_refusals_total",
       "Calls that were refused, by reason and the budget that refused, if one did.",
       countOf(counted.refusals, "reason", "budget"),
+    ),
+    counter(
+      "purser_known_answers_total",
+      "Calls that got an answer which was kept or stands in the configuration, so that no provider was asked. They are not in purser_calls_total.",
+      counted.known.map((row): Sample => ({ labels: labelsOf(labels, row), value: row.cells[KNOWN.indexOf("calls")] ?? 0 })),
+    ),
+    counter(
+      "purser_saved_dollars_total",
+      "What the calls cost whose answers were given again, each time that they were.",
+      counted.known.map(
+        (row): Sample => ({ labels: labelsOf(labels, row), value: decimalDollars(row.cells[KNOWN.indexOf("saved")] ?? 0) }),
+      ),
     ),
     counter(
       "purser_rejected_requests_total",

@@ -7,6 +7,8 @@ export interface LedgerCalls {
   readonly calls: readonly RecordedCall[];
   /** Nobody knows what these would have used. */
   readonly refusals: readonly RecordedRefusal[];
+  /** Of calls that got an answer which was known, nobody knows it either. */
+  readonly known: number;
   readonly unfinished: number;
 }
 
@@ -24,7 +26,7 @@ export interface RecordedRefusal {
 }
 
 /** Entries that say how a call came and how it ended; `corrected` comes last where there is one. */
-const KINDS: readonly Entry["kind"][] = ["reserved", "settled", "expired", "corrected", "released", "denied"];
+const KINDS: readonly Entry["kind"][] = ["reserved", "settled", "expired", "corrected", "released", "denied", "answered"];
 const PAGE = 10_000;
 
 /** Reads every call of a ledger that was charged, in the order in which they came; of those since a time, where one is given. */
@@ -32,12 +34,14 @@ export async function readLedgerCalls(store: Pick<Store, "entries">, since?: num
   const open = new Map<string, Extract<Entry, { kind: "reserved" }>>();
   const ended = new Map<string, RecordedCall>();
   const refusals: RecordedRefusal[] = [];
+  let known = 0;
   for (let after = 0; ; ) {
     const page = await store.entries({ kinds: KINDS, after, most: PAGE, ...(since !== undefined && { since }) });
     for (const entry of page) {
       if (entry.kind === "reserved") open.set(entry.reservation, entry);
       else if (entry.kind === "released") open.delete(entry.reservation);
       else if (entry.kind === "denied") refusals.push(recordedRefusal(entry));
+      else if (entry.kind === "answered") known += entry.times ?? 1;
       else if ("charge" in entry) {
         const { at } = open.get(entry.reservation) ?? entry;
         // Of a call of which more was held while it streamed, its end says how much in all.
@@ -51,7 +55,7 @@ export async function readLedgerCalls(store: Pick<Store, "entries">, since?: num
     after = last.seq;
   }
   const calls = [...ended.values()].sort((a, b) => a.at - b.at);
-  return { calls, refusals, unfinished: open.size };
+  return { calls, refusals, known, unfinished: open.size };
 }
 
 function recordedRefusal({ at, detail, times = 1 }: Extract<Entry, { kind: "denied" }>): RecordedRefusal {

@@ -236,7 +236,7 @@ function addCost(sum: { cost: number; unpriced: number }, cost: number | undefin
 }
 
 /** Rungs that keep a call from being refused. */
-const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "summarise", "slow", "cache"]);
+const SOFTER: ReadonlySet<Rung["kind"]> = new Set(["use", "shorten", "trim", "summarise", "slow", "lookup", "cache"]);
 
 /** The call as it comes to the gateway of the configuration. */
 function routedCall({ config, prices, route }: Pick<Climber, "config" | "prices" | "route">, recorded: RecordedCall): RoutedCall {

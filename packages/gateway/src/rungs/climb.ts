@@ -5,6 +5,7 @@ import {
   costOf,
   type Denial,
   type LadderPlan,
+  type Nearness,
   type Rung,
   rungText,
   stepText,
@@ -80,10 +81,25 @@ export interface Climbed {
   readonly waitMs: number;
   /** The rung that ends it here: a text in the place of an answer, or a refusal. */
   readonly end: ActiveRung | undefined;
+  /** Lets the call be answered from lists of the configuration. */
+  readonly lookups: readonly Active<"lookup">[];
   /** Lets the call be answered as the same one was before. */
-  readonly cache: Active<"cache"> | undefined;
+  readonly cache: CacheTerms | undefined;
   /** Lets the call wait for its budget, where its client can. */
   readonly queue: Active<"queue"> | undefined;
+}
+
+/** A call of which no ladder says anything. */
+export function asItCame(call: RoutedCall): Climbed {
+  return { call, waitMs: 0, end: undefined, lookups: [], cache: undefined, queue: undefined };
+}
+
+/** What the budgets of a call allow of what was kept, all of them together. */
+export interface CacheTerms {
+  /** The strictest of their rungs. */
+  readonly active: Active<"cache">;
+  readonly ageMs: number;
+  readonly nearness: Nearness;
 }
 
 /** What is asked about a call on its ladders. */
@@ -100,7 +116,7 @@ const MODELS_MOST = 4;
 
 /** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
 export async function climb(gateway: Climber, routed: RoutedCall, summariser?: Summariser): Promise<Climbed> {
-  if (!gateway.budgets.hasLadders) return { call: routed, waitMs: 0, end: undefined, cache: undefined, queue: undefined };
+  if (!gateway.budgets.hasLadders) return asItCame(routed);
   let call = routed;
   let plan = await gateway.budgets.ladder(call.subject);
   const leftOut = new Set<string>();
@@ -113,16 +129,27 @@ export async function climb(gateway: Climber, routed: RoutedCall, summariser?: S
   if (leftOut.size > 0) call = { ...call, rungs: [...(call.rungs ?? []), ...leftOut] };
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
   const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
-  const cache = most(of("cache", rungs), ({ rung }) => -rung.ageMs);
+  const lookups = of("lookup", rungs);
+  const cache = cacheTerms(of("cache", rungs));
   const queue = most(of("queue", rungs), ({ balance }) => balance.resetsAt ?? Number.POSITIVE_INFINITY);
-  if (end) return { call, waitMs: 0, end, cache, queue };
+  if (end) return { call, waitMs: 0, end, lookups, cache, queue };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
   if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
-  if (!slowest) return { call, waitMs: 0, end: undefined, cache, queue };
-  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, cache, queue };
+  if (!slowest) return { call, waitMs: 0, end: undefined, lookups, cache, queue };
+  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, lookups, cache, queue };
 }
+
+/** The same question is stricter than one that is near, and near stricter than far; then what may be less old. */
+function cacheTerms(rungs: readonly Active<"cache">[]): CacheTerms | undefined {
+  const [strictest] = rungs.toSorted((a, b) => (b.rung.nearness ?? SAME) - (a.rung.nearness ?? SAME) || a.rung.ageMs - b.rung.ageMs);
+  if (!strictest) return undefined;
+  return { active: strictest, ageMs: Math.min(...rungs.map(({ rung }) => rung.ageMs)), nearness: strictest.rung.nearness };
+}
+
+/** Nearer than any question that is not the same. */
+const SAME = 2;
 
 /** The text that a rung has in the place of an answer. */
 export function textOf(rung: Rung): string | undefined {
@@ -137,8 +164,8 @@ export function answerAfter({ reason, balance }: Denial, budgets: readonly Budge
   return answers.at(-1)?.text;
 }
 
-/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, or about waiting. */
-export function rungAfter<Kind extends "ask" | "queue">(
+/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, about waiting, or about a list of answers. */
+export function rungAfter<Kind extends "ask" | "queue" | "lookup">(
   { reason, balance }: Denial,
   budgets: readonly Budget[],
   kind: Kind,
@@ -163,9 +190,9 @@ function noted(call: RoutedCall, active: ActiveRung, more: Partial<RoutedCall> =
   return { ...call, ...more, rungs: [...(call.rungs ?? []), activeText(active)] };
 }
 
-/** `use gpt-4o-mini (chatbot 85%)` */
-export function activeText(active: ActiveRung): string {
-  return textWith(active, "");
+/** `use gpt-4o-mini (chatbot 85%)`, with something said about the rung: `shorten 40 to 256 (chatbot 60%)`. */
+export function activeText({ rung, budget, step }: ActiveRung, said = ""): string {
+  return `${rungText(rung)}${said} (${budget.name} ${stepText(step)})`;
 }
 
 /** Whether a rung in the books of a call is one that was not applied to it. */
@@ -174,11 +201,6 @@ export function isLeftOut(text: string): boolean {
 }
 
 const LEFT_OUT = " left out";
-
-/** The same with something said about it. */
-function textWith({ rung, budget, step }: ActiveRung, said: string): string {
-  return `${rungText(rung)}${said} (${budget.name} ${stepText(step)})`;
-}
 
 /**
  * The call to the cheapest of the models that its ladders name, if that is cheaper than the one that it has. What cannot be done is written
@@ -190,7 +212,7 @@ async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan,
     if (active.rung.model === call.model) continue;
     const other = await sameCallTo(gateway, call, active.rung.model, plan);
     if ("because" in other) {
-      leftOut.add(textWith(active, `${LEFT_OUT}: ${other.because}`));
+      leftOut.add(activeText(active, `${LEFT_OUT}: ${other.because}`));
       continue;
     }
     if (!(await isCheaper(gateway, other, best ?? call))) continue;
@@ -268,7 +290,7 @@ function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], ou
   const outputTokensMost = Math.max(shortest.rung.outputTokens, least);
   if (outputTokensMost >= call.outputTokensMost) return call;
   const said = outputTokensMost > shortest.rung.outputTokens ? ` to ${outputTokensMost}` : "";
-  return { ...call, outputTokensMost, isShortened: true, rungs: [...(call.rungs ?? []), textWith(shortest, said)] };
+  return { ...call, outputTokensMost, isShortened: true, rungs: [...(call.rungs ?? []), activeText(shortest, said)] };
 }
 
 async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
@@ -290,7 +312,7 @@ async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, 
 
 /** The call as it is, with a rung in its books that would have cost more than it saves. */
 function leftOut(call: RoutedCall, active: ActiveRung): RoutedCall {
-  return { ...call, rungs: [...(call.rungs ?? []), textWith(active, `${LEFT_OUT} as dearer`)] };
+  return { ...call, rungs: [...(call.rungs ?? []), activeText(active, `${LEFT_OUT} as dearer`)] };
 }
 
 export interface Saving {

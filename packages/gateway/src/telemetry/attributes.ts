@@ -1,5 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
-import { type Charge, chargeAmounts, type Denial, type Subject } from "@purser/core";
+import { type Charge, chargeAmounts, type Denial, type KnownAnswer, type Subject } from "@purser/core";
 import type { Admitted } from "../budgeted-call.ts";
 import type { RoutedCall } from "../rungs/climb.ts";
 import { ATTRIBUTE, operationName, providerName } from "./names.ts";
@@ -87,4 +87,15 @@ export function denialAttributes(subject: Subject, { reason, balance }: Denial):
 /** Unknown is not there. */
 function given(attributes: { readonly [name: string]: Attributes[string] }): Attributes {
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined));
+}
+
+/** Where an answer that was known is from, and whose call got it. */
+export function knownAttributes(subject: Subject, { rung, from, entry, nearness, saved }: KnownAnswer): Attributes {
+  return given({
+    ...subjectAttributes(subject),
+    [ATTRIBUTE.knownBy.name]: rung,
+    [ATTRIBUTE.knownFrom.name]: from ?? entry,
+    [ATTRIBUTE.nearness.name]: nearness,
+    [ATTRIBUTE.saved.name]: saved,
+  });
 }

@@ -2,11 +2,15 @@ import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import { type Charge, chargeAmounts } from "@purser/core";
 import { ATTRIBUTE, METRIC } from "./names.ts";
 
+type CounterName = "cost" | "costTakenBack" | "tokensTakenBack" | "refusals" | "knownAnswers" | "savedCost";
+
 /** The metrics of `METRIC`, and how a charge is added to them. */
 export class Instruments {
   readonly duration: Histogram;
   readonly firstChunk: Histogram;
   readonly refusals: Counter;
+  readonly knownAnswers: Counter;
+  readonly savedCost: Counter;
   readonly #tokens: Histogram;
   readonly #cost: Counter;
   readonly #costTakenBack: Counter;
@@ -15,11 +19,12 @@ export class Instruments {
   constructor(meter: Meter) {
     const histogram = ({ name, unit, what, bounds }: (typeof METRIC)["tokens" | "duration" | "firstChunk"]) =>
       meter.createHistogram(name, { unit, description: what, advice: { explicitBucketBoundaries: [...bounds] } });
-    const counter = ({ name, unit, what }: (typeof METRIC)["cost" | "costTakenBack" | "tokensTakenBack" | "refusals"]) =>
-      meter.createCounter(name, { unit, description: what });
+    const counter = ({ name, unit, what }: (typeof METRIC)[CounterName]) => meter.createCounter(name, { unit, description: what });
     this.duration = histogram(METRIC.duration);
     this.firstChunk = histogram(METRIC.firstChunk);
     this.refusals = counter(METRIC.refusals);
+    this.knownAnswers = counter(METRIC.knownAnswers);
+    this.savedCost = counter(METRIC.savedCost);
     this.#tokens = histogram(METRIC.tokens);
     this.#cost = counter(METRIC.cost);
     this.#costTakenBack = counter(METRIC.costTakenBack);

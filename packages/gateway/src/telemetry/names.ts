@@ -42,6 +42,16 @@ export const ATTRIBUTE = {
   call: { name: "purser.request.id", what: "The call's id in the ledger, and in `x-purser-request-id`." },
   askedModel: { name: "purser.model.asked", what: "The model that the caller asked for, where a ladder chose another." },
   rungs: { name: "purser.rungs", what: "What ladders did to the call." },
+  knownBy: { name: "purser.known.rung", what: "The rung of a ladder that gave the call an answer which was known." },
+  knownFrom: {
+    name: "purser.known.from",
+    what: "The call that a provider answered so, by its id; or where the answer stands in the configuration.",
+  },
+  nearness: {
+    name: "purser.known.nearness",
+    what: "How near the question is to the one that was answered, from 0 to 1, where it is not the same.",
+  },
+  saved: { name: "purser.saved", what: "What the call cost that the answer is from, in nano-dollars, where that is known." },
   refusal: { name: "purser.refusal.reason", what: "Why the call was refused." },
   refusedBy: { name: "purser.budget.refused", what: "The budget that refused it." },
   unit: { name: "purser.budget.unit", what: "What that budget's limit counts." },
@@ -121,6 +131,20 @@ export const METRIC = {
     unit: "{call}",
     what: "Calls that were refused.",
     attributes: [refusal, refusedBy],
+  },
+  knownAnswers: {
+    name: "purser.known_answers",
+    kind: "counter",
+    unit: "{call}",
+    what: "Calls that got an answer which was known, so that no provider was asked.",
+    attributes: OF_CALL,
+  },
+  savedCost: {
+    name: "purser.saved",
+    kind: "counter",
+    unit: "{nanodollar}",
+    what: "What the calls cost whose answers were given again, each time that they were.",
+    attributes: OF_CALL,
   },
 } as const satisfies Readonly<Record<string, DescribedMetric>>;
 

@@ -1,11 +1,11 @@
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
-import type { Charge, Denial, ErrorCode, Subject } from "@purser/core";
+import type { Charge, Denial, ErrorCode, KnownAnswer, Subject } from "@purser/core";
 import type { CallEvents, OverAttempt } from "../call-events.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import type { Attempt } from "../failover/attempts.ts";
 import type { Outcome } from "../outcome.ts";
 import type { ClientRequest } from "../upstream-request.ts";
-import { admittedAttributes, callAttributes, chargedAttributes, denialAttributes } from "./attributes.ts";
+import { admittedAttributes, callAttributes, chargedAttributes, denialAttributes, knownAttributes } from "./attributes.ts";
 import type { Instruments } from "./instruments.ts";
 import { ATTRIBUTE, operationName } from "./names.ts";
 
@@ -156,6 +156,13 @@ export class Telemetry implements CallEvents {
     const open = this.#open.get(id);
     open?.root.setAttributes({ ...callAttributes(subject), ...denialAttributes(subject, denial) });
     if (open) open.error = reason;
+  }
+
+  knew(id: string, subject: Subject, known: KnownAnswer): void {
+    const call = callAttributes(subject);
+    this.#instruments.knownAnswers.add(1, call);
+    if (known.saved !== undefined) this.#instruments.savedCost.add(known.saved, call);
+    this.#open.get(id)?.root.setAttributes({ ...call, ...knownAttributes(subject, known) });
   }
 
   rejected(id: string, code: ErrorCode): void {

@@ -81,6 +81,7 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
       sentence: routeSentence(route),
       notes: [...keyNotes(route, config.providers), ...formatNotes(route, config.providers)],
     }));
+  const answers = [...config.answers.values()].map(({ name, size }) => ({ name, questions: size }));
   const withKey = providers.filter(({ hasKey }) => hasKey).map(({ name }) => name);
   const without = providers.filter(({ hasKey }) => !hasKey).map(({ name }) => name);
   return {
@@ -92,6 +93,10 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
         budgets.length === 0
           ? ["none: every call is counted and none is refused"]
           : budgets.map(({ name, sentence }) => `${name}: ${sentence}`),
+      ),
+      ...section(
+        "Answers that are ready",
+        answers.map(({ name, questions }) => `${name}: ${questions} question${questions === 1 ? "" : "s"}`),
       ),
       ...section("Holds", config.holds === "learned" ? [LEARNED] : []),
       ...section("Providers", [
@@ -105,7 +110,7 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
       ...section("Models without a price, which budgets in money refuse and ladders pass over", unpriced.map(unpricedText)),
       ...section("Warnings", warnings.map(problemText)),
     ]),
-    json: { ok: true, file: config.file ?? null, holds: config.holds, budgets, providers, routes, unpriced, warnings },
+    json: { ok: true, file: config.file ?? null, holds: config.holds, answers, budgets, providers, routes, unpriced, warnings },
   };
 }
 

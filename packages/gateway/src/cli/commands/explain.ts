@@ -1,5 +1,5 @@
 import { formatAmount, formatDollars, PurserError } from "@purser/core";
-import type { CallReport } from "../../admin/call-report.ts";
+import type { CallReport, KnownAnswerJson } from "../../admin/call-report.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { DIALECTS, type DialectName, dialectsOf, FAMILY_NAMES, type FamilyName } from "../../providers/provider.ts";
 import { type FailoverTarget, routeModel } from "../../providers/routing.ts";
@@ -103,10 +103,12 @@ function reportText(report: CallReport, style: Style): string {
     .join("\n\n");
 }
 
-function headline({ id, outcome, cost_nanodollars, usage, message, reason, rungs, entries, certainty }: CallReport, style: Style): string {
+function headline(report: CallReport, style: Style): string {
+  const { id, outcome, cost_nanodollars, usage, message, reason, rungs, entries, certainty } = report;
   const cost = cost_nanodollars === null ? "no known price" : formatDollars(cost_nanodollars);
   if (outcome === "ready text")
     return `${style.yellow(`${id} got a ready text in the place of an answer`)}: ${rungs.at(-1)} (${reason}). ${message}`;
+  if (outcome === "known answer") return knownText(report, style);
   if (outcome === "denied") return `${style.red(`${id} was refused`)} (${reason}). ${message}`;
   if (outcome === "in flight")
     return `${style.yellow(`${id} is in flight`)}: what it can cost at most is held, and nothing is charged yet.`;
@@ -123,6 +125,17 @@ function headline({ id, outcome, cost_nanodollars, usage, message, reason, rungs
   return `${style.green(`${id} was allowed and charged ${cost}`)}: ${tokens}, ${by}.`;
 }
 
+/** Which rung gave the answer, from which call or list it is, how near that is, and what it saved. */
+function knownText({ id, known_answer, saved_nanodollars: saved }: CallReport, style: Style): string {
+  const { rung, from, entry, nearness, times } = known_answer as KnownAnswerJson;
+  const source = from === null ? `${entry} of the configuration` : from;
+  const near = nearness === null ? "the same as" : `${Math.round(nearness * 100)}% like`;
+  const alike = `Its question is ${near} that of ${source}.`;
+  const cost = saved === null ? (from === null ? "" : " What that one cost is not known.") : ` That saved ${formatDollars(saved)}.`;
+  const others = times > 1 ? ` Its entry stands for ${times.toLocaleString("en-US")} calls within a second.` : "";
+  return `${style.green(`${id} got an answer that was known, and was charged nothing`)}: ${rung}. ${alike}${cost}${others}`;
+}
+
 function tokensOf(usage: CallReport["usage"], kind: string): string {
   const tokens = usage?.[kind];
   return typeof tokens === "number" ? `${tokens.toLocaleString("en-US")} tokens` : "an unknown number of tokens";
@@ -134,7 +147,7 @@ function factsText(report: CallReport): string {
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
   );
-  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : isRefused(outcome) ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
+  const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : isUnasked(outcome) ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
   const most = estimate.cost_nanodollars === null ? "" : `, ${formatDollars(estimate.cost_nanodollars)}`;
   const facts: readonly (readonly [string, string])[] = [
     ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
@@ -165,8 +178,8 @@ function attemptsText({ attempts }: CallReport): string {
 }
 
 /** Whether no provider was asked. */
-function isRefused(outcome: CallReport["outcome"]): boolean {
-  return outcome === "denied" || outcome === "ready text";
+function isUnasked(outcome: CallReport["outcome"]): boolean {
+  return outcome === "denied" || outcome === "ready text" || outcome === "known answer";
 }
 
 function savedText({ instead_of, saved_nanodollars }: CallReport): string {
@@ -177,7 +190,7 @@ function savedText({ instead_of, saved_nanodollars }: CallReport): string {
 
 function balancesText({ balances, outcome }: CallReport): string {
   if (balances.length === 0)
-    return isRefused(outcome) ? "A call that is not made holds nothing and is charged nothing." : "No budget applies to this call.";
+    return isUnasked(outcome) ? "A call that is not made holds nothing and is charged nothing." : "No budget applies to this call.";
   const rows = balances.map(({ budget, subject, unit, window, held, spent }) => [
     budget,
     subject,

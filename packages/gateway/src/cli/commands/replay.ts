@@ -112,15 +112,16 @@ function refusalsTable({ refusals }: Replayed, style: Style): string {
 }
 
 /** Rungs that depend on what was said. */
-const ABOUT_TEXT = ["trim", "summarise", "cache"] as const;
+const ABOUT_TEXT = ["trim", "summarise", "lookup", "cache"] as const;
 
 /** What a reader must know to believe the figures. */
-function notes({ refusals, unfinished, bare, laddered }: Report, kinds: readonly string[]): string {
+function notes({ refusals, known, unfinished, bare, laddered }: Report, kinds: readonly string[]): string {
   const untouched = ABOUT_TEXT.filter((kind) => kinds.includes(kind)).map((kind) => `\`${kind}\``);
   return [
     ...(refusals.length > 0
       ? [`${count(callsRefused(refusals))} calls that were refused are left out: nobody knows what they would have used.`]
       : []),
+    ...(known > 0 ? [`${count(known)} calls that got an answer which was known are left out: nobody knows what they would have used.`] : []),
     ...(unfinished > 0 ? [`${count(unfinished)} calls that have not ended are left out.`] : []),
     ...(untouched.length > 0 ? [`${untouched.join(", ")} changed nothing: a record has no texts.`] : []),
     ...(bare.before.unpriced > 0 ? [`${count(bare.before.unpriced)} calls went to models without a price, and count as nothing.`] : []),

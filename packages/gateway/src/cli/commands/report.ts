@@ -143,6 +143,7 @@ const count = (amount: number) => amount.toLocaleString("en-US");
 const COLUMNS: readonly AmountColumn[] = [
   { field: "calls", title: "Calls", show: count, isAlways: true },
   { field: "refusals", title: "Refused", show: count },
+  { field: "known_answers", title: "Known answers", show: count },
   { field: "input_tokens", title: "Input", show: count, isAlways: true },
   { field: "cache_read_input_tokens", title: "of it cached", show: count },
   { field: "resent_input_tokens", title: "sent again", show: count },
@@ -150,6 +151,7 @@ const COLUMNS: readonly AmountColumn[] = [
   { field: "unpriced_calls", title: "Unpriced calls", show: count },
   { field: "estimated_nanodollars", title: "Estimated", show: shortDollars },
   { field: "unconfirmed_nanodollars", title: "Unconfirmed", show: shortDollars },
+  { field: "saved_nanodollars", title: "Saved", show: shortDollars },
   { field: "cost_nanodollars", title: "Cost", show: shortDollars, isAlways: true },
 ];
 

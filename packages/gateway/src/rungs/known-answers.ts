@@ -1,0 +1,120 @@
+import type { Denial, KnownAnswer } from "@purser/core";
+import type { Dialect } from "../dialects/dialect.ts";
+import type { Gateway } from "../pipeline.ts";
+import type { FoundAnswer } from "./answer-list.ts";
+import type { CallName, KeptAnswer } from "./answers.ts";
+import { type Active, activeText, answerAfter, type CacheTerms, type RoutedCall, rungAfter } from "./climb.ts";
+import { lastQuestion, takesText } from "./last-question.ts";
+
+/** What is known without asking anybody. */
+type Knowing = Pick<Gateway, "answers"> & { readonly config: Pick<Gateway["config"], "answers" | "budgets"> };
+
+/** An answer that is given although no provider is asked. */
+export interface GivenAnswer {
+  readonly contentType: string;
+  readonly pieces: readonly (string | Buffer)[];
+  /** As its caller reads it: `cache similar 0.8 60m at 0.86 (support 30%)`. */
+  readonly rung: string;
+  /** As the ledger has it. */
+  readonly known: KnownAnswer;
+}
+
+/** A call and the rungs by which its answer may be known. */
+export interface AskedCall {
+  readonly id: string;
+  /** The format of its client. */
+  readonly dialect: Dialect;
+  readonly call: RoutedCall;
+  readonly lookups: readonly Active<"lookup">[];
+  readonly cache: CacheTerms | undefined;
+  /** What the call is known by, where it may be answered again. */
+  readonly name: CallName | undefined;
+}
+
+/** The answer to a call that is known already: what stands in a list comes before what was kept. */
+export function knownAnswer(gateway: Knowing, asked: AskedCall, now: number): GivenAnswer | undefined {
+  return listedAnswer(gateway, asked, now) ?? keptAnswer(gateway, asked, now);
+}
+
+function listedAnswer({ config }: Knowing, { id, dialect, call, lookups }: AskedCall, now: number): GivenAnswer | undefined {
+  for (const active of lookups) {
+    const found = lookedUp(config, dialect, call, active.rung);
+    if (!found || !dialect.writeAnswer) continue;
+    const { contentType, body } = dialect.writeAnswer(clientCall(call), found.answer, { id, createdAt: Math.floor(now / 1_000) });
+    const { entry, nearness } = found;
+    const known = { rung: activeText(active), entry, ...(nearness !== undefined && { nearness }) };
+    return { contentType, pieces: [body], rung: activeText(active, nearnessText(nearness)), known };
+  }
+  return undefined;
+}
+
+function keptAnswer({ answers }: Knowing, { cache, name }: AskedCall, now: number): GivenAnswer | undefined {
+  if (!cache || !name) return undefined;
+  const { active, ageMs, nearness: least } = cache;
+  const same = answers.find(name.key, ageMs, now);
+  if (same) return given(same, cache, undefined);
+  if (least === undefined || !name.question) return undefined;
+  const near = answers.findSimilar(name.question, least, ageMs, now);
+  return near && given(near.answer, { active }, near.nearness);
+}
+
+function given(
+  { contentType, pieces, from, cost }: KeptAnswer,
+  { active }: Pick<CacheTerms, "active">,
+  nearness: number | undefined,
+): GivenAnswer {
+  const known = {
+    rung: activeText(active),
+    from,
+    ...(nearness !== undefined && { nearness }),
+    ...(cost !== undefined && { saved: cost }),
+  };
+  return { contentType, pieces, rung: activeText(active, nearnessText(nearness)), known };
+}
+
+function nearnessText(nearness: number | undefined): string {
+  return nearness === undefined ? "" : ` at ${nearness}`;
+}
+
+/** A text that a caller gets where a budget refuses its call, and the rung that it is from, `answer (chatbot)`. */
+export interface ReadyText {
+  readonly text: string;
+  readonly rung: string;
+}
+
+/** The text for a call that a budget refuses because it is used up: the answer to its question in a list of its ladder, or else the ladder's own. */
+export function readyTextAfter(
+  { config }: Pick<Knowing, "config">,
+  dialect: Dialect,
+  call: RoutedCall,
+  denial: Denial,
+): ReadyText | undefined {
+  if (!dialect.writeAnswer) return undefined;
+  const lookup = rungAfter(denial, config.budgets, "lookup");
+  const found = lookup && lookedUp(config, dialect, call, lookup.rung);
+  if (lookup && found) return { text: found.answer, rung: `lookup ${lookup.rung.list} (${lookup.budget.name})` };
+  const text = answerAfter(denial, config.budgets);
+  return text === undefined ? undefined : { text, rung: readyRung(denial.balance?.budget ?? "") };
+}
+
+/** `answer (chatbot)` */
+export function readyRung(budget: string): string {
+  return `answer (${budget})`;
+}
+
+function lookedUp(
+  { answers }: Knowing["config"],
+  dialect: Dialect,
+  call: RoutedCall,
+  { list, nearness }: Active<"lookup">["rung"],
+): FoundAnswer | undefined {
+  const asked = clientCall(call);
+  const question = lastQuestion(dialect, asked);
+  const found = question && answers.get(list)?.find(question.text, nearness);
+  return found && takesText(asked) ? found : undefined;
+}
+
+/** The call as its client made it. */
+function clientCall(call: RoutedCall) {
+  return (call.asked ?? call).call;
+}
