@@ -121,7 +121,9 @@ function notes({ refusals, known, unfinished, bare, laddered }: Report, kinds: r
     ...(refusals.length > 0
       ? [`${count(callsRefused(refusals))} calls that were refused are left out: nobody knows what they would have used.`]
       : []),
-    ...(known > 0 ? [`${count(known)} calls that got an answer which was known are left out: nobody knows what they would have used.`] : []),
+    ...(known > 0
+      ? [`${count(known)} calls that got an answer which was known are left out: nobody knows what they would have used.`]
+      : []),
     ...(unfinished > 0 ? [`${count(unfinished)} calls that have not ended are left out.`] : []),
     ...(untouched.length > 0 ? [`${untouched.join(", ")} changed nothing: a record has no texts.`] : []),
     ...(bare.before.unpriced > 0 ? [`${count(bare.before.unpriced)} calls went to models without a price, and count as nothing.`] : []),
@@ -143,13 +145,13 @@ function count(number: number): string {
   return number.toLocaleString("en-US");
 }
 
-function reportJson({ name, calls, refusals, unfinished, bare, laddered }: Report): unknown {
+function reportJson({ name, calls, refusals, known, unfinished, bare, laddered }: Report): unknown {
   return {
     source: name,
     from: new Date(calls[0]?.at ?? 0).toISOString(),
     to: new Date(calls.at(-1)?.at ?? 0).toISOString(),
     calls: calls.length,
-    left_out: { refused: callsRefused(refusals), unfinished },
+    left_out: { refused: callsRefused(refusals), known, unfinished },
     as_it_was: costJson(bare.before),
     budgets: replayedJson(bare),
     ladders: laddered ? replayedJson(laddered) : null,
