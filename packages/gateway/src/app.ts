@@ -27,7 +27,7 @@ import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { isOpenToAll } from "./callers/open-minute.ts";
-import type { LimitChange } from "./config/change-limit.ts";
+import { type BudgetFile, fixedBudgets } from "./config/change-budgets.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
@@ -69,8 +69,8 @@ export interface StartOptions {
   readonly onNotice?: (notice: string) => void;
   /** Where balances live; the store of the configuration where it is left out. */
   readonly store?: Store;
-  /** Changes a limit in the file that the configuration is from; nobody does where it is left out. */
-  readonly changeLimit?: (change: LimitChange) => Promise<void>;
+  /** Changes budgets in the file that the configuration is from; nobody does where it is left out. */
+  readonly budgetFile?: BudgetFile;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
   /** Where several processes count together: what this one counts, and what all have counted. */
@@ -132,7 +132,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, counting, changeLimit = limitsAreFixed, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -232,7 +232,7 @@ async function startWith(
     live,
     asks,
     guards,
-    changeLimit,
+    budgetFile,
     onError,
   };
   const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
@@ -378,11 +378,7 @@ async function startWith(
   };
 }
 
-function limitsAreFixed(): Promise<never> {
-  return Promise.reject(
-    new PurserError("config_fixed", "This gateway has no file of its own. Change the limit where its configuration comes from."),
-  );
-}
+const NO_FILE = fixedBudgets("This gateway has no file of its own. Change the budget where its configuration comes from.");
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */
 async function loadVocabularies({ providers }: Config): Promise<void> {

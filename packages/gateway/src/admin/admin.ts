@@ -31,6 +31,8 @@ export interface AdminResponse {
   readonly headers?: Readonly<Record<string, string>>;
   /** The media type of a body that is a text to be sent as it is: `text/csv`. */
   readonly textType?: string;
+  /** What the audit log says of it besides its status. */
+  readonly logged?: Readonly<Record<string, unknown>>;
   /** Where the answer is no body but goes on and on: begins to send events, and returns what ends it. */
   readonly listen?: (send: (event: string, data: unknown) => void) => () => void;
 }

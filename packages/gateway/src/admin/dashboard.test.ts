@@ -9,7 +9,7 @@ import { openRollups, type Rollups } from "@purser/core/stores/sqlite";
 import { Alerts } from "../alerts/alerts.ts";
 import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
-import type { LimitChange } from "../config/change-limit.ts";
+import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
@@ -47,7 +47,7 @@ describe("what the dashboard is made of", () => {
   let now = NOW;
   let admin: Admin;
   let rollups: Rollups;
-  let changed: LimitChange | undefined;
+  let changed: BudgetChange | undefined;
   let answered: readonly [string, boolean, string] | undefined;
   const directory = mkdtempSync(join(tmpdir(), "purser-dashboard-api-"));
   const store = createMemoryStore({ now: () => now });
@@ -110,8 +110,12 @@ describe("what the dashboard is made of", () => {
         priceBook: () => createPriceBook(),
         rollups: () => rollups,
         live,
-        changeLimit: async (change) => {
-          changed = change;
+        budgetFile: {
+          ...fixedBudgets("not here"),
+          change: async (change) => {
+            changed = change;
+            return { name: "", before: undefined, after: undefined, sentence: undefined, warnings: [] };
+          },
         },
         asks: {
           list: () => [ask],
@@ -280,7 +284,7 @@ describe("what the dashboard is made of", () => {
     assert.equal((await post("/api/budgets/nobody/limit", { limit: "$5 / day", to: "$6 / day" })).status, 404);
     assert.equal(changed, undefined);
     assert.equal((await post(path, { limit: "$5 / day", to: "$6 / day", why: "the launch" })).status, 200);
-    assert.deepEqual(changed, { budget: name, limit: "$5 / day", to: "$6 / day" });
+    assert.deepEqual(changed, { kind: "limit", budget: name, limit: "$5 / day", to: "$6 / day" });
   });
 
   test("what is asked for is given or declined by its id", async () => {

@@ -27,17 +27,6 @@ export function windowName(window: string): string {
   return window.replace(/@.*$| rollover$/, "");
 }
 
-/** Which limit is to be which, from the body of a POST. Throws `body_invalid` with the field that is wrong. */
-export function readLimitChange(body: unknown): { readonly limit: string; readonly to: string } {
-  const fields = readObject(body, "The body");
-  checkFields(fields, ["limit", "to", "why"], "a change of a limit");
-  const { limit, to, why } = fields;
-  checkText('"limit"', limit);
-  checkText('"to"', to);
-  if (why !== undefined) checkText('"why"', why);
-  return { limit: limit as string, to: to as string };
-}
-
 /** What ids of grants begin with, so that none is the id of a call. */
 const GRANT_ID = "grant_";
 

@@ -1,5 +1,9 @@
 import { ALERT_KINDS } from "../alerts/notice.ts";
+import { BUDGET_SCHEMA } from "../config/description.ts";
 
+const TEXT = { type: "string" } as const;
+const WHY = { type: "string", description: "Stands in the audit log." } as const;
+const VERSION = { type: "string", description: "As `GET` said it: who changes what somebody else has changed meanwhile is told." } as const;
 const WHO = { type: "string", description: "Who does it." } as const;
 
 /** The part of the admin API that the dashboard is made of: what is looked at together, and what only a gateway that runs knows. */
@@ -16,6 +20,32 @@ export const DASHBOARD_PATHS = {
       operationId: "listBudgetTree",
       summary: "Every budget as it is configured, the budget above it, and where its fullest balances lead.",
       responses: answers("The budgets, as the configuration has them.", list(ref("Budget"))),
+    },
+  },
+  "/api/budgets/{name}": {
+    get: {
+      operationId: "getBudget",
+      summary: "A budget as it is written in the configuration file.",
+      parameters: [name()],
+      responses: answers("The budget.", ref("WrittenBudget")),
+    },
+    put: {
+      operationId: "replaceBudget",
+      summary: "Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written.",
+      parameters: [name(), dryRun()],
+      requestBody: body(object({ budget: ref("BudgetItem"), version: VERSION, why: WHY }, ["budget"])),
+      responses: answers("It is written; or, with `dry_run`, what would come of it.", {
+        anyOf: [ref("BudgetChange"), ref("BudgetTrial")],
+      }),
+    },
+    delete: {
+      operationId: "removeBudget",
+      summary: "Takes a budget out of the configuration file. Its charges stay in the ledger.",
+      parameters: [name(), dryRun()],
+      requestBody: { ...body(object({ version: VERSION, why: WHY }, [])), required: false },
+      responses: answers("It is taken out; or, with `dry_run`, what would come of it.", {
+        anyOf: [object({ name: TEXT, removed: { const: true } }), ref("BudgetTrial")],
+      }),
     },
   },
   "/api/budgets/{name}/history": {
@@ -39,7 +69,7 @@ export const DASHBOARD_PATHS = {
               {
                 limit: { type: "string", description: "As it is now: `$50 / month`." },
                 to: { type: "string", description: "As it is to be, in the same unit and window." },
-                why: { type: "string", description: "Stands in the audit log." },
+                why: WHY,
               },
               ["limit", "to"],
             ),
@@ -158,7 +188,6 @@ export const DASHBOARD_PATHS = {
 
 const INSTANT = { type: "string", format: "date-time" } as const;
 const INSTANT_OR_NOT = { type: ["string", "null"], format: "date-time" } as const;
-const TEXT = { type: "string" } as const;
 const TEXT_OR_NOT = { type: ["string", "null"] } as const;
 const INTEGER = { type: "integer" } as const;
 const AMOUNTS = { calls: INTEGER, refusals: INTEGER, input_tokens: INTEGER, output_tokens: INTEGER, cost_nanodollars: INTEGER } as const;
@@ -318,12 +347,54 @@ export const DASHBOARD_SCHEMAS = {
     snoozed_until: INSTANT_OR_NOT,
   }),
   LimitChange: object({ budget: TEXT, limit: TEXT, to: TEXT }),
+  BudgetItem: { ...BUDGET_SCHEMA, description: "A budget as purser.yaml has it." },
+  WrittenBudget: object({ name: TEXT, budget: ref("BudgetItem"), version: VERSION }),
+  BudgetChange: object({
+    name: TEXT,
+    budget: ref("BudgetItem"),
+    version: VERSION,
+    sentence: { type: "string", description: "The whole budget in words." },
+    warnings: { type: "array", items: ref("FieldProblem") },
+  }),
+  BudgetTrial: object({
+    name: TEXT,
+    sentence: {
+      ...TEXT_OR_NOT,
+      description: "The budget in words, as it would be, or the one that would go; null where something is wrong with it.",
+    },
+    problems: { type: "array", items: ref("FieldProblem") },
+    warnings: { type: "array", items: ref("FieldProblem") },
+  }),
+  FieldProblem: object({
+    field: { type: "string", description: "`limits[1]`; empty where it is about all of the budget." },
+    message: TEXT,
+  }),
   Ask: object({ id: TEXT, budget: TEXT, subject: TEXT, more: TEXT, until: INSTANT, expires_at: INSTANT }),
 } as const;
 
 function object(properties: Readonly<Record<string, object>>, required: readonly string[] = Object.keys(properties)) {
   return { type: "object", additionalProperties: false, required, properties };
 }
+
+function body(schema: object) {
+  return { required: true, content: { "application/json": { schema } } };
+}
+
+function dryRun() {
+  return { name: "dry_run", in: "query", description: "Writes nothing, and says what would come of it.", schema: { type: "boolean" } };
+}
+
+/** `POST` on the path of all budgets, which the balances are asked for by. */
+export const NEW_BUDGET = {
+  operationId: "createBudget",
+  summary: "Writes a new budget into the configuration file, which is taken over within seconds.",
+  parameters: [dryRun()],
+  requestBody: body(object({ budget: ref("BudgetItem"), why: WHY }, ["budget"])),
+  responses: {
+    201: answers("It is written.", ref("BudgetChange"))[200],
+    ...answers("With `dry_run`: what would come of it.", ref("BudgetTrial")),
+  },
+};
 
 function ref(schema: string) {
   return { $ref: `#/components/schemas/${schema}` };

@@ -1,7 +1,7 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
-import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS } from "./openapi-dashboard.ts";
+import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET } from "./openapi-dashboard.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
@@ -30,6 +30,7 @@ export const OPENAPI = {
         ],
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
+      post: NEW_BUDGET,
     },
     "/api/allowances": {
       get: {

@@ -363,7 +363,7 @@ describe("the admin API", () => {
   test("what is not there is a problem with a code", async () => {
     for (const [method, target, status, code] of [
       ["GET", "/api/nothing", 404, "route_unknown"],
-      ["POST", "/api/budgets", 405, "route_unknown"],
+      ["POST", "/api/allowances", 405, "route_unknown"],
       ["GET", "/api/requests/req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?after_id=req_0", 404, "reservation_unknown"],
       ["GET", "/api/requests?limit=0", 400, "body_invalid"],

@@ -19,7 +19,7 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
-import type { LimitChange } from "../config/change-limit.ts";
+import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
@@ -29,6 +29,16 @@ import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
 import { readAttempts } from "./attempt-list.ts";
 import { allowanceJson, balanceJson, fullest } from "./balances.ts";
+import {
+  budgetChangeJson,
+  budgetTrialJson,
+  isTrial,
+  readBudgetChange,
+  readBudgetRemoval,
+  readLimitChange,
+  readNewBudget,
+  writtenBudgetJson,
+} from "./budget-json.ts";
 import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
@@ -36,7 +46,7 @@ import { channelsJson, deliveryJson } from "./channel-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
-import { grantJson, readLimitChange, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
+import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { guardJson } from "./guard-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
@@ -89,19 +99,21 @@ export interface RunningParts {
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "standing" | "end">;
-  /** Changes a limit in the file of the gateway. */
-  changeLimit(change: LimitChange): Promise<void>;
+  /** The budgets in the file of the gateway. */
+  readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
 }
 
 /** A route of the admin API. `{id}` or `{name}` in its path stands for one segment. */
 interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   /** Whether a member may use it: then it shows nothing but what is theirs. */
   readonly isForMembers?: true;
   /** A question that is asked with a body, and changes nothing. */
   readonly isQuestion?: true;
+  /** A change that `dry_run` only tries. */
+  readonly canBeTried?: true;
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
@@ -114,6 +126,10 @@ type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switche
 /** Every route, once; `openapi.ts` describes each, and a test holds the two together. */
 export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets", isForMembers: true, run: listBudgets },
+  { method: "POST", path: "/api/budgets", canBeTried: true, run: createBudget },
+  { method: "GET", path: "/api/budgets/{name}", run: showBudget },
+  { method: "PUT", path: "/api/budgets/{name}", canBeTried: true, run: replaceBudget },
+  { method: "DELETE", path: "/api/budgets/{name}", canBeTried: true, run: removeBudget },
   { method: "GET", path: "/api/allowances", run: listAllowances },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
@@ -201,7 +217,7 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
     if (!mayUse(role, found.route)) return refuseRole(parts, request, role);
     try {
       const run = () => found.route.run(parts, request, found.id);
-      return await (parts.log && changes(found.route) ? writtenDown(parts.log, found.route, request, run) : run());
+      return await (parts.log && changes(found.route) && !(found.route.canBeTried && isTrial(request)) ? writtenDown(parts.log, found.route, request, run) : run());
     } catch (error) {
       if (error instanceof PurserError) return errorAnswer(error);
       throw error;
@@ -299,8 +315,35 @@ async function resetBudget({ budgets }: Parts, request: AdminRequest, name: stri
 
 async function changeLimit(parts: Parts, { body }: AdminRequest, budget: string): Promise<AdminResponse> {
   const change = { budget: budgetOf(parts, budget).name, ...readLimitChange(body) };
-  await runningOf(parts).changeLimit(change);
+  await runningOf(parts).budgetFile.change({ kind: "limit", ...change });
   return ok(change);
+}
+
+async function showBudget(parts: Parts, { query }: AdminRequest, name: string): Promise<AdminResponse> {
+  checkParameters(query, []);
+  return ok(writtenBudgetJson(await runningOf(parts).budgetFile.read(name)));
+}
+
+async function createBudget(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  return changeBudget(parts, request, { kind: "new", ...readNewBudget(request.body) });
+}
+
+async function replaceBudget(parts: Parts, request: AdminRequest, budget: string): Promise<AdminResponse> {
+  return changeBudget(parts, request, { kind: "replace", budget, ...readBudgetChange(request) });
+}
+
+async function removeBudget(parts: Parts, request: AdminRequest, budget: string): Promise<AdminResponse> {
+  return changeBudget(parts, request, { kind: "remove", budget, ...readBudgetRemoval(request) });
+}
+
+/** Changes a budget in the file, or says what would come of it. */
+async function changeBudget(parts: Parts, request: AdminRequest, change: BudgetChange): Promise<AdminResponse> {
+  checkParameters(request.query, ["dry_run"]);
+  const { budgetFile } = runningOf(parts);
+  if (isTrial(request)) return ok(budgetTrialJson(await budgetFile.try(change)));
+  const changed = await budgetFile.change(change);
+  const logged = { budget: changed.name, before: changed.before ?? null, after: changed.after?.item ?? null };
+  return { status: change.kind === "new" ? 201 : 200, body: budgetChangeJson(changed), logged };
 }
 
 async function listGrants({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -21,7 +21,7 @@ export async function writtenDown(
   try {
     const answer = await run();
     const { id, code } = (answer.body ?? {}) as { readonly id?: unknown; readonly code?: unknown };
-    await outcome(answer.status, { ...(id !== undefined && { id }), ...(code !== undefined && { code }) });
+    await outcome(answer.status, { ...(id !== undefined && { id }), ...(code !== undefined && { code }), ...(answer.logged && { ...(loggable(answer.logged) as object) }) });
     return answer;
   } catch (error) {
     const code = error instanceof PurserError ? error.code : "internal";

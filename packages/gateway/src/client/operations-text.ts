@@ -71,8 +71,11 @@ export function operationsText({ paths, components }: Description): string {
 }
 
 function answerOf({ responses }: Operation): Schema | undefined {
-  const success = Object.entries(responses).find(([status]) => status.startsWith("2"));
-  return success?.[1].content?.["application/json"]?.schema;
+  const schemas = Object.entries(responses).flatMap(([status, { content }]) => {
+    const schema = status.startsWith("2") ? content?.["application/json"]?.schema : undefined;
+    return schema ? [schema] : [];
+  });
+  return schemas.length > 1 ? { anyOf: schemas } : schemas[0];
 }
 
 /** What an operation is asked with: `path`, `query` and `headers` by name, and the body. */
@@ -121,7 +124,9 @@ function objectType({ properties, required = [], additionalProperties }: Schema,
     ...comment(schema.description, inner),
     `${inner}readonly ${nameOf(name)}${required.includes(name) ? "" : "?"}: ${typeOf(schema, inner)};`,
   ]);
-  return `{\n${fields.join("\n")}\n${indent}}`;
+  const named = `{\n${fields.join("\n")}\n${indent}}`;
+  if (typeof additionalProperties !== "object") return named;
+  return `${named} & Readonly<Record<string, ${typeOf(additionalProperties, indent)}>>`;
 }
 
 function nameOf(name: string): string {

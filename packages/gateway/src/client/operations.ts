@@ -232,6 +232,137 @@ export type LimitChange = {
   readonly to: string;
 };
 
+/** A budget as purser.yaml has it. */
+export type BudgetItem = {
+  /** Names the budget in answers, reports and headers. */
+  readonly name: string;
+  /** Which calls it is for: attribute and value, or several values. All calls where it is left out. */
+  readonly for?: {
+    readonly org?: string | readonly (string)[];
+    readonly team?: string | readonly (string)[];
+    readonly product?: string | readonly (string)[];
+    readonly feature?: string | readonly (string)[];
+    readonly user?: string | readonly (string)[];
+    readonly tier?: string | readonly (string)[];
+    readonly session?: string | readonly (string)[];
+    readonly task?: string | readonly (string)[];
+    readonly key?: string | readonly (string)[];
+    readonly provider?: string | readonly (string)[];
+    readonly model?: string | readonly (string)[];
+    readonly endpoint?: string | readonly (string)[];
+  } & Readonly<Record<string, string | readonly (string)[]>>;
+  /** One balance for each value of an attribute, or of several. */
+  readonly per?: string | readonly (string)[];
+  /** What may be used: `amount [unit] [/ window]`. A limit without a window is for the whole life. */
+  readonly limits?: string | number | readonly (string | number)[];
+  /** Other amounts for some. The first that is for a call counts. */
+  readonly exceptions?: readonly ({
+    /** Whom it is for: a value, or several, of what per names. */
+    readonly for: {
+      readonly org?: string | readonly (string)[];
+      readonly team?: string | readonly (string)[];
+      readonly product?: string | readonly (string)[];
+      readonly feature?: string | readonly (string)[];
+      readonly user?: string | readonly (string)[];
+      readonly tier?: string | readonly (string)[];
+      readonly session?: string | readonly (string)[];
+      readonly task?: string | readonly (string)[];
+      readonly key?: string | readonly (string)[];
+      readonly provider?: string | readonly (string)[];
+      readonly model?: string | readonly (string)[];
+      readonly endpoint?: string | readonly (string)[];
+    } & Readonly<Record<string, string | readonly (string)[]>>;
+    /** What they may use instead. Each stands in the place of the budget's limit with the same unit and window. */
+    readonly limits: string | number | readonly (string | number)[];
+    /** The last day on which it holds, in the budget's time zone. */
+    readonly until?: string;
+  })[];
+  /** When windows start, where that is not the calendar's own: a day of the week, a day of the month, a month, or the date of an anniversary. */
+  readonly starts?: string | number | readonly (string | number)[];
+  /** What any one call may be. */
+  readonly request?: {
+    /** The most input tokens of a call. */
+    readonly max_input?: number | string;
+    /** The most output tokens of a call. Its own cap is lowered to this. */
+    readonly max_output?: number | string;
+    /** The most tokens of a call, input and output. */
+    readonly max_total?: number | string;
+    /** The models that calls may use; * stands for anything. */
+    readonly models?: string | readonly (string)[];
+  };
+  /** What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`. A later rung of a kind takes the place of an earlier one. */
+  readonly ladder?: Readonly<Record<string, string | readonly (string)[]>>;
+  /** Moves what some budgets, or balances of this one, leave unused to others that need more, until their window ends. */
+  readonly share?: {
+    /** The budgets that share; the balances of this one where it is left out. */
+    readonly among?: readonly (string)[];
+    /** Amounts are moved at most once in each. */
+    readonly every: "minute" | "hour" | "day" | "week" | "month" | "quarter" | "year";
+    /** The share of its limit from which on somebody needs more. */
+    readonly from?: string;
+    /** Nobody is left with less than this share of its own limit. */
+    readonly keep?: string;
+    /** Nobody gets more than this share of its own limit on top of it. */
+    readonly most?: string;
+  };
+  /** Watches over the calls of each subject for loops, and stands against them until they stop. */
+  readonly guard?: {
+    /** The same call so often within ten minutes. */
+    readonly repeats?: number | string;
+    /** So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning. */
+    readonly growth?: number | string;
+    /** A minute that costs so many times what the dearest minute lately did. */
+    readonly surge?: number | string;
+    /** What happens then: block, slow, shorten and tell, as in a ladder. */
+    readonly do?: string | readonly (string)[];
+    /** How long it lasts. */
+    readonly lasts?: string;
+  };
+  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up. */
+  readonly alerts?: Readonly<Record<string, string | readonly (string)[]>>;
+  /** The IANA time zone whose calendar the windows follow. */
+  readonly timezone?: string;
+  /** Who answers for the budget: an address or a name. */
+  readonly owner?: string;
+  /** observe records what would have been refused, and refuses nothing. */
+  readonly mode?: "enforce" | "observe";
+  /** The output cap of a call is lowered to what fits, but not below this. Of the budgets of a call that say it, the largest counts. */
+  readonly min_output?: number | string;
+  /** open lets calls pass uncounted while the store is down. */
+  readonly on_store_failure?: "open" | "closed";
+};
+
+export type WrittenBudget = {
+  readonly name: string;
+  readonly budget: BudgetItem;
+  /** As `GET` said it: who changes what somebody else has changed meanwhile is told. */
+  readonly version: string;
+};
+
+export type BudgetChange = {
+  readonly name: string;
+  readonly budget: BudgetItem;
+  /** As `GET` said it: who changes what somebody else has changed meanwhile is told. */
+  readonly version: string;
+  /** The whole budget in words. */
+  readonly sentence: string;
+  readonly warnings: readonly (FieldProblem)[];
+};
+
+export type BudgetTrial = {
+  readonly name: string;
+  /** The budget in words, as it would be, or the one that would go; null where something is wrong with it. */
+  readonly sentence: string | null;
+  readonly problems: readonly (FieldProblem)[];
+  readonly warnings: readonly (FieldProblem)[];
+};
+
+export type FieldProblem = {
+  /** `limits[1]`; empty where it is about all of the budget. */
+  readonly field: string;
+  readonly message: string;
+};
+
 export type Ask = {
   readonly id: string;
   readonly budget: string;
@@ -759,6 +890,26 @@ export interface Operations {
   readonly listBudgetTree: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Budget)[];
   } };
+  /** A budget as it is written in the configuration file. */
+  readonly getBudget: { readonly input: { readonly path: { readonly name: string } }; readonly answer: WrittenBudget };
+  /** Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written. */
+  readonly replaceBudget: { readonly input: { readonly path: { readonly name: string }; readonly query?: { readonly dry_run?: boolean }; readonly body: {
+      readonly budget: BudgetItem;
+      /** As `GET` said it: who changes what somebody else has changed meanwhile is told. */
+      readonly version?: string;
+      /** Stands in the audit log. */
+      readonly why?: string;
+    } }; readonly answer: BudgetChange | BudgetTrial };
+  /** Takes a budget out of the configuration file. Its charges stay in the ledger. */
+  readonly removeBudget: { readonly input: { readonly path: { readonly name: string }; readonly query?: { readonly dry_run?: boolean }; readonly body?: {
+      /** As `GET` said it: who changes what somebody else has changed meanwhile is told. */
+      readonly version?: string;
+      /** Stands in the audit log. */
+      readonly why?: string;
+    } }; readonly answer: {
+    readonly name: string;
+    readonly removed: true;
+  } | BudgetTrial };
   /** What the limits of a budget were charged, by the hour, all its balances together. */
   readonly getBudgetHistory: { readonly input: { readonly path: { readonly name: string }; readonly query?: { readonly days?: number } }; readonly answer: {
     readonly data: readonly (BudgetHistory)[];
@@ -810,6 +961,12 @@ export interface Operations {
   readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number } }; readonly answer: {
     readonly data: readonly (Balance)[];
   } };
+  /** Writes a new budget into the configuration file, which is taken over within seconds. */
+  readonly createBudget: { readonly input: { readonly query?: { readonly dry_run?: boolean }; readonly body: {
+      readonly budget: BudgetItem;
+      /** Stands in the audit log. */
+      readonly why?: string;
+    } }; readonly answer: BudgetTrial | BudgetChange };
   /** What is left of the tokens that providers give away. */
   readonly listAllowances: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Allowance)[];
@@ -973,6 +1130,9 @@ export interface Operations {
 export const OPERATIONS = {
   getOverview: ["GET", "/api/overview"],
   listBudgetTree: ["GET", "/api/budget-tree"],
+  getBudget: ["GET", "/api/budgets/{name}"],
+  replaceBudget: ["PUT", "/api/budgets/{name}"],
+  removeBudget: ["DELETE", "/api/budgets/{name}"],
   getBudgetHistory: ["GET", "/api/budgets/{name}/history"],
   changeLimit: ["POST", "/api/budgets/{name}/limit"],
   playBack: ["GET", "/api/budgets/{name}/what-if"],
@@ -984,6 +1144,7 @@ export const OPERATIONS = {
   listAsks: ["GET", "/api/asks"],
   answerAsk: ["POST", "/api/asks/{id}"],
   listBudgets: ["GET", "/api/budgets"],
+  createBudget: ["POST", "/api/budgets"],
   listAllowances: ["GET", "/api/allowances"],
   resetBudget: ["POST", "/api/budgets/{name}/reset"],
   listGrants: ["GET", "/api/grants"],

@@ -865,6 +865,9 @@ function wrong(message: string): PurserError {
   return new PurserError("config_invalid", message);
 }
 
+/** One budget as it stands in the file, and as the admin API takes it. */
+export const BUDGET_SCHEMA = budget.schema;
+
 export type ConfigurationFields = ValueOf<typeof CONFIGURATION>;
 export type ProviderFields = ValueOf<typeof provider>;
 export type ChannelFields = ValueOf<typeof channel>;

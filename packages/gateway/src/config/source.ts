@@ -80,7 +80,7 @@ export function openSource({ file, text, environment }: SourceInput): Source {
     list.push({ file, line, column: col, path, message });
   };
   const isTooLarge = text.length > TEXT_MOST;
-  const document = parseDocument(isTooLarge ? "" : protectedText(text), { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
+  const document = parsedText(isTooLarge ? "" : text, lines);
   if (isTooLarge) problems.push({ file, line: 1, column: 1, path: "", message: `the file is larger than 1 MiB. Is it the right one?` });
   const reserved = text.search(/[\ue000-\ue07f]/);
   if (reserved >= 0 && !isTooLarge) note(problems, reserved, "", "this character is for private use and shows as nothing. Remove it.");
@@ -110,7 +110,7 @@ export function openSource({ file, text, environment }: SourceInput): Source {
       entries() {
         if (!isMap(node)) return undefined;
         return node.items.map((pair) => {
-          const key = isScalar(pair.key) ? unprotected(String(pair.key.source ?? pair.key.value)) : unprotected(String(pair.key));
+          const key = keyText(pair.key);
           const at = (pair.key as Node | null)?.range?.[0] ?? offset;
           const inner = fieldPath(path, key);
           return { key, keyPlace: placeOf(inner, pair.key, at), value: placeOf(inner, pair.value, at) };
@@ -134,6 +134,16 @@ export function openSource({ file, text, environment }: SourceInput): Source {
   return { root: placeOf("", isReadable ? document.contents : undefined, 0), problems, warnings };
 }
 
+/** A text as YAML, in which everything stands where it stands in the text, and some characters stand for others: see `protectedText`. */
+export function parsedText(text: string, lineCounter = new LineCounter()) {
+  return parseDocument(protectedText(text), { lineCounter, prettyErrors: false, uniqueKeys: false, keepSourceTokens: true });
+}
+
+/** The name of a field. */
+export function keyText(key: unknown): string {
+  return unprotected(String(isScalar(key) ? (key.source ?? key.value) : key));
+}
+
 /** `budgets[0].for`, `providers.openai`, `tools."web search"`. */
 function fieldPath(path: string, key: string): string {
   const name = /^[\w-]+(\.[\w-]+)*$/.test(key) ? key : JSON.stringify(key);
@@ -148,13 +158,13 @@ const PROTECTED =
   /\$\{[A-Za-z_]\w*(?::-[^}\n]*)?\}|\$\d{1,3}(?:,\d{3})+(?!\d)|\$\d+,\d{1,2}(?= *[/\],\n])|(?<![\w,.])\d{1,3}(?:,\d{3})+(?=(?: ?[kKmMbB])? *(?:\/|[a-z]))/g;
 const SHIFT = 0xe000;
 
-function protectedText(text: string): string {
+export function protectedText(text: string): string {
   return text.replace(PROTECTED, (match) =>
     match.replace(/[^\w$]/g, (sign) => (sign < "\x7f" ? String.fromCharCode(SHIFT + sign.charCodeAt(0)) : sign)),
   );
 }
 
-function unprotected(text: string): string {
+export function unprotected(text: string): string {
   return text.replace(/[\ue000-\ue07f]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - SHIFT));
 }
 

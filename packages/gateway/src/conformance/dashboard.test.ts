@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { type RunningGateway, startGateway } from "../app.ts";
-import { limitChanger } from "../config/change-limit.ts";
+import { openBudgetFile } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
 import { watchConfig } from "../config/watch.ts";
 import { hashPassword } from "../people/password.ts";
@@ -70,7 +70,7 @@ async function startScene(context: TestContext, executablePath: string): Promise
   const file = join(directory, "purser.yaml");
   const source = { file, environment: {}, flags: { port: 0 } };
   const config = readConfig(source);
-  const gateway = await startGateway({ config, changeLimit: limitChanger(config, source) });
+  const gateway = await startGateway({ config, budgetFile: openBudgetFile(config, source) });
   context.after(() => gateway.close());
   context.after(watchConfig(file, (change) => void gateway.reload(change.config), { ...source, current: config }));
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });

@@ -4,7 +4,7 @@ import { PurserError } from "@purser/core";
 import type { RunningGateway } from "../../app.ts";
 import { readAdminToken } from "../../callers/admin-token.ts";
 import { isOpenToAll } from "../../callers/open-minute.ts";
-import { limitChanger } from "../../config/change-limit.ts";
+import { type BudgetFile, openBudgetFile } from "../../config/change-budgets.ts";
 import type { Config } from "../../config/config.ts";
 import { postgresPlace } from "../../config/postgres-place.ts";
 import { readConfig } from "../../config/read-config.ts";
@@ -107,7 +107,7 @@ interface Served extends Pick<RunningGateway, "url" | "keys" | "close"> {
 }
 
 async function startAlone(config: Config, source: ServeSource, context: CommandContext): Promise<Served> {
-  const gateway = await start(config, context, limitChanger(config, source));
+  const gateway = await start(config, context, openBudgetFile(config, source));
   return { ...gateway, reload: (change) => gateway.reload(change.config) };
 }
 
@@ -181,9 +181,9 @@ function welcome(config: Config, { url, keys }: Pick<RunningGateway, "url" | "ke
 }
 
 /** The server is loaded only by the commands that need it: it takes as long as everything else together. */
-async function start(config: Config, { say }: CommandContext, changeLimit?: ReturnType<typeof limitChanger>): Promise<RunningGateway> {
+async function start(config: Config, { say }: CommandContext, budgetFile?: BudgetFile): Promise<RunningGateway> {
   const { startGateway } = await import("../../app.ts");
-  return startGateway({ config, onNotice: say, ...(changeLimit && { changeLimit }) });
+  return startGateway({ config, onNotice: say, ...(budgetFile && { budgetFile }) });
 }
 
 /** Waits for the signal to stop, then lets calls end. The second signal is the system's to act on: it ends the process at once. */
