@@ -1,6 +1,7 @@
 import type { AlertJson } from "../../gateway/src/admin/alert-json.ts";
 import type { AskJson } from "../../gateway/src/admin/ask-json.ts";
 import type { BalanceJson } from "../../gateway/src/admin/balances.ts";
+import type { BudgetChangeJson, BudgetTrialJson, WrittenBudgetJson } from "../../gateway/src/admin/budget-json.ts";
 import type { BudgetJson, HistoryJson } from "../../gateway/src/admin/budget-tree.ts";
 import type { CallListJson } from "../../gateway/src/admin/call-list.ts";
 import type { CallReport } from "../../gateway/src/admin/call-report.ts";
@@ -82,6 +83,15 @@ export const api = {
   history: (budget: string, days: number) => ask<List<HistoryJson>>("GET", `/api/budgets/${part(budget)}/history?days=${days}`).then(data),
   whatIf: (budget: string, limit: string, days: number) =>
     ask<WhatIfJson>("GET", `/api/budgets/${part(budget)}/what-if?limit=${part(limit)}&days=${days}`),
+  writtenBudget: (budget: string) => ask<WrittenBudgetJson>("GET", `/api/budgets/${part(budget)}`),
+  tryBudget: (budget: string | undefined, item: object) =>
+    budget === undefined
+      ? ask<BudgetTrialJson>("POST", "/api/budgets?dry_run=true", { budget: item })
+      : ask<BudgetTrialJson>("PUT", `/api/budgets/${part(budget)}?dry_run=true`, { budget: item }),
+  tryRemoval: (budget: string) => ask<BudgetTrialJson>("DELETE", `/api/budgets/${part(budget)}?dry_run=true`),
+  createBudget: (body: object) => ask<BudgetChangeJson>("POST", "/api/budgets", body),
+  replaceBudget: (budget: string, body: object) => ask<BudgetChangeJson>("PUT", `/api/budgets/${part(budget)}`, body),
+  removeBudget: (budget: string, body: object) => ask("DELETE", `/api/budgets/${part(budget)}`, body),
   changeLimit: (budget: string, body: object) => ask("POST", `/api/budgets/${part(budget)}/limit`, body),
   reset: (budget: string, body: object) => ask("POST", `/api/budgets/${part(budget)}/reset`, body),
   grants: (budget: string) => ask<List<GrantJson>>("GET", `/api/grants?budget=${part(budget)}`).then(data),

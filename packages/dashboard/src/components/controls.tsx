@@ -23,16 +23,40 @@ export function Button({
   return <button type={type} className={`${buttonClass(kind)} ${className}`} {...props} />;
 }
 
-const INPUT = "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70";
+const INPUT =
+  "w-full rounded-md border border-line bg-card px-2.5 py-1.5 text-sm placeholder:text-soft/70 [&[readonly]]:bg-sunk [&[readonly]]:text-soft aria-invalid:border-over";
 
-function Field({ label, hint, children }: { label: string; hint?: ReactNode; children: (id: string, describedBy: string) => ReactNode }) {
+interface FieldProps {
+  readonly label: string;
+  readonly hint?: ReactNode;
+  /** What is wrong with what stands in it. */
+  readonly problems?: readonly string[] | undefined;
+}
+
+/** What an input says of itself to whoever does not see what stands beside it. */
+interface Described {
+  readonly id: string;
+  readonly "aria-describedby": string | undefined;
+  readonly "aria-invalid": true | undefined;
+}
+
+function Field({ label, hint, problems = [], children }: FieldProps & { children: (described: Described) => ReactNode }) {
   const id = useId();
+  const isWrong = problems.length > 0;
+  const describedBy = [hint === undefined ? [] : `${id}-hint`, isWrong ? `${id}-problem` : []].flat().join(" ");
   return (
     <div className="grid gap-1">
       <label htmlFor={id} className="text-sm font-medium">
         {label}
       </label>
-      {children(id, `${id}-hint`)}
+      {children({ id, "aria-describedby": describedBy === "" ? undefined : describedBy, "aria-invalid": isWrong ? true : undefined })}
+      {isWrong && (
+        <ul id={`${id}-problem`} className="grid gap-0.5 text-xs text-over [overflow-wrap:anywhere]">
+          {problems.map((problem) => (
+            <li key={problem}>{problem}</li>
+          ))}
+        </ul>
+      )}
       {hint !== undefined && (
         <p id={`${id}-hint`} className="text-xs text-soft">
           {hint}
@@ -42,10 +66,29 @@ function Field({ label, hint, children }: { label: string; hint?: ReactNode; chi
   );
 }
 
-export function TextField({ label, hint, ...props }: { label: string; hint?: ReactNode } & ComponentProps<"input">) {
+export function TextField({ label, hint, problems, ...props }: FieldProps & ComponentProps<"input">) {
   return (
-    <Field label={label} hint={hint}>
-      {(id, describedBy) => <input id={id} aria-describedby={hint === undefined ? undefined : describedBy} className={INPUT} {...props} />}
+    <Field label={label} hint={hint} problems={problems}>
+      {(described) => <input {...described} className={INPUT} {...props} />}
+    </Field>
+  );
+}
+
+/** A text of several lines, each of which says one thing. It grows with them. */
+export function LinesField({ label, hint, problems, value, ...props }: FieldProps & { value: string } & ComponentProps<"textarea">) {
+  return (
+    <Field label={label} hint={hint} problems={problems}>
+      {(described) => (
+        <textarea
+          {...described}
+          value={value}
+          rows={Math.max(2, value.split("\n").length)}
+          spellCheck={false}
+          autoCapitalize="off"
+          className={`${INPUT} resize-y font-mono`}
+          {...props}
+        />
+      )}
     </Field>
   );
 }

@@ -5,6 +5,7 @@ import { api } from "../api.ts";
 import { SelectField, TextField } from "../components/controls.tsx";
 import { FormDialog } from "../components/dialog.tsx";
 import { selectorText } from "../format.ts";
+import { untilTakenOver } from "./taken-over.ts";
 
 interface ChangeProps {
   readonly budget: BudgetJson;
@@ -136,19 +137,6 @@ function amountOf(text: string, limit: BudgetJson["limits"][number] | undefined)
   return limit.window === "lifetime" ? written : `${written} / ${limit.window}`;
 }
 
-const TAKEN_OVER_MOST_MS = 10_000;
-const LOOK_EVERY_MS = 250;
-
-/** Waits until the gateway has taken the file over, so that the screen shows what holds. */
-async function untilTakenOver(name: string, before: BudgetJson): Promise<void> {
-  const until = Date.now() + TAKEN_OVER_MOST_MS;
-  while (Date.now() < until) {
-    const now = (await api.budgets()).find((one) => one.name === name);
-    if (JSON.stringify(now?.limits) !== JSON.stringify(before.limits)) return;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  }
-}
-
 export function LimitDialog({ budget, isOpen, onClose }: ChangeProps) {
   const { name, limits } = budget;
   const [text, setText] = useState(limits[0]?.text ?? "");
@@ -157,7 +145,7 @@ export function LimitDialog({ budget, isOpen, onClose }: ChangeProps) {
   const limit = limits.find((one) => one.text === text);
   const change = useChange(async () => {
     await api.changeLimit(name, { limit: text, to: amountOf(to, limit), why });
-    await untilTakenOver(name, budget);
+    await untilTakenOver(name, (now) => JSON.stringify(now?.limits) !== JSON.stringify(limits));
   }, onClose);
   return (
     <FormDialog

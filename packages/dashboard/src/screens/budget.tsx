@@ -10,6 +10,7 @@ import { bareAmount, count, dayName, exactAmount, instant, relative, selectorTex
 import { Changes } from "../session.ts";
 import { BurnDown } from "./budget-burn-down.tsx";
 import { GrantDialog, LimitDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
+import { EditBudgetDialog, RemoveBudgetDialog } from "./budget-form.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
 import { BalanceRow, thresholdsOf } from "./budgets.tsx";
 
@@ -37,7 +38,7 @@ export function BudgetDetail() {
   );
 }
 
-type Change = "grant" | "limit" | "reset" | "off";
+type Change = "grant" | "limit" | "edit" | "reset" | "off" | "remove";
 
 function Detail({ budget, within }: { budget: BudgetJson; within: readonly BudgetJson[] }) {
   const [change, setChange] = useState<Change>();
@@ -53,9 +54,13 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
             Give more
           </Button>
           {budget.limits.length > 0 && <Button onClick={() => setChange("limit")}>Change limit</Button>}
+          <Button onClick={() => setChange("edit")}>Edit</Button>
           <Button onClick={() => setChange("reset")}>Reset</Button>
           <Button kind="danger" onClick={() => setChange("off")}>
             Switch off
+          </Button>
+          <Button kind="danger" onClick={() => setChange("remove")}>
+            Remove
           </Button>
         </Changes>
       }
@@ -95,6 +100,8 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
       </Card>
       <GrantDialog budget={budget} isOpen={change === "grant"} onClose={close} />
       <LimitDialog budget={budget} isOpen={change === "limit"} onClose={close} />
+      <EditBudgetDialog name={budget.name} isOpen={change === "edit"} onClose={close} />
+      <RemoveBudgetDialog budget={budget} isOpen={change === "remove"} onClose={close} />
       <ResetDialog budget={budget} isOpen={change === "reset"} onClose={close} />
       <SwitchOffDialog name={budget.name} selects={budget.for} isOpen={change === "off"} onClose={close} />
     </Page>

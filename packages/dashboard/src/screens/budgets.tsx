@@ -4,39 +4,49 @@ import { useState } from "react";
 import type { BudgetJson, OutlookJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { api } from "../api.ts";
 import { Bar, elapsedOf, Forecast, stateOf } from "../components/bar.tsx";
-import { Choice } from "../components/controls.tsx";
+import { Button, Choice } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { amount, count, exactAmount, percent, relative } from "../format.ts";
+import { Changes } from "../session.ts";
+import { NewBudgetDialog } from "./budget-form.tsx";
 
 type Unit = "all" | "money" | "tokens" | "requests";
 
 export function Budgets() {
   const budgets = useQuery({ queryKey: ["budgets"], queryFn: api.budgets });
   const [unit, setUnit] = useState<Unit>("all");
+  const [isMaking, setIsMaking] = useState(false);
   return (
     <Page
       title="Budgets"
       lead="A call is charged to every budget it belongs to, all at once. The mark on a bar is where the time is: a bar that is past it runs ahead."
       actions={
-        <Choice
-          label="Unit"
-          value={unit}
-          options={[
-            ["all", "All"],
-            ["money", "Money"],
-            ["tokens", "Tokens"],
-            ["requests", "Requests"],
-          ]}
-          onChange={setUnit}
-        />
+        <>
+          <Choice
+            label="Unit"
+            value={unit}
+            options={[
+              ["all", "All"],
+              ["money", "Money"],
+              ["tokens", "Tokens"],
+              ["requests", "Requests"],
+            ]}
+            onChange={setUnit}
+          />
+          <Changes>
+            <Button kind="main" onClick={() => setIsMaking(true)}>
+              New budget
+            </Button>
+          </Changes>
+        </>
       }
     >
       <Answer of={budgets} rows={6}>
         {(list) =>
           list.length === 0 ? (
             <Empty title="There are no budgets yet.">
-              Budgets stand in <code className="font-mono">purser.yaml</code>, where they are reviewed like code. Write one, and it is taken
-              over without a restart.
+              Budgets stand in <code className="font-mono">purser.yaml</code>, where they are reviewed like code. Write one, there or here,
+              and it is taken over without a restart.
             </Empty>
           ) : (
             <Card>
@@ -45,6 +55,7 @@ export function Budgets() {
           )
         }
       </Answer>
+      <NewBudgetDialog isOpen={isMaking} onClose={() => setIsMaking(false)} />
     </Page>
   );
 }

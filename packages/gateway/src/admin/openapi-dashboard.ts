@@ -31,7 +31,8 @@ export const DASHBOARD_PATHS = {
     },
     put: {
       operationId: "replaceBudget",
-      summary: "Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written.",
+      summary:
+        "Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written.",
       parameters: [name(), dryRun()],
       requestBody: body(object({ budget: ref("BudgetItem"), version: VERSION, why: WHY }, ["budget"])),
       responses: answers("It is written; or, with `dry_run`, what would come of it.", {

@@ -217,7 +217,9 @@ export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured
     if (!mayUse(role, found.route)) return refuseRole(parts, request, role);
     try {
       const run = () => found.route.run(parts, request, found.id);
-      return await (parts.log && changes(found.route) && !(found.route.canBeTried && isTrial(request)) ? writtenDown(parts.log, found.route, request, run) : run());
+      return await (parts.log && changes(found.route) && !(found.route.canBeTried && isTrial(request))
+        ? writtenDown(parts.log, found.route, request, run)
+        : run());
     } catch (error) {
       if (error instanceof PurserError) return errorAnswer(error);
       throw error;

@@ -21,7 +21,11 @@ export async function writtenDown(
   try {
     const answer = await run();
     const { id, code } = (answer.body ?? {}) as { readonly id?: unknown; readonly code?: unknown };
-    await outcome(answer.status, { ...(id !== undefined && { id }), ...(code !== undefined && { code }), ...(answer.logged && { ...(loggable(answer.logged) as object) }) });
+    await outcome(answer.status, {
+      ...(id !== undefined && { id }),
+      ...(code !== undefined && { code }),
+      ...(answer.logged && { ...(loggable(answer.logged) as object) }),
+    });
     return answer;
   } catch (error) {
     const code = error instanceof PurserError ? error.code : "internal";

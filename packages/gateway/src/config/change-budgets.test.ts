@@ -92,7 +92,10 @@ test("gateways without a file of their own, and those that have to agree with ot
   const without = openBudgetFile(readConfig({ ...INPUT, text: TEXT }), INPUT);
   await assert.rejects(without.change(wanted), { code: "config_fixed" });
   const file = "purser.yaml";
-  const shared = openBudgetFile(readConfig({ ...INPUT, file, text: `store: { redis: "redis://127.0.0.1:1" }\n${TEXT}` }), { ...INPUT, file });
+  const shared = openBudgetFile(readConfig({ ...INPUT, file, text: `store: { redis: "redis://127.0.0.1:1" }\n${TEXT}` }), {
+    ...INPUT,
+    file,
+  });
   await assert.rejects(shared.change(wanted), /share a Redis .* Change the budget in all of them/);
 });
 
@@ -142,22 +145,31 @@ test("of two who change a budget at the same time one is told", () => {
 });
 
 test("a variable stays where it stands, is shown by its name, and nobody adds one", () => {
-  const text = TEXT.replace('"$10 / day"', '"${AMOUNT} tokens / day"').replace("'2k requests / day'", "'2k requests / day'\n    owner: ${BOSS:-kim, or ann}");
+  const text = TEXT.replace('"$10 / day"', `"\${AMOUNT} tokens / day"`).replace(
+    "'2k requests / day'",
+    `'2k requests / day'\n    owner: \${BOSS:-kim, or ann}`,
+  );
   const { item, version } = written("chatbot", text);
-  assert.deepEqual(item.limits, ["${AMOUNT} tokens / day", "2k requests / day"]);
+  assert.deepEqual(item.limits, [`\${AMOUNT} tokens / day`, "2k requests / day"]);
   const replace = (other: object): BudgetChange => ({ kind: "replace", budget: "chatbot", item: { ...item, ...other }, version });
-  const kept = changedText(text, INPUT, replace({ limits: ["${AMOUNT} tokens / day", "3k requests / day"] }));
+  const kept = changedText(text, INPUT, replace({ limits: [`\${AMOUNT} tokens / day`, "3k requests / day"] }));
   assert.equal(kept, text.replace("2k", "3k"));
   const secrets = { environment: { ...INPUT.environment, OPENAI_API_KEY: "sk-secret" } };
   for (const other of [
-    { owner: "${OPENAI_API_KEY}" },
-    { owner: "${AMOUNT} tokens / day" },
-    { limits: ["${OPENAI_API_KEY:-5} tokens / day"] },
-    { for: { "tag.x": ["a", "${OPENAI_API_KEY}"] } },
-    { for: { "${OPENAI_API_KEY}": "a" } },
+    { owner: `\${OPENAI_API_KEY}` },
+    { owner: `\${AMOUNT} tokens / day` },
+    { limits: [`\${OPENAI_API_KEY:-5} tokens / day`] },
+    { for: { "tag.x": ["a", `\${OPENAI_API_KEY}`] } },
+    { for: { [`\${OPENAI_API_KEY}`]: "a" } },
   ])
-    assert.throws(() => changedText(text, secrets, replace(other)), { code: "body_invalid", message: /names a variable/ }, JSON.stringify(other));
-  assert.throws(() => changedText(text, secrets, { kind: "new", item: { name: "x", owner: "a ${OPENAI_API_KEY}" } }), { code: "body_invalid" });
+    assert.throws(
+      () => changedText(text, secrets, replace(other)),
+      { code: "body_invalid", message: /names a variable/ },
+      JSON.stringify(other),
+    );
+  assert.throws(() => changedText(text, secrets, { kind: "new", item: { name: "x", owner: `a \${OPENAI_API_KEY}` } }), {
+    code: "body_invalid",
+  });
 });
 
 test("what is wrong with a budget is told of its field, and nothing of it is written", () => {
@@ -222,7 +234,10 @@ test("a file that is wrong as it stands is mended first", async (context) => {
   const input = { ...INPUT, file };
   const budgets = openBudgetFile(readConfig(input), input);
   writeFileSync(file, `${TEXT}nonsense: 1\n`);
-  await assert.rejects(budgets.change({ kind: "remove", budget: "trial" }), { code: "config_fixed", message: /which come first: .*nonsense/ });
+  await assert.rejects(budgets.change({ kind: "remove", budget: "trial" }), {
+    code: "config_fixed",
+    message: /which come first: .*nonsense/,
+  });
   rmSync(file);
   await assert.rejects(budgets.read("trial"), { code: "config_fixed", message: /cannot be read \(ENOENT\)/ });
 });

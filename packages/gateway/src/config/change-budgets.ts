@@ -209,7 +209,8 @@ function limitsAfter({ budget: name, limit, to }: LimitChange, before: BudgetIte
     throw new PurserError("limit_invalid", `"${to}" is more than another amount of ${known[at]}. Only that can be changed here.`);
   const limits = [before?.limits ?? []].flat() as Written[];
   // A variable would be lost, and whoever changes an amount does not see it.
-  if (String(limits[at]).includes("${")) throw fixed(`The limit ${known[at]} comes from the environment. Change it there, or edit the budget.`);
+  if (String(limits[at]).includes("${"))
+    throw fixed(`The limit ${known[at]} comes from the environment. Change it there, or edit the budget.`);
   return limits.with(at, to.trim());
 }
 
@@ -251,7 +252,10 @@ function checkedItem(item: BudgetItem, before: BudgetItem): BudgetItem {
         throw new PurserError("body_invalid", `"${field.slice(0, 64)}" has a character that is no text.`);
       // Whoever could name variables here could read what they hold.
       if (text.includes("${") && !known.has(text))
-        throw new PurserError("body_invalid", `"${field.slice(0, 64)}" names a variable of the environment. Write that into the file by hand.`);
+        throw new PurserError(
+          "body_invalid",
+          `"${field.slice(0, 64)}" names a variable of the environment. Write that into the file by hand.`,
+        );
     }
   }
   return item;

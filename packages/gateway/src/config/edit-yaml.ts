@@ -1,5 +1,17 @@
 import { PurserError } from "@purser/core";
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type Scalar, stringify, type YAMLMap, type YAMLSeq } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Pair,
+  type Scalar,
+  stringify,
+  type YAMLMap,
+  type YAMLSeq,
+} from "yaml";
 import { keyText, parsedText, protectedText, unprotected } from "./source.ts";
 
 /** What a text of YAML says, with `${NAME}` as it stands there. */
@@ -87,9 +99,12 @@ class Rewriting {
 
   whole(wanted: WrittenFields): void {
     const root = this.#document.contents;
-    const isEmpty = !isMap(root) || root.items.length === 0;
-    if (!isEmpty) return this.#fields(root, wanted, root.flow === true, refuse);
-    // A file may have nothing but comments in it.
+    if (isMap(root) && root.items.length > 0) this.#fields(root, wanted, root.flow === true, refuse);
+    else this.#begin(root, wanted);
+  }
+
+  /** A file may have nothing but comments in it. */
+  #begin(root: Node | null, wanted: WrittenFields): void {
     if (isMap(root)) this.#edit(root.range?.[0] ?? 0, this.#end(root), "");
     const isOpen = this.#text !== "" && !this.#text.endsWith("\n");
     this.#edit(this.#text.length, this.#text.length, `${isOpen ? this.#newline : ""}${this.#block(wanted, 0)}${this.#newline}`);
@@ -98,18 +113,21 @@ class Rewriting {
   /** `rewrite` writes all of it anew, where a part of it cannot be changed alone. */
   #value(node: unknown, wanted: Written, isFlow: boolean, rewrite: () => void): void {
     if (isSame(writtenBy(node, this.#document), wanted)) return;
-    if (isAlias(node)) throw byHand();
-    if (isMap(node) && isFields(wanted)) return this.#fields(node, wanted, isFlow || node.flow === true, rewrite);
-    if (isSeq(node) && isList(wanted)) return this.#items(node, wanted, isFlow || node.flow === true, rewrite);
     const single = isList(wanted) && wanted.length === 1 ? wanted[0] : wanted;
-    if (isScalar(node) && !isList(single) && !isFields(single) && !String(node.type).startsWith("BLOCK"))
-      return this.#edit(node.range?.[0] ?? 0, node.range?.[1] ?? 0, scalarText(single as Written, isFlow, node.type));
-    return rewrite();
+    const isPlain = isScalar(node) && !String(node.type).startsWith("BLOCK") && !isList(single) && !isFields(single);
+    if (isAlias(node)) throw byHand();
+    else if (isMap(node) && isFields(wanted)) this.#fields(node, wanted, isFlow || node.flow === true, rewrite);
+    else if (isSeq(node) && isList(wanted)) this.#items(node, wanted, isFlow || node.flow === true, rewrite);
+    else if (isPlain) this.#edit(node.range?.[0] ?? 0, node.range?.[1] ?? 0, scalarText(single as Written, isFlow, node.type));
+    else rewrite();
   }
 
   #fields(map: YAMLMap, wanted: WrittenFields, isFlow: boolean, rewrite: () => void): void {
     const isKept = ({ key }: Pair) => Object.hasOwn(wanted, keyText(key));
-    if (!map.items.some(isKept)) return rewrite();
+    if (!map.items.some(isKept)) {
+      rewrite();
+      return;
+    }
     const entries = map.items.map(({ key, value }) => ({ start: startOf(key), end: this.#end(value ?? key) }));
     const indent = this.#column(entries[0]?.start ?? 0);
     for (const [i, pair] of map.items.entries()) {
@@ -143,8 +161,11 @@ class Rewriting {
     let after = 0;
     while (after < shorter - before && isEqual(now.length - 1 - after, wanted.length - 1 - after)) after++;
     const changed = shorter - before - after;
-    // Of a list that begins and ends with nothing that stays there is nothing to keep.
-    if (shorter === 0) return rewrite();
+    // A list that was empty, or will be, is written anew.
+    if (shorter === 0) {
+      rewrite();
+      return;
+    }
     const entries = list.items.map((item, i) => ({ start: isFlow ? startOf(item) : dashOf(list, i), end: this.#end(item) }));
     for (let i = before; i < before + changed; i++) {
       const item = list.items[i];
@@ -187,12 +208,16 @@ class Rewriting {
     const indent = this.#column(first.start);
     const texts = renders.map((render) => render(indent, isFlow));
     const margin = this.#newline + " ".repeat(indent);
-    if (!entry) return this.#edit(first.start, first.start, texts.map((text) => text + (isFlow ? ", " : margin)).join(""));
-    if (isFlow) return this.#edit(entry.end, entry.end, texts.map((text) => `, ${text}`).join(""));
-    // Entries that stand apart stay so.
-    const isApart = behind > 0 && this.#isEmptyAbove(this.#startWithComments(entry.start));
-    const at = this.#lineEnd(entry.end);
-    this.#edit(at, at, texts.map((text) => (isApart ? this.#newline : "") + margin + text).join(""));
+    if (!entry) {
+      this.#edit(first.start, first.start, texts.map((text) => text + (isFlow ? ", " : margin)).join(""));
+    } else if (isFlow) {
+      this.#edit(entry.end, entry.end, texts.map((text) => `, ${text}`).join(""));
+    } else {
+      // Entries that stand apart stay so.
+      const isApart = behind > 0 && this.#isEmptyAbove(this.#startWithComments(entry.start));
+      const at = this.#lineEnd(entry.end);
+      this.#edit(at, at, texts.map((text) => (isApart ? this.#newline : "") + margin + text).join(""));
+    }
   }
 
   #edit(start: number, end: number, text: string): void {
@@ -295,7 +320,9 @@ function isShort(value: Written): boolean {
   if (!isFields(value)) return true;
   const isWord = (one: Written) => isPlain(one) && !/\s/.test(String(one));
   const values = Object.values(value);
-  return values.length <= 1 && values.every((one) => isWord(one) || (isList(one) && one.every(isWord))) && flowText(value).length <= SHORT_MOST;
+  return (
+    values.length <= 1 && values.every((one) => isWord(one) || (isList(one) && one.every(isWord))) && flowText(value).length <= SHORT_MOST
+  );
 }
 
 function flowOrPlain(value: Written, isFlow: boolean): string {

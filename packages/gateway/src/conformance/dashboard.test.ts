@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -40,6 +40,9 @@ const CHANGES = [
   /^Snooze/,
   /^Let go/,
   /^Change/,
+  /^New budget/,
+  /^Edit/,
+  /^Remove/,
 ];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
@@ -393,6 +396,71 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     assert.match(changed[0] ?? "", /"\$4321 \/ month"/);
   });
 
+  await context.test("a budget is made in lines that are read back, changed with the rest of it kept, and taken out", async () => {
+    const file = join(scene.directory, "purser.yaml");
+    const before = readFileSync(file, "utf8");
+    const dialog = page.getByRole("dialog");
+    await visit(page, "/budgets", "Budgets");
+    await page.getByRole("button", { name: "New budget" }).click();
+    await dialog.getByLabel("Name").fill("campaign");
+    await dialog.getByLabel("For whom").fill("team=support\nfeature=campaign|launch*");
+    await dialog.getByLabel("Limits").fill("$5 / month\n$5 / fortnight");
+    await dialog.getByText('"fortnight" is not a window').waitFor();
+    assert.equal(await dialog.getByLabel("Limits").getAttribute("aria-invalid"), "true");
+    await dialog.getByLabel("Limits").fill("$5 / month\n1k requests / day");
+    await dialog.getByLabel("Each").fill("user");
+    await dialog.getByLabel("Ladder").fill("80%: use gpt-4o-mini\n90%: shorten 300\n90%: slow");
+    await dialog.getByText(/feature campaign or launch\* may use \$5\.00 a month and 1,000 requests a day, each user apart/).waitFor();
+    await picture(page, "budget-new");
+    await dialog.getByLabel("Why").fill("the launch");
+    await dialog.getByRole("button", { name: "Make the budget" }).click();
+    await page.getByRole("heading", { level: 1, name: "campaign" }).waitFor();
+    const made = `  - name: campaign
+    for:
+      team: support
+      feature: [campaign, launch*]
+    per: [user]
+    limits: [$5 / month, 1k requests / day]
+    ladder:
+      80%: use gpt-4o-mini
+      90%: [shorten 300, slow]
+`;
+    const text = readFileSync(file, "utf8");
+    assert.equal(text.replace(made, ""), before, text);
+
+    // What the form does not show is kept, and so is what somebody wrote beside it.
+    writeFileSync(file, text.replace("    per: [user]\n", "    per: [user]\n    min_output: 64   # short will do\n"));
+    await page.getByRole("button", { name: "Edit" }).click();
+    await dialog.getByText("kept too: min_output").waitFor();
+    await dialog.getByLabel("Limits").fill("$6 / month\n1k requests / day");
+    await dialog.getByText(/may use \$6\.00 a month/).waitFor();
+    await dialog.getByLabel("Mode").selectOption("observe");
+    await dialog.getByText("It only observes").waitFor();
+    await dialog.getByLabel("Why").fill("to see first");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "hidden", timeout: 15_000 });
+    await page
+      .getByText(/may use \$6\.00 a month/)
+      .first()
+      .waitFor();
+    const changed = readFileSync(file, "utf8");
+    assert.match(changed, /limits: \[\$6 \/ month, 1k requests \/ day\]/);
+    assert.match(changed, / {4}min_output: 64 {3}# short will do\n/);
+    assert.match(changed, / {6}90%: \[shorten 300, slow\]\n {4}mode: observe\n/);
+
+    await page.getByRole("button", { name: "Remove" }).click();
+    await dialog.getByText("stays in the ledger").waitFor();
+    await dialog.getByLabel("Why").fill("over");
+    await dialog.getByRole("button", { name: "Remove" }).click();
+    await page.getByRole("heading", { level: 1, name: "Budgets" }).waitFor();
+    await page.getByRole("link", { name: "chatbot" }).waitFor();
+    assert.equal(await page.getByRole("link", { name: "campaign", exact: true }).count(), 0);
+    assert.equal(readFileSync(file, "utf8"), before);
+    const { data } = await ask(scene, "/api/audit");
+    const whys = data.flatMap(({ what, details }: Json) => (/budgets/.test(what) && details.body?.why ? [details.body.why] : []));
+    assert.deepEqual(whys.slice(0, 3), ["over", "to see first", "the launch"]);
+  });
+
   await context.test("what is switched off is refused, until it is switched on", async () => {
     await visit(page, "/budgets/chatbot", "chatbot");
     await page.getByRole("button", { name: "Switch off" }).click();
@@ -645,6 +713,25 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
         const excess = Number(await look.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"));
         assert.ok(excess <= 0, `${path} is ${excess} pixels too wide ${name}`);
         if (path === "/" && name === "dark, on a phone") await picture(look, "phone");
+      }
+      for (const [path, button, lines] of [
+        ["/budgets", "New budget", "$5 / fortnight"],
+        ["/budgets/chatbot", "Edit", "1M tokens"],
+        ["/budgets/chatbot", "Remove", undefined],
+      ] as const) {
+        await look.goto(path, { waitUntil: "load" });
+        await look.getByRole("button", { name: button }).click();
+        const dialog = look.getByRole("dialog");
+        if (button === "New budget") await dialog.getByLabel("Name").fill("another");
+        if (lines !== undefined) {
+          await dialog.getByLabel("Limits").fill(lines);
+          await dialog.getByText(/is not a window|has no window/).waitFor();
+        } else await dialog.getByText("is taken out of").waitFor();
+        assert.deepEqual(await seriousFaults(look), [], `${button} ${name}`);
+        const excess = Number(
+          await look.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('dialog[open]'))"),
+        );
+        assert.ok(excess <= 0, `${button} is ${excess} pixels too wide ${name}`);
       }
       await look.context().close();
     });

@@ -10,6 +10,7 @@ import { delimiter, dirname, join, normalize } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startGateway } from "../app.ts";
+import { openBudgetFile } from "../config/change-budgets.ts";
 import { writeRunning } from "../cli/running-gateway.ts";
 import { examineConfig, readConfig } from "../config/read-config.ts";
 import { problemText } from "../config/source.ts";
@@ -352,7 +353,8 @@ class Reader {
 
   /** The page's own configuration, with the demo's provider in the place of all others. */
   async #startConfigured(): Promise<Served> {
-    const config = readConfig({ file: "purser.yaml", cwd: this.#folder, environment: this.#env, flags: { port: this.#port } });
+    const source = { file: "purser.yaml", cwd: this.#folder, environment: this.#env, flags: { port: this.#port } };
+    const config = readConfig(source);
     const providers = config.providers.map((one) => ({
       ...one,
       baseUrls: Object.fromEntries(
@@ -364,7 +366,8 @@ class Reader {
     }));
     await rm(join(config.dataDir, "admin.token"), { force: true });
     const notices: string[] = [];
-    const gateway = await startGateway({ config: { ...config, providers }, onNotice: (notice) => notices.push(notice) });
+    const onNotice = (notice: string) => notices.push(notice);
+    const gateway = await startGateway({ config: { ...config, providers }, budgetFile: openBudgetFile(config, source), onNotice });
     writeRunning(config.dataDir, { url: gateway.url, pid: process.pid });
     const close = async () => {
       await gateway.close();
