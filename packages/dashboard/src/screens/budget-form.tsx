@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import type { BudgetTrialJson, WrittenBudgetJson } from "../../../gateway/src/admin/budget-json.ts";
 import type { BudgetJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { api } from "../api.ts";
-import { LinesField, SelectField, TextField } from "../components/controls.tsx";
+import { Button, LinesField, SelectField, TextField } from "../components/controls.tsx";
 import { Dialog, DialogForm, FormDialog } from "../components/dialog.tsx";
 import { Answer } from "../components/panel.tsx";
 import { type BudgetLines, isFixed, itemOf, linesOf, otherFields } from "./budget-lines.ts";
@@ -40,7 +40,16 @@ function WrittenForm({ name, onClose }: { readonly name: string; readonly onClos
     gcTime: 0,
     retry: false,
   });
-  return <Answer of={written}>{(budget) => <BudgetForm written={budget} onClose={onClose} />}</Answer>;
+  return (
+    <>
+      <Answer of={written}>{(budget) => <BudgetForm written={budget} onClose={onClose} />}</Answer>
+      {written.data === undefined && (
+        <div className="flex justify-end">
+          <Button onClick={onClose}>Cancel</Button>
+        </div>
+      )}
+    </>
+  );
 }
 
 const READ_BACK_AFTER_MS = 250;

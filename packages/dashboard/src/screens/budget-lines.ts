@@ -40,7 +40,7 @@ type LinesField = keyof typeof WRITINGS;
 /** A budget as people fill it in: whatever there can be several of stands in lines. */
 export type BudgetLines = { readonly [field in LinesField]: string };
 
-export const ENFORCE = "enforce";
+const ENFORCE = "enforce";
 
 export function linesOf(item: BudgetItem): BudgetLines {
   const line = (field: LinesField) => (item[field] === undefined ? "" : WRITINGS[field].write(item[field]));

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, s
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type BudgetChange, changedText, openBudgetFile, writtenBudget } from "./change-budgets.ts";
+import { type BudgetChange, budgetsIn, changedText, openBudgetFile, writtenBudget } from "./change-budgets.ts";
 import { readConfig } from "./read-config.ts";
 
 const TEXT = `# Who spends what. Ask kim@example.com before you change a thing.
@@ -102,7 +102,7 @@ test("gateways without a file of their own, and those that have to agree with ot
 const fixed = { code: "config_fixed" };
 
 function written(name: string, text = TEXT) {
-  return writtenBudget(text, INPUT, name);
+  return writtenBudget(budgetsIn(text, INPUT), name);
 }
 
 test("a new budget stands behind the others, and is what the reader makes of it", () => {
@@ -160,7 +160,7 @@ test("a variable stays where it stands, is shown by its name, and nobody adds on
     { owner: `\${AMOUNT} tokens / day` },
     { limits: [`\${OPENAI_API_KEY:-5} tokens / day`] },
     { for: { "tag.x": ["a", `\${OPENAI_API_KEY}`] } },
-    { for: { [`\${OPENAI_API_KEY}`]: "a" } },
+    { for: Object.fromEntries([[`\${OPENAI_API_KEY}`, "a"]]) },
   ])
     assert.throws(
       () => changedText(text, secrets, replace(other)),

@@ -75,9 +75,16 @@ export function openBudgetFile(config: Config, input: ConfigInput): BudgetFile {
     return fixedBudgets("Gateways that share a Redis have a file each, and have to agree. Change the budget in all of them.");
   const path = resolve(input.cwd ?? process.cwd(), file);
   let changing: Promise<unknown> = Promise.resolve();
+  let looked: BudgetsIn | undefined;
+  // While somebody tries one thing after the other, the file stays as it is.
+  const look = async () => {
+    const { text } = await readText(path);
+    if (looked?.text !== text) looked = budgetsIn(text, input);
+    return looked;
+  };
   return {
-    read: async (budget) => writtenBudget((await readText(path)).text, input, budget),
-    try: async (change) => trial(plan((await readText(path)).text, input, change)),
+    read: async (budget) => writtenBudget(await look(), budget),
+    try: async (change) => trial(plan(await look(), input, change)),
     change(change) {
       const changed = changing.then(() => changeFile(path, input, change));
       changing = changed.catch(() => undefined);
@@ -104,7 +111,7 @@ async function readText(path: string): Promise<{ readonly file: string; readonly
 
 async function changeFile(path: string, input: ConfigInput, change: BudgetChange): Promise<Changed> {
   const { file, text } = await readText(path);
-  const plans = plan(text, input, change);
+  const plans = plan(budgetsIn(text, input), input, change);
   const { problems, name, sentence, warnings } = trial(plans);
   if (problems.length > 0) throw new PurserError("config_invalid", problems.map(fieldText).join("; "));
   if (plans.next !== text) await replaceFile(file, text, plans.next);
@@ -135,15 +142,14 @@ async function replaceFile(file: string, text: string, next: string): Promise<vo
 
 /** The text with a change in it, and nothing else that says anything else. Throws where it would not be right. */
 export function changedText(text: string, input: ConfigInput, change: BudgetChange): string {
-  const plans = plan(text, input, change);
+  const plans = plan(budgetsIn(text, input), input, change);
   const { problems } = trial(plans);
   if (problems.length > 0) throw new PurserError("config_invalid", problems.map(fieldText).join("; "));
   return plans.next;
 }
 
 /** A budget as a text has it. */
-export function writtenBudget(text: string, input: ConfigInput, name: string): WrittenBudget {
-  const { items, names } = budgetsIn(text, input);
+export function writtenBudget({ items, names }: Pick<BudgetsIn, "items" | "names">, name: string): WrittenBudget {
   const item = items[indexOf(names, name)] as BudgetItem;
   return { name, item, version: versionOf(item) };
 }
@@ -162,8 +168,7 @@ interface Plan {
   readonly sentenceBefore: string | undefined;
 }
 
-function plan(text: string, input: ConfigInput, change: BudgetChange): Plan {
-  const { root, items, names, config } = budgetsIn(text, input);
+function plan({ text, root, items, names, config }: BudgetsIn, input: ConfigInput, change: BudgetChange): Plan {
   const at = change.kind === "new" ? items.length : indexOf(names, change.budget);
   const before = items[at];
   const after = itemAfter(change, before, config);
@@ -215,6 +220,7 @@ function limitsAfter({ budget: name, limit, to }: LimitChange, before: BudgetIte
 }
 
 interface BudgetsIn {
+  readonly text: string;
   readonly config: Config;
   readonly root: WrittenFields;
   readonly items: readonly BudgetItem[];
@@ -222,12 +228,13 @@ interface BudgetsIn {
   readonly names: readonly string[];
 }
 
-function budgetsIn(text: string, input: ConfigInput): BudgetsIn {
+/** What a text says of budgets. Throws where it is wrong as it stands. */
+export function budgetsIn(text: string, input: ConfigInput): BudgetsIn {
   const { config, problems } = examineConfig({ ...input, text });
   if (!config) throw fixed(`The file has problems as it stands, which come first: ${problems.map(problemText).join("; ")}`);
   const root = (written(text) ?? {}) as WrittenFields;
   const items = (root.budgets ?? []) as readonly BudgetItem[];
-  return { config, root, items, names: config.budgets.map(({ name }) => name) };
+  return { text, config, root, items, names: config.budgets.map(({ name }) => name) };
 }
 
 function indexOf(names: readonly string[], name: string): number {

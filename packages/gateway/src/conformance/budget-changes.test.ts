@@ -11,7 +11,7 @@ import { readConfig } from "../config/read-config.ts";
 import { watchConfig } from "../config/watch.ts";
 import { startDemoProvider } from "../demo/provider.ts";
 import type { Json } from "./calls.ts";
-import { eventually, PRICES, providersAt } from "./stand.ts";
+import { eventually, PRICES, providersAt, startStand } from "./stand.ts";
 
 const BUDGETS = `# Ask kim before you change a thing.
 budgets:
@@ -179,4 +179,23 @@ test("the client of the API has the names and types of it", async (context) => {
   await untilKnown((all) => all.length === 2);
   const { version } = await purser.getBudget({ path: { name: "search" } });
   await purser.removeBudget({ path: { name: "search" }, body: { version, why: "not needed" } });
+});
+
+test("a gateway without a file of its own says so, and shows its budgets all the same", async (context) => {
+  const { gateway } = await startStand(context, { config: "budgets: [{ name: company, limits: [$5 / day] }]" });
+  const { secret } = await gateway.keys.create({ name: "adi", role: "admin" });
+  const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };
+  const ask = async (method: string, path: string, body?: object) =>
+    (await fetch(gateway.url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })).json() as Promise<Json>;
+  const budget = { name: "x", limits: ["$5 / day"] };
+  for (const answer of [
+    await ask("POST", "/api/budgets", { budget }),
+    await ask("POST", "/api/budgets?dry_run=true", { budget }),
+    await ask("GET", "/api/budgets/company"),
+    await ask("PUT", "/api/budgets/company", { budget: { ...budget, name: "company" }, version: "x" }),
+    await ask("DELETE", "/api/budgets/company", { version: "x" }),
+    await ask("POST", "/api/budgets/company/limit", { limit: "$5 / day", to: "$6 / day" }),
+  ])
+    assert.deepEqual([answer.status, answer.code], [409, "config_fixed"]);
+  assert.equal((await ask("GET", "/api/budget-tree")).data.length, 1);
 });
