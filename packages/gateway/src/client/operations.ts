@@ -309,6 +309,8 @@ export type BudgetItem = {
   readonly guard?: {
     /** The same call so often within ten minutes. */
     readonly repeats?: number | string;
+    /** A tool called so often in a row with the same arguments and the same result, by what a conversation shows; or a few such calls that come round so often; or the same error so often. */
+    readonly same_tool?: number | string;
     /** So many calls in a row that each carry more than the one before, and twice as much in the end as in the beginning. */
     readonly growth?: number | string;
     /** A minute that costs so many times what the dearest minute lately did. */
