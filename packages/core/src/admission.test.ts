@@ -296,6 +296,23 @@ test("where counting stopped at a limit, another budget does not refuse by the b
   assert.deepEqual([balance?.budget, counts], ["tight", [320]], message);
 });
 
+test("where counting stopped at a limit, no other one is named because the bound reaches a dearer tier", async () => {
+  const tiers = [
+    { aboveInputTokens: 0, rates: { input: 1_000_000, output: 1_000_000 } },
+    { aboveInputTokens: 1_000, rates: { input: 9_000_000, output: 9_000_000 } },
+  ] as const;
+  for (const window of ["day", "rolling 24h"]) {
+    const inputs: BudgetInput[] = [
+      { name: "money", limits: ["$0.001 / day"] },
+      { name: "tight", limits: [`320 tokens / ${window}`] },
+    ];
+    const { budgets } = demoBudgets(inputs, { card: { ...DEMO_CARD, tiers } });
+    const { call, counts } = countable(620);
+    const { balance, message } = denial(await budgets.reserve(call));
+    assert.deepEqual([balance?.budget, counts], ["tight", [320]], message);
+  }
+});
+
 test("what is granted while a call is counted is there for it, as far as its count goes", async () => {
   const { budgets } = demoBudgets([{ name: "company", limits: ["320 tokens / day"] }]);
   await budgets.adopt();

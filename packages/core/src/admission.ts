@@ -145,7 +145,9 @@ export class Admission {
       this.#standings = result.standings;
       // Where counting stopped, and more was granted meanwhile, the rest may fit.
       const { moreThan = Infinity } = this.#size;
-      if (this.#countLimit() <= moreThan) return this.#denied(result);
+      if (this.#countLimit() > moreThan) continue;
+      // What was not counted was asked for by its bound, which reaches dearer tiers: it is no reason to name another limit.
+      return this.#denied(this.#refusalFrom(this.#inputLeast(), result.standings, output) ?? result);
     }
   }
 
@@ -223,7 +225,7 @@ export class Admission {
     const result = await this.#reserve(output, ROUGH_SHARE);
     if (result.outcome === "reserved") return this.#allowed(result);
     this.#standings = result.standings;
-    const plain = this.#refusalOfAnySize(result.standings, output);
+    const plain = this.#refusalFrom(Math.min(1, most), result.standings, output);
     return plain && this.#denied(plain);
   }
 
@@ -398,10 +400,10 @@ export class Admission {
     return { reason: counter.unit === "concurrent" ? "rate_limited" : "budget_busy", retryAfterMs: Math.min(RETRY_MS, resetsInMs) };
   }
 
-  /** The refusal of a limit that not even the smallest input fits, whatever calls in flight return: counting could not change it. */
-  #refusalOfAnySize(standings: readonly Standing[], { least }: OutputRange): Refused | undefined {
+  /** The refusal of a limit that an input of this size does not fit, whatever calls in flight return: counting more could not change it. */
+  #refusalFrom(inputTokens: number, standings: readonly Standing[], { least }: OutputRange): Refused | undefined {
     const { limits, card, allowances } = this.#terms;
-    const asks = this.#asks(Math.min(1, this.#call.input.most), least, card);
+    const asks = this.#asks(inputTokens, least, card);
     let refusal: Refused | undefined;
     let longest = 0;
     for (const [failing, limit] of limits.entries()) {
@@ -409,8 +411,9 @@ export class Admission {
       const standing = standings[failing] as Standing;
       const asked = amountOf(asks[unit], least);
       const isPayable = unit === "nanodollars" && allowances.length > 0;
-      // When a moving window has room is known to the store, which was asked about a larger call.
-      if (!limit.enforced || isPayable || asked === 0 || limit.rule) continue;
+      // When a moving window has room again is known to the store, which was asked about a larger call.
+      const isUnknown = limit.rule !== undefined && asked <= standing.amount;
+      if (!limit.enforced || isPayable || asked === 0 || isUnknown) continue;
       const isFull = unit === "concurrent" && standing.held + asked > standing.amount;
       const refused = refusedUntil(standing, limit.counter, asked);
       const until = Math.max(isFull ? 1 : 0, refused);
