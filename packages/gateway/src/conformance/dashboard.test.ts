@@ -226,7 +226,8 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
 
   await context.test("from a budget to the arithmetic of one call", async () => {
     await page.getByRole("link", { name: "Budgets", exact: true }).click();
-    await page.getByRole("link", { name: "chatbot" }).click();
+    await page.getByRole("heading", { level: 1, name: "Budgets" }).waitFor();
+    await page.getByRole("link", { name: "chatbot", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "chatbot" }).waitFor();
     await page.getByRole("heading", { name: "History" }).waitFor();
     await picture(page, "budget");
