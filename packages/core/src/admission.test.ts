@@ -313,6 +313,14 @@ test("where counting stopped at a limit, no other one is named because the bound
   }
 });
 
+test("of a call that was counted whole, the limit is named that refuses for longest, whatever its window", async () => {
+  const { budgets } = demoBudgets([{ name: "company", limits: ["1000 tokens / day", "1001 tokens / rolling 48h"] }]);
+  await spend(budgets, 900);
+  const { call, counts } = countable(200, 0);
+  const { balance } = denial(await budgets.reserve(call));
+  assert.deepEqual([balance?.window, counts.length], ["rolling 2d", 1]);
+});
+
 test("what is granted while a call is counted is there for it, as far as its count goes", async () => {
   const { budgets } = demoBudgets([{ name: "company", limits: ["320 tokens / day"] }]);
   await budgets.adopt();

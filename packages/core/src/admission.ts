@@ -144,7 +144,8 @@ export class Admission {
       if (result.outcome === "reserved") return this.#allowed(result);
       this.#standings = result.standings;
       // Where counting stopped, and more was granted meanwhile, the rest may fit.
-      const { moreThan = Infinity } = this.#size;
+      const { moreThan } = this.#size;
+      if (moreThan === undefined) return this.#denied(result);
       if (this.#countLimit() > moreThan) continue;
       // What was not counted was asked for by its bound, which reaches dearer tiers: it is no reason to name another limit.
       return this.#denied(this.#refusalFrom(this.#inputLeast(), result.standings, output) ?? result);
