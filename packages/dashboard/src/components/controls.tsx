@@ -74,6 +74,11 @@ export function TextField({ label, hint, problems, ...props }: FieldProps & Comp
   );
 }
 
+/** Why somebody changes something; nobody may leave that out. `hint`: where it stays, or who reads it. */
+export function WhyField({ value, onChange, hint }: { value: string; onChange: (why: string) => void; hint?: string }) {
+  return <TextField label="Why" required value={value} onChange={(event) => onChange(event.target.value)} {...(hint && { hint })} />;
+}
+
 /** A text of several lines, each of which says one thing. It grows with them. */
 export function LinesField({ label, hint, problems, value, ...props }: FieldProps & { value: string } & ComponentProps<"textarea">) {
   return (

@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import type { BudgetJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { api } from "../api.ts";
-import { SelectField, TextField } from "../components/controls.tsx";
+import { SelectField, TextField, WhyField } from "../components/controls.tsx";
 import { FormDialog } from "../components/dialog.tsx";
 import { selectorText } from "../format.ts";
 import { untilTakenOver } from "./taken-over.ts";
@@ -112,13 +112,7 @@ export function GrantDialog({ budget, isOpen, onClose }: ChangeProps) {
           ["90", "90 days"],
         ]}
       />
-      <TextField
-        label="Why"
-        required
-        value={why}
-        onChange={(event) => setWhy(event.target.value)}
-        hint="Stays in the ledger beside your name."
-      />
+      <WhyField value={why} onChange={setWhy} hint="Stays in the ledger beside your name." />
     </FormDialog>
   );
 }
@@ -176,13 +170,7 @@ export function LimitDialog({ budget, isOpen, onClose }: ChangeProps) {
         onChange={(event) => setTo(event.target.value)}
         hint={limit ? `In the place of ${limit.text}` : undefined}
       />
-      <TextField
-        label="Why"
-        required
-        value={why}
-        onChange={(event) => setWhy(event.target.value)}
-        hint="Stays in the audit log beside your name."
-      />
+      <WhyField value={why} onChange={setWhy} hint="Stays in the audit log beside your name." />
     </FormDialog>
   );
 }
@@ -209,7 +197,7 @@ export function ResetDialog({ budget, isOpen, onClose }: ChangeProps) {
         What is spent begins again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger.
       </p>
       <SubjectField budget={budget} value={whose} onChange={setWhose} />
-      <TextField label="Why" required value={why} onChange={(event) => setWhy(event.target.value)} />
+      <WhyField value={why} onChange={setWhy} />
     </FormDialog>
   );
 }
@@ -245,7 +233,7 @@ export function SwitchOffDialog({ name, selects, isOpen, onClose }: SwitchOffPro
       <p className="text-sm text-soft">
         {selected === "" ? "All calls are" : `Calls with ${selected} are`} refused at once, on every gateway, and their running streams end.
       </p>
-      <TextField label="Why" required value={why} onChange={(event) => setWhy(event.target.value)} hint="Whoever is refused reads it." />
+      <WhyField value={why} onChange={setWhy} hint="Whoever is refused reads it." />
       <SelectField
         label="Until"
         value={hours}

@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import type { BudgetTrialJson, WrittenBudgetJson } from "../../../gateway/src/admin/budget-json.ts";
 import type { BudgetJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { api } from "../api.ts";
-import { Button, LinesField, SelectField, TextField } from "../components/controls.tsx";
+import { Button, LinesField, SelectField, TextField, WhyField } from "../components/controls.tsx";
 import { Dialog, DialogForm, FormDialog } from "../components/dialog.tsx";
 import { Answer } from "../components/panel.tsx";
 import { type BudgetLines, isFixed, itemOf, linesOf, otherFields } from "./budget-lines.ts";
@@ -119,13 +119,7 @@ function BudgetForm({ written, onClose }: { readonly written?: WrittenBudgetJson
         placeholder={"80%: use gpt-4o-mini\n90%: shorten 300"}
       />
       <ReadBack trial={lines.name.trim() === "" ? undefined : trial.data} />
-      <TextField
-        label="Why"
-        required
-        value={why}
-        onChange={(event) => setWhy(event.target.value)}
-        hint="Stays in the audit log beside your name."
-      />
+      <WhyField value={why} onChange={setWhy} hint="Stays in the audit log beside your name." />
       <p className="text-sm text-soft">
         It is written into <code className="font-mono">purser.yaml</code>, where everything else stays as it is.
         {otherFields(before).length > 0 && ` What else this budget has is kept too: ${otherFields(before).join(", ")}.`} Calls in flight
@@ -246,13 +240,7 @@ export function RemoveBudgetDialog({ budget, isOpen, onClose }: DialogProps & { 
         It is taken out of <code className="font-mono">purser.yaml</code>, and from then on it refuses nothing. Calls in flight are charged
         as they began. What was charged stays in the ledger, and counts again if a budget of this name is made for the same calls.
       </p>
-      <TextField
-        label="Why"
-        required
-        value={why}
-        onChange={(event) => setWhy(event.target.value)}
-        hint="Stays in the audit log beside your name."
-      />
+      <WhyField value={why} onChange={setWhy} hint="Stays in the audit log beside your name." />
     </FormDialog>
   );
 }
