@@ -303,6 +303,8 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
+  // From here on what is added up is what is told: calls that come before would have to be read.
+  sums().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),
