@@ -219,7 +219,7 @@ async function startWith(
   let isDraining = false;
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
-  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
+  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, known: () => gateway, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });

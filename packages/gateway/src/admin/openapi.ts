@@ -439,7 +439,7 @@ export const OPENAPI = {
             required: ["id", "outcome", "usage", "cost_nanodollars", "certainty"],
             properties: {
               id: { type: "string" },
-              outcome: { enum: ["settled", "corrected", "duplicate"] },
+              outcome: { enum: ["settled", "released", "corrected", "duplicate"] },
               usage: { type: ["object", "null"] },
               cost_nanodollars: { type: ["integer", "null"] },
               certainty: { enum: ["confirmed", "estimated", "unconfirmed", null] },
@@ -1006,15 +1006,24 @@ export const OPENAPI = {
       AskedCall: {
         type: "object",
         additionalProperties: false,
-        required: ["subject", "max_output_tokens"],
-        oneOf: [{ required: ["input_tokens"] }, { required: ["text"] }],
+        required: ["subject"],
+        oneOf: [
+          { required: ["path", "body"] },
+          { required: ["input_tokens", "max_output_tokens"] },
+          { required: ["text", "max_output_tokens"] },
+        ],
         properties: {
           id: { type: "string", pattern: "^[\\w.:-]{1,128}$", description: "Chosen by you: asked again, it holds nothing twice." },
           subject: {
             type: "object",
-            required: ["provider", "model"],
-            description: "Who the call is charged to, and where it goes.",
+            required: ["provider"],
+            description: "Who the call is charged to, and where it goes. The body of a call says its model itself.",
             examples: [{ team: "support", user: "ann", provider: "openai", model: "gpt-4o", tags: { customer: "acme" } }],
+          },
+          path: { type: "string", description: "The path of the call at its provider, which says its format: `/v1/chat/completions`." },
+          body: {
+            type: ["object", "string"],
+            description: "The body of the call, as an object or as its text: its input is counted, and its output cap read.",
           },
           input_tokens: amount("The tokens of the input, or more."),
           text: { type: "string", description: "The text of the input, to be counted here. It is not kept." },
@@ -1031,11 +1040,16 @@ export const OPENAPI = {
       },
       Decision: {
         type: "object",
-        required: ["outcome", "output_tokens"],
+        required: ["outcome"],
         properties: {
           outcome: {
-            enum: ["allowed", "uncounted"],
-            description: "uncounted: the store is down and the budgets say to go on. There is nothing to settle.",
+            enum: ["allowed", "uncounted", "free"],
+            description:
+              "uncounted: the store is down and the budgets say to go on. free: the call costs nothing. There is nothing to settle of either.",
+          },
+          body: {
+            type: ["object", "string"],
+            description: "The body to send, of a call that was sent whole: with the output cap that fits.",
           },
           id: { type: "string" },
           output_tokens: amount("The output cap to send: what was asked, or what fits."),
@@ -1052,8 +1066,14 @@ export const OPENAPI = {
       ReportedUsage: {
         type: "object",
         additionalProperties: false,
-        required: ["usage"],
         properties: {
+          answer: {
+            type: ["object", "array", "string"],
+            description: "What the provider answered, in the place of usage: its JSON, or the text of its stream.",
+          },
+          status: { type: "integer", minimum: 100, maximum: 599, default: 200, description: "With which status it answered." },
+          content_type: { type: "string", description: "Of the answer, where it is neither JSON nor server-sent events." },
+          path: { type: "string", description: "The path of the call, where it was not sent whole." },
           usage: {
             type: "object",
             additionalProperties: false,
@@ -1088,6 +1108,7 @@ export const OPENAPI = {
             properties: {
               id: { type: "string" },
               budget: { type: "object", description: "The budget that refuses, as in the gateway's own refusals." },
+              body: { type: "object", description: "The error as the client of the call reads it, where that was sent whole." },
             },
           },
         ],

@@ -43,7 +43,7 @@ import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
-import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
+import { readAskedCall, readAuthorization, readExtension, readRelease, readSettlement } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
@@ -171,11 +171,11 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "POST", path: "/api/alerts/{id}/snooze", run: snoozeAlert },
   { method: "GET", path: "/api/audit", run: listDeeds },
   { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: (await alerts.deliveries()).map(deliveryJson) }) },
-  { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
+  { method: "POST", path: "/api/decisions", run: reserveCall },
   {
     method: "POST",
     path: "/api/decisions/{id}/settle",
-    run: async (parts, { body }, id) => decisionsOf(parts).settle(id, readReportedUsage(body)),
+    run: async (parts, { body }, id) => decisionsOf(parts).settle(id, readSettlement(body)),
   },
   {
     method: "POST",
@@ -567,11 +567,17 @@ async function endSwitch({ switches, now }: Parts, request: AdminRequest, id: st
   );
 }
 
+async function reserveCall(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const decisions = decisionsOf(parts);
+  return decisions.reserve(readAskedCall(request, decisions.known));
+}
+
 /** For gateways that ask in headers and read headers only. */
 async function authorize(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const isExact = request.query.get("status") === "exact";
   try {
-    return authorizationAnswer(await decisionsOf(parts).reserve(readAuthorization(request)), isExact);
+    const decisions = decisionsOf(parts);
+    return authorizationAnswer(await decisions.reserve(readAuthorization(request, decisions.known)), isExact);
   } catch (error) {
     if (error instanceof PurserError) return authorizationAnswer(errorAnswer(error), isExact);
     throw error;
