@@ -58,6 +58,8 @@ describe("calls about which others ask whole", () => {
     const text = '{"model": "m", "seed": 12345678901234567890, "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}';
     const { body } = await post(`${url}/api/decisions`, { ...ASKED, body: text });
     assert.equal(body.body, text);
+    const named = await post(`${url}/api/decisions`, { ...ASKED, subject: { ...SUBJECT, model: "house-model" }, body: text });
+    assert.equal(named.body.body, text, "the model of the budgets is not that of the provider");
   });
 
   test("every format is read by its path, and its streams by their events", async (context) => {
@@ -148,8 +150,10 @@ describe("calls about which others ask whole", () => {
     const start = () =>
       startGateway({ config: readConfig({ text: `server: { port: 0 }\ndata: ${JSON.stringify(data)}\n${CONFIG}\n`, environment: {} }) });
     const first = await start();
-    for (const id of ["known", "unknown", "refused"])
-      assert.equal((await post(`${first.url}/api/decisions`, { ...ASKED, body: { ...CHAT, max_tokens: 100 }, id })).status, 200);
+    const asked: string[] = [];
+    for (const id of ["known", "unknown", "zeros", "refused", "timeout"])
+      asked.push((await post(`${first.url}/api/decisions`, { ...ASKED, body: { ...CHAT, max_tokens: 100 }, id })).body.outcome);
+    assert.deepEqual([...new Set(asked)], ["allowed"]);
     await first.close();
     const second = await start();
     try {
@@ -158,6 +162,11 @@ describe("calls about which others ask whole", () => {
       const { usage: _, ...uncounted } = ANSWER;
       const unknown = await post(`${second.url}/api/decisions/unknown/settle`, { answer: uncounted });
       assert.deepEqual([unknown.body.certainty, unknown.body.usage.output_tokens], ["unconfirmed", 100]);
+      const zeros = { ...ANSWER, usage: { prompt_tokens: 0, completion_tokens: 0 } };
+      const unsaid = await post(`${second.url}/api/decisions/zeros/settle`, { answer: zeros });
+      assert.deepEqual([unsaid.body.usage, unsaid.body.certainty], [unknown.body.usage, "unconfirmed"]);
+      const timeout = await post(`${second.url}/api/decisions/timeout/settle`, { status: 504 });
+      assert.deepEqual([timeout.body.usage, timeout.body.certainty], [unknown.body.usage, "unconfirmed"]);
       const refused = await post(`${second.url}/api/decisions/refused/settle`, { status: 429 });
       assert.deepEqual([refused.body.outcome, refused.body.cost_nanodollars], ["corrected", 0]);
     } finally {

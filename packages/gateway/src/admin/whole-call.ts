@@ -94,10 +94,14 @@ export async function endingByAnswer(told: ToldAnswer, budgeted: BudgetedCall | 
   const outcome = outcomeOf(told, dialect, budgeted, reservation.subject.model ?? "");
   if (budgeted) return endingOf(budgeted, reservation, outcome);
   if (outcome.kind === "refused" && !mayHaveBeenMade(outcome.status)) return { kind: "released", why: refusedWhy(outcome.status) };
-  const usage: Usage = (outcome.kind === "answered" && outcome.usage) || {};
-  const service = outcome.kind === "answered" ? outcome.service : undefined;
-  const certainty = isComplete(dialect, { outputCap: undefined }, usage) ? "confirmed" : "unconfirmed";
-  return { kind: "settled", usage, certainty, service };
+  const { usage = {}, service } = outcome.kind === "answered" ? outcome : {};
+  if (isComplete(dialect, { outputCap: undefined }, usage)) return { kind: "settled", usage, certainty: "confirmed", service };
+  return { kind: "settled", usage: withoutZeros(usage), certainty: "unconfirmed", service };
+}
+
+/** Who cannot count reports zeros. A total that is left out is charged as it was held. */
+function withoutZeros({ inputTokens, outputTokens, ...parts }: Usage): Usage {
+  return { ...parts, ...(inputTokens && { inputTokens }), ...(outputTokens && { outputTokens }) };
 }
 
 function outcomeOf({ status, bytes, contentType }: ToldAnswer, dialect: Dialect, known: BudgetedCall | undefined, model: string): Outcome {
