@@ -232,6 +232,7 @@ async function startWith(
     live,
     asks,
     guards,
+    queue: queue ?? NO_QUEUE,
     budgetFile,
     onError,
   };
@@ -270,6 +271,7 @@ async function startWith(
     dataDir: config.dataDir,
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
+    queued: () => queue?.list() ?? [],
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => captured.state,
     onError,

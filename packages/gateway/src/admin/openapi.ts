@@ -375,6 +375,45 @@ export const OPENAPI = {
         responses: { 200: json("It let go.", ref("schemas", "Guard")), default: ref("responses", "Problem") },
       },
     },
+    "/api/queue": {
+      get: {
+        operationId: "listQueue",
+        summary:
+          "Calls that wait for their budgets, the next one first, and those that have ended and were not fetched. Without texts and answers.",
+        responses: {
+          200: json("At most 1,000, and how many there are.", {
+            type: "object",
+            required: ["data", "total"],
+            properties: { data: { type: "array", items: ref("schemas", "WaitingCall") }, total: { type: "integer" } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/queue/{id}": {
+      delete: {
+        operationId: "callOffQueued",
+        summary: "Calls off a call that waits: whoever comes for its answer is told why. Of one that has ended, deletes the answer.",
+        parameters: [
+          id("The id of the call: queued_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("How it stands.", ref("schemas", "WaitingCall")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/queue/{id}/run": {
+      post: {
+        operationId: "runQueued",
+        summary: "Lets a call that waits ask its budget now.",
+        parameters: [
+          id("The id of the call: queued_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("How it stands.", ref("schemas", "WaitingCall")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/channels": {
       get: {
         operationId: "listChannels",
@@ -775,6 +814,37 @@ export const OPENAPI = {
           until: { type: "string", format: "date-time", description: "Then it lets go by itself." },
           does: { type: "array", items: { type: "string" }, description: "What happens to calls.", examples: [["block"]] },
           message: { type: "string", description: "What callers are told." },
+        },
+      },
+      WaitingCall: {
+        type: "object",
+        required: [
+          "id",
+          "status",
+          "rung",
+          "subject",
+          "key",
+          "path",
+          "queued_at",
+          "runs_at",
+          "gives_up_at",
+          "kept_until",
+          "answered",
+          "failure",
+        ],
+        properties: {
+          id: { type: "string", examples: ["queued_7f3a"] },
+          status: { enum: ["queued", "running", "done", "failed", "deleted"] },
+          rung: { type: "string", description: "What let it wait.", examples: ["queue (nightly 100%)"] },
+          subject: { type: "object", description: "Whose call it is.", examples: [{ feature: "nightly", user: "ann" }] },
+          key: { type: ["string", "null"], description: "The id of the key that made it; null for the owner's own." },
+          path: { type: "string", examples: ["/v1/chat/completions"] },
+          queued_at: { type: "string", format: "date-time" },
+          runs_at: { type: "string", format: "date-time", description: "When it asks its budget." },
+          gives_up_at: { type: "string", format: "date-time", description: "When it fails, if it finds no room until then." },
+          kept_until: { type: "string", format: "date-time", description: "When it is deleted, if nobody fetches it." },
+          answered: { type: ["integer", "null"], description: "The status of its answer." },
+          failure: { type: ["string", "null"], description: "Why it failed." },
         },
       },
       NewSwitch: {
