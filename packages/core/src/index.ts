@@ -86,6 +86,7 @@ export {
   type SavingRow,
   type SavingsQuery,
   savedNet,
+  savingOfAnswer,
 } from "./domain/saving.ts";
 export type { SharingInput } from "./domain/sharing.ts";
 export {

@@ -2,6 +2,7 @@ import {
   type Budgets,
   type Call,
   type CallDetail,
+  type Certainty,
   type Charge,
   type Decision,
   type Denial,
@@ -11,7 +12,9 @@ import {
   PurserError,
   type RateCard,
   type Reservation,
+  type RungEffect,
   type Sent,
+  type ServiceTier,
   type Subject,
   type Usage,
 } from "@purser/core";
@@ -45,6 +48,8 @@ export interface BudgetedCall {
   readonly isShortened?: boolean;
   /** What ladders did to it. */
   readonly rungs?: CallDetail["rungs"];
+  /** The same, as far as it saves money. */
+  readonly effects?: readonly RungEffect[];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: CallDetail["insteadOf"];
   /** What came before it at other providers. */
@@ -245,8 +250,9 @@ export async function settleCall(
   outcome: Outcome,
   sent?: Sent,
 ): Promise<Charge | undefined> {
-  const { call, dialect } = budgeted;
-  const settle = async (...terms: OmitFirst<Parameters<Budgets["settle"]>>) => (await budgets.settle(reservation, ...terms)).charge;
+  const { call, dialect, effects } = budgeted;
+  const settle = async (usage: Usage, certainty: Certainty, service?: ServiceTier, before?: Sent) =>
+    (await budgets.settle(reservation, usage, certainty, service, before, effects)).charge;
   try {
     if (outcome.kind === "refused" && PERHAPS_MADE.has(outcome.status)) return await settle(worstUsage(reservation, call), "unconfirmed");
     if (outcome.kind === "unknown") return await settle(worstUsage(reservation, call), "unconfirmed");
@@ -266,13 +272,10 @@ export async function settleCall(
     return await settle(await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service, sent);
   } catch (error) {
     // Usage that cannot be charged says nothing.
-    if (error instanceof PurserError && error.code === "amount_too_large")
-      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+    if (error instanceof PurserError && error.code === "amount_too_large") await settle(worstUsage(reservation, call), "unconfirmed");
     throw error;
   }
 }
-
-type OmitFirst<Terms extends readonly unknown[]> = Terms extends readonly [unknown, ...infer Rest] ? Rest : never;
 
 /** Whether usage says all that is charged. */
 function isComplete(dialect: Dialect, { outputCap }: ModelCall, usage: Usage): boolean {

@@ -1,5 +1,5 @@
 import { exactSum } from "./exact-sum.ts";
-import type { Charge, Entry } from "./ledger.ts";
+import type { Charge, Entry, KnownAnswer } from "./ledger.ts";
 import type { Nanodollars } from "./money.ts";
 import { costOf, type RateCard, type ServiceTier } from "./price.ts";
 import type { Usage } from "./usage.ts";
@@ -143,10 +143,10 @@ export function bookedSavings(entry: Entry): readonly SavingRow[] {
       return entry.charge.savings?.map(bookedSaving) ?? [];
     case "answered": {
       const { known, times: calls = 1 } = entry;
-      if (known.budget === undefined) return [];
-      const unknownCalls = known.saved === undefined ? calls : 0;
-      const amounts = { calls, unknownCalls, leftOutTokens: 0, saved: known.saved ?? 0, spent: 0 };
-      return [{ budget: known.budget, rung: rungIn(known.rung, known.budget), ...amounts }];
+      const saving = savingOfAnswer(known);
+      if (!saving) return [];
+      const { budget, rung, saved } = saving;
+      return [{ budget, rung, calls, unknownCalls: saved === undefined ? calls : 0, leftOutTokens: 0, saved: saved ?? 0, spent: 0 }];
     }
     case "denied": {
       const { detail, reason, times: calls = 1 } = entry;
@@ -164,6 +164,11 @@ function bookedSaving({ budget, rung, leftOutTokens = 0, saved, spent }: RungSav
   const calls = spent === undefined ? 1 : 0;
   const unknownCalls = saved === undefined ? calls : 0;
   return { budget, rung, calls, unknownCalls, leftOutTokens, saved: saved ?? 0, spent: spent ?? 0 };
+}
+
+/** What an answer saved that was known; nothing where it is not known whose rung gave it. */
+export function savingOfAnswer({ budget, rung, saved }: KnownAnswer): RungSaving | undefined {
+  return budget === undefined ? undefined : { budget, rung: rungIn(rung, budget), ...(saved !== undefined && { saved }) };
 }
 
 /** The rung in what is written of it with its budget: `cache 10m` of `cache 10m (support 30%)`. */

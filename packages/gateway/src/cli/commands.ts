@@ -17,6 +17,7 @@ import { reconcile } from "./commands/reconcile.ts";
 import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
+import { savings } from "./commands/savings.ts";
 import { serve } from "./commands/serve.ts";
 import { statement } from "./commands/statement.ts";
 import { statusline } from "./commands/statusline.ts";
@@ -43,6 +44,7 @@ export const COMMANDS: readonly Command[] = [
   top,
   economics,
   waste,
+  savings,
   statusline,
   keys,
   users,
