@@ -191,8 +191,9 @@ function insteadText({ instead_of }: CallReport): string {
 function savedFacts({ savings, known_answer }: CallReport): readonly (readonly [string, string])[] {
   if (savings.length === 0 || known_answer !== null) return [];
   const texts = savings.map(({ budget, rung, left_out_tokens, saved_nanodollars: saved }) => {
-    const tokens = left_out_tokens === 0 ? "" : `, for about ${left_out_tokens.toLocaleString("en-US")} tokens left out`;
-    return `${saved === null ? "not known" : formatDollars(saved)} by ${rung} (${budget})${tokens}`;
+    const isCut = left_out_tokens > 0;
+    const tokens = isCut ? `, which left ${left_out_tokens.toLocaleString("en-US")} tokens out` : "";
+    return `${saved === null ? "not known" : `${isCut ? "about " : ""}${formatDollars(saved)}`} by ${rung} (${budget})${tokens}`;
   });
   return [["Saved", texts.join("; ")]];
 }
