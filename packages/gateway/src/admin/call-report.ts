@@ -156,7 +156,7 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     rungs: rungsOf(entries),
     instead_of: detail?.insteadOf ?? null,
     savings,
-    saved_nanodollars: savedOf(savings),
+    saved_nanodollars: known?.known.saved ?? savedOf(savings),
     known_answer: known ? knownAnswerJson(known) : null,
     tried: detail?.tried ?? [],
     allowance: detail?.allowance?.replace(/^allowance /, "") ?? null,
