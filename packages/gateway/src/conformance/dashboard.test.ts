@@ -319,8 +319,6 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       await row("trim 16000").getByText("about").waitFor();
       await page.getByText("How this is reckoned").click();
       await page.getByText("The same tokens at the price of the model that it took the place of").waitFor();
-      await page.getByRole("heading", { name: "What ladders saved" }).scrollIntoViewIfNeeded();
-      await picture(page, "savings");
       await row("use gpt-4o-mini").getByRole("link", { name: "chatbot" }).click();
       await page.getByRole("heading", { name: "What its ladder saved" }).waitFor();
       await visit(page, "/usage?by=feature&since=30d&filter=user%3Dann", "Usage");

@@ -64,7 +64,7 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { title: "Calls", show: ({ calls }) => count(calls), isAlways: true },
-  { title: "unknown", show: ({ unknown_calls }) => count(unknown_calls), isShown: ({ unknown_calls }) => unknown_calls > 0 },
+  { title: "not known", show: ({ unknown_calls }) => count(unknown_calls), isShown: ({ unknown_calls }) => unknown_calls > 0 },
   {
     title: "Tokens left out",
     show: ({ left_out_tokens }) => count(left_out_tokens),
