@@ -58,7 +58,17 @@ test("where one model led to the next, each rung has its step, and together they
 test("what was left out saved its price at the model that was used, and what two rungs saved only together is not counted", () => {
   assert.deepEqual(savedBy([cut(500)]), [500 * 100]);
   assert.deepEqual(savedBy([use("dear"), cut(500)]), [...savedBy([use("dear")]), ...savedBy([cut(500)])]);
-  assert.deepEqual(savedBy([cut(500), cut(20)]), [500 * 100, 20 * 100]);
+  const summarised: RungEffect = { ...cut(20), rung: "summarise 900 with cheap" };
+  assert.deepEqual(savedBy([summarised, cut(500)]), [20 * 100, 500 * 100]);
+});
+
+test("a rung that touches a call twice, because it went on at another provider, has touched one call", () => {
+  assert.deepEqual(savingsOf([cut(500), cut(20)], CHARGE, TERMS), [
+    { budget: "chat", rung: "trim 1000", leftOutTokens: 520, saved: 520 * 100 },
+  ]);
+  const shorten: RungEffect = { kind: "shorten", budget: "chat", rung: "shorten 40" };
+  assert.deepEqual(savingsOf([shorten, shorten], CHARGE, TERMS), [{ budget: "chat", rung: "shorten 40" }]);
+  assert.deepEqual(savingsOf([{ ...cut(5), budget: "all" }, cut(5)], CHARGE, TERMS).length, 2);
 });
 
 test("what would have been read from the cache saved no more than that costs, and a cut that lost the cache made the call dearer", () => {
@@ -86,6 +96,12 @@ test("money that nobody can know is not claimed: of shorter answers, unknown end
   assert.deepEqual(savedBy([use("unpriced"), use("plain")]), [undefined, 1_000 * 400 + 100 * 4_000 - COST]);
   assert.deepEqual(savedBy([cut(5)], { ...CHARGE, cost: undefined }, { ...TERMS, card: undefined }), [undefined]);
   assert.deepEqual(savedBy([use("dear")], { ...CHARGE, usage: { outputTokens: 100 } }), [undefined]);
+});
+
+test("what is more than can be counted is not known, and keeps no call from being charged", () => {
+  const absurd = cardOf("absurd", 2 ** 40);
+  assert.deepEqual(savedBy([use("absurd"), cut(5)], CHARGE, { ...TERMS, priceOf: () => absurd }), [undefined, 5 * 100]);
+  assert.deepEqual(savedBy([cut(2 ** 50)]), [undefined]);
 });
 
 test("a summary spends what its call cost, whoever counted it, and touches no call of its own", () => {

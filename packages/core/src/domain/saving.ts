@@ -1,3 +1,4 @@
+import { PurserError } from "../errors.ts";
 import { exactSum } from "./exact-sum.ts";
 import type { Charge, Entry, KnownAnswer } from "./ledger.ts";
 import type { Nanodollars } from "./money.ts";
@@ -76,11 +77,37 @@ export function savingsOf(
       byLength = before;
     } else savings.unshift({ budget, rung, ...(effect.kind === "summary" && { spent: cost ?? 0 }) });
   }
-  return savings;
+  return oncePerRung(savings);
 }
 
+/** A call that goes on at another provider climbs its ladders again: what a rung does to it then is more of the same. */
+function oncePerRung(savings: readonly RungSaving[]): readonly RungSaving[] {
+  const once: RungSaving[] = [];
+  for (const saving of savings) {
+    const { budget, rung, leftOutTokens, saved } = saving;
+    const i = once.findIndex((one) => one.budget === budget && one.rung === rung);
+    const known = once[i];
+    if (!known) once.push(saving);
+    else
+      once[i] = {
+        budget,
+        rung,
+        ...(leftOutTokens !== undefined && { leftOutTokens: (known.leftOutTokens ?? 0) + leftOutTokens }),
+        ...(known.saved !== undefined && saved !== undefined && { saved: known.saved + saved }),
+      };
+  }
+  return once;
+}
+
+/** Nothing where it is not known, or more than can be counted: what a call would have cost must not keep it from being charged. */
 function costAt(card: RateCard | undefined, usage: Usage, service: ServiceTier): Nanodollars | undefined {
-  return card && usage.inputTokens !== undefined ? costOf(card, usage, service) : undefined;
+  if (!card || usage.inputTokens === undefined) return undefined;
+  try {
+    return costOf(card, usage, service);
+  } catch (error) {
+    if (error instanceof PurserError && error.code === "amount_too_large") return undefined;
+    throw error;
+  }
 }
 
 function savedOf(before: Nanodollars | undefined, after: Nanodollars | undefined): Pick<RungSaving, "saved"> {

@@ -244,6 +244,27 @@ describe("what ladders saved", () => {
     assert.deepEqual(amountsOf(json), [["chat", "use tiny", 1, 0, LARGE - 250 * 2_700 - (500 * 100 + 40 * 500)]]);
   });
 
+  test("goes along where the call goes on at another provider, by the prices there", async (context) => {
+    const [one, two] = [await startRawProvider(context, answerBoth), await startRawProvider(context, answerBoth)];
+    one.answer = (response) => writeJson(response, 500, { error: { message: "no" } });
+    const config = `providers:
+  one: { base_url: { openai: "${one.url}/v1" }, api_key: k, models: [large] }
+  two: { base_url: { openai: "${two.url}/v1" }, api_key: k, models: [nothing] }
+${PRICES}
+  - { provider: two, model: large, input: 2, output: 10, max_output: 8192 }
+routes: [{ model: large, providers: [one, two] }]
+budgets: [{ name: chat, limits: [$1 / day], ladder: { 0%: trim 300 } }]`;
+    const stand = await startStand(context, { config });
+    await post(`${stand.url}/v1/chat/completions`, { model: "large", max_tokens: 100, messages: conversation(5) });
+    const [{ detail, charge } = assert.fail()] = await stand.entries(1, "settled");
+    assert.equal(detail.subject.provider, "two");
+    const [trim] = charge.savings ?? [];
+    assert.ok(trim?.leftOutTokens !== undefined && trim.leftOutTokens > 700);
+    assert.deepEqual(charge.savings, [
+      { budget: "chat", rung: "trim 300", leftOutTokens: trim.leftOutTokens, saved: trim.leftOutTokens * 2_000 },
+    ]);
+  });
+
   test("stays in the books when the gateway begins again, and is read from them without it", async (context) => {
     const { stand, call, settled, saved, purser } = await startScene(
       context,
