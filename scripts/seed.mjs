@@ -63,13 +63,26 @@ export async function seed({ directory, calls: count, webhook, openai }) {
       ),
     );
     // Settled at once, and written with the next calls.
-    settling = decisions.map((decision, i) => decision.outcome === "allowed" && budgets.settle(decision.reservation, batch[i].usage));
+    settling = decisions.map((decision, i) => decision.outcome === "allowed" && settle(budgets, decision.reservation, batch[i]));
   }
   await Promise.all(settling);
   await budgets.close();
   const [last] = await store.entries({ newest: true, most: 1 });
   await store.close();
   return { config, calls: calls.length, entries: last?.seq ?? 0 };
+}
+
+function settle(budgets, reservation, { usage, effects }) {
+  return budgets.settle(reservation, usage, "confirmed", "standard", undefined, effects);
+}
+
+/** What the ladder of the chatbot did to some of its calls. */
+function effectsOf({ feature, model }, inputTokens) {
+  if (feature !== "chatbot" || model !== "gpt-4o-mini" || inputTokens < 6_000) return undefined;
+  const insteadOf = { provider: "openai", pricedAs: "gpt-4o" };
+  const use = { kind: "use", budget: "chatbot", rung: "use gpt-4o-mini", insteadOf, cachedShare: 0 };
+  const trim = { kind: "cut", budget: "chatbot", rung: "trim 16000", leftOutTokens: inputTokens - 12_000, cachedShare: 0 };
+  return inputTokens > 15_000 ? [use, trim] : [use];
 }
 
 /** Calls of one hour each: the clock stands still while they are in flight. */
@@ -141,7 +154,8 @@ function callAt(at, i, random, keyIds) {
     ...(isAgent && { session: `session-${user}-${Math.floor(at / (6 * HOUR_MS)).toString(36)}` }),
   };
   const usage = { inputTokens, outputTokens, ...(cached > 0 && { cacheReadInputTokens: cached }) };
-  return { id: `req_${at.toString(36)}${i.toString(36).padStart(6, "0")}`, at, subject, usage };
+  const id = `req_${at.toString(36)}${i.toString(36).padStart(6, "0")}`;
+  return { id, at, subject, usage, effects: effectsOf(subject, inputTokens) };
 }
 
 /** Budgets as somebody sets them who knows last month: most have room, one is nearly gone, one is too small. */
@@ -169,6 +183,7 @@ function budgetsFor(calls, costs, endsAt) {
       for: { team: "support", feature: "chatbot" },
       limits: [`${dollars(of({ feature: "chatbot" }) * 0.9)} / month`, "500 requests / hour"],
       owner: "ann@example.com",
+      ladder: { "85%": ["use gpt-4o-mini"], "95%": ["trim 16000"] },
     },
     {
       name: "coding agent",
@@ -206,16 +221,19 @@ function yamlOf(definitions, dataDir, { webhook, openai }) {
       ...field("owner", owner),
       ...field("mode", mode),
       ...field("min_output", minOutput),
-      ...(isTold && ladder
-        ? [
-            `    ladder: { ${Object.entries(ladder)
-              .map(([at, rungs]) => `${at}: ${rungs.map((rung) => `${rung} finance`)}`)
-              .join(", ")} }`,
-          ]
-        : []),
+      ...ladderLines(ladder, isTold),
     ]),
     "",
   ].join("\n");
+}
+
+/** Without a channel nobody can be told or asked. */
+function ladderLines(ladder = {}, isTold) {
+  const steps = Object.entries(ladder).flatMap(([at, rungs]) => {
+    const written = rungs.flatMap((rung) => (/^(tell|ask)/.test(rung) ? (isTold ? [`${rung} finance`] : []) : [rung]));
+    return written.length === 0 ? [] : [`${at}: [${written.join(", ")}]`];
+  });
+  return steps.length === 0 ? [] : [`    ladder: { ${steps.join(", ")} }`];
 }
 
 function weighted(items, random) {

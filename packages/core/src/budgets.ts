@@ -22,6 +22,7 @@ import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { resentOf, type Sent } from "./domain/resent.ts";
 import type { Reservation } from "./domain/reservation.ts";
+import { type PricedModel, type RungEffect, savingsOf } from "./domain/saving.ts";
 import type { Subject } from "./domain/subject.ts";
 import type { Usage } from "./domain/usage.ts";
 import { PurserError } from "./errors.ts";
@@ -285,7 +286,7 @@ export class Budgets implements PriceSource {
 
   /**
    * Replaces the hold by what was used. `certainty` says who counted, `service` at which tier the provider served the call, `sent` how
-   * much of it its session had sent before.
+   * much of it its session had sent before, and `effects` what ladders did to it.
    */
   async settle(
     reservation: Reservation,
@@ -293,6 +294,7 @@ export class Budgets implements PriceSource {
     certainty: Certainty = "confirmed",
     service: ServiceTier = reservation.service,
     sent?: Sent,
+    effects?: readonly RungEffect[],
   ): Promise<SettleResult & { readonly charge: Charge }> {
     const { id, subject, card, free } = reservation;
     const known = completeUsage(usage, reservation);
@@ -300,17 +302,25 @@ export class Budgets implements PriceSource {
     const sure = known === usage ? certainty : "unconfirmed";
     // An estimate of a call whose end is unknown says nothing of what it sent.
     const resent = sent && sure !== "unconfirmed" ? resentOf(sent, known, { card, service, isFree: free }) : undefined;
-    const charge: Charge = {
+    const charged: Charge = {
       usage: known,
       cost,
       certainty: sure,
       ...(service !== "standard" && { service }),
       ...(resent && { resent }),
     };
+    const charge = effects ? this.#withSavings(charged, reservation, effects) : charged;
     const { outcome } = await this.#store.settle({ id, amounts: amountsOf(known, cost), charge });
     if (outcome === "settled") this.#onCharge(id, subject, charge);
     if (outcome === "corrected") void this.background(this.#tellCharge(id, "corrected"));
     return { outcome, charge };
+  }
+
+  #withSavings(charge: Charge, { card, free }: Reservation, effects: readonly RungEffect[]): Charge {
+    const { service = "standard" } = charge;
+    const priceOf = ({ provider, pricedAs }: PricedModel) =>
+      this.#allowances.some((allowance) => allowance.applies(provider, pricedAs)) ? undefined : this.card(provider, pricedAs, this.#now());
+    return { ...charge, savings: savingsOf(effects, charge, { card, service, isFree: free, priceOf }) };
   }
 
   /** Returns the hold of a call that was never sent, or that the provider does not charge. */

@@ -77,6 +77,17 @@ export {
 } from "./domain/report.ts";
 export type { Resent, Sent } from "./domain/resent.ts";
 export type { Reservation } from "./domain/reservation.ts";
+export {
+  type PricedModel,
+  REFUSED,
+  type RungEffect,
+  type RungSaving,
+  type SavingAmounts,
+  type SavingRow,
+  type SavingsQuery,
+  savedNet,
+  savingOfAnswer,
+} from "./domain/saving.ts";
 export type { SharingInput } from "./domain/sharing.ts";
 export {
   ATTRIBUTES,
@@ -111,6 +122,6 @@ export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts"
 export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
-export { reportLedger } from "./stores/reporting.ts";
+export { reportLedger, savingsOfLedger } from "./stores/reporting.ts";
 export type { CounterFilter, LeasingStore, LedgerQuery, Store } from "./stores/store.ts";
 export type { Timers } from "./timers.ts";

@@ -12,6 +12,7 @@ import type { KeyJson } from "../../gateway/src/admin/key-json.ts";
 import type { OverviewJson } from "../../gateway/src/admin/overview.ts";
 import type { PriceListJson } from "../../gateway/src/admin/price-list.ts";
 import type { ReportJson } from "../../gateway/src/admin/report.ts";
+import type { SavedJson } from "../../gateway/src/admin/reports/saved.ts";
 import type { SettingsJson } from "../../gateway/src/admin/settings.ts";
 import type { SwitchJson } from "../../gateway/src/admin/switch-json.ts";
 import type { WhatIfJson } from "../../gateway/src/admin/what-if.ts";
@@ -100,6 +101,7 @@ export const api = {
   calls: (query: string) => ask<CallListJson>("GET", `/api/requests?${query}`),
   call: (id: string) => ask<CallReport>("GET", `/api/requests/${part(id)}`),
   report: (query: string) => ask<ReportJson>("GET", `/api/report?${query}`),
+  savings: (query: string) => ask<SavedJson>("GET", `/api/savings?${query}`),
   keys: () => ask<List<KeyJson>>("GET", "/api/keys").then(data),
   createKey: (body: object) => ask<KeyJson & { secret: string }>("POST", "/api/keys", body),
   revokeKey: (id: string) => ask("DELETE", `/api/keys/${part(id)}`),

@@ -12,6 +12,7 @@ import {
   PurserError,
   type RateCard,
   type Reservation,
+  type RungEffect,
   type Sent,
   type ServiceTier,
   type Subject,
@@ -47,6 +48,8 @@ export interface BudgetedCall {
   readonly isShortened?: boolean;
   /** What ladders did to it. */
   readonly rungs?: CallDetail["rungs"];
+  /** The same, as far as it saves money. */
+  readonly effects?: readonly RungEffect[];
   /** The model that was asked for, where a ladder chose another. */
   readonly insteadOf?: CallDetail["insteadOf"];
   /** What came before it at other providers. */
@@ -271,15 +274,17 @@ export async function settleCall(
   outcome: Outcome,
   sent?: Sent,
 ): Promise<Charge | undefined> {
+  const { effects } = budgeted;
   try {
     const ending = await endingOf(budgeted, reservation, outcome);
-    if (ending.kind === "settled") return (await budgets.settle(reservation, ending.usage, ending.certainty, ending.service, sent)).charge;
+    if (ending.kind === "settled")
+      return (await budgets.settle(reservation, ending.usage, ending.certainty, ending.service, sent, effects)).charge;
     await budgets.release(reservation, ending.why);
     return undefined;
   } catch (error) {
     // Usage that cannot be charged says nothing.
     if (error instanceof PurserError && error.code === "amount_too_large")
-      await budgets.settle(reservation, worstUsage(reservation, budgeted.call), "unconfirmed");
+      await budgets.settle(reservation, worstUsage(reservation, budgeted.call), "unconfirmed", undefined, undefined, effects);
     throw error;
   }
 }

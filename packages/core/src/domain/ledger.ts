@@ -2,6 +2,7 @@ import type { DenialReason } from "./decision.ts";
 import type { Unit } from "./limit.ts";
 import type { ServiceTier } from "./price.ts";
 import type { Resent } from "./resent.ts";
+import type { RungSaving } from "./saving.ts";
 import type { Selector, Subject, SubjectPath } from "./subject.ts";
 import type { Usage } from "./usage.ts";
 
@@ -85,6 +86,8 @@ export interface Charge {
   readonly service?: Exclude<ServiceTier, "standard">;
   /** How much of its input its session had sent before; left out where nobody looked. */
   readonly resent?: Resent;
+  /** What ladders saved of it; left out where they did nothing that saves money. */
+  readonly savings?: readonly RungSaving[];
 }
 
 /** What a call is charged while nobody knows what it used. */
@@ -139,6 +142,8 @@ export interface RefusingLimit {
 export interface KnownAnswer {
   /** The rung that gave it: `cache 10m (support 30%)`. */
   readonly rung: string;
+  /** The budget whose rung that is. */
+  readonly budget?: string;
   /** The call that a provider answered so; none where the answer stands in the configuration. */
   readonly from?: string;
   /** Where it stands in the configuration: `faq, question 3`. */

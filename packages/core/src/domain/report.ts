@@ -1,5 +1,7 @@
 import { PurserError } from "../errors.ts";
+import { exactSum } from "./exact-sum.ts";
 import { type Charge, type Entry, estimatedCharge } from "./ledger.ts";
+import { savedNet } from "./saving.ts";
 import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
@@ -48,7 +50,7 @@ export interface ReportAmounts {
   readonly unconfirmedCost: number;
   /** Calls to models without a price, whose cost is unknown and counts as nothing. */
   readonly unpricedCalls: number;
-  /** What the calls cost whose answers were given again, each time that they were. It is no part of `cost`. */
+  /** What ladders saved, less what they spent to save it. It is no part of `cost`, and below 0 where calls became dearer. */
   readonly savedCost: number;
 }
 
@@ -122,7 +124,7 @@ export function bookedAmounts(entry: Entry): ReportAmounts | undefined {
 }
 
 /** What a charge adds to a report, its call aside. */
-export function chargeAmounts({ usage, cost, certainty, resent }: Charge): ReportAmounts {
+export function chargeAmounts({ usage, cost, certainty, resent, savings = [] }: Charge): ReportAmounts {
   return {
     ...NOTHING,
     inputTokens: chargedInputTokens(usage),
@@ -137,6 +139,7 @@ export function chargeAmounts({ usage, cost, certainty, resent }: Charge): Repor
     estimatedCost: certainty === "estimated" ? (cost ?? 0) : 0,
     unconfirmedCost: certainty === "unconfirmed" ? (cost ?? 0) : 0,
     unpricedCalls: cost === undefined ? 1 : 0,
+    savedCost: savedNet(savings),
   };
 }
 
@@ -226,19 +229,6 @@ export class ReportSum {
     const step = this.#steps[low];
     return step && at >= step.from ? step : undefined;
   }
-}
-
-function exactSum(a: number, b: number): number {
-  const sum = a + b;
-  if (Number.isSafeInteger(sum)) return sum;
-  throw reportTooLarge();
-}
-
-export function reportTooLarge(): PurserError {
-  return new PurserError(
-    "amount_too_large",
-    "A sum of this report is beyond what is counted exactly, 9 million dollars or 9 quadrillion tokens in one row. Ask for shorter steps or more attributes.",
-  );
 }
 
 /** The rows of a report by time, then by value, those without a value first; the same wherever they were added up. */

@@ -1,5 +1,6 @@
 import type { Entry } from "../domain/ledger.ts";
 import type { ReportQuery, ReportRow } from "../domain/report.ts";
+import type { SavingRow, SavingsQuery } from "../domain/saving.ts";
 import type { LedgerQuery, Store } from "./store.ts";
 
 /**
@@ -33,6 +34,8 @@ export interface LedgerArchive {
   reservationEntries(reservation: string): Promise<readonly Entry[]>;
   /** Usage and cost of all ledgers in the archive. */
   report(query: ReportQuery): Promise<readonly ReportRow[]>;
+  /** What rungs of ladders saved, of all ledgers in the archive. */
+  savings(query: SavingsQuery): Promise<readonly SavingRow[]>;
   /** Waits for what is under way. What the archive was given, such as a pool of connections, stays open. */
   close(): Promise<void>;
 }

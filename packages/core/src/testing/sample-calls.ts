@@ -102,7 +102,16 @@ export function sampleSettlement(id: string, inputTokens: number, outputTokens =
   return {
     id,
     amounts: sampleAmounts(inputTokens, outputTokens, cost),
-    charge: { usage: { inputTokens, outputTokens }, cost, certainty: "confirmed", resent: sampleResent(inputTokens) },
+    charge: {
+      usage: { inputTokens, outputTokens },
+      cost,
+      certainty: "confirmed",
+      resent: sampleResent(inputTokens),
+      savings: [
+        { budget: "company", rung: "use demo-2", saved: 2 ** 40 + 1 },
+        { budget: "team", rung: "shorten 40" },
+      ],
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from "../domain/command.ts";
 import { apply } from "../domain/engine.ts";
 import type { Charge, Entry } from "../domain/ledger.ts";
+import type { RungSaving } from "../domain/saving.ts";
 import { createState } from "../domain/state.ts";
 import type { Subject } from "../domain/subject.ts";
 import { LEDGER_PAGE, matchesQuery, type Store } from "../stores/store.ts";
@@ -37,10 +38,17 @@ export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOpti
     const chance = random();
     if (chance < 0.1) {
       const detail = { ...sampleCall({ id, limits, input: 5 }).detail, subject };
+      if (chance > 0.09) {
+        const known = { rung: "cache 10m (company 50%)", budget: "company", saved: Math.floor(random() * 1e6) };
+        run({ kind: "record", entry: { kind: "answered", reservation: id, postings: [], detail, known } }, at);
+        continue;
+      }
+      const refusedBy = { budget: "company", unit: "tokens", window: "day" } as const;
+      const readyText = chance < 0.01 && { readyText: "answer (company)" };
       const denial = {
         reason: "budget_exhausted",
         message: "No.",
-        detail,
+        detail: chance < 0.02 ? { ...detail, refusedBy, ...readyText } : detail,
         ...(chance < 0.03 && { times: 1 + Math.floor(random() * 9) }),
       } as const;
       run({ kind: "record", entry: { kind: "denied", reservation: id, postings: [], ...denial } }, at);
@@ -85,8 +93,21 @@ function settlement(id: string, random: () => number): Command {
     usage: random() < 0.1 ? { ...usage, besides: { inputTokens: 7, cacheReadInputTokens: 3 } } : usage,
     certainty,
     resent: { inputTokens: input - cached, cacheReadInputTokens: cached % 7, cost: input, unchangedInputTokens: cached },
+    ...(luck < 0.4 && { savings: sampleSavings(input, output) }),
   };
   return { kind: "settle", id, amounts, charge: random() < 0.1 ? { ...known, cost: undefined } : known };
+}
+
+/** As if a ladder had chosen another model, left something out, and shortened the answer; below 0 where much was read from the cache. */
+function sampleSavings(input: number, output: number): readonly RungSaving[] {
+  const cut = { budget: "company", rung: "trim 1000", leftOutTokens: input, saved: output - 100 };
+  const use = { budget: 'with\ttabs, (brackets), "quotes" and 😀', rung: "use demo-2", saved: input };
+  return input % 2 === 0
+    ? [use, cut]
+    : [
+        { ...cut, rung: "summarise 1000 with demo-2", spent: output },
+        { budget: "company", rung: "shorten 40" },
+      ];
 }
 
 /** Those of a list, as a store that has them would read them. */

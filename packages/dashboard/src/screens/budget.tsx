@@ -13,6 +13,7 @@ import { GrantDialog, LimitDialog, ResetDialog, SwitchOffDialog } from "./budget
 import { EditBudgetDialog, RemoveBudgetDialog } from "./budget-form.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
 import { BalanceRow, thresholdsOf } from "./budgets.tsx";
+import { Savings } from "./savings.tsx";
 
 export function BudgetDetail() {
   const { name } = useParams({ from: "/budgets/$name" });
@@ -72,6 +73,7 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
         <WhatIf budget={budget} />
         <Grants budget={budget} />
       </div>
+      <Savings since="30d" budget={budget.name} />
       <Card title="Within and around">
         <dl className="grid gap-2 text-sm sm:grid-cols-[9rem_1fr]">
           <dt className="text-soft">For</dt>

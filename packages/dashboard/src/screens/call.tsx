@@ -59,7 +59,9 @@ function Detail({ call }: { call: CallReport }) {
               <li key={name}>“{name}” only observes; it would have refused this call.</li>
             ))}
             {call.known_answer !== null && <KnownAnswer known={call.known_answer} />}
-            {call.saved_nanodollars !== null && <li>That saved {exactMoney(call.saved_nanodollars)}.</li>}
+            {call.savings.map((saving) => (
+              <Saving key={`${saving.budget} ${saving.rung}`} saving={saving} isKnownAnswer={call.known_answer !== null} />
+            ))}
           </ul>
         )}
       </Card>
@@ -128,6 +130,19 @@ function KnownAnswer({ known: { from, entry, nearness, times } }: { known: NonNu
     <li>
       No provider was asked: its question is {nearness === null ? "the same as" : `${percent(nearness)} like`} that of {source}.
       {times > 1 && ` This entry stands for ${count(times)} calls within a second.`}
+    </li>
+  );
+}
+
+/** What a rung saved of a call, and what it left out. */
+function Saving({ saving, isKnownAnswer }: { saving: CallReport["savings"][number]; isKnownAnswer: boolean }) {
+  const { rung, budget, left_out_tokens: leftOut, saved_nanodollars: saved } = saving;
+  if (isKnownAnswer) return saved === null ? null : <li>That saved {exactMoney(saved)}.</li>;
+  const money = saved === null ? "what nobody knows" : `${leftOut > 0 ? "about " : ""}${exactMoney(saved)}`;
+  return (
+    <li>
+      {rung} ({budget}) saved {money}
+      {leftOut > 0 && `, with ${count(leftOut)} tokens left out`}.
     </li>
   );
 }

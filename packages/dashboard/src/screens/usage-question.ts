@@ -35,6 +35,17 @@ export function readUsageQuestion({ by, step, since, until, filter, show }: Reco
   };
 }
 
+export const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
+
+/** `30d` begins with a whole day, `24h` with a whole hour: so sums by day and hour answer. */
+export function startOf(since: string): string {
+  const [, number, unit] = /^(\d+)([hd])$/.exec(since) ?? [];
+  if (number === undefined) return since;
+  const at = Date.now() - Number(number) * UNIT_MS[unit as "h" | "d"];
+  if (unit === "d") return new Date(at + UNIT_MS.d).toISOString().slice(0, 10);
+  return new Date(Math.floor(at / UNIT_MS.h) * UNIT_MS.h + UNIT_MS.h).toISOString();
+}
+
 function isTime(value: unknown): value is string {
   return typeof value === "string" && /^(\d{4}-\d{2}(-\d{2})?|\d+[hd])$/.test(value);
 }

@@ -8,7 +8,8 @@ import { buttonClass, Choice, SelectField } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { count, exactMoney, money, percent, short } from "../format.ts";
 import { FilterBar, filterParts } from "./calls.tsx";
-import { PATHS, type UsageQuestion } from "./usage-question.ts";
+import { Savings } from "./savings.tsx";
+import { PATHS, startOf, UNIT_MS, type UsageQuestion } from "./usage-question.ts";
 import { UsageTable } from "./usage-table.tsx";
 
 export type Measure = NonNullable<UsageQuestion["show"]>;
@@ -108,13 +109,11 @@ export function Usage() {
           )
         }
       </Answer>
+      {filter === "" && <Savings since={since} until={question.until} />}
     </Page>
   );
 }
 
-const UNIT_MS = { h: 3_600_000, d: 86_400_000 } as const;
-
-/** `30d` begins with a whole day, `24h` with a whole hour: so sums by day and hour answer. */
 function queryOf({ by = [], since = "30d", until, filter = "" }: UsageQuestion): string {
   const query = new URLSearchParams();
   for (const path of by) query.append("by", path);
@@ -122,14 +121,6 @@ function queryOf({ by = [], since = "30d", until, filter = "" }: UsageQuestion):
   query.set("since", startOf(since));
   if (until !== undefined) query.set("until", until);
   return query.toString();
-}
-
-function startOf(since: string): string {
-  const [, number, unit] = /^(\d+)([hd])$/.exec(since) ?? [];
-  if (number === undefined) return since;
-  const at = Date.now() - Number(number) * UNIT_MS[unit as "h" | "d"];
-  if (unit === "d") return new Date(at + UNIT_MS.d).toISOString().slice(0, 10);
-  return new Date(Math.floor(at / UNIT_MS.h) * UNIT_MS.h + UNIT_MS.h).toISOString();
 }
 
 export function measureOf(row: ReportRowJson, show: Measure): number {

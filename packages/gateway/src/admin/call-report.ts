@@ -1,10 +1,11 @@
 import {
   type CallDetail,
   type Charge,
-  costOf,
   type Entry,
   type PriceSource,
   type Subject,
+  savedNet,
+  savingOfAnswer,
   subjectValue,
   type Unit,
   type Usage,
@@ -55,8 +56,10 @@ export interface CallReport extends CallSummary {
   readonly would_refuse: readonly string[];
   /** What the ladders of its budgets did to it. */
   readonly rungs: readonly string[];
-  /** The model that was asked for, where a ladder chose another, and what that saved. */
+  /** The model that was asked for, where a ladder chose another. */
   readonly instead_of: { readonly provider: string; readonly model: string } | null;
+  /** What ladders saved of it, and spent for that, rung by rung; and the sum of what is known. */
+  readonly savings: readonly RungSavingJson[];
   readonly saved_nanodollars: number | null;
   /** Where its answer is from, where that was known and no provider was asked; then what the call cost that it is from was saved. */
   readonly known_answer: KnownAnswerJson | null;
@@ -69,6 +72,14 @@ export interface CallReport extends CallSummary {
   /** The request that made the batch which the call is part of. */
   readonly batch: string | null;
   readonly entries: readonly EntryJson[];
+}
+
+export interface RungSavingJson {
+  readonly budget: string;
+  readonly rung: string;
+  readonly left_out_tokens: number;
+  /** Below 0 where the call became dearer, or is one that the rung made itself; null where nobody can know. */
+  readonly saved_nanodollars: number | null;
 }
 
 export interface KnownAnswerJson {
@@ -129,6 +140,7 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
   const detail = detailOf(entries);
   const charge = chargeOf(entries);
   const known = knownOf(entries);
+  const savings = savingsOf(known, charge);
   return {
     ...summariseCall(entries),
     estimate: {
@@ -143,7 +155,8 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     would_refuse: detail?.wouldRefuse ?? [],
     rungs: rungsOf(entries),
     instead_of: detail?.insteadOf ?? null,
-    saved_nanodollars: known?.known.saved ?? (detail && charge && savedBy(detail, charge, entries[0]?.at ?? 0, prices)) ?? null,
+    savings,
+    saved_nanodollars: known?.known.saved ?? savedOf(savings),
     known_answer: known ? knownAnswerJson(known) : null,
     tried: detail?.tried ?? [],
     allowance: detail?.allowance?.replace(/^allowance /, "") ?? null,
@@ -194,10 +207,18 @@ function arithmeticOf({ subject, pricedAs }: CallDetail, { usage, cost }: Charge
   return card && cost !== undefined ? chargeLines(card, usage, cost) : undefined;
 }
 
-/** What the same usage would have cost with the model that was asked for, less what it cost. */
-function savedBy({ insteadOf }: CallDetail, { usage, cost }: Charge, at: number, prices?: PriceSource): number | undefined {
-  const card = insteadOf && prices?.card(insteadOf.provider, insteadOf.model, at);
-  return card && cost !== undefined ? costOf(card, usage) - cost : undefined;
+function savingsOf(known: ReturnType<typeof knownOf>, charge: Charge | undefined): readonly RungSavingJson[] {
+  const answered = known && savingOfAnswer(known.known);
+  return (answered ? [answered] : (charge?.savings ?? [])).map((saving) => {
+    const { budget, rung, leftOutTokens: left_out_tokens = 0, saved, spent } = saving;
+    const isKnown = saved !== undefined || spent !== undefined;
+    return { budget, rung, left_out_tokens, saved_nanodollars: isKnown ? savedNet([saving]) : null };
+  });
+}
+
+function savedOf(savings: readonly RungSavingJson[]): number | null {
+  const known = savings.flatMap(({ saved_nanodollars }) => saved_nanodollars ?? []);
+  return known.length === 0 ? null : known.reduce((sum, one) => sum + one, 0);
 }
 
 function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {

@@ -1,4 +1,13 @@
-import { type LedgerArchive, type ReportQuery, type ReportRow, reportLedger, type Store } from "@purser/core";
+import {
+  type LedgerArchive,
+  type ReportQuery,
+  type ReportRow,
+  reportLedger,
+  type SavingRow,
+  type SavingsQuery,
+  type Store,
+  savingsOfLedger,
+} from "@purser/core";
 import type { Rollups, SpentHour } from "@purser/core/stores/sqlite";
 import { Kept } from "./kept.ts";
 
@@ -6,6 +15,8 @@ import { Kept } from "./kept.ts";
 export interface Figures {
   /** Exact, and as long as it takes: from the ledger itself where no sums of it answer. */
   report(query: ReportQuery): Promise<readonly ReportRow[]>;
+  /** What rungs of ladders saved: exact too. */
+  savings(query: SavingsQuery): Promise<readonly SavingRow[]>;
   /** From sums only, so at once; `isComplete` says whether they are of the whole ledger yet. */
   glance(queries: readonly ReportQuery[]): Promise<Glance>;
   /** What a limit of a budget was charged, by the hour. */
@@ -20,7 +31,7 @@ export interface Glance {
 export interface FiguresOptions {
   readonly store: Pick<Store, "entries">;
   /** The book of record, where there is one: its sums are of all gateways. */
-  readonly archive?: Pick<LedgerArchive, "report"> | undefined;
+  readonly archive?: Pick<LedgerArchive, "report" | "savings"> | undefined;
   /** The sums of this gateway's own ledger; none where no gateway runs. */
   readonly rollups?: (() => Rollups) | undefined;
   readonly onError?: ((error: unknown) => void) | undefined;
@@ -50,6 +61,10 @@ export function createFigures({ store, archive, rollups, onError = () => undefin
   };
   return {
     report,
+    async savings(query) {
+      if (archive) return archive.savings(query);
+      return (await fresh())?.savings(query) ?? savingsOfLedger(store, query);
+    },
     async glance(queries) {
       const sums = archive ? undefined : await fresh();
       if (!sums) return { reports: await Promise.all(queries.map(report)), isComplete: true };

@@ -2,6 +2,7 @@ import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
 import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET } from "./openapi-dashboard.ts";
+import { SAVING_KINDS } from "./reports/saved.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
 export const OPENAPI = {
@@ -283,6 +284,22 @@ export const OPENAPI = {
         ],
         responses: {
           200: json("Those first that paid most for what they sent again.", ref("schemas", "Waste")),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/savings": {
+      get: {
+        operationId: "showSavings",
+        summary: "What ladders have saved, by budget and rung, and how that was reckoned.",
+        parameters: [
+          reportParameter("budget", "Only what the ladder of this budget did."),
+          reportParameter("since", "As for a report."),
+          reportParameter("until", "As for a report."),
+          reportParameter("time_zone", "As for a report."),
+        ],
+        responses: {
+          200: json("Those first that saved most.", ref("schemas", "Savings")),
           default: ref("responses", "Problem"),
         },
       },
@@ -667,7 +684,24 @@ export const OPENAPI = {
           },
           saved_nanodollars: {
             type: ["integer", "null"],
-            description: "What the same usage would have cost more with that model; of a known answer, what the call cost that it is from.",
+            description: "What ladders saved of it, less what they spent for that, as far as it is known: the sum of `savings`.",
+          },
+          savings: {
+            type: "array",
+            description: "The same rung by rung.",
+            items: {
+              type: "object",
+              required: ["budget", "rung", "left_out_tokens", "saved_nanodollars"],
+              properties: {
+                budget: { type: "string" },
+                rung: { type: "string", description: "As it is written in the ladder: `use gpt-4o-mini`." },
+                left_out_tokens: amount("Tokens of input that it left out, as counted here."),
+                saved_nanodollars: {
+                  type: ["integer", "null"],
+                  description: "Below 0 where the call became dearer, or is one that the rung made itself; null where nobody can know.",
+                },
+              },
+            },
           },
           known_answer: {
             type: ["object", "null"],
@@ -1002,9 +1036,7 @@ export const OPENAPI = {
           resent_cache_read_input_tokens: amount("The part of that which was read from the provider's prompt cache."),
           resent_nanodollars: amount("The part of the cost that sending it again cost."),
           known_answers: amount("Calls that got an answer which was known, so that no provider was asked. They are not in `calls`."),
-          saved_nanodollars: amount(
-            "What the calls cost whose answers were given again, each time that they were. It is no part of the cost.",
-          ),
+          saved_nanodollars: amount("What ladders saved, less what they spent for that, as far as it is known. It is no part of the cost."),
         },
       },
       Resent: {
@@ -1071,6 +1103,50 @@ export const OPENAPI = {
             },
           },
           repriced_calls: amount("Calls whose price has changed since: nothing is said of what could be saved of them."),
+        },
+      },
+      SavedMoney: {
+        type: "object",
+        required: ["gross_nanodollars", "spent_nanodollars", "saved_nanodollars"],
+        properties: {
+          gross_nanodollars: amount("What was saved of calls, as far as that can be known; those that became dearer are taken off."),
+          spent_nanodollars: amount("What calls cost that rungs made themselves, such as those that write summaries."),
+          saved_nanodollars: amount("The first less the second."),
+        },
+      },
+      Savings: {
+        type: "object",
+        required: ["since", "until", "time_zone", "total", "data"],
+        properties: {
+          since: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time" },
+          time_zone: { type: "string" },
+          total: ref("schemas", "SavedMoney"),
+          data: {
+            type: "array",
+            items: {
+              allOf: [
+                ref("schemas", "SavedMoney"),
+                {
+                  type: "object",
+                  required: ["budget", "rung", "kind", "calls", "unknown_calls", "left_out_tokens", "is_estimate", "how"],
+                  properties: {
+                    budget: { type: "string" },
+                    rung: { type: "string", description: "As it is written in the ladder; `refused` for calls that the budget refused." },
+                    kind: { enum: SAVING_KINDS },
+                    calls: amount("Calls that it touched. One that several touched is with each of them."),
+                    unknown_calls: amount("Of these, calls of which nobody can know what it saved."),
+                    left_out_tokens: amount("Tokens of input that it left out, as counted here."),
+                    is_estimate: {
+                      type: "boolean",
+                      description: "Whether the money is an estimate, because what was left out is counted here.",
+                    },
+                    how: { type: "string", description: "How the money was reckoned." },
+                  },
+                },
+              ],
+            },
+          },
         },
       },
       AskedCall: {

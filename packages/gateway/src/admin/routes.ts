@@ -59,6 +59,7 @@ import { waitingCallJson } from "./queue-json.ts";
 import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
 import { focusCsv } from "./reports/focus.ts";
+import { readSavedQuery, savedJson } from "./reports/saved.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
@@ -73,7 +74,7 @@ export interface AdminOptions {
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
-  readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report">;
+  readonly archive?: Pick<LedgerArchive, "reservationEntries" | "report" | "savings">;
   readonly switches: Switches;
   readonly alerts: Pick<Alerts, "channels" | "deliveries" | "waiting" | "test" | "alerts" | "acknowledge" | "snooze">;
   /** Decides calls of other gateways; none where no gateway runs. */
@@ -158,6 +159,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/statements", run: showStatements },
   { method: "GET", path: "/api/spenders", run: listSpenders },
   { method: "GET", path: "/api/waste", run: showWaste },
+  { method: "GET", path: "/api/savings", run: showSavings },
   { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
@@ -510,6 +512,11 @@ async function listSpenders(parts: Parts, request: AdminRequest): Promise<AdminR
 async function showWaste(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const { store, prices, configured } = parts;
   return ok(await readWaste({ store, prices, budgets: configured() }, readWasteQuery(request.query, termsOf(parts))));
+}
+
+async function showSavings(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const query = readSavedQuery(request.query, termsOf(parts));
+  return ok(savedJson(await parts.figures.savings(query), query));
 }
 
 async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {

@@ -18,6 +18,7 @@ import { reconcile } from "./commands/reconcile.ts";
 import { replay } from "./commands/replay.ts";
 import { report } from "./commands/report.ts";
 import { run } from "./commands/run.ts";
+import { savings } from "./commands/savings.ts";
 import { serve } from "./commands/serve.ts";
 import { statement } from "./commands/statement.ts";
 import { statusline } from "./commands/statusline.ts";
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   top,
   economics,
   waste,
+  savings,
   statusline,
   keys,
   users,

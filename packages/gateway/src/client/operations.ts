@@ -518,8 +518,18 @@ export type CallReport = {
     readonly provider?: string;
     readonly model?: string;
   } | null;
-  /** What the same usage would have cost more with that model; of a known answer, what the call cost that it is from. */
+  /** What ladders saved of it, less what they spent for that, as far as it is known: the sum of `savings`. */
   readonly saved_nanodollars?: number | null;
+  /** The same rung by rung. */
+  readonly savings?: readonly ({
+    readonly budget: string;
+    /** As it is written in the ladder: `use gpt-4o-mini`. */
+    readonly rung: string;
+    /** Tokens of input that it left out, as counted here. */
+    readonly left_out_tokens: number;
+    /** Below 0 where the call became dearer, or is one that the rung made itself; null where nobody can know. */
+    readonly saved_nanodollars: number | null;
+  })[];
   /** Where its answer is from, where that was known and no provider was asked. */
   readonly known_answer?: {
     readonly rung: string;
@@ -641,6 +651,29 @@ export type Guard = {
   readonly does: readonly (string)[];
   /** What callers are told. */
   readonly message: string;
+};
+
+export type WaitingCall = {
+  readonly id: string;
+  readonly status: "queued" | "running" | "done" | "failed" | "deleted";
+  /** What let it wait. */
+  readonly rung: string;
+  /** Whose call it is. */
+  readonly subject: Readonly<Record<string, unknown>>;
+  /** The id of the key that made it; null for the owner's own. */
+  readonly key: string | null;
+  readonly path: string;
+  readonly queued_at: string;
+  /** When it asks its budget. */
+  readonly runs_at: string;
+  /** When it fails, if it finds no room until then. */
+  readonly gives_up_at: string;
+  /** When it is deleted, if nobody fetches it. */
+  readonly kept_until: string;
+  /** The status of its answer. */
+  readonly answered: number | null;
+  /** Why it failed. */
+  readonly failure: string | null;
 };
 
 export type NewSwitch = {
@@ -770,7 +803,7 @@ export type ReportAmounts = {
   readonly resent_nanodollars?: number;
   /** Calls that got an answer which was known, so that no provider was asked. They are not in `calls`. */
   readonly known_answers?: number;
-  /** What the calls cost whose answers were given again, each time that they were. It is no part of the cost. */
+  /** What ladders saved, less what they spent for that, as far as it is known. It is no part of the cost. */
   readonly saved_nanodollars?: number;
 };
 
@@ -826,6 +859,38 @@ export type Waste = {
   })[];
   /** Calls whose price has changed since: nothing is said of what could be saved of them. */
   readonly repriced_calls: number;
+};
+
+export type SavedMoney = {
+  /** What was saved of calls, as far as that can be known; those that became dearer are taken off. */
+  readonly gross_nanodollars: number;
+  /** What calls cost that rungs made themselves, such as those that write summaries. */
+  readonly spent_nanodollars: number;
+  /** The first less the second. */
+  readonly saved_nanodollars: number;
+};
+
+export type Savings = {
+  readonly since: string;
+  readonly until: string;
+  readonly time_zone: string;
+  readonly total: SavedMoney;
+  readonly data: readonly (SavedMoney & {
+    readonly budget: string;
+    /** As it is written in the ladder; `refused` for calls that the budget refused. */
+    readonly rung: string;
+    readonly kind: "use" | "shorten" | "trim" | "summarise" | "cache" | "lookup" | "answer" | "refused";
+    /** Calls that it touched. One that several touched is with each of them. */
+    readonly calls: number;
+    /** Of these, calls of which nobody can know what it saved. */
+    readonly unknown_calls: number;
+    /** Tokens of input that it left out, as counted here. */
+    readonly left_out_tokens: number;
+    /** Whether the money is an estimate, because what was left out is counted here. */
+    readonly is_estimate: boolean;
+    /** How the money was reckoned. */
+    readonly how: string;
+  })[];
 };
 
 export type AskedCall = unknown | unknown | unknown;
@@ -1062,6 +1127,8 @@ export interface Operations {
   } };
   /** How much of the input was sent again and what that cost, how long answers are, and what could be saved. */
   readonly showWaste: { readonly input: { readonly query?: { readonly by?: string; readonly most?: number; readonly since?: string; readonly until?: string; readonly time_zone?: string; readonly filter?: readonly (string)[] } }; readonly answer: Waste };
+  /** What ladders have saved, by budget and rung, and how that was reckoned. */
+  readonly showSavings: { readonly input: { readonly query?: { readonly budget?: string; readonly since?: string; readonly until?: string; readonly time_zone?: string } }; readonly answer: Savings };
   /** What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing. */
   readonly economics: { readonly input: { readonly body: EconomicsQuestion }; readonly answer: Economics };
   /** Every key, without its secret. */
@@ -1091,6 +1158,15 @@ export interface Operations {
   } };
   /** Lets calls pass before the time. The guard trips again only if they go on as before. */
   readonly endGuard: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: Guard };
+  /** Calls that wait for their budgets, the next one first, and those that have ended and were not fetched. Without texts and answers. */
+  readonly listQueue: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (WaitingCall)[];
+    readonly total: number;
+  } };
+  /** Calls off a call that waits: whoever comes for its answer is told why. Of one that has ended, deletes the answer. */
+  readonly callOffQueued: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: WaitingCall };
+  /** Lets a call that waits ask its budget now. */
+  readonly runQueued: { readonly input: { readonly path: { readonly id: string }; readonly query?: { readonly why?: string; readonly by?: string } }; readonly answer: WaitingCall };
   /** Where people are told, and whether it worked. Without addresses and keys: those are secrets. */
   readonly listChannels: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Channel)[];
@@ -1170,6 +1246,7 @@ export const OPERATIONS = {
   statements: ["GET", "/api/statements"],
   listSpenders: ["GET", "/api/spenders"],
   showWaste: ["GET", "/api/waste"],
+  showSavings: ["GET", "/api/savings"],
   economics: ["POST", "/api/economics"],
   listKeys: ["GET", "/api/keys"],
   createKey: ["POST", "/api/keys"],
@@ -1179,6 +1256,9 @@ export const OPERATIONS = {
   switchOn: ["DELETE", "/api/switches/{id}"],
   listGuards: ["GET", "/api/guards"],
   endGuard: ["DELETE", "/api/guards/{id}"],
+  listQueue: ["GET", "/api/queue"],
+  callOffQueued: ["DELETE", "/api/queue/{id}"],
+  runQueued: ["POST", "/api/queue/{id}/run"],
   listChannels: ["GET", "/api/channels"],
   testChannel: ["POST", "/api/channels/{id}/test"],
   listDeeds: ["GET", "/api/audit"],

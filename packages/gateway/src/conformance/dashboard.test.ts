@@ -285,7 +285,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
   await context.test("an answer that was known is shown with the call that it is from, how near it is, and what it saved", async () => {
     const { data } = await ask(scene, "/api/requests?outcome=allowed&limit=1");
     const [{ id: from, subject }] = data;
-    const known = { rung: "cache similar 0.8 60m (chatbot 0%)", from, nearness: 0.86, saved: 1_230_000 };
+    const known = { rung: "cache similar 0.8 60m (chatbot 0%)", budget: "chatbot", from, nearness: 0.86, saved: 1_230_000 };
     scene.gateway.budgets.recordAnswer({ id: "req_known", subject, input: { most: 12 }, output: { most: 100 } }, known);
     await visit(page, "/calls/req_known", subject.model);
     const main = page.getByRole("main");
@@ -297,6 +297,38 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await visit(page, "/usage?by=model&since=30d", "Usage");
     await page.getByText("1 more whose answer was known").waitFor();
   });
+
+  await context.test(
+    "what ladders saved is shown with its sum and its rungs, of all budgets and of one, and how it was reckoned",
+    async () => {
+      const since = new Date(Date.now() - 29 * 86_400_000).toISOString().slice(0, 10);
+      const { total, data } = await ask(scene, `/api/savings?since=${since}`);
+      assert.deepEqual(
+        new Set(data.map(({ rung }: Json) => rung)),
+        new Set(["use gpt-4o-mini", "trim 16000", "cache similar 0.8 60m", "refused"]),
+      );
+      const { data: reports } = await ask(scene, `/api/report?since=${since}`);
+      assert.equal(reports[0].saved_nanodollars, total.saved_nanodollars);
+      await visit(page, "/usage?by=feature&since=30d", "Usage");
+      const table = page.getByRole("region", { name: "What each rung of each ladder saved" });
+      const row = (name: string) => table.getByRole("row").filter({ hasText: name });
+      const use = data.find(({ rung }: Json) => rung === "use gpt-4o-mini");
+      await row("use gpt-4o-mini")
+        .getByRole("cell", { name: use.calls.toLocaleString("en-US"), exact: true })
+        .waitFor();
+      await row("trim 16000").getByText("about").waitFor();
+      await page.getByText("How this is reckoned").click();
+      await page.getByText("The same tokens at the price of the model that it took the place of").waitFor();
+      await row("use gpt-4o-mini").getByRole("link", { name: "chatbot" }).click();
+      await page.getByRole("heading", { name: "What its ladder saved" }).waitFor();
+      await visit(page, "/usage?by=feature&since=30d&filter=user%3Dann", "Usage");
+      await page.getByText("Input tokens").waitFor();
+      assert.equal(await page.getByText("What ladders saved").count(), 0, "what a filter leaves is not what is said there");
+      await visit(page, "/budgets/team%20growth", "team growth");
+      await page.getByText("Within and around").waitFor();
+      assert.equal(await page.getByText("What its ladder saved").count(), 0);
+    },
+  );
 
   await context.test("the address of a question is the question, and its file has the sums of the ledger", async () => {
     await visit(page, "/usage", "Usage");

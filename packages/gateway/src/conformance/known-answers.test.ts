@@ -111,7 +111,7 @@ describe("a call that is answered from what was kept", () => {
       );
       const metrics = await (await fetch(`${stand.url}/metrics`)).text();
       assert.match(metrics, /purser_known_answers_total\{provider="mock",model="m"\} 1\n/);
-      assert.match(metrics, /purser_saved_dollars_total\{provider="mock",model="m"\} 0\.000111000\n/);
+      assert.match(metrics, /purser_saved_dollars_total\{budget="all",rung="cache 60m"\} 0\.000111000\n/);
       const { calls, known: left } = await readLedgerCalls(stand.gateway.store);
       assert.deepEqual([calls.length, left], [1, 1], "a replay leaves it out, and says so");
       await stand.checkBooks();

@@ -190,7 +190,8 @@ interface Dashboard {
 }
 
 test("a real Prometheus takes what is shipped: it scrapes with a key, its sums are the ledger's, and every panel has an answer", async (context) => {
-  const stand = await startMetered(context, { store: "sqlite" });
+  const budgets = BUDGETS.replace("    owner:", "    ladder: { 0%: shorten 8000 }\n    owner:");
+  const stand = await startMetered(context, { store: "sqlite", budgets });
   const { secret } = await stand.gateway.keys.create({ name: "prometheus", role: "viewer" });
   const { secret: key } = await stand.gateway.keys.create({ name: "caller", maySet: ["user"] });
   await writeFile(join(stand.directory, "purser.key"), `${secret}\n`);

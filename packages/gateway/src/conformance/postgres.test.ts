@@ -200,7 +200,8 @@ async function serve(config: string): Promise<{ readonly child: ChildProcess; re
 test("the command line reports the same from PostgreSQL and from the gateway's own ledger", async (t) => {
   const database = await openTestDatabase(t, await server());
   if (!database) return;
-  const stand = await startGateway(t, database.url);
+  const yaml = configText(database.url).replace("concurrent] }", "concurrent], min_output: 10, ladder: { 0%: shorten 16 } }");
+  const stand = await startStand(t, { config: yaml, store: "sqlite" });
   for (const user of ["ann", "bob", "=1+1"]) await ask(stand, { "x-purser-user": user, "x-purser-tags": "customer=acme" });
   await post(`${stand.url}/v1/chat/completions`, {
     model: "demo-1",
@@ -208,7 +209,6 @@ test("the command line reports the same from PostgreSQL and from the gateway's o
     messages: [{ role: "user", content: "word ".repeat(9_000_000) }],
   });
   await stand.gateway.close();
-  const yaml = configText(database.url);
   const [postgres, own] = [join(stand.directory, "postgres.yaml"), join(stand.directory, "own.yaml")];
   await writeFile(postgres, yaml);
   await writeFile(own, yaml.replace(/^store:.*$/m, ""));
@@ -226,6 +226,14 @@ test("the command line reports the same from PostgreSQL and from the gateway's o
     assert.equal(left.text, right.text);
     assert.ok((left.json as Json).data.length > 0, args.join(" "));
   }
+  const savings = (file: string) =>
+    runPurser(["savings", "--config", file, "--data", stand.directory, "--since", "1d"], stand.directory, [], now);
+  const [ofPostgres, ofOwn] = [await savings(postgres), await savings(own)];
+  assert.deepEqual((ofPostgres.json as Json).data, (ofOwn.json as Json).data);
+  assert.deepEqual(
+    (ofPostgres.json as Json).data.map(({ rung, calls }: Json) => [rung, calls]),
+    [["shorten 16", 3]],
+  );
   const table = await purser(postgres, "--by", "user");
   assert.match(table.text, /^User +Calls +Input +Output +Cost$/m);
   assert.match(table.text, /^Total +3 /m);

@@ -1,8 +1,18 @@
-import { type Charge, chargeAmounts, type Denial, type ErrorCode, type KnownAnswer, type Subject } from "@purser/core";
+import {
+  type Charge,
+  chargeAmounts,
+  type Denial,
+  type ErrorCode,
+  type KnownAnswer,
+  type RungSaving,
+  type Subject,
+  savedNet,
+  savingOfAnswer,
+} from "@purser/core";
 import type { CallEvents, OverAttempt } from "../call-events.ts";
 import type { Outcome } from "../outcome.ts";
 import { observe, Series, type SeriesRow } from "./series.ts";
-import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, KNOWN, PROCESS, type TableName } from "./tables.ts";
+import { BOUNDS, CALLS, CHARGED, CIRCUITS, type Columns, PROCESS, SAVED, type TableName } from "./tables.ts";
 
 /** What one process has counted, as it is told to another one. */
 export type Snapshot = Readonly<Record<TableName, readonly SeriesRow[]>>;
@@ -12,7 +22,8 @@ export class Figures implements CallEvents {
   readonly #tables: Readonly<Record<TableName, Series>> = {
     charged: new Series({ depth: 2, cells: CHARGED.length }),
     refusals: new Series({ depth: 2, cells: 1 }),
-    known: new Series({ depth: 2, cells: KNOWN.length }),
+    known: new Series({ depth: 2, cells: 1 }),
+    saved: new Series({ depth: 2, cells: SAVED.length }),
     rejected: new Series({ depth: 1, cells: 1 }),
     answers: new Series({ depth: 2, cells: 1 }),
     failovers: new Series({ depth: 2, cells: 1 }),
@@ -35,6 +46,7 @@ export class Figures implements CallEvents {
     add(cells, AT.output, Math.max(0, outputTokens - reasoningOutputTokens));
     add(cells, AT.reasoning, reasoningOutputTokens);
     add(cells, AT[charge.certainty], cost);
+    for (const saving of charge.savings ?? []) this.#saved(saving);
     if (!takenBack) {
       add(cells, AT.calls, 1);
       if (charge.cost === undefined) add(cells, AT.unpriced, 1);
@@ -52,10 +64,16 @@ export class Figures implements CallEvents {
   }
 
   /** A call got an answer that was known. */
-  knew(_id: string, { provider, model }: Subject, { saved = 0 }: KnownAnswer): void {
-    const cells = this.#tables.known.at(provider, model);
-    add(cells, KNOWN.indexOf("calls"), 1);
-    add(cells, KNOWN.indexOf("saved"), saved);
+  knew(_id: string, { provider, model }: Subject, known: KnownAnswer): void {
+    add(this.#tables.known.at(provider, model), 0, 1);
+    const saving = savingOfAnswer(known);
+    if (saving) this.#saved(saving);
+  }
+
+  /** A counter never falls: what a call became dearer is counted with what rungs spent. */
+  #saved(saving: RungSaving): void {
+    const net = savedNet([saving]);
+    add(this.#tables.saved.at(saving.budget, saving.rung), SAVED.indexOf(net < 0 ? "spent" : "saved"), Math.abs(net));
   }
 
   /** A request was no call that a budget could be asked about: without a key, or one that cannot be read. */

@@ -21,7 +21,7 @@ export const CHARGED = [
   "taken_back_input",
   "taken_back_output",
 ] as const;
-export const KNOWN = ["calls", "saved"] as const;
+export const SAVED = ["saved", "spent"] as const;
 export const CALLS = ["began", "ended"] as const;
 export const CIRCUITS = ["opened", "closed"] as const;
 export const PROCESS = ["cpu_seconds", "busy_seconds", "resident_bytes"] as const;
@@ -30,6 +30,7 @@ export type TableName =
   | "charged"
   | "refusals"
   | "known"
+  | "saved"
   | "rejected"
   | "answers"
   | "failovers"
@@ -59,6 +60,10 @@ export function countedFamilies(counted: Snapshot): readonly Family[] {
     );
   const single = (name: (typeof CHARGED)[number], show: Show = plain) =>
     charged.map((row): Sample => ({ labels: labelsOf(labels, row), value: show(row.cells[CHARGED.indexOf(name)] ?? 0) }));
+  const savedBy = (name: (typeof SAVED)[number]) =>
+    counted.saved.map(
+      (row): Sample => ({ labels: labelsOf(["budget", "rung"], row), value: decimalDollars(row.cells[SAVED.indexOf(name)] ?? 0) }),
+    );
   const [calls] = counted.calls;
   const [ofProcess] = counted.process;
   const measured = (name: (typeof PROCESS)[number]): readonly Sample[] =>
@@ -97,14 +102,13 @@ export function countedFamilies(counted: Snapshot): readonly Family[] {
     counter(
       "purser_known_answers_total",
       "Calls that got an answer which was kept or stands in the configuration, so that no provider was asked. They are not in purser_calls_total.",
-      counted.known.map((row): Sample => ({ labels: labelsOf(labels, row), value: row.cells[KNOWN.indexOf("calls")] ?? 0 })),
+      countOf(counted.known, ...labels),
     ),
+    counter("purser_saved_dollars_total", "What rungs of ladders saved, as far as that can be known.", savedBy("saved")),
     counter(
-      "purser_saved_dollars_total",
-      "What the calls cost whose answers were given again, each time that they were.",
-      counted.known.map(
-        (row): Sample => ({ labels: labelsOf(labels, row), value: decimalDollars(row.cells[KNOWN.indexOf("saved")] ?? 0) }),
-      ),
+      "purser_spent_on_saving_dollars_total",
+      "What rungs spent to save it: calls that wrote summaries, and what calls became dearer. What was saved in the end is purser_saved_dollars_total less this.",
+      savedBy("spent"),
     ),
     counter(
       "purser_rejected_requests_total",

@@ -7,6 +7,7 @@ import {
   type LadderPlan,
   type Nearness,
   type Rung,
+  type RungEffect,
   rungText,
   stepText,
   type Usage,
@@ -185,9 +186,20 @@ function most<One>(all: readonly One[], measure: (one: One) => number): One | un
   return all.reduce<One | undefined>((best, one) => (best === undefined || measure(one) > measure(best) ? one : best), undefined);
 }
 
-/** The call with a rung in its books: `use gpt-4o-mini (chatbot 85%)`. */
-function noted(call: RoutedCall, active: ActiveRung, more: Partial<RoutedCall> = {}): RoutedCall {
-  return { ...call, ...more, rungs: [...(call.rungs ?? []), activeText(active)] };
+/** The call with a rung in its books: `use gpt-4o-mini (chatbot 85%)`, and with what that did to it. */
+function noted(call: RoutedCall, active: ActiveRung, more: Partial<RoutedCall> = {}, effect?: Effect): RoutedCall {
+  return { ...call, ...more, rungs: [...(call.rungs ?? []), activeText(active)], ...(effect && withEffect(call, active, effect)) };
+}
+
+/** What a rung did, whoever's it is. */
+type Effect = RungEffect extends infer One ? (One extends RungEffect ? Omit<One, "budget" | "rung"> : never) : never;
+
+export function withEffect({ effects = [] }: Pick<RoutedCall, "effects">, { rung, budget }: ActiveRung, effect: Effect) {
+  return { effects: [...effects, { budget: budget.name, rung: rungText(rung), ...effect }] };
+}
+
+function cutEffect(gateway: Climber, call: RoutedCall, { tokensBefore, tokens }: Shortened): Effect {
+  return { kind: "cut", leftOutTokens: Math.max(0, tokensBefore - tokens), cachedShare: gateway.promptCaches.share(call, Date.now()) };
 }
 
 /** `use gpt-4o-mini (chatbot 85%)`, with something said about the rung: `shorten 40 to 256 (chatbot 60%)`. */
@@ -217,7 +229,10 @@ async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan,
     }
     if (!(await isCheaper(gateway, other, best ?? call))) continue;
     const insteadOf: CallDetail["insteadOf"] = call.insteadOf ?? { provider: call.provider.name, model: call.model };
-    best = noted({ ...other, ...(call.rungs && { rungs: call.rungs }) }, active, { insteadOf });
+    const asked = { provider: call.provider.name, pricedAs: call.pricedAs };
+    const effect = { kind: "use", insteadOf: asked, cachedShare: gateway.promptCaches.share(call, Date.now()) } as const;
+    const { rungs, effects } = call;
+    best = noted({ ...other, ...(rungs && { rungs }), ...(effects && { effects }) }, active, { insteadOf }, effect);
   }
   return best;
 }
@@ -290,7 +305,8 @@ function shortenedCall(call: RoutedCall, rungs: readonly Active<"shorten">[], ou
   const outputTokensMost = Math.max(shortest.rung.outputTokens, least);
   if (outputTokensMost >= call.outputTokensMost) return call;
   const said = outputTokensMost > shortest.rung.outputTokens ? ` to ${outputTokensMost}` : "";
-  return { ...call, outputTokensMost, isShortened: true, rungs: [...(call.rungs ?? []), activeText(shortest, said)] };
+  const noted = [...(call.rungs ?? []), activeText(shortest, said)];
+  return { ...call, outputTokensMost, isShortened: true, rungs: noted, ...withEffect(call, shortest, { kind: "shorten" }) };
 }
 
 async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Active<"trim">[]): Promise<RoutedCall> {
@@ -298,7 +314,7 @@ async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Activ
   const shorter = shortest && (await trimmedCall(call, shortest.rung.inputTokens));
   if (!shortest || !shorter) return call;
   if (!paysOff(gateway, call, { ...shorter, cut: shorter, besides: 0 })) return leftOut(call, shortest);
-  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning }, cutEffect(gateway, call, shorter));
 }
 
 async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, summariser: Summariser): Promise<RoutedCall> {
@@ -307,7 +323,7 @@ async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, 
   const shorter = shortest && (await summarisedCall(gateway, summariser, call, shortest));
   if (!shortest || !shorter) return call;
   if (shorter === "dearer") return leftOut(call, shortest);
-  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning });
+  return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning }, cutEffect(gateway, call, shorter));
 }
 
 /** The call as it is, with a rung in its books that would have cost more than it saves. */

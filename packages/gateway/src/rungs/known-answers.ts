@@ -42,7 +42,7 @@ function listedAnswer({ config }: Knowing, { id, dialect, call, lookups }: Asked
     if (!found || !dialect.writeAnswer) continue;
     const { contentType, body } = dialect.writeAnswer(clientCall(call), found.answer, { id, createdAt: Math.floor(now / 1_000) });
     const { entry, nearness } = found;
-    const known = { rung: activeText(active), entry, ...(nearness !== undefined && { nearness }) };
+    const known = { rung: activeText(active), budget: active.budget.name, entry, ...(nearness !== undefined && { nearness }) };
     return { contentType, pieces: [body], rung: activeText(active, nearnessText(nearness)), known };
   }
   return undefined;
@@ -65,6 +65,7 @@ function given(
 ): GivenAnswer {
   const known = {
     rung: activeText(active),
+    budget: active.budget.name,
     from,
     ...(nearness !== undefined && { nearness }),
     ...(cost !== undefined && { saved: cost }),

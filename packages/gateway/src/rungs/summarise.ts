@@ -6,7 +6,7 @@ import type { Dialect } from "../dialects/dialect.ts";
 import { readJsonBody } from "../dialects/json-body.ts";
 import { isRecord } from "../dialects/json-value.ts";
 import { askerOf } from "./answers.ts";
-import { type Active, type Climber, isTooLargeFor, paysOff, type RoutedCall } from "./climb.ts";
+import { type Active, type Climber, isTooLargeFor, paysOff, type RoutedCall, withEffect } from "./climb.ts";
 import { otherCall, withModel } from "./other-call.ts";
 import type { Summaries, Summary } from "./summaries.ts";
 import { type Conversation, inputTokens, longConversation, type Shortened, shortenedCall, type Turn, withMessages } from "./turns.ts";
@@ -45,8 +45,9 @@ export async function summarisedCall(
   climber: Climber,
   summariser: Summariser,
   routed: RoutedCall,
-  { rung }: Active<"summarise">,
+  active: Active<"summarise">,
 ): Promise<Shortened | "dearer" | undefined> {
+  const { rung } = active;
   const long = await longConversation(routed, rung.inputTokens);
   if (!long || long.turns.length < 2) return undefined;
   const keys = keysOf(routed, rung.model, long.turns);
@@ -69,7 +70,8 @@ export async function summarisedCall(
   const tokens = tokensWith(turns, most);
   if (besides === undefined || tokens >= long.tokens || !paysOff(climber, routed, { tokensBefore: long.tokens, tokens, besides }))
     return reuse();
-  const summary = await written(summariser, routed, keys[turns - 1] as string, question);
+  const asked = { ...question, ...withEffect(question, active, { kind: "summary" }) };
+  const summary = await written(summariser, routed, keys[turns - 1] as string, asked);
   if (summary.text === undefined) return known && reuse();
   return withSummary(routed, long, { turns, text: summary.text, tokens: summary.tokens });
 }

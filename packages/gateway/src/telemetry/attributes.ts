@@ -1,5 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
-import { type Charge, chargeAmounts, type Denial, type KnownAnswer, type Subject } from "@purser/core";
+import { type Charge, chargeAmounts, type Denial, type KnownAnswer, type Subject, savedNet } from "@purser/core";
 import type { Admitted } from "../budgeted-call.ts";
 import type { RoutedCall } from "../rungs/climb.ts";
 import { ATTRIBUTE, operationName, providerName } from "./names.ts";
@@ -59,7 +59,7 @@ function addressAttributes(text: string): Attributes {
 
 /** What a call used, as it stands in the ledger. */
 export function chargedAttributes(charge: Charge): Attributes {
-  const { usage, cost, certainty } = charge;
+  const { usage, cost, certainty, savings } = charge;
   const amounts = chargeAmounts(charge);
   return given({
     [ATTRIBUTE.inputTokens.name]: usage.inputTokens === undefined ? undefined : amounts.inputTokens,
@@ -69,6 +69,7 @@ export function chargedAttributes(charge: Charge): Attributes {
     [ATTRIBUTE.reasoning.name]: amounts.reasoningOutputTokens || undefined,
     [ATTRIBUTE.cost.name]: cost,
     [ATTRIBUTE.certainty.name]: certainty,
+    [ATTRIBUTE.saved.name]: savings && savedNet(savings),
   });
 }
 

@@ -51,7 +51,9 @@ export const ATTRIBUTE = {
     name: "purser.known.nearness",
     what: "How near the question is to the one that was answered, from 0 to 1, where it is not the same.",
   },
-  saved: { name: "purser.saved", what: "What the call cost that the answer is from, in nano-dollars, where that is known." },
+  saved: { name: "purser.saved", what: "What ladders saved of it, less what they spent for that, in nano-dollars, as far as it is known." },
+  savingBudget: { name: "purser.saving.budget", what: "The budget whose ladder saved it." },
+  savingRung: { name: "purser.saving.rung", what: "The rung that did." },
   refusal: { name: "purser.refusal.reason", what: "Why the call was refused." },
   refusedBy: { name: "purser.budget.refused", what: "The budget that refused it." },
   unit: { name: "purser.budget.unit", what: "What that budget's limit counts." },
@@ -76,7 +78,7 @@ export const ATTRIBUTE = {
 const SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92] as const;
 const TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864] as const;
 
-const { operation, provider, requestModel, tokenType, error, certainty, refusal, refusedBy } = ATTRIBUTE;
+const { operation, provider, requestModel, tokenType, error, certainty, refusal, refusedBy, savingBudget, savingRung } = ATTRIBUTE;
 const OF_CALL = [operation, provider, requestModel] as const;
 
 export const METRIC = {
@@ -143,8 +145,15 @@ export const METRIC = {
     name: "purser.saved",
     kind: "counter",
     unit: "{nanodollar}",
-    what: "What the calls cost whose answers were given again, each time that they were.",
-    attributes: OF_CALL,
+    what: "What rungs of ladders saved, as far as that can be known.",
+    attributes: [...OF_CALL, savingBudget, savingRung],
+  },
+  spentOnSaving: {
+    name: "purser.saved.spent",
+    kind: "counter",
+    unit: "{nanodollar}",
+    what: "What rungs spent to save it: calls that wrote summaries, and what calls became dearer. What was saved in the end is `purser.saved` less this.",
+    attributes: [...OF_CALL, savingBudget, savingRung],
   },
 } as const satisfies Readonly<Record<string, DescribedMetric>>;
 

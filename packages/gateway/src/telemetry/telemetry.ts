@@ -1,5 +1,5 @@
 import type { Attributes, Context, Span, Tracer } from "@opentelemetry/api";
-import type { Charge, Denial, ErrorCode, KnownAnswer, Subject } from "@purser/core";
+import { type Charge, type Denial, type ErrorCode, type KnownAnswer, type Subject, savingOfAnswer } from "@purser/core";
 import type { CallEvents, OverAttempt } from "../call-events.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import type { Attempt } from "../failover/attempts.ts";
@@ -161,7 +161,8 @@ export class Telemetry implements CallEvents {
   knew(id: string, subject: Subject, known: KnownAnswer): void {
     const call = callAttributes(subject);
     this.#instruments.knownAnswers.add(1, call);
-    if (known.saved !== undefined) this.#instruments.savedCost.add(known.saved, call);
+    const saving = savingOfAnswer(known);
+    if (saving) this.#instruments.saved(call, saving);
     this.#open.get(id)?.root.setAttributes({ ...call, ...knownAttributes(subject, known) });
   }
 

@@ -1,4 +1,5 @@
 import { REPORT_AMOUNTS } from "../../domain/report.ts";
+import { SAVING_AMOUNTS } from "../../domain/saving.ts";
 import { amountColumn, attributeColumn, COLUMNS } from "./rows.ts";
 
 /*
@@ -48,6 +49,24 @@ export const ADD_TO_ROLLUPS = `
       AND (${AMOUNTS.map((amount) => `${amount} IS NOT NULL`).join(" OR ")})
   )${CUBES.map(rollupsOf).join("")}
   SELECT`;
+
+/** What entries say that rungs saved, a row for each rung; conditions can follow. */
+export const SAVING_COLUMNS = SAVING_AMOUNTS.map(amountColumn);
+export const BOOKED_SAVINGS = `SELECT at, booked.* FROM purser.entry
+    CROSS JOIN LATERAL json_to_recordset(savings) AS booked (budget text, rung text, ${SAVING_COLUMNS.map((column) => `${column} bigint`).join(", ")})
+    WHERE savings IS NOT NULL`;
+
+/** The same for what rungs saved: its sums are locked after the others, and in the order of their keys too. Returns nothing. */
+export const ADD_TO_SAVINGS = `
+  INSERT INTO purser.savings_hour AS known (at, digest, budget, rung, ${SAVING_COLUMNS.join(", ")})
+  SELECT hour, digest, budget, rung, ${SAVING_COLUMNS.map((column) => `sum(${column})::bigint`).join(", ")}
+  FROM (
+    SELECT at - at % ${HOUR_MS} AS hour, sha256(convert_to(jsonb_build_array(budget, rung)::text, 'UTF8')) AS digest,
+      budget, rung, ${SAVING_COLUMNS.join(", ")}
+    FROM (${BOOKED_SAVINGS} AND ledger = $1 AND seq BETWEEN $2 AND $3 AND at BETWEEN $4 AND $5) AS added
+  ) AS named
+  GROUP BY hour, digest, budget, rung ORDER BY hour, digest
+  ON CONFLICT (at, digest) DO UPDATE SET ${SAVING_COLUMNS.map((column) => `${column} = known.${column} + excluded.${column}`).join(", ")}`;
 
 function rollupsOf({ name, attributes }: (typeof CUBES)[number]): string {
   const values = attributes.map(attributeColumn).join(", ");

@@ -1,9 +1,10 @@
 import { finished } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import type { Entry } from "../../domain/ledger.ts";
+import { bookedSavings } from "../../domain/saving.ts";
 import { PurserError } from "../../errors.ts";
 import type { Appended } from "../archive.ts";
-import { ADD_TO_ROLLUPS, COPY_ROWS, INSERT_ROWS } from "./appending.sql.ts";
+import { ADD_TO_ROLLUPS, ADD_TO_SAVINGS, COPY_ROWS, INSERT_ROWS } from "./appending.sql.ts";
 import { copyText } from "./copy-text.ts";
 import { type Epoch, isSameEntry, type Stretch, stretchOf } from "./epochs.ts";
 import { type CopyFrom, type Database, integerOf, type PostgresClient } from "./pool.ts";
@@ -86,7 +87,9 @@ class Append {
     else await this.#insert(entries);
     const [first, last] = [entries[0], entries.at(-1)] as [Entry, Entry];
     const { earliest, latest } = timesOf(entries);
-    await this.#run(ADD_TO_ROLLUPS, [epoch.id, first.seq, last.seq, earliest, latest]);
+    const added = [epoch.id, first.seq, last.seq, earliest, latest];
+    await this.#run(ADD_TO_ROLLUPS, added);
+    if (entries.some((entry) => bookedSavings(entry).length > 0)) await this.#run(ADD_TO_SAVINGS, added);
     await this.#run("UPDATE purser.ledger SET last_seq = $2, last_at = $3, last_kind = $4, last_reservation = $5 WHERE id = $1", [
       epoch.id,
       last.seq,

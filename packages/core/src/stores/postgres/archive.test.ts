@@ -16,7 +16,7 @@ const everything = (archive: LedgerArchive) => archive.entries({ most: 100_000 }
 test("what is archived is read back as it was written, whether it was copied or listed", async (t) => {
   const database = await openTestDatabase(t, await server());
   if (!database) return;
-  assert.equal(new Set(LEDGER.map(({ kind }) => kind)).size, 9);
+  assert.equal(new Set(LEDGER.map(({ kind }) => kind)).size, 10);
   for (const copy of [true, false]) {
     const archive = await database.archive(copy ? "copied" : "listed", { copy });
     assert.equal(await archive.resume(sampleJournal(LEDGER)), 0);
@@ -221,6 +221,8 @@ const AMOUNTS = [
   "cost",
   "estimated_cost",
   "unconfirmed_cost",
+  "known_answers",
+  "saved_cost",
 ];
 
 async function assertRollupsAreSums(rows: (sql: string) => Promise<readonly unknown[]>): Promise<void> {

@@ -1,5 +1,6 @@
 import type { CounterRef, Entry } from "../../domain/ledger.ts";
 import type { ReportQuery, ReportRow } from "../../domain/report.ts";
+import type { SavingRow, SavingsQuery } from "../../domain/saving.ts";
 import { PurserError } from "../../errors.ts";
 import type { Appended, ArchiveQuery, LedgerArchive } from "../archive.ts";
 import type { Store } from "../store.ts";
@@ -10,6 +11,7 @@ import { Partitions } from "./partitions.ts";
 import { type CopyFrom, type Database, sqlState } from "./pool.ts";
 import { EntryReader } from "./reading.ts";
 import { readReport } from "./reporting.ts";
+import { readSavings } from "./savings.ts";
 
 export interface ArchiveOptions {
   readonly database: Database;
@@ -70,6 +72,10 @@ export class PostgresArchive implements LedgerArchive {
 
   report(query: ReportQuery): Promise<readonly ReportRow[]> {
     return readReport(this.#database, query);
+  }
+
+  savings(query: SavingsQuery): Promise<readonly SavingRow[]> {
+    return readSavings(this.#database, query);
   }
 
   async close(): Promise<void> {

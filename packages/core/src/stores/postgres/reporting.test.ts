@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import fc from "fast-check";
+import type { Entry } from "../../domain/ledger.ts";
 import { REPORT_STEPS, type ReportQuery, ReportSum } from "../../domain/report.ts";
+import { bookedSavings, SavingsSum } from "../../domain/saving.ts";
 import type { SubjectPath } from "../../domain/subject.ts";
 import { sampleLedger } from "../../testing/sample-ledger.ts";
 import { openTestDatabase, testServer } from "./database.test-setup.ts";
@@ -56,6 +58,39 @@ test("PostgreSQL answers every report as the sum of the entries does, in every t
     { numRuns: RUNS, includeErrorInReport: true },
   );
   assert.ok(rows > RUNS, `${rows} rows compared: that is no test`);
+});
+
+test("PostgreSQL says what rungs saved as the entries do, whatever the time", async (t) => {
+  const database = await openTestDatabase(t, await server());
+  if (!database) return;
+  const archive = await database.archive();
+  for (let i = 0; i < LEDGER.length; i += 700) await archive.append(LEDGER.slice(i, i + 700));
+  await archive.append(LEDGER.slice(-5));
+  const times = fc.tuple(fc.integer({ min: SINCE - 9_000_000, max: UNTIL }), fc.integer({ min: 1, max: UNTIL - SINCE }), fc.boolean());
+  let rows = 0;
+  await fc.assert(
+    fc.asyncProperty(times, async ([from, length, isRound]) => {
+      const since = isRound ? from - (from % 3_600_000) : from;
+      const until = since + length;
+      const sum = new SavingsSum();
+      for (const entry of LEDGER) if (entry.at >= since && entry.at < until) for (const row of bookedSavings(entry)) sum.add(row);
+      assert.deepEqual(await archive.savings({ since, until }), sum.rows());
+      rows += sum.rows().length;
+    }),
+    { numRuns: RUNS, includeErrorInReport: true },
+  );
+  assert.ok(rows > RUNS, `${rows} rows compared: that is no test`);
+});
+
+test("names that PostgreSQL cannot hold keep no entry out of the archive, and their savings are there", async (t) => {
+  const database = await openTestDatabase(t, await server());
+  if (!database) return;
+  const archive = await database.archive();
+  const entry = LEDGER.find((one) => one.kind === "settled") as Entry & { readonly kind: "settled" };
+  const savings = [{ budget: "\0", rung: `use \ud800${"x".repeat(9_000)}`, saved: 7 }];
+  await archive.append([{ ...entry, seq: 1, charge: { ...entry.charge, savings } }]);
+  const [row] = await archive.savings({ since: 0, until: UNTIL });
+  assert.deepEqual([row?.budget, row?.rung.slice(0, 6), row?.saved, row?.calls], ["\ufffd", "use \ufffdx", 7, 1]);
 });
 
 test("a report has all ledgers of the database in it", async (t) => {

@@ -1,3 +1,4 @@
+import { sumTooLarge } from "../../domain/exact-sum.ts";
 import {
   orderedRows,
   REPORT_AMOUNTS,
@@ -7,13 +8,13 @@ import {
   type ReportRow,
   type ReportSpan,
   reportSteps,
-  reportTooLarge,
   reportTooLong,
 } from "../../domain/report.ts";
 import { foldModel, type SubjectPath } from "../../domain/subject.ts";
 import { CUBES, DAY_MS, HOUR_MS } from "./appending.sql.ts";
 import { type Database, integerOf } from "./pool.ts";
 import { amountColumn, attributeColumn } from "./rows.ts";
+import { around, inner, joined } from "./spans.ts";
 
 /** A report that needs longer is not worth the server's time; shorter spans or fewer attributes are. */
 const REPORT_MS = 60_000;
@@ -42,7 +43,7 @@ function reportRow(
   const { from, to } = steps[Number(row.step) - 1] as ReportSpan;
   const values = by.map((_, i) => (row[`value_${i}`] ?? undefined) as string | undefined);
   const amounts: Partial<Record<keyof ReportAmounts, number>> = {};
-  for (const [amount, column] of COLUMNS) amounts[amount] = integerOf(row[column] ?? 0, reportTooLarge);
+  for (const [amount, column] of COLUMNS) amounts[amount] = integerOf(row[column] ?? 0, sumTooLarge);
   return { from, to, values, ...(amounts as ReportAmounts) };
 }
 
@@ -80,33 +81,6 @@ function sourcesOf(cube: string | undefined, steps: readonly ReportSpan[]): read
     { table: `${cube}_hour`, spans: joined(hours.flatMap((span, i) => around(span, days[i] as ReportSpan))) },
     { table: "entry", spans: joined(steps.flatMap((span, i) => around(span, hours[i] as ReportSpan))) },
   ];
-}
-
-/** The largest part of a span that begins and ends at whole multiples; empty where there is none. */
-function inner({ from, to }: ReportSpan, multiple: number): ReportSpan {
-  const first = Math.ceil(from / multiple) * multiple;
-  return { from: first, to: Math.max(first, Math.floor(to / multiple) * multiple) };
-}
-
-/** What an inner span leaves of a span. */
-function around({ from, to }: ReportSpan, within: ReportSpan): readonly ReportSpan[] {
-  if (within.from >= within.to) return [{ from, to }];
-  return [
-    { from, to: within.from },
-    { from: within.to, to },
-  ];
-}
-
-/** Without empty spans, and with neighbours made one. */
-function joined(spans: readonly ReportSpan[]): readonly ReportSpan[] {
-  const result: ReportSpan[] = [];
-  for (const span of spans) {
-    if (span.from >= span.to) continue;
-    const last = result.at(-1);
-    if (last?.to === span.from) result[result.length - 1] = { from: last.from, to: span.to };
-    else result.push(span);
-  }
-  return result;
 }
 
 const SPANS_WRITTEN_OUT = 16;

@@ -1,5 +1,6 @@
 import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
 import { bookedAmounts, REPORT_AMOUNTS, type ReportAmounts } from "../../domain/report.ts";
+import { bookedSavings, SAVING_AMOUNTS, type SavingAmounts } from "../../domain/saving.ts";
 import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
 import { restoreEntry } from "../entry-json.ts";
 
@@ -11,8 +12,8 @@ interface Column {
   readonly type: string;
 }
 
-/** The column of an amount of a report: `input_tokens`. */
-export function amountColumn(amount: keyof ReportAmounts): string {
+/** The column of an amount: `input_tokens`. */
+export function amountColumn(amount: keyof ReportAmounts | keyof SavingAmounts): string {
   return amount.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
@@ -32,6 +33,7 @@ export const COLUMNS: readonly Column[] = [
   ...ATTRIBUTES.map((attribute) => ({ name: attributeColumn(attribute), type: "text" })),
   { name: "tags", type: "jsonb" },
   ...REPORT_AMOUNTS.map((amount) => ({ name: amountColumn(amount), type: "bigint" })),
+  { name: "savings", type: "json" },
   { name: "counters", type: "bigint[]" },
   { name: "held", type: "bigint[]" },
   { name: "spent", type: "bigint[]" },
@@ -51,8 +53,20 @@ export function rowOf(entry: Entry, ledger: number, counterId: CounterIds): SqlV
   row.push(subject.tags === undefined ? null : JSON.stringify(cleanedTags(subject.tags)));
   // What is nothing takes no room as NULL, and most entries of a call book nothing.
   for (const amount of REPORT_AMOUNTS) row.push(amounts?.[amount] || null);
-  row.push(...postingArrays(postings, counterId), bodyOf(entry, subject));
+  row.push(savingsOf(entry), ...postingArrays(postings, counterId), bodyOf(entry, subject));
   return row;
+}
+
+function savingsOf(entry: Entry): string | null {
+  const savings = bookedSavings(entry);
+  if (savings.length === 0) return null;
+  return JSON.stringify(
+    savings.map(({ budget, rung, ...amounts }) => ({
+      budget: cleaned(budget),
+      rung: cleaned(rung),
+      ...Object.fromEntries(SAVING_AMOUNTS.map((name) => [amountColumn(name), amounts[name]])),
+    })),
+  );
 }
 
 function postingArrays(postings: readonly Posting[], counterId: CounterIds): readonly (string | null)[] {

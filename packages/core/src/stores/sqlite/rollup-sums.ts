@@ -1,5 +1,6 @@
 import type { CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
-import { bookedAmounts, REPORT_AMOUNTS, type ReportAmounts } from "../../domain/report.ts";
+import { bookedAmounts, REPORT_AMOUNTS } from "../../domain/report.ts";
+import { bookedSavings, SAVING_AMOUNTS, type SavingRow } from "../../domain/saving.ts";
 import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
 import { type CalendarPeriod, type WindowSpan, windowSpan } from "../../domain/window.ts";
 
@@ -25,6 +26,14 @@ export interface SpentSum {
   readonly bound: string;
   readonly at: number;
   spent: number;
+}
+
+export interface SavingSum {
+  readonly budget: string;
+  readonly rung: string;
+  readonly at: number;
+  /** In the order of `SAVING_AMOUNTS`. */
+  readonly amounts: number[];
 }
 
 /** Which entry was added last. */
@@ -59,6 +68,7 @@ export class RollupSums {
   readonly #calendar: Calendar;
   readonly #usage = new Map<string, UsageSum>();
   readonly #spent = new Map<string, SpentSum>();
+  readonly #savings = new Map<string, SavingSum>();
   /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
   readonly #bySubject = new Map<Subject, SubjectSums>();
   readonly #byCounter = new Map<CounterRef, SpentSum>();
@@ -75,7 +85,7 @@ export class RollupSums {
 
   /** How many rows they are. */
   get size(): number {
-    return this.#usage.size + this.#spent.size;
+    return this.#usage.size + this.#spent.size + this.#savings.size;
   }
 
   get usage(): Iterable<UsageSum> {
@@ -86,14 +96,20 @@ export class RollupSums {
     return this.#spent.values();
   }
 
+  get savings(): Iterable<SavingSum> {
+    return this.#savings.values();
+  }
+
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
     const { seq, at, postings } = entry;
     const booked = bookedAmounts(entry);
     const hour = this.#calendar.startOf("hour", at);
-    if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail.subject, hour, at)) addTo(amounts, booked);
+    if (booked && "detail" in entry)
+      for (const { amounts } of this.#sumsOf(entry.detail.subject, hour, at)) addTo(amounts, booked, REPORT_AMOUNTS);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
+    for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
     this.#last = { seq, at };
   }
 
@@ -126,8 +142,15 @@ export class RollupSums {
     this.#byCounter.set(counter, sum);
     return sum;
   }
+
+  #savingsOf({ budget, rung }: SavingRow, hour: number): number[] {
+    const key = `${hour}\0${rung}\0${budget}`;
+    const sum = this.#savings.get(key) ?? { budget, rung, at: hour, amounts: SAVING_AMOUNTS.map(() => 0) };
+    this.#savings.set(key, sum);
+    return sum.amounts;
+  }
 }
 
-function addTo(amounts: number[], booked: ReportAmounts): void {
-  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] as number) + booked[REPORT_AMOUNTS[i] as keyof ReportAmounts];
+function addTo<Name extends string>(amounts: number[], booked: Readonly<Record<Name, number>>, names: readonly Name[]): void {
+  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] as number) + booked[names[i] as Name];
 }

@@ -7,8 +7,9 @@ import { Budgets } from "../../budgets.ts";
 import { defineBudget } from "../../domain/budget.ts";
 import type { ReportQuery } from "../../domain/report.ts";
 import { sampleCall, sampleLimit, sampleSettlement } from "../../testing/sample-calls.ts";
+import { sampleJournal, sampleLedger } from "../../testing/sample-ledger.ts";
 import { createMemoryStore } from "../memory.ts";
-import { reportLedger } from "../reporting.ts";
+import { reportLedger, savingsOfLedger } from "../reporting.ts";
 import type { Store } from "../store.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
 import { openDurableStore } from "./opening.ts";
@@ -221,6 +222,29 @@ describe("rollups", () => {
     assert.deepEqual(rollups.report(time), expected);
     await rollups.close();
     await journal.close();
+  });
+
+  test("what rungs saved is the sum of the entries, hour by hour, after a restart too; between hours the ledger answers", async (t) => {
+    const directory = temporaryDirectory(t);
+    const entries = sampleLedger({ count: 1_500, since: MIDNIGHT, until: MIDNIGHT + DAY_MS });
+    const ledger = sampleJournal(entries);
+    for (const _ of ["first", "again"]) {
+      const rollups = await openRollups({ directory, ledger, timeZone: ZONE });
+      assert.equal(rollups.savings({ since: MIDNIGHT, until: MIDNIGHT + DAY_MS }), undefined, "nothing was read yet");
+      await rollups.catchUp();
+      for (const [from, to] of [
+        [0, 24],
+        [3, 4],
+        [7, 48],
+        [30, 31],
+      ] as const) {
+        const time = { since: MIDNIGHT + from * HOUR_MS, until: MIDNIGHT + to * HOUR_MS };
+        assert.deepEqual(rollups.savings(time), await savingsOfLedger(ledger, time));
+      }
+      assert.equal(rollups.savings({ since: MIDNIGHT + 1, until: MIDNIGHT + DAY_MS }), undefined);
+      assert.equal(rollups.savings({ since: MIDNIGHT, until: MIDNIGHT + HOUR_MS + 1 }), undefined);
+      await rollups.close();
+    }
   });
 
   test("a file that is damaged is made again", async (t) => {

@@ -11,6 +11,7 @@ import {
   type ReportSpan,
   reportSteps,
 } from "../../domain/report.ts";
+import { orderedSavings, SAVING_AMOUNTS, type SavingAmounts, type SavingRow, type SavingsQuery } from "../../domain/saving.ts";
 import { compileSelector, type SubjectPath } from "../../domain/subject.ts";
 import type { Store } from "../store.ts";
 import { type Database, loadSqlite, type SqlValue } from "./driver.ts";
@@ -61,8 +62,13 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
   }
 }
 
-const AMOUNT_COLUMNS = REPORT_AMOUNTS.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
-const VERSION = 4;
+const AMOUNT_COLUMNS = REPORT_AMOUNTS.map(columnOf);
+const SAVING_COLUMNS = SAVING_AMOUNTS.map(columnOf);
+const VERSION = 5;
+
+function columnOf(amount: string): string {
+  return amount.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
 
 /** `path` is an attribute, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `
@@ -73,6 +79,11 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS spent (
     budget TEXT NOT NULL, bound TEXT NOT NULL, starts_at INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (budget, bound, starts_at)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS savings (
+    budget TEXT NOT NULL, rung TEXT NOT NULL, starts_at INTEGER NOT NULL,
+    ${SAVING_COLUMNS.map((column) => `${column} INTEGER NOT NULL`).join(", ")},
+    PRIMARY KEY (starts_at, budget, rung)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
@@ -220,6 +231,13 @@ export class Rollups {
     return rows.map(({ starts_at, spent }) => ({ from: starts_at, spent }));
   }
 
+  /** What rungs of ladders saved; nothing where only the ledger itself knows, or not all of it was read. */
+  savings({ since, until }: SavingsQuery): readonly SavingRow[] | undefined {
+    if (!this.#isComplete || !this.#isStart("hour", since) || !this.#reachesEnd("hour", until)) return undefined;
+    const rows = this.#statement(SUM_SAVINGS).all(since, until) as (SavingAmountsRow & Pick<SavingRow, "budget" | "rung">)[];
+    return orderedSavings(rows.map((row) => ({ budget: row.budget, rung: row.rung, ...savingAmountsOf(row) })));
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#unfollow();
@@ -231,7 +249,7 @@ export class Rollups {
     this.#seq = 0;
     this.#at = 0;
     this.#isComplete = false;
-    this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM state; COMMIT;");
+    this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM state; COMMIT;");
   }
 
   /** Adds sums to those of the file, up to their last entry. Whether that was done: not where the file is not as this process left it. */
@@ -249,6 +267,8 @@ export class Rollups {
       for (const { step, path, at, value, amounts } of sums.usage) addUsage.run(step, path, at, value, ...amounts);
       const addSpent = this.#statement(ADD_SPENT);
       for (const { budget, bound, at, spent } of sums.spent) addSpent.run(budget, bound, at, spent);
+      const addSavings = this.#statement(ADD_SAVINGS);
+      for (const { budget, rung, at, amounts } of sums.savings) addSavings.run(budget, rung, at, ...amounts);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -316,12 +336,21 @@ const ADD_USAGE = `INSERT INTO usage VALUES (?, ?, ?, ?, ${AMOUNT_COLUMNS.map(()
   ON CONFLICT (step, path, starts_at, value) DO UPDATE SET ${AMOUNT_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`;
 const ADD_SPENT =
   "INSERT INTO spent VALUES (?, ?, ?, ?) ON CONFLICT (budget, bound, starts_at) DO UPDATE SET spent = spent + excluded.spent";
+const ADD_SAVINGS = `INSERT INTO savings VALUES (?, ?, ?, ${SAVING_COLUMNS.map(() => "?").join(", ")})
+  ON CONFLICT (starts_at, budget, rung) DO UPDATE SET ${SAVING_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`;
+const SUM_SAVINGS = `SELECT budget, rung, ${SAVING_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM savings
+  WHERE starts_at >= ? AND starts_at < ? GROUP BY budget, rung`;
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
   WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ? GROUP BY value`;
 
 type UsageRow = Readonly<Record<string, SqlValue>>;
+type SavingAmountsRow = Readonly<Record<string, number>>;
+
+function savingAmountsOf(row: SavingAmountsRow): SavingAmounts {
+  return Object.fromEntries(SAVING_AMOUNTS.map((name, i) => [name, row[SAVING_COLUMNS[i] as string]])) as unknown as SavingAmounts;
+}
 
 interface Sum {
   readonly span: ReportSpan;

@@ -155,7 +155,8 @@ function factsText(report: CallReport): string {
     ["Charged to", who.join(" ") || "nobody in particular"],
     ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
     ...(allowance === null ? [] : [["Free", `by the allowance "${allowance}"`] as const]),
-    ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${savedText(report)}`] as const] : []),
+    ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${insteadText(report)}`] as const] : []),
+    ...savedFacts(report),
     ...(tried.length > 0 ? [["Before", tried.join("; ")] as const] : []),
     ...(would_refuse.length > 0 ? [["Would refuse", `${would_refuse.join(", ")} (they only observe)`] as const] : []),
   ];
@@ -182,10 +183,19 @@ function isUnasked(outcome: CallReport["outcome"]): boolean {
   return outcome === "denied" || outcome === "ready text" || outcome === "known answer";
 }
 
-function savedText({ instead_of, saved_nanodollars }: CallReport): string {
-  if (instead_of === null) return "";
-  const saved = saved_nanodollars === null ? "" : `, which saved ${formatDollars(saved_nanodollars)}`;
-  return `; instead of ${instead_of.model} at ${instead_of.provider}${saved}`;
+function insteadText({ instead_of }: CallReport): string {
+  return instead_of === null ? "" : `; instead of ${instead_of.model} at ${instead_of.provider}`;
+}
+
+/** What each rung saved of a call, as far as that is known. */
+function savedFacts({ savings, known_answer }: CallReport): readonly (readonly [string, string])[] {
+  if (savings.length === 0 || known_answer !== null) return [];
+  const texts = savings.map(({ budget, rung, left_out_tokens, saved_nanodollars: saved }) => {
+    const isCut = left_out_tokens > 0;
+    const tokens = isCut ? `, which left ${left_out_tokens.toLocaleString("en-US")} tokens out` : "";
+    return `${saved === null ? "not known" : `${isCut ? "about " : ""}${formatDollars(saved)}`} by ${rung} (${budget})${tokens}`;
+  });
+  return [["Saved", texts.join("; ")]];
 }
 
 function balancesText({ balances, outcome }: CallReport): string {
