@@ -3,6 +3,7 @@ import { type Budget, minOutputOf, type RequestLimits } from "./domain/budget.ts
 import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
 import type { CallDetail } from "./domain/ledger.ts";
+import { giverOf } from "./domain/owner.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
@@ -76,6 +77,7 @@ const BYTES_PER_TOKEN = 4;
 export interface Terms {
   readonly budgets: readonly Budget[];
   readonly limits: readonly BoundBudgetLimit[];
+  readonly chargedTo: CallDetail["chargedTo"];
   readonly card: RateCard | undefined;
   readonly allowances: readonly BoundLimit[];
   readonly now: number;
@@ -166,7 +168,7 @@ export class Admission {
     if (!bound || !standing) return this.decide();
     const balance = balanceOf(bound, standing, this.#terms.now);
     const about = { reason: "rate_limited", balance, asked: undefined, retryAfterMs: BEHIND_RETRY_MS } as const;
-    const message = describeRefusal({ ...about, owner: bound.budget.owner, waiting });
+    const message = describeRefusal({ ...about, giver: giverOf(bound.budget), waiting });
     return { outcome: "denied", denial: { ...about, message }, balances: balancesOf(this.#terms, standings) };
   }
 
@@ -379,7 +381,7 @@ export class Admission {
     const whole = balanceOf(bound, standing, this.#terms.now);
     const balance = bound.rule && until > 0 && until < Infinity ? { ...whole, resetsAt: until } : whole;
     const { reason, retryAfterMs } = this.#reasonOf(bound, standing, until);
-    const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
+    const text = describeRefusal({ reason, balance, asked, retryAfterMs, giver: giverOf(bound.budget) });
     const isSizeKnown = isCounted || moreThan !== undefined;
     const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
     return {
@@ -462,8 +464,10 @@ export class Admission {
     const refusing = this.#terms.budgets.filter(
       (budget) => budget.mode === "observe" && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
     );
+    const { chargedTo } = this.#terms;
     return {
       subject,
+      ...(chargedTo && { chargedTo }),
       inputTokens,
       outputTokens: output.most * this.#copies,
       cost: undefined,

@@ -195,6 +195,11 @@ export class Budgets implements PriceSource {
     }
   }
 
+  /** The budgets that calls are admitted by. */
+  get configured(): readonly Budget[] {
+    return this.#budgets;
+  }
+
   /** Whether any budget has a ladder that could change a call. */
   get hasLadders(): boolean {
     return this.#hasLadders;
@@ -510,6 +515,7 @@ export class Budgets implements PriceSource {
     return {
       budgets,
       limits,
+      chargedTo: configured.chargedTo,
       card: this.#prices.card(provider, pricedAs, now),
       allowances: allowances.map((allowance) => this.#counters.bindAllowance(allowance, now)),
       now,

@@ -1,4 +1,5 @@
 import { type Budget, isLabelOf, type LimitException, labelSubject, subjectLabel } from "./domain/budget.ts";
+import { type ChargedTo, chargedTo } from "./domain/charged-to.ts";
 import type { BoundLimit, Rollover, Standing } from "./domain/command.ts";
 import type { Balance } from "./domain/decision.ts";
 import { type CounterRef, seriesOf } from "./domain/ledger.ts";
@@ -19,6 +20,7 @@ export interface BoundBudgetLimit extends BoundLimit {
 export interface BoundSubject {
   readonly budgets: readonly Budget[];
   readonly limits: readonly BoundBudgetLimit[];
+  readonly chargedTo: ChargedTo | undefined;
   readonly from: number;
   readonly until: number;
 }
@@ -84,7 +86,7 @@ export class Counters {
       from = Math.max(from, current.from);
       until = Math.min(until, current.until);
     }
-    const bound = { budgets: selecting, limits, from, until };
+    const bound = { budgets: selecting, limits, chargedTo: chargedTo(selecting), from, until };
     if (isLasting(subject)) this.#subjects.set(subject, bound);
     return bound;
   }

@@ -1,6 +1,7 @@
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import { type Balance, formatInstant } from "./domain/decision.ts";
 import { type LadderStep, measures, type Rung, reachedSteps, rungsAt, shareOf, shareText, stepText } from "./domain/ladder.ts";
+import { giverOf } from "./domain/owner.ts";
 import type { Subject } from "./domain/subject.ts";
 
 /** A rung that holds for a call, and why. */
@@ -75,5 +76,5 @@ export function describeBlock({ budget, step, balance }: ActiveRung): string {
   const used = shareText(Math.floor(shareOf(balance, balance.limit)));
   const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${budget.owner ?? "the owner of the budget"} for more.`;
+  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${giverOf(budget)} for more.`;
 }

@@ -13,6 +13,7 @@ import {
   type Reservation,
   type ServiceTier,
   type Subject,
+  shownOwner,
   stepText,
   type Usage,
 } from "@purser/core";
@@ -212,7 +213,7 @@ async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone
 
 function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
   const { denial } = decision;
-  const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
+  const message = `${denial.message} ${shownOwner(budget) ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
   return { ...decision, denial: { ...denial, message } };
 }
 

@@ -4,6 +4,7 @@ import { KEYS } from "./0003-keys.sql.ts";
 import { RESENT } from "./0004-resent.sql.ts";
 import { ESTIMATED } from "./0005-estimated.sql.ts";
 import { KNOWN_ANSWERS } from "./0006-known-answers.sql.ts";
+import { CHARGED_TO } from "./0007-charged-to.sql.ts";
 
 /** A step of the schema. Once it was released it never changes: what is to change is a further step. */
 export interface Migration {
@@ -20,4 +21,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { number: 4, name: "resent", sql: RESENT },
   { number: 5, name: "estimated", sql: ESTIMATED },
   { number: 6, name: "known answers", sql: KNOWN_ANSWERS },
+  { number: 7, name: "charged to", sql: CHARGED_TO },
 ];
