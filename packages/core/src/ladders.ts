@@ -30,8 +30,13 @@ const REACHED_MOST = 100_000;
 export class Ladders {
   #reached = new Map<string, readonly number[]>();
 
-  /** The rungs that hold for a subject, by the balances of its budgets. */
-  active(budgets: readonly Budget[], balances: readonly Balance[], subject: Subject): readonly ActiveRung[] {
+  /** The rungs that hold for a subject, by the balances of its budgets. Of those in `ending` all steps up to the one that ends a task are reached. */
+  active(
+    budgets: readonly Budget[],
+    balances: readonly Balance[],
+    subject: Subject,
+    ending: readonly string[] = [],
+  ): readonly ActiveRung[] {
     return budgets.flatMap((budget) => {
       const { name, ladder } = budget;
       if (ladder.length === 0) return [];
@@ -39,7 +44,9 @@ export class Ladders {
         ladder,
         balances.filter((balance) => balance.budget === name),
       );
-      const reached = this.#reach(budget, subject, (step) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY);
+      const end = ending.includes(name) ? ladder.find(({ rungs }) => rungs.some(({ kind }) => kind === "finish"))?.from : undefined;
+      const shareAt = (step: LadderStep) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY;
+      const reached = this.#reach(budget, subject, (step) => Math.max(shareAt(step), end ?? Number.NEGATIVE_INFINITY));
       return rungsAt(ladder, reached).map(({ rung, step }) => ({ rung, budget, step, balance: (fullest.get(step) as Fullest).balance }));
     });
   }

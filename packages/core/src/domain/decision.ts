@@ -54,6 +54,8 @@ export interface Denial {
   readonly retryAfterMs: number | undefined;
   /** Says what happened, when it resets and what to do, in sentences for people and agents. */
   readonly message: string;
+  /** The budget that has room for the call only as the last one of its task. */
+  readonly lastOf?: string;
 }
 
 /** The answer to a call: allowed with a reservation, or denied. A value, never an exception. */

@@ -1,11 +1,12 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Admitted, callOf, reserveCall } from "../budgeted-call.ts";
+import { type Admitted, callOf } from "../budgeted-call.ts";
 import { heldAsUsual } from "../holds/held-as-usual.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
 import { asItCame, type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
 import { callAt } from "../rungs/other-call.ts";
+import { reserveOrFinish } from "../rungs/reserve-or-finish.ts";
 import { attemptId } from "./attempt-id.ts";
 import { nextCandidate } from "./choice.ts";
 import { endText, isRetriedAfter, isRetriedOn } from "./retry.ts";
@@ -113,7 +114,7 @@ export class Attempts {
    * gone.
    */
   async next({ id: before, call: { provider } }: Attempt, outcome: Outcome, gone: () => AbortSignal): Promise<Attempt | undefined> {
-    const { alerts, budgets, events } = this.#gateway;
+    const { alerts, events } = this.#gateway;
     this.#request ??= before;
     while (this.mayGoOn && !gone().aborted) {
       const choice = this.#choose();
@@ -121,11 +122,9 @@ export class Attempts {
       const climbed = await this.#climbedAt(choice.standing);
       if (!climbed) continue;
       const { call: chosen, end } = climbed;
-      const call = heldAsUsual(this.#gateway, chosen);
+      const usual = heldAsUsual(this.#gateway, chosen);
       const id = attemptId(this.#request, ++this.#numbered);
-      const decision = call.dialect.isFree
-        ? undefined
-        : await (end ? budgets.block(callOf(id, call), end) : reserveCall(budgets, id, call, gone));
+      const { call, decision } = await this.#reserved(id, usual, end, gone);
       if (decision) alerts.decided(decision);
       if (decision?.outcome === "denied") {
         this.#leaveOut(choice.standing, `was not asked: ${decision.denial.message}`);
@@ -135,6 +134,11 @@ export class Attempts {
       return { id, call, decision };
     }
     return undefined;
+  }
+
+  async #reserved(id: string, call: RoutedCall, end: Climbed["end"], gone: () => AbortSignal) {
+    if (call.dialect.isFree) return { call, decision: undefined };
+    return end ? { call, decision: this.#gateway.budgets.block(callOf(id, call), end) } : reserveOrFinish(this.#gateway, id, call, gone);
   }
 
   #choice() {

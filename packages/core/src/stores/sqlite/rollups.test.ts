@@ -88,7 +88,10 @@ describe("rollups", () => {
     }
     await rollups.catchUp();
     const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
-    for (const query of [{ ...time, by: ["cost_center"] }, { ...time, filter: { cost_center: "CC-*" } }] satisfies ReportQuery[]) {
+    for (const query of [
+      { ...time, by: ["cost_center"] },
+      { ...time, filter: { cost_center: "CC-*" } },
+    ] satisfies ReportQuery[]) {
       assert.deepEqual(rollups.report(query), await reportLedger(ledger, query));
     }
     const rows = rollups.report({ ...time, by: ["cost_center"] })?.map(({ values, calls }) => [values[0], calls]);
