@@ -99,7 +99,7 @@ function checkFinish(key: string, share: number, limits: readonly MeasuredLimit[
   const other = limits.find(({ window }) => window !== "lifetime");
   if (other)
     throw invalid(
-      `"finish" at ${key} ends a task for good, and a limit by the ${other.window} begins again. Give the budget limits without a window, such as $2, or name one: \`90% of $: finish\`.`,
+      `"finish" at ${key} ends a task for good, and a limit by the ${other.window} begins again. Give the budget only limits without a window, such as $2, or name a unit of which all are: \`90% of $: finish\`.`,
     );
 }
 
