@@ -162,8 +162,12 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
-    const instead = (asking: RoutedCall, denial: Denial) => readyInstead(gateway, exchange, asking, denial)?.rung;
-    const first = await reserveOrFinish(gateway, exchange.id, call, gone, instead);
+    const reserve = () =>
+      reserveOrFinish(gateway, call, (asking, { mayFinish }) => {
+        const readyText = (denial: Denial) => readyInstead(gateway, exchange, asking, denial)?.rung;
+        return reserveCall(gateway.budgets, exchange.id, asking, gone, { mayFinish, readyText });
+      });
+    const first = await reserve();
     call = first.call;
     gateway.alerts.decided(first.decision);
     const asked = first.decision.outcome === "denied" ? await askOwner(gateway, call, first.decision.denial, gone) : undefined;
@@ -173,7 +177,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
       exchange = { ...exchange, id: gateway.newId() };
       gateway.events.continued(id, exchange.id);
     }
-    const { decision, call: admitted } = asked?.isGiven ? await reserveOrFinish(gateway, exchange.id, call, gone, instead) : first;
+    const { decision, call: admitted } = asked?.isGiven ? await reserve() : first;
     call = admitted;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);

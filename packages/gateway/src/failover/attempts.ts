@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Admitted, callOf } from "../budgeted-call.ts";
+import { type Admitted, callOf, reserveCall } from "../budgeted-call.ts";
 import { heldAsUsual } from "../holds/held-as-usual.ts";
 import type { Outcome } from "../outcome.ts";
 import type { Gateway } from "../pipeline.ts";
@@ -138,7 +138,9 @@ export class Attempts {
 
   async #reserved(id: string, call: RoutedCall, end: Climbed["end"], gone: () => AbortSignal) {
     if (call.dialect.isFree) return { call, decision: undefined };
-    return end ? { call, decision: this.#gateway.budgets.block(callOf(id, call), end) } : reserveOrFinish(this.#gateway, id, call, gone);
+    const { budgets } = this.#gateway;
+    if (end) return { call, decision: budgets.block(callOf(id, call), end) };
+    return reserveOrFinish(this.#gateway, call, (asking, terms) => reserveCall(budgets, id, asking, gone, terms));
   }
 
   #choice() {

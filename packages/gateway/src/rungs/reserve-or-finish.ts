@@ -1,5 +1,4 @@
-import type { Decision, Denial } from "@purser/core";
-import { reserveCall } from "../budgeted-call.ts";
+import type { Decision } from "@purser/core";
 import { type Climber, climb, type RoutedCall } from "./climb.ts";
 
 /** A call as it asked to be admitted at last, and what was decided. */
@@ -8,33 +7,23 @@ export interface Asked {
   readonly decision: Decision;
 }
 
-/** What a caller gets in the place of an answer where its call is refused, for the ledger. */
-type ReadyRung = (call: RoutedCall, denial: Denial) => string | undefined;
+/** Asks for a call. With `mayFinish` a refusal that makes it the last one of its task is not written down. */
+type Ask = (call: RoutedCall, terms: { readonly mayFinish: boolean }) => Promise<Decision>;
 
 /**
  * Asks for a call. Where there is only room that is kept for the last call of its task, it becomes that, with what the ladder says of it, and
  * asks again: so no task meets its end unprepared because one call was larger than the step was far.
  */
-export async function reserveOrFinish(
-  climber: Climber,
-  id: string,
-  routed: RoutedCall,
-  gone: () => AbortSignal | undefined,
-  readyRung: ReadyRung = () => undefined,
-): Promise<Asked> {
+export async function reserveOrFinish(climber: Climber, routed: RoutedCall, ask: Ask): Promise<Asked> {
   let call = routed;
-  const ask = (mayFinish: boolean) => {
-    const asking = call;
-    return reserveCall(climber.budgets, id, asking, gone, { mayFinish, readyText: (denial) => readyRung(asking, denial) });
-  };
   for (;;) {
     const mayFinish = call.dialect.finish !== undefined;
-    const decision = await ask(mayFinish);
+    const decision = await ask(call, { mayFinish });
     const ending = mayFinish && decision.outcome === "denied" ? decision.denial.lastOf : undefined;
     if (ending === undefined) return { call, decision };
     const last = await lastOf(climber, call, ending);
     // What stays refused is written down.
-    if (!last) return { call, decision: await ask(false) };
+    if (!last) return { call, decision: await ask(call, { mayFinish: false }) };
     call = last;
   }
 }
