@@ -3,7 +3,8 @@ import { type TestContext, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { LAST_CALL } from "../rungs/finish.ts";
-import { type Json, post } from "./calls.ts";
+import { type Json, PLAIN_CALL, post } from "./calls.ts";
+import { CHAT, refuse, startFleet } from "./fleet.ts";
 import { type Answer, chatAnswer, messageAnswer, type RawProvider, startRawProvider, writeJson } from "./raw-provider.ts";
 import { PRICES, providersAt, type Stand, startStand } from "./stand.ts";
 
@@ -143,6 +144,7 @@ test("a call that would take what is kept is the last one, however far the step 
   });
   assert.deepEqual([status, headers.get("x-purser-rung")], [200, "finish (agent task 80%)"]);
   assert.equal(sentLast(provider).messages.at(-1).content, LAST_CALL);
+  assert.deepEqual(await stand.ledger("denied"), [], "what nobody was refused");
   assert.ok(sentLast(provider).max_tokens < 4_500, `${sentLast(provider).max_tokens}`);
   assert.match((await ask(stand, { messages: [{ role: "user", content: "?" }], max_tokens: 20 })).json.error.message, /has ended/);
 });
@@ -155,6 +157,38 @@ test("a last answer that the provider could not give can be asked for again", as
   provider.answer = using(100);
   const again = await ask(stand);
   assert.deepEqual([again.status, again.headers.get("x-purser-rung")], [200, "finish (agent task 80%)"]);
+  assert.equal((await ask(stand)).status, 402);
+});
+
+test("a last answer that one provider cannot give is given by the next one", async (context) => {
+  const fleet = await startFleet(context, {
+    budgets: "[{ name: agent task, per: task, limits: [1000 tokens], min_output: 20, ladder: { 80%: finish } }]",
+  });
+  const { stand, one, two } = fleet;
+  one.answer = using(780);
+  const call = { ...PLAIN_CALL, model: "list-1" };
+  const asked = async () => {
+    const answered = await post(stand.url + CHAT, call, TASK);
+    await stand.checkBooks();
+    return answered;
+  };
+  assert.equal((await asked()).headers.get("x-purser-rung"), null);
+  one.answer = refuse(500);
+  two.answer = using(40);
+  const { status, headers } = await asked();
+  assert.deepEqual([status, headers.get("x-purser-provider"), headers.get("x-purser-rung")], [200, "two", "finish (agent task 80%)"]);
+  assert.equal(sentLast(two).messages.at(-1).content, LAST_CALL);
+  assert.match((await asked()).json.error.message, /Task refactor-7 has ended/);
+});
+
+test("a last answer may be a stream, and ends as one", async (context) => {
+  const { stand } = await open(context, { answer: using(17_000) });
+  await ask(stand);
+  const client = new OpenAI({ apiKey: "any", baseURL: `${stand.url}/v1`, maxRetries: 0, defaultHeaders: TASK });
+  const stream = await client.chat.completions.create({ ...(CALL as Json), stream: true }).asResponse();
+  assert.equal(stream.headers.get("x-purser-rung"), "finish (agent task 80%)");
+  await stream.text();
+  await stand.checkBooks();
   assert.equal((await ask(stand)).status, 402);
 });
 
@@ -236,5 +270,6 @@ test("what is reset begins again, and what is granted has one more last answer",
   assert.deepEqual(rungs, ["as it came", "as it came", "finish (agent task 80%)", 402]);
   const { budget: _, ...reset } = whose;
   assert.equal((await post(`${stand.url}/api/budgets/agent%20task/reset`, reset)).status, 200);
-  assert.equal((await ask(stand)).headers.get("x-purser-rung"), null);
+  const begun = await ask(stand);
+  assert.deepEqual([begun.status, begun.headers.get("x-purser-rung")], [200, null]);
 });
