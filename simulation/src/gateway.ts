@@ -263,7 +263,7 @@ export class SimulatedGateway {
       onDisconnect,
       login: { people: [], oidc: undefined },
       telemetry: undefined,
-      expose: { cost: true, left: true },
+      expose: { cost: true, left: true, owner: true },
     };
     return {
       config,

@@ -2,7 +2,9 @@ import { type BoundBudgetLimit, balanceOf, type Pool } from "./counters.ts";
 import { type Budget, minOutputOf, type RequestLimits } from "./domain/budget.ts";
 import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
+import { describeEnded, ONE_LAST_ANSWER } from "./domain/finish.ts";
 import type { CallDetail } from "./domain/ledger.ts";
+import { giverOf } from "./domain/owner.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
@@ -39,6 +41,15 @@ export interface Call {
   /** The most calls of tools that the provider charges for. */
   readonly toolCalls?: Readonly<Record<string, number>>;
   readonly service?: ServiceTier;
+  /**
+   * Whether whoever asks can make it the last call of its task, and asks again then, where the room that is left is kept for that: such a refusal
+   * is not written down.
+   */
+  readonly mayFinish?: boolean | undefined;
+  /** The budgets of whose task it is the last call: it gets what they keep for that, and none is admitted after it. */
+  readonly finishes?: readonly string[] | undefined;
+  /** How many last answers its task has in all, with what was granted. `Budgets` finds it out. */
+  readonly lastAnswers?: number;
   /** Budgets that the caller was given, and that hold beside those of the configuration. */
   readonly pools?: readonly Pool[] | undefined;
   /** What ladders did to the call before it asks, for the ledger. */
@@ -76,6 +87,7 @@ const BYTES_PER_TOKEN = 4;
 export interface Terms {
   readonly budgets: readonly Budget[];
   readonly limits: readonly BoundBudgetLimit[];
+  readonly chargedTo: CallDetail["chargedTo"];
   readonly card: RateCard | undefined;
   readonly allowances: readonly BoundLimit[];
   readonly now: number;
@@ -166,7 +178,7 @@ export class Admission {
     if (!bound || !standing) return this.decide();
     const balance = balanceOf(bound, standing, this.#terms.now);
     const about = { reason: "rate_limited", balance, asked: undefined, retryAfterMs: BEHIND_RETRY_MS } as const;
-    const message = describeRefusal({ ...about, owner: bound.budget.owner, waiting });
+    const message = describeRefusal({ ...about, giver: giverOf(bound.budget), waiting });
     return { outcome: "denied", denial: { ...about, message }, balances: balancesOf(this.#terms, standings) };
   }
 
@@ -378,15 +390,23 @@ export class Admission {
     this.#refusal = { bound, until };
     const whole = balanceOf(bound, standing, this.#terms.now);
     const balance = bound.rule && until > 0 && until < Infinity ? { ...whole, resetsAt: until } : whole;
+    if (bound.limit === ONE_LAST_ANSWER) return this.#ended(bound, standing, standings);
     const { reason, retryAfterMs } = this.#reasonOf(bound, standing, until);
-    const text = describeRefusal({ reason, balance, asked, retryAfterMs, owner: bound.budget.owner });
+    const text = describeRefusal({ reason, balance, asked, retryAfterMs, giver: giverOf(bound.budget) });
     const isSizeKnown = isCounted || moreThan !== undefined;
     const message = reason === "request_too_large" && isSizeKnown ? `The input has ${this.#sizeText()}. ${text}` : text;
     return {
       outcome: "denied",
-      denial: { reason, balance, asked, retryAfterMs, message },
+      denial: { reason, balance, asked, retryAfterMs, message, ...(bound.kept && until > 0 && { lastOf: bound.budget.name }) },
       balances: balancesOf(this.#terms, standings),
     };
+  }
+
+  /** Two calls cannot both be the last one. */
+  #ended(last: BoundBudgetLimit, { spent, amount }: Standing, standings: readonly Standing[]): Denied {
+    const balances = balancesOf(this.#terms, standings);
+    const balance = balances.find(({ budget }) => budget === last.budget.name);
+    return { outcome: "denied", denial: endedDenial(last, balance, { isOver: spent >= amount }), balances };
   }
 
   /** A retry is worth it only where the refusal passes by itself, and soon. */
@@ -462,8 +482,10 @@ export class Admission {
     const refusing = this.#terms.budgets.filter(
       (budget) => budget.mode === "observe" && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
     );
+    const { chargedTo } = this.#terms;
     return {
       subject,
+      ...(chargedTo && { chargedTo }),
       inputTokens,
       outputTokens: output.most * this.#copies,
       cost: undefined,
@@ -521,7 +543,8 @@ class Allowed {
   }
 
   #isUsedUp(limit: number): boolean {
-    return this.#terms.limits[limit]?.counter.unit !== "concurrent";
+    const bound = this.#terms.limits[limit];
+    return bound?.counter.unit !== "concurrent" && bound?.limit !== ONE_LAST_ANSWER;
   }
 }
 
@@ -529,9 +552,25 @@ function shareLeft({ amount, spent, held }: Standing): number {
   return Math.max(0, amount - spent - held) / Math.max(1, amount);
 }
 
+/** The refusal of a call because its task has its last answer, or is about to get it. */
+export function endedDenial(
+  { budget, counter }: BoundBudgetLimit,
+  balance: Balance | undefined,
+  { isOver }: { readonly isOver: boolean },
+): Denial {
+  const message = describeEnded(budget, counter.subject, { isOver, giver: giverOf(budget) });
+  return {
+    reason: isOver ? "budget_exhausted" : "budget_busy",
+    balance,
+    asked: undefined,
+    retryAfterMs: isOver ? undefined : RETRY_MS,
+    message,
+  };
+}
+
 /** Every limit of a call, the tightest first. */
 function balancesOf({ limits, now }: Terms, standings: readonly Standing[]): readonly Balance[] {
-  const balances = limits.map((bound, i) => balanceOf(bound, standings[i] as Standing, now));
+  const balances = limits.flatMap((bound, i) => (bound.limit === ONE_LAST_ANSWER ? [] : [balanceOf(bound, standings[i] as Standing, now)]));
   return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
 }
 

@@ -1,9 +1,10 @@
-import { Admission, type Call, LEASE_MS, type Terms } from "./admission.ts";
+import { Admission, type Call, endedDenial, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
-import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool } from "./counters.ts";
-import { type Budget, checkSharing, minOutputOf } from "./domain/budget.ts";
+import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool, withKept } from "./counters.ts";
+import { type Budget, checkSharing, minOutputOf, subjectLabel } from "./domain/budget.ts";
 import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
+import { finishes as canFinish } from "./domain/finish.ts";
 import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
 import {
@@ -105,6 +106,8 @@ export class Budgets implements PriceSource {
   readonly #ladders = new Ladders();
   /** Whether any limit lets calls wait. */
   #isLeaky = false;
+  /** Whether any budget keeps room for a last answer. */
+  #canFinish = false;
   #hasLadders = false;
   readonly #sharings: Sharings;
 
@@ -174,8 +177,48 @@ export class Budgets implements PriceSource {
   reserve(call: Call): Promise<Decision> {
     const off = this.switchedOff(call.subject);
     if (off !== undefined) return Promise.resolve(this.refuse(call, "switched_off", off));
+    return this.#canFinish ? this.#reserveUnlessEnded(call) : this.#admit(call);
+  }
+
+  #admit(call: Call): Promise<Decision> {
     const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
     return leaky.length > 0 ? this.#reserveInTurn(call, leaky) : this.#attempt(call, decide, this.#recordDenial);
+  }
+
+  /** A task that has its last answer begins no other call, however little that would use. What is granted opens it again, for one more. */
+  async #reserveUnlessEnded(call: Call): Promise<Decision> {
+    const { finishing } = this.#counters.bindSubject(this.#budgets, call.subject, this.#now());
+    let lastAnswers = 1;
+    for (const budget of finishing) {
+      const { last, spent, isGranted, balance } = await this.#lastAnswerOf(budget, call);
+      if (isGranted) lastAnswers = 2;
+      if (spent < (isGranted ? 2 : 1)) continue;
+      const denial = endedDenial(last, balance, { isOver: true });
+      this.#recordDenial(call, denial, this.#unasked(call));
+      return { outcome: "denied", denial, balances: balance ? [balance] : [] };
+    }
+    return this.#admit(finishing.length === 0 ? call : { ...call, lastAnswers });
+  }
+
+  async #lastAnswerOf(budget: Budget, { subject }: Call) {
+    const now = this.#now();
+    const label = subjectLabel(budget, subject);
+    const limits = this.#counters.bind(budget, label, now);
+    const last = this.#counters.bindLast(budget, label);
+    const [standing, ...others] = await this.#standingsOrNone([last, ...limits]);
+    const isGranted = others.some(({ amount }, i) => amount > (limits[i] as BoundLimit).amount);
+    const balance = limits[0] && others[0] && balanceOf(limits[0], others[0], now);
+    return { last, spent: standing?.spent ?? 0, isGranted, balance };
+  }
+
+  /** Whether a store that cannot be asked admits calls is decided where they are admitted. */
+  async #standingsOrNone(limits: readonly BoundLimit[]): Promise<readonly Standing[]> {
+    try {
+      return await this.#store.standings(limits);
+    } catch (error) {
+      if (error instanceof PurserError && error.code === "store_unavailable") return [];
+      throw error;
+    }
   }
 
   /** Asks for a call once. `onDenied` is told of a denial. */
@@ -196,19 +239,27 @@ export class Budgets implements PriceSource {
     }
   }
 
+  /** The budgets that calls are admitted by. */
+  get configured(): readonly Budget[] {
+    return this.#budgets;
+  }
+
   /** Whether any budget has a ladder that could change a call. */
   get hasLadders(): boolean {
     return this.#hasLadders;
   }
 
-  /** What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. */
-  async ladder(subject: Subject): Promise<LadderPlan | undefined> {
+  /**
+   * What the ladders of a subject's budgets say to its next call. Nothing where none of them has a ladder. `ending`: budgets of whose task it is the
+   * last call, for want of room for another one.
+   */
+  async ladder(subject: Subject, ending: readonly string[] = []): Promise<LadderPlan | undefined> {
     const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
     const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
     const balances = await this.#balancesOf(laddered, { subject });
     return {
-      rungs: this.#ladders.active(laddered, balances, subject),
+      rungs: this.#ladders.active(laddered, balances, subject, ending),
       outputTokensLeast: minOutputOf(enforced),
       allowsModel: (model) => enforced.every((budget) => budget.allowsModel(model)),
     };
@@ -459,7 +510,8 @@ export class Budgets implements PriceSource {
     const label = subjectOf(budget, subject);
     const only = text === undefined ? undefined : limitId(limitOf(budget, parseLimit(text, budget.timezone), text));
     const bound = this.#counters.bind(budget, label, this.#now()).filter(({ limit }) => only === undefined || limitId(limit) === only);
-    const names = new Set(bound.map(({ counter }) => counter.series ?? counter.key));
+    const last = canFinish(budget) && only === undefined ? [this.#counters.bindLast(budget, label)] : [];
+    const names = new Set([...bound, ...last].map(({ counter }) => counter.series ?? counter.key));
     const counters = (await this.#store.counters({ budget: name })).filter(({ ref }) => names.has(ref.series ?? ref.key));
     const postings = counters.map(({ ref }): Posting => ({ counter: ref, held: 0, spent: 0 }));
     await this.#store.record({ kind: "adjusted", reservation: "", postings, why, reset: { giver } });
@@ -509,24 +561,39 @@ export class Budgets implements PriceSource {
     this.#allowances = allowances;
     this.#counters = new Counters();
     this.#hasLadders = budgets.some(({ ladder }) => changesCalls(ladder));
+    this.#canFinish = budgets.some(canFinish);
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));
   }
 
-  #terms({ subject, pools, pricedAs = subject.model ?? "" }: Call, now = this.#now()): Terms {
+  #terms(call: Call, now = this.#now()): Terms {
+    const { subject, pools, pricedAs = subject.model ?? "", finishes } = call;
     const { provider = "" } = subject;
     const configured = this.#counters.bindSubject(this.#budgets, subject, now);
     const { budgets, limits } = pools?.length ? withPools(configured, pools, this.#counters, now) : configured;
     const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
     return {
       budgets,
-      limits,
+      limits: finishes?.length ? this.#limitsOfLast(limits, configured.finishing, call) : limits,
+      chargedTo: configured.chargedTo,
       card: this.#prices.card(provider, pricedAs, now),
       allowances: allowances.map((allowance) => this.#counters.bindAllowance(allowance, now)),
       now,
     };
   }
 
+  /** The limits of a call that is the last one of its task: with all that they keep for it, and once. */
+  #limitsOfLast(limits: readonly BoundBudgetLimit[], finishing: readonly Budget[], call: Call): readonly BoundBudgetLimit[] {
+    const { subject, finishes = [], lastAnswers = 1 } = call;
+    const ending = finishing.filter(({ name }) => finishes.includes(name));
+    return [
+      ...limits.map((bound) => (ending.includes(bound.budget) ? withKept(bound) : bound)),
+      ...ending.map((budget) => ({ ...this.#counters.bindLast(budget, subjectLabel(budget, subject)), amount: lastAnswers })),
+    ];
+  }
+
   readonly #recordDenial: OnDenied = (call, denial, admission) => {
+    // Who can make it the last call of its task asks again.
+    if (call.mayFinish && denial.lastOf !== undefined) return;
     const { reason, message } = denial;
     const readyText = call.readyText?.(denial);
     const refusedBy = refusingLimit(denial);

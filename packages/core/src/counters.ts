@@ -1,6 +1,8 @@
 import { type Budget, isLabelOf, type LimitException, labelSubject, subjectLabel } from "./domain/budget.ts";
+import { type ChargedTo, chargedTo } from "./domain/charged-to.ts";
 import type { BoundLimit, Rollover, Standing } from "./domain/command.ts";
 import type { Balance } from "./domain/decision.ts";
+import { finishes, keptOf, lastAnswer, ONE_LAST_ANSWER } from "./domain/finish.ts";
 import { type CounterRef, seriesOf } from "./domain/ledger.ts";
 import { capacityOf, type Limit, limitId, limitWindow } from "./domain/limit.ts";
 import { drainingTime, type Rule } from "./domain/slices.ts";
@@ -11,6 +13,8 @@ import { isMoving, movingLength, sliceLength, type WindowSpan, windowName, windo
 /** A limit bound to its counter, with the budget that it belongs to. */
 export interface BoundBudgetLimit extends BoundLimit {
   readonly budget: Budget;
+  /** What of the limit is kept for the last answer of a task, and is no part of `amount`: for calls that are not the last. */
+  readonly kept?: number;
   /** As it holds for the subject: of an exception, where one does. */
   readonly limit: Limit;
 }
@@ -19,6 +23,9 @@ export interface BoundBudgetLimit extends BoundLimit {
 export interface BoundSubject {
   readonly budgets: readonly Budget[];
   readonly limits: readonly BoundBudgetLimit[];
+  readonly chargedTo: ChargedTo | undefined;
+  /** Of these budgets, those that keep room for a last answer. */
+  readonly finishing: readonly Budget[];
   readonly from: number;
   readonly until: number;
 }
@@ -79,14 +86,20 @@ export class Counters {
     const limits: BoundBudgetLimit[] = [];
     let [from, until] = [0, Number.POSITIVE_INFINITY];
     for (const budget of selecting) {
-      limits.push(...this.bind(budget, subjectLabel(budget, subject), now));
+      const bound = this.bind(budget, subjectLabel(budget, subject), now);
+      limits.push(...(finishes(budget) ? bound.map(withoutKept) : bound));
       const current = currentOf(this.#budgets, budget, budget, now);
       from = Math.max(from, current.from);
       until = Math.min(until, current.until);
     }
-    const bound = { budgets: selecting, limits, from, until };
+    const bound = { budgets: selecting, limits, chargedTo: chargedTo(selecting), finishing: selecting.filter(finishes), from, until };
     if (isLasting(subject)) this.#subjects.set(subject, bound);
     return bound;
+  }
+
+  /** The limit of a budget by which its task has one last answer. */
+  bindLast(budget: Budget, label: string): BoundBudgetLimit {
+    return { ...lastAnswer(budget.name, label), budget, limit: ONE_LAST_ANSWER };
   }
 
   /** The limits of a pool. Its counters end some time after it, so that they are forgotten. */
@@ -122,6 +135,19 @@ export class Counters {
   }
 }
 
+/** A limit for calls that are not the last of their task. */
+function withoutKept(bound: BoundBudgetLimit): BoundBudgetLimit {
+  const { budget, counter, limit, amount } = bound;
+  const kept = keptOf(budget.ladder, { unit: counter.unit, window: windowName(limit.window) }, amount);
+  return kept === 0 ? bound : { ...bound, amount: amount - kept, kept };
+}
+
+/** A limit with all that there is, for the last call of a task. */
+export function withKept(bound: BoundBudgetLimit): BoundBudgetLimit {
+  const { kept = 0, ...others } = bound;
+  return kept === 0 ? bound : { ...others, amount: bound.amount + kept };
+}
+
 /** What stands in the place of a budget's name on the counter of an allowance. */
 export function allowanceName({ name }: { readonly name: string }): string {
   return `allowance ${name}`;
@@ -155,10 +181,14 @@ export function countsFrom(limit: Limit, now: number): number {
 }
 
 /** A limit of which there is a balance. */
-type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule"> & { readonly budget: Pick<Budget, "timezone"> };
+type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule" | "kept"> & { readonly budget: Pick<Budget, "timezone"> };
 
 /** One limit as it stands, for people and programs. */
-export function balanceOf({ counter, budget, limit, rule }: BalancedLimit, { amount, spent, held }: Standing, now: number): Balance {
+export function balanceOf(
+  { counter, budget, limit, rule, kept = 0 }: BalancedLimit,
+  { amount, spent, held }: Standing,
+  now: number,
+): Balance {
   // A bucket is as good as new when it is empty.
   const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
   return {
@@ -166,7 +196,7 @@ export function balanceOf({ counter, budget, limit, rule }: BalancedLimit, { amo
     subject: counter.subject,
     unit: counter.unit,
     window: windowName(limit.window),
-    limit: amount,
+    limit: amount + kept,
     spent,
     held,
     left: Math.max(0, amount - spent - held),

@@ -14,6 +14,17 @@ export {
   subjectLabel,
 } from "./domain/budget.ts";
 export {
+  CHARGED_PATHS,
+  type ChargedTo,
+  callWith,
+  chargedTo,
+  compileFilter,
+  isReportPath,
+  type ReportFilter,
+  type ReportPath,
+  reportValue,
+} from "./domain/charged-to.ts";
+export {
   type Balance,
   type Decision,
   type Denial,
@@ -63,6 +74,7 @@ export {
   parseDollars,
   parseDollarsPerMillion,
 } from "./domain/money.ts";
+export { giverOf, parentOf, shownOwner, withOwners } from "./domain/owner.ts";
 export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export { amountsOf, heldFor } from "./domain/quote.ts";
 export {

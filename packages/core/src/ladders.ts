@@ -1,6 +1,7 @@
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import { type Balance, formatInstant } from "./domain/decision.ts";
 import { type LadderStep, measures, type Rung, reachedSteps, rungsAt, shareOf, shareText, stepText } from "./domain/ladder.ts";
+import { giverOf } from "./domain/owner.ts";
 import type { Subject } from "./domain/subject.ts";
 
 /** A rung that holds for a call, and why. */
@@ -29,8 +30,13 @@ const REACHED_MOST = 100_000;
 export class Ladders {
   #reached = new Map<string, readonly number[]>();
 
-  /** The rungs that hold for a subject, by the balances of its budgets. */
-  active(budgets: readonly Budget[], balances: readonly Balance[], subject: Subject): readonly ActiveRung[] {
+  /** The rungs that hold for a subject, by the balances of its budgets. Of those in `ending` all steps up to the one that ends a task are reached. */
+  active(
+    budgets: readonly Budget[],
+    balances: readonly Balance[],
+    subject: Subject,
+    ending: readonly string[] = [],
+  ): readonly ActiveRung[] {
     return budgets.flatMap((budget) => {
       const { name, ladder } = budget;
       if (ladder.length === 0) return [];
@@ -38,7 +44,9 @@ export class Ladders {
         ladder,
         balances.filter((balance) => balance.budget === name),
       );
-      const reached = this.#reach(budget, subject, (step) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY);
+      const end = ending.includes(name) ? ladder.find(({ rungs }) => rungs.some(({ kind }) => kind === "finish"))?.from : undefined;
+      const shareAt = (step: LadderStep) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY;
+      const reached = this.#reach(budget, subject, (step) => Math.max(shareAt(step), end ?? Number.NEGATIVE_INFINITY));
       return rungsAt(ladder, reached).map(({ rung, step }) => ({ rung, budget, step, balance: (fullest.get(step) as Fullest).balance }));
     });
   }
@@ -75,5 +83,5 @@ export function describeBlock({ budget, step, balance }: ActiveRung): string {
   const used = shareText(Math.floor(shareOf(balance, balance.limit)));
   const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${budget.owner ?? "the owner of the budget"} for more.`;
+  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${giverOf(budget)} for more.`;
 }

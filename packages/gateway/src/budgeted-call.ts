@@ -60,6 +60,8 @@ export interface BudgetedCall {
   readonly margin: Margin | undefined;
   /** The budgets that were handed on to the caller. */
   readonly pools: readonly Pool[] | undefined;
+  /** The budgets of whose task it is the last call. */
+  readonly finishes?: readonly string[];
   /** How much of its answer is held at first, where more is held while it streams. */
   readonly firstOutputTokens?: number;
 }
@@ -184,14 +186,28 @@ export function reserveCall(
   id: string,
   budgeted: BudgetedCall,
   signal: () => AbortSignal | undefined,
-  readyText?: Call["readyText"],
+  { readyText, mayFinish }: Pick<Call, "readyText" | "mayFinish"> = {},
 ): Promise<Decision> {
-  return budgets.reserve(callOf(id, budgeted, signal, readyText));
+  const call = callOf(id, budgeted, signal, readyText);
+  return budgets.reserve(mayFinish ? { ...call, mayFinish } : call);
 }
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"], readyText?: Call["readyText"]): Call {
-  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools, firstOutputTokens: first } = budgeted;
+  const {
+    dialect,
+    call,
+    model,
+    pricedAs,
+    subject,
+    outputTokensMost,
+    rungs,
+    insteadOf,
+    tried,
+    pools,
+    finishes,
+    firstOutputTokens: first,
+  } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const isCapped = dialect.hasOutput ? call.outputCap !== undefined : undefined;
@@ -208,6 +224,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     rungs,
     insteadOf,
     tried,
+    finishes,
     signal,
     readyText,
   };

@@ -13,6 +13,7 @@ import {
   type Reservation,
   type ServiceTier,
   type Subject,
+  shownOwner,
   stepText,
   type Usage,
 } from "@purser/core";
@@ -61,6 +62,7 @@ import { asItCame, climb, type RoutedCall, routedCall, rungAfter, textOf } from 
 import { type GivenAnswer, knownAnswer, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
 import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
+import { reserveOrFinish } from "./rungs/reserve-or-finish.ts";
 import type { Summaries } from "./rungs/summaries.ts";
 import type { Summariser } from "./rungs/summarise.ts";
 import type { SentBefore } from "./sessions/sent-before.ts";
@@ -143,7 +145,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const attempts = new Attempts(gateway, guarded);
     const { call: chosen, waitMs: ladderMs, end, lookups, cache, queue } = await attempts.first({ ...climbed, call: guarded });
-    const call = heldAsUsual(gateway, chosen);
+    let call = heldAsUsual(gateway, chosen);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
     refuseWithoutKey(call);
@@ -160,17 +162,23 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
-    const instead = (denial: Denial) => readyInstead(gateway, exchange, call, denial)?.rung;
-    const first = await reserveCall(gateway.budgets, exchange.id, call, gone, instead);
-    gateway.alerts.decided(first);
-    const asked = first.outcome === "denied" ? await askOwner(gateway, call, first.denial, gone) : undefined;
+    const reserve = () =>
+      reserveOrFinish(gateway, call, (asking, { mayFinish }) => {
+        const readyText = (denial: Denial) => readyInstead(gateway, exchange, asking, denial)?.rung;
+        return reserveCall(gateway.budgets, exchange.id, asking, gone, { mayFinish, readyText });
+      });
+    const first = await reserve();
+    call = first.call;
+    gateway.alerts.decided(first.decision);
+    const asked = first.decision.outcome === "denied" ? await askOwner(gateway, call, first.decision.denial, gone) : undefined;
     // What was refused stays written down: the call that goes on is another one.
     if (asked?.isGiven) {
       const { id } = exchange;
       exchange = { ...exchange, id: gateway.newId() };
       gateway.events.continued(id, exchange.id);
     }
-    const decision = asked?.isGiven ? await reserveCall(gateway.budgets, exchange.id, call, gone, instead) : first;
+    const { decision, call: admitted } = asked?.isGiven ? await reserve() : first;
+    call = admitted;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
     if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
     if (decision.outcome === "denied")
@@ -212,7 +220,7 @@ async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone
 
 function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
   const { denial } = decision;
-  const message = `${denial.message} ${budget.owner ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
+  const message = `${denial.message} ${shownOwner(budget) ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
   return { ...decision, denial: { ...denial, message } };
 }
 

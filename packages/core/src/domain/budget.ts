@@ -38,6 +38,10 @@ export interface BudgetInput {
   readonly starts?: string | readonly string[];
   /** Who answers for it: an e-mail address or a name. */
   readonly owner?: string;
+  /** Whether refusals name the owner as whom to ask. They do where it is left out. */
+  readonly showsOwner?: boolean;
+  /** Where its calls are booked, as finance names it. */
+  readonly costCenter?: string;
   /** `observe` records what would have been refused and refuses nothing. */
   readonly mode?: BudgetMode;
   /** The output cap of a call is lowered to what fits, but not below this. 256 tokens where it is left out. */
@@ -82,6 +86,10 @@ export interface Budget {
   readonly sharing: Sharing | undefined;
   readonly timezone: string;
   readonly owner: string | undefined;
+  /** The wider budget whose owner it is, where this one says none. */
+  readonly ownerFrom: string | undefined;
+  readonly showsOwner: boolean;
+  readonly costCenter: string | undefined;
   readonly mode: BudgetMode;
   readonly minOutput: number;
   /** Whether the budget says so itself. What is only the default yields to what another budget of the call says. */
@@ -129,6 +137,9 @@ export function defineBudget(input: BudgetInput): Budget {
     sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
     timezone,
     owner: input.owner,
+    ownerFrom: undefined,
+    showsOwner: input.showsOwner ?? true,
+    costCenter: input.costCenter,
     mode: input.mode ?? "enforce",
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
     saysMinOutput: input.minOutput !== undefined,
@@ -157,6 +168,8 @@ const FIELDS = {
   timezone: true,
   starts: true,
   owner: true,
+  showsOwner: true,
+  costCenter: true,
   mode: true,
   minOutput: true,
   onStoreFailure: true,

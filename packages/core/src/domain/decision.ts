@@ -54,6 +54,8 @@ export interface Denial {
   readonly retryAfterMs: number | undefined;
   /** Says what happened, when it resets and what to do, in sentences for people and agents. */
   readonly message: string;
+  /** The budget that has room for the call only as the last one of its task. */
+  readonly lastOf?: string;
 }
 
 /** The answer to a call: allowed with a reservation, or denied. A value, never an exception. */
@@ -80,8 +82,8 @@ export interface Refusal {
   readonly balance: Balance;
   readonly asked: number | undefined;
   readonly retryAfterMs: number | undefined;
-  /** Who can give more. */
-  readonly owner: string | undefined;
+  /** Who can give more: a name, or "the owner of the budget". */
+  readonly giver: string;
   /** How many calls wait for the limit before this one, which has waited in vain. */
   readonly waiting?: number;
   /** What asks, where it is not a call by itself. */
@@ -89,14 +91,13 @@ export interface Refusal {
 }
 
 /** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
-export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, waiting, asker = "call" }: Refusal): string {
+export function describeRefusal({ reason, balance, asked, retryAfterMs, giver, waiting, asker = "call" }: Refusal): string {
   const { limit, spent, held, left, unit } = balance;
   const amount = (value: number) => formatAmount(value, unit);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
   const whole = `${amount(limit)}${windowPhrase(balance.window)}`;
   const used = held > 0 ? `(${amount(spent)} spent, ${amount(held)} held by calls in flight)` : `(${amount(spent)} spent)`;
   const asks = asked === undefined ? "" : ` This ${asker} asks for at least ${amount(asked)}.`;
-  const giver = owner === undefined ? "the owner of the budget" : owner;
 
   if (limit === 0) return `${name} allows nothing: its limit is ${whole}. Ask ${giver} for more.`;
   if (unit === "concurrent") {

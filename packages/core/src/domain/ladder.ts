@@ -12,6 +12,8 @@ export type Rung =
   | { readonly kind: "trim"; readonly inputTokens: number }
   /** The oldest turns are replaced by a summary that this model writes, until the input has at most this many tokens. */
   | { readonly kind: "summarise"; readonly inputTokens: number; readonly model: string }
+  /** The call is the last one of its task, and is told so; what is left above the step is kept for it. */
+  | { readonly kind: "finish" }
   /** The call waits before it is sent. */
   | { readonly kind: "slow"; readonly waitMs: number }
   /** A call whose client can wait is kept until the budget resets, if that is no longer away, and made then; its answer may be pushed to a channel. */
@@ -72,7 +74,7 @@ const CACHE_MOST_MS = 24 * CACHE_MS;
 const QUEUE_MS = 31 * 86_400_000;
 const QUEUE_MOST_MS = 366 * 86_400_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `finish`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads the ladder of a budget with these limits. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladder {
@@ -80,6 +82,7 @@ export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladde
     const { share, of } = partsOf(key);
     const measures = (of === undefined ? usuallyMeasured(limits) : chosen(of, key, limits)).map(measuredLimit);
     const read = parseRungs(typeof rungs === "string" ? [rungs] : rungs, ` at ${key}`);
+    if (read.some(({ kind }) => kind === "finish")) checkFinish(key, share, measures);
     return { from: share, rungs: read, ...(of !== undefined && { of }), measures };
   });
   steps.sort((a, b) => a.from - b.from);
@@ -87,6 +90,17 @@ export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladde
     if (steps.slice(0, i).some((other) => stepText(other) === stepText(step))) throw invalid(`it has two steps at ${stepText(step)}.`);
   }
   return steps;
+}
+
+/** A task ends for good, so what resets cannot end it; and its last answer needs room. */
+function checkFinish(key: string, share: number, limits: readonly MeasuredLimit[]): void {
+  if (share === 0 || share === FULL)
+    throw invalid(`"finish" at ${key} keeps ${share === 0 ? "all" : "nothing"} for the last answer: 90% keeps a tenth.`);
+  const other = limits.find(({ window }) => window !== "lifetime");
+  if (other)
+    throw invalid(
+      `"finish" at ${key} ends a task for good, and a limit by the ${other.window} begins again. Give the budget only limits without a window, such as $2, or name a unit of which all are: \`90% of $: finish\`.`,
+    );
 }
 
 function measuredLimit({ unit, window }: Limit): MeasuredLimit {
@@ -160,6 +174,7 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["trim", (rest) => withTokens(rest, (inputTokens) => ({ kind: "trim", inputTokens }))],
   ["summarise", parseSummarise],
   ["summarize", parseSummarise],
+  ["finish", (rest) => (rest === "" ? { kind: "finish" } : undefined)],
   ["slow", parseSlow],
   ["lookup", parseLookup],
   ["cache", parseCache],

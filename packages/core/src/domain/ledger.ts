@@ -1,3 +1,4 @@
+import type { ChargedTo } from "./charged-to.ts";
 import type { DenialReason } from "./decision.ts";
 import type { Unit } from "./limit.ts";
 import type { ServiceTier } from "./price.ts";
@@ -98,6 +99,8 @@ export function estimatedCharge({ inputTokens, outputTokens, cost }: CallDetail)
 /** What is known about a call when it is admitted; carried to every entry about it. */
 export interface CallDetail {
   readonly subject: Subject;
+  /** Where its cost is booked and who answers for it, as its budgets said then; left out where none of them says anything. */
+  readonly chargedTo?: ChargedTo;
   /** The most tokens the call can have, held for it; output is that of all its answers together. */
   readonly inputTokens: number;
   readonly outputTokens: number;

@@ -1,8 +1,8 @@
 import { PurserError } from "../errors.ts";
+import { compileFilter, isReportPath, type ReportFilter, type ReportPath, reportValue } from "./charged-to.ts";
 import { exactSum } from "./exact-sum.ts";
 import { type Charge, type Entry, estimatedCharge } from "./ledger.ts";
 import { savedNet } from "./saving.ts";
-import { compileSelector, isSubjectPath, type Selector, type SubjectPath, subjectValue } from "./subject.ts";
 import { chargedInputTokens, chargedOutputTokens, type Usage } from "./usage.ts";
 import { checkTimeZone, windowSpan } from "./window.ts";
 
@@ -13,13 +13,13 @@ export interface ReportQuery {
   /** Epoch milliseconds, exclusive. */
   readonly until: number;
   /** One row for each combination of these values. */
-  readonly by?: readonly SubjectPath[];
+  readonly by?: readonly ReportPath[];
   /** One row for each of these as well; one for the whole time where it is left out. */
   readonly step?: ReportStep;
   /** Whose calendar the steps follow; UTC where it is left out. */
   readonly timeZone?: string;
   /** Only what these select. */
-  readonly filter?: Selector;
+  readonly filter?: ReportFilter;
 }
 
 export const REPORT_STEPS = ["hour", "day", "month"] as const;
@@ -165,7 +165,7 @@ const STEPS_MOST = 20_000;
 /** The steps of a report in their order, the first and the last cut to its time. Throws `body_invalid` for a question without an answer. */
 export function reportSteps({ since, until, by = [], step, timeZone = "UTC", filter = {} }: ReportQuery): readonly ReportSpan[] {
   checkTimeZone(timeZone);
-  const unknown = [...by, ...Object.keys(filter)].find((path) => !isSubjectPath(path));
+  const unknown = [...by, ...Object.keys(filter)].find((path) => !isReportPath(path));
   if (unknown !== undefined) throw new PurserError("body_invalid", `"${unknown}" is not an attribute of a call.`);
   if (!Number.isSafeInteger(since) || !Number.isSafeInteger(until) || since >= until)
     throw new PurserError("body_invalid", "A report ends after it begins. Give an earlier `since` or a later `until`.");
@@ -192,22 +192,22 @@ export function reportTooLong(): PurserError {
 
 /** Adds entries up to the rows of a report, for stores that cannot. */
 export class ReportSum {
-  readonly #by: readonly SubjectPath[];
+  readonly #by: readonly ReportPath[];
   readonly #steps: readonly ReportSpan[];
-  readonly #selects: ReturnType<typeof compileSelector>;
+  readonly #selects: ReturnType<typeof compileFilter>;
   readonly #rows = new Map<string, ReportRow>();
 
   constructor(query: ReportQuery) {
     this.#by = query.by ?? [];
     this.#steps = reportSteps(query);
-    this.#selects = compileSelector(query.filter ?? {});
+    this.#selects = compileFilter(query.filter ?? {});
   }
 
   add(entry: Entry): void {
     const step = this.#stepAt(entry.at);
     const amounts = step && bookedAmounts(entry);
-    if (!amounts || !("detail" in entry) || !this.#selects(entry.detail.subject)) return;
-    const values = this.#by.map((path) => subjectValue(entry.detail.subject, path));
+    if (!amounts || !("detail" in entry) || !this.#selects(entry.detail)) return;
+    const values = this.#by.map((path) => reportValue(entry.detail, path));
     const key = JSON.stringify([step.from, ...values.map((value) => value ?? null)]);
     const known = this.#rows.get(key);
     if (!known && this.#rows.size === REPORT_ROWS_MOST) throw reportTooLong();

@@ -192,8 +192,9 @@ export function heldDetail(
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
   const refusing = wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget);
-  const { subject, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf, tried, batch, isCapped } = detail;
+  const { subject, chargedTo, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf, tried, batch, isCapped } = detail;
   const held: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost, counted, price };
+  if (chargedTo) held.chargedTo = chargedTo;
   if (pricedAs !== undefined) held.pricedAs = pricedAs;
   if (allowance !== undefined) held.allowance = allowance;
   if (refusing.length > 0) held.wouldRefuse = [...new Set([...(detail.wouldRefuse ?? []), ...refusing])];

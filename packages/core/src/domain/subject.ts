@@ -42,16 +42,15 @@ export type Selector = { readonly [path in SubjectPath]?: string | readonly stri
 
 /** A selector compiled once, asked for every call. */
 export function compileSelector(selector: Selector): (subject: Subject) => boolean {
-  const tests = Object.entries(selector).map(([path, wanted]) => {
-    const fold = path === "model" ? foldModel : (value: string) => value;
-    const patterns = (typeof wanted === "string" ? [wanted] : (wanted ?? [])).map((pattern) => compilePattern(fold(pattern)));
-    return { path: path as SubjectPath, patterns, fold };
-  });
-  return (subject) =>
-    tests.every(({ path, patterns, fold }) => {
-      const value = subjectValue(subject, path);
-      return value !== undefined && patterns.some((matches) => matches(fold(value)));
-    });
+  const tests = Object.entries(selector).map(([path, wanted]) => ({ path: path as SubjectPath, matches: compileValues(path, wanted) }));
+  return (subject) => tests.every(({ path, matches }) => matches(subjectValue(subject, path)));
+}
+
+/** Whether a value is there and is one of those that a selector names at its path. */
+export function compileValues(path: string, wanted: string | readonly string[] = []): (value: string | undefined) => boolean {
+  const fold = path === "model" ? foldModel : (value: string) => value;
+  const patterns = (typeof wanted === "string" ? [wanted] : wanted).map((pattern) => compilePattern(fold(pattern)));
+  return (value) => value !== undefined && patterns.some((matches) => matches(fold(value)));
 }
 
 /** Whether all that `narrow` selects is selected by `wide`. */

@@ -1,6 +1,6 @@
 import type { Command } from "../domain/command.ts";
 import { apply } from "../domain/engine.ts";
-import type { Charge, Entry } from "../domain/ledger.ts";
+import type { CallDetail, Charge, Entry } from "../domain/ledger.ts";
 import type { RungSaving } from "../domain/saving.ts";
 import { createState } from "../domain/state.ts";
 import type { Subject } from "../domain/subject.ts";
@@ -37,7 +37,7 @@ export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOpti
     const subject = sampleSubject(pick, random);
     const chance = random();
     if (chance < 0.1) {
-      const detail = { ...sampleCall({ id, limits, input: 5 }).detail, subject };
+      const detail = { ...sampleCall({ id, limits, input: 5 }).detail, subject, ...chargedAs(subject) };
       if (chance > 0.09) {
         const known = { rung: "cache 10m (company 50%)", budget: "company", saved: Math.floor(random() * 1e6) };
         run({ kind: "record", entry: { kind: "answered", reservation: id, postings: [], detail, known } }, at);
@@ -55,7 +55,10 @@ export function sampleLedger({ seed = 1, count, since, until }: SampleLedgerOpti
       continue;
     }
     const asked = sampleCall({ id, limits, input: Math.floor(random() * 2_000), output: Math.floor(random() * 500), leaseMs: 1_000 });
-    run({ kind: "reserve", ...asked, detail: { ...asked.detail, subject, price: chance < 0.2 ? undefined : "test" } }, at);
+    run(
+      { kind: "reserve", ...asked, detail: { ...asked.detail, subject, ...chargedAs(subject), price: chance < 0.2 ? undefined : "test" } },
+      at,
+    );
     open.push(id);
     if (chance < 0.25) continue;
     const ending = pick(open);
@@ -79,6 +82,14 @@ function sampleSubject(pick: <Item>(items: readonly Item[]) => Item, random: () 
   const customer = pick(CUSTOMERS);
   const known = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
   return { ...known, provider: "demo", ...(customer !== undefined && { tags: { customer } }) };
+}
+
+/** Some teams have a cost centre, some features an owner. */
+function chargedAs({ team, feature }: Subject): Pick<CallDetail, "chargedTo"> {
+  const costCenter = team === "search" || team === "naïve 😀" ? `CC ${team}` : undefined;
+  const owner = feature === "chat" ? "kim@example.com" : undefined;
+  if (costCenter === undefined && owner === undefined) return {};
+  return { chargedTo: { ...(costCenter !== undefined && { costCenter }), ...(owner !== undefined && { owner }) } };
 }
 
 function settlement(id: string, random: () => number): Command {

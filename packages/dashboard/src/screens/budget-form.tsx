@@ -104,6 +104,11 @@ function BudgetForm({ written, onClose }: { readonly written?: WrittenBudgetJson
           readOnly={written !== undefined}
         />
         <TextField label="Owner" {...field("owner", "Who answers for it, and is told.")} placeholder="kim@example.com" />
+        <TextField
+          label="Cost centre"
+          {...field("cost_center", "Where its calls are booked. Nothing: as what it is a part of.")}
+          placeholder="CC-4711"
+        />
         <LinesField
           label="For whom"
           {...field("for", "An attribute a line. Nothing: all calls.")}
@@ -152,7 +157,7 @@ function isIn(field: string, name: string): boolean {
   return field === name || field.startsWith(`${name}.`) || field.startsWith(`${name}[`);
 }
 
-const SHOWN_BESIDE = ["name", "for", "per", "limits", "owner", "ladder"];
+const SHOWN_BESIDE = ["name", "for", "per", "limits", "owner", "cost_center", "ladder"];
 
 /** The budget in words as it would be, and what is doubtful about it. */
 function ReadBack({ trial }: { readonly trial: BudgetTrialJson | undefined }) {

@@ -32,7 +32,7 @@ const STEPS: Writing = {
   read: (text) => gathered(linesIn(text), ":", (rung) => [rung]),
 };
 
-const WRITINGS = { name: TEXT, for: SELECTOR, per: NAMES, limits: LIST, owner: TEXT, mode: TEXT, ladder: STEPS };
+const WRITINGS = { name: TEXT, for: SELECTOR, per: NAMES, limits: LIST, owner: TEXT, cost_center: TEXT, mode: TEXT, ladder: STEPS };
 const FIELDS = Object.keys(WRITINGS) as readonly LinesField[];
 
 type LinesField = keyof typeof WRITINGS;

@@ -78,7 +78,7 @@ function Level({ parent, all, unit }: { parent: string | null; all: readonly Bud
 const BALANCES_SHOWN = 3;
 
 function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
-  const { name, per, owner, mode, balances, balances_total, time_zone, limits } = budget;
+  const { name, per, owner, cost_center, mode, balances, balances_total, time_zone, limits } = budget;
   const wanted = balances.filter((balance) => isOf(balance, unit));
   const shown = per.length === 0 ? wanted : wanted.toSorted((a, b) => stateOf(b).share - stateOf(a).share).slice(0, BALANCES_SHOWN);
   return (
@@ -91,7 +91,7 @@ function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
           {mode === "observe" && <Badge>observes only</Badge>}
           {per.length > 0 && <span className="text-sm font-normal text-soft">each {per.join(" and ").replaceAll("tag.", "")}</span>}
         </h2>
-        {owner !== null && <span className="text-sm text-soft">{owner}</span>}
+        {(owner ?? cost_center) !== null && <span className="text-sm text-soft">{[cost_center, owner].filter(Boolean).join(" · ")}</span>}
       </div>
       {shown.length === 0 ? (
         <p className="mt-1 text-sm text-soft">

@@ -227,7 +227,11 @@ function perMillion(picodollars: number): string {
 
 function Subject({ call }: { call: CallReport }) {
   const { tags = {}, ...attributes } = call.subject;
-  const pairs = [...Object.entries(attributes), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value] as const)];
+  const pairs = [
+    ...Object.entries(attributes),
+    ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value] as const),
+    ...Object.entries({ cost_center: call.cost_center, owner: call.owner }).filter(([, value]) => value !== null),
+  ];
   return (
     <Card title="Who">
       <dl className="grid grid-cols-[7rem_1fr] gap-y-1.5 text-sm">

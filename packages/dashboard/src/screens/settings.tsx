@@ -84,6 +84,7 @@ function callFacts({ server, calls }: SettingsJson): readonly Fact[] {
       [calls.shows_cost && "what a call cost", calls.shows_left && "what is left"].filter(Boolean).join(", and ") ||
         "neither cost nor what is left",
     ],
+    ["Refusals name", calls.shows_owner ? "the owner of the budget" : "no owner"],
     ["When it is stopped", `running calls have ${count(Math.round(server.drain_ms / 1_000))} s to end`],
   ];
 }

@@ -21,6 +21,8 @@ export const PATHS = [
   "session",
   "task",
   "endpoint",
+  "cost_center",
+  "owner",
 ] as const;
 
 export function readUsageQuestion({ by, step, since, until, filter, show }: Record<string, unknown>): UsageQuestion {

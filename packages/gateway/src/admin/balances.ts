@@ -1,4 +1,4 @@
-import type { Balance, Unit } from "@purser/core";
+import { type Balance, type Budget, shownOwner, type Unit } from "@purser/core";
 
 /** A balance as programs read it: amounts are integers, money in nano-dollars. */
 export interface BalanceJson {
@@ -16,6 +16,26 @@ export interface BalanceJson {
 
 export function balanceJson({ budget, subject, unit, window, limit, spent, held, left, resetsAt }: Balance): BalanceJson {
   return { budget, subject, unit, window, limit, spent, held, left, resets_at: resetsAt === undefined ? null : instantJson(resetsAt) };
+}
+
+/** A balance, with whom its budget belongs to. */
+export interface OwnedBalanceJson extends BalanceJson {
+  readonly owner: string | null;
+  readonly cost_center: string | null;
+}
+
+/** Balances with whom they belong to, as whoever runs this knows it, or as callers may. */
+export function ownedBalances(
+  balances: readonly Balance[],
+  budgets: readonly Budget[],
+  { isForCallers }: { readonly isForCallers: boolean },
+): readonly OwnedBalanceJson[] {
+  const byName = new Map(budgets.map((budget) => [budget.name, budget]));
+  return balances.map((balance) => {
+    const budget = byName.get(balance.budget);
+    const owner = budget && (isForCallers ? shownOwner(budget) : budget.owner);
+    return { ...balanceJson(balance), owner: owner ?? null, cost_center: budget?.costCenter ?? null };
+  });
 }
 
 /** What is left of what a provider gives away. */

@@ -3,9 +3,9 @@ import {
   type Budget,
   type Budgets,
   formatLimit,
-  includesSelection,
   type Limit,
   type MeasuredLimit,
+  parentOf,
   rungText,
   type Selector,
   type SubjectPath,
@@ -27,7 +27,11 @@ export interface BudgetJson {
   readonly sentence: string;
   readonly for: Selector;
   readonly per: readonly SubjectPath[];
+  /** Its own, or that of the budget that it is a part of. */
   readonly owner: string | null;
+  /** The budget whose owner it is, where this one says none. */
+  readonly owner_from: string | null;
+  readonly cost_center: string | null;
   readonly mode: Budget["mode"];
   readonly time_zone: string;
   readonly limits: readonly LimitJson[];
@@ -93,6 +97,8 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
       for: budget.selector,
       per: budget.per,
       owner: budget.owner ?? null,
+      owner_from: budget.ownerFrom ?? null,
+      cost_center: budget.costCenter ?? null,
       mode: budget.mode,
       time_zone: budget.timezone,
       limits: budget.limits.map((limit) => ({
@@ -120,17 +126,6 @@ function outlook(balance: Balance, budget: Budget, figures: Figures, now: number
     expected: expected === undefined ? null : Math.round(expected),
     gone_at: goneAt === undefined ? null : instantJson(goneAt),
   };
-}
-
-/** The narrowest other budget without balances of single subjects that selects whatever this one selects. */
-function parentOf(budget: Budget, all: readonly Budget[]): Budget | undefined {
-  const index = all.indexOf(budget);
-  const wider = all.filter((other, i) => {
-    if (other === budget || other.per.length > 0 || !includesSelection(other.selector, budget.selector)) return false;
-    // Of two budgets for the same calls the first is above.
-    return budget.per.length > 0 || !includesSelection(budget.selector, other.selector) || i < index;
-  });
-  return wider.reduce<Budget | undefined>((best, one) => (best && !includesSelection(best.selector, one.selector) ? best : one), undefined);
 }
 
 /** What a limit was charged, by the hour. */

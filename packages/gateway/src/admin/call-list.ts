@@ -1,4 +1,4 @@
-import { compileSelector, type Entry, PurserError, type Selector, type Store, type Subject } from "@purser/core";
+import { compileFilter, type Entry, PurserError, type ReportFilter, type Store } from "@purser/core";
 import { type CallSummary, summariseCall } from "./call-report.ts";
 
 /** A page of calls, newest first. */
@@ -12,7 +12,7 @@ export interface CallListJson {
 export interface CallQuery {
   readonly limit: number;
   readonly afterId: string | null;
-  readonly filter?: Selector | undefined;
+  readonly filter?: ReportFilter | undefined;
   readonly outcome?: "denied" | "allowed" | undefined;
 }
 
@@ -70,8 +70,8 @@ function kindsOf({ outcome }: CallQuery): readonly (typeof BEGINNINGS)[number][]
 }
 
 function wantedBy({ filter = {} }: CallQuery): (entry: Entry) => boolean {
-  const selects: (subject: Subject) => boolean = compileSelector(filter);
-  return (entry) => "detail" in entry && selects(entry.detail.subject);
+  const selects = compileFilter(filter);
+  return (entry) => "detail" in entry && selects(entry.detail);
 }
 
 /** The sequence number of the entry with which a call begins, or what comes after the newest. */

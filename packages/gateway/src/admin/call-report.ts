@@ -69,6 +69,9 @@ export interface CallReport extends CallSummary {
   readonly allowance: string | null;
   /** All attempts of its request, where there were several. */
   readonly attempts: readonly AttemptJson[];
+  /** Where its cost is booked and who answers for it, as its budgets said when it was made. */
+  readonly cost_center: string | null;
+  readonly owner: string | null;
   /** The request that made the batch which the call is part of. */
   readonly batch: string | null;
   readonly entries: readonly EntryJson[];
@@ -161,6 +164,8 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     tried: detail?.tried ?? [],
     allowance: detail?.allowance?.replace(/^allowance /, "") ?? null,
     attempts,
+    cost_center: detail?.chargedTo?.costCenter ?? null,
+    owner: detail?.chargedTo?.owner ?? null,
     batch: detail?.batch ?? null,
     entries: entries.map(entryJson),
   };

@@ -229,7 +229,9 @@ export const DASHBOARD_SCHEMAS = {
     sentence: { type: "string", description: "The whole budget in words." },
     for: { type: "object", description: "Attribute and values, as the configuration has them." },
     per: { type: "array", items: TEXT },
-    owner: TEXT_OR_NOT,
+    owner: { ...TEXT_OR_NOT, description: "Its own, or that of the budget that it is a part of." },
+    owner_from: { ...TEXT_OR_NOT, description: "The budget whose owner it is, where this one says none." },
+    cost_center: { ...TEXT_OR_NOT, description: "Where its calls are booked." },
     mode: { enum: ["enforce", "observe"] },
     time_zone: TEXT,
     limits: { type: "array", items: object({ text: TEXT, unit: TEXT, window: TEXT, amount: INTEGER }) },
@@ -331,6 +333,7 @@ export const DASHBOARD_SCHEMAS = {
       on_disconnect: { enum: ["abort", "drain"] },
       shows_cost: { type: "boolean" },
       shows_left: { type: "boolean" },
+      shows_owner: { type: "boolean" },
     }),
   }),
   Alert: object({

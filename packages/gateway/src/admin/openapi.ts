@@ -28,6 +28,7 @@ export const OPENAPI = {
             description: "Only so many, those of which most is used, and in `total` how many there are.",
             schema: { type: "integer", minimum: 1, maximum: 1000 },
           },
+          { name: "owners", in: "query", description: "With whom each belongs to.", schema: { type: "boolean", default: false } },
         ],
         responses: { 200: json("The balances.", list("Balance")), default: ref("responses", "Problem") },
       },
@@ -198,7 +199,7 @@ export const OPENAPI = {
         summary: "What each team (product, customer, …) is charged for a month, with its owner. Together they are all that was charged.",
         parameters: [
           reportParameter("month", "`2026-11`; this month where it is left out."),
-          reportParameter("by", "Whose statements: `team` where it is left out, any attribute, or `tag.NAME`."),
+          reportParameter("by", "Whose statements: `team` where it is left out, any attribute, `tag.NAME`, `cost_center` or `owner`."),
           reportParameter("time_zone", "Whose months; the configuration's where it is left out."),
           {
             name: "format",
@@ -232,7 +233,7 @@ export const OPENAPI = {
         operationId: "listSpenders",
         summary: "Who spends most, and how much of the whole that is.",
         parameters: [
-          reportParameter("by", "`user` where it is left out, any attribute, or `tag.NAME`."),
+          reportParameter("by", "`user` where it is left out, any attribute, `tag.NAME`, `cost_center` or `owner`."),
           { name: "most", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 10 } },
           reportParameter("since", "As for a report."),
           reportParameter("until", "As for a report."),
@@ -588,7 +589,12 @@ export const OPENAPI = {
         type: "object",
         additionalProperties: false,
         required: ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
-        properties: { ...counterProperties(), ...standingProperties() },
+        properties: {
+          ...counterProperties(),
+          ...standingProperties(),
+          owner: { type: ["string", "null"], description: "Who answers for the budget, where owners are asked for." },
+          cost_center: { type: ["string", "null"], description: "Where its calls are booked, where owners are asked for." },
+        },
       },
       Allowance: {
         type: "object",
@@ -744,6 +750,8 @@ export const OPENAPI = {
               },
             },
           },
+          cost_center: { type: ["string", "null"], description: "Where its cost is booked, as its budgets said when it was made." },
+          owner: { type: ["string", "null"], description: "Who answers for it, as its budgets said when it was made." },
           batch: { type: ["string", "null"], description: "The request that made the batch which the call is part of." },
           entries: {
             type: "array",
@@ -929,7 +937,11 @@ export const OPENAPI = {
         required: ["value", "owner", "total", "before", "share", "lines"],
         properties: {
           value: { type: ["string", "null"], description: "Null for calls that have none." },
-          owner: { type: ["string", "null"], description: "The owner of the budget for this value, else of one for all." },
+          owner: {
+            type: ["string", "null"],
+            description:
+              "The owner of the budget for this value, else of one for all; of a cost centre, of the widest budget with it; by owner, the value.",
+          },
           total: ref("schemas", "ReportAmounts"),
           before: ref("schemas", "ReportAmounts"),
           share: { type: "number", description: "The part of the whole cost, from 0 to 1." },

@@ -1,15 +1,16 @@
 import {
   checkTimeZone,
   decimalDollars,
-  isSubjectPath,
+  isReportPath,
   PurserError,
   REPORT_AMOUNTS,
   REPORT_STEPS,
   type ReportAmounts,
+  type ReportFilter,
+  type ReportPath,
   type ReportQuery,
   type ReportRow,
   type ReportStep,
-  type SubjectPath,
   windowSpan,
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
@@ -177,16 +178,16 @@ function isStep(text: string): text is ReportStep {
   return (REPORT_STEPS as readonly string[]).includes(text);
 }
 
-function readPaths(given: readonly string[]): readonly SubjectPath[] {
+function readPaths(given: readonly string[]): readonly ReportPath[] {
   const paths = given.flatMap((text) => text.split(",")).flatMap((text) => text.trim() || []);
   if (paths.length > BY_MOST) throw invalid(`A report is by at most ${BY_MOST} attributes.`);
   return paths.map(checkedPath);
 }
 
 /** `team=search` again and again: all attributes hold, and any of the values of one. */
-export function readFilter(given: readonly string[]): ReportQuery["filter"] | undefined {
+export function readFilter(given: readonly string[]): ReportFilter | undefined {
   if (given.length === 0) return undefined;
-  const filter = new Map<SubjectPath, string[]>();
+  const filter = new Map<ReportPath, string[]>();
   for (const text of given) {
     const at = text.indexOf("=");
     if (at < 1) throw invalid(`A filter is written ATTRIBUTE=VALUE, like team=search, not "${text}".`);
@@ -196,11 +197,11 @@ export function readFilter(given: readonly string[]): ReportQuery["filter"] | un
   return Object.fromEntries(filter);
 }
 
-/** Throws `body_invalid` for what is no attribute of a call. */
-export function checkedPath(path: string): SubjectPath {
-  if (isSubjectPath(path)) return path;
+/** Throws `body_invalid` for what no report is by. */
+export function checkedPath(path: string): ReportPath {
+  if (isReportPath(path)) return path;
   throw invalid(
-    `"${path}" is not an attribute of a call. Take org, team, product, feature, user, tier, session, task, key, provider, model, endpoint or tag.NAME.`,
+    `"${path}" is not an attribute of a call. Take org, team, product, feature, user, tier, session, task, key, provider, model, endpoint, tag.NAME, cost_center or owner.`,
   );
 }
 

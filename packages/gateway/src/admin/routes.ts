@@ -29,7 +29,7 @@ import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, t
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
 import { readAttempts } from "./attempt-list.ts";
-import { allowanceJson, balanceJson, fullest } from "./balances.ts";
+import { allowanceJson, balanceJson, fullest, ownedBalances } from "./balances.ts";
 import {
   budgetChangeJson,
   budgetTrialJson,
@@ -70,7 +70,7 @@ import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
-  readonly budgets: Pick<Budgets, "balances" | "allowances" | "grant" | "grants" | "revoke" | "reset">;
+  readonly budgets: Pick<Budgets, "balances" | "configured" | "allowances" | "grant" | "grants" | "revoke" | "reset">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
@@ -304,13 +304,17 @@ async function listDeeds({ log }: Parts, { query }: AdminRequest): Promise<Admin
 
 async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<AdminResponse> {
   const { query, subject = {} } = request;
-  checkParameters(query, ["budget", "most"]);
+  checkParameters(query, ["budget", "most", "owners"]);
   const budget = query.get("budget");
   const most = query.get("most");
-  const own = ownCalls(request) === undefined ? {} : { subject };
-  const balances = await budgets.balances({ ...own, ...(budget !== null && { budget }) });
-  if (most === null) return ok({ data: balances.map(balanceJson) });
-  return ok({ data: fullest(balances, countOf("most", most, BALANCES_MOST)).map(balanceJson), total: balances.length });
+  const isForCallers = ownCalls(request) !== undefined;
+  const balances = await budgets.balances({ ...(isForCallers && { subject }), ...(budget !== null && { budget }) });
+  const owners = query.get("owners") ?? "false";
+  if (owners !== "true" && owners !== "false") throw new PurserError("body_invalid", '"owners" is true or false.');
+  const data = (shown: readonly Balance[]) =>
+    owners === "true" ? ownedBalances(shown, budgets.configured, { isForCallers }) : shown.map(balanceJson);
+  if (most === null) return ok({ data: data(balances) });
+  return ok({ data: data(fullest(balances, countOf("most", most, BALANCES_MOST))), total: balances.length });
 }
 
 async function listAllowances({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -28,6 +28,7 @@ export interface SettingsJson {
     readonly on_disconnect: "abort" | "drain";
     readonly shows_cost: boolean;
     readonly shows_left: boolean;
+    readonly shows_owner: boolean;
   };
 }
 
@@ -101,6 +102,7 @@ export function settingsJson(config: Config, startedAt: number): SettingsJson {
       on_disconnect: onDisconnect,
       shows_cost: expose.cost,
       shows_left: expose.left,
+      shows_owner: expose.owner,
     },
   };
 }

@@ -3,6 +3,7 @@ import {
   type Decision,
   type Denial,
   describeRefusal,
+  giverOf,
   PurserError,
   type RateCard,
   type Reservation,
@@ -436,8 +437,9 @@ async function denialOfWhole({ budgets, config }: Gateway, subject: Subject, den
   let { reason } = denial;
   if (asked > balance.limit) reason = "request_too_large";
   else if (reason === "budget_busy" && asked > balance.limit - balance.spent) reason = "budget_exhausted";
-  const owner = config.budgets.find(({ name }) => name === balance.budget)?.owner;
-  const message = describeRefusal({ reason, balance, asked, retryAfterMs, owner, asker: "batch" });
+  const budget = config.budgets.find(({ name }) => name === balance.budget);
+  const giver = giverOf(budget ?? { owner: undefined, showsOwner: false });
+  const message = describeRefusal({ reason, balance, asked, retryAfterMs, giver, asker: "batch" });
   return { reason, balance, asked, retryAfterMs: reason === denial.reason ? retryAfterMs : undefined, message };
 }
 

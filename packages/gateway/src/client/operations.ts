@@ -72,7 +72,12 @@ export type Budget = {
   /** Attribute and values, as the configuration has them. */
   readonly for: Readonly<Record<string, unknown>>;
   readonly per: readonly (string)[];
+  /** Its own, or that of the budget that it is a part of. */
   readonly owner: string | null;
+  /** The budget whose owner it is, where this one says none. */
+  readonly owner_from: string | null;
+  /** Where its calls are booked. */
+  readonly cost_center: string | null;
   readonly mode: "enforce" | "observe";
   readonly time_zone: string;
   readonly limits: readonly ({
@@ -205,6 +210,7 @@ export type Settings = {
     readonly on_disconnect: "abort" | "drain";
     readonly shows_cost: boolean;
     readonly shows_left: boolean;
+    readonly shows_owner: boolean;
   };
 };
 
@@ -324,8 +330,10 @@ export type BudgetItem = {
   readonly alerts?: Readonly<Record<string, string | readonly (string)[]>>;
   /** The IANA time zone whose calendar the windows follow. */
   readonly timezone?: string;
-  /** Who answers for the budget: an address or a name. */
+  /** Who answers for the budget: an address or a name. Where it is left out, the owner of the budget that this one is a part of. */
   readonly owner?: string;
+  /** Where the calls of the budget are booked. Of several budgets of a call, that of the one whose `for` names the most attributes counts. */
+  readonly cost_center?: string;
   /** observe records what would have been refused, and refuses nothing. */
   readonly mode?: "enforce" | "observe";
   /** The output cap of a call is lowered to what fits, but not below this. Of the budgets of a call that say it, the largest counts. */
@@ -389,6 +397,10 @@ export type Balance = {
   readonly left: number;
   /** null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used. */
   readonly resets_at: string | null;
+  /** Who answers for the budget, where owners are asked for. */
+  readonly owner?: string | null;
+  /** Where its calls are booked, where owners are asked for. */
+  readonly cost_center?: string | null;
 };
 
 export type Allowance = {
@@ -560,6 +572,10 @@ export type CallReport = {
     /** What was held for it. */
     readonly held_nanodollars: number | null;
   })[];
+  /** Where its cost is booked, as its budgets said when it was made. */
+  readonly cost_center?: string | null;
+  /** Who answers for it, as its budgets said when it was made. */
+  readonly owner?: string | null;
   /** The request that made the batch which the call is part of. */
   readonly batch?: string | null;
   readonly entries?: readonly ({
@@ -715,7 +731,7 @@ export type Deed = {
 export type Statement = {
   /** Null for calls that have none. */
   readonly value: string | null;
-  /** The owner of the budget for this value, else of one for all. */
+  /** The owner of the budget for this value, else of one for all; of a cost centre, of the widest budget with it; by owner, the value. */
   readonly owner: string | null;
   readonly total: ReportAmounts;
   readonly before: ReportAmounts;
@@ -1037,7 +1053,7 @@ export interface Operations {
     readonly answer: "given" | "declined";
   } };
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
-  readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number } }; readonly answer: {
+  readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number; readonly owners?: boolean } }; readonly answer: {
     readonly data: readonly (Balance)[];
   } };
   /** Writes a new budget into the configuration file, which is taken over within seconds. */

@@ -13,6 +13,7 @@ import {
   type Rung,
   type Selector,
   type SharingInput,
+  withOwners,
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
@@ -25,6 +26,8 @@ import type { Place } from "./source.ts";
 export interface BudgetTerms extends Pick<ConfigurationFields, "channels" | "answers"> {
   readonly timezone: string;
   readonly providers: readonly Provider[];
+  /** Whether refusals name owners. */
+  readonly showsOwner: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
 }
@@ -32,9 +35,9 @@ export interface BudgetTerms extends Pick<ConfigurationFields, "channels" | "ans
 /** Puts the budgets together, and notes where two cannot stand beside each other. */
 export function configuredBudgets(
   entries: readonly Located<BudgetFields>[],
-  { timezone, providers, channels, answers, now }: BudgetTerms,
+  { timezone, showsOwner, providers, channels, answers, now }: BudgetTerms,
 ): readonly Budget[] {
-  const budgets: Budget[] = [];
+  const found: Budget[] = [];
   const places: Place[] = [];
   const names = new Set<string>();
   for (const { value, place } of entries) {
@@ -42,17 +45,26 @@ export function configuredBudgets(
     if (name !== "" && names.has(name))
       place.field("name").problem(`"${name}" names two budgets. Each needs a name of its own, since it is how spend is kept.`);
     names.add(name);
-    const budget = name === "" ? undefined : definedBudget(value, place, timezone);
+    const budget = name === "" ? undefined : definedBudget(value, place, { timezone, showsOwner });
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
     warnOfEnded(budget, readable(value), now);
     const rungs = budget.ladder.flatMap((step) => step.rungs);
-    checkTells(budget, rungs, place.field("ladder"), channels);
     checkLookups(rungs, place.field("ladder"), answers);
-    budgets.push(budget);
-    places.push(place.field("share"));
+    found.push(budget);
+    places.push(place);
   }
-  for (const [i, budget] of budgets.entries()) noteSharing(budget, budgets, places[i] as Place);
+  const budgets = withOwners(found);
+  for (const [i, budget] of budgets.entries()) {
+    const place = places[i] as Place;
+    noteSharing(budget, budgets, place.field("share"));
+    checkTells(
+      budget,
+      budget.ladder.flatMap((step) => step.rungs),
+      place.field("ladder"),
+      channels,
+    );
+  }
   return budgets;
 }
 
@@ -65,8 +77,8 @@ function noteSharing(budget: Budget, budgets: readonly Budget[], place: Place): 
   }
 }
 
-function definedBudget(value: BudgetFields, place: Place, timezone: string): Budget | undefined {
-  const input = budgetInput(value, timezone);
+function definedBudget(value: BudgetFields, place: Place, terms: Pick<BudgetTerms, "timezone" | "showsOwner">): Budget | undefined {
+  const input = budgetInput(value, terms);
   try {
     return defineBudget(input);
   } catch (error) {
@@ -101,7 +113,7 @@ function isWrong(input: BudgetInput): boolean {
   }
 }
 
-function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
+function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetTerms, "timezone" | "showsOwner">): BudgetInput {
   const request = value.request;
   return {
     name: value.name ?? "",
@@ -114,6 +126,8 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.share && { share: sharingInput(value.share) }),
     exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
+    ...(!showsOwner && { showsOwner }),
+    ...(value.cost_center !== undefined && { costCenter: value.cost_center }),
     ...(value.mode && { mode: value.mode }),
     ...(value.min_output !== undefined && { minOutput: value.min_output }),
     ...(value.on_store_failure && { onStoreFailure: value.on_store_failure }),

@@ -7,6 +7,7 @@ import { isSame, rewritten, type Written, type WrittenFields, written } from "./
 import { type ConfigInput, examineConfig, type Reading } from "./read-config.ts";
 import { budgetSentence } from "./sentence.ts";
 import { type Problem, problemText } from "./source.ts";
+import { UNOWNED, unownedBudgets } from "./unowned.ts";
 
 /** A budget as it is written in the file: `${NAME}` stands there as it is. */
 export type BudgetItem = WrittenFields;
@@ -284,7 +285,10 @@ function trial({ name, at, names, reading, after, sentenceBefore }: Plan): Trial
     name,
     sentence: after === undefined ? sentenceBefore : budget && budgetSentence(budget),
     problems: problems.map((problem) => (own(problem) ? fieldProblem(problem) : { field: "", message: othersProblem(problem, names) })),
-    warnings: warnings.filter(own).map(fieldProblem),
+    warnings: [
+      ...warnings.filter(own).map(fieldProblem),
+      ...(config && budget && unownedBudgets(config).includes(budget) ? [{ field: "owner", message: `It ${UNOWNED}` }] : []),
+    ],
   };
 }
 

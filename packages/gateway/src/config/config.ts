@@ -53,7 +53,7 @@ export interface Config {
   /** Where traces and metrics go; nowhere if it is left out. */
   readonly telemetry: TelemetryConfig | undefined;
   /** What answers may reveal in headers. */
-  readonly expose: { readonly cost: boolean; readonly left: boolean };
+  readonly expose: { readonly cost: boolean; readonly left: boolean; readonly owner: boolean };
 }
 
 /** Where balances and ledger live. */

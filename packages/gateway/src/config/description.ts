@@ -365,7 +365,15 @@ const budget = object(
       },
     ),
     timezone: described("The IANA time zone whose calendar the windows follow.", timezone(), { examples: ["Europe/Berlin"] }),
-    owner: described("Who answers for the budget: an address or a name.", text()),
+    owner: described(
+      "Who answers for the budget: an address or a name. Where it is left out, the owner of the budget that this one is a part of.",
+      text(),
+    ),
+    cost_center: described(
+      "Where the calls of the budget are booked. Of several budgets of a call, that of the one whose `for` names the most attributes counts.",
+      text({ most: 256 }),
+      { examples: ["CC-4711"] },
+    ),
     mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
       default: "enforce",
     }),
@@ -620,10 +628,13 @@ export const CONFIGURATION = object({
     { default: "abort" },
   ),
   expose: described(
-    "What answers may reveal in headers.",
+    "What answers may reveal.",
     object({
       cost: described("What the call cost.", flag(), { default: true }),
       left: described("What is left of the tightest budget.", flag(), { default: true }),
+      owner: described("Who owns the budget that refuses a call: in the message of the refusal, not in a header.", flag(), {
+        default: true,
+      }),
     }),
   ),
 });

@@ -72,10 +72,17 @@ test("budgets are read as they are written", () => {
     budgets.map(({ name, selector, per, limits, timezone, owner }) => [name, selector, per, limits.map(formatLimit), timezone, owner]),
     [
       ["company", {}, [], ["$50,000.00 / month", "1,000,000 tokens / minute"], "Europe/Berlin", "finance@example.com"],
-      ["engineering", { team: ["engineering"] }, [], ["$30,000.00 / month"], "UTC", undefined],
-      ["chatbot", { feature: ["chatbot"] }, [], ["$10,000.00 / month"], "UTC", undefined],
-      ["free users", { tier: ["free"] }, ["user"], ["10,000 tokens / day", "10 requests / hour", "2 at once"], "UTC", undefined],
-      ["agent task", {}, ["task"], ["$2.00", "200,000 tokens"], "UTC", undefined],
+      ["engineering", { team: ["engineering"] }, [], ["$30,000.00 / month"], "UTC", "finance@example.com"],
+      ["chatbot", { feature: ["chatbot"] }, [], ["$10,000.00 / month"], "UTC", "finance@example.com"],
+      [
+        "free users",
+        { tier: ["free"] },
+        ["user"],
+        ["10,000 tokens / day", "10 requests / hour", "2 at once"],
+        "UTC",
+        "finance@example.com",
+      ],
+      ["agent task", {}, ["task"], ["$2.00", "200,000 tokens"], "UTC", "finance@example.com"],
     ],
   );
   assert.deepEqual(budgets[2]?.request, { maxInput: 4000, maxOutput: 1000, models: ["gpt-4o", "gpt-4o-mini"] });
@@ -102,7 +109,7 @@ test("budgets are read as they are written", () => {
     onDisconnect: "abort",
     login: { people: [], oidc: undefined },
     telemetry: undefined,
-    expose: { cost: true, left: true },
+    expose: { cost: true, left: true, owner: true },
   });
 });
 

@@ -76,6 +76,7 @@ export function examineConfig(input: ConfigInput): Reading {
   // An empty file is a file that asks for nothing.
   const fields = source.root.node === undefined ? {} : (CONFIGURATION.read(source.root) ?? {});
 
+  const expose = { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true, owner: fields.expose?.owner ?? true };
   const providers = readProviders(fields, environment);
   const channels = configuredChannels(fields.channels ?? new Map());
   const answers = configuredAnswers(fields.answers, { file, cwd, environment });
@@ -84,6 +85,7 @@ export function examineConfig(input: ConfigInput): Reading {
     providers,
     channels: fields.channels,
     answers: fields.answers,
+    showsOwner: expose.owner,
     now: input.now ?? Date.now(),
   });
   warnOfUnasked(fields.answers, budgets);
@@ -118,7 +120,7 @@ export function examineConfig(input: ConfigInput): Reading {
     onDisconnect: fields.on_disconnect ?? "abort",
     login: configuredLogin(fields, server),
     telemetry: fields.telemetry && readTelemetry(fields.telemetry),
-    expose: { cost: fields.expose?.cost ?? true, left: fields.expose?.left ?? true },
+    expose,
   };
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition), ...answers.problems.toSorted(byPosition)];
   const warnings = source.warnings.toSorted(byPosition);

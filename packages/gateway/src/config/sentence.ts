@@ -18,7 +18,7 @@ import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, exceptions, per, request, ladder, sharing, mode, onStoreFailure, owner } = budget;
+  const { limits, exceptions, per, request, ladder, sharing, mode, onStoreFailure } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
@@ -32,10 +32,16 @@ export function budgetSentence(budget: Budget): string {
     sharing ? sharingSentence(sharing, per) : "",
     mode === "observe" ? "It only observes and refuses nothing." : "",
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
-    owner === undefined ? "" : `Owner: ${owner}.`,
+    budget.costCenter === undefined ? "" : `Cost centre: ${budget.costCenter}.`,
+    ownerSentence(budget),
   ]
     .filter((sentence) => sentence !== "")
     .join(" ");
+}
+
+function ownerSentence({ owner, ownerFrom }: Budget): string {
+  if (owner === undefined) return "";
+  return ownerFrom === undefined ? `Owner: ${owner}.` : `Owner: ${owner}, as of ${ownerFrom}.`;
 }
 
 /** `At most once a week, what search and chat leave unused goes to those of them that have used 80%: …` */

@@ -132,13 +132,23 @@ test("who changes a budget that somebody else has changed is told, and so is who
   assert.equal(text(), before);
 });
 
+test("a budget for which nobody would answer is warned of while it is written, and written", async (context) => {
+  const { ask } = await startFiled(context);
+  const { body } = await ask("PUT", "/api/budgets/company?dry_run=true", { budget: { name: "company", limits: ["$5 / day"] } });
+  assert.deepEqual([body.problems, body.warnings.map(({ field }: Json) => field)], [[], ["owner"]]);
+  assert.match(body.warnings[0].message, /^It has no owner, .* Give it one: owner: kim@example\.com\.$/);
+  const observing = { name: "company", limits: ["$5 / day"], mode: "observe" };
+  assert.deepEqual((await ask("PUT", "/api/budgets/company?dry_run=true", { budget: observing })).body.warnings, []);
+});
+
 test("a trial reads a budget back, tells what is wrong by its field, and leaves no trace", async (context) => {
   const { ask, text } = await startFiled(context);
   const before = text();
   const lines = async () => (await ask("GET", "/api/audit")).body.data.length;
   const known = await lines();
   const right = await ask("POST", "/api/budgets?dry_run=true", { budget: { name: "x", limits: ["$5 / day"] } });
-  assert.deepEqual(right.body, { name: "x", sentence: "All calls may use $5.00 a day (UTC).", problems: [], warnings: [] });
+  const sentence = "All calls may use $5.00 a day (UTC). Owner: kim@example.com, as of company.";
+  assert.deepEqual(right.body, { name: "x", sentence, problems: [], warnings: [] });
   const { status, body } = await ask("PUT", "/api/budgets/company?dry_run=true", {
     budget: { name: "company", limits: ["1M tokens / month"], ladder: { "80%": "us gpt-4o" }, onwer: "kim" },
   });

@@ -59,6 +59,6 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
     onDisconnect: "abort",
     login: NO_LOGIN,
     telemetry: undefined,
-    expose: { cost: true, left: true },
+    expose: { cost: true, left: true, owner: true },
   };
 }

@@ -136,6 +136,8 @@ export interface Dialect {
   writeError(refusal: Refusal, status: number): unknown;
   /** How a conversation can be cut short; none where it cannot. */
   readonly turns?: ConversationForm;
+  /** The members of a body that make it the last call of its task: the text is said where the conversation goes on, and no tool is called. */
+  finish?(body: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string>;
   /** How messages are read where a conversation cannot be cut short. */
   readonly messages?: MessagesForm;
   /** The same whole, where this one is a stream by its path. */

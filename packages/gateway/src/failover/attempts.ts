@@ -6,6 +6,7 @@ import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
 import { asItCame, type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
 import { callAt } from "../rungs/other-call.ts";
+import { reserveOrFinish } from "../rungs/reserve-or-finish.ts";
 import { attemptId } from "./attempt-id.ts";
 import { nextCandidate } from "./choice.ts";
 import { endText, isRetriedAfter, isRetriedOn } from "./retry.ts";
@@ -113,7 +114,7 @@ export class Attempts {
    * gone.
    */
   async next({ id: before, call: { provider } }: Attempt, outcome: Outcome, gone: () => AbortSignal): Promise<Attempt | undefined> {
-    const { alerts, budgets, events } = this.#gateway;
+    const { alerts, events } = this.#gateway;
     this.#request ??= before;
     while (this.mayGoOn && !gone().aborted) {
       const choice = this.#choose();
@@ -121,11 +122,9 @@ export class Attempts {
       const climbed = await this.#climbedAt(choice.standing);
       if (!climbed) continue;
       const { call: chosen, end } = climbed;
-      const call = heldAsUsual(this.#gateway, chosen);
+      const usual = heldAsUsual(this.#gateway, chosen);
       const id = attemptId(this.#request, ++this.#numbered);
-      const decision = call.dialect.isFree
-        ? undefined
-        : await (end ? budgets.block(callOf(id, call), end) : reserveCall(budgets, id, call, gone));
+      const { call, decision } = await this.#reserved(id, usual, end, gone);
       if (decision) alerts.decided(decision);
       if (decision?.outcome === "denied") {
         this.#leaveOut(choice.standing, `was not asked: ${decision.denial.message}`);
@@ -135,6 +134,13 @@ export class Attempts {
       return { id, call, decision };
     }
     return undefined;
+  }
+
+  async #reserved(id: string, call: RoutedCall, end: Climbed["end"], gone: () => AbortSignal) {
+    if (call.dialect.isFree) return { call, decision: undefined };
+    const { budgets } = this.#gateway;
+    if (end) return { call, decision: budgets.block(callOf(id, call), end) };
+    return reserveOrFinish(this.#gateway, call, (asking, terms) => reserveCall(budgets, id, asking, gone, terms));
   }
 
   #choice() {

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type Budget, formatInstant } from "@purser/core";
+import { type Budget, formatInstant, giverOf } from "@purser/core";
 import type { Notice } from "../alerts/notice.ts";
 import type { Trigger, Trip } from "./guard.ts";
 import type { ToolLoop } from "./tool-loop.ts";
@@ -8,7 +8,7 @@ import type { ToolLoop } from "./tool-loop.ts";
 export function describeTrip(budget: Budget, label: string, trip: Trip): string {
   const name = label === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${label})`;
   const until = formatInstant(trip.until, budget.timezone);
-  const whom = budget.owner ?? "the owner of the budget";
+  const whom = giverOf(budget);
   return `${whatHappened(trip)} ${name} guards against that until ${until}. ${NEXT[trip.trigger]}, or ask ${whom}.`;
 }
 

@@ -261,8 +261,11 @@ function ownersOf(budgets: readonly Budget[]): readonly Family[] {
   return [
     gauge(
       "purser_budget_info",
-      "Who answers for a budget, and whether it refuses (enforce) or only records (observe). Always 1.",
-      budgets.slice(0, BUDGET_ROWS_MOST).map(({ name, owner = "", mode }) => ({ labels: { budget: name, owner, mode }, value: 1 })),
+      "Who answers for a budget, where its calls are booked, and whether it refuses (enforce) or only records (observe). Always 1.",
+      budgets.slice(0, BUDGET_ROWS_MOST).map(({ name, owner = "", costCenter, mode }) => ({
+        labels: { budget: name, owner, mode, ...(costCenter !== undefined && { cost_center: costCenter }) },
+        value: 1,
+      })),
     ),
   ];
 }

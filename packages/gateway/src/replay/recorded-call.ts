@@ -44,8 +44,8 @@ const NAMES: ReadonlyMap<DialectName, Dialect> = new Map([...CALLS.values()].fil
  * with it what they do with any other call. It has no conversation: nobody recorded what was said.
  */
 export function recordedDialect(recorded: RecordedCall): Dialect {
-  const { turns: _, writeAnswer: _a, writeEnd: _e, ...form } = openaiChat;
-  const { writeAnswer } = NAMES.get(recorded.endpoint) ?? {};
+  const { turns: _, finish: _f, writeAnswer: _a, writeEnd: _e, ...form } = openaiChat;
+  const { writeAnswer, finish } = NAMES.get(recorded.endpoint) ?? {};
   return {
     ...form,
     name: recorded.endpoint,
@@ -54,6 +54,8 @@ export function recordedDialect(recorded: RecordedCall): Dialect {
     inFormat: (endpoint) => recordedDialect({ ...recorded, endpoint }),
     usesCache: () => (recorded.usage.cacheReadInputTokens ?? 0) > 0,
     ...(writeAnswer && { writeAnswer }),
+    // Nobody recorded what was said, so nothing is added to it.
+    ...(finish && { finish: () => new Map() }),
   };
 }
 

@@ -60,6 +60,16 @@ describe("a replay", () => {
     assert.deepEqual([before.cost, after.cost, answered, unchanged], [20 * EACH, 20 * EACH, 20, 20]);
   });
 
+  test("ends tasks with a last answer as the gateway does, where the format of the call can", async () => {
+    const budgets = '[{ name: task, per: task, limits: [10k tokens], min_output: 1, ladder: { "80%": finish } }]';
+    const calls = hourly(12, { subject: { task: "t" } });
+    const { answered, refused, rungs } = await replay(configOf(budgets), calls);
+    assert.deepEqual([answered, refused], [6, 6], "five of 1,500 tokens, and one that has no room below the step");
+    assert.deepEqual([...rungs], [["finish (task 80%)", 1]]);
+    const other = await replay(configOf(budgets), hourly(12, { subject: { task: "t" }, endpoint: "openai-completions" }));
+    assert.deepEqual([other.answered, [...other.rungs]], [5, []]);
+  });
+
   test("refuses what its budgets refuse, and says which and why", async () => {
     const { answered, refused, refusals, after } = await replay(configOf("[{ name: tight, limits: [$0.05 / day] }]"), hourly(10));
     assert.deepEqual([answered, refused], [5, 5], "the fifth with as long an answer as there is money for");

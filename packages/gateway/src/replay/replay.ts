@@ -20,6 +20,7 @@ import { priceBookOf } from "../config/price-book.ts";
 import { createRouter, type Route, type Router } from "../providers/routing.ts";
 import { answerAfter, type Climber, climb, isLeftOut, type RoutedCall, textOf } from "../rungs/climb.ts";
 import { PromptCaches } from "../rungs/prompt-caches.ts";
+import { reserveOrFinish } from "../rungs/reserve-or-finish.ts";
 import { costAsItWas, type RecordedCall, recordedBody, recordedDialect, usageUpTo } from "./recorded-call.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -183,10 +184,12 @@ class Replay {
   }
 
   /** It asks its budgets; where they admit it, its provider answers what was recorded, as far as its cap allows. */
-  async #ask(recorded: RecordedCall, call: RoutedCall, { id, before }: { id: string; before: number | undefined }): Promise<void> {
+  async #ask(recorded: RecordedCall, climbed: RoutedCall, { id, before }: { id: string; before: number | undefined }): Promise<void> {
     const { durationMs, isLost, inputTokensHeld, service } = recorded;
     const leaseMs = isLost ? Math.max(1, durationMs) : LEASE_MS;
-    const decision = await this.#budgets.reserve({ ...callOf(id, call), input: { most: inputTokensHeld }, leaseMs });
+    const { call, decision } = await reserveOrFinish(this.#climber, climbed, (asking, terms) =>
+      this.#budgets.reserve({ ...callOf(id, asking), ...terms, input: { most: inputTokensHeld }, leaseMs }),
+    );
     this.#waitedMs += this.#clock.now - recorded.at;
     if (decision.outcome === "denied")
       return this.#refused(recorded, call, decision.denial, answerAfter(decision.denial, this.#climber.config.budgets));

@@ -20,6 +20,7 @@ import type { PathNames } from "../dialects/path.ts";
 import type { Gateway } from "../pipeline.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Failover, Route } from "../providers/routing.ts";
+import { lastCall } from "./finish.ts";
 import { type CannotCall, otherCall } from "./other-call.ts";
 import { type Summariser, summarisedCall } from "./summarise.ts";
 import { trimmedCall } from "./trim.ts";
@@ -115,17 +116,25 @@ export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Ex
 /** The budget of the model that one ladder leads to may have a ladder too. So many are followed. */
 const MODELS_MOST = 4;
 
-/** Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. */
-export async function climb(gateway: Climber, routed: RoutedCall, summariser?: Summariser): Promise<Climbed> {
+/**
+ * Applies what the ladders of a call's budgets say. A rung that would make the call dearer, or break it, is left out. `ending`: budgets of whose
+ * task it is the last call.
+ */
+export async function climb(
+  gateway: Climber,
+  routed: RoutedCall,
+  summariser?: Summariser,
+  ending: readonly string[] = [],
+): Promise<Climbed> {
   if (!gateway.budgets.hasLadders) return asItCame(routed);
   let call = routed;
-  let plan = await gateway.budgets.ladder(call.subject);
+  let plan = await gateway.budgets.ladder(call.subject, ending);
   const leftOut = new Set<string>();
   for (let models = 0; plan && models < MODELS_MOST; models++) {
     const other = await cheaperCall(gateway, call, plan, leftOut);
     if (!other) break;
     call = other;
-    plan = await gateway.budgets.ladder(call.subject);
+    plan = await gateway.budgets.ladder(call.subject, ending);
   }
   if (leftOut.size > 0) call = { ...call, rungs: [...(call.rungs ?? []), ...leftOut] };
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
@@ -137,6 +146,7 @@ export async function climb(gateway: Climber, routed: RoutedCall, summariser?: S
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
   if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
+  call = finished(call, of("finish", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
   if (!slowest) return { call, waitMs: 0, end: undefined, lookups, cache, queue };
   return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, lookups, cache, queue };
@@ -315,6 +325,14 @@ async function trimmed(gateway: Climber, call: RoutedCall, rungs: readonly Activ
   if (!shortest || !shorter) return call;
   if (!paysOff(gateway, call, { ...shorter, cut: shorter, besides: 0 })) return leftOut(call, shortest);
   return noted(call, shortest, { call: shorter.call, beginning: shorter.beginning }, cutEffect(gateway, call, shorter));
+}
+
+/** The last call of its task, of each budget that says so. A call that cannot say it stays as it is, and gets nothing of what is kept. */
+function finished(call: RoutedCall, rungs: readonly Active<"finish">[]): RoutedCall {
+  const fresh = rungs.filter(({ budget }) => !call.finishes?.includes(budget.name));
+  const last = fresh.length === 0 ? undefined : call.finishes ? call.call : lastCall(call);
+  if (!last) return call;
+  return fresh.reduce((one, active) => noted(one, active, { call: last, finishes: [...(one.finishes ?? []), active.budget.name] }), call);
 }
 
 async function summarised(gateway: Climber, call: RoutedCall, plan: LadderPlan, summariser: Summariser): Promise<RoutedCall> {

@@ -81,7 +81,7 @@ export function routeTo({ route }: Pick<Climber, "route">, name: string, { name:
  * It asks for no longer an answer than its client or a ladder did; what the model of another provider can write is nothing to it.
  */
 export function callAt(climber: Climber, routed: RoutedCall, { dialect, route }: FailoverTarget): RoutedCall | CannotCall {
-  const { rungs, effects, insteadOf, beginning, outputTokensMost, isShortened, failover } = routed;
+  const { rungs, effects, insteadOf, beginning, outputTokensMost, isShortened, finishes, failover } = routed;
   const moved = dialect === routed.dialect.name ? sameFormatAt(climber, routed, route) : otherFormatAt(climber, routed, { dialect, route });
   if ("because" in moved) return moved;
   return {
@@ -90,6 +90,7 @@ export function callAt(climber: Climber, routed: RoutedCall, { dialect, route }:
     ...(rungs && { rungs }),
     ...(effects && { effects }),
     ...(insteadOf && { insteadOf }),
+    ...(finishes && { finishes }),
     ...(beginning !== undefined && { beginning }),
     failover,
   };

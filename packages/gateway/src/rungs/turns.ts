@@ -70,14 +70,14 @@ export async function shortenedCall(
 }
 
 /** The same call with other messages. */
-export function withMessages(
-  { dialect, call, names, unseenTokens }: RoutedCall,
-  form: ConversationForm,
-  messages: readonly unknown[],
-): ModelCall {
-  const body = readJsonBody(editBody(call.body, new Map([[form.member, JSON.stringify(messages)]])));
-  const changed = dialect.readCall(body, names);
-  return { ...changed, opaqueTokens: changed.opaqueTokens + unseenTokens };
+export function withMessages(routed: RoutedCall, form: ConversationForm, messages: readonly unknown[]): ModelCall {
+  return withMembers(routed, new Map([[form.member, JSON.stringify(messages)]]));
+}
+
+/** The same call with some members of its body written anew. */
+export function withMembers({ dialect, call, names, unseenTokens }: RoutedCall, changes: ReadonlyMap<string, string>): ModelCall {
+  const changed = dialect.readCall(readJsonBody(editBody(call.body, changes)), names);
+  return { ...changed, wantsUsage: call.wantsUsage, opaqueTokens: changed.opaqueTokens + unseenTokens };
 }
 
 function groupsOf(messages: readonly unknown[], { beginsTurn }: ConversationForm): readonly unknown[][] {

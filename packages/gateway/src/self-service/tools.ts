@@ -1,4 +1,14 @@
-import { type Balance, costOf, formatAmount, formatDollars, formatInstant, PurserError, windowPhrase } from "@purser/core";
+import {
+  type Balance,
+  costOf,
+  formatAmount,
+  formatDollars,
+  formatInstant,
+  giverOf,
+  PurserError,
+  shownOwner,
+  windowPhrase,
+} from "@purser/core";
 import { countTokens } from "@purser/core/tokens";
 import { balanceJson } from "../admin/balances.ts";
 import type { Caller } from "../callers/identify.ts";
@@ -147,7 +157,7 @@ async function requestIncrease({ gateway, caller: { subject }, input }: ToolCall
       "budget_unknown",
       named === undefined ? "No budget limits your calls." : `No budget "${named}" is charged for your calls.`,
     );
-  const owner = budget.owner ?? "the owner of the budget";
+  const owner = giverOf(budget);
   if (gateway.config.channels.length === 0)
     throw new PurserError(
       "channel_unknown",
@@ -163,7 +173,7 @@ async function requestIncrease({ gateway, caller: { subject }, input }: ToolCall
   if (!ask) throw new PurserError("rate_limited", "Too many asks are open, or nobody in particular would be given more. Try again later.");
   return {
     text: `${owner} was asked for ${ask.more} more of budget "${budget.name}". Look with get_my_budget whether it was given; asking again tells nobody again.`,
-    data: { budget: budget.name, subject: balance.subject, asked: ask.more, owner: budget.owner ?? null, ask: ask.id },
+    data: { budget: budget.name, subject: balance.subject, asked: ask.more, owner: shownOwner(budget) ?? null, ask: ask.id },
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import fc from "fast-check";
+import type { ReportPath } from "../../domain/charged-to.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { REPORT_STEPS, type ReportQuery, ReportSum } from "../../domain/report.ts";
 import { bookedSavings, SavingsSum } from "../../domain/saving.ts";
@@ -15,7 +16,18 @@ const UNTIL = Date.UTC(2026, 10, 3, 5, 12, 9, 345);
 const LEDGER = sampleLedger({ count: 3_000, since: SINCE, until: UNTIL });
 const RUNS = Number(process.env.PURSER_RUNS ?? 60);
 
-const paths: readonly SubjectPath[] = ["org", "team", "feature", "user", "model", "provider", "tag.customer", "task"];
+const paths: readonly ReportPath[] = [
+  "org",
+  "team",
+  "feature",
+  "user",
+  "model",
+  "provider",
+  "tag.customer",
+  "task",
+  "cost_center",
+  "owner",
+];
 const filters: fc.Arbitrary<ReportQuery["filter"]> = fc.constantFrom(
   {},
   { team: "search" },
@@ -26,6 +38,8 @@ const filters: fc.Arbitrary<ReportQuery["filter"]> = fc.constantFrom(
   { team: "%" },
   { team: "back\\slash" },
   { feature: [] },
+  { cost_center: "CC *" },
+  { owner: "kim@example.com", team: "*" },
 );
 const queries: fc.Arbitrary<ReportQuery> = fc
   .record({

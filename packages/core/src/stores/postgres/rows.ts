@@ -1,3 +1,4 @@
+import { CHARGED_PATHS, reportValue } from "../../domain/charged-to.ts";
 import type { CounterRef, Entry, Posting } from "../../domain/ledger.ts";
 import { bookedAmounts, REPORT_AMOUNTS, type ReportAmounts } from "../../domain/report.ts";
 import { bookedSavings, SAVING_AMOUNTS, type SavingAmounts } from "../../domain/saving.ts";
@@ -32,6 +33,7 @@ export const COLUMNS: readonly Column[] = [
   { name: "certainty", type: "text" },
   ...ATTRIBUTES.map((attribute) => ({ name: attributeColumn(attribute), type: "text" })),
   { name: "tags", type: "jsonb" },
+  ...CHARGED_PATHS.map((path) => ({ name: attributeColumn(path), type: "text" })),
   ...REPORT_AMOUNTS.map((amount) => ({ name: amountColumn(amount), type: "bigint" })),
   { name: "savings", type: "json" },
   { name: "counters", type: "bigint[]" },
@@ -47,10 +49,12 @@ export type CounterIds = (counter: CounterRef) => number;
 export function rowOf(entry: Entry, ledger: number, counterId: CounterIds): SqlValue[] {
   const { seq, at, kind, reservation, postings } = entry;
   const subject: Subject = "detail" in entry ? entry.detail.subject : {};
+  const call = "detail" in entry ? entry.detail : { subject };
   const amounts = bookedAmounts(entry);
   const row: SqlValue[] = [ledger, seq, at, kind, cleaned(reservation), "charge" in entry ? entry.charge.certainty : null];
   for (const attribute of ATTRIBUTES) row.push(textOf(subject[attribute]));
   row.push(subject.tags === undefined ? null : JSON.stringify(cleanedTags(subject.tags)));
+  for (const path of CHARGED_PATHS) row.push(textOf(reportValue(call, path)));
   // What is nothing takes no room as NULL, and most entries of a call book nothing.
   for (const amount of REPORT_AMOUNTS) row.push(amounts?.[amount] || null);
   row.push(savingsOf(entry), ...postingArrays(postings, counterId), bodyOf(entry, subject));

@@ -1,3 +1,4 @@
+import { CHARGED_PATHS, type Reported, type ReportPath, reportValue } from "../../domain/charged-to.ts";
 import type { CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
 import { bookedAmounts, REPORT_AMOUNTS } from "../../domain/report.ts";
 import { bookedSavings, SAVING_AMOUNTS, type SavingRow } from "../../domain/saving.ts";
@@ -8,9 +9,12 @@ import { type CalendarPeriod, type WindowSpan, windowSpan } from "../../domain/w
 export const SUMMED: readonly EntryKind[] = ["settled", "overrun", "expired", "corrected", "denied", "answered"];
 const IS_SUMMED: ReadonlySet<EntryKind> = new Set(SUMMED);
 
+/** Each of these is added up by itself. */
+const PATHS: readonly ReportPath[] = [...ATTRIBUTES, ...CHARGED_PATHS];
+
 export interface UsageSum {
   readonly step: "hour" | "day";
-  /** An attribute, or empty for all calls. */
+  /** An attribute, or whom calls are charged to; empty for all calls. */
   readonly path: string;
   /** Epoch milliseconds: where the hour or day begins. */
   readonly at: number;
@@ -60,6 +64,7 @@ export class Calendar {
 /** The sums that a call of a subject is part of, in an hour. */
 interface SubjectSums {
   readonly hour: number;
+  readonly chargedTo: Reported["chargedTo"];
   readonly sums: readonly UsageSum[];
 }
 
@@ -106,20 +111,20 @@ export class RollupSums {
     const { seq, at, postings } = entry;
     const booked = bookedAmounts(entry);
     const hour = this.#calendar.startOf("hour", at);
-    if (booked && "detail" in entry)
-      for (const { amounts } of this.#sumsOf(entry.detail.subject, hour, at)) addTo(amounts, booked, REPORT_AMOUNTS);
+    if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail, hour, at)) addTo(amounts, booked, REPORT_AMOUNTS);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
     for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
     this.#last = { seq, at };
   }
 
-  #sumsOf(subject: Subject, hour: number, at: number): readonly UsageSum[] {
+  #sumsOf(call: Reported, hour: number, at: number): readonly UsageSum[] {
+    const { subject, chargedTo } = call;
     const known = this.#bySubject.get(subject);
-    if (known?.hour === hour) return known.sums;
+    if (known?.hour === hour && known.chargedTo === chargedTo) return known.sums;
     const day = this.#calendar.startOf("day", at);
     const sums = [this.#sum("hour", "", hour, ""), this.#sum("day", "", day, "")];
-    for (const path of ATTRIBUTES) sums.push(this.#sum("day", path, day, subject[path] ?? ""));
-    this.#bySubject.set(subject, { hour, sums });
+    for (const path of PATHS) sums.push(this.#sum("day", path, day, reportValue(call, path) ?? ""));
+    this.#bySubject.set(subject, { hour, chargedTo, sums });
     return sums;
   }
 

@@ -74,6 +74,36 @@ describe("rollups", () => {
     await rollups.close();
   });
 
+  test("what the same caller is charged goes to the cost centre of its time, from rollups as from the ledger", async () => {
+    const ledger = createMemoryStore({ now: () => now });
+    const caller = Object.freeze({ provider: "p", model: "m", team: "search" });
+    const rollups = await openRollups({ ledger, timeZone: ZONE });
+    await rollups.catchUp();
+    for (const costCenter of ["CC-1", "CC-2", "CC-2", undefined]) {
+      const said = costCenter === undefined ? {} : { costCenter };
+      const charging = new Budgets({ store: ledger, prices: { card: () => CARD }, budgets: [defineBudget({ name: "all", ...said })] });
+      const id = `call-${(await ledger.entries({})).length}`;
+      const decision = await charging.reserve({ id, subject: caller, input: { most: 100 }, output: { most: 10 } });
+      assert.ok(decision.outcome === "allowed");
+      await charging.settle(decision.reservation, { inputTokens: 100, outputTokens: 10 });
+    }
+    await rollups.catchUp();
+    const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };
+    for (const query of [
+      { ...time, by: ["cost_center"] },
+      { ...time, filter: { cost_center: "CC-*" } },
+    ] satisfies ReportQuery[]) {
+      assert.deepEqual(rollups.report(query), await reportLedger(ledger, query));
+    }
+    const rows = rollups.report({ ...time, by: ["cost_center"] })?.map(({ values, calls }) => [values[0], calls]);
+    assert.deepEqual(rows, [
+      [undefined, 1],
+      ["CC-1", 1],
+      ["CC-2", 2],
+    ]);
+    await rollups.close();
+  });
+
   test("what only the ledger knows is not made up", async () => {
     const rollups = await openRollups({ ledger: store, timeZone: ZONE });
     const time = { since: MIDNIGHT, until: now + 1, timeZone: ZONE };

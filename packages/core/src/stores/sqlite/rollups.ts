@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { callWith, compileFilter, type ReportPath } from "../../domain/charged-to.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import {
   orderedRows,
@@ -12,7 +13,6 @@ import {
   reportSteps,
 } from "../../domain/report.ts";
 import { orderedSavings, SAVING_AMOUNTS, type SavingAmounts, type SavingRow, type SavingsQuery } from "../../domain/saving.ts";
-import { compileSelector, type SubjectPath } from "../../domain/subject.ts";
 import type { Store } from "../store.ts";
 import { type Database, loadSqlite, type SqlValue } from "./driver.ts";
 import { Calendar, type Place, RollupSums, SUMMED } from "./rollup-sums.ts";
@@ -70,7 +70,7 @@ function columnOf(amount: string): string {
   return amount.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** `path` is an attribute, or empty for all calls; `value` is empty for calls without one. */
+/** `path` is an attribute or whom calls are charged to, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS usage (
     step TEXT NOT NULL, path TEXT NOT NULL, starts_at INTEGER NOT NULL, value TEXT NOT NULL,
@@ -208,16 +208,16 @@ export class Rollups {
   /** Rows as a report of the ledger has them; nothing where only the ledger itself knows, or not all of it was read, unless a part will do. */
   report(query: ReportQuery, { isPartEnough = false } = {}): readonly ReportRow[] | undefined {
     const { by = [], filter = {}, step, timeZone = "UTC" } = query;
-    const paths = new Set<SubjectPath>([...by, ...(Object.keys(filter) as SubjectPath[])]);
+    const paths = new Set<ReportPath>([...by, ...(Object.keys(filter) as ReportPath[])]);
     const [path = ""] = paths;
     if (paths.size > 1 || path.startsWith("tag.") || !(this.#isComplete || isPartEnough)) return undefined;
     if (timeZone !== this.#timeZone) return undefined;
     const table = step === "hour" || !this.#isStart("day", query.since) ? "hour" : "day";
     if ((table === "hour" && path !== "") || !this.#isStart(table, query.since) || !this.#reachesEnd(table, query.until)) return undefined;
-    const isSelected = compileSelector(filter);
+    const isSelected = compileFilter(filter);
     const isFiltered = Object.keys(filter).length > 0;
     const rows = this.#sums(table, path, query).flatMap(({ span, value, amounts }): ReportRow[] => {
-      if (isFiltered && (value === "" || !isSelected({ [path]: value }))) return [];
+      if (isFiltered && (value === "" || !isSelected(callWith(path as ReportPath, value)))) return [];
       return [{ ...span, values: by.length === 0 ? [] : [value === "" ? undefined : value], ...amounts }];
     });
     return orderedRows(by.length === 0 && path !== "" ? addedUp(rows) : rows);

@@ -1,4 +1,4 @@
-import { PurserError, parseDollars, type ReportQuery, type SubjectPath } from "@purser/core";
+import { PurserError, parseDollars, type ReportPath, type ReportQuery } from "@purser/core";
 import { checkedPath, type ReportJson, readReportQuery, sumOfAmounts } from "../report.ts";
 
 /** What a call, a million tokens, a user or a session costs. Money in nano-dollars, rounded; null where there is nothing to divide by. */
@@ -39,7 +39,7 @@ export interface AgainstJson {
 export interface EconomicsQuery {
   readonly report: ReportQuery;
   readonly afford: number | undefined;
-  readonly against: { readonly by: SubjectPath; readonly revenue: ReadonlyMap<string, number> } | undefined;
+  readonly against: { readonly by: ReportPath; readonly revenue: ReadonlyMap<string, number> } | undefined;
 }
 
 const FIELDS = ["since", "until", "time_zone", "filter", "afford", "by", "revenue"];

@@ -1,4 +1,4 @@
-import { PurserError, type ReportQuery, type SubjectPath } from "@purser/core";
+import { PurserError, type ReportPath, type ReportQuery } from "@purser/core";
 import { type AmountsJson, checkedPath, type ReportJson, type ReportRowJson, readReportQuery, sumOfAmounts } from "../report.ts";
 
 /** Who spends most, and how much of the whole that is. */
@@ -28,7 +28,7 @@ const SHOWN_MOST = 1_000;
 const PERCENTS = [1, 3, 10, 20];
 
 export interface SpendersQuery {
-  readonly report: ReportQuery & { readonly by: readonly [SubjectPath] };
+  readonly report: ReportQuery & { readonly by: readonly [ReportPath] };
   readonly most: number;
 }
 

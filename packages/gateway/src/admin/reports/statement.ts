@@ -1,4 +1,13 @@
-import { type Budget, checkTimeZone, decimalDollars, PurserError, type ReportQuery, type SubjectPath, windowSpan } from "@purser/core";
+import {
+  type Budget,
+  callWith,
+  checkTimeZone,
+  decimalDollars,
+  PurserError,
+  type ReportPath,
+  type ReportQuery,
+  windowSpan,
+} from "@purser/core";
 import { instantJson } from "../balances.ts";
 import { AMOUNT_FIELDS, type AmountsJson, amountsOf, checkedPath, monthStart, type ReportRowJson, sumOfAmounts } from "../report.ts";
 import { csv } from "./csv.ts";
@@ -7,7 +16,7 @@ import { csv } from "./csv.ts";
 export interface StatementJson {
   /** The value of the attribute; null for calls that have none. */
   readonly value: string | null;
-  /** Who answers for it: the owner of the budget that is for this value, else of one that is for all. */
+  /** Who answers for it: the owner of the budget that is for this value, else of one that is for all; of a cost centre, of the widest budget with it. */
   readonly owner: string | null;
   readonly total: AmountsJson;
   readonly before: AmountsJson;
@@ -33,7 +42,7 @@ export interface StatementsJson {
 /** What is asked: a month, and whose statements. */
 export interface StatementQuery {
   readonly month: string;
-  readonly by: SubjectPath;
+  readonly by: ReportPath;
   readonly timeZone: string;
   readonly since: number;
   readonly until: number;
@@ -103,10 +112,18 @@ export function statementsJson({ query, now, rows, before, budgets }: StatementP
 }
 
 /** The owner of the budget that says most about a value, of those that ask for nothing else. */
-function ownerOf(budgets: readonly Budget[], by: SubjectPath, value: string | null): string | undefined {
-  const subject = value === null ? {} : by.startsWith("tag.") ? { tags: { [by.slice(4)]: value } } : { [by]: value };
-  const owned = budgets.filter(({ owner, selects }) => owner !== undefined && selects(subject));
+function ownerOf(budgets: readonly Budget[], by: ReportPath, value: string | null): string | undefined {
+  if (by === "owner") return value ?? undefined;
+  const all = budgets.filter(({ owner }) => owner !== undefined);
+  if (by === "cost_center" && value !== null) return widest(all.filter(({ costCenter }) => costCenter === value))?.owner;
+  const { subject } = value === null ? { subject: {} } : callWith(by, value);
+  const owned = all.filter(({ selects }) => selects(subject));
   return (owned.find(({ selector }) => by in selector) ?? owned[0])?.owner;
+}
+
+function widest(budgets: readonly Budget[]): Budget | undefined {
+  const [first] = budgets.toSorted((a, b) => Object.keys(a.selector).length - Object.keys(b.selector).length);
+  return first;
 }
 
 /** One line for each model of each statement; their sum is what was charged, to the nano-dollar. */

@@ -1,16 +1,16 @@
 import {
   type Budget,
   type Charge,
-  compileSelector,
+  compileFilter,
   type Entry,
   type EntryKind,
   type Nanodollars,
   type PriceSource,
   PurserError,
+  type ReportPath,
   type ReportQuery,
+  reportValue,
   type Store,
-  type SubjectPath,
-  subjectValue,
 } from "@purser/core";
 import { instantJson } from "../balances.ts";
 import { readReportQuery } from "../report.ts";
@@ -48,7 +48,7 @@ export interface ResentJson {
 }
 
 export interface WasteQuery {
-  readonly report: ReportQuery & { readonly by: readonly SubjectPath[] };
+  readonly report: ReportQuery & { readonly by: readonly ReportPath[] };
   readonly most: number;
 }
 
@@ -64,7 +64,7 @@ export function readWasteQuery(query: URLSearchParams, terms: { readonly now: nu
     throw new PurserError("body_invalid", `"most" is a number from 1 to ${SHOWN_MOST.toLocaleString("en-US")}.`);
   if (rest.has("step")) throw new PurserError("body_invalid", "This report is of one time as a whole. Leave out `step`.");
   const report = readReportQuery(rest, terms);
-  const by: readonly SubjectPath[] = report.by && report.by.length > 0 ? report.by : ["session"];
+  const by: readonly ReportPath[] = report.by && report.by.length > 0 ? report.by : ["session"];
   return { report: { ...report, by }, most: Number(most) };
 }
 
@@ -84,7 +84,7 @@ const NO_PRICES: PriceSource = { card: () => undefined };
 /** Reads the calls of a time from the ledger, and looks at how they were made. Throws `body_invalid` where there are too many. */
 export async function readWaste({ store, prices = NO_PRICES, budgets }: WasteSource, query: WasteQuery): Promise<WasteJson> {
   const { since, until, by, filter = {}, timeZone = "UTC" } = query.report;
-  const selects = compileSelector(filter);
+  const selects = compileFilter(filter);
   const total = new ResentSum();
   const rows = new Map<string, ResentSum>();
   const answers = new AnswerLengths();
@@ -92,10 +92,10 @@ export async function readWaste({ store, prices = NO_PRICES, budgets }: WasteSou
   let repriced = 0;
   for await (const entry of charged(store, since, until)) {
     const { detail, charge } = entry;
-    if (!selects(detail.subject)) continue;
+    if (!selects(detail)) continue;
     if (total.calls === CALLS_MOST)
       throw new PurserError("body_invalid", `These are more than ${CALLS_MOST.toLocaleString("en-US")} calls. Ask for a shorter time.`);
-    const key = JSON.stringify(by.map((path) => subjectValue(detail.subject, path) ?? null));
+    const key = JSON.stringify(by.map((path) => reportValue(detail, path) ?? null));
     const row = rows.get(key) ?? new ResentSum();
     rows.set(key, row);
     for (const sum of [total, row]) sum.add(charge);

@@ -1,4 +1,4 @@
-import type { BalanceJson } from "../../admin/balances.ts";
+import type { BalanceJson, OwnedBalanceJson } from "../../admin/balances.ts";
 import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import { limitText, shortAmount, untilText } from "../amounts.ts";
@@ -11,12 +11,13 @@ import { UsageError } from "./outcome.ts";
 export const budgets: Command = {
   name: "budgets",
   summary: "what every budget has spent, holds and has left",
-  usage: "[NAME] [--all] | reset NAME --why TEXT [options]",
+  usage: "[NAME] [--all] [--wide] | reset NAME --why TEXT [options]",
   help: [
     "Asks the running gateway, or reads the data folder where none runs.",
     "",
     "  NAME            only this budget; also --budget NAME",
     `  --all           every balance; the ${"fullest 40"} where it is left out`,
+    "  --wide          with the owner and the cost centre of each",
     "  reset NAME      lets a balance begin again at nothing; calls in flight and the ledger keep what they have",
     "    --for WHOM      whose balance, where each has one: user=ann, may be repeated",
     "    --limit LIMIT   which limit: '$50 / month'; all of the budget where it is left out",
@@ -26,7 +27,14 @@ export const budgets: Command = {
     "",
     "Example: purser budgets reset users --for user=ann --why 'a loop that was our fault'",
   ].join("\n"),
-  options: { ...ACCESS_OPTIONS, ...GIVER_OPTIONS, budget: { type: "string" }, all: { type: "boolean" }, limit: { type: "string" } },
+  options: {
+    ...ACCESS_OPTIONS,
+    ...GIVER_OPTIONS,
+    budget: { type: "string" },
+    all: { type: "boolean" },
+    wide: { type: "boolean" },
+    limit: { type: "string" },
+  },
   wordsMost: 2,
   async run(input, context) {
     const [verb, ...rest] = input.positionals;
@@ -34,18 +42,19 @@ export const budgets: Command = {
     if (rest.length > 0) throw new UsageError(`"${rest[0]}" is a word too many.${suggestion(verb as string, ["reset"])}`);
     const access = await openAdminAccess(input, context);
     try {
-      const { all } = input.options;
+      const { all, wide } = input.options;
       const budget = (input.options.budget as string | undefined) ?? verb;
       const query = new URLSearchParams({
         ...(budget !== undefined && { budget }),
+        ...(wide === true && { owners: "true" }),
         ...(all !== true && input.options.json !== true && { most: String(SHOWN) }),
       });
-      const answer = (await access.ask("GET", `/api/budgets?${query}`)) as { data: readonly BalanceJson[]; total?: number };
+      const answer = (await access.ask("GET", `/api/budgets?${query}`)) as { data: readonly OwnedBalanceJson[]; total?: number };
       const { data, total = data.length } = answer;
       if (data.length === 0) {
         return emptyResult(access, budget);
       }
-      return { exit: 0, text: balancesText(data, context, total), json: data };
+      return { exit: 0, text: balancesText(data, context, { total, besides: wide === true ? OWNED : [] }), json: data };
     } finally {
       await access.close();
     }
@@ -61,7 +70,7 @@ async function reset([name, ...others]: readonly string[], input: CommandInput, 
     const { data } = (await askAboutBudget(access, name, `/api/budgets/${encodeURIComponent(name)}/reset`, body)) as {
       data: readonly BalanceJson[];
     };
-    return { exit: 0, text: balancesText(data, context, data.length), json: data };
+    return { exit: 0, text: balancesText(data, context), json: data };
   } finally {
     await access.close();
   }
@@ -81,14 +90,19 @@ function emptyResult({ config, url }: AdminAccess, budget: string | undefined): 
 }
 
 /** Balances as a table, `total` of them in all. Shared with `purser run`, whose bill ends with it. */
-export function balancesText(
-  balances: readonly BalanceJson[],
+export function balancesText<Json extends BalanceJson>(
+  balances: readonly Json[],
   { style, now }: Pick<CommandContext, "style" | "now">,
-  total = balances.length,
+  { total = balances.length, besides = [] }: { readonly total?: number; readonly besides?: readonly BesideColumn<Json>[] } = {},
 ): string {
-  const rows = balances.map((balance) => [style.bold(balance.budget), balance.subject, ...standingCells(balance, style, now())]);
+  const rows = balances.map((balance) => [
+    style.bold(balance.budget),
+    balance.subject,
+    ...standingCells(balance, style, now()),
+    ...besides.map(({ show }) => show(balance)),
+  ]);
   const more = total - balances.length;
-  const heading = ["Budget", "For", ...STANDING_HEADING].map(style.dim);
+  const heading = ["Budget", "For", ...STANDING_HEADING, ...besides.map(({ title }) => title)].map(style.dim);
   const lines = table(
     heading,
     rows,
@@ -96,6 +110,17 @@ export function balancesText(
   );
   return more > 0 ? `${lines}\n${style.dim(`… and ${more} that are less used: --all shows them.`)}` : lines;
 }
+
+/** A column that stands behind the others. */
+interface BesideColumn<Json> {
+  readonly title: string;
+  readonly show: (balance: Json) => string;
+}
+
+const OWNED: readonly BesideColumn<OwnedBalanceJson>[] = [
+  { title: "Owner", show: ({ owner }) => owner ?? "" },
+  { title: "Cost centre", show: ({ cost_center }) => cost_center ?? "" },
+];
 
 /** How something that has a limit stands. */
 type StandingJson = Omit<BalanceJson, "budget" | "subject">;

@@ -379,7 +379,7 @@ describe("budgets", () => {
   });
 
   test("say only of the limit that a step goes by that it is reached", async (t) => {
-    const budgets = "[{ name: soft, limits: [$1 / day, 26 requests / day], ladder: { '50% of $': slow } }]";
+    const budgets = "[{ name: soft, owner: kim, limits: [$1 / day, 26 requests / day], ladder: { '50% of $': slow } }]";
     const { json } = await checked(t, { "purser.yaml": config(budgets), "prompts.yaml": listed({ ...PLAIN, calls_a_day: 25 }) });
     assert.deepEqual(json.remarks, []);
   });
@@ -392,6 +392,7 @@ describe("budgets", () => {
     });
     assert.deepEqual([exit, json.prompts[0]?.model, json.prompts[0]?.rungs], [0, "m", ["use m (soft 0%)"]]);
     assert.match(json.remarks[0] ?? "", /budget "soft" reach its step at 80%: slow/);
+    assert.match(json.remarks[1] ?? "", /^Budget "soft" has no owner/);
   });
 });
 

@@ -2,9 +2,10 @@ import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Config } from "../../config/config.ts";
 import { type Problem, problemText } from "../../config/source.ts";
+import { UNOWNED, unownedBudgets } from "../../config/unowned.ts";
 import { type Appraisal, Appraiser } from "../../prompts/appraisal.ts";
 import { readBaseline } from "../../prompts/baseline.ts";
-import { demandsOf, exceeded, remarksOn } from "../../prompts/demand.ts";
+import { type Demand, demandsOf, exceeded, remarksOn } from "../../prompts/demand.ts";
 import { type Change, changesBetween, grown, isChanged } from "../../prompts/difference.ts";
 import { type Prompt, readPrompts } from "../../prompts/read-prompts.ts";
 import { FolderTree, readWithin } from "../../prompts/tree.ts";
@@ -44,10 +45,16 @@ export async function checkPrompts({ file, config, against, markdown }: PromptsO
       ...exceeded(demands),
       ...(compared && "changes" in compared ? grown(compared.changes) : []),
     ],
-    remarks: [...read.warnings.map(problemText), ...remarksOn(demands)],
+    remarks: [...read.warnings.map(problemText), ...remarksOn(demands), ...unownedRemarks(demands, config)],
     compared,
   };
   return { exit: report.findings.length === 0 ? 0 : 1, text: promptsText(report, { markdown }), json: promptsJson(report) };
+}
+
+/** Of the budgets that the prompts are charged to, those for which nobody answers. */
+function unownedRemarks(demands: readonly Demand[], config: Config): readonly string[] {
+  const unowned = unownedBudgets(config).filter((budget) => demands.some((demand) => demand.budget.name === budget.name));
+  return unowned.map(({ name }) => `Budget "${name}" ${UNOWNED}`);
 }
 
 async function appraised(prompts: readonly Prompt[], config: Config, now: number): Promise<readonly Appraisal[]> {

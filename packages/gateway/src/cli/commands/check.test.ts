@@ -74,6 +74,39 @@ test("a model is priced where it is served, not by whoever alone speaks another 
   assert.deepEqual(((await checked(t, { text })).json as { unpriced: unknown }).unpriced, []);
 });
 
+test("budgets that refuse calls or tell of them and for which nobody answers are listed, and are no problem", async (t) => {
+  const text = [
+    "channels: { hook: { kind: webhook, url: https://example.com } }",
+    "budgets:",
+    "  - { name: search, for: { team: search }, limits: [$5 / day] }",
+    "  - { name: chat, for: { team: search, feature: chat }, limits: [$1 / day] }",
+    "  - { name: ops, for: { team: ops }, limits: [$5 / day], mode: observe }",
+    '  - { name: sales, for: { team: sales }, limits: [$5 / day], mode: observe, ladder: { "80%": tell hook } }',
+    "  - { name: legal, for: { team: legal }, limits: [$5 / day], owner: kim }",
+    "",
+  ].join("\n");
+  const { exit, text: said, json } = await checked(t, { text });
+  assert.equal(exit, 0);
+  assert.deepEqual((json as { unowned: unknown }).unowned, ["search", "chat", "sales"]);
+  assert.match(said, /^Budgets without an owner, who would be told and asked for more\n {2}search, chat, sales$/m);
+  const owned = await checked(t, { text: text.replace("[$5 / day] }", "[$5 / day], owner: kim }") });
+  assert.deepEqual((owned.json as { unowned: unknown }).unowned, ["sales"]);
+  assert.match(owned.text, /chat: .* Owner: kim, as of search\./);
+});
+
+test("an e-mail goes to the owner of the budget that a budget is a part of", async (t) => {
+  const mail = "channels: { mail: { kind: email, server: 'smtp://localhost', from: a@example.com } }";
+  const text = (owner: string) =>
+    `${mail}\nbudgets: [{ name: all, limits: [$5 / day]${owner} }, { name: a, for: { team: a }, limits: [$1 / day], ladder: { "80%": tell mail } }]\n`;
+  assert.equal((await checked(t, { text: text(", owner: kim@example.com") })).exit, 0);
+  assert.match((await checked(t, { text: text("") })).text, /budgets\[1\]\.ladder: tells mail, .* no owner with an address/);
+});
+
+test("a cost centre that is all digits keeps every one of them", async (t) => {
+  const { text } = await checked(t, { text: "budgets: [{ name: a, limits: [$5 / day], owner: kim, cost_center: 0815 }]\n" });
+  assert.match(text, /Cost centre: 0815\./);
+});
+
 test("without a file it says so; a named file that is not there and a wrong option exit 2", async (t) => {
   const none = await checked(t, {});
   assert.equal(none.exit, 0);

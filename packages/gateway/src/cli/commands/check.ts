@@ -6,6 +6,7 @@ import { formatNotes, keyNotes, routeSentence } from "../../config/route-sentenc
 import { configurationSchema, configurationSchemaText } from "../../config/schema.ts";
 import { budgetSentence, guardSentence, watchSentence } from "../../config/sentence.ts";
 import { problemText } from "../../config/source.ts";
+import { unownedBudgets } from "../../config/unowned.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
 import { promptsSchema, promptsSchemaText } from "../../prompts/description.ts";
 import { checkPrompts, unreadable } from "./check-prompts.ts";
@@ -65,6 +66,7 @@ function refused({ problems, warnings }: Reading): CommandOutcome {
 
 function accepted(config: Config, { warnings }: Reading): CommandOutcome {
   const unpriced = unpricedModels(config, priceBookOf(config), Date.now());
+  const unowned = unownedBudgets(config).map(({ name }) => name);
   const budgets = config.budgets.map((budget) => ({
     name: budget.name,
     sentence: [budgetSentence(budget), ...guardsOf(config, budget.name)].join(" "),
@@ -108,9 +110,10 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
         routes.flatMap(({ sentence, notes }) => [sentence, ...notes.map((note) => `  ${note}`)]),
       ),
       ...section("Models without a price, which budgets in money refuse and ladders pass over", unpriced.map(unpricedText)),
+      ...section("Budgets without an owner, who would be told and asked for more", unowned.length > 0 ? [unowned.join(", ")] : []),
       ...section("Warnings", warnings.map(problemText)),
     ]),
-    json: { ok: true, file: config.file ?? null, holds: config.holds, answers, budgets, providers, routes, unpriced, warnings },
+    json: { ok: true, file: config.file ?? null, holds: config.holds, answers, budgets, providers, routes, unpriced, unowned, warnings },
   };
 }
 

@@ -142,7 +142,7 @@ function tokensOf(usage: CallReport["usage"], kind: string): string {
 }
 
 function factsText(report: CallReport): string {
-  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs, tried, allowance } = report;
+  const { at, outcome, model, provider, subject, estimate, would_refuse, rungs, tried, allowance, cost_center, owner } = report;
   const { tags = {}, provider: _provider, model: _model, ...own } = subject;
   const who = [...Object.entries(own), ...Object.entries(tags).map(([name, value]) => [`tag.${name}`, value])].map(
     ([name, value]) => `${name}=${value}`,
@@ -153,6 +153,8 @@ function factsText(report: CallReport): string {
     ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
     ["Model", `${model ?? "unknown"} at ${provider ?? "unknown"}`],
     ["Charged to", who.join(" ") || "nobody in particular"],
+    ...(cost_center === null ? [] : [["Cost centre", cost_center] as const]),
+    ...(owner === null ? [] : [["Owner", owner] as const]),
     ["At most", `${input}, ${estimate.output_tokens.toLocaleString("en-US")} tokens out${most}`],
     ...(allowance === null ? [] : [["Free", `by the allowance "${allowance}"`] as const]),
     ...(rungs.length > 0 ? [["Ladder", `${rungs.join(", ")}${insteadText(report)}`] as const] : []),

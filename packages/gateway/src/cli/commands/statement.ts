@@ -13,7 +13,7 @@ export const statement: Command = {
     "Each call is in one statement: of the team (or product, customer, …) that it was charged to, or of none. So their sum is all that was charged.",
     "",
     "  --month M       this month where it is left out",
-    "  --by A          team where it is left out; org, product, feature, user, key, tag.NAME, …",
+    "  --by A          team where it is left out; org, product, feature, user, key, tag.NAME, cost_center, owner, …",
     "  --zone NAME     whose months; the configuration's `timezone` where it is left out",
     "  --csv           a line for each model of each statement",
     "  --html          a page that prints well: each statement on a sheet of its own",

@@ -23,6 +23,19 @@ export const turns: ConversationForm = {
   said: (answer) => textOfParts(listOf(recordOf(answer).content).filter((part) => recordOf(part).type === "text")),
 };
 
+/** Said in the turn of the user that is the last one, behind what tools answered there: turns alternate, and that has to stand first. */
+export function finish({ messages, tools }: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string> {
+  const all = listOf(messages);
+  const last = recordOf(all.at(-1));
+  const said = { type: "text", text };
+  const content = typeof last.content === "string" ? [{ type: "text", text: last.content }] : listOf(last.content);
+  const kept = last.role === "user" ? all.slice(0, -1) : all;
+  const turn = last.role === "user" ? { ...last, content: [...content, said] } : { role: "user", content: [said] };
+  const changes = new Map([["messages", JSON.stringify([...kept, turn])]]);
+  if (listOf(tools).length > 0) changes.set("tool_choice", '{"type":"none"}');
+  return changes;
+}
+
 /** Anthropic caches what is marked (https://platform.claude.com/docs/en/build-with-claude/prompt-caching). */
 export function usesCache({ body }: ModelCall): boolean {
   return body.bytes.includes('"cache_control"');

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeMaxTokens } from "../write-max-tokens.ts";
-import { turns, usesCache, writeAnswer } from "./conversation.ts";
+import { finish, turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeEnd } from "./write-end.ts";
@@ -25,6 +25,7 @@ export const anthropicMessages: Dialect = {
   writeError,
   writeEnd,
   turns,
+  finish,
   usesCache,
   writeAnswer,
 };

@@ -23,6 +23,12 @@ export const turns: ConversationForm = {
   said: (answer) => textOfParts(listOf(recordOf(recordOf(answer).message).content)),
 };
 
+export function finish({ messages, tools }: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string> {
+  const changes = new Map([["messages", JSON.stringify([...listOf(messages), { role: "user", content: text }])]]);
+  if (listOf(tools).length > 0) changes.set("tool_choice", '"NONE"');
+  return changes;
+}
+
 /** A message that cost nothing, whole or as a stream. */
 export function writeAnswer({ stream }: ModelCall, text: string, { id }: ReadyTerms): WrittenAnswer {
   const none = { input_tokens: 0, output_tokens: 0 };

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeMaxTokens } from "../write-max-tokens.ts";
-import { turns, writeAnswer } from "./conversation.ts";
+import { finish, turns, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeEnd } from "./write-end.ts";
@@ -25,5 +25,6 @@ export const cohereChat: Dialect = {
   writeError,
   writeEnd,
   turns,
+  finish,
   writeAnswer,
 };

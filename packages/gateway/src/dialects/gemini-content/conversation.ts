@@ -25,6 +25,20 @@ export const turns: ConversationForm = {
   },
 };
 
+/** Said in the turn of the user that is the last one, behind what functions answered there. */
+export function finish(body: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string> {
+  const all = typeof body.contents === "string" ? [{ role: "user", parts: [{ text: body.contents }] }] : [body.contents ?? []].flat();
+  const last = recordOf(all.at(-1));
+  const isUser = (last.role ?? "user") === "user" && Array.isArray(last.parts);
+  const turn = isUser ? { ...last, parts: [...listOf(last.parts), { text }] } : { role: "user", parts: [{ text }] };
+  const changes = new Map([["contents", JSON.stringify([...(isUser ? all.slice(0, -1) : all), turn])]]);
+  if (!listOf(body.tools).some((tool) => fieldOf(recordOf(tool), "functionDeclarations") !== undefined)) return changes;
+  const config = recordOf(fieldOf(body, "toolConfig"));
+  const { functionCallingConfig: _, function_calling_config: _snake, ...others } = config;
+  const name = body.tool_config === undefined ? "toolConfig" : "tool_config";
+  return changes.set(name, JSON.stringify({ ...others, functionCallingConfig: { mode: "NONE" } }));
+}
+
 /** Ids are rare here: without them, what functions answered stands in the order in which they were called. */
 function partSteps(part: unknown): readonly ToolStep[] {
   const call = fieldOf(recordOf(part), "functionCall");

@@ -1,7 +1,7 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../gemini/error.ts";
 import { readUsage } from "../gemini/usage.ts";
-import { turns } from "./conversation.ts";
+import { finish, turns } from "./conversation.ts";
 import { countable, readCall, readQuestion } from "./read-call.ts";
 import { readPart, readText } from "./read-part.ts";
 import { writeCall } from "./write-call.ts";
@@ -24,6 +24,7 @@ export const geminiContent: Dialect = {
   readText,
   writeError,
   turns,
+  finish,
 };
 
 /** The same as a stream: of events with `?alt=sse`, and else of the elements of a list. */

@@ -25,6 +25,14 @@ export const turns: ConversationForm = {
   },
 };
 
+/** What is said stands behind all else, so that the beginning is still the one that the provider has cached. Tools stay listed, since the messages speak of them. */
+export function finish({ messages, tools, functions }: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string> {
+  const changes = new Map([["messages", JSON.stringify([...listOf(messages), { role: "user", content: text }])]]);
+  if (listOf(tools).length > 0) changes.set("tool_choice", '"none"');
+  if (listOf(functions).length > 0) changes.set("function_call", '"none"');
+  return changes;
+}
+
 /** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
 export function usesCache({ body }: ModelCall): boolean {
   return memberValue(body, "prompt_cache_key") !== undefined || body.bytes.includes('"cache_control"');

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../openai/error.ts";
-import { turns, usesCache, writeAnswer } from "./conversation.ts";
+import { finish, turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -25,6 +25,7 @@ export const openaiChat: Dialect = {
   writeError,
   writeEnd,
   turns,
+  finish,
   usesCache,
   writeAnswer,
 };

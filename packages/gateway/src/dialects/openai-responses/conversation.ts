@@ -31,6 +31,14 @@ function itemSteps(item: unknown): readonly ToolStep[] {
   return type.endsWith("_call") ? [calledTool(id, name, operation)] : [];
 }
 
+/** The input can be a text by itself, which is what the user says. */
+export function finish({ input, tools }: Readonly<Record<string, unknown>>, text: string): ReadonlyMap<string, string> {
+  const items = typeof input === "string" ? [{ role: "user", content: input }] : listOf(input);
+  const changes = new Map([["input", JSON.stringify([...items, { role: "user", content: text }])]]);
+  if (listOf(tools).length > 0) changes.set("tool_choice", '"none"');
+  return changes;
+}
+
 /** OpenAI caches by itself; whoever names a key for it relies on that (https://platform.openai.com/docs/guides/prompt-caching). */
 export function usesCache({ body }: ModelCall): boolean {
   return memberValue(body, "prompt_cache_key") !== undefined;

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts";
 import { writeError } from "../openai/error.ts";
-import { turns, usesCache, writeAnswer } from "./conversation.ts";
+import { finish, turns, usesCache, writeAnswer } from "./conversation.ts";
 import { countable, readCall } from "./read-call.ts";
 import { readPart, readText, readUsage } from "./read-usage.ts";
 import { writeCall } from "./write-call.ts";
@@ -24,7 +24,7 @@ const metered: Dialect = {
 };
 
 /** OpenAI's responses, and all who speak them. */
-export const openaiResponses: Dialect = { ...metered, turns, usesCache, writeAnswer };
+export const openaiResponses: Dialect = { ...metered, turns, finish, usesCache, writeAnswer };
 
 /** Makes a long conversation short. It takes no cap, so that what the model can write is held. */
 export const openaiCompaction: Dialect = {

@@ -5,6 +5,7 @@ import { RESENT } from "./0004-resent.sql.ts";
 import { ESTIMATED } from "./0005-estimated.sql.ts";
 import { KNOWN_ANSWERS } from "./0006-known-answers.sql.ts";
 import { SAVINGS } from "./0007-savings.sql.ts";
+import { CHARGED_TO } from "./0008-charged-to.sql.ts";
 
 /** A step of the schema. Once it was released it never changes: what is to change is a further step. */
 export interface Migration {
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly Migration[] = [
   { number: 5, name: "estimated", sql: ESTIMATED },
   { number: 6, name: "known answers", sql: KNOWN_ANSWERS },
   { number: 7, name: "savings", sql: SAVINGS },
+  { number: 8, name: "charged to", sql: CHARGED_TO },
 ];
