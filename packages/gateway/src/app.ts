@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Budgets, type Charge, type Denial, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import { adjustBudgets, readEvidenceFrom } from "./adjusting/adjust.ts";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createFigures } from "./admin/figures.ts";
@@ -113,6 +114,8 @@ const TICK_EVERY_MS = 1_000;
 const SUM_EVERY_MS = 5_000;
 /** Budgets share by the hour or more seldom, as a rule, and to look costs all of their balances. */
 const SHARE_EVERY_MS = 60_000;
+/** Often enough that it is done before a period ends. */
+const ADJUST_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -224,11 +227,17 @@ async function startWith(
   const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
   let rollups = await openSums(config.timezone);
+  const readEvidence = readEvidenceFrom(
+    () => rollups,
+    () => gateway.config,
+  );
+  const adjust = () => adjustBudgets({ budgets, read: readEvidence, alerts, log, config: gateway.config });
   const live = new Live(store, onError);
   const running = {
     config: () => gateway.config,
     priceBook: () => prices,
     rollups: () => rollups,
+    readEvidence,
     live,
     asks,
     guards,
@@ -303,12 +312,14 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
+  adjust().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),
     every(SUM_EVERY_MS, async () => failing.look(), onError),
     every(RENEW_EVERY_MS, () => captured.look(), onError),
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
+    every(ADJUST_EVERY_MS, adjust, onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -356,6 +367,8 @@ async function startWith(
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
+      // What another rule had decided ends with it.
+      await adjust().catch(onError);
     },
     async close() {
       isDraining = true;

@@ -49,6 +49,8 @@ export interface BudgetedCall {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** What came before it at other providers. */
   readonly tried?: CallDetail["tried"];
+  /** Whose guards stand against it. */
+  readonly guardedBy?: CallDetail["guardedBy"];
   /** How much of its input is held for what it names and does not carry. */
   readonly unseenTokens: number;
   /** What is added to counts of its text, where that was learned; else what is known of the model. */
@@ -186,7 +188,20 @@ export function reserveCall(
 
 /** What a call asks of its budgets. */
 export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"], readyText?: Call["readyText"]): Call {
-  const { dialect, call, model, pricedAs, subject, outputTokensMost, rungs, insteadOf, tried, pools, firstOutputTokens: first } = budgeted;
+  const {
+    dialect,
+    call,
+    model,
+    pricedAs,
+    subject,
+    outputTokensMost,
+    rungs,
+    insteadOf,
+    tried,
+    guardedBy,
+    pools,
+    firstOutputTokens: first,
+  } = budgeted;
   const { body, copies, outputLeast, toolCalls, service, opaqueTokens } = call;
   const beyond = beyondCap(budgeted);
   const isCapped = dialect.hasOutput ? call.outputCap !== undefined : undefined;
@@ -203,6 +218,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     rungs,
     insteadOf,
     tried,
+    guardedBy,
     signal,
     readyText,
   };

@@ -109,6 +109,7 @@ describe("what the dashboard is made of", () => {
         config: () => config,
         priceBook: () => createPriceBook(),
         rollups: () => rollups,
+        readEvidence: async () => undefined,
         live,
         budgetFile: {
           ...fixedBudgets("not here"),

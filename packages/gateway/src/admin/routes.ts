@@ -4,10 +4,12 @@ import {
   type Budget,
   type Budgets,
   compileSelector,
+  type Entry,
   type LedgerArchive,
   type PriceSource,
   PurserError,
   periodBefore,
+  type ReadEvidence,
   type ReportQuery,
   type Store,
   windowSpan,
@@ -24,6 +26,7 @@ import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
 import type { Switches } from "../switches/switches.ts";
+import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
@@ -67,7 +70,7 @@ import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
-  readonly budgets: Pick<Budgets, "balances" | "allowances" | "grant" | "grants" | "revoke" | "reset">;
+  readonly budgets: Pick<Budgets, "balances" | "allowances" | "grant" | "grants" | "revoke" | "reset" | "adjusting" | "adjusted">;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
@@ -96,6 +99,8 @@ export interface RunningParts {
   priceBook(): PriceBook;
   /** The sums of its ledger. */
   rollups(): Rollups;
+  /** What was used of limits that follow it. */
+  readonly readEvidence: ReadEvidence;
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "standing" | "end">;
@@ -136,6 +141,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
   { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
   { method: "GET", path: "/api/budget-tree", run: showTree },
+  { method: "GET", path: "/api/adjustments", run: listAdjustments },
   { method: "GET", path: "/api/overview", run: showOverview },
   {
     method: "GET",
@@ -396,7 +402,13 @@ function countOf(name: string, text: string, most: number): number {
   throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
-async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+async function listAdjustments({ budgets, running }: Parts): Promise<AdminResponse> {
+  // Only a gateway adds up what was used.
+  const read: ReadEvidence = running?.readEvidence ?? (async () => undefined);
+  return ok({ data: (await budgets.adjusting(read)).map(adjustmentJson) });
+}
+
+async function showRequest({ budgets, store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const entriesOf = async (reservation: string) => {
     const own = await store.entries({ reservation });
     return own.length === 0 && archive ? archive.reservationEntries(reservation) : own;
@@ -406,7 +418,17 @@ async function showRequest({ store, archive, prices }: Parts, request: AdminRequ
   const isOwn = compileSelector(ownCalls(request) ?? {});
   // What is another's is not there, for whoever may not see it.
   if (entries.some((entry) => "detail" in entry && !isOwn(entry.detail.subject))) throw unknownRequest(id);
-  return ok(reportCall(entries, await readAttempts(entriesOf, id), prices));
+  const adjusted = (await budgets.adjusted(entries[0]?.at ?? 0)).filter(({ budget }) => isAbout(entries, budget)).map(callAdjustmentJson);
+  return ok(reportCall(entries, { attempts: await readAttempts(entriesOf, id), adjusted, ...(prices && { prices }) }));
+}
+
+/** Whether a call was charged to a budget, or refused by it. */
+function isAbout(entries: readonly Entry[], budget: string): boolean {
+  return entries.some(
+    (entry) =>
+      entry.postings.some(({ counter }) => counter.budget === budget) ||
+      (entry.kind === "denied" && entry.detail.refusedBy?.budget === budget),
+  );
 }
 
 async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminResponse> {

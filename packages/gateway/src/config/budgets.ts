@@ -1,4 +1,5 @@
 import {
+  type AdjustingInput,
   type Allowance,
   type Budget,
   type BudgetInput,
@@ -84,8 +85,10 @@ const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
 
 /** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
 function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
-  const { share, ...others } = input;
-  if (share && !isWrong(others)) return place.field("share");
+  const { share, ...unshared } = input;
+  if (share && !isWrong(unshared)) return place.field("share");
+  const { adjust, ...unadjusted } = input;
+  if (adjust && !isWrong(unadjusted)) return place.field("adjust");
   const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
   if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
   const field = FIELD_OF_ERROR[code];
@@ -112,6 +115,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
     ...(value.share && { share: sharingInput(value.share) }),
+    ...(value.adjust && { adjust: adjustingInput(value.adjust) }),
     exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
@@ -135,6 +139,17 @@ function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFiel
     ...(from !== undefined && { from }),
     ...(keep !== undefined && { keep }),
     ...(most !== undefined && { most }),
+  };
+}
+
+function adjustingInput({ within, every, follow, margin, step, mode }: NonNullable<BudgetFields["adjust"]>): AdjustingInput {
+  return {
+    within: within ?? "",
+    ...(every && { every }),
+    ...(follow !== undefined && { follow }),
+    ...(margin !== undefined && { margin }),
+    ...(step !== undefined && { step }),
+    ...(mode && { mode }),
   };
 }
 

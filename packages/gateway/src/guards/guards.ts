@@ -144,7 +144,7 @@ export function guardedCall<Call extends BudgetedCall>(
   call: Call,
   tripped: readonly Tripped[],
 ): { readonly call: Call; readonly waitMs: number } {
-  let guarded = call;
+  let guarded = tripped.length === 0 ? call : { ...call, guardedBy: tripped.map(({ budget }) => budget.name) };
   let waitMs = 0;
   for (const { budget, guard, trip } of tripped) {
     for (const rung of guard.rungs) {

@@ -27,6 +27,18 @@ export interface SpentSum {
   spent: number;
 }
 
+/** How many calls a limit of a budget refused in an hour, or its guards stood against. */
+export interface RefusedSum {
+  readonly budget: string;
+  /** The unit and window of a limit, `tokens/day`, or `GUARDED`. */
+  readonly what: string;
+  readonly at: number;
+  times: number;
+}
+
+/** Stands in the place of a limit where it is the guards of a budget that stood against calls. */
+export const GUARDED = "guard";
+
 /** Which entry was added last. */
 export type Place = Pick<Entry, "seq" | "at">;
 
@@ -59,6 +71,7 @@ export class RollupSums {
   readonly #calendar: Calendar;
   readonly #usage = new Map<string, UsageSum>();
   readonly #spent = new Map<string, SpentSum>();
+  readonly #refused = new Map<string, RefusedSum>();
   /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
   readonly #bySubject = new Map<Subject, SubjectSums>();
   readonly #byCounter = new Map<CounterRef, SpentSum>();
@@ -75,7 +88,7 @@ export class RollupSums {
 
   /** How many rows they are. */
   get size(): number {
-    return this.#usage.size + this.#spent.size;
+    return this.#usage.size + this.#spent.size + this.#refused.size;
   }
 
   get usage(): Iterable<UsageSum> {
@@ -86,6 +99,10 @@ export class RollupSums {
     return this.#spent.values();
   }
 
+  get refused(): Iterable<RefusedSum> {
+    return this.#refused.values();
+  }
+
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
@@ -93,8 +110,20 @@ export class RollupSums {
     const booked = bookedAmounts(entry);
     const hour = this.#calendar.startOf("hour", at);
     if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail.subject, hour, at)) addTo(amounts, booked);
+    if (entry.kind === "denied" && entry.detail.refusedBy) {
+      const { budget, unit, window } = entry.detail.refusedBy;
+      this.#addRefused(budget, `${unit}/${window}`, hour, entry.times ?? 1);
+    }
+    if ("detail" in entry) for (const budget of entry.detail.guardedBy ?? []) this.#addRefused(budget, GUARDED, hour, 1);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
     this.#last = { seq, at };
+  }
+
+  #addRefused(budget: string, what: string, at: number, times: number): void {
+    const key = `${at}\0${what}\0${budget}`;
+    const sum = this.#refused.get(key) ?? { budget, what, at, times: 0 };
+    this.#refused.set(key, sum);
+    sum.times += times;
   }
 
   #sumsOf(subject: Subject, hour: number, at: number): readonly UsageSum[] {

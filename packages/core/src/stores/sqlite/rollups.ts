@@ -34,6 +34,13 @@ export interface SpentHour {
   readonly spent: number;
 }
 
+/** How many calls a limit of a budget refused in an hour, or its guards stood against. */
+export interface RefusedHour {
+  /** Epoch milliseconds: where the hour begins. */
+  readonly from: number;
+  readonly times: number;
+}
+
 /** How far rollups are behind their ledger. */
 export interface RollupsProgress {
   readonly lastSeq: number;
@@ -62,7 +69,7 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
 }
 
 const AMOUNT_COLUMNS = REPORT_AMOUNTS.map((name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
-const VERSION = 4;
+const VERSION = 5;
 
 /** `path` is an attribute, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `
@@ -73,6 +80,9 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS spent (
     budget TEXT NOT NULL, bound TEXT NOT NULL, starts_at INTEGER NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (budget, bound, starts_at)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS refused (
+    budget TEXT NOT NULL, what TEXT NOT NULL, starts_at INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (budget, what, starts_at)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
@@ -220,6 +230,14 @@ export class Rollups {
     return rows.map(({ starts_at, spent }) => ({ from: starts_at, spent }));
   }
 
+  /** How many calls a limit of a budget refused, hour by hour; `what` is its unit and window, `tokens/day`, or `GUARDED`. */
+  refused(budget: string, what: string, since: number): readonly RefusedHour[] {
+    const rows = this.#statement(
+      "SELECT starts_at, times FROM refused WHERE budget = ? AND what = ? AND starts_at >= ? ORDER BY starts_at",
+    ).all(budget, what, since) as { starts_at: number; times: number }[];
+    return rows.map(({ starts_at, times }) => ({ from: starts_at, times }));
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#unfollow();
@@ -231,7 +249,7 @@ export class Rollups {
     this.#seq = 0;
     this.#at = 0;
     this.#isComplete = false;
-    this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM state; COMMIT;");
+    this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM refused; DELETE FROM state; COMMIT;");
   }
 
   /** Adds sums to those of the file, up to their last entry. Whether that was done: not where the file is not as this process left it. */
@@ -249,6 +267,8 @@ export class Rollups {
       for (const { step, path, at, value, amounts } of sums.usage) addUsage.run(step, path, at, value, ...amounts);
       const addSpent = this.#statement(ADD_SPENT);
       for (const { budget, bound, at, spent } of sums.spent) addSpent.run(budget, bound, at, spent);
+      const addRefused = this.#statement(ADD_REFUSED);
+      for (const { budget, what, at, times } of sums.refused) addRefused.run(budget, what, at, times);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -316,6 +336,8 @@ const ADD_USAGE = `INSERT INTO usage VALUES (?, ?, ?, ?, ${AMOUNT_COLUMNS.map(()
   ON CONFLICT (step, path, starts_at, value) DO UPDATE SET ${AMOUNT_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`;
 const ADD_SPENT =
   "INSERT INTO spent VALUES (?, ?, ?, ?) ON CONFLICT (budget, bound, starts_at) DO UPDATE SET spent = spent + excluded.spent";
+const ADD_REFUSED =
+  "INSERT INTO refused VALUES (?, ?, ?, ?) ON CONFLICT (budget, what, starts_at) DO UPDATE SET times = times + excluded.times";
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
