@@ -77,8 +77,10 @@ function told({ budget, limit, id, before, amount, why, from, until, isProposed 
   const period = limit.window.kind === "calendar" ? limit.window.period : "";
   const since = formatInstant(from, timezone);
   const sentence = `${why.charAt(0).toUpperCase()}${why.slice(1)}`;
+  // Of one period something else can be decided, where the file was changed meanwhile.
+  const once = JSON.stringify([id, before, amount]);
   const notice: Notice = {
-    id: alertId(id),
+    id: alertId(once),
     kind: "budget.adjusted",
     about: id,
     at: Date.now(),
@@ -98,5 +100,5 @@ function told({ budget, limit, id, before, amount, why, from, until, isProposed 
     owner,
     timeZone: timezone,
   };
-  return { budget: name, once: id, until, notice };
+  return { budget: name, once, until, notice };
 }

@@ -46,6 +46,7 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, timezone);
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
+    warnOfSilence(budget, value, place.field("adjust"));
     warnOfEnded(budget, readable(value), now);
     const rungs = budget.ladder.flatMap((step) => step.rungs);
     checkTells(budget, rungs, place.field("ladder"), channels);
@@ -115,7 +116,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
     ...(value.share && { share: sharingInput(value.share) }),
-    ...(value.adjust && { adjust: adjustingInput(value.adjust) }),
+    ...(value.adjust?.within !== undefined && { adjust: adjustingInput(value.adjust) }),
     exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(value.mode && { mode: value.mode }),
@@ -140,6 +141,12 @@ function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFiel
     ...(keep !== undefined && { keep }),
     ...(most !== undefined && { most }),
   };
+}
+
+/** A rule that proposes to nobody is only seen by who asks. */
+function warnOfSilence({ adjusting }: Budget, { alerts }: BudgetFields, place: Place): void {
+  if (adjusting?.mode === "propose" && !alerts?.has("adjusted"))
+    place.warning("only proposes, and tells nobody. Add alerts: { adjusted: tell CHANNEL }, or ask `purser adjust` now and then.");
 }
 
 function adjustingInput({ within, every, follow, margin, step, mode }: NonNullable<BudgetFields["adjust"]>): AdjustingInput {
