@@ -19,6 +19,7 @@ export {
   DEFAULT_MIN_OUTPUT,
   defineBudget,
   type ExceptionInput,
+  isLabelOf,
   type LimitException,
   type RequestLimits,
   subjectLabel,

@@ -34,6 +34,8 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
+import { openTripBook } from "./guards/open-trip-book.ts";
+import type { TripBook } from "./guards/trip-book.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { Audits } from "./metrics/audits.ts";
@@ -74,6 +76,8 @@ export interface StartOptions {
   readonly budgetFile?: BudgetFile;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** Where it tells other processes what its guards trip on; in the Redis that it shares, if there is one, where it is left out. */
+  readonly trips?: TripBook;
   /** Where several processes count together: what this one counts, and what all have counted. */
   readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -109,6 +113,8 @@ const EXPIRE_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
 const KEPT_MOST_MS = 24 * 3_600_000;
+/** What another process trips on stands here within this. */
+const TAKE_OVER_EVERY_MS = 500;
 const TICK_EVERY_MS = 1_000;
 /** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
 const SUM_EVERY_MS = 5_000;
@@ -135,7 +141,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -162,7 +168,7 @@ async function startWith(
   await calibration.open();
   const usualAnswers = new UsualAnswers(config.dataDir, onError);
   await usualAnswers.open();
-  const guards = new Guards(config.guards, alerts);
+  const guards = new Guards(config.guards, alerts, trips ?? openTripBook(config, onError));
   const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
   const events = telemetry ? both(figures, telemetry.events, onError) : figures;
@@ -327,6 +333,7 @@ async function startWith(
     every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(TICK_EVERY_MS, async () => batches?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
+    every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => calibration.flush(), onError),
@@ -383,6 +390,7 @@ async function startWith(
       await note("gateway.stopped").catch(onError);
       await log.close();
       hindsight.close();
+      guards.close();
       await budgets.close();
       await telemetry?.close();
       await alerts.close();

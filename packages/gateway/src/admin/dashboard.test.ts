@@ -125,7 +125,7 @@ describe("what the dashboard is made of", () => {
             return id === ask.id ? { kind: isGiven ? "given" : "declined", ask } : undefined;
           },
         },
-        guards: { standing: () => [], end: () => undefined },
+        guards: { takeOver: async () => undefined, standing: () => [], end: () => undefined },
         onError: (error) => assert.fail(String(error)),
       },
     });

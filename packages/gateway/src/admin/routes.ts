@@ -103,7 +103,7 @@ export interface RunningParts {
   readonly readEvidence: ReadEvidence;
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
-  readonly guards: Pick<Guards, "standing" | "end">;
+  readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -555,13 +555,20 @@ async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: s
 }
 
 async function listGuards(parts: Parts): Promise<AdminResponse> {
-  return ok({ data: runningOf(parts).guards.standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });
+  return ok({ data: (await guardsOf(parts)).standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });
+}
+
+/** The guards, with what those of other processes tripped on by now. */
+async function guardsOf(parts: Parts): Promise<RunningParts["guards"]> {
+  const { guards, onError } = runningOf(parts);
+  await guards.takeOver(parts.now()).catch(onError);
+  return guards;
 }
 
 async function endGuard(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   // Who does it, and why, is written down with the request.
   readEnding(request.query, doerOf(request));
-  const ended = runningOf(parts).guards.end(id, parts.now());
+  const ended = (await guardsOf(parts)).end(id, parts.now());
   if (ended) return ok(guardJson(ended));
   return problem(
     404,

@@ -111,6 +111,34 @@ test("whichever worker answers: a key is good, a balance is whole, and a decisio
   await site.checkBooks(await site.stop());
 });
 
+test("what the guard of one worker trips on stands in all of them, also in one that starts later, and all let go of it", async (t) => {
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens], guard: { repeats: 30, lasts: 1 h } }]");
+  await until("a guard to trip", async () => (await call(site.url, "ann")).status === 402 || undefined);
+  const ids = async () => {
+    const asked = Array.from({ length: 3 * WORKERS }, () => ask(site.url, "GET", "/api/guards"));
+    const lists = (await Promise.all(asked)).map(({ body }) => (body as { data: readonly { id: string }[] }).data);
+    const texts = new Set(lists.map((list) => list.map(({ id }) => id).join()));
+    return texts.size === 1 ? [...texts][0] : undefined;
+  };
+  const id = await until("all workers to know it", async () => (await ids()) || undefined);
+  const statuses = await load(site, { calls: 20, clients: 4 });
+  assert.deepEqual([...statuses], [[402, 20]]);
+  const other = (i: number) => ({ model: "any", user: "bob", max_tokens: 20, messages: [{ role: "user", content: `Other ${i}` }] });
+  for (let i = 0; i < 3 * WORKERS; i++) await ask(site.url, "POST", "/v1/chat/completions", other(i));
+  const before = holdersOf(await site.entries());
+  process.kill((await site.workers())[0] as number, "SIGKILL");
+  let asked = 1_000;
+  await until("another worker to take calls", async () => {
+    await ask(site.url, "POST", "/v1/chat/completions", other(++asked)).catch(() => undefined);
+    return [...holdersOf(await site.entries())].some((holder) => !before.has(holder)) || undefined;
+  });
+  assert.equal(await ids(), id);
+  const ended = await ask(site.url, "DELETE", `/api/guards/${id}?by=kim`);
+  assert.equal(ended.status, 200);
+  await until("all workers to let go", async () => ((await ids()) === "" ? true : undefined));
+  assert.equal((await call(site.url, "ann")).status, 200);
+});
+
 test("workers that are told to stop let their calls end and return what they had at hand", async (t) => {
   const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
   await load(site, { calls: 400, clients: 20 });
