@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { type Charge, defineBudget } from "@purser/core";
 import { startTestRedis } from "@purser/core/testing";
+import { eventually } from "../conformance/stand.ts";
 import { openRedis } from "../redis-client.ts";
 import { createWatch, type Guard, sawCall, sawTrip, type Trip, tripsInForce } from "./guard.ts";
 import { Guards } from "./guards.ts";
@@ -212,4 +213,26 @@ test("over Redis all of it is told, in order, also to who comes later, and to no
   assert.deepEqual((await books.open().look()).length, told.length + 1);
   assert.deepEqual(await other.look(), []);
   assert.deepEqual(books.errors, []);
+});
+
+test("what is tripped on while Redis is away is told when it is back, and says once that it could not", async (context) => {
+  const books = await startRedisBooks(context);
+  if (typeof books === "string") return context.skip(`not run: ${books}`);
+  const { server, open, errors } = books;
+  const [a, b] = [open(), open()];
+  const guards = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, a);
+  const other = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, b);
+  const now = Date.now();
+  await Promise.all([guards.takeOver(now), other.takeOver(now)]);
+  await server.kill();
+  surge(guards, now);
+  assert.equal(shown(guards, now).length, 1);
+  await assert.rejects(guards.takeOver(now), /Guards cannot tell other gateways what they trip on: .* It is tried again\./);
+  assert.ok(errors.length >= 1);
+  await server.restart();
+  await eventually("the other to know it", async () => {
+    await Promise.allSettled([guards.takeOver(now), other.takeOver(now)]);
+    return shown(other, now).length === 1 || undefined;
+  });
+  assert.deepEqual(shown(other, now), shown(guards, now));
 });
