@@ -200,6 +200,36 @@ describe("a limit that follows what is used", () => {
     assert.equal(await amount(), 1_200, "then its rule goes on from there");
   });
 
+  test("is not decided again when somebody revokes what is to hold from the next period on", async () => {
+    const { clock, budgets, another, see, read, amount, endOfWeek } = startScene();
+    see({ needed: 2_000 });
+    await endOfWeek();
+    const [grant = assert.fail()] = await budgets.grants();
+    await budgets.revoke(grant.id, { giver: "kim", why: "no" });
+    for (const one of [budgets, another()]) await one.adjust(read);
+    clock.advance(60_000);
+    for (const one of [budgets, another()]) await one.adjust(read);
+    assert.equal(await amount(), 1_000);
+  });
+
+  test("does not go on beside itself when its periods change", async () => {
+    const { clock, another, see, read, amount, endOfWeek } = startScene();
+    see({ needed: 2_000 });
+    await endOfWeek();
+    clock.advance(60_000);
+    assert.equal(await amount(), 1_200);
+    const daily = another({ ...SUPPORT, adjust: { within: "500 - 2000 tokens", every: "day" } });
+    const amounts: number[] = [];
+    for (let day = 0; day < 4; day++) {
+      await daily.adjust(read);
+      amounts.push(await amount(daily));
+      clock.advance(DAY_MS - 60_000);
+      await daily.adjust(read);
+      clock.advance(60_000);
+    }
+    assert.deepEqual(amounts, [1_000, 1_200, 1_440, 1_720]);
+  });
+
   test("stands beside what people grant, and beside what is shared", async () => {
     const { clock, budgets, see, amount, endOfWeek } = startScene();
     see({ needed: 2_000 });

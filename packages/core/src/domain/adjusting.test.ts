@@ -69,6 +69,14 @@ describe("a rule", () => {
   });
 });
 
+test("a step of a few whole things is not more than a step", () => {
+  const budget = defineBudget({ name: "b", limits: ["7 requests / day"], adjust: { within: "5 - 20 requests" } });
+  const [rule = assert.fail(), limit = assert.fail()] = [budget.adjusting, budget.limits[0]];
+  const seen = { needed: 1, neededAtLeast: 1, refused: 0, refusedDays: 0, rests: "" };
+  assert.equal(adjustedAmount(rule, limit, 7, seen).amount, 6);
+  assert.equal(adjustedAmount(rule, limit, 7, { ...seen, refused: 1, refusedDays: 1 }).amount, 8);
+});
+
 describe("how a budget adjusts", () => {
   test("is read with what is usual where it says nothing", () => {
     const usual = { limit: "nanodollars/day@UTC", every: "day", percent: 95, days: 28, margin: 2_500, step: 2_000, mode: "apply" };
