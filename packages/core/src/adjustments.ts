@@ -85,6 +85,8 @@ export class Adjustments {
   readonly #options: AdjustmentsOptions;
   /** Whether it was looked for what other rules decided than those that are configured now. */
   #isTidy = false;
+  /** Whether there may be what other rules decided: before the first look, and wherever there was a rule. The whole ledger is not read for nothing. */
+  #mayHaveDecided = true;
 
   constructor(options: AdjustmentsOptions) {
     this.#options = options;
@@ -98,7 +100,9 @@ export class Adjustments {
   /** Decides what is due. Returns what stands for this period and the next one, and what rules that only propose would do. */
   async adjust(budgets: readonly Budget[], read: ReadEvidence): Promise<AdjustedNow> {
     const now = await this.#options.time();
-    if (!this.#isTidy) await this.#tidy(budgets, now);
+    const hasRules = adjustedLimits(budgets).length > 0;
+    if (!this.#isTidy && (this.#mayHaveDecided || hasRules)) await this.#tidy(budgets, now);
+    this.#mayHaveDecided = hasRules;
     const adjusted: Adjusted[] = [];
     const proposed: Proposed[] = [];
     for (const one of adjustedLimits(budgets)) {
