@@ -57,6 +57,8 @@ export interface Call {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** What came before the call at other providers, for the ledger. */
   readonly tried?: CallDetail["tried"];
+  /** Whose guards stand against the call, for the ledger. */
+  readonly guardedBy?: CallDetail["guardedBy"];
   readonly batch?: CallDetail["batch"];
   /** Whether its caller gets the ready text of a rung where the call is refused, and of which, for the ledger. */
   readonly readyText?: ((denial: Denial) => CallDetail["readyText"]) | undefined;
@@ -476,7 +478,7 @@ export class Admission {
 
   /** The call as far as it is known, for the ledger. */
   detail(): CallDetail {
-    const { subject, pricedAs, output, rungs = [], insteadOf, tried = [], batch } = this.#call;
+    const { subject, pricedAs, output, rungs = [], insteadOf, tried = [], guardedBy = [], batch } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
     const refusing = this.#terms.budgets.filter(
@@ -496,6 +498,7 @@ export class Admission {
       ...(rungs.length > 0 && { rungs }),
       ...(insteadOf && { insteadOf }),
       ...(tried.length > 0 && { tried }),
+      ...(guardedBy.length > 0 && { guardedBy }),
       ...(batch !== undefined && { batch }),
       ...(output.isCapped !== undefined && { isCapped: output.isCapped }),
     };

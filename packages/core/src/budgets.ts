@@ -1,3 +1,4 @@
+import { type AdjustedNow, type AdjustingGrant, type AdjustingOutlook, Adjustments, type ReadEvidence } from "./adjustments.ts";
 import { Admission, type Call, endedDenial, LEASE_MS, type Terms } from "./admission.ts";
 import { Adoption } from "./adoption.ts";
 import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool, withKept } from "./counters.ts";
@@ -5,7 +6,7 @@ import { type Budget, checkSharing, minOutputOf, subjectLabel } from "./domain/b
 import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { finishes as canFinish } from "./domain/finish.ts";
-import { defineGrant, type GrantInput, limitOf, subjectOf } from "./domain/grant.ts";
+import { defineGrant, type GrantInput, subjectOf } from "./domain/grant.ts";
 import { changesCalls } from "./domain/ladder.ts";
 import {
   type Certainty,
@@ -18,7 +19,7 @@ import {
   type Posting,
   type RefusingLimit,
 } from "./domain/ledger.ts";
-import { LEAKY_WAIT_MS, type Limit, limitId, parseLimit } from "./domain/limit.ts";
+import { LEAKY_WAIT_MS, type Limit, limitId, limitOf, parseLimit } from "./domain/limit.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { resentOf, type Sent } from "./domain/resent.ts";
@@ -110,6 +111,7 @@ export class Budgets implements PriceSource {
   #canFinish = false;
   #hasLadders = false;
   readonly #sharings: Sharings;
+  readonly #adjustments: Adjustments;
 
   constructor(options: BudgetsOptions) {
     const { store, now = Date.now, timers = TIMERS, onError = NEVER, switchedOff = NEVER, ...others } = options;
@@ -124,6 +126,7 @@ export class Budgets implements PriceSource {
     this.#prices = configuration.prices;
     const standings = (budgets: readonly Budget[], at: number) => this.#standingsOf(budgets, {}, at);
     this.#sharings = new Sharings({ store, time: () => this.#time(), standings });
+    this.#adjustments = new Adjustments({ store, time: () => this.#time(), standings });
     checkBudgets(configuration);
     this.#apply(configuration);
   }
@@ -474,6 +477,24 @@ export class Budgets implements PriceSource {
     return this.#sharings.share(this.#budgets);
   }
 
+  /**
+   * Lets limits follow what is used of them, where `adjust` of their budgets says so and something is due. To be called now and then, in any number
+   * of processes: each period has one decision. `read` says what was used.
+   */
+  async adjust(read: ReadEvidence): Promise<AdjustedNow> {
+    return this.#adjustments.adjust(this.#budgets, read);
+  }
+
+  /** How rules that adjust stand, and what they would do as things are. Changes nothing. */
+  async adjusting(read: ReadEvidence): Promise<readonly AdjustingOutlook[]> {
+    return this.#adjustments.outlook(this.#budgets, read);
+  }
+
+  /** What such rules had decided for a time. */
+  async adjusted(at: number): Promise<readonly AdjustingGrant[]> {
+    return this.#adjustments.inForce(this.#budgets, at);
+  }
+
   /** Gives a subject more of a limit for a time. It ends by itself. Repeating an id gives nothing more, and returns what was given. */
   async grant(input: GrantInput): Promise<Grant> {
     const [given] = await this.#store.entries({ reservation: input.id, kinds: ["granted"], most: 1 });
@@ -560,6 +581,7 @@ export class Budgets implements PriceSource {
     this.#prices = prices;
     this.#allowances = allowances;
     this.#counters = new Counters();
+    this.#adjustments.configured();
     this.#hasLadders = budgets.some(({ ladder }) => changesCalls(ladder));
     this.#canFinish = budgets.some(canFinish);
     this.#isLeaky = budgets.some(({ limits }) => limits.some(({ window }) => window.kind === "bucket" && window.excess === "waits"));

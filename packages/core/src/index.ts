@@ -1,6 +1,16 @@
+export type {
+  Adjusted,
+  AdjustedLimit,
+  AdjustedNow,
+  AdjustingGrant,
+  AdjustingOutlook,
+  Proposed,
+  ReadEvidence,
+} from "./adjustments.ts";
 export { type Call, LEASE_MS } from "./admission.ts";
 export { type Allowance, Budgets, type BudgetsOptions, type PriceSource, type ResetInput } from "./budgets.ts";
 export type { Pool } from "./counters.ts";
+export type { AdjustedAmount, Adjusting, AdjustingInput, Evidence } from "./domain/adjusting.ts";
 export {
   type Budget,
   type BudgetInput,
@@ -9,6 +19,7 @@ export {
   DEFAULT_MIN_OUTPUT,
   defineBudget,
   type ExceptionInput,
+  isLabelOf,
   type LimitException,
   type RequestLimits,
   subjectLabel,
@@ -51,6 +62,7 @@ export {
   stepText,
 } from "./domain/ladder.ts";
 export type {
+  Adjustment,
   CallDetail,
   Certainty,
   Charge,

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Budgets, type Charge, type Denial, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import { adjustBudgets, readEvidenceFrom } from "./adjusting/adjust.ts";
 import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createFigures } from "./admin/figures.ts";
@@ -33,6 +34,8 @@ import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
 import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
+import { openTripBook } from "./guards/open-trip-book.ts";
+import type { TripBook } from "./guards/trip-book.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { Audits } from "./metrics/audits.ts";
@@ -73,6 +76,8 @@ export interface StartOptions {
   readonly budgetFile?: BudgetFile;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** Where it tells other processes what its guards trip on; in the Redis that it shares, if there is one, where it is left out. */
+  readonly trips?: TripBook;
   /** Where several processes count together: what this one counts, and what all have counted. */
   readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -108,11 +113,15 @@ const EXPIRE_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
 const KEPT_MOST_MS = 24 * 3_600_000;
+/** What another process trips on stands here within this. */
+const TAKE_OVER_EVERY_MS = 500;
 const TICK_EVERY_MS = 1_000;
 /** Often enough that whoever looks at the sums waits for little, and seldom enough to cost nothing. */
 const SUM_EVERY_MS = 5_000;
 /** Budgets share by the hour or more seldom, as a rule, and to look costs all of their balances. */
 const SHARE_EVERY_MS = 60_000;
+/** Often enough that it is done before a period ends. */
+const ADJUST_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
@@ -132,7 +141,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -159,7 +168,7 @@ async function startWith(
   await calibration.open();
   const usualAnswers = new UsualAnswers(config.dataDir, onError);
   await usualAnswers.open();
-  const guards = new Guards(config.guards, alerts);
+  const guards = new Guards(config.guards, alerts, trips ?? openTripBook(config, onError));
   const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
   const events = telemetry ? both(figures, telemetry.events, onError) : figures;
@@ -224,11 +233,17 @@ async function startWith(
   const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
   let rollups = await openSums(config.timezone);
+  const readEvidence = readEvidenceFrom(
+    () => rollups,
+    () => gateway.config,
+  );
+  const adjust = () => adjustBudgets({ budgets, read: readEvidence, alerts, log, config: gateway.config });
   const live = new Live(store, onError);
   const running = {
     config: () => gateway.config,
     priceBook: () => prices,
     rollups: () => rollups,
+    readEvidence,
     live,
     asks,
     guards,
@@ -307,12 +322,14 @@ async function startWith(
   captured.look().catch(onError);
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
+  adjust().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),
     every(SUM_EVERY_MS, async () => failing.look(), onError),
     every(RENEW_EVERY_MS, () => captured.look(), onError),
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
+    every(ADJUST_EVERY_MS, adjust, onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
@@ -320,6 +337,7 @@ async function startWith(
     every(TICK_EVERY_MS, async () => queue?.tick(), onError),
     every(TICK_EVERY_MS, async () => batches?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
+    every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
     every(RENEW_EVERY_MS, () => calibration.flush(), onError),
@@ -360,6 +378,8 @@ async function startWith(
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
+      // What another rule had decided ends with it.
+      await adjust().catch(onError);
     },
     async close() {
       isDraining = true;
@@ -374,6 +394,7 @@ async function startWith(
       await note("gateway.stopped").catch(onError);
       await log.close();
       hindsight.close();
+      guards.close();
       await budgets.close();
       await telemetry?.close();
       await alerts.close();

@@ -54,6 +54,8 @@ export interface BudgetedCall {
   readonly insteadOf?: CallDetail["insteadOf"];
   /** What came before it at other providers. */
   readonly tried?: CallDetail["tried"];
+  /** Whose guards stand against it. */
+  readonly guardedBy?: CallDetail["guardedBy"];
   /** How much of its input is held for what it names and does not carry. */
   readonly unseenTokens: number;
   /** What is added to counts of its text, where that was learned; else what is known of the model. */
@@ -204,6 +206,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     rungs,
     insteadOf,
     tried,
+    guardedBy,
     pools,
     finishes,
     firstOutputTokens: first,
@@ -224,6 +227,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     rungs,
     insteadOf,
     tried,
+    guardedBy,
     finishes,
     signal,
     readyText,

@@ -140,7 +140,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (dialect.isFree) return await sendFree(gateway, exchange, routed);
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
-    if (blocked) return refuseAs(gateway, exchange, routed, "guard_tripped", blocked.message);
+    if (blocked) return refuseAs(gateway, exchange, guardedCall(routed, tripped).call, "guard_tripped", blocked.message);
     const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const attempts = new Attempts(gateway, guarded);

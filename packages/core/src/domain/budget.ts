@@ -1,4 +1,5 @@
 import { PurserError } from "../errors.ts";
+import { type Adjusting, type AdjustingInput, parseAdjusting } from "./adjusting.ts";
 import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
 import { formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
 import { parseSharing, type Sharing, type SharingInput } from "./sharing.ts";
@@ -30,6 +31,8 @@ export interface BudgetInput {
   readonly ladder?: LadderInput;
   /** Moves what some budgets, or balances of this one, leave unused to others that need more. */
   readonly share?: SharingInput;
+  /** Lets the amount of a limit follow what is used of it, within bounds. */
+  readonly adjust?: AdjustingInput;
   /** Other amounts for some of the subjects that `per` names. The first that is for a subject counts. */
   readonly exceptions?: readonly ExceptionInput[];
   /** IANA name; UTC where it is left out. */
@@ -84,6 +87,8 @@ export interface Budget {
   readonly ladder: Ladder;
   /** How what is unused is shared, where it is. */
   readonly sharing: Sharing | undefined;
+  /** How the amount of a limit follows what is used, where it does. */
+  readonly adjusting: Adjusting | undefined;
   readonly timezone: string;
   readonly owner: string | undefined;
   /** The wider budget whose owner it is, where this one says none. */
@@ -135,6 +140,7 @@ export function defineBudget(input: BudgetInput): Budget {
     request: input.request ?? {},
     ladder: ladderOf(input, limits),
     sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
+    adjusting: input.adjust && parseAdjusting(input.adjust, { name: input.name, per, limits, timezone }),
     timezone,
     owner: input.owner,
     ownerFrom: undefined,
@@ -164,6 +170,7 @@ const FIELDS = {
   request: true,
   ladder: true,
   share: true,
+  adjust: true,
   exceptions: true,
   timezone: true,
   starts: true,

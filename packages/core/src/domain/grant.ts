@@ -2,9 +2,9 @@ import { PurserError } from "../errors.ts";
 import { type Budget, subjectLabel } from "./budget.ts";
 import { parseDuration } from "./duration.ts";
 import type { Grant } from "./ledger.ts";
-import { formatLimit, type Limit, limitId, parseLimit } from "./limit.ts";
+import { limitId, limitOf, parseLimit } from "./limit.ts";
 import { type Subject, subjectValue } from "./subject.ts";
-import { endOfDay, windowName } from "./window.ts";
+import { endOfDay } from "./window.ts";
 
 /** More of a budget, as one writes it. */
 export interface GrantInput {
@@ -37,18 +37,6 @@ export function defineGrant(input: GrantInput, budget: Budget, now: number): Gra
     throw new PurserError("body_invalid", `The grant would end at "${input.until}", before it begins. Give it a later end.`);
   const subject = subjectOf(budget, input.for ?? {});
   return { id, budget: budget.name, limit: limitId(limit), subject, amount: given.amount, from, until, giver, why };
-}
-
-/** The limit of a budget that an amount is written for: of its unit, and of its window where one is written. */
-export function limitOf(budget: Budget, given: Limit, text: string): Limit {
-  const ofUnit = budget.limits.filter(({ unit }) => unit === given.unit);
-  const named = given.window.kind === "lifetime" ? [] : ofUnit.filter(({ window }) => windowName(window) === windowName(given.window));
-  const lifetime = ofUnit.find(({ window }) => window.kind === "lifetime");
-  const [limit] = given.window.kind === "lifetime" ? (lifetime ? [lifetime] : ofUnit.length === 1 ? ofUnit : []) : named;
-  if (limit) return limit;
-  const limits = budget.limits.map(formatLimit).join(", ");
-  const what = ofUnit.length > 1 ? "could be for several of its limits" : "is for none of its limits";
-  throw new PurserError("limit_invalid", `Budget "${budget.name}": "${text}" ${what}. Write the unit and window of one of: ${limits}.`);
 }
 
 /** The balance that is meant: a value for each of what the budget has balances for, and for nothing else. */

@@ -48,6 +48,17 @@ export interface Grant {
   readonly why: string;
   /** All that is moved together, on a grant of nothing before it: whoever goes on with it goes by this. */
   readonly moves?: Moves;
+  /** What the rule of its budget decided: it stands there for each time, also where it adds nothing. */
+  readonly adjustment?: Adjustment;
+}
+
+/** A limit that its budget's rule has adjusted, in its unit. */
+export interface Adjustment {
+  /** What the configuration says. The grant makes the difference. */
+  readonly configured: number;
+  /** What it was in the time before, and what it is. */
+  readonly before: number;
+  readonly amount: number;
 }
 
 /** Amounts that are moved from some balances of a limit to others: as much is taken as is given. */
@@ -126,6 +137,8 @@ export interface CallDetail {
   readonly readyText?: string;
   /** The limit that refused the call, where one did. */
   readonly refusedBy?: RefusingLimit;
+  /** The budgets whose guards stood against the call, whatever they did. */
+  readonly guardedBy?: readonly string[];
   /** The batch that the call is part of: its provider works on it whether or not the process that holds it lives. */
   readonly batch?: string;
   /** What was held of its output when it was admitted, where more was held later. */

@@ -211,6 +211,18 @@ export function rollsOver(window: string): boolean {
   return window.endsWith(ROLLOVER);
 }
 
+/** The limit of a budget that an amount is written for: of its unit, and of its window where one is written. */
+export function limitOf(budget: { readonly name: string; readonly limits: readonly Limit[] }, given: Limit, text: string): Limit {
+  const ofUnit = budget.limits.filter(({ unit }) => unit === given.unit);
+  const named = given.window.kind === "lifetime" ? [] : ofUnit.filter(({ window }) => windowName(window) === windowName(given.window));
+  const lifetime = ofUnit.find(({ window }) => window.kind === "lifetime");
+  const [limit] = given.window.kind === "lifetime" ? (lifetime ? [lifetime] : ofUnit.length === 1 ? ofUnit : []) : named;
+  if (limit) return limit;
+  const limits = budget.limits.map(formatLimit).join(", ");
+  const what = ofUnit.length > 1 ? "could be for several of its limits" : "is for none of its limits";
+  throw new PurserError("limit_invalid", `Budget "${budget.name}": "${text}" ${what}. Write the unit and window of one of: ${limits}.`);
+}
+
 /** A limit whose windows start on another day; nothing where the day does not concern them. */
 export function limitStartingOn(limit: Limit, start: WindowStart): Limit | undefined {
   const window = startingOn(limit.window, start);

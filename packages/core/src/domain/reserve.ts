@@ -192,7 +192,8 @@ export function heldDetail(
   const outputTokens = amountOf(asks.output_tokens, outputCap);
   const cost = isPriced ? amountOf(asks.nanodollars, outputCap) : undefined;
   const refusing = wouldRefuse.map((i) => (limits[i] as BoundLimit).counter.budget);
-  const { subject, chargedTo, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf, tried, batch, isCapped } = detail;
+  const { subject, chargedTo, inputTokens, counted, price, pricedAs, allowance, rungs, insteadOf, tried, guardedBy, batch, isCapped } =
+    detail;
   const held: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost, counted, price };
   if (chargedTo) held.chargedTo = chargedTo;
   if (pricedAs !== undefined) held.pricedAs = pricedAs;
@@ -202,6 +203,7 @@ export function heldDetail(
   if (rungs) held.rungs = rungs;
   if (insteadOf) held.insteadOf = insteadOf;
   if (tried) held.tried = tried;
+  if (guardedBy) held.guardedBy = guardedBy;
   if (batch !== undefined) held.batch = batch;
   if (isCapped !== undefined) held.isCapped = isCapped;
   return held;

@@ -10,6 +10,7 @@ import {
   type Unit,
   type Usage,
 } from "@purser/core";
+import type { CallAdjustmentJson } from "./adjustment-json.ts";
 import type { AttemptJson } from "./attempt-list.ts";
 import { instantJson } from "./balances.ts";
 import { type ChargeLine, chargeLines } from "./charge-lines.ts";
@@ -72,6 +73,8 @@ export interface CallReport extends CallSummary {
   /** Where its cost is booked and who answers for it, as its budgets said when it was made. */
   readonly cost_center: string | null;
   readonly owner: string | null;
+  /** Limits of its budgets that had another amount then than the configuration says, because they follow what is used of them. */
+  readonly adjusted: readonly CallAdjustmentJson[];
   /** The request that made the batch which the call is part of. */
   readonly batch: string | null;
   readonly entries: readonly EntryJson[];
@@ -138,8 +141,16 @@ export function summariseCall(entries: readonly Entry[]): CallSummary {
   };
 }
 
-/** Everything that explains one call. `prices` lets the cost be taken apart. */
-export function reportCall(entries: readonly Entry[], attempts: readonly AttemptJson[] = [], prices?: PriceSource): CallReport {
+/** What a call is explained by, beside its own entries. */
+export interface CallContext {
+  readonly attempts?: readonly AttemptJson[];
+  readonly adjusted?: readonly CallAdjustmentJson[];
+  /** Lets the cost be taken apart. */
+  readonly prices?: PriceSource;
+}
+
+/** Everything that explains one call. */
+export function reportCall(entries: readonly Entry[], { attempts = [], adjusted = [], prices }: CallContext = {}): CallReport {
   const detail = detailOf(entries);
   const charge = chargeOf(entries);
   const known = knownOf(entries);
@@ -166,6 +177,7 @@ export function reportCall(entries: readonly Entry[], attempts: readonly Attempt
     attempts,
     cost_center: detail?.chargedTo?.costCenter ?? null,
     owner: detail?.chargedTo?.owner ?? null,
+    adjusted: adjusted.filter(({ amount, configured }) => amount !== configured),
     batch: detail?.batch ?? null,
     entries: entries.map(entryJson),
   };

@@ -110,6 +110,7 @@ describe("what the dashboard is made of", () => {
         config: () => config,
         priceBook: () => createPriceBook(),
         rollups: () => rollups,
+        readEvidence: async () => undefined,
         live,
         budgetFile: {
           ...fixedBudgets("not here"),
@@ -125,7 +126,7 @@ describe("what the dashboard is made of", () => {
             return id === ask.id ? { kind: isGiven ? "given" : "declined", ask } : undefined;
           },
         },
-        guards: { standing: () => [], end: () => undefined },
+        guards: { takeOver: async () => undefined, standing: () => [], end: () => undefined },
         queue: NO_QUEUE,
         onError: (error) => assert.fail(String(error)),
       },

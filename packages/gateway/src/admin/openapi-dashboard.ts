@@ -22,6 +22,14 @@ export const DASHBOARD_PATHS = {
       responses: answers("The budgets, as the configuration has them.", list(ref("Budget"))),
     },
   },
+  "/api/adjustments": {
+    get: {
+      operationId: "listAdjustments",
+      summary:
+        "The limits that follow what is used of them: what was decided, when they are looked at next, and what would be decided now.",
+      responses: answers("One for each budget with `adjust`.", list(ref("Adjustment"))),
+    },
+  },
   "/api/budgets/{name}": {
     get: {
       operationId: "getBudget",
@@ -350,6 +358,35 @@ export const DASHBOARD_SCHEMAS = {
     answered_at: INSTANT_OR_NOT,
     snoozed_until: INSTANT_OR_NOT,
   }),
+  Adjustment: object({
+    budget: TEXT,
+    unit: TEXT,
+    window: TEXT,
+    mode: { enum: ["apply", "propose"] },
+    every: { type: "string", description: "It is looked at as each of these ends." },
+    configured: { type: "integer", description: "What the configuration says, in the unit of the limit." },
+    amount: { type: "integer", description: "What holds, grants of people aside." },
+    least: INTEGER,
+    most: INTEGER,
+    decided: {
+      ...object(decided()),
+      type: ["object", "null"],
+      description: "What was decided for the period that runs; null where nothing was.",
+    },
+    next_at: { ...INSTANT, description: "When it is looked at next." },
+    next: {
+      ...object({ amount: INTEGER, why: TEXT }),
+      type: ["object", "null"],
+      description: "What it would be then, with what is known now; null where what was used is not added up yet.",
+    },
+  }),
+  CallAdjustment: object({
+    budget: TEXT,
+    unit: TEXT,
+    window: TEXT,
+    configured: { type: "integer", description: "What the configuration says, in the unit of the limit." },
+    ...decided(),
+  }),
   LimitChange: object({ budget: TEXT, limit: TEXT, to: TEXT }),
   BudgetItem: { ...BUDGET_SCHEMA, description: "A budget as purser.yaml has it." },
   WrittenBudget: object({ name: TEXT, budget: ref("BudgetItem"), version: VERSION }),
@@ -378,6 +415,18 @@ export const DASHBOARD_SCHEMAS = {
 
 function object(properties: Readonly<Record<string, object>>, required: readonly string[] = Object.keys(properties)) {
   return { type: "object", additionalProperties: false, required, properties };
+}
+
+/** What a rule decided for a time. */
+function decided() {
+  return {
+    grant: { type: "string", description: "The id of the grant that makes the difference: revoking it ends the decision." },
+    before: INTEGER,
+    amount: INTEGER,
+    why: TEXT,
+    from: INSTANT,
+    until: INSTANT,
+  };
 }
 
 function body(schema: object) {

@@ -724,6 +724,11 @@ export const OPENAPI = {
               times: amount("How many calls that were answered so within a second its entry stands for."),
             },
           },
+          adjusted: {
+            type: "array",
+            items: ref("schemas", "CallAdjustment"),
+            description: "Limits that had another amount then than the configuration says, because they follow what is used of them.",
+          },
           allowance: { type: ["string", "null"], description: "The free allowance that paid for it." },
           tried: {
             type: "array",

@@ -4,10 +4,12 @@ import {
   type Budget,
   type Budgets,
   compileSelector,
+  type Entry,
   type LedgerArchive,
   type PriceSource,
   PurserError,
   periodBefore,
+  type ReadEvidence,
   type ReportQuery,
   type Store,
   windowSpan,
@@ -25,6 +27,7 @@ import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
+import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
 import { askJson, readAskAnswer } from "./ask-json.ts";
@@ -70,7 +73,10 @@ import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
 export interface AdminOptions {
-  readonly budgets: Pick<Budgets, "balances" | "configured" | "allowances" | "grant" | "grants" | "revoke" | "reset">;
+  readonly budgets: Pick<
+    Budgets,
+    "balances" | "configured" | "allowances" | "grant" | "grants" | "revoke" | "reset" | "adjusting" | "adjusted"
+  >;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
   /** The book of record, where there is one: it has what other gateways did, and answers reports. */
@@ -99,9 +105,11 @@ export interface RunningParts {
   priceBook(): PriceBook;
   /** The sums of its ledger. */
   rollups(): Rollups;
+  /** What was used of limits that follow it. */
+  readonly readEvidence: ReadEvidence;
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
-  readonly guards: Pick<Guards, "standing" | "end">;
+  readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
@@ -140,6 +148,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
   { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
   { method: "GET", path: "/api/budget-tree", run: showTree },
+  { method: "GET", path: "/api/adjustments", run: listAdjustments },
   { method: "GET", path: "/api/overview", run: showOverview },
   {
     method: "GET",
@@ -408,7 +417,13 @@ function countOf(name: string, text: string, most: number): number {
   throw new PurserError("body_invalid", `"${name}" is a number from 1 to ${most.toLocaleString("en-US")}.`);
 }
 
-async function showRequest({ store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+async function listAdjustments({ budgets, running }: Parts): Promise<AdminResponse> {
+  // Only a gateway adds up what was used.
+  const read: ReadEvidence = running?.readEvidence ?? (async () => undefined);
+  return ok({ data: (await budgets.adjusting(read)).map(adjustmentJson) });
+}
+
+async function showRequest({ budgets, store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const entriesOf = async (reservation: string) => {
     const own = await store.entries({ reservation });
     return own.length === 0 && archive ? archive.reservationEntries(reservation) : own;
@@ -418,7 +433,17 @@ async function showRequest({ store, archive, prices }: Parts, request: AdminRequ
   const isOwn = compileSelector(ownCalls(request) ?? {});
   // What is another's is not there, for whoever may not see it.
   if (entries.some((entry) => "detail" in entry && !isOwn(entry.detail.subject))) throw unknownRequest(id);
-  return ok(reportCall(entries, await readAttempts(entriesOf, id), prices));
+  const adjusted = (await budgets.adjusted(entries[0]?.at ?? 0)).filter(({ budget }) => isAbout(entries, budget)).map(callAdjustmentJson);
+  return ok(reportCall(entries, { attempts: await readAttempts(entriesOf, id), adjusted, ...(prices && { prices }) }));
+}
+
+/** Whether a call was charged to a budget, or refused by it. */
+function isAbout(entries: readonly Entry[], budget: string): boolean {
+  return entries.some(
+    (entry) =>
+      entry.postings.some(({ counter }) => counter.budget === budget) ||
+      (entry.kind === "denied" && entry.detail.refusedBy?.budget === budget),
+  );
 }
 
 async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminResponse> {
@@ -550,13 +575,20 @@ async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: s
 }
 
 async function listGuards(parts: Parts): Promise<AdminResponse> {
-  return ok({ data: runningOf(parts).guards.standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });
+  return ok({ data: (await guardsOf(parts)).standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });
+}
+
+/** The guards, with what those of other processes tripped on by now. */
+async function guardsOf(parts: Parts): Promise<RunningParts["guards"]> {
+  const { guards, onError } = runningOf(parts);
+  await guards.takeOver(parts.now()).catch(onError);
+  return guards;
 }
 
 async function endGuard(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   // Who does it, and why, is written down with the request.
   readEnding(request.query, doerOf(request));
-  const ended = runningOf(parts).guards.end(id, parts.now());
+  const ended = (await guardsOf(parts)).end(id, parts.now());
   if (ended) return ok(guardJson(ended));
   return problem(
     404,

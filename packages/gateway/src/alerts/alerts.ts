@@ -350,7 +350,7 @@ export class Alerts {
   /** The notice as a channel is told of it: when it is told, and where it is answered. */
   #inHours(notice: Notice, name: string): Notice {
     const channel = this.#channels.get(name);
-    if (!channel || !(isAlert(notice) || notice.kind === "budget.reset")) return notice;
+    if (!channel || !(isAlert(notice) || notice.kind === "budget.reset" || notice.kind === "budget.adjusted")) return notice;
     const at = Math.max(notice.notBefore ?? 0, this.#now());
     const due = toldAt(channel, at, notice.timeZone ?? this.#timezone);
     const id = notice.repeats ?? notice.id;

@@ -15,7 +15,7 @@ export type AlertKind = (typeof ALERT_KINDS)[number];
 export interface Notice {
   /** The same for every try to deliver it: who gets it twice can tell. */
   readonly id: string;
-  readonly kind: AlertKind | "budget.over" | "budget.reset" | "budget.asked" | "call.done" | "digest" | "test";
+  readonly kind: AlertKind | "budget.over" | "budget.reset" | "budget.adjusted" | "budget.asked" | "call.done" | "digest" | "test";
   /** What it is about. Notices about the same thing are one incident where a channel knows incidents. */
   readonly about: string;
   /** Epoch milliseconds. */

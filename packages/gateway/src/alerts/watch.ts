@@ -10,6 +10,8 @@ export type Watch = {
   | { readonly kind: "anomaly"; readonly times: number } /** More than this is spent within an hour. */
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] } /** It was used up, and there is room again. */
   | { readonly kind: "reset" }
+  /** Its rule changes its amount, or proposes to. */
+  | { readonly kind: "adjusted" }
 );
 
 export interface WatchedBudget {

@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { adjust } from "./commands/adjust.ts";
 import { allowances } from "./commands/allowances.ts";
 import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
@@ -41,6 +42,7 @@ export const COMMANDS: readonly Command[] = [
   replay,
   reconcile,
   recommend,
+  adjust,
   statement,
   top,
   economics,

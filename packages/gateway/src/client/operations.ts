@@ -232,6 +232,53 @@ export type Alert = {
   readonly snoozed_until: string | null;
 };
 
+export type Adjustment = {
+  readonly budget: string;
+  readonly unit: string;
+  readonly window: string;
+  readonly mode: "apply" | "propose";
+  /** It is looked at as each of these ends. */
+  readonly every: string;
+  /** What the configuration says, in the unit of the limit. */
+  readonly configured: number;
+  /** What holds, grants of people aside. */
+  readonly amount: number;
+  readonly least: number;
+  readonly most: number;
+  /** What was decided for the period that runs; null where nothing was. */
+  readonly decided: {
+    /** The id of the grant that makes the difference: revoking it ends the decision. */
+    readonly grant: string;
+    readonly before: number;
+    readonly amount: number;
+    readonly why: string;
+    readonly from: string;
+    readonly until: string;
+  } | null;
+  /** When it is looked at next. */
+  readonly next_at: string;
+  /** What it would be then, with what is known now; null where what was used is not added up yet. */
+  readonly next: {
+    readonly amount: number;
+    readonly why: string;
+  } | null;
+};
+
+export type CallAdjustment = {
+  readonly budget: string;
+  readonly unit: string;
+  readonly window: string;
+  /** What the configuration says, in the unit of the limit. */
+  readonly configured: number;
+  /** The id of the grant that makes the difference: revoking it ends the decision. */
+  readonly grant: string;
+  readonly before: number;
+  readonly amount: number;
+  readonly why: string;
+  readonly from: string;
+  readonly until: string;
+};
+
 export type LimitChange = {
   readonly budget: string;
   readonly limit: string;
@@ -311,6 +358,21 @@ export type BudgetItem = {
     /** Nobody gets more than this share of its own limit on top of it. */
     readonly most?: string;
   };
+  /** Lets the amount of a limit follow what is used of it, within bounds. */
+  readonly adjust?: {
+    /** The least and the most that it may be. The window stands behind them where several limits have the unit: `$30 - $80 / day`. */
+    readonly within: string;
+    /** It changes as each of these ends; where its window does, if it is left out. */
+    readonly every?: "day" | "week" | "month" | "quarter";
+    /** What it follows: a percentile of days, of a limit by the day; or what days come to on average, of a longer one. p95 of 28 days, or average of 28 days, where it is left out. */
+    readonly follow?: string;
+    /** What is added to that. */
+    readonly margin?: string;
+    /** It changes by no more at a time. */
+    readonly step?: string;
+    /** propose changes nothing, and tells what would be. */
+    readonly mode?: "apply" | "propose";
+  };
   /** Watches over the calls of each subject for loops, and stands against them until they stop. */
   readonly guard?: {
     /** The same call so often within ten minutes. */
@@ -326,7 +388,7 @@ export type BudgetItem = {
     /** How long it lasts. */
     readonly lasts?: string;
   };
-  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up. */
+  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to. */
   readonly alerts?: Readonly<Record<string, string | readonly (string)[]>>;
   /** The IANA time zone whose calendar the windows follow. */
   readonly timezone?: string;
@@ -554,6 +616,8 @@ export type CallReport = {
     /** How many calls that were answered so within a second its entry stands for. */
     readonly times: number;
   } | null;
+  /** Limits that had another amount then than the configuration says, because they follow what is used of them. */
+  readonly adjusted?: readonly (CallAdjustment)[];
   /** The free allowance that paid for it. */
   readonly allowance?: string | null;
   /** Why it was not made at providers that come before its own in their route. */
@@ -985,6 +1049,10 @@ export interface Operations {
   readonly listBudgetTree: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Budget)[];
   } };
+  /** The limits that follow what is used of them: what was decided, when they are looked at next, and what would be decided now. */
+  readonly listAdjustments: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Adjustment)[];
+  } };
   /** A budget as it is written in the configuration file. */
   readonly getBudget: { readonly input: { readonly path: { readonly name: string } }; readonly answer: WrittenBudget };
   /** Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written. */
@@ -1236,6 +1304,7 @@ export interface Operations {
 export const OPERATIONS = {
   getOverview: ["GET", "/api/overview"],
   listBudgetTree: ["GET", "/api/budget-tree"],
+  listAdjustments: ["GET", "/api/adjustments"],
   getBudget: ["GET", "/api/budgets/{name}"],
   replaceBudget: ["PUT", "/api/budgets/{name}"],
   removeBudget: ["DELETE", "/api/budgets/{name}"],

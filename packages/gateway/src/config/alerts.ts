@@ -9,11 +9,11 @@ import type { Place } from "./source.ts";
 
 /** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
 const TIMES = 3;
-const WORDS = ["forecast", "anomaly", "hourly", "reset", "failing", "captured"];
+const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "failing", "captured"];
 
-/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`; and of providers, `failing 20%`, `captured 97%`. */
+/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`, `adjusted`; and of providers, `failing 20%`, `captured 97%`. */
 type Occasion =
-  | { readonly kind: "forecast" | "reset" }
+  | { readonly kind: "forecast" | "reset" | "adjusted" }
   | { readonly kind: "anomaly"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
   | { readonly kind: "failing" | "captured"; readonly share: number };
@@ -21,11 +21,13 @@ type Occasion =
 /** Reads an occasion. Throws `config_invalid` with what to write. */
 function parseOccasion(text: string): Occasion {
   const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
-  if ((word === "forecast" || word === "reset") && rest === "") return { kind: word };
+  if ((word === "forecast" || word === "reset" || word === "adjusted") && rest === "") return { kind: word };
   if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
   if (word === "hourly") return { kind: word, ...parseAmount(rest) };
   if (word === "failing" || word === "captured") return { kind: word, share: parseShare(word, rest) };
-  throw wrong(`"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50 or reset.${suggestion(word, WORDS)}`);
+  throw wrong(
+    `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50, reset or adjusted.${suggestion(word, WORDS)}`,
+  );
 }
 
 function parseTimes(text: string): number {
@@ -94,6 +96,8 @@ function isAboutProviders(occasion: Occasion): occasion is ProviderOccasion {
 function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget, place: Place): Watch | undefined {
   if (isAboutProviders(occasion))
     return place.problem("is about providers. Write it under alerts at the top of the file, not in a budget.");
+  if (occasion.kind === "adjusted" && !budget.adjusting)
+    return place.problem("is told when a rule changes an amount, and the budget has no adjust. Give it one, or leave this out.");
   const units = occasion.kind === "hourly" ? [occasion.unit] : undefined;
   if (units && !countedLimit(budget, units))
     return place.problem(

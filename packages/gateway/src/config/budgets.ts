@@ -1,4 +1,5 @@
 import {
+  type AdjustingInput,
   type Allowance,
   type Budget,
   type BudgetInput,
@@ -48,6 +49,7 @@ export function configuredBudgets(
     const budget = name === "" ? undefined : definedBudget(value, place, { timezone, showsOwner });
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
+    warnOfSilence(budget, value, place.field("adjust"));
     warnOfEnded(budget, readable(value), now);
     const rungs = budget.ladder.flatMap((step) => step.rungs);
     checkLookups(rungs, place.field("ladder"), answers);
@@ -96,8 +98,10 @@ const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
 
 /** Where what is wrong stands: in the first exception without which it would be right, or else in the field that such errors are about. */
 function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
-  const { share, ...others } = input;
-  if (share && !isWrong(others)) return place.field("share");
+  const { share, ...unshared } = input;
+  if (share && !isWrong(unshared)) return place.field("share");
+  const { adjust, ...unadjusted } = input;
+  if (adjust && !isWrong(unadjusted)) return place.field("adjust");
   const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
   if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
   const field = FIELD_OF_ERROR[code];
@@ -124,6 +128,7 @@ function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetT
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
     ...(value.share && { share: sharingInput(value.share) }),
+    ...(value.adjust?.within !== undefined && { adjust: adjustingInput(value.adjust) }),
     exceptions: readable(value).map((one) => exceptionInput(one.value)),
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(!showsOwner && { showsOwner }),
@@ -149,6 +154,23 @@ function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFiel
     ...(from !== undefined && { from }),
     ...(keep !== undefined && { keep }),
     ...(most !== undefined && { most }),
+  };
+}
+
+/** A rule that proposes to nobody is only seen by who asks. */
+function warnOfSilence({ adjusting }: Budget, { alerts }: BudgetFields, place: Place): void {
+  if (adjusting?.mode === "propose" && !alerts?.has("adjusted"))
+    place.warning("only proposes, and tells nobody. Add alerts: { adjusted: tell CHANNEL }, or ask `purser adjust` now and then.");
+}
+
+function adjustingInput({ within, every, follow, margin, step, mode }: NonNullable<BudgetFields["adjust"]>): AdjustingInput {
+  return {
+    within: within ?? "",
+    ...(every && { every }),
+    ...(follow !== undefined && { follow }),
+    ...(margin !== undefined && { margin }),
+    ...(step !== undefined && { step }),
+    ...(mode && { mode }),
   };
 }
 

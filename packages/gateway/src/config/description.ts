@@ -328,6 +328,32 @@ const budget = object(
       ),
       { examples: [{ among: ["search", "chat"], every: "week" }] },
     ),
+    adjust: described(
+      "Lets the amount of a limit follow what is used of it, within bounds.",
+      object(
+        {
+          within: described(
+            "The least and the most that it may be. The window stands behind them where several limits have the unit: `$30 - $80 / day`.",
+            text(),
+            { examples: ["$30 - $80"] },
+          ),
+          every: described(
+            "It changes as each of these ends; where its window does, if it is left out.",
+            choice(["day", "week", "month", "quarter"]),
+          ),
+          follow: described(
+            "What it follows: a percentile of days, of a limit by the day; or what days come to on average, of a longer one. p95 of 28 days, or average of 28 days, where it is left out.",
+            text(),
+            { examples: ["p95 of 28 days"] },
+          ),
+          margin: described("What is added to that.", percentage(), { default: "25%" }),
+          step: described("It changes by no more at a time.", percentage(), { default: "20%" }),
+          mode: described("propose changes nothing, and tells what would be.", choice(["apply", "propose"]), { default: "apply" }),
+        },
+        { required: ["within"] },
+      ),
+      { examples: [{ within: "$30 - $80", every: "week" }] },
+    ),
     guard: described(
       "Watches over the calls of each subject for loops, and stands against them until they stop.",
       object({
@@ -356,8 +382,8 @@ const budget = object(
       { examples: [{ repeats: 10, same_tool: 5, surge: 10, do: ["block", "tell slack"] }] },
     ),
     alerts: described(
-      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up.",
-      tells("^\\s*(forecast|reset|anomaly(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
+      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to.",
+      tells("^\\s*(forecast|reset|adjusted|anomaly(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
       {
         examples: [
           { forecast: "tell slack", "anomaly 3x": "tell slack", "hourly $50": ["tell slack", "tell oncall"], reset: "tell slack" },

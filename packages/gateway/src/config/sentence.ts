@@ -7,6 +7,7 @@ import {
   LEAKY_WAIT_MS,
   type Limit,
   type LimitException,
+  limitId,
   rungText,
   type Selector,
   shareText,
@@ -18,7 +19,7 @@ import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, exceptions, per, request, ladder, sharing, mode, onStoreFailure } = budget;
+  const { limits, exceptions, per, request, ladder, sharing, adjusting, mode, onStoreFailure } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
@@ -30,6 +31,7 @@ export function budgetSentence(budget: Budget): string {
     requestSentence(request),
     ...ladder.map((step) => `From ${stepText(step)} on: ${joined(step.rungs.map(rungText), "and")}.`),
     sharing ? sharingSentence(sharing, per) : "",
+    adjusting ? adjustingSentence(adjusting, limits) : "",
     mode === "observe" ? "It only observes and refuses nothing." : "",
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
     budget.costCenter === undefined ? "" : `Cost centre: ${budget.costCenter}.`,
@@ -50,6 +52,19 @@ function sharingSentence({ among, every, from, keep, most }: NonNullable<Budget[
   const whom = among.length > 0 ? "those of them that have" : "others who have";
   const bounds = `each keeps ${shareText(keep)} of its own, and gets at most ${shareText(most)} on top`;
   return `At most once ${every === "hour" ? "an" : "a"} ${every}, what ${who} ${among.length > 0 ? "leave" : "leaves"} unused goes to ${whom} used ${shareText(from)}: ${bounds}.`;
+}
+
+/** `As each week ends, $50.00 a day follows the p95 of 28 days with 25% on top, by 20% at a time, from $30.00 to $80.00.` */
+function adjustingSentence(
+  { limit: id, every, percent, days, margin, step, least, most, mode }: NonNullable<Budget["adjusting"]>,
+  limits: readonly Limit[],
+): string {
+  const limit = limits.find((one) => limitId(one) === id);
+  if (!limit) return "";
+  const followed = percent === undefined ? `the average of ${days} days` : `the p${percent} of ${days} days`;
+  const bounds = `from ${formatAmount(least, limit.unit)} to ${formatAmount(most, limit.unit)}`;
+  const verb = mode === "apply" ? "follows" : "is proposed to follow";
+  return `As each ${every} ends, ${limitPhrase(limit)} ${verb} ${followed} with ${shareText(margin)} on top, by ${shareText(step)} at a time, ${bounds}.`;
 }
 
 /** `Weeks start on Sunday and years in April.` */
@@ -99,6 +114,7 @@ export function watchSentence(watch: Watch): string {
 
 function watchPhrase(watch: Watch): string {
   if (watch.kind === "forecast") return "when it will be gone before it resets";
+  if (watch.kind === "adjusted") return "when its amount is adjusted";
   if (watch.kind === "reset") return "when it is open again after it was used up";
   if (watch.kind === "hourly") return `when more than ${formatAmount(watch.amount, watch.unit)} is spent in an hour`;
   return `when an hour or a day takes more than ${watch.times} times what is usual`;

@@ -3,7 +3,18 @@ import { test } from "node:test";
 import type { Entry } from "@purser/core";
 import { startTestPostgres, startTestRedis } from "@purser/core/testing";
 import { openRedis } from "../redis-client.ts";
-import { call, type Gateway, kill, openAgent, openStore, startGateways, startProvider, untilEnded, urlsOf } from "./several-gateways.ts";
+import {
+  call,
+  type Gateway,
+  kill,
+  openAgent,
+  openStore,
+  restart,
+  startGateways,
+  startProvider,
+  untilEnded,
+  urlsOf,
+} from "./several-gateways.ts";
 import { eventually, readLedger } from "./stand.ts";
 
 /** Longer than the lease of a call. */
@@ -162,3 +173,35 @@ test("a gateway whose Redis cannot be reached, or may forget, does not start and
   await server.kill();
   await assert.rejects(start(server.url), /Redis at 127\.0\.0\.1:\d+ cannot be used: .*Is it running/);
 });
+
+for (const kind of ["one server", "a cluster"] as const)
+  test(`what the guard of one gateway on ${kind} trips on stands at all of them, and whoever lets go of it does so for all`, async (context) => {
+    const redis = await urlsOf(context, kind);
+    if (typeof redis === "string") return context.skip(`not run: ${redis}`);
+    const provider = await startProvider(context);
+    const budgets = "[{ name: agents, per: user, limits: [$9000], guard: { repeats: 4, lasts: 1 h } }]";
+    const gateways = await startGateways(context, { redis, provider: provider.url, budgets, count: 3 });
+    const [one, other, third] = gateways as [Gateway, Gateway, Gateway];
+    const agent = openAgent(context);
+    const headers = { "x-purser-user": "ann" };
+    for (let i = 0; i < 3; i++) assert.equal((await call(agent, one, "ann", { headers }))?.status, 200);
+    assert.equal((await call(agent, one, "ann", { headers }))?.status, 402);
+    const asked = provider.asked.length;
+    const guardsOf = async ({ url }: Gateway) =>
+      ((await (await fetch(`${url}/api/guards`)).json()) as { data: readonly { id: string }[] }).data;
+    const [standing = assert.fail()] = await guardsOf(one);
+    await eventually("the others to know it", async () => {
+      const all = await Promise.all([other, third].map(guardsOf));
+      return all.every((list) => list[0]?.id === standing.id) || undefined;
+    });
+    for (const gateway of [other, third]) assert.equal((await call(agent, gateway, "ann", { headers }))?.status, 402);
+    assert.equal(provider.asked.length, asked);
+    assert.equal((await call(agent, other, "bob", { headers: { "x-purser-user": "bob" } }))?.status, 200);
+    await restart(gateways, 2);
+    assert.equal((await guardsOf(gateways[2] as Gateway))[0]?.id, standing.id, "it is known after a restart");
+    assert.equal((await fetch(`${other.url}/api/guards/${standing.id}?by=kim`, { method: "DELETE" })).status, 200);
+    for (const gateway of gateways) {
+      assert.deepEqual(await guardsOf(gateway), []);
+      assert.equal((await call(agent, gateway, "ann", { headers }))?.status, 200);
+    }
+  });

@@ -118,6 +118,35 @@ test("whichever worker answers: a key is good, a balance is whole, and a decisio
   await site.checkBooks(await site.stop());
 });
 
+test("what the guard of one worker trips on stands in all of them, also in one that starts later, and all let go of it", async (t) => {
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens], guard: { repeats: 10, lasts: 1 h } }]");
+  await until("a guard to trip", async () => (await call(site.url, "ann")).status === 402 || undefined);
+  const ids = async () => {
+    const asked = Array.from({ length: 3 * WORKERS }, () => ask(site.url, "GET", "/api/guards"));
+    const lists = (await Promise.all(asked)).map(({ body }) => (body as { data: readonly { id: string }[] }).data);
+    const texts = new Set(lists.map((list) => list.map(({ id }) => id).join()));
+    return texts.size === 1 ? [...texts][0] : undefined;
+  };
+  const id = await until("all workers to know it", async () => (await ids()) || undefined);
+  const statuses = await load(site, { calls: 20, clients: 4 });
+  assert.deepEqual([...statuses], [[402, 20]]);
+  let others = 0;
+  const holders = async (count: number) => {
+    const messages = [{ role: "user", content: `Other ${++others}` }];
+    await ask(site.url, "POST", "/v1/chat/completions", { model: "any", user: "bob", max_tokens: 20, messages }).catch(() => undefined);
+    return holdersOf(await site.entries()).size >= count || undefined;
+  };
+  await until("all workers to take calls", () => holders(WORKERS));
+  process.kill((await site.workers())[0] as number, "SIGKILL");
+  await until("its end", () => /A worker has died/.test(site.said()) || undefined);
+  await until("another worker to take calls", () => holders(WORKERS + 1));
+  await until("it to know the guard", async () => (await ids().catch(() => undefined)) === id || undefined);
+  const ended = await ask(site.url, "DELETE", `/api/guards/${id}?by=kim`);
+  assert.equal(ended.status, 200);
+  await until("all workers to let go", async () => ((await ids()) === "" ? true : undefined));
+  assert.equal((await call(site.url, "ann")).status, 200);
+});
+
 test("workers that are told to stop let their calls end and return what they had at hand", async (t) => {
   const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
   await load(site, { calls: 400, clients: 20 });

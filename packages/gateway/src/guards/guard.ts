@@ -126,6 +126,35 @@ export function tripsInForce({ trip, loops, calls }: Watch, now: number): readon
   return [trip, ...[...loops, ...calls].map((one) => one.trip)].filter((one): one is Trip => one !== undefined && now < one.until);
 }
 
+/** Takes over what another process tripped on. Of two that tripped on the same the first stands, so that all show the same one. */
+export function sawTrip(watch: Watch, trip: Trip, now: number): void {
+  if (now >= trip.until) return;
+  const isFirst = (known: Trip | undefined) => known === undefined || now >= known.until || comesBefore(trip, known);
+  const { trigger, fingerprint } = trip;
+  if (fingerprint === undefined) {
+    if (isFirst(watch.trip)) watch.trip = trip;
+  } else if (trigger === "same_tool") {
+    const known = watch.loops.find((one) => one.fingerprint === fingerprint);
+    if (isFirst(known?.trip))
+      watch.loops = [...watch.loops.filter((one) => one !== known), { fingerprint, trip, since: 0 }].slice(-CALLS_MOST);
+  } else {
+    const known = watch.calls.find((one) => one.fingerprint === fingerprint);
+    if (!isFirst(known?.trip)) return;
+    watch.calls = watch.calls.filter((one) => one !== known);
+    if (watch.calls.length >= CALLS_MOST) watch.calls.splice(leastOf(watch.calls), 1);
+    watch.calls.push({ fingerprint, since: trip.at, count: Math.max(trip.measured, known?.count ?? 0), trip });
+  }
+}
+
+function comesBefore(one: Trip, other: Trip): boolean {
+  return one.at < other.at || (one.at === other.at && one.trigger < other.trigger);
+}
+
+/** What stands here against the same as a trip of another process does, which may have come a moment before or after. */
+export function sameTrip(watch: Watch, { trigger, fingerprint }: Trip, now: number): Trip | undefined {
+  return tripsInForce(watch, now).find((one) => one.trigger === trigger && one.fingerprint === fingerprint);
+}
+
 /** Lets go before the time: what was stopped has to go on for as long again, or cost as much more. */
 export function letGo(watch: Watch, trip: Trip, now: number): void {
   watch.calls = watch.calls.filter((call) => call.trip !== trip);

@@ -1,5 +1,5 @@
-import { hash } from "node:crypto";
-import { type Budget, type Charge, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
+import { hash, randomBytes } from "node:crypto";
+import { type Budget, type Charge, isLabelOf, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { BudgetedCall } from "../budgeted-call.ts";
 import {
@@ -8,14 +8,17 @@ import {
   type GuardRung,
   letGo,
   type SeenCall,
+  sameTrip,
   sawCall,
   sawSpend,
+  sawTrip,
   type Trip,
   tripsInForce,
   type Watch,
 } from "./guard.ts";
 import { findToolLoop, roundsFor } from "./tool-loop.ts";
 import { type ToolRound, toolRounds } from "./tool-rounds.ts";
+import { NO_TRIP_BOOK, type TripBook } from "./trip-book.ts";
 import { describeTrip, tripDigest, tripNotice } from "./trip-notice.ts";
 
 /** A budget that watches over its calls. */
@@ -55,9 +58,16 @@ export class Guards {
   #sameToolMost = 0;
   /** In the order in which their subjects called last. */
   #watches = new Map<string, Watched>();
+  readonly #book: TripBook;
+  #takingOver: Promise<void> | undefined;
+  /** What it is called among other processes. */
+  readonly #instance = randomBytes(9).toString("base64url");
+  /** What the other processes know too. */
+  readonly #shared = new WeakSet<Trip>();
 
-  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">) {
+  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">, book = NO_TRIP_BOOK) {
     this.#alerts = alerts;
+    this.#book = book;
     this.configure(guarded);
   }
 
@@ -79,9 +89,10 @@ export class Guards {
       seen ??= { fingerprint: fingerprintOf(call), size: call.call.body.bytes.length };
       if (guard.sameTool !== undefined) rounds ??= toolRounds(call, roundsFor(this.#sameToolMost));
       const loop = guard.sameTool === undefined ? undefined : findToolLoop(rounds ?? [], guard.sameTool);
-      const { watch, label } = this.#watched(budget, subject);
+      const { watch, label } = this.#watched(budget, subjectLabel(budget, subject));
       const trip = sawCall(watch, guard, { ...seen, loop }, now);
       if (!trip) continue;
+      this.#share(budget, label, trip);
       const one = { budget, guard, trip, message: describeTrip(budget, label, trip) };
       tripped.push(one);
       this.#tell(one, label);
@@ -91,8 +102,42 @@ export class Guards {
 
   /** Looks at what a call was charged. */
   spent(subject: Subject, { cost, usage }: Charge, now: number): void {
-    for (const { budget, guard } of this.#guarded)
-      if (budget.selects(subject)) sawSpend(this.#watched(budget, subject).watch, guard, cost ?? totalTokens(usage), now);
+    for (const { budget, guard } of this.#guarded) {
+      if (!budget.selects(subject)) continue;
+      const { watch, label } = this.#watched(budget, subjectLabel(budget, subject));
+      sawSpend(watch, guard, cost ?? totalTokens(usage), now);
+      if (watch.trip && now < watch.trip.until) this.#share(budget, label, watch.trip);
+    }
+  }
+
+  /** Takes over what guards of other processes tripped on, and of what they let go. To be called every second or so. */
+  takeOver(now: number): Promise<void> {
+    this.#takingOver ??= this.#takeOver(now).finally(() => {
+      this.#takingOver = undefined;
+    });
+    return this.#takingOver;
+  }
+
+  async #takeOver(now: number): Promise<void> {
+    if (this.#guarded.length === 0) return;
+    for (const { kind, by, at, budget: name, label, trip } of await this.#book.look()) {
+      if (by === this.#instance) continue;
+      const guarded = this.#guarded.find(({ budget }) => budget.name === name);
+      if (!guarded || !isLabelOf(guarded.budget, label)) continue;
+      const { watch } = this.#watched(guarded.budget, label);
+      if (kind === "tripped") {
+        this.#shared.add(trip);
+        sawTrip(watch, trip, now);
+      } else {
+        const same = sameTrip(watch, trip, now);
+        // What went on after that is another one.
+        if (same && same.at <= at) letGo(watch, same, now);
+      }
+    }
+  }
+
+  close(): void {
+    this.#book.close();
   }
 
   /** What stands against calls now, the latest first. */
@@ -106,6 +151,7 @@ export class Guards {
       const found = this.#standing(watched, now).find((one) => one.id === id);
       if (!found) continue;
       letGo(watched.watch, found.trip, now);
+      this.#book.tell({ kind: "let go", by: this.#instance, at: now, budget: watched.budget, label: watched.label, trip: found.trip });
       return found;
     }
     return undefined;
@@ -121,8 +167,13 @@ export class Guards {
     });
   }
 
-  #watched(budget: Budget, subject: Subject): Watched {
-    const label = subjectLabel(budget, subject);
+  #share(budget: Budget, label: string, trip: Trip): void {
+    if (this.#shared.has(trip)) return;
+    this.#shared.add(trip);
+    this.#book.tell({ kind: "tripped", by: this.#instance, at: trip.at, budget: budget.name, label, trip });
+  }
+
+  #watched(budget: Budget, label: string): Watched {
     const key = `${budget.name}|${label}`;
     const watched = this.#watches.get(key) ?? { budget: budget.name, label, watch: createWatch() };
     this.#watches.delete(key);
@@ -144,7 +195,7 @@ export function guardedCall<Call extends BudgetedCall>(
   call: Call,
   tripped: readonly Tripped[],
 ): { readonly call: Call; readonly waitMs: number } {
-  let guarded = call;
+  let guarded = tripped.length === 0 ? call : { ...call, guardedBy: tripped.map(({ budget }) => budget.name) };
   let waitMs = 0;
   for (const { budget, guard, trip } of tripped) {
     for (const rung of guard.rungs) {

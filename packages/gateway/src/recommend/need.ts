@@ -30,6 +30,8 @@ const WEEK = 7;
 const GROWN_SHARE = 0.75;
 /** What doubled once does not have to do so again. */
 const GROWTH_MOST = 1;
+/** Days in the longest of each. */
+export const PERIOD_DAYS: Readonly<Record<string, number>> = { week: 7, month: 31, quarter: 92, year: 366 };
 /** So many exceptions are read by the one who pastes them. */
 const EXCEPTIONS_MOST = 10;
 
@@ -43,15 +45,15 @@ export interface DailyUse {
 }
 
 /**
- * What a day has to allow: the p95 of days with use, with growth and headroom. Nothing where nothing was used. Idle days do not count in it: what is
+ * What a day has to allow: the p95 of days with use (or another percentile), with growth and headroom. Nothing where nothing was used. Idle days do not count in it: what is
  * used once a month would get nothing.
  */
-export function needOfDay({ days, isFirstWhole, leastHeld }: DailyUse, headroom: number): Need | undefined {
+export function needOfDay({ days, isFirstWhole, leastHeld }: DailyUse, headroom: number, percent = PERCENT): Need | undefined {
   if (sumOf(days) === 0) return undefined;
   const whole = isFirstWhole ? days : days.slice(1);
   const growth = growthOf(whole);
   const busyDays = ascending(days.filter((amount) => amount > 0));
-  const busy = nearestRank(busyDays, PERCENT);
+  const busy = nearestRank(busyDays, percent);
   const usual = Math.max(busy * (1 + growth) * (1 + headroom), busy + leastHeld);
   const average = whole.length === 0 ? 0 : sumOf(whole) / whole.length;
   if (whole.length < WEEK && 2 * average > usual)

@@ -56,7 +56,10 @@ export class Prediction {
   }
 
   #under(budgets: readonly Budget[], mode: Budget["mode"]): Config {
-    return { ...this.#config, budgets: budgets.map((budget): Budget => ({ ...budget, ladder: [], sharing: undefined, mode })) };
+    return {
+      ...this.#config,
+      budgets: budgets.map((budget): Budget => ({ ...budget, ladder: [], sharing: undefined, adjusting: undefined, mode })),
+    };
   }
 
   #asItWas(call: RecordedCall): CallAsItWas {

@@ -2,7 +2,7 @@ import { type Budget, formatLimit, includesSelection, type Limit, windowText } f
 import { daysSeen } from "./days.ts";
 import type { History } from "./history.ts";
 import { isUseKnown, LimitUse, type WindowUse, type WouldRefuse } from "./limit-use.ts";
-import { type Exception, type Need, needOfDay, needOfEach, needOfLife, needOfPeriod, readableAmount } from "./need.ts";
+import { type Exception, type Need, needOfDay, needOfEach, needOfLife, needOfPeriod, PERIOD_DAYS, readableAmount } from "./need.ts";
 import { isNameable } from "./proposals.ts";
 import { type Sureness, surenessOf } from "./sureness.ts";
 
@@ -174,8 +174,6 @@ function fullestOf(windows: readonly WindowUse[]): number | undefined {
   return shares.length === 0 ? undefined : shares.reduce((most, share) => Math.max(most, share), 0);
 }
 
-/** Days in the longest of each. */
-const PERIOD_DAYS = { week: 7, month: 31, quarter: 92, year: 366 } as const;
 /** With fewer, nothing is usual. */
 const LIVES_LEAST = 5;
 
@@ -192,8 +190,7 @@ function needOf(history: History, { budget, limit, use, refusals }: Looked, head
   if (!isUseKnown(limit)) return undefined;
   const { window } = limit;
   if (window.kind === "lifetime") return needOfLives(budget, limit, use, headroom);
-  const lengthDays =
-    window.kind === "calendar" && window.period in PERIOD_DAYS ? PERIOD_DAYS[window.period as keyof typeof PERIOD_DAYS] : undefined;
+  const lengthDays = window.kind === "calendar" ? PERIOD_DAYS[window.period] : undefined;
   const byDay = lengthDays === undefined ? use : dailyUse(history, budget, limit, refusals);
   const needs = new Map<string, Need>();
   for (const [label, uses] of windowsBySubject(byDay, limit)) {
@@ -274,8 +271,8 @@ const SHORTEST_DAYS = { day: 1, week: 7, month: 28, quarter: 90 } as const;
 function timesWithin(inner: Limit["window"], outer: Limit["window"]): number | undefined {
   if (windowText(inner) === windowText(outer)) return 1;
   if (outer.kind === "lifetime" || inner.kind !== "calendar" || outer.kind !== "calendar") return undefined;
-  if (inner.timeZone !== outer.timeZone || !(outer.period in PERIOD_DAYS) || !(inner.period in SHORTEST_DAYS)) return undefined;
-  const outerDays = PERIOD_DAYS[outer.period as keyof typeof PERIOD_DAYS];
+  const outerDays = PERIOD_DAYS[outer.period];
+  if (inner.timeZone !== outer.timeZone || outerDays === undefined || !(inner.period in SHORTEST_DAYS)) return undefined;
   const innerDays = SHORTEST_DAYS[inner.period as keyof typeof SHORTEST_DAYS];
   if (innerDays >= outerDays) return undefined;
   // A week begins in one month and ends in the next; a day does not.

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "@purser/core";
+import type { GuardEvent } from "../guards/trip-book.ts";
 import type { Snapshot } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
 
@@ -33,6 +34,8 @@ export type ToWorker =
   | { readonly kind: "adopted"; readonly failure: string | undefined }
   /** What all have counted, for a worker that asked. */
   | { readonly kind: "counted"; readonly counted: Counted }
+  /** What guards of other workers tripped on, and let go of. */
+  | { readonly kind: "guards"; readonly events: readonly GuardEvent[] }
   | { readonly kind: "close" };
 
 export type FromWorker =
@@ -45,6 +48,8 @@ export type FromWorker =
   | { readonly kind: "configured"; readonly failure: string | undefined }
   /** What it has counted since it began. One that `asks` is told what all have counted. */
   | { readonly kind: "counted"; readonly snapshot: Snapshot; readonly asks: boolean }
+  /** What its guards tripped on or let go of, for all other workers. */
+  | { readonly kind: "guard"; readonly event: GuardEvent }
   | { readonly kind: "notice"; readonly notice: string };
 
 /** Gathers what is sent within one turn of the event loop: a message costs as much as what is in many. */

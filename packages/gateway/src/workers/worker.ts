@@ -8,6 +8,7 @@ import type { Counted } from "../metrics/metrics.ts";
 import type { ConfigSource, FromWorker, ToWorker } from "./messages.ts";
 import { createRemoteStore } from "./remote-store.ts";
 import { failureOf } from "./served-store.ts";
+import { ToldTrips } from "./told-trips.ts";
 
 /** What a worker that dies has counted since then is missing from the figures; the ledger has it. */
 const COUNTED_EVERY_MS = 1_000;
@@ -20,6 +21,7 @@ class WorkerGateway {
   #config: Config | undefined;
   #gateway: RunningGateway | undefined;
   readonly #figures = new Figures();
+  readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }));
   /** Those who wait to be told what all workers have counted. */
   readonly #readers: ((counted: Counted) => void)[] = [];
   #adopted: { readonly resolve: () => void; readonly reject: (error: PurserError) => void } | undefined;
@@ -28,6 +30,7 @@ class WorkerGateway {
     if (message.kind === "answers") this.#remote.take(message.answers);
     else if (message.kind === "start") void this.#start(message.source);
     else if (message.kind === "configure") void this.#configure(message.text);
+    else if (message.kind === "guards") this.#trips.take(message.events);
     else if (message.kind === "adopted") this.#goOn(message.failure);
     else if (message.kind === "counted") for (const resolve of this.#readers.splice(0)) resolve(message.counted);
     else void this.#close();
@@ -48,10 +51,10 @@ class WorkerGateway {
   }
 
   /** A store that several machines share is opened by each gateway for itself. */
-  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared"> {
+  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared" | "trips"> {
     if (store.redis) return {};
     this.#store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
-    return { store: this.#store, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
+    return { store: this.#store, trips: this.#trips, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
   }
 
   #tellCounted(asks: boolean): void {

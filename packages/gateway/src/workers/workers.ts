@@ -8,12 +8,14 @@ import { both } from "../call-events.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import type { GuardEvent } from "../guards/trip-book.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import { openRecords, type Records } from "../records.ts";
 import { openTelemetry, type RunningTelemetry } from "../telemetry/open.ts";
 import { Central } from "./central.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
+import { KeptTrips } from "./told-trips.ts";
 
 export interface StartWorkersOptions {
   readonly config: Config;
@@ -102,6 +104,7 @@ class Workers {
   readonly #parts: WorkersParts;
   readonly #all = new Set<One>();
   readonly #gathered: GatheredFigures;
+  readonly #trips = new KeptTrips();
   #source: ConfigSource;
   #budgets: Config["budgets"];
   #isClosing = false;
@@ -165,6 +168,8 @@ class Workers {
       worker.on("message", (message: FromWorker) => {
         if (message.kind === "ready") {
           send(worker, { kind: "start", source: this.#source });
+          const events = this.#trips.standing(Date.now());
+          if (events.length > 0) send(worker, { kind: "guards", events });
         } else if (message.kind === "listening") {
           one.isListening = true;
           resolve(message);
@@ -197,9 +202,15 @@ class Workers {
     if (message.kind === "questions")
       for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
     else if (message.kind === "counted") this.#count(one, message);
+    else if (message.kind === "guard") this.#tellOthers(one, message.event);
     else if (message.kind === "notice") this.#parts.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
+  }
+
+  #tellOthers(one: One, event: GuardEvent): void {
+    this.#trips.add(event, Date.now());
+    for (const other of this.#all) if (other !== one) send(other.worker, { kind: "guards", events: [event] });
   }
 
   #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {

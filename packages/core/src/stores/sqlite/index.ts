@@ -8,7 +8,8 @@ import { recover } from "./recovery.ts";
 
 export type { Mismatch } from "../store.ts";
 export type { SqliteStore } from "./durable-store.ts";
-export { openRollups, type Rollups, type RollupsOptions, type SpentHour } from "./rollups.ts";
+export { GUARDED } from "./rollup-sums.ts";
+export { openRollups, type RefusedHour, type Rollups, type RollupsOptions, type SpentHour } from "./rollups.ts";
 
 export interface SqliteStoreOptions {
   /** Where `purser.db` lies. Created where it is missing; belongs to one process at a time. */

@@ -40,6 +40,18 @@ export interface SavingSum {
   readonly amounts: number[];
 }
 
+/** How many calls a limit of a budget refused in an hour, or its guards stood against. */
+export interface RefusedSum {
+  readonly budget: string;
+  /** The unit and window of a limit, `tokens/day`, or `GUARDED`. */
+  readonly what: string;
+  readonly at: number;
+  times: number;
+}
+
+/** Stands in the place of a limit where it is the guards of a budget that stood against calls. */
+export const GUARDED = "guard";
+
 /** Which entry was added last. */
 export type Place = Pick<Entry, "seq" | "at">;
 
@@ -74,6 +86,7 @@ export class RollupSums {
   readonly #usage = new Map<string, UsageSum>();
   readonly #spent = new Map<string, SpentSum>();
   readonly #savings = new Map<string, SavingSum>();
+  readonly #refused = new Map<string, RefusedSum>();
   /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
   readonly #bySubject = new Map<Subject, SubjectSums>();
   readonly #byCounter = new Map<CounterRef, SpentSum>();
@@ -90,7 +103,7 @@ export class RollupSums {
 
   /** How many rows they are. */
   get size(): number {
-    return this.#usage.size + this.#spent.size + this.#savings.size;
+    return this.#usage.size + this.#spent.size + this.#savings.size + this.#refused.size;
   }
 
   get usage(): Iterable<UsageSum> {
@@ -105,6 +118,10 @@ export class RollupSums {
     return this.#savings.values();
   }
 
+  get refused(): Iterable<RefusedSum> {
+    return this.#refused.values();
+  }
+
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
@@ -112,9 +129,21 @@ export class RollupSums {
     const booked = bookedAmounts(entry);
     const hour = this.#calendar.startOf("hour", at);
     if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail, hour, at)) addTo(amounts, booked, REPORT_AMOUNTS);
+    if (entry.kind === "denied" && entry.detail.refusedBy) {
+      const { budget, unit, window } = entry.detail.refusedBy;
+      this.#addRefused(budget, `${unit}/${window}`, hour, entry.times ?? 1);
+    }
+    if ("detail" in entry) for (const budget of entry.detail.guardedBy ?? []) this.#addRefused(budget, GUARDED, hour, 1);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
     for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
     this.#last = { seq, at };
+  }
+
+  #addRefused(budget: string, what: string, at: number, times: number): void {
+    const key = `${at}\0${what}\0${budget}`;
+    const sum = this.#refused.get(key) ?? { budget, what, at, times: 0 };
+    this.#refused.set(key, sum);
+    sum.times += times;
   }
 
   #sumsOf(call: Reported, hour: number, at: number): readonly UsageSum[] {

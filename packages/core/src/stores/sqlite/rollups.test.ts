@@ -13,6 +13,7 @@ import { reportLedger, savingsOfLedger } from "../reporting.ts";
 import type { Store } from "../store.ts";
 import { temporaryDirectory } from "./directory.test-setup.ts";
 import { openDurableStore } from "./opening.ts";
+import { GUARDED } from "./rollup-sums.ts";
 import { openRollups, type Rollups } from "./rollups.ts";
 
 const HOUR_MS = 3_600_000;
@@ -129,6 +130,38 @@ describe("rollups", () => {
       hours.reduce((sum, { spent }) => sum + spent, 0),
       balance?.spent,
     );
+    await rollups.close();
+  });
+
+  test("how many calls each limit refused is known by the hour, and against how many a guard stood", async () => {
+    const after = now;
+    const ledger = createMemoryStore({ now: () => now });
+    const refusing = budgetsOver(ledger);
+    const subject = { provider: "p", model: "m", team: "search" };
+    const call = { subject, input: { most: 500 }, output: { most: 5, least: 5 } };
+    now = MIDNIGHT;
+    const decision = await refusing.reserve({ ...call, id: "slowed", guardedBy: ["search"] });
+    assert.ok(decision.outcome === "allowed");
+    await refusing.settle(decision.reservation, { inputTokens: 500, outputTokens: 5 });
+    for (const hour of [0, 0, 2]) {
+      now = MIDNIGHT + hour * HOUR_MS;
+      assert.equal((await refusing.reserve({ ...call, id: `refused-${now}` })).outcome, "denied");
+    }
+    refusing.refuse({ ...call, id: "blocked", guardedBy: ["search"] }, "guard_tripped", "a loop");
+    await refusing.close();
+    now = after;
+    const rollups = await openRollups({ ledger, timeZone: ZONE });
+    await rollups.catchUp();
+    assert.deepEqual(rollups.refused("search", "tokens/day", MIDNIGHT), [
+      { from: MIDNIGHT, times: 2 },
+      { from: MIDNIGHT + 2 * HOUR_MS, times: 1 },
+    ]);
+    assert.deepEqual(rollups.refused("search", "tokens/day", MIDNIGHT + 1), [{ from: MIDNIGHT + 2 * HOUR_MS, times: 1 }]);
+    assert.deepEqual(rollups.refused("search", "tokens/month", MIDNIGHT), []);
+    assert.deepEqual(rollups.refused("search", GUARDED, MIDNIGHT), [
+      { from: MIDNIGHT, times: 1 },
+      { from: MIDNIGHT + 2 * HOUR_MS, times: 1 },
+    ]);
     await rollups.close();
   });
 

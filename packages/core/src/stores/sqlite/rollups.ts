@@ -35,6 +35,13 @@ export interface SpentHour {
   readonly spent: number;
 }
 
+/** How many calls a limit of a budget refused in an hour, or its guards stood against. */
+export interface RefusedHour {
+  /** Epoch milliseconds: where the hour begins. */
+  readonly from: number;
+  readonly times: number;
+}
+
 /** How far rollups are behind their ledger. */
 export interface RollupsProgress {
   readonly lastSeq: number;
@@ -84,6 +91,9 @@ const TABLES = `
     budget TEXT NOT NULL, rung TEXT NOT NULL, starts_at INTEGER NOT NULL,
     ${SAVING_COLUMNS.map((column) => `${column} INTEGER NOT NULL`).join(", ")},
     PRIMARY KEY (starts_at, budget, rung)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS refused (
+    budget TEXT NOT NULL, what TEXT NOT NULL, starts_at INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (budget, what, starts_at)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
@@ -238,6 +248,14 @@ export class Rollups {
     return orderedSavings(rows.map((row) => ({ budget: row.budget, rung: row.rung, ...savingAmountsOf(row) })));
   }
 
+  /** How many calls a limit of a budget refused, hour by hour; `what` is its unit and window, `tokens/day`, or `GUARDED`. */
+  refused(budget: string, what: string, since: number): readonly RefusedHour[] {
+    const rows = this.#statement(
+      "SELECT starts_at, times FROM refused WHERE budget = ? AND what = ? AND starts_at >= ? ORDER BY starts_at",
+    ).all(budget, what, since) as { starts_at: number; times: number }[];
+    return rows.map(({ starts_at, times }) => ({ from: starts_at, times }));
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#unfollow();
@@ -249,7 +267,9 @@ export class Rollups {
     this.#seq = 0;
     this.#at = 0;
     this.#isComplete = false;
-    this.#database.exec("BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM state; COMMIT;");
+    this.#database.exec(
+      "BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM refused; DELETE FROM state; COMMIT;",
+    );
   }
 
   /** Adds sums to those of the file, up to their last entry. Whether that was done: not where the file is not as this process left it. */
@@ -269,6 +289,8 @@ export class Rollups {
       for (const { budget, bound, at, spent } of sums.spent) addSpent.run(budget, bound, at, spent);
       const addSavings = this.#statement(ADD_SAVINGS);
       for (const { budget, rung, at, amounts } of sums.savings) addSavings.run(budget, rung, at, ...amounts);
+      const addRefused = this.#statement(ADD_REFUSED);
+      for (const { budget, what, at, times } of sums.refused) addRefused.run(budget, what, at, times);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -340,6 +362,8 @@ const ADD_SAVINGS = `INSERT INTO savings VALUES (?, ?, ?, ${SAVING_COLUMNS.map((
   ON CONFLICT (starts_at, budget, rung) DO UPDATE SET ${SAVING_COLUMNS.map((column) => `${column} = ${column} + excluded.${column}`).join(", ")}`;
 const SUM_SAVINGS = `SELECT budget, rung, ${SAVING_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM savings
   WHERE starts_at >= ? AND starts_at < ? GROUP BY budget, rung`;
+const ADD_REFUSED =
+  "INSERT INTO refused VALUES (?, ?, ?, ?) ON CONFLICT (budget, what, starts_at) DO UPDATE SET times = times + excluded.times";
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage

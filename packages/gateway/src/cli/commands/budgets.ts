@@ -1,3 +1,4 @@
+import type { AdjustmentJson } from "../../admin/adjustment-json.ts";
 import type { BalanceJson, OwnedBalanceJson } from "../../admin/balances.ts";
 import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
@@ -6,6 +7,7 @@ import type { Command, CommandContext, CommandInput, CommandResult } from "../co
 import { askAboutBudget, GIVER_OPTIONS, giverOf } from "../giver.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
+import { adjustedLines } from "./adjust.ts";
 import { UsageError } from "./outcome.ts";
 
 export const budgets: Command = {
@@ -54,12 +56,21 @@ export const budgets: Command = {
       if (data.length === 0) {
         return emptyResult(access, budget);
       }
-      return { exit: 0, text: balancesText(data, context, { total, besides: wide === true ? OWNED : [] }), json: data };
+      const lines = [balancesText(data, context, { total, besides: wide === true ? OWNED : [] }), ...(await adjustedOf(access, data))];
+      return { exit: 0, text: lines.join("\n\n"), json: data };
     } finally {
       await access.close();
     }
   },
 };
+
+/** Says why limits are others than in the file, of the budgets that are shown. */
+async function adjustedOf({ config, ask }: AdminAccess, balances: readonly BalanceJson[]): Promise<readonly string[]> {
+  if (!config.budgets.some(({ adjusting }) => adjusting)) return [];
+  const { data } = (await ask("GET", "/api/adjustments")) as { data: readonly AdjustmentJson[] };
+  const lines = adjustedLines(data.filter((one) => balances.some(({ budget }) => budget === one.budget)));
+  return lines.length === 0 ? [] : [lines.join("\n")];
+}
 
 async function reset([name, ...others]: readonly string[], input: CommandInput, context: CommandContext): Promise<CommandResult> {
   if (name === undefined || others.length > 0) throw new UsageError("Say which budget: purser budgets reset NAME --why TEXT");

@@ -94,6 +94,7 @@ function reportText(report: CallReport, style: Style): string {
     ["", factsText(report)],
     ["Attempts", attemptsText(report)],
     ["Budgets", balancesText(report)],
+    ["Adjusted limits", adjustedText(report)],
     ["Arithmetic", arithmeticText(report)],
     ["Ledger", entriesText(report)],
   ];
@@ -123,6 +124,16 @@ function headline(report: CallReport, style: Style): string {
         ? "as Purser counted, because the provider did not say"
         : "at its estimate, because its end is unknown";
   return `${style.green(`${id} was allowed and charged ${cost}`)}: ${tokens}, ${by}.`;
+}
+
+/** `company: $60.00 / day, and the file says $50.00. From $50.00 to $60.00: it refused 3 calls on 2 days.` */
+function adjustedText({ adjusted }: CallReport): string {
+  return adjusted
+    .map(
+      ({ budget, amount, unit, window, configured, why }) =>
+        `${budget}: ${formatAmount(amount, unit)} / ${window}, and the file says ${formatAmount(configured, unit)}. ${why}`,
+    )
+    .join("\n");
 }
 
 /** Which rung gave the answer, from which call or list it is, how near that is, and what it saved. */
