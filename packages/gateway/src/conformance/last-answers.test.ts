@@ -165,7 +165,7 @@ test("a last answer that one provider cannot give is given by the next one", asy
     budgets: "[{ name: agent task, per: task, limits: [1000 tokens], min_output: 20, ladder: { 80%: finish } }]",
   });
   const { stand, one, two } = fleet;
-  one.answer = using(780);
+  one.answer = using(775);
   const call = { ...PLAIN_CALL, model: "list-1" };
   const asked = async () => {
     const answered = await post(stand.url + CHAT, call, TASK);
