@@ -58,8 +58,8 @@ export class Decisions {
   }
 
   /** Replaces the hold by what was used. Late truth corrects what was charged when the lease ran out; what is said twice is charged once. */
-  async settle(id: string, { usage, certainty }: ReportedUsage): Promise<AdminResponse> {
-    const { outcome, charge } = await this.#options.budgets.settle(await this.#reservation(id), usage, certainty);
+  async settle(id: string, { usage, certainty, service }: ReportedUsage): Promise<AdminResponse> {
+    const { outcome, charge } = await this.#options.budgets.settle(await this.#reservation(id), usage, certainty, service);
     this.#open.delete(id);
     if (outcome === "unknown") throw unknownDecision(id);
     if (outcome !== "duplicate") {
@@ -118,7 +118,7 @@ export class Decisions {
       copies: outputCap === 0 ? 1 : detail.outputTokens / outputCap,
       inputTokens: detail.inputTokens,
       expiresAt,
-      card: detail.price === undefined ? undefined : this.#options.prices.card(provider, model, at),
+      card: detail.price === undefined ? undefined : this.#options.prices.card(provider, detail.pricedAs ?? model, at),
       service: "standard",
       free: detail.allowance !== undefined,
     };
@@ -153,7 +153,8 @@ function decisionAnswer(id: string, decision: Decision, expiresAt: number): Admi
     const { denial, balances } = decision;
     const { reason: code, message } = denial;
     const { status, headers } = refusalHead({ code, message, denial, requestId: id }, balances);
-    return { status, headers, body: { ...problem(status, code, message).body, id, budget: describeBudget(denial) } };
+    const retry = denial.retryAfterMs === undefined ? {} : { retry_after_ms: denial.retryAfterMs };
+    return { status, headers, body: { ...problem(status, code, message).body, id, budget: describeBudget(denial), ...retry } };
   }
   if (decision.outcome === "uncounted") {
     const { outcome, outputTokens, message } = decision;
