@@ -7,7 +7,7 @@ import { Budgets, createMemoryStore, defineBudget, type Unit } from "@purser/cor
 import { createPriceBook } from "@purser/core/prices";
 import type { Dialect } from "../dialects/dialect.ts";
 import { fillPath } from "../dialects/path.ts";
-import { createFetch } from "../fetch.ts";
+import { createFetch } from "../program/fetch.ts";
 import { CALLS } from "../routes.ts";
 import { type Answered, post, readAnswer } from "./calls.ts";
 import { type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
