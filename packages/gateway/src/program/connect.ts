@@ -1,4 +1,4 @@
-import { PurserError } from "@purser/core";
+import { type PriceSource, PurserError } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
 import { noticesTo } from "../notices.ts";
 import { budgetedFetch, type Fetch } from "./budgeted-fetch.ts";
@@ -13,6 +13,8 @@ export interface ConnectOptions {
   readonly key?: string;
   /** `closed`: calls are refused while the gateway cannot be asked. `open`: they are made, and not counted. Closed where it is left out. */
   readonly failMode?: "closed" | "open";
+  /** What is known here of models: how long their answers can be. What is known of all where it is left out. What calls cost is the gateway's to say. */
+  readonly prices?: PriceSource;
   /** Told what whoever runs the program should know. A warning of the process where it is left out. */
   readonly onNotice?: (notice: string) => void;
   /** What asks the gateway; the global `fetch` where it is left out. */
@@ -29,14 +31,14 @@ export interface ConnectedPurser {
 
 /** Shares the budgets of a running gateway: it is asked before every call, and told after it what was used. */
 export function connectPurser(options: ConnectOptions): ConnectedPurser {
-  const { url, key, failMode = "closed", fetch = globalThis.fetch, onNotice = warn } = options;
+  const { url, key, failMode = "closed", fetch = globalThis.fetch, onNotice = warn, prices = createPriceBook() } = options;
   if (!URL.canParse(url) || !/^https?:/.test(url))
     throw new PurserError("config_invalid", `"${url}" is no URL of a gateway. Write one like http://127.0.0.1:4100.`);
   if (failMode !== "closed" && failMode !== "open")
     throw new PurserError("config_invalid", `failMode is "closed" or "open", not "${failMode}".`);
   const { tellOnce } = noticesTo(onNotice);
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
-  const budgets = new RemoteBudgets({ url, key, failMode, prices: createPriceBook(), onError, fetch });
+  const budgets = new RemoteBudgets({ url, key, failMode, prices, onError, fetch });
   return {
     // As of other gateways: what begins with req_ is settled by the gateway itself.
     fetch: (terms = {}) => budgetedFetch(termsOf({ ...terms, budgets }, "dec_")),

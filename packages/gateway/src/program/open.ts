@@ -1,12 +1,11 @@
 import { Budgets, PurserError } from "@purser/core";
-import type { PriceBook } from "@purser/core/prices";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
 import { CONFIG_FILE, readConfig } from "../config/read-config.ts";
 import { problemText } from "../config/source.ts";
 import { type ConfigChange, watchConfig } from "../config/watch.ts";
 import { noticesTo } from "../notices.ts";
-import { createRouter } from "../providers/routing.ts";
+import { createRouter, type Router } from "../providers/routing.ts";
 import { openRecords, type Records } from "../records.ts";
 import { openSwitches } from "../switches/switches.ts";
 import { budgetedFetch, type Fetch } from "./budgeted-fetch.ts";
@@ -79,7 +78,8 @@ class Program {
   readonly #rungs: Rungs;
   readonly #timers: NodeJS.Timeout[] = [];
   #config: Config;
-  #route: ReturnType<typeof createRouter>;
+  #route: Router;
+  #isClosed = false;
 
   constructor(config: Config, records: Records, told: Told) {
     const { onError } = told;
@@ -112,7 +112,11 @@ class Program {
     return budgetedFetch({
       budgets: this.budgets,
       subject,
-      placeOf: (url, model) => placeAt(this.#config, { url, provider, model }),
+      placeOf: (url, model) => {
+        if (this.#isClosed)
+          throw new PurserError("shutting_down", "This program has closed its budgets, so it makes no calls on them any more.");
+        return placeAt(this.#config, { url, provider, model });
+      },
       climb: (asked) => this.#rungs.climb(asked),
       defaultMaxOutput: () => this.#config.defaultMaxOutput,
       unseenInput: () => this.#config.unseenInput,
@@ -123,8 +127,8 @@ class Program {
 
   reload({ config, needsRestart }: ConfigChange): void {
     const { tell } = this.#told;
-    const prices: PriceBook = priceBookOf(config);
-    this.budgets.configure({ budgets: config.budgets, prices, allowances: config.allowances }).then(
+    const { budgets, allowances } = config;
+    this.budgets.configure({ budgets, allowances, prices: priceBookOf(config) }).then(
       () => {
         this.#config = config;
         this.#route = createRouter(config);
@@ -136,6 +140,7 @@ class Program {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.budgets.close();
     await this.#records.close();

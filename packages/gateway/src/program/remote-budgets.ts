@@ -40,6 +40,7 @@ export class RemoteBudgets implements CallBudgets {
   readonly #client: Pick<AdminClient, "reserveCall" | "settleCall" | "releaseCall" | "extendCall">;
   readonly #ends: Ends;
   readonly #background = new Set<Promise<unknown>>();
+  #isClosed = false;
 
   constructor(options: RemoteBudgetsOptions) {
     const { url, key, fetch, onError } = options;
@@ -53,6 +54,8 @@ export class RemoteBudgets implements CallBudgets {
   }
 
   async reserve(call: Call): Promise<Decision> {
+    if (this.#isClosed)
+      throw new PurserError("shutting_down", "This program has let go of the gateway, so it makes no calls on its budgets any more.");
     const body = await askedJson(call);
     const signal = typeof call.signal === "function" ? call.signal() : call.signal;
     try {
@@ -102,6 +105,7 @@ export class RemoteBudgets implements CallBudgets {
 
   /** Waits for calls that are being settled, and tells the gateway what it has not heard yet, if it can be reached now. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.allSettled(this.#background);
     const untold = await this.#ends.close();
     if (untold === 0) return;
