@@ -192,7 +192,8 @@ async function askedJson({ id, subject, pricedAs, input, output, toolCalls, serv
     subject,
     input_tokens: (await counted(input)) ?? input.most,
     max_output_tokens: output.most,
-    ...(output.least !== undefined && { least_output_tokens: output.least }),
+    // Of an answer that cannot be capped, it is more than the most.
+    ...(output.least !== undefined && { least_output_tokens: Math.min(output.least, output.most) }),
     ...(output.copies !== undefined && { copies: output.copies }),
     ...(toolCalls && { tool_calls: toolCalls }),
     ...(pricedAs !== undefined && pricedAs !== subject.model && { priced_as: pricedAs }),
