@@ -13,6 +13,8 @@ import { checkBooks, eventually, highWater, readLedger } from "./stand.ts";
 
 /** Longer than the lease of a call. */
 const LATER_MS = 11 * 60_000;
+/** Processes start slowly where many do. */
+const PATIENCE_MS = 30_000;
 const ROOM = 137;
 const CALLS = 1_000;
 
@@ -34,13 +36,18 @@ function configText(provider: string, data: string, limits: string): string {
 async function checkExact(statuses: readonly (number | undefined)[], asked: readonly string[], store: Store): Promise<void> {
   assert.equal(statuses.length, CALLS);
   assert.equal(statuses.filter((status) => status === 200).length, ROOM);
-  assert.deepEqual(new Set(statuses), new Set([200, 402]));
+  // On a busy machine the store may not answer in time: such a call is refused too.
+  assert.deepEqual(
+    statuses.filter((status) => ![200, 402, 503].includes(status ?? 0)),
+    [],
+  );
   assert.equal(asked.length, ROOM);
-  await untilEnded(store);
-  const [requests] = (await store.counters({ budget: "all" })).filter(({ ref }) => ref.unit === "requests");
-  assert.equal(requests?.spent, ROOM);
   const most = highWater(await readLedger(store, []));
-  for (const { ref } of await store.counters({ budget: "all" })) if (ref.unit === "requests") assert.equal(most.get(ref.key), ROOM);
+  const requests = (await store.counters({ budget: "all" })).filter(({ ref }) => ref.unit === "requests");
+  assert.deepEqual(
+    requests.map(({ ref }) => most.get(ref.key)),
+    [ROOM],
+  );
 }
 
 for (const leases of [false, true]) {
@@ -60,11 +67,10 @@ for (const leases of [false, true]) {
     const statuses = await Promise.all(programs.map((program) => program.makeCalls()));
     const all = [...(await direct).map((answer) => answer?.status), ...statuses.flat()];
     const store = await openStore(context, redis);
-    if (!leases) return checkExact(all, provider.asked, store);
-    // What one of them has taken on lease is not there for the others, until it is returned.
-    const passed = all.filter((status) => status === 200).length;
-    assert.ok(passed <= ROOM && passed > 0, `${passed} calls`);
-    assert.equal(provider.asked.length, passed);
+    await checkExact(all, provider.asked, store);
+    // What a gateway has on lease stays held for it.
+    if (!leases) await untilEnded(store);
+    assert.deepEqual(await store.audit(), []);
   });
 }
 
@@ -79,7 +85,7 @@ test("a gateway and a program that asks it let exactly the 137 of 1,000 calls at
   const program = await startProgram(context, { url: gateway.url, provider: provider.url, users: usersOf("program", CALLS / 2) });
   const agent = openAgent(context);
   const made = program.makeCalls();
-  await eventually("the first call of the program", () => provider.asked.length > 0 || undefined);
+  await eventually("the first call of the program", () => provider.asked.length > 0 || undefined, PATIENCE_MS);
   const direct = Promise.all(usersOf("direct", CALLS / 2).map((user) => call(agent, gateway, user)));
   const statuses = await made;
   await checkExact([...(await direct).map((answer) => answer?.status), ...statuses], provider.asked, store);
@@ -106,7 +112,7 @@ test("a program on a Redis that is killed leaves holds that end by their leases,
   const users = usersOf("kept", 20);
   const program = await startProgram(context, { file: gateway.config, provider: provider.url, users });
   program.begin();
-  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined);
+  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined, PATIENCE_MS);
   await kill(program.child);
   const store = await openStore(context, redis);
   assert.deepEqual((await store.expire()).expired, [], "a lease lives as long as it was given");
@@ -131,7 +137,7 @@ test("a program that asks a gateway and is killed leaves holds that end by their
   const users = usersOf("kept", 20);
   const program = await startProgram(context, { url: gateway.url, provider: provider.url, users });
   program.begin();
-  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined);
+  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined, PATIENCE_MS);
   await kill(program.child);
   assert.deepEqual((await gateway.budgets.expire()).expired, []);
   now += LATER_MS;
@@ -149,7 +155,7 @@ test("a program with a folder of its own that is killed is charged for its calls
   const users = usersOf("kept", 5);
   const program = await startProgram(context, { file, provider: provider.url, users });
   program.begin();
-  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined);
+  await eventually("the calls to reach the provider", () => provider.kept.length === users.length || undefined, PATIENCE_MS);
   await kill(program.child);
   const store = await openSqliteStore({ directory: join(directory, "data") });
   context.after(() => store.close());

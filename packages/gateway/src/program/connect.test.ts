@@ -141,6 +141,16 @@ describe("a program that is connected to a gateway", () => {
     assert.deepEqual([status, headers.get("retry-after-ms")], [429, "1000"]);
   });
 
+  test("is told when to come back where a window moves on", async (context) => {
+    const { connect, send } = await startScene(context, undefined, "budgets: [{ name: all, limits: [1 request / rolling 30s] }]");
+    const purser = connect();
+    await readAnswer(await send(purser));
+    const { status, headers } = await send(purser);
+    assert.equal(status, 429);
+    const waitMs = Number(headers.get("retry-after-ms"));
+    assert.ok(waitMs > 2_000 && waitMs < 60_000, `${waitMs} ms`);
+  });
+
   test("counts the input itself: what a bound would refuse passes, and no text leaves it", async (context) => {
     const { stand, connect, send } = await startScene(context, undefined, "budgets: [{ name: all, limits: [700 tokens / year] }]");
     const bodies: string[] = [];
@@ -390,10 +400,12 @@ describe("while the gateway is away", () => {
     const { stand, provider, connect, send } = await startScene(context);
     const gone = new AbortController();
     const hangs: Fetch = async (input, init) => {
-      const answer = await fetch(input, { ...init, signal: null });
+      const { signal = null, ...asked } = init ?? {};
+      const answer = await fetch(input, asked);
       if (!String(input).endsWith("/api/decisions")) return answer;
+      const aborted = new Promise<never>((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
       gone.abort();
-      throw init?.signal?.reason ?? assert.fail("the signal of the call goes along");
+      return aborted;
     };
     const purser = connect({ fetch: hangs });
     await assert.rejects(send(purser, {}, ANN, { signal: gone.signal }), { name: "AbortError" });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { LEASE_MS, type PurserError } from "@purser/core";
+import { openSqliteStore } from "@purser/core/stores/sqlite";
 import { startGateway } from "../app.ts";
 import { readConfig } from "../config/read-config.ts";
 import { type Answered, JSON_HEADERS, type Json, PLAIN_CALL, readAnswer } from "../conformance/calls.ts";
@@ -144,10 +145,28 @@ describe("a program with the budgets of a file", () => {
     await write("budgets: [{ name: all, limits: [nothing] }]");
     await eventually("the wrong file to be told", () => notices.find((notice) => notice.includes("Nothing was changed.")));
     assert.equal((await call(purser)).status, 402);
-    await write([HOUSE.replace("house:", "other:"), PRICES, "budgets: [{ name: all, limits: [5 requests / year] }]"].join("\n"));
-    await eventually("the right file", async () => (await call(purser)).status === 200 || undefined);
+    await write(
+      [HOUSE.replace("house:", "other:"), PRICES, "budgets: [{ name: all, for: { provider: other }, limits: [5 requests / year] }]"].join(
+        "\n",
+      ),
+    );
+    await eventually("the right file", async () => {
+      await call(purser);
+      return (await spentOf(purser))["all  requests"] > 0 || undefined;
+    });
     await write(fileOf("\n  - { name: all, limits: [5 requests / year] }", "timezone: Europe/Berlin\nstore: { namespace: other }"));
     assert.match(await eventually("the restart", () => notices.find((notice) => notice.includes("restart"))), /needed for store/);
+  });
+
+  test("begins a limit that is new with what was used before it was there", async (context) => {
+    const { open, call, write } = await startScene(context, fileOf(" []"));
+    const first = await open();
+    await call(first);
+    await first.close();
+    await write(fileOf("\n  - { name: new, limits: [1 request / year] }"));
+    const second = await open();
+    assert.equal((await spentOf(second))["new  requests"], 1);
+    assert.equal((await call(second)).status, 402);
   });
 
   test("stops what is switched off in its folder", async (context) => {
@@ -317,7 +336,7 @@ describe("the ladders of a file in a program", () => {
   test("have a text ready when the budget is used up, and answers of a list", async (context) => {
     const lists = 'answers: { faq: [{ question: "What is a purser?", answer: "An officer." }] }';
     const ladder = '{ 0%: lookup faq, 100%: answer "Tomorrow again." }';
-    const { open, call, provider } = await startScene(
+    const { open, call, provider, data } = await startScene(
       context,
       fileOf(`\n  - { name: all, limits: [1 request / year], ladder: ${ladder} }`, lists),
     );
@@ -326,6 +345,21 @@ describe("the ladders of a file in a program", () => {
     assert.deepEqual([known.json.choices[0].message.content, provider.received.length], ["An officer.", 0]);
     assert.equal((await call(purser)).json.choices[0].message.content, "Aye.");
     assert.equal((await call(purser)).json.choices[0].message.content, "Tomorrow again.");
+    assert.equal(provider.received.length, 1);
+    await purser.close();
+    const store = await openSqliteStore({ directory: data });
+    context.after(() => store.close());
+    const kinds = (await store.entries({ kinds: ["answered", "denied", "settled"] })).map(({ kind }) => kind);
+    assert.deepEqual(kinds.toSorted(), ["answered", "denied", "settled"]);
+  });
+
+  test("have the text ready for a call that does not fit any more, too", async (context) => {
+    const budget = '{ name: all, limits: [1000 tokens / year], min_output: 100, ladder: { 100%: answer "Tomorrow again." } }';
+    const { open, call, provider } = await startScene(context, fileOf(`\n  - ${budget}`), answerChat({ input: 900, output: 50 }));
+    const purser = await open();
+    assert.equal((await call(purser)).json.choices[0].message.content, "Aye.");
+    const { json, headers } = await call(purser);
+    assert.deepEqual([json.choices[0].message.content, headers.get("x-purser-rung")], ["Tomorrow again.", "answer (all)"]);
     assert.equal(provider.received.length, 1);
   });
 
