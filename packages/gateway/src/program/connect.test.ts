@@ -318,18 +318,20 @@ describe("while the gateway is away", () => {
     assert.equal((await stand.ledger("reserved")).length, 1);
   });
 
-  test("what was held for a call that nobody got to send is returned", async (context) => {
-    const { stand, provider, connect, send } = await startScene(context);
-    const network = new Network();
-    network.passes = (path) => (path === "/api/decisions" ? "lost" : "passed");
-    const purser = connect({ fetch: network.fetch });
-    assert.equal((await send(purser)).status, 503);
-    assert.equal(provider.received.length, 0);
-    await purser.close();
-    await stand.checkBooks();
-    assert.deepEqual(await spentBy(stand), { "company nanodollars": [0, 0], "each user requests": [0, 0] });
-    assert.equal((await stand.ledger("released")).length, 1);
-  });
+  for (const again of ["lost", "refused"] as const) {
+    test(`what was held for a call that nobody got to send is returned, where the answer is lost and then ${again}`, async (context) => {
+      const { stand, provider, connect, send } = await startScene(context);
+      const network = new Network();
+      network.passes = (path) => (path !== "/api/decisions" ? "passed" : network.asked.length === 1 ? "lost" : again);
+      const purser = connect({ fetch: network.fetch });
+      assert.equal((await send(purser)).status, 503);
+      assert.equal(provider.received.length, 0);
+      await purser.close();
+      await stand.checkBooks();
+      assert.deepEqual(await spentBy(stand), { "company nanodollars": [0, 0], "each user requests": [0, 0] });
+      assert.equal((await stand.ledger("released")).length, 1);
+    });
+  }
 
   test("what a call used is told later, and none is charged twice", async (context) => {
     const { stand, connect, send, notices } = await startScene(context);

@@ -161,9 +161,12 @@ export class RemoteBudgets implements CallBudgets {
 async function twice<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return ask();
+  } catch (first) {
+    if (!(first instanceof TypeError)) throw first;
+    return ask().catch((second: unknown) => {
+      // The first may have been heard, also where the second surely was not.
+      throw isUnreachable(second) && !wasNeverConnected(first) ? first : second;
+    });
   }
 }
 
