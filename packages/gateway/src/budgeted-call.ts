@@ -31,6 +31,9 @@ import type { Outcome } from "./outcome.ts";
 import type { Provider } from "./providers/provider.ts";
 import type { Route } from "./providers/routing.ts";
 
+/** What admits calls and charges them: budgets that are at hand, or those of a gateway that is asked. */
+export type CallBudgets = Pick<Budgets, "reserve" | "settle" | "release" | "extend" | "background" | "card">;
+
 /** A call as budgets see it, wherever it is made: in the gateway, or in a program's own client. */
 export interface BudgetedCall {
   readonly dialect: Dialect;
@@ -184,7 +187,7 @@ const ABOUT_SIZE: ReadonlySet<DenialReason> = new Set<DenialReason>(["request_to
  * asks for the signal that ends when its caller goes away.
  */
 export function reserveCall(
-  budgets: Budgets,
+  budgets: Pick<CallBudgets, "reserve">,
   id: string,
   budgeted: BudgetedCall,
   signal: () => AbortSignal | undefined,
@@ -289,7 +292,7 @@ export async function endingOf(budgeted: BudgetedCall, reservation: Reservation,
  * truth corrects, nothing is lost. `sent`: how much of the call its session had sent before. Returns what was charged.
  */
 export async function settleCall(
-  budgets: Budgets,
+  budgets: Pick<CallBudgets, "settle" | "release">,
   budgeted: BudgetedCall,
   reservation: Reservation,
   outcome: Outcome,

@@ -278,8 +278,9 @@ function entryJson(entry: Entry): EntryJson {
 }
 
 /** `{ inputTokens: 12 }` as `{ input_tokens: 12 }`. The names of tools stay as the provider writes them. */
-export function usageJson(usage: Usage): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(usage).map(([kind, value]) => [usageField(kind), value]));
+export function usageJson({ besides, ...usage }: Usage): Record<string, unknown> {
+  const kinds = Object.entries(usage).map(([kind, value]) => [usageField(kind), value]);
+  return { ...Object.fromEntries(kinds), ...(besides && { besides: usageJson(besides) }) };
 }
 
 /** The field of a kind of usage in JSON. */

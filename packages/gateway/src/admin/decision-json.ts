@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { ATTRIBUTES, type Call, type Certainty, PurserError, type Subject, type Usage } from "@purser/core";
+import { ATTRIBUTES, type Call, type Certainty, PurserError, type ServiceTier, type Subject, type Usage } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
 import { callOf, type KnownTerms } from "../budgeted-call.ts";
 import type { AdminRequest } from "./admin.ts";
@@ -22,17 +22,20 @@ export interface AskedCall {
 export interface ReportedUsage {
   readonly usage: Usage;
   readonly certainty: Certainty;
+  /** The tier at which the provider served the call; the one that was asked for where it is left out. */
+  readonly service?: ServiceTier | undefined;
 }
 
 const SIZES = ["input_tokens", "max_output_tokens", "least_output_tokens", "copies", "lease_seconds"] as const;
-const FIELDS = ["id", "subject", "path", "body", "text", "tool_calls", ...SIZES] as const;
+const FIELDS = ["id", "subject", "path", "body", "text", "tool_calls", "priced_as", "service", ...SIZES] as const;
 /** What the body of a call says itself. */
-const IN_BODY = ["text", "tool_calls", "input_tokens", "max_output_tokens", "copies"] as const;
+const IN_BODY = ["text", "tool_calls", "input_tokens", "max_output_tokens", "copies", "priced_as", "service"] as const;
 type Field = (typeof FIELDS)[number];
 
 /** More than any model takes, and few enough to be added up exactly. */
 const TOKENS_MOST = 1_000_000_000;
 const COPIES_MOST = 1_000;
+const SERVICES: readonly ServiceTier[] = ["standard", "batch", "flex", "priority"];
 const LEASE_SECONDS_MOST = 86_400;
 const TEXT_MOST = 256;
 const TAGS_MOST = 32;
@@ -144,8 +147,9 @@ function numberIn(headers: IncomingHttpHeaders, name: string): unknown {
 type Fields = Readonly<Partial<Record<Field, unknown>>> & { readonly subject: Subject };
 
 function askedCall(fields: Fields, named: (field: string) => string): AskedCall {
-  const { subject, text, copies = 1, tool_calls = {} } = fields;
+  const { subject, text, copies = 1, tool_calls = {}, priced_as: pricedAs, service } = fields;
   for (const field of ["provider", "model"] as const) checkText(named(field), subject[field]);
+  if (pricedAs !== undefined) checkText(named("priced_as"), pricedAs);
   const { model = "" } = subject;
   const size = (field: Field, value: unknown, least = 0, most = TOKENS_MOST) => sizeOf(named(field), value, least, most);
   const outputMost = size("max_output_tokens", fields.max_output_tokens);
@@ -160,6 +164,8 @@ function askedCall(fields: Fields, named: (field: string) => string): AskedCall 
       copies: size("copies", copies, 1, COPIES_MOST),
     },
     toolCalls: readToolCalls(tool_calls),
+    ...(pricedAs !== undefined && { pricedAs: pricedAs as string }),
+    ...(service !== undefined && { service: readService(service) }),
     ...(fields.lease_seconds !== undefined && { leaseMs: leaseMs(fields.lease_seconds, named("lease_seconds")) }),
   };
   return {
@@ -194,10 +200,10 @@ const STATUS_MOST = 599;
 /** Reads the body of `POST /api/decisions/{id}/settle`. What is not known of the usage is left out of it. */
 export function readSettlement(body: unknown): ReportedUsage | ToldAnswer {
   const fields = readObject(body, "The body");
-  checkFields(fields, ["usage", "certainty", ...SETTLED_BY_ANSWER], "a settlement");
+  checkFields(fields, ["usage", "certainty", "service", ...SETTLED_BY_ANSWER], "a settlement");
   const toldAs = SETTLED_BY_ANSWER.find((field) => fields[field] !== undefined);
   if (toldAs === undefined) return reportedUsage(fields);
-  const twice = (["usage", "certainty"] as const).find((field) => fields[field] !== undefined);
+  const twice = (["usage", "certainty", "service"] as const).find((field) => fields[field] !== undefined);
   if (twice !== undefined) throw invalid(`"${twice}" and "${toldAs}" do not go together. Send "usage", or the "answer" of the provider.`);
   const { answer = "", status = 200, content_type, path } = fields;
   for (const [field, value] of Object.entries({ content_type, path })) if (value !== undefined) checkText(`"${field}"`, value);
@@ -210,10 +216,17 @@ export function readSettlement(body: unknown): ReportedUsage | ToldAnswer {
 }
 
 function reportedUsage(fields: Record<string, unknown>): ReportedUsage {
-  const { certainty = "confirmed" } = fields;
+  const { certainty = "confirmed", service } = fields;
   if (certainty !== "confirmed" && certainty !== "estimated" && certainty !== "unconfirmed")
     throw invalid('"certainty" is "confirmed" (by the provider), "estimated" or "unconfirmed".');
-  return { usage: readUsage(readObject(fields.usage, '"usage"')), certainty };
+  const usage = readUsage(readObject(fields.usage, '"usage"'), "usage");
+  return { usage, certainty, service: service === undefined ? undefined : readService(service) };
+}
+
+function readService(value: unknown): ServiceTier {
+  const service = SERVICES.find((one) => one === value);
+  if (service) return service;
+  throw invalid(`"service" is the tier at which the provider serves the call: ${SERVICES.join(", ")}.`);
 }
 
 /** Kinds of tokens, each under the total that it is part of. */
@@ -222,25 +235,37 @@ const KINDS = {
   cacheWriteInputTokens: ["cacheWrite1hInputTokens"],
   outputTokens: ["reasoningOutputTokens", "audioOutputTokens", "imageOutputTokens", "unbilledOutputTokens"],
 } as const satisfies { readonly [total in keyof Usage]?: readonly (keyof Usage)[] };
-const TOKEN_KINDS = [...new Set(Object.entries(KINDS).flat(2))] as readonly Exclude<keyof Usage, "toolCalls">[];
+const TOKEN_KINDS = [...new Set(Object.entries(KINDS).flat(2))] as readonly Exclude<keyof Usage, "toolCalls" | "besides">[];
 
-function readUsage(fields: Record<string, unknown>): Usage {
-  checkFields(fields, [...TOKEN_KINDS.map(usageField), "tool_calls"], '"usage"');
+function readUsage(fields: Record<string, unknown>, named: string): Usage {
+  checkFields(fields, [...TOKEN_KINDS.map(usageField), "tool_calls", "besides"], `"${named}"`);
   const usage: Record<string, number> = {};
   for (const kind of TOKEN_KINDS) {
     const name = usageField(kind);
     const tokens = fields[name] ?? undefined;
     if (tokens === undefined) continue;
     if (typeof tokens !== "number" || !Number.isSafeInteger(tokens) || tokens < 0 || tokens > TOKENS_MOST)
-      throw invalid(`"usage.${name}" is a whole number of tokens. Leave out what is not known.`);
+      throw invalid(`"${named}.${name}" is a whole number of tokens. Leave out what is not known.`);
     usage[kind] = tokens;
   }
   for (const [total, parts] of Object.entries(KINDS)) {
     const larger = parts.find((part) => (usage[part] ?? 0) > (usage[total] ?? Infinity));
     if (larger !== undefined)
-      throw invalid(`"usage.${usageField(larger)}" is part of "${usageField(total)}", and cannot be more than that.`);
+      throw invalid(`"${named}.${usageField(larger)}" is part of "${usageField(total)}", and cannot be more than that.`);
   }
-  return { ...usage, ...(fields.tool_calls !== undefined && { toolCalls: readToolCalls(fields.tool_calls) }) };
+  const { tool_calls: toolCalls, besides } = fields;
+  return {
+    ...usage,
+    ...(toolCalls !== undefined && { toolCalls: readToolCalls(toolCalls) }),
+    ...(besides !== undefined && { besides: readBesides(besides, `${named}.besides`) }),
+  };
+}
+
+/** What was done besides an answer was done for nothing else besides. */
+function readBesides(value: unknown, named: string): Usage {
+  const fields = readObject(value, `"${named}"`);
+  if (fields.besides !== undefined) throw invalid(`"${named}" has no "besides" of its own. Add up what was done besides the answer.`);
+  return readUsage(fields, named);
 }
 
 /** Reads the body of `POST /api/decisions/{id}/release`. */

@@ -44,9 +44,12 @@ async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
 }
 
 /** A gateway over a store of the test's own, or over a folder. */
-async function startOver(context: TestContext, { store, data }: { readonly store?: Store; readonly data?: string }) {
+async function startOver(
+  context: TestContext,
+  { store, data, config = CONFIG }: { readonly store?: Store; readonly data?: string; readonly config?: string },
+) {
   const directory = data ?? (await mkdtemp(join(tmpdir(), "purser-decisions-")));
-  const text = `server: { port: 0 }\ndata: ${JSON.stringify(directory)}\n${CONFIG}\n`;
+  const text = `server: { port: 0 }\ndata: ${JSON.stringify(directory)}\n${config}\n`;
   const gateway = await startGateway({ config: readConfig({ text, environment: {} }), ...(store && { store }) });
   if (data === undefined) {
     context.after(async () => {
@@ -232,6 +235,32 @@ describe("decisions for other gateways", () => {
     }
   });
 
+  test("a mode and a tier with prices of their own are held and charged at those, also after a restart", async (context) => {
+    const data = await mkdtemp(join(tmpdir(), "purser-decisions-"));
+    context.after(() => rm(data, { recursive: true }));
+    const fast = CONFIG.replace("prices: [", "prices: [{ model: m-fast, input: 30, output: 150, priority: 2, max_output: 8192 }, ");
+    const first = await startOver(context, { data, config: fast });
+    const asked = { ...CALL, priced_as: "m-fast", service: "priority", id: "call-1" };
+    assert.equal((await post(`${first.url}/api/decisions`, asked)).status, 200);
+    const [held] = await first.budgets.balances({ budget: "company" });
+    assert.equal(held?.held, 2 * (1_000 * 30_000 + 500 * 150_000));
+    for (const other of [{ priced_as: "m" }, { service: "standard" }])
+      assert.equal((await post(`${first.url}/api/decisions`, { ...asked, ...other })).status, 400, "another call under the same id");
+    await first.close();
+
+    const second = await startOver(context, { data, config: fast });
+    try {
+      const usage = { input_tokens: 900, output_tokens: 100, besides: { input_tokens: 50, output_tokens: 10 } };
+      const { body } = await post(`${second.url}/api/decisions/call-1/settle`, { usage, service: "priority" });
+      assert.equal(body.cost_nanodollars, 2 * (950 * 30_000 + 110 * 150_000));
+      assert.deepEqual(body.usage, usage);
+      const report = (await ask(`${second.url}/api/requests/call-1`)).body;
+      assert.deepEqual([report.usage, report.cost_nanodollars], [usage, body.cost_nanodollars]);
+    } finally {
+      await second.close();
+    }
+  });
+
   test("a text is counted where its length would refuse it", async (context) => {
     const { url } = await startStand(context, { config: CONFIG });
     const call = { subject: { ...CALL.subject, feature: "small", model: "gpt-4o" }, text: "budget ".repeat(60), max_output_tokens: 10 };
@@ -276,6 +305,8 @@ describe("decisions for other gateways", () => {
       [{ ...CALL, lease_seconds: 0 }, '"lease_seconds"'],
       [{ ...CALL, lease_seconds: 1e9 }, '"lease_seconds"'],
       [{ ...CALL, tool_calls: { search: -1 } }, '"tool_calls"'],
+      [{ ...CALL, priced_as: "" }, '"priced_as"'],
+      [{ ...CALL, service: "fast" }, '"service"'],
       [{ ...CALL, id: "req_1" }, '"id"'],
       [{ ...CALL, id: "a/b" }, '"id"'],
       [{ ...CALL, id: 5 }, '"id"'],
@@ -302,6 +333,10 @@ describe("decisions for other gateways", () => {
       { usage: { output_tokens: 1, reasoning_output_tokens: 2 } },
       { usage: { tool_calls: { a: "b" } } },
       { usage: USAGE, certainty: "sure" },
+      { usage: USAGE, service: "fast" },
+      { usage: { ...USAGE, besides: 5 } },
+      { usage: { ...USAGE, besides: { input_tokens: -1 } } },
+      { usage: { ...USAGE, besides: { input_tokens: 1, besides: {} } } },
     ]) {
       assert.equal((await post(`${url}/api/decisions/${body.id}/settle`, settlement)).status, 400, JSON.stringify(settlement));
     }

@@ -158,7 +158,7 @@ export class Decisions {
       copies: outputCap === 0 ? 1 : detail.outputTokens / outputCap,
       inputTokens: detail.inputTokens,
       expiresAt,
-      card: detail.price === undefined ? undefined : this.#options.prices.card(provider, model, at),
+      card: detail.price === undefined ? undefined : this.#options.prices.card(provider, detail.pricedAs ?? model, at),
       service: "standard",
       free: detail.allowance !== undefined,
     };
@@ -203,7 +203,12 @@ function decisionAnswer({ id, decision, expiresAt, whole }: Decided): AdminRespo
     const refusal: Refusal = { code, message, denial, requestId: id };
     const { status, headers } = refusalHead(refusal, balances);
     const forClient = whole && { body: whole.budgeted.dialect.writeError(refusal, status) };
-    return { status, headers, body: { ...problem(status, code, message).body, id, budget: describeBudget(denial), ...forClient } };
+    const retry = denial.retryAfterMs === undefined ? {} : { retry_after_ms: denial.retryAfterMs };
+    return {
+      status,
+      headers,
+      body: { ...problem(status, code, message).body, id, budget: describeBudget(denial), ...retry, ...forClient },
+    };
   }
   const toSend = whole && { body: bodyToSend(whole, decision) };
   if (decision.outcome === "uncounted") {

@@ -1198,6 +1198,11 @@ export const OPENAPI = {
             description: "The most calls of tools that are charged by the call.",
             examples: [{ web_search: 3 }],
           },
+          priced_as: {
+            type: "string",
+            description: "The model whose price holds, where that is another one: a mode of it that costs more.",
+          },
+          service: { ...service(), description: "The tier that the call asks for, where the provider prices that." },
           lease_seconds: leaseSeconds(),
         },
       },
@@ -1253,13 +1258,22 @@ export const OPENAPI = {
               reasoning_output_tokens: amount(),
               audio_output_tokens: amount(),
               image_output_tokens: amount(),
+              unbilled_output_tokens: amount(),
               tool_calls: { type: "object" },
+              besides: {
+                type: "object",
+                description: "What the provider did for the answer and leaves out of these totals, in the same fields.",
+              },
             },
           },
           certainty: {
             enum: ["confirmed", "estimated", "unconfirmed"],
             default: "confirmed",
             description: "confirmed: the provider said so.",
+          },
+          service: {
+            ...service(),
+            description: "The tier at which the provider served the call: the one that was asked for where it is left out.",
           },
         },
       },
@@ -1271,6 +1285,7 @@ export const OPENAPI = {
             properties: {
               id: { type: "string" },
               budget: { type: "object", description: "The budget that refuses, as in the gateway's own refusals." },
+              retry_after_ms: { type: "integer", description: "When trying again makes sense, where that is within a minute." },
               body: { type: "object", description: "The error as the client of the call reads it, where that was sent whole." },
             },
           },
@@ -1337,6 +1352,10 @@ function purserHeader(name: string, required: boolean) {
 
 function reportParameter(name: string, description: string) {
   return { name, in: "query", description, schema: { type: "string" } };
+}
+
+function service() {
+  return { enum: ["standard", "batch", "flex", "priority"] };
 }
 
 function leaseSeconds() {

@@ -15,12 +15,15 @@ export interface AdminClientOptions {
 export class AdminProblem extends Error {
   readonly status: number;
   readonly code: string;
+  /** The whole problem, with what it says beside its code and its text; nothing where the answer was no JSON. */
+  readonly problem: unknown;
 
-  constructor(status: number, code: string, detail: string) {
+  constructor(status: number, code: string, detail: string, problem?: unknown) {
     super(detail);
     this.name = "AdminProblem";
     this.status = status;
     this.code = code;
+    this.problem = problem;
   }
 }
 
@@ -30,7 +33,10 @@ export type AdminClient = {
 };
 
 /** What is all optional can be left out. */
-type InputOf<Input> = Record<string, never> extends Input ? [input?: Input] : [input: Input];
+type InputOf<Input> = Record<string, never> extends Input ? [input?: Aborted<Input>] : [input: Aborted<Input>];
+
+/** What an operation asks, and a signal that ends the wait for its answer. */
+type Aborted<Input> = (string extends keyof Input ? unknown : Input) & { readonly signal?: AbortSignal };
 
 /** A client of the admin API. Throws `AdminProblem` for whatever the gateway does not do, and what `fetch` throws where it cannot be reached. */
 export function createAdminClient(options: AdminClientOptions): AdminClient {
@@ -48,17 +54,19 @@ interface AnyInput {
   readonly query?: Readonly<Record<string, Value | readonly Value[] | undefined>>;
   readonly headers?: Readonly<Record<string, Value | undefined>>;
   readonly body?: unknown;
+  readonly signal?: AbortSignal;
 }
 
 async function ask({ url, key, fetch: send = fetch }: AdminClientOptions, method: string, path: string, input: AnyInput): Promise<unknown> {
-  const { query = {}, body } = input;
+  const { query = {}, body, signal } = input;
   const target = new URL(filled(path, input.path ?? {}), url);
   for (const [name, value] of Object.entries(query)) for (const one of [value ?? []].flat()) target.searchParams.append(name, String(one));
   const headers = new Headers({ accept: "application/json" });
   if (key !== undefined) headers.set("authorization", `Bearer ${key}`);
   if (body !== undefined) headers.set("content-type", "application/json");
   for (const [name, value] of Object.entries(input.headers ?? {})) if (value !== undefined) headers.set(name, String(value));
-  const response = await send(target, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
+  const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }), ...(signal && { signal }) };
+  const response = await send(target, init);
   const answer: unknown = await response.json().catch(() => undefined);
   if (response.ok) return answer;
   throw problemOf(response.status, answer);
@@ -80,5 +88,6 @@ function problemOf(status: number, answer: unknown): AdminProblem {
     status,
     String(code ?? error?.code ?? "internal"),
     typeof text === "string" ? text : `The gateway answered ${status}.`,
+    answer,
   );
 }

@@ -1017,16 +1017,23 @@ export type ReportedUsage = {
     readonly reasoning_output_tokens?: number;
     readonly audio_output_tokens?: number;
     readonly image_output_tokens?: number;
+    readonly unbilled_output_tokens?: number;
     readonly tool_calls?: Readonly<Record<string, unknown>>;
+    /** What the provider did for the answer and leaves out of these totals, in the same fields. */
+    readonly besides?: Readonly<Record<string, unknown>>;
   };
   /** confirmed: the provider said so. */
   readonly certainty?: "confirmed" | "estimated" | "unconfirmed";
+  /** The tier at which the provider served the call: the one that was asked for where it is left out. */
+  readonly service?: "standard" | "batch" | "flex" | "priority";
 };
 
 export type Refusal = Problem & {
   readonly id?: string;
   /** The budget that refuses, as in the gateway's own refusals. */
   readonly budget?: Readonly<Record<string, unknown>>;
+  /** When trying again makes sense, where that is within a minute. */
+  readonly retry_after_ms?: number;
   /** The error as the client of the call reads it, where that was sent whole. */
   readonly body?: Readonly<Record<string, unknown>>;
 };

@@ -21,18 +21,23 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export function presetProviders(environment: Environment): readonly Provider[] {
   return [...PRESETS.values()]
     .filter(({ baseUrls }) => Object.keys(baseUrls).length > 0)
-    .map((preset) => ({
-      name: preset.name,
-      baseUrls: preset.baseUrls,
-      authHeader: preset.authHeader,
-      apiKey: environmentKey(preset.env, environment),
-      ...administratorOf(environmentKey(preset.adminEnv, environment)),
-      models: preset.models,
-      deployments: {},
-      headers: {},
-      timeoutMs: DEFAULTS.timeoutMs,
-      ...habitsOf(preset),
-    }));
+    .map((preset) => presetProvider(preset, environment));
+}
+
+/** A provider of which the file says nothing. */
+export function presetProvider(preset: ProviderPreset, environment: Environment): Provider {
+  return {
+    name: preset.name,
+    baseUrls: preset.baseUrls,
+    authHeader: preset.authHeader,
+    apiKey: environmentKey(preset.env, environment),
+    ...administratorOf(environmentKey(preset.adminEnv, environment)),
+    models: preset.models,
+    deployments: {},
+    headers: {},
+    timeoutMs: DEFAULTS.timeoutMs,
+    ...habitsOf(preset),
+  };
 }
 
 /** What is peculiar to a provider, by its preset, or by the preset that lives where it does. */

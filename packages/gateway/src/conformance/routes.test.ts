@@ -7,7 +7,8 @@ import { Budgets, createMemoryStore, defineBudget, type Unit } from "@purser/cor
 import { createPriceBook } from "@purser/core/prices";
 import type { Dialect } from "../dialects/dialect.ts";
 import { fillPath } from "../dialects/path.ts";
-import { createFetch } from "../fetch.ts";
+import { connectPurser } from "../program/connect.ts";
+import { createFetch } from "../program/fetch.ts";
 import { CALLS } from "../routes.ts";
 import { type Answered, post, readAnswer } from "./calls.ts";
 import { type RawProvider, STREAM_HEADERS, startRawProvider, writeJson } from "./raw-provider.ts";
@@ -58,7 +59,7 @@ interface Walked {
 }
 
 /** What is spent of each limit. */
-async function spent({ stand }: Scene): Promise<Partial<Record<Unit, number>>> {
+async function spent({ stand }: Pick<Scene, "stand">): Promise<Partial<Record<Unit, number>>> {
   return Object.fromEntries((await stand.gateway.budgets.balances()).map(({ unit, spent }) => [unit, spent]));
 }
 
@@ -239,6 +240,25 @@ describe("every route of the server", () => {
         if (dialect.isFree) assert.ok(Object.values(used).every((amount) => amount === 0));
         else assert.deepEqual(used, moved(dialect));
         assert.equal(provider.received[0]?.url, route);
+      });
+    }
+  });
+
+  test("every route moves the same on the budgets of a gateway that a program is connected to", async (context) => {
+    const overrides = [{ model: "*", input: "3", output: "15", max_output: 8_192 }];
+    for (const { route, dialect, sample } of ROUTES) {
+      await context.test(route, async (inner) => {
+        const provider = await startRawProvider(inner, (response) => writeJson(response, 200, sample.answer(USAGE)));
+        const stand = await startStand(inner, { config: [PRICES, `budgets: [{ name: all, limits: [${LIMITS}] }]`].join("\n") });
+        const purser = connectPurser({ url: stand.url, prices: createPriceBook({ overrides }) });
+        const body = sentBody(sample, { model: "m", ...sample.call("Ahoy") });
+        const answer = await readAnswer(await purser.fetch({ provider: "house" })(provider.url + route, { method: "POST", body }));
+        assert.deepEqual(answer.json, JSON.parse(JSON.stringify(sample.answer(USAGE))));
+        await purser.close();
+        const used = await spent({ stand });
+        if (dialect.isFree) assert.ok(Object.values(used).every((amount) => amount === 0));
+        else assert.deepEqual(used, moved(dialect));
+        await stand.checkBooks();
       });
     }
   });

@@ -180,7 +180,7 @@ interface CallOptions {
 /** Makes one call. Nothing where the connection broke. `user` is what the provider sees as well. */
 export function call(
   agent: Agent,
-  { url }: Gateway,
+  { url }: Pick<Gateway, "url">,
   user: string,
   { model = "any", headers }: CallOptions = {},
 ): Promise<Answer | undefined> {

@@ -86,7 +86,7 @@ export function routeModel(model: string, dialect: DialectName, { providers, rou
 }
 
 /** A provider with names of its own for models is asked for either, and is told its own; budgets and prices know the model's. */
-function namesAt({ deployments }: Provider, name: string): Pick<Route, "model" | "sentAs"> {
+export function namesAt({ deployments }: Provider, name: string): Pick<Route, "model" | "sentAs"> {
   if (Object.hasOwn(deployments, name)) return { model: deployments[name] as string, sentAs: name };
   const own = Object.keys(deployments).find((deployment) => deployments[deployment] === name);
   return { model: name, sentAs: own ?? name };

@@ -107,8 +107,10 @@ export interface CacheTerms {
 /** What is asked about a call on its ladders. */
 export type Climber = Pick<Gateway, "config" | "budgets" | "prices" | "route" | "promptCaches"> & {
   readonly calibration: Pick<Gateway["calibration"], "marginOf">;
-  /** Whether no provider is asked, so that none has to have a key. */
+  /** Whether no provider is asked from here, so that none has to have a key. */
   readonly asksNobody?: boolean;
+  /** Why whoever sends the call could not send this one in its place, as a part of a sentence; it can send any where this is left out. */
+  readonly cannotSend?: (call: RoutedCall) => string | undefined;
 };
 
 export type Active<Kind extends Rung["kind"]> = ActiveRung & { readonly rung: Extract<Rung, { kind: Kind }> };
@@ -251,6 +253,8 @@ async function cheaperCall(gateway: Climber, call: RoutedCall, plan: LadderPlan,
 async function sameCallTo(gateway: Climber, routed: RoutedCall, name: string, plan: LadderPlan): Promise<RoutedCall | CannotCall> {
   const other = otherCall(gateway, routed, name);
   if ("because" in other) return other;
+  const unsendable = gateway.cannotSend?.(other);
+  if (unsendable !== undefined) return { because: unsendable };
   if (!plan.allowsModel(other.model)) return { because: "a budget of the call does not allow the model" };
   if (!gateway.prices.card(other.provider.name, other.pricedAs, Date.now())) return { because: "the model has no price" };
   const lacking = lackingIn(gateway, other);

@@ -174,7 +174,8 @@ function lacksKey({ asksNobody = false }: Climber, { providerKey }: Caller, prov
 /** What formats call the model that their path names. */
 const MODEL_IN_PATH = ["model", "deployment"];
 
-function modelInPath(names: PathNames): string | undefined {
+/** Which name in its path is that of a call's model; none where its body names it. */
+export function modelInPath(names: PathNames): string | undefined {
   return MODEL_IN_PATH.find((one) => one in names);
 }
 

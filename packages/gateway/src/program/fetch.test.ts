@@ -7,8 +7,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import { Budgets, createMemoryStore, defineBudget, type Entry, type EntryKind, LEASE_MS, type Store } from "@purser/core";
 import { createPriceBook } from "@purser/core/prices";
 import OpenAI, { toFile } from "openai";
-import { FORMATS, JSON_HEADERS, PLAIN_CALL, readAnswer } from "./conformance/calls.ts";
-import { clientsOf, MODELS, type Prompt, REPORTED, startMock } from "./conformance/clients.ts";
+import { FORMATS, JSON_HEADERS, PLAIN_CALL, readAnswer } from "../conformance/calls.ts";
+import { clientsOf, MODELS, type Prompt, REPORTED, startMock } from "../conformance/clients.ts";
 import {
   CHAT_DONE,
   chatEvent,
@@ -18,9 +18,9 @@ import {
   STREAM_HEADERS,
   startRawProvider,
   writeJson,
-} from "./conformance/raw-provider.ts";
-import { wav } from "./conformance/sounds.ts";
-import { checkBooks, eventually, readLedger } from "./conformance/stand.ts";
+} from "../conformance/raw-provider.ts";
+import { wav } from "../conformance/sounds.ts";
+import { checkBooks, eventually, readLedger } from "../conformance/stand.ts";
 import { createFetch, type FetchOptions } from "./fetch.ts";
 
 type Fetch = typeof globalThis.fetch;
