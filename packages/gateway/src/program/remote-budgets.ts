@@ -77,7 +77,9 @@ export class RemoteBudgets implements CallBudgets {
     const { id } = reservation;
     const body = { usage: usageJson(usage), certainty, service: service ?? reservation.service };
     const answer = await this.#tell(id, (signal) => this.#client.settleCall({ path: { id }, body, signal }));
-    const { outcome, cost_nanodollars: cost, certainty: sure } = answer;
+    const { outcome: told, cost_nanodollars: cost, certainty: sure } = answer;
+    // Only what is told with the answer of a provider is released by it.
+    const outcome = told === "released" ? "settled" : told;
     return { outcome, charge: { usage, cost: cost ?? undefined, certainty: sure ?? certainty } };
   }
 
@@ -215,11 +217,18 @@ async function counted({ count }: Call["input"]): Promise<number | undefined> {
 }
 
 function decisionOf({ id, subject, output, service = "standard" }: Call, answer: DecisionJson): Decision {
-  const { outcome, output_tokens: outputTokens, input_tokens: inputTokens = 0, expires_at = "", balances = [], message = "" } = answer;
+  const {
+    outcome,
+    output_tokens: outputTokens = output.most,
+    input_tokens: inputTokens = 0,
+    expires_at = "",
+    balances = [],
+    message = "",
+  } = answer;
   if (outcome === "uncounted") return { outcome, outputTokens, message };
   const { copies = 1 } = output;
   const expiresAt = Date.parse(expires_at);
   const reservation = { id, subject, outputTokens, copies, inputTokens, expiresAt, card: undefined, service, free: false };
   const standing = balances.map(balanceOf);
-  return { outcome, reservation, isLimited: standing.length > 0, balances: standing, tightest: standing[0], wouldRefuse: [] };
+  return { outcome: "allowed", reservation, isLimited: standing.length > 0, balances: standing, tightest: standing[0], wouldRefuse: [] };
 }
