@@ -161,7 +161,7 @@ type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule"> & { re
 export function balanceOf({ counter, budget, limit, rule }: BalancedLimit, { amount, spent, held }: Standing, now: number): Balance {
   // A bucket is as good as new when it is empty.
   const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
-  return {
+  const balance = {
     budget: counter.budget,
     subject: counter.subject,
     unit: counter.unit,
@@ -173,6 +173,7 @@ export function balanceOf({ counter, budget, limit, rule }: BalancedLimit, { amo
     resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
+  return limit.weights ? { ...balance, weights: limit.weights.said } : balance;
 }
 
 /** A free allowance as it stands: its name is in the place of a budget's. */

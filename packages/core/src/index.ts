@@ -90,6 +90,7 @@ export {
   type SubjectPath,
   subjectValue,
 } from "./domain/subject.ts";
+export { isWeight, TOKEN_KINDS, type TokenKind, WEIGHT_FORM, type Weights, type WeightsInput, weigh, weighMost, weightsPhrase } from "./domain/weights.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export {
   BUCKET_PERIODS,
