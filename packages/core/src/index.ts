@@ -90,8 +90,18 @@ export {
   type SubjectPath,
   subjectValue,
 } from "./domain/subject.ts";
-export { isWeight, TOKEN_KINDS, type TokenKind, WEIGHT_FORM, type Weights, type WeightsInput, weigh, weighMost, weightsPhrase } from "./domain/weights.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
+export {
+  isWeight,
+  TOKEN_KINDS,
+  type TokenKind,
+  WEIGHT_FORM,
+  type Weights,
+  type WeightsInput,
+  weigh,
+  weighMost,
+  weightsPhrase,
+} from "./domain/weights.ts";
 export {
   BUCKET_PERIODS,
   type BucketPeriod,

@@ -99,7 +99,9 @@ export function checkWeights(name: string, input: WeightsInput, units: readonly 
   }
   const idle = units.find((unit) => limitsNothing(weightsFor(unit, input), unit));
   if (idle)
-    throw fail(`its limit in ${idle.replace("_", " ")} limits nothing: all that it counts weighs 0. Give something of it a weight, or leave it out.`);
+    throw fail(
+      `its limit in ${idle.replace("_", " ")} limits nothing: all that it counts weighs 0. Give something of it a weight, or leave it out.`,
+    );
 }
 
 /** What a weight is, ready to follow "write". */
@@ -220,7 +222,12 @@ export function weightsOn({ unit, window }: Pick<CounterRef, "unit" | "window">)
 }
 
 function readWeights(text: string): WeightsInput {
-  return Object.fromEntries(text.split(", ").map((part) => part.split(" ")).map(([kind = "", weight]) => [kind, Number(weight)]));
+  return Object.fromEntries(
+    text
+      .split(", ")
+      .map((part) => part.split(" "))
+      .map(([kind = "", weight]) => [kind, Number(weight)]),
+  );
 }
 
 const KIND_NAMES: { readonly [kind in TokenKind]: string } = {

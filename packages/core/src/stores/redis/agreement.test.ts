@@ -52,7 +52,12 @@ const limitSets = fc.subarray(
     },
     sampleLimit({ budget: "huge", amount: Number.MAX_SAFE_INTEGER, enforced: false }),
     sampleLimit({ budget: "weighed", amount: 1_500, weights: { cache_read: 0.1, cache_write: 1.25, cache_write_1h: 2, output: 4.029 } }),
-    sampleLimit({ budget: 'weighed "(output 9) day"', unit: "input_tokens", amount: 500, weights: { input: 0.5, cache_read: 0, audio_input: 3 } }),
+    sampleLimit({
+      budget: 'weighed "(output 9) day"',
+      unit: "input_tokens",
+      amount: 500,
+      weights: { input: 0.5, cache_read: 0, audio_input: 3 },
+    }),
     sampleMovingLimit({
       budget: "weighed",
       amount: 900,
