@@ -96,10 +96,13 @@ export {
   TOKEN_KINDS,
   type TokenKind,
   WEIGHT_FORM,
+  WEIGHT_MOST,
   type Weights,
   type WeightsInput,
   weigh,
   weighMost,
+  weightsFor,
+  weightsOn,
   weightsPhrase,
 } from "./domain/weights.ts";
 export {

@@ -94,7 +94,7 @@ export interface Refusal {
 /** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
 export function describeRefusal({ reason, balance, asked, retryAfterMs, owner, waiting, asker = "call" }: Refusal): string {
   const { limit, spent, held, left, unit, weights } = balance;
-  const amount = (value: number) => formatAmount(value, unit);
+  const amount = (value: number) => formatAmount(value, unit, weights);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
   const whole = `${amount(limit)}${windowPhrase(balance.window)}`;
   const used = held > 0 ? `(${amount(spent)} spent, ${amount(held)} held by calls in flight)` : `(${amount(spent)} spent)`;

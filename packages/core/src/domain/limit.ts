@@ -226,16 +226,16 @@ export function limitStartingOn(limit: Limit, start: WindowStart): Limit | undef
 /** Made once: asked for by every refusal. */
 const NUMBERS = new Intl.NumberFormat("en-US");
 
-/** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`. */
-export function formatAmount(amount: number, unit: Unit): string {
+/** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`; `60,000 weighted tokens` where kinds of them count by weights. */
+export function formatAmount(amount: number, unit: Unit, weights?: object): string {
   if (unit === "nanodollars") return formatDollars(amount);
   const number = NUMBERS.format(amount);
   if (unit === "concurrent") return `${number} at once`;
-  const name = unit.replace("_", " ");
+  const name = `${weights === undefined ? "" : "weighted "}${unit.replace("_", " ")}`;
   return `${number} ${amount === 1 ? name.slice(0, -1) : name}`;
 }
 
-/** A limit for people: `$50.00 / month`, `2 at once`, `100,000 tokens / minute bucket burst 120,000 tokens`. */
+/** A limit for people, as it is written: `$50.00 / month`, `2 at once`, `100,000 tokens / minute bucket burst 120,000 tokens`. */
 export function formatLimit({ amount, unit, window, burst, waitMs, rollover }: Limit): string {
   const text = formatAmount(amount, unit);
   if (window.kind === "lifetime") return text;

@@ -48,7 +48,7 @@ interface Weighing {
 
 /** Weights have three decimals: so what calls count is a whole number of thousandths, and is rounded once. */
 const SCALE = 1000;
-const WEIGHT_MOST = 1000;
+export const WEIGHT_MOST = 1000;
 
 /** Limits that count tokens, and which totals. */
 const COUNTS: { readonly [unit in Unit]?: { readonly input: boolean; readonly output: boolean } } = {

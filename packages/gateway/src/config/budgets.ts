@@ -13,6 +13,7 @@ import {
   type Rung,
   type Selector,
   type SharingInput,
+  type WeightsInput,
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
@@ -86,6 +87,8 @@ const FIELD_OF_ERROR: { readonly [code in ErrorCode]?: string } = {
 function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFields, place: Place): Place {
   const { share, ...others } = input;
   if (share && !isWrong(others)) return place.field("share");
+  const { weights, ...unweighed } = input;
+  if (weights && !isWrong(unweighed)) return place.field("weights");
   const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
   if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
   const field = FIELD_OF_ERROR[code];
@@ -109,6 +112,7 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
     ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
+    ...(value.weights && { weights: weightsInput(value.weights) }),
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
     ...(value.share && { share: sharingInput(value.share) }),
@@ -126,6 +130,11 @@ function budgetInput(value: BudgetFields, timezone: string): BudgetInput {
       },
     }),
   };
+}
+
+/** Weights that cannot be read have been noted already. */
+function weightsInput(weights: NonNullable<BudgetFields["weights"]>): WeightsInput {
+  return Object.fromEntries(Object.entries(weights).filter(([, weight]) => weight !== undefined));
 }
 
 function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFields["share"]>): SharingInput {
