@@ -18,7 +18,7 @@ import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
 import { SharingLaw } from "./sharing-law.js";
 import { hold } from "./violation.js";
-import { askedOn, chargedOn, estimatedOn } from "./weighing.js";
+import { askedOn, chargedOn } from "./weighing.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
 type Command = Omit<ReserveCommand, "kind">;
@@ -505,7 +505,7 @@ export class Laws {
           const key = `${counterName(budget, limit, reserved.detail.subject)}|${startsAt}`;
           const isLate = reserved.seq > since && reserved.postings.every(({ counter }) => counter.key !== key);
           const named = { unit: limit.unit, window: limitName(budget, limit).slice(limit.unit.length + 1) };
-          const used = state === "expired" ? estimatedOn(named, charge) : correctedTo(charge, named);
+          const used = correctedTo(charge, named);
           const sum = sums.get(key) ?? { least: 0, most: 0 };
           sum.most += used;
           // What was admitted without the limit is taken over later, unless its window is over by then.

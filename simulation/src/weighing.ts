@@ -71,31 +71,30 @@ function read({ unit, window }: Named) {
 
 /** What tokens of unknown kinds count at the most. */
 function most(named: Named, inputTokens: number, outputTokens: number): number {
-  const { input, cached, written, output, reasoning } = read(named);
-  return Math.ceil((inputTokens * Math.max(input, cached, written) + outputTokens * Math.max(output, reasoning)) / 1000);
+  const { input, output } = heaviest(read(named));
+  return Math.ceil((inputTokens * input + outputTokens * output) / 1000);
+}
+
+function heaviest({ input, cached, written, output, reasoning }: ReturnType<typeof read>) {
+  return { input: Math.max(input, cached, written), output: Math.max(output, reasoning) };
 }
 
 function isTokens(unit: Unit): boolean {
   return unit === "tokens" || unit === "input_tokens" || unit === "output_tokens";
 }
 
-/** What a charge comes to on a counter. */
-export function chargedOn(named: Named, { usage, cost = 0 }: Charge): number {
+/** What a charge comes to on a counter. Tokens of an unconfirmed one of which no kind is known count the most that they can. */
+export function chargedOn(named: Named, { usage, cost = 0, certainty }: Charge): number {
   if (!isTokens(named.unit)) return named.unit === "nanodollars" ? cost : named.unit === "requests" ? 1 : 0;
   const weights = read(named);
+  const { input, output } = certainty === "unconfirmed" ? heaviest(weights) : weights;
   let thousandths = 0;
   for (const { inputTokens = 0, outputTokens = 0, ...parts } of [usage, usage.besides ?? {}]) {
     const { cacheReadInputTokens: cached = 0, cacheWriteInputTokens: written = 0, reasoningOutputTokens: reasoning = 0 } = parts;
-    thousandths += (inputTokens - cached - written) * weights.input + cached * weights.cached + written * weights.written;
-    thousandths += (outputTokens - reasoning) * weights.output + reasoning * weights.reasoning;
+    thousandths += (inputTokens - cached - written) * input + cached * weights.cached + written * weights.written;
+    thousandths += (outputTokens - reasoning) * output + reasoning * weights.reasoning;
   }
   return Math.ceil(thousandths / 1000);
-}
-
-/** What is charged on a counter while nobody knows what a call used. */
-export function estimatedOn(named: Named, { usage, cost = 0 }: Charge): number {
-  const { inputTokens = 0, outputTokens = 0 } = usage;
-  return isTokens(named.unit) ? most(named, inputTokens, outputTokens) : chargedOn(named, { usage, cost, certainty: "unconfirmed" });
 }
 
 /** What a call asks of a counter with so long an answer. */

@@ -56,7 +56,7 @@ export function decideSettle(state: State, { id, amounts, charge }: SettleComman
 /** What a call used of a counter. */
 export function usedOn(counter: CounterRef, { amounts, charge }: Pick<SettleCommand, "amounts" | "charge">): number {
   const weights = weightsOn(counter);
-  return weights === undefined ? amounts[counter.unit] : weigh(weights, counter.unit, charge.usage);
+  return weights === undefined ? amounts[counter.unit] : weigh(weights, counter.unit, charge);
 }
 
 export function decideRelease(state: State, { id, why }: ReleaseCommand, now: number): Applied<ReleaseResult> {

@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import type { Ask, Asks } from "./command.ts";
-import type { CounterRef } from "./ledger.ts";
+import type { Charge, CounterRef } from "./ledger.ts";
 import type { Unit } from "./limit.ts";
 import type { Usage } from "./usage.ts";
 
@@ -122,20 +122,23 @@ function mostOf({ input, output }: Weights, unit: Unit): { readonly input: numbe
   return { input: counts?.input ? input.most : 0, output: counts?.output ? output.most : 0 };
 }
 
-/** What a usage counts on a limit of a unit. Each token counts once: by the heavier of two kinds that a provider names for it. */
-export function weigh(weights: Weights, unit: Unit, usage: Usage): number {
-  return Math.ceil(thousandths(weights, unit, usage) / SCALE);
+/**
+ * What a charge counts on a limit of a unit. Each token counts once: by the heavier of two kinds that a provider names for it. Where the end of a
+ * call is unknown, so are the kinds of its tokens, and each of which nothing is said counts the most that it can.
+ */
+export function weigh(weights: Weights, unit: Unit, { usage, certainty }: Pick<Charge, "usage" | "certainty">): number {
+  return Math.ceil(thousandths(weights, unit, usage, certainty === "unconfirmed") / SCALE);
 }
 
-function thousandths(weights: Weights, unit: Unit, usage: Usage): number {
+function thousandths(weights: Weights, unit: Unit, usage: Usage, isUnsure: boolean): number {
   const counts = COUNTS[unit];
-  const input = counts?.input ? weighed(weights.input, usage.inputTokens, usage) : 0;
-  const output = counts?.output ? weighed(weights.output, usage.outputTokens, usage) : 0;
-  return input + output + (usage.besides ? thousandths(weights, unit, usage.besides) : 0);
+  const input = counts?.input ? weighed(weights.input, usage.inputTokens, usage, isUnsure) : 0;
+  const output = counts?.output ? weighed(weights.output, usage.outputTokens, usage, isUnsure) : 0;
+  return input + output + (usage.besides ? thousandths(weights, unit, usage.besides, isUnsure) : 0);
 }
 
-function weighed({ plain, parts }: Weighing, total = 0, usage: Usage): number {
-  let left = total;
+function weighed({ plain, parts, most }: Weighing, total: number | undefined, usage: Usage, isUnsure: boolean): number {
+  let left = total ?? 0;
   let sum = 0;
   for (const [kind, weight] of parts) {
     const tokens = tokensOf(kind, usage);
@@ -145,7 +148,7 @@ function weighed({ plain, parts }: Weighing, total = 0, usage: Usage): number {
     sum += counted * weight;
     left -= counted;
   }
-  return sum + left * plain;
+  return sum + left * (isUnsure ? most : plain);
 }
 
 function tokensOf(kind: TokenKind, usage: Usage): number {
@@ -174,13 +177,8 @@ function tokensOf(kind: TokenKind, usage: Usage): number {
 }
 
 /** The most that tokens of unknown kinds can count on a limit of a unit. */
-export function weighMost(
-  weights: Weights,
-  unit: Unit,
-  { inputTokens, outputTokens }: { readonly inputTokens: number; readonly outputTokens: number },
-): number {
-  const most = mostOf(weights, unit);
-  return Math.ceil((inputTokens * most.input + outputTokens * most.output) / SCALE);
+export function weighMost(weights: Weights, unit: Unit, usage: Pick<Usage, "inputTokens" | "outputTokens">): number {
+  return weigh(weights, unit, { usage, certainty: "unconfirmed" });
 }
 
 /** What a call asks of a counter. Nobody knows yet what kinds its tokens will be, so each counts the most that it can. */

@@ -1,5 +1,5 @@
 import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/command.ts";
-import type { CallDetail, CounterRef, Grant } from "../domain/ledger.ts";
+import type { CallDetail, Certainty, CounterRef, Grant } from "../domain/ledger.ts";
 import type { Unit } from "../domain/limit.ts";
 import type { Resent } from "../domain/resent.ts";
 import type { Rule } from "../domain/slices.ts";
@@ -108,12 +108,18 @@ export function sampleDetail(inputTokens = 0, outputTokens = 0): CallDetail {
 }
 
 /** The settlement of a call that used so many tokens, of these kinds. */
-export function sampleSettlement(id: string, inputTokens: number, outputTokens = 0, kinds: Usage = {}): Omit<SettleCommand, "kind"> {
+export function sampleSettlement(
+  id: string,
+  inputTokens: number,
+  outputTokens = 0,
+  kinds: Usage = {},
+  certainty: Certainty = "confirmed",
+): Omit<SettleCommand, "kind"> {
   const cost = Math.ceil((3 * (inputTokens + outputTokens)) / 2);
   return {
     id,
     amounts: sampleAmounts(inputTokens, outputTokens, cost),
-    charge: { usage: { ...kinds, inputTokens, outputTokens }, cost, certainty: "confirmed", resent: sampleResent(inputTokens) },
+    charge: { usage: { ...kinds, inputTokens, outputTokens }, cost, certainty, resent: sampleResent(inputTokens) },
   };
 }
 

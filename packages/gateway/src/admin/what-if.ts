@@ -10,7 +10,6 @@ import {
   subjectLabel,
   totalTokens,
   weigh,
-  weighMost,
   windowSpan,
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
@@ -128,13 +127,13 @@ class Replay {
   }
 
   /** What the call was charged on this very limit; where the limit was not in force yet, what its usage says. */
-  #amountOf({ kind, postings, charge, detail }: Extract<Entry, { readonly charge: Charge }>): number {
+  #amountOf({ postings, charge }: Extract<Entry, { readonly charge: Charge }>): number {
     const name = limitId(this.#limit);
     const posted = postings.find(({ counter }) => counter.budget === this.#budget.name && `${counter.unit}/${counter.window}` === name);
     if (posted) return posted.spent;
     const { usage, cost = 0 } = charge;
     const { unit, weights } = this.#limit;
-    if (weights) return kind === "expired" ? weighMost(weights, unit, detail) : weigh(weights, unit, usage);
+    if (weights) return weigh(weights, unit, charge);
     if (unit === "nanodollars") return cost;
     if (unit === "requests") return 1;
     if (unit === "tokens") return totalTokens(usage) ?? 0;

@@ -52,7 +52,7 @@ export function isUseKnown({ unit, window }: Limit): boolean {
 }
 
 function usedOn({ unit, weights }: Limit, { amounts, usage }: CallAsItWas): number {
-  return weights ? weigh(weights, unit, usage) : amounts[unit];
+  return weights ? weigh(weights, unit, { usage, certainty: "confirmed" }) : amounts[unit];
 }
 
 /** Of tokens that nobody knows the kinds of, the most that they can count. */

@@ -93,6 +93,8 @@ const kinds: fc.Arbitrary<Usage> = fc.record(
   { requiredKeys: [], noNullPrototype: true },
 );
 
+const certainties = fc.constantFrom("confirmed", "confirmed", "unconfirmed");
+
 /** Asks to hold more for a call, on limits that it may be held on. */
 function raiseCommand({ leaseMs, ...call }: Parameters<typeof sampleCall>[0] & { readonly leaseMs: number }): Command {
   const { id, limits, asks, output } = sampleCall({ ...call, least: Math.min(call.least ?? 0, call.output ?? 0) });
@@ -121,7 +123,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         return { kind: "reserve", ...command, ...(share === undefined && { patient }), detail: named };
       }),
   },
-  { weight: 3, arbitrary: fc.tuple(ids, used, tokens, kinds).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(ids, used, tokens, kinds, certainties).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })),
+  },
   ids.map((id): Command => ({ kind: "release", id, why: 'never "sent"\n' })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   {
@@ -171,7 +176,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         id: fc.constantFrom("lease-a", 'lease "b"'),
         report: fc.integer({ min: 1, max: 5 }),
         opened: fc.array(fc.tuple(ids, tokens), { maxLength: 3 }),
-        settled: fc.array(fc.tuple(ids, used, tokens, kinds), { maxLength: 2 }),
+        settled: fc.array(fc.tuple(ids, used, tokens, kinds, certainties), { maxLength: 2 }),
         others: fc.array(
           ids.chain((id) => fc.constantFrom({ kind: "release", id, why: "?" } as const, { kind: "extend", id, leaseMs: 900 } as const)),
           { maxLength: 1 },
