@@ -125,6 +125,9 @@ describe("a budget whose tokens weigh", () => {
     const [{ spent, held }] = await balances(scene);
     const [, { detail }] = (await scene.stand.entries(2, "reserved")) as Json;
     assert.deepEqual([spent, held], [270, detail.inputTokens + 4 * 100]);
+    const lookBack = `${scene.stand.url}/api/budgets/crew/what-if?limit=${encodeURIComponent("200 tokens / day")}&days=7`;
+    const { used, refused_calls } = (await (await fetch(lookBack)).json()) as Json;
+    assert.deepEqual([used, refused_calls], [270, 1], "calls that were made before are weighed there too");
     finish();
     await slow;
     await scene.stand.entries(2, "settled");

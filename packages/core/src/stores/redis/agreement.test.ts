@@ -63,7 +63,7 @@ const limitSets = fc.subarray(
       amount: 900,
       rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 },
       at: NOON,
-      weights: { output: 0.001, reasoning: 5, image_output: 2 },
+      weights: { cache_write: 3, output: 0.001, reasoning: 5, image_output: 2 },
     }),
   ],
   { maxLength: 4 },
