@@ -184,8 +184,11 @@ export function weighMost(weights: Weights, unit: Unit, usage: Pick<Usage, "inpu
 /** What a call asks of a counter. Nobody knows yet what kinds its tokens will be, so each counts the most that it can. */
 export function askOn(asks: Asks, counter: CounterRef): Ask {
   const weights = weightsOn(counter);
-  if (weights === undefined) return asks[counter.unit];
-  const most = mostOf(weights, counter.unit);
+  return weights === undefined ? asks[counter.unit] : weighedAsk(asks, weights, counter.unit);
+}
+
+function weighedAsk(asks: Asks, weights: Weights, unit: Unit): Ask {
+  const most = mostOf(weights, unit);
   const base = asks.input_tokens.base * most.input;
   return { base, perOutputToken: asks.output_tokens.perOutputToken * most.output, scale: SCALE };
 }
@@ -208,12 +211,15 @@ const known = new Map<string, Weights | undefined>();
 const KNOWN_MOST = 1000;
 
 /** The weights by which a counter counts; nothing where every token is one. */
-export function weightsOn({ unit, window }: Pick<CounterRef, "unit" | "window">): Weights | undefined {
-  if (window.charCodeAt(0) !== OPENING) return undefined;
+export function weightsOn({ window }: Pick<CounterRef, "window">): Weights | undefined {
+  return window.charCodeAt(0) === OPENING ? weightsBefore(window) : undefined;
+}
+
+function weightsBefore(window: string): Weights {
   const found = known.get(window);
   if (found) return found;
   const weights = weightsFor("tokens", readWeights(WEIGHED.exec(window)?.[1] ?? ""));
-  if (!weights) throw new PurserError("internal", `The window "${window}" of a counter in ${unit} names no weights.`);
+  if (!weights) throw new PurserError("internal", `The window "${window}" of a counter names no weights.`);
   if (known.size >= KNOWN_MOST) known.clear();
   known.set(window, weights);
   return weights;
