@@ -1,4 +1,4 @@
-import type { Charge, CounterRef, Entry, Grant, Posting, Unit } from "../../packages/core/dist/index.js";
+import type { Charge, CounterRef, Entry, Grant, Posting } from "../../packages/core/dist/index.js";
 
 /** A balance, as the sum of what was posted to it. */
 export interface Sum {
@@ -92,13 +92,4 @@ export class Books {
     this.open.delete(kept.id);
     for (const { counter, held } of kept.held.values()) (this.counters.get(counter.key) as Sum).heldByOpen -= held;
   }
-}
-
-/** What a charge comes to in a unit. */
-export function chargedOf({ usage, cost = 0 }: Charge, unit: Unit): number {
-  const { besides, inputTokens = 0, outputTokens = 0 } = usage;
-  const input = inputTokens + (besides?.inputTokens ?? 0);
-  const output = outputTokens + (besides?.outputTokens ?? 0);
-  const amounts = { nanodollars: cost, tokens: input + output, input_tokens: input, output_tokens: output, requests: 1, concurrent: 0 };
-  return amounts[unit];
 }

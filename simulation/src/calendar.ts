@@ -1,10 +1,12 @@
 import type { CounterRef } from "../../packages/core/dist/index.js";
+import { withoutWeights } from "./weighing.js";
 
 /**
  * What a window is, found out by asking a calendar at instants and by nothing else: the longest span around an instant in which the
  * clock on the wall shows the same minute, hour, day, week, month, quarter or year.
  */
-export function isWindowAt({ window, startsAt, resetsAt }: CounterRef, instant: number): boolean {
+export function isWindowAt({ window: named, startsAt, resetsAt }: CounterRef, instant: number): boolean {
+  const window = withoutWeights(named);
   if (window.startsWith("lifetime")) return startsAt === 0 && resetsAt === undefined;
   if (resetsAt === undefined || instant < startsAt || instant >= resetsAt) return false;
   const key = `${window} ${startsAt} ${resetsAt}`;

@@ -4,6 +4,7 @@ import type { Attempt } from "./laws.js";
 import { type Model, modelAt } from "./models.js";
 import { type Configuration, isFor, limitOf, type PlannedBudget } from "./plan.js";
 import { hold } from "./violation.js";
+import { leastOn, withoutWeights } from "./weighing.js";
 
 /** Law 10, and: a call is never refused that a single, sequential store would admit in the same state. */
 export function checkDenial(call: Call, denial: Denial, attempt: Attempt, configuration: Configuration): void {
@@ -54,7 +55,7 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   const room = refused.asked.command.limits.map(({ counter }, i) => {
     const limit = limitOf(refused.asked.configuration, counter);
     const { amount, spent, held } = refused.result.standings[i] as Standing;
-    return { counter, isTight: limit?.isEnforced === true && least[counter.unit] > Math.max(0, amount - spent - held) };
+    return { counter, isTight: limit?.isEnforced === true && leastOn(counter, least) > Math.max(0, amount - spent - held) };
   });
   hold(
     1,
@@ -63,10 +64,12 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   );
   hold(10, room[failing]?.isTight === true, () => `${id} is refused by ${balance.budget} (asked ${asked}), where it would fit.`);
   // What passes by itself, and what does not. When a moving window has room is its slices' to say.
-  if (limitOf(configuration, (refused.asked.command.limits[failing] as { readonly counter: CounterRef }).counter)?.moving) return;
+  const { counter } = refused.asked.command.limits[failing] as { readonly counter: CounterRef };
+  if (limitOf(configuration, counter)?.moving) return;
   const { limit, spent, held, unit } = balance;
   const used = unit === "requests" ? spent + held : spent;
-  const passes = limit >= least[unit] && used + least[unit] <= limit;
+  const asks = leastOn(counter, least);
+  const passes = limit >= asks && used + asks <= limit;
   if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
   else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
 }
@@ -114,7 +117,7 @@ function isTooLarge({ output, input }: Call, { countedTokens }: Attempt, budgets
 
 function isOf(balance: Balance, { budget, subject, unit, window }: CounterRef): boolean {
   const isSame = balance.budget === budget && balance.subject === subject && balance.unit === unit;
-  return isSame && balance.window === window.replace(/@\S+/, "").replace(" rollover", "");
+  return isSame && balance.window === withoutWeights(window).replace(/@\S+/, "").replace(" rollover", "");
 }
 
 /** Whether what is left is what the rest of a balance says. */

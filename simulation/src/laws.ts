@@ -1,4 +1,4 @@
-import type { Ask, ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/command.js";
+import type { ReserveCommand, ReserveResult, Standing } from "../../packages/core/dist/domain/command.js";
 import {
   type Call,
   type Charge,
@@ -6,10 +6,9 @@ import {
   type Decision,
   type Entry,
   type Posting,
-  type Unit,
   windowSpan,
 } from "../../packages/core/dist/index.js";
-import { Books, chargedOf, type Kept, type Sum } from "./books.js";
+import { Books, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible } from "./denial-law.js";
 import type { Exchange } from "./exchange.js";
@@ -19,6 +18,7 @@ import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
 import { SharingLaw } from "./sharing-law.js";
 import { hold } from "./violation.js";
+import { askedOn, chargedOn } from "./weighing.js";
 
 type Reserved = Extract<Entry, { readonly kind: "reserved" }>;
 type Command = Omit<ReserveCommand, "kind">;
@@ -213,7 +213,7 @@ export class Laws {
     if (outputCap === command.output.most) return true;
     const fitsOneMore = postings.every(({ counter }) => {
       const limit = limitOf(configuration, counter);
-      return !limit?.isEnforced || this.#hasRoom(limit, counter, amountOf(command.asks[counter.unit], outputCap + 1), at);
+      return !limit?.isEnforced || this.#hasRoom(limit, counter, askedOn(counter, command.asks, outputCap + 1), at);
     });
     return !fitsOneMore;
   }
@@ -310,10 +310,10 @@ export class Laws {
 
   #expected(entry: Entry, kept: Kept, counter: CounterRef): { readonly held: number; readonly spent: number } {
     const held = kept.held.get(counter.key)?.held ?? 0;
-    if (entry.kind === "settled") return { held: 0 - held, spent: Math.min(held, chargedOf(entry.charge, counter.unit)) };
+    if (entry.kind === "settled") return { held: 0 - held, spent: Math.min(held, chargedOn(counter, entry.charge)) };
     if (entry.kind === "overrun") return { held: 0, spent: kept.overrun?.get(counter.key) ?? 0 };
     if (entry.kind === "corrected") {
-      const change = correctedTo(entry.charge, counter.unit) - (kept.charged.get(counter.key) ?? 0);
+      const change = correctedTo(entry.charge, counter) - (kept.charged.get(counter.key) ?? 0);
       // What a reset took back meanwhile is not taken back again. What was drawn together in a bucket may become less than nothing.
       const isBucket = counter.window.endsWith(" bucket") || counter.window.endsWith(" leaky");
       const { spent } = this.books.standing(counter.key);
@@ -345,7 +345,7 @@ export class Laws {
     if (kind === "expired") this.books.end(kept, "expired", entry.charge);
     if (kind === "corrected") {
       for (const { counter } of entry.postings) {
-        const short = (kept.charged.get(counter.key) ?? 0) - correctedTo(entry.charge, counter.unit);
+        const short = (kept.charged.get(counter.key) ?? 0) - correctedTo(entry.charge, counter);
         if (short !== 0) this.#takenBack.set(counter.key, (this.#takenBack.get(counter.key) ?? 0) - short);
       }
       kept.state = "corrected";
@@ -358,7 +358,7 @@ export class Laws {
     if (kind !== "settled") return;
     const exceeding = new Map<string, number>();
     for (const { counter, held } of kept.held.values()) {
-      const used = chargedOf(entry.charge, counter.unit);
+      const used = chargedOn(counter, entry.charge);
       if (used > held) exceeding.set(counter.key, used - held);
     }
     if (exceeding.size > 0) kept.overrun = exceeding;
@@ -504,7 +504,8 @@ export class Laws {
           if (resetsAt <= this.#changedAt + (limit.moving ? 2 * sliceOf(limit.moving) : 0)) continue;
           const key = `${counterName(budget, limit, reserved.detail.subject)}|${startsAt}`;
           const isLate = reserved.seq > since && reserved.postings.every(({ counter }) => counter.key !== key);
-          const used = correctedTo(charge, limit.unit);
+          const named = { unit: limit.unit, window: limitName(budget, limit).slice(limit.unit.length + 1) };
+          const used = correctedTo(charge, named);
           const sum = sums.get(key) ?? { least: 0, most: 0 };
           sum.most += used;
           // What was admitted without the limit is taken over later, unless its window is over by then.
@@ -576,10 +577,7 @@ function isHeldAs({ command }: Asked, { postings, outputCap }: Reserved): boolea
     postings.every(({ counter, held, spent }, i) => {
       const limit = command.limits[i];
       return (
-        limit !== undefined &&
-        isSameLimit(limit.counter, counter) &&
-        spent === 0 &&
-        held === amountOf(command.asks[counter.unit], outputCap)
+        limit !== undefined && isSameLimit(limit.counter, counter) && spent === 0 && held === askedOn(counter, command.asks, outputCap)
       );
     })
   );
@@ -595,15 +593,11 @@ function identityOf({ budget, limit, per }: { readonly budget: string; readonly 
   return JSON.stringify([budget, limit, per]);
 }
 
-function amountOf({ base, perOutputToken, scale }: Ask, tokens: number): number {
-  return Math.ceil((base + perOutputToken * tokens) / scale);
-}
-
 /** A release is recorded as a correction to nothing at all, though every settlement is a request. */
-function correctedTo(charge: Charge, unit: Unit): number {
+function correctedTo(charge: Charge, named: Pick<CounterRef, "unit" | "window">): number {
   const { inputTokens, outputTokens } = charge.usage;
   const isReturned = inputTokens === 0 && outputTokens === 0 && !charge.cost;
-  return isReturned ? 0 : chargedOf(charge, unit);
+  return isReturned ? 0 : chargedOn(named, charge);
 }
 
 function textOf({ counter, held, spent }: Posting): string {

@@ -1,6 +1,7 @@
 import { type Budget, type BudgetInput, type CounterRef, defineBudget, type Subject, type Unit } from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
 import { canShare, type PlannedShare, shareInput } from "./plan-sharing.js";
+import { type PlannedWeights, planWeights, weightsInput, weightsText } from "./weighing.js";
 
 /** Attributes that the calls of a simulation have. */
 export type PlannedSubject = { readonly [path in "team" | "user" | "task" | "model" | "provider" | "endpoint"]?: string };
@@ -41,6 +42,7 @@ export interface PlannedBudget {
   readonly maxOutput: number | undefined;
   readonly models: readonly string[] | undefined;
   readonly share?: PlannedShare;
+  readonly weights?: PlannedWeights;
 }
 
 /** The budgets in force, numbered by when they came. */
@@ -95,6 +97,8 @@ const MOVING: readonly (readonly [window: string, moving: Moving])[] = [
 /** Which windows a plan has. Those that move go by the clock of the gateway to the second, so that clocks must agree. */
 export interface PlanOptions {
   readonly hasMoving: boolean;
+  /** Whether budgets weigh their tokens, and change how they do. */
+  readonly hasWeights: boolean;
 }
 
 /** The first budgets of a simulation. */
@@ -116,6 +120,7 @@ export function changedPlan(plan: readonly PlannedBudget[], dice: Dice, options:
   const missing = KINDS.filter(({ name }) => plan.every((budget) => budget.name !== name));
   if (!changed || (missing.length > 0 && dice.chance(0.25))) return [...plan, planBudget(dice.pick(missing), dice, options)];
   const change = (to: Partial<PlannedBudget>) => plan.with(at, { ...changed, ...to });
+  if (options.hasWeights && dice.chance(0.3)) return change({ weights: dice.chance(0.2) ? {} : planWeights(dice) });
   return dice.weighted<() => readonly PlannedBudget[]>([
     [3, () => change({ limits: changed.limits.map((limit) => ({ ...limit, amount: scaled(limit, dice) })) })],
     [2, () => change({ limits: planLimits(dice, options) })],
@@ -218,13 +223,14 @@ function scaled({ amount, unit }: PlannedLimit, dice: Dice): number {
   return amount === 0 ? planAmount(unit, dice) : Math.max(1, Math.floor((amount * dice.magnitude(2, 50)) / 10));
 }
 
-function inputOf({ name, selects, per, limits, timezone, isEnforced, isOpen, minOutput, share, ...request }: PlannedBudget): BudgetInput {
-  const { maxInput, maxOutput, models } = request;
+function inputOf(budget: PlannedBudget): BudgetInput {
+  const { name, selects, per, limits, timezone, isEnforced, isOpen, minOutput, share, maxInput, maxOutput, models } = budget;
   return {
     name,
     for: selects,
     per,
     limits: limits.map(limitText),
+    weights: weightsInput(budget),
     request: { ...(maxInput !== undefined && { maxInput }), ...(maxOutput !== undefined && { maxOutput }), ...(models && { models }) },
     timezone,
     mode: isEnforced ? "enforce" : "observe",
@@ -281,9 +287,9 @@ export function counterName(budget: PlannedBudget, limit: PlannedLimit, subject:
 }
 
 /** What a limit is called in its budget. */
-export function limitName({ timezone }: PlannedBudget, { unit, window, moving, rollover }: PlannedLimit): string {
+export function limitName({ timezone, weights }: PlannedBudget, { unit, window, moving, rollover }: PlannedLimit): string {
   const zone = moving || window === "minute" || window === "lifetime" ? "" : `@${timezone}`;
-  return `${unit}/${window}${zone}${rollover === undefined ? "" : " rollover"}`;
+  return `${unit}/${weightsText(weights, unit)}${window}${zone}${rollover === undefined ? "" : " rollover"}`;
 }
 
 /** The same of a counter that the product made. */

@@ -4,6 +4,7 @@ import type { NetworkFaults } from "./network.js";
 import { enlarged, firstPlan, type PlannedBudget } from "./plan.js";
 import { sharingPlan } from "./plan-sharing.js";
 import { drawRoutes } from "./routes.js";
+import { weighedPlan } from "./weighing.js";
 
 /** Where the balances of a simulation live. */
 export type StoreKind = "embedded" | "remote";
@@ -17,6 +18,8 @@ export interface Scenario {
   readonly plan: readonly PlannedBudget[];
   /** Whether limits can have windows that move with the time. */
   readonly hasMoving: boolean;
+  /** Whether budgets weigh their tokens. */
+  readonly hasWeights: boolean;
   readonly callRate: number;
   /** Of calls that programs make which have their budgets in themselves, and of those that another gateway sends, and asks about. */
   readonly programShare: number;
@@ -80,8 +83,9 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
     gateways: store === "embedded" ? 1 : dice.between(1, 4),
     startsAt: dice.pick(STARTS)(dice),
     minutes,
-    plan: firstPlan(dice, { hasMoving }),
+    plan: firstPlan(dice, { hasMoving, hasWeights: false }),
     hasMoving,
+    hasWeights: false,
     callRate: dice.magnitude(2, 60),
     programShare: sometimes(0.7, 0.3, 1),
     neighbourShare: sometimes(0.5, 0.1, 0.7),
@@ -112,7 +116,8 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
     skewRate: hasSkew ? sometimes(0.7, 0.1, 1) : 0,
   };
   const routed = more.chance(0.4) ? withRoutes(scenario, more) : scenario;
-  return more.chance(0.4) ? withSharing(routed, more) : routed;
+  const shared = more.chance(0.4) ? withSharing(routed, more) : routed;
+  return more.chance(0.4) ? { ...shared, plan: weighedPlan(shared.plan, more), hasWeights: true } : shared;
 }
 
 function withSharing(scenario: Scenario, dice: Dice): Scenario {

@@ -180,6 +180,36 @@ test("while the store is down, hard limits fail closed, and it is told", async (
   assert.match(String(errors[0]), /the disk is full/);
 });
 
+test("a call whose tokens weigh little is counted as far as it could fit by weight, and is not refused before", async () => {
+  const { budgets, store } = demoBudgets([{ name: "light", limits: ["1000 tokens"], weights: { input: 0.1 } }]);
+  const { call, counts } = countable(5_000);
+  const reservation = allowed(await budgets.reserve(call));
+  assert.deepEqual([reservation.inputTokens, reservation.outputTokens, counts], [5_000, 300, [10_000]]);
+  const [entry] = await store.entries({ kinds: ["reserved"] });
+  assert.deepEqual(
+    entry?.postings.map(({ held }) => held),
+    [800],
+  );
+});
+
+test("an answer that weighs little is no reason to refuse before its input is counted", async () => {
+  const { budgets } = demoBudgets([{ name: "light", limits: ["1000 tokens"], weights: { output: 0.1 } }]);
+  const { call } = countable(300);
+  const { outputTokens } = allowed(await budgets.reserve({ ...call, output: { most: 6_000, least: 6_000 } }));
+  assert.equal(outputTokens, 6_000);
+});
+
+test("a refusal says what a call asks by weight, and how its tokens weigh", async () => {
+  const { budgets } = demoBudgets([{ ...COMPANY, limits: ["2000 tokens"], weights: { cache_read: 0, output: 4 } }]);
+  await spend(budgets, 900);
+  const { asked, message, balance } = denial(await budgets.reserve(demoCall({ input: 100, output: 4_000 })));
+  assert.deepEqual([asked, balance?.weights], [1_124, { cache_read: 0, output: 4 }]);
+  assert.equal(
+    message,
+    'Budget "company" has 1,100 weighted tokens left of 2,000 weighted tokens for its whole life (900 weighted tokens spent). This call asks for at least 1,124 weighted tokens, counting cache reads not at all and output 4 times. It does not reset. Send a smaller call, or ask finance@example.com for more.',
+  );
+});
+
 test("while the store is down, calls go on uncounted where no budget forbids it, within their request limits, and it is told", async () => {
   const open: BudgetInput = { ...COMPANY, onStoreFailure: "open", request: { maxInput: 100, maxOutput: 50 } };
   const { budgets, errors } = withoutStore(open, { name: "trial", mode: "observe", limits: ["$1"] });

@@ -10,6 +10,7 @@ import { asksOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import { refusedUntil } from "./domain/reserve.ts";
 import type { Subject } from "./domain/subject.ts";
+import { askOn } from "./domain/weights.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
 
@@ -432,7 +433,7 @@ export class Admission {
     for (const [failing, limit] of limits.entries()) {
       const { unit } = limit.counter;
       const standing = standings[failing] as Standing;
-      const asked = amountOf(asks[unit], least);
+      const asked = amountOf(askOn(asks, limit.counter), least);
       const isPayable = unit === "nanodollars" && allowances.length > 0;
       // When a moving window has room again is known to the store, which was asked about a larger call.
       const isUnknown = limit.rule !== undefined && asked <= standing.amount;
@@ -470,8 +471,9 @@ export class Admission {
       const { amount } = this.#standings?.[i] ?? { amount: configured };
       const isPayable = counter.unit === "nanodollars" && allowances.length > 0;
       if (!enforced || isPayable) continue;
-      const perToken = one[counter.unit].base - none[counter.unit].base;
-      if (perToken > 0) most = Math.min(most, Math.ceil((amount / perToken) * one[counter.unit].scale));
+      const [without, ask] = [askOn(none, counter), askOn(one, counter)];
+      const perToken = ask.base - without.base;
+      if (perToken > 0) most = Math.min(most, Math.ceil((amount / perToken) * ask.scale));
     }
     return most;
   }

@@ -5,9 +5,12 @@ import fc from "fast-check";
 import { Budgets } from "./budgets.ts";
 import { type Budget, type BudgetInput, defineBudget, subjectLabel } from "./domain/budget.ts";
 import type { Decision } from "./domain/decision.ts";
+import { type Charge, estimatedCharge } from "./domain/ledger.ts";
+import type { Limit } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
 import type { Subject } from "./domain/subject.ts";
+import { weigh } from "./domain/weights.ts";
 import { windowName } from "./domain/window.ts";
 import { PurserError } from "./errors.ts";
 import type { Store } from "./stores/store.ts";
@@ -66,6 +69,45 @@ test("a new limit, window or per starts from what its window has used", async ()
   });
   const [day, month] = await budgets.balances({ budget: "company" });
   assert.deepEqual([day?.spent, month?.spent], [2_200_000, 3_300_000]);
+});
+
+test("a limit whose weights change starts from what its window has used, weighed anew, while charges stay as they were", async () => {
+  const TOKENS: BudgetInput = { name: "tokens", limits: ["9k tokens / day"] };
+  const WEIGHED: BudgetInput = { ...TOKENS, weights: { cache_read: 0.1, output: 4 } };
+  const HEAVIER: BudgetInput = { ...TOKENS, weights: { cache_read: 0.5, output: 4, cache_write: 1.5 } };
+  const { budgets, store } = demoBudgets([TOKENS]);
+  await budgets.adopt();
+  const [cached, open] = [
+    allowed(await budgets.reserve(demoCall({ input: 1_000, output: 100 }))),
+    allowed(await budgets.reserve(demoCall({ input: 500, output: 20 }))),
+  ];
+  await budgets.settle(cached, { inputTokens: 1_000, cacheReadInputTokens: 800, outputTokens: 50 });
+  await configure(budgets, WEIGHED);
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [480, 580] });
+  await configure(budgets, HEAVIER);
+  // In flight, its input may be what weighs the most.
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [800, 830] });
+  await budgets.settle(open, { inputTokens: 500, cacheReadInputTokens: 500, outputTokens: 10 });
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [1_090, 0] });
+  await configure(budgets, WEIGHED);
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [570, 0] });
+  await configure(budgets, TOKENS);
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [1_560, 0] });
+  const charges = (await allEntries(store)).flatMap((entry) => (entry.kind === "settled" ? entry.charge.cost : []));
+  assert.deepEqual(charges, [1_100_000, 520_000]);
+});
+
+test("a limit that gets weights charges a call whose lease ran out the most that it can count, until its end is known", async () => {
+  let time = NOON;
+  const { budgets } = demoBudgets([], { now: () => time });
+  await budgets.adopt();
+  const late = allowed(await budgets.reserve(demoCall({ input: 100, output: 10 }, { leaseMs: 1_000 })));
+  time += 5_000;
+  await budgets.expire();
+  await configure(budgets, { name: "tokens", limits: ["9k tokens / day"], weights: { cache_write: 1.25, output: 4 } });
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [165, 0] });
+  await budgets.settle(late, { inputTokens: 100, cacheWriteInputTokens: 20, outputTokens: 3 });
+  assert.deepEqual(await standings(budgets), { "tokens  tokens": [117, 0] });
 });
 
 test("a new limit with a window that moves, or that carries over, takes each call over where it belongs", async () => {
@@ -356,8 +398,20 @@ const CHOICE: readonly BudgetInput[] = [
   { name: "teams", per: "team", limits: ["900M tokens / day", "$1k / hour"] },
   { name: "users", per: ["user", "team"], limits: ["900M input tokens / week"] },
   { name: "chat", for: { feature: "chat" }, limits: ["900M output tokens / day"] },
+  {
+    name: "weighed",
+    per: "user",
+    limits: ["900M tokens / day", "900M input tokens"],
+    weights: { cache_read: 0.1, cache_write: 1.5, output: 4 },
+  },
+  { name: "reweighed", limits: ["900M tokens / day"] },
+  { name: "reweighed", limits: ["900M tokens / day"], weights: { input: 0.5, output: 2.5 } },
   { name: "trial", mode: "observe", per: "feature", limits: ["1 token / day", "1 request"] },
 ];
+
+function oneOfEachName(budgets: readonly BudgetInput[]): readonly BudgetInput[] {
+  return [...new Map(budgets.map((budget) => [budget.name, budget])).values()];
+}
 
 type Step =
   | { readonly do: "call"; readonly subject: Subject; readonly input: number; readonly output: number }
@@ -373,26 +427,31 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ do: fc.constantFrom("settle", "settle", "release"), which: fc.nat(), input: some }) as fc.Arbitrary<Step>,
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("configure"), budgets: fc.subarray([...CHOICE]) }) as fc.Arbitrary<Step> },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("configure"), budgets: fc.subarray([...CHOICE]).map(oneOfEachName) }) as fc.Arbitrary<Step>,
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("restart", "expire", "wait") }) as fc.Arbitrary<Step> },
 );
 
 /** What every call used or holds, from the ledger alone, for the limits in force and the windows of now. */
 async function expectedStandings(store: Store, budgets: readonly Budget[], now: number): Promise<Map<string, readonly [number, number]>> {
-  const calls = new Map<
-    string,
-    { at: number; subject: Subject; spent: ReturnType<typeof amountsOf>; held: ReturnType<typeof amountsOf> }
-  >();
-  const none = { ...amountsOf({}, 0), requests: 0 };
+  type AmountOf = (limit: Limit) => number;
+  const calls = new Map<string, { at: number; subject: Subject; spent: AmountOf; held: AmountOf }>();
+  const none = () => 0;
+  const chargedOn =
+    (charge: Charge) =>
+    ({ unit, weights }: Limit) =>
+      weights ? weigh(weights, unit, charge) : amountsOf(charge.usage, charge.cost)[unit];
   for (const entry of await allEntries(store)) {
     const call = calls.get(entry.reservation);
     if (entry.kind === "reserved") {
-      const { subject, inputTokens, outputTokens, cost } = entry.detail;
-      const held = { ...amountsOf({ inputTokens, outputTokens }, cost), concurrent: 1 };
+      const { subject } = entry.detail;
+      const estimate = chargedOn(estimatedCharge(entry.detail));
+      const held = (limit: Limit) => (limit.unit === "concurrent" ? 1 : estimate(limit));
       calls.set(entry.reservation, { at: entry.at, subject, spent: none, held });
     } else if (call && entry.kind === "released") calls.delete(entry.reservation);
-    else if (call && "charge" in entry)
-      calls.set(entry.reservation, { ...call, spent: amountsOf(entry.charge.usage, entry.charge.cost), held: none });
+    else if (call && "charge" in entry) calls.set(entry.reservation, { ...call, spent: chargedOn(entry.charge), held: none });
   }
   const totals = new Map<string, readonly [number, number]>();
   const starts = {
@@ -404,11 +463,12 @@ async function expectedStandings(store: Store, budgets: readonly Budget[], now: 
   };
   for (const { at, subject, spent, held } of calls.values()) {
     for (const budget of budgets.filter((one) => one.selects(subject))) {
-      for (const { unit, window } of budget.limits) {
+      for (const limit of budget.limits) {
+        const { unit, window } = limit;
         if (at < starts[windowName(window) as keyof typeof starts]) continue;
         const key = `${budget.name} ${subjectLabel(budget, subject)} ${unit} ${windowName(window)}`;
         const [before = 0, beforeHeld = 0] = totals.get(key) ?? [];
-        totals.set(key, [before + spent[unit], beforeHeld + held[unit]]);
+        totals.set(key, [before + spent(limit), beforeHeld + held(limit)]);
       }
     }
   }
@@ -435,7 +495,8 @@ test("whatever calls are under way, and however often the limits change or the p
           const [reservation] = open.splice(one.which % Math.max(1, open.length), 1);
           if (!reservation) await nextTurn();
           else if (one.do === "release") pending.push(budgets.release(reservation, "not sent"));
-          else pending.push(budgets.settle(reservation, { inputTokens: one.input, outputTokens: 3 }));
+          else
+            pending.push(budgets.settle(reservation, { inputTokens: one.input, cacheReadInputTokens: one.which % 200, outputTokens: 3 }));
         } else if (one.do === "configure") {
           inForce = one.budgets.map(defineBudget);
           pending.push(budgets.configure({ budgets: inForce, prices }));

@@ -1,7 +1,7 @@
 import { countsFrom, LimitCounters } from "./counters.ts";
 import type { Budget } from "./domain/budget.ts";
-import type { Amounts } from "./domain/command.ts";
-import { NOTHING_USED } from "./domain/ending.ts";
+import type { SettleCommand } from "./domain/command.ts";
+import { NOTHING_USED, usedOn } from "./domain/ending.ts";
 import {
   ADOPTION,
   type Adopted,
@@ -16,6 +16,7 @@ import {
 import { type Limit, limitId } from "./domain/limit.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { compileSelector, type Subject } from "./domain/subject.ts";
+import { weighMost, weightsOn } from "./domain/weights.ts";
 import { isMoving, windowSpan } from "./domain/window.ts";
 import { LEDGER_PAGE, type Store } from "./stores/store.ts";
 
@@ -176,7 +177,7 @@ export class Adoption {
       const missing = this.#open.get(reservation) ?? this.#expired.get(reservation);
       this.#open.delete(reservation);
       this.#expired.delete(reservation);
-      if (missing) take(missing, entry.kind === "corrected" ? correctedTo(entry.charge) : amountsOf(entry.charge.usage, entry.charge.cost));
+      if (missing) take(missing, entry.kind === "corrected" ? correctedTo(entry.charge) : usedBy(entry.charge));
     } else if (kind === "released") {
       this.#open.delete(reservation);
     }
@@ -196,9 +197,12 @@ export class Adoption {
 
   /** Holds a call in flight on the limits it misses. If it has ended by now, or more is held for it, that is in the ledger. */
   async #hold(id: string, missing: Missing): Promise<void> {
-    const { outputCap } = missing;
-    const amounts: Amounts = { ...estimateOf(missing.detail), concurrent: 1 };
-    const postings = missing.limits.map(({ counter }) => ({ counter, held: amounts[counter.unit], spent: 0 }));
+    const { outputCap, detail } = missing;
+    const postings = missing.limits.map(({ counter }) => ({
+      counter,
+      held: counter.unit === "concurrent" ? 1 : heldOn(counter, detail),
+      spent: 0,
+    }));
     if (postings.length === 0) return;
     await this.#store.record({ kind: "adjusted", reservation: id, postings, outputCap, why: "in flight when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
@@ -208,8 +212,7 @@ export class Adoption {
 
   /** Charges a call whose lease ran out to the limits it misses, so that late truth corrects them too. */
   async #charge(id: string, missing: Missing): Promise<void> {
-    const amounts = estimateOf(missing.detail);
-    const postings = missing.limits.map(({ counter }) => ({ counter, held: 0, spent: amounts[counter.unit] }));
+    const postings = missing.limits.map(({ counter }) => ({ counter, held: 0, spent: heldOn(counter, missing.detail) }));
     if (postings.length === 0) return;
     await this.#store.record({ kind: "adjusted", reservation: id, postings, why: "its lease had run out when the limits changed" });
     for await (const entry of this.#entries({ reservation: id, after: this.#readTo, kinds: CALL_KINDS })) this.#read(entry);
@@ -254,21 +257,33 @@ function without(missing: Missing, postings: readonly Posting[]): Missing {
   return { ...missing, limits: missing.limits.filter(({ counter }) => !posted.has(counter.key)) };
 }
 
-function take({ limits }: Missing, amounts: Amounts): void {
+/** What a call used, as it is settled. */
+type Used = Pick<SettleCommand, "amounts" | "charge">;
+
+function take({ limits }: Missing, used: Used): void {
   for (const { fresh, counter } of limits) {
-    const spent = (fresh.taken.get(counter.key)?.spent ?? 0) + amounts[counter.unit];
+    const spent = (fresh.taken.get(counter.key)?.spent ?? 0) + usedOn(counter, used);
     fresh.taken.set(counter.key, { counter, held: 0, spent });
   }
 }
 
 /** A call that was returned after its lease ran out is not even a request. */
-function correctedTo({ usage, cost }: Charge): Amounts {
+function correctedTo(charge: Charge): Used {
+  const { usage, cost } = charge;
   const isReturned = usage.inputTokens === 0 && usage.outputTokens === 0 && cost === 0;
-  return isReturned ? NOTHING_USED.amounts : amountsOf(usage, cost);
+  return isReturned ? NOTHING_USED : usedBy(charge);
 }
 
-function estimateOf({ inputTokens, outputTokens, cost }: CallDetail): Amounts {
-  return amountsOf({ inputTokens, outputTokens }, cost);
+function usedBy(charge: Charge): Used {
+  return { amounts: amountsOf(charge.usage, charge.cost), charge };
+}
+
+/** What is held for a call, and charged while nobody knows what it used. */
+function heldOn(counter: CounterRef, { inputTokens, outputTokens, cost }: CallDetail): number {
+  const weights = weightsOn(counter);
+  return weights
+    ? weighMost(weights, counter.unit, { inputTokens, outputTokens })
+    : amountsOf({ inputTokens, outputTokens }, cost)[counter.unit];
 }
 
 function limitInForce({ name, per, selector }: Budget, limit: Limit): LimitInForce {

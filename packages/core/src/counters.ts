@@ -191,7 +191,7 @@ export function balanceOf(
 ): Balance {
   // A bucket is as good as new when it is empty.
   const resetsAt = rule?.kind === "bucket" ? now + drainingTime(rule, spent + held) : counter.resetsAt;
-  return {
+  const balance = {
     budget: counter.budget,
     subject: counter.subject,
     unit: counter.unit,
@@ -203,6 +203,7 @@ export function balanceOf(
     resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
+  return limit.weights ? { ...balance, weights: limit.weights.said } : balance;
 }
 
 /** A free allowance as it stands: its name is in the place of a budget's. */

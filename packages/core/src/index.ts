@@ -127,6 +127,20 @@ export {
 } from "./domain/subject.ts";
 export { addUsage, totalTokens, type Usage } from "./domain/usage.ts";
 export {
+  isWeight,
+  TOKEN_KINDS,
+  type TokenKind,
+  WEIGHT_FORM,
+  WEIGHT_MOST,
+  type Weights,
+  type WeightsInput,
+  weigh,
+  weighMost,
+  weightsFor,
+  weightsOn,
+  weightsPhrase,
+} from "./domain/weights.ts";
+export {
   BUCKET_PERIODS,
   type BucketPeriod,
   CALENDAR_PERIODS,

@@ -15,6 +15,7 @@ const LIMIT = 2_000;
 const INPUTS = [
   { name: "all", limits: [`${LIMIT} tokens / day`], minOutput: 1 },
   { name: "user", per: "user", limits: ["1,200 output tokens / rolling 1h", "9 concurrent"], minOutput: 1 },
+  { name: "weighed", limits: ["3,000 tokens / day"], weights: { cache_read: 0.1, cache_write: 1.25, output: 3.5 }, minOutput: 1 },
 ] as const;
 
 const callOf = (id: string, first: number | undefined, output = 500, input = 20) => {
@@ -132,6 +133,7 @@ for (const isLeased of [false, true]) {
           await gateways[gateway]?.settle(reservation, { inputTokens: 20, outputTokens: reservation.outputTokens });
         for (const store of stores) await store.close();
         assert.ok((await highest(shared, "all")) <= LIMIT);
+        assert.ok((await highest(shared, "weighed")) <= 3_000);
         assert.deepEqual(await shared.entries({ kinds: ["overrun"] }), []);
         for (const { ref, held } of await shared.counters()) assert.equal(held, 0, ref.key);
       }),

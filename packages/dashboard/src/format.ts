@@ -35,9 +35,9 @@ export function percent(share: number): string {
   return `${whole.format(share * 100)} %`;
 }
 
-/** An amount of a limit's unit: `$12.50`, `60,000 tokens`. */
-export function amount(value: number, unit: string): string {
-  return unit === "nanodollars" ? money(value) : `${short(value)} ${unitName(unit, value)}`;
+/** An amount of a limit's unit: `$12.50`, `60,000 tokens`; `60,000 weighted tokens` where kinds of them count by weights. */
+export function amount(value: number, unit: string, weights?: object): string {
+  return unit === "nanodollars" ? money(value) : `${short(value)} ${unitName(unit, value, weights)}`;
 }
 
 /** The same without its unit, where a column says it. */
@@ -45,14 +45,14 @@ export function bareAmount(value: number, unit: string): string {
   return unit === "nanodollars" ? money(value) : short(value);
 }
 
-export function exactAmount(value: number, unit: string): string {
-  return unit === "nanodollars" ? exactMoney(value) : `${whole.format(value)} ${unitName(unit, value)}`;
+export function exactAmount(value: number, unit: string, weights?: object): string {
+  return unit === "nanodollars" ? exactMoney(value) : `${whole.format(value)} ${unitName(unit, value, weights)}`;
 }
 
-function unitName(unit: string, value = 2): string {
+function unitName(unit: string, value = 2, weights?: object): string {
   if (unit === "nanodollars") return "dollars";
   if (unit === "concurrent") return "at once";
-  const name = unit.replace("_", " ");
+  const name = `${weights === undefined ? "" : "weighted "}${unit.replace("_", " ")}`;
   return value === 1 ? name.replace(/s$/, "") : name;
 }
 

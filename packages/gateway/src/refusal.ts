@@ -90,7 +90,7 @@ function setRateLimitFields(headers: Record<string, string>, balances: readonly 
   if (balances.length === 0) return;
   const policies = balances.map((balance) => {
     const seconds = windowSeconds(balance.window);
-    return `${policyName(balance)};q=${quotaAmount(balance, balance.limit)};qu="${QUOTA_UNITS[balance.unit]}"${seconds ? `;w=${seconds}` : ""}`;
+    return `${policyName(balance)};q=${quotaAmount(balance, balance.limit)};qu="${quotaUnit(balance)}"${seconds ? `;w=${seconds}` : ""}`;
   });
   const limits = balances.map((balance) => {
     const resets = balance.resetsAt === undefined ? "" : `;t=${Math.max(0, Math.ceil((balance.resetsAt - now) / 1000))}`;
@@ -98,6 +98,10 @@ function setRateLimitFields(headers: Record<string, string>, balances: readonly 
   });
   headers["ratelimit-policy"] = policies.join(", ");
   headers.ratelimit = limits.join(", ");
+}
+
+function quotaUnit({ unit, weights }: Balance): string {
+  return `${weights ? "weighted-" : ""}${QUOTA_UNITS[unit]}`;
 }
 
 /** A structured-field string: printable ASCII only, with quotes and backslashes taken out. */

@@ -14,6 +14,7 @@ import {
   type SubjectPath,
   subjectValue,
 } from "./subject.ts";
+import { checkWeights, type WeightsInput, weightsFor } from "./weights.ts";
 import { checkTimeZone, endOfDay, windowText } from "./window.ts";
 import { parseWindowStart, type WindowStart } from "./window-start.ts";
 
@@ -26,6 +27,8 @@ export interface BudgetInput {
   readonly per?: SubjectPath | readonly SubjectPath[];
   /** `["$50 / month", "1M tokens / day"]`. */
   readonly limits?: readonly string[];
+  /** By how much tokens of each kind count on the limits in tokens: `{ cache_read: 0.1, output: 4 }`. 1 where nothing is said of a kind and of what it is part of. */
+  readonly weights?: WeightsInput;
   readonly request?: RequestLimits;
   /** What happens to calls as the budget fills: `{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"] }`. */
   readonly ladder?: LadderInput;
@@ -83,6 +86,8 @@ export interface Budget {
   readonly per: readonly SubjectPath[];
   readonly limits: readonly Limit[];
   readonly exceptions: readonly LimitException[];
+  /** By how much kinds of tokens count on its limits in tokens, as somebody wrote it. */
+  readonly weights: WeightsInput;
   readonly request: RequestLimits;
   readonly ladder: Ladder;
   /** How what is unused is shared, where it is. */
@@ -121,7 +126,14 @@ export function defineBudget(input: BudgetInput): Budget {
   checkInput(input);
   const timezone = checkTimeZone(input.timezone ?? "UTC");
   const starts = [input.starts ?? []].flat().map(parseWindowStart);
-  const limits = (input.limits ?? []).map((text) => startingLimit(parseLimit(text, timezone), starts));
+  const unweighed = (input.limits ?? []).map((text) => startingLimit(parseLimit(text, timezone), starts));
+  const { weights = {} } = input;
+  checkWeights(
+    input.name,
+    weights,
+    unweighed.map(({ unit }) => unit),
+  );
+  const limits = unweighed.map((limit) => weighedLimit(limit, weights));
   checkStarts(input, limits, starts);
   const per = typeof input.per === "string" ? [input.per] : (input.per ?? []);
   checkDistinct(input.name, limits);
@@ -135,8 +147,9 @@ export function defineBudget(input: BudgetInput): Budget {
     per,
     limits,
     exceptions: (input.exceptions ?? []).map((exception) =>
-      defineException(exception, { name: input.name, per, limits, timezone, starts }),
+      defineException(exception, { name: input.name, per, limits, timezone, starts, weights }),
     ),
+    weights,
     request: input.request ?? {},
     ladder: ladderOf(input, limits),
     sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
@@ -167,6 +180,7 @@ const FIELDS = {
   for: true,
   per: true,
   limits: true,
+  weights: true,
   request: true,
   ladder: true,
   share: true,
@@ -288,7 +302,13 @@ function checkStarts({ name, starts: texts }: BudgetInput, limits: readonly Limi
   }
 }
 
-interface ExceptionContext extends Pick<Budget, "name" | "per" | "limits" | "timezone"> {
+/** A limit that counts by the weights of its budget. */
+function weighedLimit(limit: Limit, input: WeightsInput): Limit {
+  const weights = weightsFor(limit.unit, input);
+  return weights ? { ...limit, weights } : limit;
+}
+
+interface ExceptionContext extends Pick<Budget, "name" | "per" | "limits" | "timezone" | "weights"> {
   readonly starts: readonly WindowStart[];
 }
 
@@ -311,8 +331,8 @@ function defineException({ for: selector, limits: texts, until }: ExceptionInput
 }
 
 /** The limit of an exception, by the identity of the one in whose place it stands. */
-function exceptionalLimit(text: string, { name, limits, timezone, starts }: ExceptionContext): readonly [string, Limit] {
-  const given = startingLimit(parseLimit(text, timezone), starts);
+function exceptionalLimit(text: string, { name, limits, timezone, starts, weights }: ExceptionContext): readonly [string, Limit] {
+  const given = weighedLimit(startingLimit(parseLimit(text, timezone), starts), weights);
   const base = limits.find(({ unit, window }) => unit === given.unit && windowText(window) === windowText(given.window));
   if (!base || (given.rollover !== undefined && base.rollover === undefined)) {
     const message = `Budget "${name}": the exception "${text}" stands in the place of no limit. It needs the unit and the window of one of them: ${limits.map(formatLimit).join(", ")}.`;

@@ -12,7 +12,7 @@ export interface Ask {
 
 export type Asks = Readonly<Record<Unit, Ask>>;
 
-/** What a call really used, by unit. */
+/** What a call really used, by unit. What counts by weights goes by its usage. */
 export type Amounts = Readonly<Record<Unit, number>>;
 
 /** One limit that applies to a call, with the counter it is kept on. */

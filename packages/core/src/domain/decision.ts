@@ -1,6 +1,7 @@
 import { durationPhrase, parseDuration } from "./duration.ts";
 import { formatAmount, type Unit } from "./limit.ts";
 import type { Reservation } from "./reservation.ts";
+import { type WeightsInput, weightsPhrase } from "./weights.ts";
 import { isMovingText } from "./window.ts";
 
 /** Why a call is refused. Each is an error code with a page of its own. */
@@ -27,6 +28,8 @@ export interface Balance {
   /** `user=ann`; empty for a budget with a single balance. */
   readonly subject: string;
   readonly unit: Unit;
+  /** By how much kinds of tokens count in its amounts, where not every token is one. */
+  readonly weights?: WeightsInput;
   /** `month`, `day`, `rolling 1d`, `minute bucket`, `lifetime`. */
   readonly window: string;
   /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
@@ -92,12 +95,13 @@ export interface Refusal {
 
 /** A refusal in words: which budget, what is left of what, what the call asks, when it resets, and what to do. */
 export function describeRefusal({ reason, balance, asked, retryAfterMs, giver, waiting, asker = "call" }: Refusal): string {
-  const { limit, spent, held, left, unit } = balance;
-  const amount = (value: number) => formatAmount(value, unit);
+  const { limit, spent, held, left, unit, weights } = balance;
+  const amount = (value: number) => formatAmount(value, unit, weights);
   const name = balance.subject === "" ? `Budget "${balance.budget}"` : `Budget "${balance.budget}" (${balance.subject})`;
   const whole = `${amount(limit)}${windowPhrase(balance.window)}`;
   const used = held > 0 ? `(${amount(spent)} spent, ${amount(held)} held by calls in flight)` : `(${amount(spent)} spent)`;
-  const asks = asked === undefined ? "" : ` This ${asker} asks for at least ${amount(asked)}.`;
+  const counting = weights === undefined ? "" : `, counting ${weightsPhrase(weights)}`;
+  const asks = asked === undefined ? "" : ` This ${asker} asks for at least ${amount(asked)}${counting}.`;
 
   if (limit === 0) return `${name} allows nothing: its limit is ${whole}. Ask ${giver} for more.`;
   if (unit === "concurrent") {

@@ -18,6 +18,7 @@ import { type CounterRef, type Entry, estimatedCharge, type Posting } from "./le
 import { UNITS } from "./limit.ts";
 import { decideRaise } from "./raise.ts";
 import { checkCountable, counted, type State } from "./state.ts";
+import { weigh, weightsOn } from "./weights.ts";
 import { isBucketText } from "./window.ts";
 
 export function decideExtend(state: State, { id, leaseMs, more }: ExtendCommand, now: number): Applied<ExtendResult> {
@@ -32,14 +33,15 @@ export function decideExtend(state: State, { id, leaseMs, more }: ExtendCommand,
 }
 
 /** Holds are returned as `0 - held`: the `-held` of nothing is -0, which a ledger cannot keep. */
-export function decideSettle(state: State, { id, amounts, charge }: SettleCommand, now: number): Applied<SettleResult> {
+export function decideSettle(state: State, command: SettleCommand, now: number): Applied<SettleResult> {
+  const { id, amounts, charge } = command;
   const hold = state.holds.get(id);
-  if (!hold) return decideCorrection(state, id, { amounts, charge }, now);
+  if (!hold) return decideCorrection(state, id, command, now);
   checkAmounts(amounts);
   const settled: Posting[] = [];
   const overrun: Posting[] = [];
   for (const { counter, held } of hold.postings) {
-    const used = amounts[counter.unit];
+    const used = usedOn(counter, command);
     settled.push({ counter, held: 0 - held, spent: Math.min(used, held) });
     if (used <= held) continue;
     checkCountable(counter, counted(state, counter), used - held);
@@ -50,6 +52,12 @@ export function decideSettle(state: State, { id, amounts, charge }: SettleComman
   const entries: Entry[] = [{ kind: "settled", seq: seq + 1, at: now, reservation: id, postings: settled, detail, charge }];
   if (overrun.length > 0) entries.push({ kind: "overrun", seq: seq + 2, at: now, reservation: id, postings: overrun, detail, charge });
   return { result: { outcome: "settled" }, entries };
+}
+
+/** What a call used of a counter. */
+export function usedOn(counter: CounterRef, { amounts, charge }: Pick<SettleCommand, "amounts" | "charge">): number {
+  const weights = weightsOn(counter);
+  return weights === undefined ? amounts[counter.unit] : weigh(weights, counter.unit, charge);
 }
 
 export function decideRelease(state: State, { id, why }: ReleaseCommand, now: number): Applied<ReleaseResult> {
@@ -66,19 +74,19 @@ export function decideRelease(state: State, { id, why }: ReleaseCommand, now: nu
 function decideCorrection(
   state: State,
   id: string,
-  { amounts, charge }: Pick<SettleCommand, "amounts" | "charge">,
+  used: Pick<SettleCommand, "amounts" | "charge">,
   now: number,
 ): Applied<{ readonly outcome: "corrected" | "duplicate" | "unknown" }> {
   const expired = state.expired.get(id);
   if (!expired) return unchanged({ outcome: state.ended.has(id) ? "duplicate" : "unknown" });
-  checkAmounts(amounts);
+  checkAmounts(used.amounts);
   const postings = expired.postings.map(({ counter, spent }) => {
-    return { counter, held: 0, spent: correctable(counted(state, counter), counter, amounts[counter.unit] - spent) };
+    return { counter, held: 0, spent: correctable(counted(state, counter), counter, usedOn(counter, used) - spent) };
   });
   for (const { counter, spent } of postings) checkCountable(counter, counted(state, counter), spent);
   return {
     result: { outcome: "corrected" },
-    entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge }],
+    entries: [{ kind: "corrected", seq: state.seq + 1, at: now, reservation: id, postings, detail: expired.detail, charge: used.charge }],
   };
 }
 

@@ -1,6 +1,7 @@
 import { PurserError } from "../errors.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import { formatDollars } from "./money.ts";
+import { type Weights, weighedWindow } from "./weights.ts";
 import { BUCKET_PERIODS, type BucketPeriod, CALENDAR_PERIODS, startingOn, type Window, windowName, windowText } from "./window.ts";
 import type { WindowStart } from "./window-start.ts";
 
@@ -21,6 +22,8 @@ export interface Limit {
   readonly waitMs?: number;
   /** Of a calendar window: how much of what the one before left unused is added to it at most. */
   readonly rollover?: number;
+  /** By how much tokens of each kind count, where not every one is one. */
+  readonly weights?: Weights;
 }
 
 /** How long a call waits in a leaky bucket that does not say it. */
@@ -194,16 +197,19 @@ function invalid(text: string, what: string): PurserError {
   return new PurserError("limit_invalid", `The limit "${text}" cannot be read: ${what}`);
 }
 
-/** Identifies a limit within its budget. Not by its amounts: raising a limit keeps what was used. */
+/**
+ * Identifies a limit within its budget. Not by its amounts: raising a limit keeps what was used. But by its weights: counted in another way, it
+ * is another limit, which takes over from the ledger.
+ */
 export function limitId(limit: Limit): string {
   return `${limit.unit}/${limitWindow(limit)}`;
 }
 
 const ROLLOVER = " rollover";
 
-/** The window of a limit as its counters name it. Those that the next window still asks for say so. */
-export function limitWindow({ window, rollover }: Limit): string {
-  return rollover === undefined ? windowText(window) : `${windowText(window)}${ROLLOVER}`;
+/** The window of a limit as its counters name it. Those that count by weights say so, and those that the next window still asks for. */
+export function limitWindow({ window, rollover, weights }: Limit): string {
+  return weighedWindow(weights, rollover === undefined ? windowText(window) : `${windowText(window)}${ROLLOVER}`);
 }
 
 /** Whether the window after this one still asks what it left unused. */
@@ -232,16 +238,16 @@ export function limitStartingOn(limit: Limit, start: WindowStart): Limit | undef
 /** Made once: asked for by every refusal. */
 const NUMBERS = new Intl.NumberFormat("en-US");
 
-/** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`. */
-export function formatAmount(amount: number, unit: Unit): string {
+/** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`; `60,000 weighted tokens` where kinds of them count by weights. */
+export function formatAmount(amount: number, unit: Unit, weights?: object): string {
   if (unit === "nanodollars") return formatDollars(amount);
   const number = NUMBERS.format(amount);
   if (unit === "concurrent") return `${number} at once`;
-  const name = unit.replace("_", " ");
+  const name = `${weights === undefined ? "" : "weighted "}${unit.replace("_", " ")}`;
   return `${number} ${amount === 1 ? name.slice(0, -1) : name}`;
 }
 
-/** A limit for people: `$50.00 / month`, `2 at once`, `100,000 tokens / minute bucket burst 120,000 tokens`. */
+/** A limit for people, as it is written: `$50.00 / month`, `2 at once`, `100,000 tokens / minute bucket burst 120,000 tokens`. */
 export function formatLimit({ amount, unit, window, burst, waitMs, rollover }: Limit): string {
   const text = formatAmount(amount, unit);
   if (window.kind === "lifetime") return text;

@@ -2,6 +2,7 @@ import { type Applied, amountOf, type BoundLimit, type ExtendResult, type More, 
 import type { CallDetail, CounterRef, Entry, Posting } from "./ledger.ts";
 import { limitsInForce, usageOf } from "./standing.ts";
 import { checkCountable, counted, type Hold, type State } from "./state.ts";
+import { askOn } from "./weights.ts";
 
 /**
  * Holds more for a call in flight: as many tokens of its answer as fit every limit, or no more at all where not even the least of them fit. It
@@ -23,7 +24,7 @@ export function decideRaise(
   const inForce = limitsInForce(state, bound, now);
   let outputCap = output.most;
   for (const [i, limit] of inForce.entries()) {
-    const ask = asks[limit.counter.unit];
+    const ask = askOn(asks, limit.counter);
     const room = (held[i] as Posting).held + Math.max(0, roomOf(limit, usageOf(state, limit, now)));
     if (!limit.enforced || amountOf(ask, outputCap) <= room) continue;
     const fitting = ask.perOutputToken > 0 ? Math.floor((room * ask.scale - ask.base) / ask.perOutputToken) : 0;
@@ -31,7 +32,7 @@ export function decideRaise(
   }
   if (outputCap < output.least) return unchanged({ outcome: "refused" });
   const postings = hold.postings.flatMap(({ counter, held }): Posting[] => {
-    const added = amountOf(asks[counter.unit], outputCap) - held;
+    const added = amountOf(askOn(asks, counter), outputCap) - held;
     if (added <= 0) return [];
     checkCountable(counter, counted(state, counter), added);
     return [{ counter, held: added, spent: 0 }];

@@ -12,6 +12,7 @@ import { type CallDetail, type CounterRef, type Entry, type Posting, seriesOf } 
 import { type Bucket, drawTogether, seriesRefusedUntil } from "./slices.ts";
 import { arePlain, limitsInForce, standingOf, standingsOf, usageOf } from "./standing.ts";
 import { checkCountable, counted, type State } from "./state.ts";
+import { askOn } from "./weights.ts";
 
 export function decideReserve(state: State, command: ReserveCommand, now: number): Applied<ReserveResult> {
   const { id, asks, share } = command;
@@ -45,7 +46,7 @@ export function decideReserve(state: State, command: ReserveCommand, now: number
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i] as BoundLimit;
     const before = used[i] as Used;
-    const asked = amountOf(asks[limit.counter.unit], outputCap);
+    const asked = amountOf(askOn(asks, limit.counter), outputCap);
     if (!fits(limit, before, asked, share)) {
       if (limit.enforced || share !== undefined) return unchanged(refusal(state, command, { limits, used, first: i, now }));
       wouldRefuse.push(i);
@@ -85,7 +86,7 @@ export function heldByLeases({ limits, asks, output }: Omit<ReserveCommand, "kin
   for (const [i, limit] of limits.entries()) {
     const { amount, spent, held, allotted = 0 } = standings[i] as Standing;
     const inForce = { ...limit, amount };
-    const ask = asks[limit.counter.unit];
+    const ask = askOn(asks, limit.counter);
     if (limit.enforced && !fits(inForce, { spent, held: held - allotted }, amountOf(ask, output.least))) return [];
     if (allotted > 0 && !fits(inForce, { spent, held }, amountOf(ask, output.most))) lacking.push(i);
   }
@@ -97,7 +98,7 @@ function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundL
   let tokens = output.most;
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i] as BoundLimit;
-    const ask = asks[limit.counter.unit];
+    const ask = askOn(asks, limit.counter);
     const room = roomOf(limit, used[i] as Used);
     if (!limit.enforced || amountOf(ask, tokens) <= room) continue;
     // What does not fit asks more than there is room for, so `room * scale` stays below an amount that was exact.
@@ -131,14 +132,14 @@ function refusal(state: State, { asks, output, share }: ReserveCommand, { limits
   let longest = -1;
   let largest = 0;
   for (const [i, limit] of limits.entries()) {
-    const asked = amountOf(asks[limit.counter.unit], output.least);
+    const asked = amountOf(askOn(asks, limit.counter), output.least);
     if (!limit.enforced || fits(limit, used[i] as Used, asked, share)) continue;
     const until = limitRefusedUntil(state, limit, asked, now);
     const part = asked / limit.amount;
     if (until < longest || (until === longest && part <= largest)) continue;
     [failing, longest, largest] = [i, until, part];
   }
-  const asked = amountOf(asks[(limits[failing] as BoundLimit).counter.unit], output.least);
+  const asked = amountOf(askOn(asks, (limits[failing] as BoundLimit).counter), output.least);
   return { outcome: "refused", failing, asked, until: Math.max(0, longest), standings: standingsOf(state, limits, used) };
 }
 

@@ -1,6 +1,7 @@
 import { PurserError } from "../errors.ts";
 import { formatDuration } from "./duration.ts";
 import { firstInstant } from "./first-instant.ts";
+import { unweighedWindow } from "./weights.ts";
 import { formatWindowStart, type WindowStart } from "./window-start.ts";
 
 export const CALENDAR_PERIODS = ["minute", "hour", "day", "week", "month", "quarter", "year"] as const;
@@ -97,7 +98,7 @@ export function windowText(window: Window): string {
 
 /** Whether a window that is known by its text only is counted in slices. */
 export function isMovingText(text: string): boolean {
-  return text.startsWith("rolling ") || isBucketText(text);
+  return unweighedWindow(text).startsWith("rolling ") || isBucketText(text);
 }
 
 export function isBucketText(text: string): boolean {
@@ -106,7 +107,7 @@ export function isBucketText(text: string): boolean {
 
 /** The bucket that such a text names; nothing for any other. */
 export function bucketNamed(text: string): (MovingWindow & { readonly kind: "bucket" }) | undefined {
-  const [name, excess] = text.split(" ");
+  const [name, excess] = unweighedWindow(text).split(" ");
   const period = BUCKET_PERIODS.find((one) => one === name);
   return period && isBucketText(text) ? { kind: "bucket", period, excess: excess === "leaky" ? "waits" : "refused" } : undefined;
 }

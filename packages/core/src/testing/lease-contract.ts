@@ -302,6 +302,22 @@ export const leaseContract: readonly LeaseCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": { spent: 100, held: 0 } });
   }),
 
+  law("what a holder reports of a limit that weighs its tokens is weighed", async ({ store, clock }) => {
+    const limit = sampleLimit({ amount: 1_000, weights: { cache_read: 0.1, output: 4 } });
+    await store.lease(renewal({ wants: [want(limit, 400)] }));
+    const steps: LeaseStep[] = ["a", "b", "late"].map((id) => ({ ...opened(id, limit, 100), leaseMs: id === "late" ? 1_000 : 60_000 }));
+    await store.lease(renewal({ report: 2, steps, wants: [] }));
+    clock.advance(2_000);
+    await store.expire();
+    assert.deepEqual(await standings(store), { "company tokens": { spent: 100, held: 200 } });
+    const settled = ["a", "b", "late"].map((id, i): LeaseStep => {
+      return { kind: "settle", ...sampleSettlement(id, 20, 10 + 20 * i, { cacheReadInputTokens: 10 }) };
+    });
+    await store.lease(renewal({ report: 3, steps: settled, wants: [] }));
+    // Each 11 of input; the answers are 10, 30 and 50, of which the second exceeds its hold, and the third corrects its estimate.
+    assert.deepEqual(await standings(store), { "company tokens": { spent: 51 + 131 + 211, held: 0 } });
+  }),
+
   law("a lease that its holder ends returns what is left, and takes no more reports", async ({ store }) => {
     const limit = sampleLimit({ amount: 1_000 });
     await store.lease(renewal({ wants: [want(limit, 400)] }));

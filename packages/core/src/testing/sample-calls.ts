@@ -1,8 +1,10 @@
 import type { Amounts, Ask, Asks, BoundLimit, ReserveCommand, SettleCommand } from "../domain/command.ts";
-import type { CallDetail, CounterRef, Grant } from "../domain/ledger.ts";
+import type { CallDetail, Certainty, CounterRef, Grant } from "../domain/ledger.ts";
 import type { Unit } from "../domain/limit.ts";
 import type { Resent } from "../domain/resent.ts";
 import type { Rule } from "../domain/slices.ts";
+import type { Usage } from "../domain/usage.ts";
+import { type WeightsInput, weighedWindow, weightsFor } from "../domain/weights.ts";
 
 /** Reserve and settle commands for tests, as short as what matters in them. */
 
@@ -26,11 +28,19 @@ export interface SampleLimit {
   readonly amount: number;
   readonly enforced?: boolean;
   readonly resetsAt?: number;
+  readonly weights?: WeightsInput;
 }
 
 /** A limit of one budget; in tokens, for its whole life and enforced, where nothing else is said. */
-export function sampleLimit({ budget = "company", unit = "tokens", amount, enforced = true, resetsAt }: SampleLimit): BoundLimit {
-  const window = resetsAt === undefined ? "lifetime" : "day@UTC";
+export function sampleLimit({
+  budget = "company",
+  unit = "tokens",
+  amount,
+  enforced = true,
+  resetsAt,
+  weights = {},
+}: SampleLimit): BoundLimit {
+  const window = weighedWindow(weightsFor(unit, weights), resetsAt === undefined ? "lifetime" : "day@UTC");
   const startsAt = resetsAt === undefined ? 0 : resetsAt - 86_400_000;
   const key = [budget, `${unit}/${window}`, "", startsAt].join("|");
   const counter: CounterRef = { key, budget, subject: "", unit, window, startsAt, resetsAt };
@@ -51,8 +61,9 @@ export function sampleMovingLimit({
   enforced = true,
   rule,
   at,
+  weights = {},
 }: SampleMovingLimit): BoundLimit {
-  const window = rule.kind === "rolling" ? "rolling 1m" : "minute bucket";
+  const window = weighedWindow(weightsFor(unit, weights), rule.kind === "rolling" ? "rolling 1m" : "minute bucket");
   const series = [budget, `${unit}/${window}`, ""].join("|");
   const startsAt = Math.floor(at / rule.sliceMs) * rule.sliceMs;
   const resetsAt = startsAt + rule.sliceMs + (rule.kind === "rolling" ? rule.lengthMs : 3 * rule.periodMs);
@@ -96,16 +107,22 @@ export function sampleDetail(inputTokens = 0, outputTokens = 0): CallDetail {
   return { subject, inputTokens, outputTokens, cost: undefined, counted: true, price: "test", isCapped: false };
 }
 
-/** The settlement of a call that used so many tokens. */
-export function sampleSettlement(id: string, inputTokens: number, outputTokens = 0): Omit<SettleCommand, "kind"> {
+/** The settlement of a call that used so many tokens, of these kinds. */
+export function sampleSettlement(
+  id: string,
+  inputTokens: number,
+  outputTokens = 0,
+  kinds: Usage = {},
+  certainty: Certainty = "confirmed",
+): Omit<SettleCommand, "kind"> {
   const cost = Math.ceil((3 * (inputTokens + outputTokens)) / 2);
   return {
     id,
     amounts: sampleAmounts(inputTokens, outputTokens, cost),
     charge: {
-      usage: { inputTokens, outputTokens },
+      usage: { ...kinds, inputTokens, outputTokens },
       cost,
-      certainty: "confirmed",
+      certainty,
       resent: sampleResent(inputTokens),
       savings: [
         { budget: "company", rung: "use demo-2", saved: 2 ** 40 + 1 },

@@ -78,6 +78,32 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": [0, 300], "team nanodollars": [0, 450] });
   }),
 
+  law("a limit that weighs its tokens holds the most that they can count, and is charged what they do", async ({ store, clock }) => {
+    const weights = { cache_read: 0.1, cache_write: 1.25, output: 4, reasoning: 5 };
+    const limits = [sampleLimit({ amount: 2_000, weights }), sampleLimit({ budget: "team", unit: "input_tokens", amount: 900, weights })];
+    const result = await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 4_000, least: 16, leaseMs: 10_000 }));
+    assert.ok(result.outcome === "reserved");
+    assert.equal(result.outputTokens, 375);
+    assert.deepEqual(await standings(store), { "company tokens": [0, 2_000], "team input_tokens": [0, 125] });
+    const kinds = { cacheReadInputTokens: 45, cacheWriteInputTokens: 10, reasoningOutputTokens: 7 };
+    await store.settle(sampleSettlement("a", 100, 20, kinds));
+    // 45 x 0.1 + 10 x 1.25 + 45, and 7 x 5 + 13 x 4: rounded up once.
+    assert.deepEqual(await standings(store), { "company tokens": [149, 0], "team input_tokens": [62, 0] });
+    await store.reserve(sampleCall({ id: "b", limits, input: 100, output: 10, leaseMs: 10_000 }));
+    clock.advance(20_000);
+    await store.expire();
+    assert.deepEqual(await standings(store), { "company tokens": [324, 0], "team input_tokens": [187, 0] });
+    await store.settle(sampleSettlement("b", 100, 10, { cacheReadInputTokens: 100 }));
+    assert.deepEqual(await standings(store), { "company tokens": [199, 0], "team input_tokens": [72, 0] });
+    await store.reserve(sampleCall({ id: "c", limits, input: 10, output: 1 }));
+    await store.settle(sampleSettlement("c", 10, 10));
+    assert.deepEqual(await standings(store), { "company tokens": [249, 0], "team input_tokens": [82, 0] });
+    assert.deepEqual(
+      (await store.entries({ kinds: ["overrun"] })).map(({ postings }) => postings.map(({ spent }) => spent)),
+      [[32]],
+    );
+  }),
+
   law("the output cap is not lowered below the least that is wanted", async ({ store }) => {
     const limits = [sampleLimit({ amount: 115 })];
     const result = await store.reserve(sampleCall({ id: "a", limits, input: 100, output: 4_000, least: 16 }));

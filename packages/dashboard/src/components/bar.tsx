@@ -1,7 +1,7 @@
 import type { OutlookJson } from "../../../gateway/src/admin/budget-tree.ts";
 import { amount, dayName, exactAmount, percent, relative } from "../format.ts";
 
-type Levels = Pick<OutlookJson, "limit" | "spent" | "held" | "left" | "unit">;
+type Levels = Pick<OutlookJson, "limit" | "spent" | "held" | "left" | "unit" | "weights">;
 
 /** How full a balance is, and whether that is a matter of concern. */
 export function stateOf({ limit, spent, held, left }: Levels): { readonly share: number; readonly kind: "good" | "warn" | "over" } {
@@ -20,14 +20,14 @@ export function Bar({
   thresholds?: readonly number[];
 }) {
   const { share, kind } = stateOf(balance);
-  const { limit, spent, held, unit } = balance;
+  const { limit, spent, held, unit, weights } = balance;
   const part = (value: number) => (limit === 0 ? 100 : Math.min(100, (value / limit) * 100));
   const colour = { good: "text-accent", warn: "text-warn", over: "text-over" }[kind];
   return (
     // biome-ignore lint/a11y/useSemanticElements: the browser's own meter cannot show what is held apart from what is spent.
     <div
       role="meter"
-      aria-label={`${percent(share)} used: ${exactAmount(spent, unit)} spent${held > 0 ? `, ${exactAmount(held, unit)} held` : ""} of ${exactAmount(limit, unit)}`}
+      aria-label={`${percent(share)} used: ${exactAmount(spent, unit)} spent${held > 0 ? `, ${exactAmount(held, unit)} held` : ""} of ${exactAmount(limit, unit, weights)}`}
       aria-valuemin={0}
       aria-valuemax={100}
       aria-valuenow={Math.min(100, Math.round(share * 100))}
@@ -70,7 +70,7 @@ export const TOO_EARLY = "It is too early to say where this leads: a pace is kno
 
 /** Where a balance leads, in words. */
 export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone: string }) {
-  const { gone_at, left, resets_at, expected, limit, unit, starts_at } = balance;
+  const { gone_at, left, resets_at, expected, limit, unit, weights, starts_at } = balance;
   if (unit === "concurrent") return null;
   const resets = resets_at === null ? "; it does not reset" : `; resets ${relative(resets_at)}`;
   if (left === 0) return <span className="font-medium text-over">Used up{resets}</span>;
@@ -83,13 +83,13 @@ export function Forecast({ balance, timeZone }: { balance: OutlookJson; timeZone
     );
   if (expected !== null && expected > 0 && limit > 0)
     return (
-      <span className="text-soft" title={`At the pace so far: ${exactAmount(expected, unit)} of ${exactAmount(limit, unit)}`}>
+      <span className="text-soft" title={`At the pace so far: ${exactAmount(expected, unit)} of ${exactAmount(limit, unit, weights)}`}>
         Heads for {percent(expected / limit)}
       </span>
     );
   return (
     <span className="text-soft" {...(expected === null && starts_at !== null && { title: TOO_EARLY })}>
-      {amount(left, unit)} left
+      {amount(left, unit, weights)} left
     </span>
   );
 }

@@ -136,7 +136,7 @@ function Balances({ budget }: { budget: BudgetJson }) {
                 <BalanceRow balance={balance} timeZone={timeZone} thresholds={thresholdsOf(budget, balance)} />
                 <p className="figure mt-1 text-xs text-soft">
                   {exactAmount(balance.spent, balance.unit)} spent, {exactAmount(balance.held, balance.unit)} held,{" "}
-                  {exactAmount(balance.left, balance.unit)} left
+                  {exactAmount(balance.left, balance.unit, balance.weights)} left
                   {balance.resets_at === null ? "" : ` · resets ${relative(balance.resets_at)} (${dayName(balance.resets_at, timeZone)})`}
                 </p>
               </div>
@@ -166,7 +166,8 @@ function EachBalance({ name, total, timeZone }: { name: string; total: number; t
                 {
                   title: "Limit",
                   isWide: true,
-                  cell: ({ limit, unit, window }) => `${exactAmount(limit, unit)}${window === "lifetime" ? "" : ` / ${window}`}`,
+                  cell: ({ limit, unit, weights, window }) =>
+                    `${exactAmount(limit, unit, weights)}${window === "lifetime" ? "" : ` / ${window}`}`,
                 },
                 { title: "Spent", isNumber: true, cell: ({ spent, unit }) => bareAmount(spent, unit) },
                 { title: "Held", isNumber: true, isWide: true, cell: ({ held, unit }) => (held === 0 ? "–" : bareAmount(held, unit)) },

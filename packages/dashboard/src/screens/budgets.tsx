@@ -6,7 +6,7 @@ import { api } from "../api.ts";
 import { Bar, elapsedOf, Forecast, stateOf } from "../components/bar.tsx";
 import { Button, Choice } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
-import { amount, count, exactAmount, percent, relative } from "../format.ts";
+import { amount, bareAmount, count, exactAmount, percent, relative } from "../format.ts";
 import { Changes } from "../session.ts";
 import { NewBudgetDialog } from "./budget-form.tsx";
 
@@ -136,7 +136,7 @@ export function thresholdsOf({ ladder }: BudgetJson, { unit, window }: OutlookJs
 
 /** One balance: whose, how full, what is left, and where it leads. */
 export function BalanceRow({ balance, timeZone, thresholds }: { balance: OutlookJson; timeZone: string; thresholds?: readonly number[] }) {
-  const { subject, unit, window, spent, held, limit, resets_at } = balance;
+  const { subject, unit, weights, window, spent, held, limit, resets_at } = balance;
   return (
     <div
       className={`grid items-center gap-x-4 gap-y-1 ${subject === "" ? "sm:grid-cols-[minmax(0,1fr)_14rem_11rem]" : "sm:grid-cols-[8rem_minmax(0,1fr)_14rem_11rem]"}`}
@@ -147,9 +147,9 @@ export function BalanceRow({ balance, timeZone, thresholds }: { balance: Outlook
         </p>
       )}
       <Bar balance={balance} elapsed={elapsedOf(balance)} {...(thresholds && { thresholds })} />
-      <p className="figure text-sm sm:text-right" title={`${exactAmount(spent, unit)} spent of ${exactAmount(limit, unit)}`}>
-        {amount(spent, unit)}
-        <span className="text-soft"> of {amount(limit, unit)}</span>
+      <p className="figure text-sm sm:text-right" title={`${exactAmount(spent, unit)} spent of ${exactAmount(limit, unit, weights)}`}>
+        {weights ? bareAmount(spent, unit) : amount(spent, unit)}
+        <span className="text-soft"> of {amount(limit, unit, weights)}</span>
         {window !== "lifetime" && <span className="text-soft"> / {window}</span>}
         {held > 0 && <span className="text-soft"> · {percent(held / Math.max(1, limit))} held</span>}
       </p>

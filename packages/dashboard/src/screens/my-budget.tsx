@@ -33,17 +33,17 @@ export function MyBudget() {
 }
 
 function Own({ balance }: { balance: BalanceJson }) {
-  const { budget, subject, unit, window, limit, spent, held, left, resets_at } = balance;
+  const { budget, subject, unit, weights, window, limit, spent, held, left, resets_at } = balance;
   const inFlight = held > 0 ? `, ${exactAmount(held, unit)} held by calls in flight` : "";
   const used = unit === "concurrent" ? `${held} in flight` : `${exactAmount(spent, unit)} spent${inFlight}`;
   return (
     <Card title={budget} aside={left === 0 ? <Badge kind="over">nothing left</Badge> : subject}>
       <p className="figure mb-2 text-2xl font-semibold tracking-tight">
-        {exactAmount(left, unit)} <span className="text-base font-normal text-soft">left</span>
+        {exactAmount(left, unit, weights)} <span className="text-base font-normal text-soft">left</span>
       </p>
       <Bar balance={balance} />
       <p className="figure mt-2 text-sm text-soft">
-        {used} of {exactAmount(limit, unit)}
+        {used} of {exactAmount(limit, unit, weights)}
         {window === "lifetime" ? "" : ` / ${window}`}
         {resets_at !== null && <span title={instant(resets_at)}> · resets {relative(resets_at)}</span>}
       </p>

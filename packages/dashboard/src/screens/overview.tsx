@@ -178,7 +178,7 @@ function TightBudgets({ budgets }: { budgets: readonly BudgetJson[] }) {
           </div>
           <Bar balance={balance} elapsed={elapsedOf(balance)} />
           <p className="figure mt-1 text-xs text-soft">
-            {amount(balance.spent, balance.unit)} of {amount(balance.limit, balance.unit)}
+            {amount(balance.spent, balance.unit)} of {amount(balance.limit, balance.unit, balance.weights)}
             {balance.window === "lifetime" ? "" : ` a ${balance.window}`}
             {budget.per.length > 0 && ` · the fullest of ${count(budget.balances_total)}`}
             {budget.mode === "observe" && " · observes only"}

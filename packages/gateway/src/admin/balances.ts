@@ -1,10 +1,12 @@
-import { type Balance, type Budget, shownOwner, type Unit } from "@purser/core";
+import { type Balance, type Budget, shownOwner, type Unit, type WeightsInput } from "@purser/core";
 
 /** A balance as programs read it: amounts are integers, money in nano-dollars. */
 export interface BalanceJson {
   readonly budget: string;
   readonly subject: string;
   readonly unit: Unit;
+  /** By how much kinds of tokens count in these amounts, where not every token is one. */
+  readonly weights?: WeightsInput;
   readonly window: string;
   readonly limit: number;
   readonly spent: number;
@@ -14,8 +16,9 @@ export interface BalanceJson {
   readonly resets_at: string | null;
 }
 
-export function balanceJson({ budget, subject, unit, window, limit, spent, held, left, resetsAt }: Balance): BalanceJson {
-  return { budget, subject, unit, window, limit, spent, held, left, resets_at: resetsAt === undefined ? null : instantJson(resetsAt) };
+export function balanceJson({ budget, subject, unit, weights, window, limit, spent, held, left, resetsAt }: Balance): BalanceJson {
+  const resets_at = resetsAt === undefined ? null : instantJson(resetsAt);
+  return { budget, subject, unit, ...(weights && { weights }), window, limit, spent, held, left, resets_at };
 }
 
 /** A balance, with whom its budget belongs to. */

@@ -4,11 +4,13 @@ import {
   type Budgets,
   formatLimit,
   type Limit,
+  limitId,
   type MeasuredLimit,
   parentOf,
   rungText,
   type Selector,
   type SubjectPath,
+  type WeightsInput,
   windowText,
 } from "@purser/core";
 import { budgetSentence } from "../config/sentence.ts";
@@ -16,7 +18,7 @@ import { type BalanceJson, balanceJson, fullest, instantJson } from "./balances.
 import type { Figures } from "./figures.ts";
 import { windowName } from "./grant-json.ts";
 import type { Kept } from "./kept.ts";
-import { limitName, outlookOf } from "./outlook.ts";
+import { outlookOf } from "./outlook.ts";
 
 /** A budget as it is configured, where it stands among the others, and how its balances stand. */
 export interface BudgetJson {
@@ -45,6 +47,8 @@ export interface LimitJson {
   /** As it is written: `$50.00 / month`. */
   readonly text: string;
   readonly unit: Limit["unit"];
+  /** By how much kinds of tokens count, where not every token is one. */
+  readonly weights?: WeightsInput;
   readonly window: string;
   readonly amount: number;
 }
@@ -104,6 +108,7 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
       limits: budget.limits.map((limit) => ({
         text: formatLimit(limit),
         unit: limit.unit,
+        ...(limit.weights && { weights: limit.weights.said }),
         window: windowName(windowText(limit.window)),
         amount: limit.amount,
       })),
@@ -147,7 +152,7 @@ export function readHistory(
       unit: limit.unit,
       window: windowName(windowText(limit.window)),
       hours: figures
-        .spent(budget.name, limitName(limit), now - days * 24 * HOUR_MS)
+        .spent(budget.name, limitId(limit), now - days * 24 * HOUR_MS)
         .map(({ from, spent }) => ({ from: instantJson(from), spent })),
     }));
 }

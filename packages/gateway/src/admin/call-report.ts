@@ -9,6 +9,8 @@ import {
   subjectValue,
   type Unit,
   type Usage,
+  type WeightsInput,
+  weightsOn,
 } from "@purser/core";
 import type { CallAdjustmentJson } from "./adjustment-json.ts";
 import type { AttemptJson } from "./attempt-list.ts";
@@ -104,6 +106,8 @@ export interface CallBalance {
   readonly budget: string;
   readonly subject: string;
   readonly unit: Unit;
+  /** By how much kinds of tokens count in these amounts, where not every token is one. */
+  readonly weights?: WeightsInput;
   readonly window: string;
   /** What was held when it was admitted, and what more while it streamed. */
   readonly held: number;
@@ -243,11 +247,13 @@ function balancesOf(entries: readonly Entry[]): readonly CallBalance[] {
   for (const { kind, postings } of entries) {
     for (const { counter, held, spent } of postings) {
       const { budget, subject, unit, window, key } = counter;
+      const weights = weightsOn(counter)?.said;
       const known = balances.get(key);
       balances.set(key, {
         budget,
         subject,
         unit,
+        ...(weights && { weights }),
         window: windowName(window),
         held: kind === "raised" ? (known?.held ?? 0) + held : Math.max(known?.held ?? 0, held),
         spent: (known?.spent ?? 0) + spent,

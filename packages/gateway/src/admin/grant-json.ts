@@ -22,9 +22,9 @@ export function grantJson({ id, budget, limit, subject, amount, from, until, giv
   return { id, budget, subject, unit, window: windowName(window), amount, from: instantJson(from), until: instantJson(until), giver, why };
 }
 
-/** The window of a limit without its zone and start. */
+/** The window of a limit without its weights, zone and start. */
 export function windowName(window: string): string {
-  return window.replace(/@.*$| rollover$/, "");
+  return window.replace(/^\(.*?\) /, "").replace(/@.*$| rollover$/, "");
 }
 
 /** What ids of grants begin with, so that none is the id of a call. */

@@ -6,6 +6,14 @@ const WHY = { type: "string", description: "Stands in the audit log." } as const
 const VERSION = { type: "string", description: "As `GET` said it: who changes what somebody else has changed meanwhile is told." } as const;
 const WHO = { type: "string", description: "Who does it." } as const;
 
+/** How kinds of tokens count on a limit, or in the amounts of a balance. */
+export const WEIGHTS = {
+  type: "object",
+  additionalProperties: { type: "number" },
+  description: "How much a token of each kind counts; left out where every token is one.",
+  examples: [{ cache_read: 0.1, output: 4 }],
+} as const;
+
 /** The part of the admin API that the dashboard is made of: what is looked at together, and what only a gateway that runs knows. */
 export const DASHBOARD_PATHS = {
   "/api/overview": {
@@ -242,7 +250,10 @@ export const DASHBOARD_SCHEMAS = {
     cost_center: { ...TEXT_OR_NOT, description: "Where its calls are booked." },
     mode: { enum: ["enforce", "observe"] },
     time_zone: TEXT,
-    limits: { type: "array", items: object({ text: TEXT, unit: TEXT, window: TEXT, amount: INTEGER }) },
+    limits: {
+      type: "array",
+      items: object({ text: TEXT, unit: TEXT, weights: WEIGHTS, window: TEXT, amount: INTEGER }, ["text", "unit", "window", "amount"]),
+    },
     ladder: {
       type: "array",
       items: object({
@@ -263,6 +274,7 @@ export const DASHBOARD_SCHEMAS = {
       budget: TEXT,
       subject: TEXT,
       unit: TEXT,
+      weights: WEIGHTS,
       window: TEXT,
       limit: INTEGER,
       spent: INTEGER,

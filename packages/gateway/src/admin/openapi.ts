@@ -1,7 +1,7 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
-import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET } from "./openapi-dashboard.ts";
+import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET, WEIGHTS } from "./openapi-dashboard.ts";
 import { SAVING_KINDS } from "./reports/saved.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
@@ -591,6 +591,7 @@ export const OPENAPI = {
         required: ["budget", "subject", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
         properties: {
           ...counterProperties(),
+          weights: WEIGHTS,
           ...standingProperties(),
           owner: { type: ["string", "null"], description: "Who answers for the budget, where owners are asked for." },
           cost_center: { type: ["string", "null"], description: "Where its calls are booked, where owners are asked for." },
@@ -650,7 +651,12 @@ export const OPENAPI = {
       CallBalance: {
         type: "object",
         required: ["budget", "subject", "unit", "window", "held", "spent"],
-        properties: { ...counterProperties(), held: amount("Held when the call was admitted."), spent: amount("Charged in the end.") },
+        properties: {
+          ...counterProperties(),
+          weights: WEIGHTS,
+          held: amount("Held when the call was admitted."),
+          spent: amount("Charged in the end."),
+        },
       },
       CallSummary: {
         type: "object",

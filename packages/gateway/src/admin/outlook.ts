@@ -1,4 +1,4 @@
-import { type Balance, type Budget, type Limit, windowSpan, windowText } from "@purser/core";
+import { type Balance, type Budget, type Limit, limitId, windowSpan, windowText } from "@purser/core";
 import { windowName } from "./grant-json.ts";
 
 /** Where a balance leads. */
@@ -65,7 +65,7 @@ interface Rate {
 function rateOf({ budget: name, spent, subject }: Balance, budget: Budget, limit: Limit, spentByHour: SpentByHour, now: number): Rate {
   if (subject === "" && budget.per.length === 0) {
     // A budget that is younger than seven days has its pace since it began.
-    const hours = spentByHour(name, limitName(limit), now - KNOWN_MS);
+    const hours = spentByHour(name, limitId(limit), now - KNOWN_MS);
     const since = Math.max(now - RATE_MS, hours[0]?.from ?? now);
     const recent = hours.filter(({ from }) => from >= since).reduce((all, { spent: one }) => all + one, 0);
     return { rate: recent / Math.max(HOUR_MS, now - since), knownMs: now - since };
@@ -74,11 +74,6 @@ function rateOf({ budget: name, spent, subject }: Balance, budget: Budget, limit
   const { startsAt, resetsAt = now } = windowSpan(limit.window, now);
   // What one person did in the first hour of a day says little about the other twenty-three.
   return { rate: spent / Math.max(now - startsAt, (resetsAt - startsAt) * SAYS_LITTLE), knownMs: now - startsAt };
-}
-
-/** A limit as its counters and rollups name it. */
-export function limitName({ unit, window, rollover }: Limit): string {
-  return `${unit}/${windowText(window)}${rollover === undefined ? "" : " rollover"}`;
 }
 
 /** The limit whose balance it is. */

@@ -3,15 +3,16 @@ import {
   type Charge,
   type Entry,
   type Limit,
+  limitId,
   PurserError,
   parseLimit,
   type Store,
   subjectLabel,
   totalTokens,
+  weigh,
   windowSpan,
 } from "@purser/core";
 import { instantJson } from "./balances.ts";
-import { limitName } from "./outlook.ts";
 
 /** What another amount of a limit would have done with the calls of the last days. */
 export interface WhatIfJson {
@@ -127,11 +128,12 @@ class Replay {
 
   /** What the call was charged on this very limit; where the limit was not in force yet, what its usage says. */
   #amountOf({ postings, charge }: Extract<Entry, { readonly charge: Charge }>): number {
-    const name = limitName(this.#limit);
+    const name = limitId(this.#limit);
     const posted = postings.find(({ counter }) => counter.budget === this.#budget.name && `${counter.unit}/${counter.window}` === name);
     if (posted) return posted.spent;
     const { usage, cost = 0 } = charge;
-    const { unit } = this.#limit;
+    const { unit, weights } = this.#limit;
+    if (weights) return weigh(weights, unit, charge);
     if (unit === "nanodollars") return cost;
     if (unit === "requests") return 1;
     if (unit === "tokens") return totalTokens(usage) ?? 0;

@@ -15,12 +15,13 @@ export interface Once {
 
 /** Says that a balance will be used up before it resets, if it goes on as before; nothing where it lasts, or is used up already. */
 export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
-  const { unit, window, subject, limit, left, resetsAt, timezone } = balance;
+  const { unit, weights, window, subject, limit, left, resetsAt, timezone } = balance;
   if (resetsAt === undefined || left === 0 || !isLong(balance)) return undefined;
   const { goneAt, expected = 0 } = outlookOf(balance, budget, spent, now) ?? {};
   if (goneAt === undefined) return undefined;
   const [gone, resets] = [formatInstant(goneAt, timezone), formatInstant(resetsAt, timezone)];
-  const amounts = [formatAmount(balance.spent, unit), formatAmount(limit, unit), formatAmount(Math.round(expected), unit)];
+  const text = (amount: number) => formatAmount(amount, unit, weights);
+  const amounts = [text(balance.spent), text(limit), text(Math.round(expected))];
   const once = onceForecast(balance);
   const notice: Notice = {
     id: alertId(once),
@@ -52,7 +53,7 @@ export function onceForecast({ budget, subject, unit, window, resetsAt, limit }:
 
 /** What is told of a balance that is used up, once there is room again. */
 export function resetNotice(balance: Balance, { owner }: Budget, now: number): Notice {
-  const { unit, window, subject, limit, timezone } = balance;
+  const { unit, weights, window, subject, limit, timezone } = balance;
   const once = JSON.stringify(["reset", balance.budget, subject, unit, window, balance.resetsAt, limit]);
   return {
     id: alertId(once),
@@ -61,10 +62,10 @@ export function resetNotice(balance: Balance, { owner }: Budget, now: number): N
     at: now,
     severity: "info",
     title: `${nameOf(balance)} is open again`,
-    text: `${formatAmount(limit, unit)} a ${window} had been used up ${formatInstant(now, timezone)}. Calls are taken again.`,
+    text: `${formatAmount(limit, unit, weights)} a ${window} had been used up ${formatInstant(now, timezone)}. Calls are taken again.`,
     facts: [
       ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
-      ["Limit", `${formatAmount(limit, unit)} / ${window}`],
+      ["Limit", `${formatAmount(limit, unit, weights)} / ${window}`],
       ["Used up", formatInstant(now, timezone)],
       ...(owner === undefined ? [] : ([["Owner", owner]] as const)),
     ],

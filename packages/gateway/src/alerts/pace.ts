@@ -1,6 +1,6 @@
-import { type Balance, type Budget, formatAmount, formatInstant, type Limit, windowSpan } from "@purser/core";
+import { type Balance, type Budget, formatAmount, formatInstant, type Limit, limitId, windowSpan } from "@purser/core";
 import { instantJson } from "../admin/balances.ts";
-import { KNOWN_MS, limitName, type SpentByHour } from "../admin/outlook.ts";
+import { KNOWN_MS, type SpentByHour } from "../admin/outlook.ts";
 import { createUsual, spanEnded, timesUsual, type Usual } from "../guards/usual.ts";
 import type { Alerts } from "./alerts.ts";
 import { forecastOf, type Once } from "./forecast.ts";
@@ -86,9 +86,9 @@ export class Pace {
   #hourly(budget: Budget, { amount, unit }: Extract<Watch, { kind: "hourly" }>, now: number): readonly Once[] {
     const limit = countedLimit(budget, [unit]);
     const { startsAt: from, resetsAt: until = now } = this.#hourAt(now);
-    const spent = limit ? sumOf(this.#options.spent(budget.name, limitName(limit), from)) : 0;
+    const spent = limit ? sumOf(this.#options.spent(budget.name, limitId(limit), from)) : 0;
     if (spent <= amount) return [];
-    const [much, most] = [formatAmount(spent, unit), formatAmount(amount, unit)];
+    const [much, most] = [formatAmount(spent, unit, limit?.weights), formatAmount(amount, unit, limit?.weights)];
     const about = JSON.stringify(["hourly", budget.name, unit, amount]);
     const text = `${much} were spent since ${formatInstant(from, budget.timezone)}, and ${most} an hour is what somebody wanted to hear of.`;
     const once = JSON.stringify([about, from]);
@@ -100,10 +100,10 @@ export class Pace {
   #anomaly(budget: Budget, { times }: Extract<Watch, { kind: "anomaly" }>, now: number): readonly Once[] {
     const limit = countedLimit(budget, ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests"]);
     if (!limit) return [];
-    const past = this.#pastOf(budget, limitName(limit), now);
+    const past = this.#pastOf(budget, limitId(limit), now);
     const hour = this.#hourAt(now);
     const day = dayAt(budget, now);
-    const spent = sumOf(this.#options.spent(budget.name, limitName(limit), hour.startsAt));
+    const spent = sumOf(this.#options.spent(budget.name, limitId(limit), hour.startsAt));
     const spans: readonly (Span & { readonly usual: Usual })[] = [
       { name: "hour", from: hour.startsAt, until: hour.resetsAt ?? now, spent, usual: past.hours },
       { name: "day", from: day.startsAt, until: day.resetsAt ?? now, spent: past.today + spent, usual: past.days },
@@ -160,9 +160,9 @@ function sumOf(hours: ReturnType<SpentByHour>): number {
   return hours.reduce((sum, { spent }) => sum + spent, 0);
 }
 
-function anomalyOf(budget: Budget, { unit }: Limit, span: Span & { readonly usual: Usual }, measured: number, now: number): Once {
+function anomalyOf(budget: Budget, { unit, weights }: Limit, span: Span & { readonly usual: Usual }, measured: number, now: number): Once {
   const { name, from, until, usual } = span;
-  const [spent, dearest] = [formatAmount(span.spent, unit), formatAmount(Math.round(usual.dearest), unit)];
+  const [spent, dearest] = [formatAmount(span.spent, unit, weights), formatAmount(Math.round(usual.dearest), unit, weights)];
   const about = JSON.stringify(["anomaly", budget.name, name]);
   const once = JSON.stringify([about, from]);
   const times = Math.floor(measured * 10) / 10;

@@ -103,19 +103,19 @@ export interface ThresholdTerms {
 
 /** Which budget, how much of what is used, how long it lasts, and what comes next. */
 export function thresholdNotice({ budget, balance, passed, isRefusing, now }: ThresholdTerms): Notice {
-  const { limit, spent, left, unit, resetsAt, timezone } = balance;
+  const { limit, spent, left, unit, weights, resetsAt, timezone } = balance;
   const share = shareOf({ spent, held: 0 }, limit);
   const name = nameOf(balance);
   const used = shareText(Math.floor(share / 100) * 100);
   const goneAt = isRefusing ? undefined : pace(balance, now);
   const resets = resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(resetsAt, timezone)}.`;
-  const whole = `${formatAmount(spent, unit)} of ${formatAmount(limit, unit)}${windowPhrase(balance.window)}`;
+  const whole = `${formatAmount(spent, unit, weights)} of ${formatAmount(limit, unit, weights)}${windowPhrase(balance.window)}`;
   const gone = goneAt === undefined ? "" : ` At this pace it is gone ${formatInstant(goneAt, timezone)}.`;
   const next = nextStep(budget, balance, passed.from, isRefusing);
   const facts: [string, string][] = [
     ["Budget", balance.subject === "" ? balance.budget : `${balance.budget} (${balance.subject})`],
     ["Used", `${whole} (${used})`],
-    ["Left", formatAmount(left, unit)],
+    ["Left", formatAmount(left, unit, weights)],
     ...(goneAt === undefined ? [] : ([["Gone", formatInstant(goneAt, timezone)]] as [string, string][])),
     ["Resets", resetsAt === undefined ? "never" : formatInstant(resetsAt, timezone)],
     ["Next", next],

@@ -84,7 +84,7 @@ export class Asks {
       label: balance.subject,
       subject: wanted,
       amount: amountText(balance, amount),
-      more: formatAmount(amount, balance.unit),
+      more: formatAmount(amount, balance.unit, balance.weights),
       until,
       expiresAt: Math.min(until, now + HOUR_MS),
     };
@@ -218,10 +218,10 @@ interface AskTerms {
 
 function askNotice(budget: Budget, balance: Balance, ask: Ask, { link, now, reason }: AskTerms): Notice {
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  const { limit, unit, timezone } = balance;
+  const { limit, unit, weights, timezone } = balance;
   const until = formatInstant(ask.until, timezone);
   const why = reason === undefined ? "A call was refused" : `They say: "${reason}"`;
-  const text = `${why}: ${formatAmount(balance.spent, unit)} of ${formatAmount(limit, unit)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
+  const text = `${why}: ${formatAmount(balance.spent, unit, weights)} of ${formatAmount(limit, unit, weights)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
   return {
     id: `alert_${hash("sha256", ask.id, "hex").slice(0, 24)}`,
     kind: "budget.asked",

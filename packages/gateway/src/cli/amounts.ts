@@ -15,8 +15,8 @@ export function shortDollars(nanodollars: number): string {
 }
 
 /** `$20.00 / month`, `20,000 tokens / day`, `4 at once`. */
-export function limitText(limit: number, unit: Unit, window: string): string {
-  const amount = formatAmount(limit, unit);
+export function limitText(limit: number, unit: Unit, window: string, weights?: object): string {
+  const amount = formatAmount(limit, unit, weights);
   return window === "lifetime" ? amount : `${amount} / ${window}`;
 }
 

@@ -83,6 +83,8 @@ export type Budget = {
   readonly limits: readonly ({
     readonly text: string;
     readonly unit: string;
+    /** How much a token of each kind counts; left out where every token is one. */
+    readonly weights?: Readonly<Record<string, number>>;
     readonly window: string;
     readonly amount: number;
   })[];
@@ -108,6 +110,8 @@ export type Outlook = {
   readonly budget: string;
   readonly subject: string;
   readonly unit: string;
+  /** How much a token of each kind counts; left out where every token is one. */
+  readonly weights?: Readonly<Record<string, number>>;
   readonly window: string;
   readonly limit: number;
   readonly spent: number;
@@ -308,6 +312,29 @@ export type BudgetItem = {
   readonly per?: string | readonly (string)[];
   /** What may be used: `amount [unit] [/ window]`. A limit without a window is for the whole life. */
   readonly limits?: string | number | readonly (string | number)[];
+  /** How much a token of each kind counts on the limits in tokens. A kind that is left out counts as what it is part of; input and output count 1. */
+  readonly weights?: {
+    /** Input, where nothing else is said of it. */
+    readonly input?: number;
+    /** Input read from the provider's cache. */
+    readonly cache_read?: number;
+    /** Input written to the provider's cache. */
+    readonly cache_write?: number;
+    /** Input written to it for an hour. What cache_write says, where it is left out. */
+    readonly cache_write_1h?: number;
+    /** Audio input. */
+    readonly audio_input?: number;
+    /** Image input. */
+    readonly image_input?: number;
+    /** Output, where nothing else is said of it. */
+    readonly output?: number;
+    /** Output that was spent on reasoning. */
+    readonly reasoning?: number;
+    /** Audio output. */
+    readonly audio_output?: number;
+    /** Image output. */
+    readonly image_output?: number;
+  };
   /** Other amounts for some. The first that is for a call counts. */
   readonly exceptions?: readonly ({
     /** Whom it is for: a value, or several, of what per names. */
@@ -450,6 +477,8 @@ export type Balance = {
   readonly subject: string;
   readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
   readonly window: string;
+  /** How much a token of each kind counts; left out where every token is one. */
+  readonly weights?: Readonly<Record<string, number>>;
   /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
   readonly limit: number;
   readonly spent: number;
@@ -530,6 +559,8 @@ export type CallBalance = {
   readonly subject: string;
   readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
   readonly window: string;
+  /** How much a token of each kind counts; left out where every token is one. */
+  readonly weights?: Readonly<Record<string, number>>;
   /** Held when the call was admitted. */
   readonly held: number;
   /** Charged in the end. */

@@ -14,6 +14,7 @@ import {
   type Rung,
   type Selector,
   type SharingInput,
+  type WeightsInput,
   withOwners,
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
@@ -102,6 +103,8 @@ function placeOfError(input: BudgetInput, { code }: PurserError, value: BudgetFi
   if (share && !isWrong(unshared)) return place.field("share");
   const { adjust, ...unadjusted } = input;
   if (adjust && !isWrong(unadjusted)) return place.field("adjust");
+  const { weights, ...unweighed } = input;
+  if (weights && !isWrong(unweighed)) return place.field("weights");
   const wrong = readable(value).find((_, i) => isWrong({ ...input, exceptions: (input.exceptions ?? []).slice(i, i + 1) }));
   if (wrong && !isWrong({ ...input, exceptions: [] })) return wrong.place;
   const field = FIELD_OF_ERROR[code];
@@ -125,6 +128,7 @@ function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetT
     ...(value.for && { for: Object.fromEntries(value.for) as Selector }),
     ...(value.per && { per: value.per }),
     ...(value.limits && { limits: value.limits }),
+    ...(value.weights && { weights: weightsInput(value.weights) }),
     ...(value.ladder && { ladder: Object.fromEntries(value.ladder) }),
     ...(value.starts && { starts: value.starts }),
     ...(value.share && { share: sharingInput(value.share) }),
@@ -145,6 +149,11 @@ function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetT
       },
     }),
   };
+}
+
+/** Weights that cannot be read have been noted already. */
+function weightsInput(weights: NonNullable<BudgetFields["weights"]>): WeightsInput {
+  return Object.fromEntries(Object.entries(weights).filter(([, weight]) => weight !== undefined));
 }
 
 function sharingInput({ among, every, from, keep, most }: NonNullable<BudgetFields["share"]>): SharingInput {

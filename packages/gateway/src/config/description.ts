@@ -3,6 +3,7 @@ import {
   BUCKET_PERIODS,
   CALENDAR_PERIODS,
   isSubjectPath,
+  isWeight,
   LACKS,
   PurserError,
   parseDollars,
@@ -10,6 +11,9 @@ import {
   parseLimit,
   parseWindowStart,
   type SubjectPath,
+  type TokenKind,
+  WEIGHT_FORM,
+  WEIGHT_MOST,
   WINDOW_START_NAMES,
 } from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
@@ -59,6 +63,8 @@ const MOST = {
   headers: 50,
   nodes: 100,
 };
+
+const CALLED_CACHE_READ = "is called cache_read, here as under prices.";
 
 const DAY_PATTERN = "^\\d{4}-\\d{2}-\\d{2}$";
 const TOKENS_MOST = 1_000_000_000;
@@ -234,6 +240,31 @@ function tells(pattern: string) {
   return map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern });
 }
 
+/** How much a token counts: a number with few decimals. */
+const weight = () =>
+  parsed({ type: "number", minimum: 0, maximum: WEIGHT_MOST }, (value) => {
+    const number = /^\d*\.?\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (isWeight(number)) return number;
+    throw new PurserError("config_invalid", `"${value}" is not a weight. Write ${WEIGHT_FORM}.`);
+  });
+
+/** The kinds have the names that they have under prices. */
+const tokenWeights = object(
+  {
+    input: described("Input, where nothing else is said of it.", weight(), { default: 1 }),
+    cache_read: described("Input read from the provider's cache.", weight()),
+    cache_write: described("Input written to the provider's cache.", weight()),
+    cache_write_1h: described("Input written to it for an hour. What cache_write says, where it is left out.", weight()),
+    audio_input: described("Audio input.", weight()),
+    image_input: described("Image input.", weight()),
+    output: described("Output, where nothing else is said of it.", weight(), { default: 1 }),
+    reasoning: described("Output that was spent on reasoning.", weight()),
+    audio_output: described("Audio output.", weight()),
+    image_output: described("Image output.", weight()),
+  } satisfies Record<TokenKind, Field<number>>,
+  { refused: { cached_input: CALLED_CACHE_READ, cached: CALLED_CACHE_READ } },
+);
+
 const exception = object(
   {
     for: described("Whom it is for: a value, or several, of what per names.", filled(selector), { examples: [{ user: "ann" }] }),
@@ -287,6 +318,11 @@ const budget = object(
       "What may be used: `amount [unit] [/ window]`. A limit without a window is for the whole life.",
       list(limit(), { most: MOST.limits, single: true }),
       { examples: [["$50 / month", "1M tokens / day", "2 concurrent"]] },
+    ),
+    weights: described(
+      "How much a token of each kind counts on the limits in tokens. A kind that is left out counts as what it is part of; input and output count 1.",
+      tokenWeights,
+      { examples: [{ cache_read: 0.1, output: 4 }] },
     ),
     exceptions: described(
       "Other amounts for some. The first that is for a call counts.",

@@ -773,6 +773,41 @@ for (const [fields, message] of WRONG_WINDOWS) {
   });
 }
 
+const WRONG_WEIGHTS = [
+  [
+    "limits: [1M / day], weights: { cached_input: 0.1 }",
+    /1:\d+ {2}budgets\[0\]\.weights\.cached_input: is called cache_read, here as under prices\./,
+  ],
+  ["limits: [1M / day], weights: { outptu: 4 }", /weights\.outptu: unknown field\. Did you mean "output"\?/],
+  [
+    "limits: [1M / day], weights: { output: -4 }",
+    /weights\.output: "-4" is not a weight\. Write a number from 0 to 1000 with at most three decimals/,
+  ],
+  ["limits: [1M / day], weights: { output: 4x }", /weights\.output: "4x" is not a weight/],
+  ["limits: [1M / day], weights: { output: 0.12345 }", /weights\.output: "0\.12345" is not a weight/],
+  ["limits: [1M / day], weights: { output: 1e9 }", /weights\.output: "1e9" is not a weight/],
+  ["limits: [1M / day], weights: { output: 1001 }", /weights\.output: "1001" is not a weight/],
+  ["limits: [1M / day], weights: 4", /weights: is not a map\. Fields here: input, cache_read/],
+  ["limits: [1M / day], weights: { input: 0, output: 0 }", /budgets\[0\]\.weights: .*its limit in tokens limits nothing/],
+  ["limits: [$5 / day], weights: { output: 4 }", /budgets\[0\]\.weights: .*no limit of the budget counts output tokens/],
+] as const;
+
+for (const [fields, message] of WRONG_WEIGHTS) {
+  test(`{ ${fields} } is refused where it is wrong, with what was meant`, () => {
+    const [problem = "", ...others] = problems(`budgets: [{ name: a, ${fields} }]`);
+    assert.match(problem, message);
+    assert.deepEqual(others, []);
+  });
+}
+
+test("weights are read as they are written, and as a variable says", () => {
+  const [budget] = config("budgets: [{ name: a, limits: [1M / day], weights: { cache_read: .1, output: ${OUTPUT} } }]", {
+    environment: { OUTPUT: "4.125" },
+  }).budgets;
+  assert.deepEqual(budget?.weights, { cache_read: 0.1, output: 4.125 });
+  assert.equal(budget?.limits[0]?.weights?.text, "cache_read 0.1, output 4.125");
+});
+
 test("people have a hash for a password, and a provider of identities is one that nobody can stand in for", () => {
   const hash = `scrypt$ln=15,r=8,p=3$${"A".repeat(22)}$${"A".repeat(43)}`;
   const { login } = config(`login: { people: { ann: { role: member, password: "${hash}", attributes: { user: ann@b.c } } } }`);

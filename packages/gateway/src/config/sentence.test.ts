@@ -24,6 +24,18 @@ test("a budget reads as a sentence that says whom it is for, what they may use, 
   assert.equal(budgetSentence(defineBudget({ name: "a", limits: ["$2"] })), "All calls may use $2.00 in all.");
 });
 
+test("how tokens count is read aloud", () => {
+  const weights = { cache_read: 0.1, output: 4 };
+  assert.equal(
+    budgetSentence(defineBudget({ name: "a", per: "user", limits: ["1M tokens / day", "$5 / day"], weights })),
+    "All calls may use 1,000,000 tokens a day and $5.00 a day, counting cache reads a tenth and output 4 times, each user apart (UTC).",
+  );
+  assert.equal(
+    budgetSentence(defineBudget({ name: "a", limits: ["1M tokens"], weights: { output: 1 } })),
+    "All calls may use 1,000,000 tokens in all.",
+  );
+});
+
 test("windows that move, what is carried over, exceptions and starts are read aloud too", () => {
   const whole = defineBudget({
     name: "users",

@@ -13,19 +13,22 @@ import {
   shareText,
   stepText,
   type WindowStart,
+  weightsPhrase,
 } from "@purser/core";
 import type { Watch } from "../alerts/watch.ts";
 import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, exceptions, per, request, ladder, sharing, adjusting, mode, onStoreFailure } = budget;
+  const { limits, exceptions, per, weights, request, ladder, sharing, adjusting, mode, onStoreFailure } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
+  const isWeighed = limits.some((limit) => limit.weights !== undefined);
+  const counting = isWeighed ? `, counting ${weightsPhrase(weights)}` : "";
   const zone = limits.some(({ window }) => window.kind === "calendar" && window.period !== "minute") ? ` (${budget.timezone})` : "";
   return [
-    `${use}${apart}${zone}.`,
+    `${use}${counting}${apart}${zone}.`,
     startsSentence(limits),
     ...exceptions.map((exception) => exceptionSentence(exception, budget)),
     requestSentence(request),

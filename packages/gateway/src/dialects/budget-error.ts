@@ -3,11 +3,12 @@ import type { Denial } from "@purser/core";
 /** The budget behind a refusal, for programs: amounts are integers, money in nano-dollars. */
 export function describeBudget({ reason, balance, asked }: Denial): unknown {
   if (!balance) return { reason, asked: asked ?? null };
-  const { budget, subject, unit, window, limit, spent, held, left, resetsAt } = balance;
+  const { budget, subject, unit, weights, window, limit, spent, held, left, resetsAt } = balance;
   return {
     name: budget,
     subject: subject === "" ? null : subject,
     unit,
+    ...(weights && { weights }),
     limit,
     spent,
     held,

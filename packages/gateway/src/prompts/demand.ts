@@ -140,7 +140,7 @@ function demandText(demand: Demand): string {
   const { window } = limit;
   const span = window.kind === "calendar" || window.kind === "bucket" ? ` a ${window.period}`.replace("a hour", "an hour") : "";
   const evenly = lengthOf(window) < DAY_MS ? ", spread evenly over the day" : "";
-  return `${whose(demand)}: they use ${formatAmount(inWindow, limit.unit)}${span}${evenly}, and it has ${formatLimit(limit)}.`;
+  return `${whose(demand)}: they use ${formatAmount(inWindow, limit.unit, limit.weights)}${span}${evenly}, and it has ${formatLimit(limit)}.`;
 }
 
 function whose({ budget, subject }: Demand): string {

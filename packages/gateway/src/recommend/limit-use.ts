@@ -1,4 +1,15 @@
-import { type Budget, type Limit, limitId, type RefusingLimit, type Subject, subjectLabel, windowName, windowSpan } from "@purser/core";
+import {
+  type Budget,
+  type Limit,
+  limitId,
+  type RefusingLimit,
+  type Subject,
+  subjectLabel,
+  weigh,
+  weighMost,
+  windowName,
+  windowSpan,
+} from "@purser/core";
 import type { CallAsItWas } from "../replay/replay.ts";
 import { type Day, dayOf } from "./days.ts";
 import type { Refusal } from "./history.ts";
@@ -38,6 +49,16 @@ function isLookedAtByDay({ window }: Limit): boolean {
 /** Whether it can be said how much of a limit was used: not of what drains, and not of calls at once. */
 export function isUseKnown({ unit, window }: Limit): boolean {
   return unit !== "concurrent" && window.kind !== "bucket";
+}
+
+function usedOn({ unit, weights }: Limit, { amounts, usage }: CallAsItWas): number {
+  return weights ? weigh(weights, unit, { usage, certainty: "confirmed" }) : amounts[unit];
+}
+
+/** Of tokens that nobody knows the kinds of, the most that they can count. */
+function heldOn({ unit, weights }: Limit, amounts: CallAsItWas["leastHeld"]): number {
+  if (!weights) return amounts[unit];
+  return weighMost(weights, unit, { inputTokens: amounts.input_tokens, outputTokens: amounts.output_tokens });
 }
 
 /** What is used of one limit, window by window and subject by subject. Calls come in the order of their times. */
@@ -89,9 +110,9 @@ export class LimitUse {
     this.#calls++;
     const use = this.#windowOf(at, subject, label);
     if (!isUseKnown(this.#limit)) return;
-    const amount = call.amounts[this.#limit.unit];
+    const amount = usedOn(this.#limit, call);
     this.#used += amount;
-    this.#leastHeld = Math.max(this.#leastHeld, call.leastHeld[this.#limit.unit]);
+    this.#leastHeld = Math.max(this.#leastHeld, heldOn(this.#limit, call.leastHeld));
     use.used = isLookedAtByDay(this.#limit) ? Math.max(use.used, this.#moved(label, at, amount)) : use.used + amount;
   }
 
@@ -99,13 +120,13 @@ export class LimitUse {
   refusesStill({ at, subject, asked, by }: Refusal): boolean {
     if (!this.#isNamedBy(by)) return false;
     const { used, amount } = this.#windowOf(at, subject, subjectLabel(this.#budget, subject));
-    return !isUseKnown(this.#limit) || used + asked[this.#limit.unit] > amount;
+    return !isUseKnown(this.#limit) || used + heldOn(this.#limit, asked) > amount;
   }
 
   addRefusal({ at, subject, asked, times }: Refusal): void {
     const use = this.#windowOf(at, subject, subjectLabel(this.#budget, subject));
     use.refused += times;
-    use.asked += asked[this.#limit.unit] * times;
+    use.asked += heldOn(this.#limit, asked) * times;
   }
 
   /** Calls that were made, and that a limit refuses when they are made again: those that this one does. Returns how many. */

@@ -70,6 +70,14 @@ const proposed = ({ proposals }: Recommendation) =>
 const reviewed = ({ reviews }: Recommendation) =>
   reviews.map(({ budget, limit, verdict, fit }) => [budget.name, limit && formatLimit(limit), verdict, fit && formatLimit(fit.limit)]);
 
+test("a limit that weighs its tokens is reviewed by what they count, and needs what they count", async () => {
+  const calls = daysOf(10, 20, { team: "search" });
+  const config = configOf("[{ name: all, limits: [6k tokens / day], weights: { input: 0.1, output: 4 } }]");
+  const found = await recommended(calls, { config });
+  // 20 calls a day, each 100 + 2,000: where nothing weighed it would be 20 times 1,500.
+  assert.deepEqual(reviewed(found), [["all", "6,000 tokens / day", "too tight", "53,000 tokens / day"]]);
+});
+
 describe("after a trial of three days", () => {
   const teams = [
     ...daysOf(3, 40, { team: "search", feature: "chat", user: "ann" }),

@@ -260,7 +260,7 @@ function limitAbove(budget: Budget, limit: Limit, budgets: readonly Budget[]): s
 
 /** Whether the first lets less through than the second, however it is used. */
 function isTighter(one: Limit, other: Limit): boolean {
-  if (one.unit !== other.unit || one.rollover !== undefined) return false;
+  if (one.unit !== other.unit || one.weights?.text !== other.weights?.text || one.rollover !== undefined) return false;
   const times = timesWithin(one.window, other.window);
   return times !== undefined && one.amount * times < other.amount;
 }

@@ -80,6 +80,18 @@ describe("a replay", () => {
     );
   });
 
+  test("refuses by weight where its budgets weigh their tokens", async () => {
+    const usage = { inputTokens: 1_000, cacheReadInputTokens: 1_000, outputTokens: 500 };
+    const weights = "weights: { cache_read: 0.1, output: 2 }";
+    const { answered, refusals } = await replay(
+      configOf(`[{ name: tight, limits: [4200 tokens / day], ${weights}, min_output: 500 }]`),
+      hourly(5, { usage }),
+    );
+    // Each is held for 2,000 and charged 1,100.
+    assert.deepEqual([answered, refusals[0]?.calls], [3, 2]);
+    assert.match(refusals[0]?.message ?? "", /900 weighted tokens left of 4,200 weighted tokens/);
+  });
+
   test("goes to models that are served in another format, as a gateway does, and says what it leaves out", async () => {
     const text = `
 providers:

@@ -13,6 +13,7 @@ import {
   type Store,
   type Subject,
   shareOf,
+  type Usage,
 } from "@purser/core";
 import { budgetedCall, callOf } from "../budgeted-call.ts";
 import type { Config } from "../config/config.ts";
@@ -87,6 +88,8 @@ export interface CallAsItWas {
   /** With where it goes now. */
   readonly subject: Subject;
   readonly amounts: ReturnType<typeof amountsOf>;
+  /** By kinds, for limits that weigh them. */
+  readonly usage: Usage;
   /** The least that has to be left for it: what is held for it with the shortest answer that it may get. */
   readonly leastHeld: ReturnType<typeof amountsOf>;
   /** Whether its model has a price: else budgets in money refuse it. */
@@ -102,7 +105,7 @@ export function callsAsTheyWere(config: Config, calls: readonly RecordedCall[]):
     const { provider, pricedAs, subject } = routedCall({ config, prices, route }, recorded);
     const card = prices.card(provider.name, pricedAs);
     const amounts = amountsOf(recorded.usage, costAsItWas(recorded, card));
-    return { at: recorded.at, subject, amounts, leastHeld: leastHeld(recorded, card), isPriced: card !== undefined };
+    return { at: recorded.at, subject, amounts, usage: recorded.usage, leastHeld: leastHeld(recorded, card), isPriced: card !== undefined };
   });
 }
 

@@ -7,6 +7,9 @@ import {
   giverOf,
   PurserError,
   shownOwner,
+  weighMost,
+  weightsFor,
+  weightsPhrase,
   windowPhrase,
 } from "@purser/core";
 import { countTokens } from "@purser/core/tokens";
@@ -94,12 +97,13 @@ export const TOOLS: readonly Tool[] = [
   },
 ];
 
-function balanceSentence({ budget, subject, unit, window, limit, spent, held, left, resetsAt, timezone }: Balance): string {
+function balanceSentence({ budget, subject, unit, weights, window, limit, spent, held, left, resetsAt, timezone }: Balance): string {
   const name = subject === "" ? `"${budget}"` : `"${budget}" (${subject})`;
-  const amount = (value: number) => formatAmount(value, unit);
+  const amount = (value: number) => formatAmount(value, unit, weights);
   const resets = resetsAt === undefined ? "" : `, resets ${formatInstant(resetsAt, timezone)}`;
+  const counting = weights === undefined ? "" : `, counting ${weightsPhrase(weights)}`;
   const inFlight = held > 0 ? `, ${amount(held)} held by calls in flight` : "";
-  return `${name}: ${amount(left)} left of ${amount(limit)}${windowPhrase(window)} (${amount(spent)} spent${inFlight})${resets}.`;
+  return `${name}: ${amount(left)} left of ${amount(limit)}${windowPhrase(window)} (${amount(spent)} spent${inFlight})${counting}${resets}.`;
 }
 
 async function estimateCost({ gateway, caller: { subject, pools }, input, now }: ToolCall): Promise<ToolAnswer> {
@@ -125,7 +129,11 @@ async function estimateCost({ gateway, caller: { subject, pools }, input, now }:
     requests: 1,
     concurrent: 1,
   };
-  const short = balances.filter(({ unit, left }) => (needed[unit] ?? 0) > left);
+  const neededOf = ({ unit, weights }: Balance) => {
+    const weighed = weights && weightsFor(unit, weights);
+    return weighed ? weighMost(weighed, unit, { inputTokens, outputTokens }) : (needed[unit] ?? 0);
+  };
+  const short = balances.filter((balance) => neededOf(balance) > balance.left);
   const price = cost === undefined ? "It has no price." : `It costs at most ${formatDollars(cost)}.`;
   const fits = short.length === 0 ? "Your budgets have room for it." : `There is not enough left: ${short.map(balanceSentence).join(" ")}`;
   return {

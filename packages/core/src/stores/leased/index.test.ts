@@ -109,6 +109,20 @@ const DAY = { resetsAt: START + 86_400_000 };
 const LIMITS = [sampleLimit({ amount: 100_000, ...DAY }), sampleLimit({ budget: "team", unit: "requests", amount: 10_000, ...DAY })];
 const [TOKENS] = LIMITS as [BoundLimit];
 
+test("a call is admitted from an allotment by what its tokens can count, and settled by what they do", async () => {
+  const scene = new Scene();
+  const limit = sampleLimit({ amount: 10_000, ...DAY, weights: { cache_read: 0.1, output: 4 } });
+  const store = scene.gateway();
+  await scene.warmUp(store, [limit]);
+  const reserve = (id: string) => scene.done(store.reserve(sampleCall({ id, limits: [limit], input: 10, output: 5 })));
+  for (const id of ["a", "b"]) assert.equal((await reserve(id)).outcome, "reserved");
+  assert.deepEqual(scene.asked, [], "it asked nobody");
+  for (const id of ["a", "b"]) await scene.done(store.settle(sampleSettlement(id, 10, 5, { cacheReadInputTokens: 10 })));
+  await scene.done(store.close());
+  assert.deepEqual(await scene.standing(limit), [60 * 10 + 2 * 21, 0, 0]);
+  assert.deepEqual(await scene.shared.entries({ kinds: ["overrun"] }), []);
+});
+
 function calling(id: string, more: Partial<SampleCall> = {}) {
   return sampleCall({ id, limits: LIMITS, input: 10, ...more });
 }

@@ -8,12 +8,13 @@ import {
   type SettleResult,
   type Standing,
 } from "../../domain/command.ts";
-import { checkAmounts } from "../../domain/ending.ts";
+import { checkAmounts, usedOn } from "../../domain/ending.ts";
 import type { Allotment, LeaseCommand, LeaseResult, LeaseStep, OpenStep } from "../../domain/lease.ts";
 import type { CallDetail, Entry } from "../../domain/ledger.ts";
 import { Recent } from "../../domain/recent.ts";
 import { heldByLeases, heldDetail } from "../../domain/reserve.ts";
 import { type Counter, checkCountable, ENDED_MOST } from "../../domain/state.ts";
+import { askOn } from "../../domain/weights.ts";
 import { PurserError } from "../../errors.ts";
 import type { Timers } from "../../timers.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Store } from "../store.ts";
@@ -116,7 +117,7 @@ export class AllottedStore implements LeasedStore {
     if (own) return reservedOf(own);
     const known = this.#known.get(id);
     if (known === "ended") return { outcome: "ended" };
-    const asked = limits.map(({ counter }) => amountOf(asks[counter.unit], output.most));
+    const asked = limits.map(({ counter }) => amountOf(askOn(asks, counter), output.most));
     const areBusy = this.#demand.note(limits, asked);
     this.#wake();
     if (known === undefined && !command.isShared) {
@@ -138,12 +139,12 @@ export class AllottedStore implements LeasedStore {
   }
 
   async settle(command: Parameters<Store["settle"]>[0]): Promise<SettleResult> {
-    const { id, amounts } = command;
+    const { id } = command;
     const call = this.#calls.get(id);
     if (!call || !this.#isInTime(call)) return this.#endElsewhere(id, () => this.#store.settle(command));
-    checkAmounts(amounts);
+    checkAmounts(command.amounts);
     for (const [i, { counter, amount }] of call.holds.entries()) {
-      checkCountable(counter, call.standings[i] as Standing, Math.max(0, amounts[counter.unit] - amount));
+      checkCountable(counter, call.standings[i] as Standing, Math.max(0, usedOn(counter, command) - amount));
     }
     this.#end(id, { kind: "settle", ...command });
     return { outcome: "settled" };

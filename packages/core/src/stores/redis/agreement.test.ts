@@ -6,6 +6,8 @@ import { apply } from "../../domain/engine.ts";
 import type { LeaseCommand } from "../../domain/lease.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import { type Counter, compactSlices, createState } from "../../domain/state.ts";
+import type { Usage } from "../../domain/usage.ts";
+import { weightsOn } from "../../domain/weights.ts";
 import { createFakeClock, type FakeClock } from "../../testing/fake-clock.ts";
 import { raisedAsHeld } from "../../testing/raised-as-held.ts";
 import { sampleCall, sampleDetail, sampleGrant, sampleLimit, sampleMovingLimit, sampleSettlement } from "../../testing/sample-calls.ts";
@@ -49,6 +51,20 @@ const limitSets = fc.subarray(
       },
     },
     sampleLimit({ budget: "huge", amount: Number.MAX_SAFE_INTEGER, enforced: false }),
+    sampleLimit({ budget: "weighed", amount: 1_500, weights: { cache_read: 0.1, cache_write: 1.25, cache_write_1h: 2, output: 4.029 } }),
+    sampleLimit({
+      budget: 'weighed "(output 9) day"',
+      unit: "input_tokens",
+      amount: 500,
+      weights: { input: 0.5, cache_read: 0, audio_input: 3 },
+    }),
+    sampleMovingLimit({
+      budget: "weighed",
+      amount: 900,
+      rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 },
+      at: NOON,
+      weights: { cache_write: 3, output: 0.001, reasoning: 5, image_output: 2 },
+    }),
   ],
   { maxLength: 4 },
 );
@@ -56,6 +72,28 @@ const limitSets = fc.subarray(
 const inputs = fc.oneof({ weight: 30, arbitrary: tokens }, fc.constantFrom(2 ** 51, Number.MAX_SAFE_INTEGER));
 /** Now and then what no call can have used. */
 const used = fc.oneof({ weight: 20, arbitrary: tokens }, fc.constantFrom(-1, 0.5, Number.NaN, 2 ** 52));
+
+/** Parts of the tokens, more of them than there are too, and what no provider should say. */
+const counts = fc.oneof({ weight: 20, arbitrary: fc.integer({ min: 0, max: 300 }) }, fc.constantFrom(-7, 0.5));
+const kinds: fc.Arbitrary<Usage> = fc.record(
+  {
+    cacheReadInputTokens: counts,
+    cacheWriteInputTokens: counts,
+    cacheWrite1hInputTokens: counts,
+    audioInputTokens: counts,
+    imageInputTokens: counts,
+    reasoningOutputTokens: counts,
+    imageOutputTokens: counts,
+    audioOutputTokens: counts,
+    besides: fc.record(
+      { inputTokens: tokens, cacheReadInputTokens: counts, outputTokens: tokens },
+      { requiredKeys: [], noNullPrototype: true },
+    ),
+  },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
+const certainties = fc.constantFrom("confirmed", "confirmed", "unconfirmed");
 
 /** Asks to hold more for a call, on limits that it may be held on. */
 function raiseCommand({ leaseMs, ...call }: Parameters<typeof sampleCall>[0] & { readonly leaseMs: number }): Command {
@@ -85,7 +123,10 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         return { kind: "reserve", ...command, ...(share === undefined && { patient }), detail: named };
       }),
   },
-  { weight: 3, arbitrary: fc.tuple(ids, used, tokens).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })) },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(ids, used, tokens, kinds, certainties).map((call): Command => ({ kind: "settle", ...sampleSettlement(...call) })),
+  },
   ids.map((id): Command => ({ kind: "release", id, why: 'never "sent"\n' })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   {
@@ -135,7 +176,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         id: fc.constantFrom("lease-a", 'lease "b"'),
         report: fc.integer({ min: 1, max: 5 }),
         opened: fc.array(fc.tuple(ids, tokens), { maxLength: 3 }),
-        settled: fc.array(fc.tuple(ids, used, tokens), { maxLength: 2 }),
+        settled: fc.array(fc.tuple(ids, used, tokens, kinds, certainties), { maxLength: 2 }),
         others: fc.array(
           ids.chain((id) => fc.constantFrom({ kind: "release", id, why: "?" } as const, { kind: "extend", id, leaseMs: 900 } as const)),
           { maxLength: 1 },
@@ -182,6 +223,13 @@ const movingSets = fc.subarray(
   [
     sampleMovingLimit({ budget: "rolling", amount: 60, rule: { kind: "rolling", lengthMs: 4_000, sliceMs: 1_000 }, at: NOON }),
     sampleMovingLimit({ budget: "bucket", amount: 50, rule: { kind: "bucket", drains: 14, periodMs: 3_000, sliceMs: 500 }, at: NOON }),
+    sampleMovingLimit({
+      budget: "weighed",
+      amount: 50,
+      rule: { kind: "bucket", drains: 14, periodMs: 3_000, sliceMs: 500 },
+      at: NOON,
+      weights: { input: 0.5, output: 2.5 },
+    }),
     sampleMovingLimit({ budget: "slow", amount: 90, rule: { kind: "bucket", drains: 3, periodMs: 2_000, sliceMs: 500 }, at: NOON }),
     sampleMovingLimit({
       budget: "drops",
@@ -303,7 +351,15 @@ function isBoundElsewhere({ limits }: ReserveCommand, now: number): boolean {
 function boundAt(command: Command, at: number): Command {
   if (command.kind !== "reserve") return command;
   const limits = command.limits.map((limit) =>
-    limit.rule ? sampleMovingLimit({ ...limit.counter, amount: limit.amount, rule: limit.rule, at }) : limit,
+    limit.rule
+      ? sampleMovingLimit({
+          ...limit.counter,
+          amount: limit.amount,
+          rule: limit.rule,
+          at,
+          weights: weightsOn(limit.counter)?.said ?? {},
+        })
+      : limit,
   );
   return { ...command, limits };
 }

@@ -571,28 +571,32 @@ describe("Redis store on bad days", () => {
     assert.deepEqual(await store.audit(), []);
   });
 
-  test("a bucket into which far more flowed than it takes is not forgotten before all of it has drained", async (context) => {
-    const server = await start(context);
-    let now = Date.UTC(2026, 10, 22, 12);
-    const store = open(server.connect(), { now: () => now });
-    const rule = { kind: "bucket", drains: 1, periodMs: 60_000, sliceMs: 1_000 } as const;
-    const limit = () => sampleMovingLimit({ budget: "bucket", amount: 1, rule, at: now });
-    const asks = async (id: string) => (await store.reserve(sampleCall({ id, limits: [limit()], output: 1 }))).outcome;
-    const postings = [{ counter: limit().counter, held: 0, spent: 871 }];
-    await store.record({ kind: "adjusted", reservation: ADOPTION, postings, why: "limits changed" });
-    for (const minute of [20, 500, 350]) {
-      now += minute * 60_000;
+  for (const [weights, which] of [
+    [{}, "a bucket"],
+    [{ input: 2 }, "a bucket that weighs its tokens,"],
+  ] as const)
+    test(`${which} into which far more flowed than it takes is not forgotten before all of it has drained`, async (context) => {
+      const server = await start(context);
+      let now = Date.UTC(2026, 10, 22, 12);
+      const store = open(server.connect(), { now: () => now });
+      const rule = { kind: "bucket", drains: 1, periodMs: 60_000, sliceMs: 1_000 } as const;
+      const limit = () => sampleMovingLimit({ budget: "bucket", amount: 1, rule, at: now, weights });
+      const asks = async (id: string) => (await store.reserve(sampleCall({ id, limits: [limit()], output: 1 }))).outcome;
+      const postings = [{ counter: limit().counter, held: 0, spent: 871 }];
+      await store.record({ kind: "adjusted", reservation: ADOPTION, postings, why: "limits changed" });
+      for (const minute of [20, 500, 350]) {
+        now += minute * 60_000;
+        await store.expire();
+        assert.equal(await asks(`early-${minute}`), "refused");
+      }
+      now += 60_000 + 1_000;
+      assert.equal(await asks("in time"), "reserved");
+      await store.release({ id: "in time", why: "never sent" });
+      now += 2 * 3_600_000;
       await store.expire();
-      assert.equal(await asks(`early-${minute}`), "refused");
-    }
-    now += 60_000 + 1_000;
-    assert.equal(await asks("in time"), "reserved");
-    await store.release({ id: "in time", why: "never sent" });
-    now += 2 * 3_600_000;
-    await store.expire();
-    assert.deepEqual(await store.counters(), [], "what has drained is kept");
-    assert.deepEqual(await store.audit(), []);
-  });
+      assert.deepEqual(await store.counters(), [], "what has drained is kept");
+      assert.deepEqual(await store.audit(), []);
+    });
 
   test("a closed store refuses with what to do", async (context) => {
     const server = await start(context);

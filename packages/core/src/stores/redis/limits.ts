@@ -3,12 +3,13 @@ import type { Lease } from "../../domain/lease.ts";
 import { type CounterRef, seriesOf } from "../../domain/ledger.ts";
 import type { Rule } from "../../domain/slices.ts";
 import { addCounter, createState, type State } from "../../domain/state.ts";
+import { askOn } from "../../domain/weights.ts";
 import { counterText, keyText, readCounter, readGrants, readSlices } from "./text.ts";
 
 /** Limits as the scripts take them, with what a call asks of each. */
 export function limitsText(limits: readonly BoundLimit[], asks?: Asks): string {
   const texts = limits.map(({ counter, amount, enforced, rule, rollover }) => {
-    const { base, perOutputToken, scale } = asks?.[counter.unit] ?? NOTHING;
+    const { base, perOutputToken, scale } = asks ? askOn(asks, counter) : NOTHING;
     const terms = `${boundText(counter)},${amount},${enforced ? 1 : 0},${base},${perOutputToken},${scale}`;
     return rule || rollover ? `[${terms},${ruleText(rule)}${rolloverText(rollover)}]` : `[${terms}]`;
   });

@@ -33,6 +33,14 @@ const limitSets = fc.subarray(
     sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
     sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
     sampleLimit({ budget: "watched", amount: 100, enforced: false }),
+    sampleLimit({ budget: "weighed", amount: 1_500, weights: { cache_read: 0.1, output: 4 } }),
+    sampleMovingLimit({
+      budget: "weighed",
+      amount: 900,
+      rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 },
+      at: NOON,
+      weights: { input: 0.5 },
+    }),
     sampleMovingLimit({ budget: "rolling", amount: 900, rule: { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 }, at: NOON }),
     sampleMovingLimit({ budget: "bucket", amount: 900, rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 }, at: NOON }),
     {
@@ -47,6 +55,8 @@ const limitSets = fc.subarray(
   { minLength: 1 },
 );
 
+const kinds = fc.record({ cacheReadInputTokens: tokens }, { requiredKeys: [] });
+
 const commands: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 4,
@@ -54,7 +64,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       .record({ id: ids, limits: limitSets, input: tokens, output: tokens, least: fc.constant(0), leaseMs: tokens })
       .map((call): Command => ({ kind: "reserve", ...sampleCall(call) })),
   },
-  { weight: 3, arbitrary: fc.tuple(ids, tokens, tokens).map((used): Command => ({ kind: "settle", ...sampleSettlement(...used) })) },
+  { weight: 3, arbitrary: fc.tuple(ids, tokens, tokens, kinds).map((used): Command => ({ kind: "settle", ...sampleSettlement(...used) })) },
   ids.map((id): Command => ({ kind: "release", id, why: "never sent" })),
   fc.tuple(ids, tokens).map(([id, leaseMs]): Command => ({ kind: "extend", id, leaseMs })),
   {
@@ -76,7 +86,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       id: fc.constantFrom("lease-a", "lease-b", "lease-c"),
       report: fc.integer({ min: 1, max: 6 }),
       opened: fc.array(fc.tuple(ids, tokens), { maxLength: 3 }),
-      settled: fc.array(fc.tuple(ids, tokens, tokens), { maxLength: 3 }),
+      settled: fc.array(fc.tuple(ids, tokens, tokens, kinds), { maxLength: 3 }),
       limits: limitSets,
       wanted: tokens,
       leaseMs: tokens,

@@ -141,9 +141,9 @@ export const STANDING_HEADING = ["Limit", "Used", "Spent", "Held", "Left", "Rese
 export const STANDING_RIGHT = [2, 3, 4];
 
 export function standingCells(standing: StandingJson, style: Style, now: number): readonly string[] {
-  const { unit, window, limit, spent, held, left, resets_at } = standing;
+  const { unit, weights, window, limit, spent, held, left, resets_at } = standing;
   return [
-    limitText(limit, unit, window),
+    limitText(limit, unit, window, weights),
     usedText(standing, style),
     unit === "concurrent" ? "" : shortAmount(spent, unit),
     held === 0 ? "" : shortAmount(held, unit),

@@ -214,12 +214,12 @@ function savedFacts({ savings, known_answer }: CallReport): readonly (readonly [
 function balancesText({ balances, outcome }: CallReport): string {
   if (balances.length === 0)
     return isUnasked(outcome) ? "A call that is not made holds nothing and is charged nothing." : "No budget applies to this call.";
-  const rows = balances.map(({ budget, subject, unit, window, held, spent }) => [
+  const rows = balances.map(({ budget, subject, unit, weights, window, held, spent }) => [
     budget,
     subject,
     window,
-    formatAmount(held, unit),
-    unit === "concurrent" ? "" : formatAmount(spent, unit),
+    formatAmount(held, unit, weights),
+    unit === "concurrent" ? "" : formatAmount(spent, unit, weights),
   ]);
   return table(["Budget", "For", "Window", "Held", "Charged"], rows, [3, 4]);
 }

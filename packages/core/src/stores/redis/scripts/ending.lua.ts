@@ -19,7 +19,7 @@ local function finish(id)
 end
 
 -- The end of a call whose hold expired corrects what was charged then; after any other end it changes nothing.
-local function correct(id, amountOf, charge, isValid)
+local function correct(id, used, charge, isValid)
   if hold.state == 'ended' then return answer('duplicate') end
   if hold.state ~= 'expired' then
     if not hold.state then
@@ -32,7 +32,7 @@ local function correct(id, amountOf, charge, isValid)
   load(hold.postings)
   local postings = {}
   for i, posting in ipairs(hold.postings) do
-    postings[i] = posted(posting, 0, correctable(posting, amountOf(posting.unit) - posting.spent))
+    postings[i] = posted(posting, 0, correctable(posting, used(posting) - posting.spent))
   end
   for _, posting in ipairs(postings) do
     local uncounted = uncountable(posting, counters[posting.key], posting.spent)

@@ -23,7 +23,7 @@ local PERIODS = { minute = 60000, hour = 3600000, day = 86400000 }
 -- Whether a bucket was empty at a time, by the rate at which it drained when its last slice was named. One that never drains lets nothing
 -- pass either, so it is not waited for. Of any other window: true.
 local function wasEmpty(one, at)
-  local period, kind, drains = string.match(one.definition, '"(%a+) (%a+)",(%d+)%]$')
+  local period, kind, drains = string.match(one.definition, '(%a+) (%a+)",(%d+)%]$')
   if not PERIODS[period] or tonumber(drains) == 0 then return true end
   local rule = { drains = tonumber(drains), period = PERIODS[period], slice = PERIODS[period] / 60 }
   return levelAt(rule, one.slices, at, reservedOf) == 0

@@ -1,5 +1,6 @@
 import { LENDING } from "./lending.lua.ts";
 import { LIMITS } from "./limits.lua.ts";
+import { WEIGHING } from "./weighing.lua.ts";
 
 /**
  * Takes, renews, resizes or ends a lease, and counts what its holder reports: calls that it admitted become reservations whose holds are
@@ -22,6 +23,7 @@ if refused then return refused end
 local prefix = ARGV[6]
 ${LENDING}
 ${LIMITS}
+${WEIGHING}
 local id, report, leaseMs, ends = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local wants = readLimits(ARGV[11])
 local wanted = 0
@@ -116,10 +118,10 @@ local function isCountable(ref, added)
 end
 
 -- Replaces what was charged when a hold expired.
-local function correct(number, call, amountOf, charge)
+local function correct(number, call, used, charge)
   local postings = {}
   for i, posting in ipairs(call.postings) do
-    postings[i] = posted(posting, 0, correctable(posting, amountOf(posting.unit) - posting.spent))
+    postings[i] = posted(posting, 0, correctable(posting, used(posting) - posting.spent))
   end
   for _, posting in ipairs(postings) do
     if not isCountable(posting, posting.spent) then return reject(number, posting, posting.spent) end
@@ -149,14 +151,15 @@ function take.settle(number, call, step)
   if isValid ~= '1' then return reject(number) end
   local amounts = {}
   for unit, amount in string.gmatch(text, '([^=]*)=([^;]*);') do amounts[unit] = tonumber(amount) end
-  if call.state == 'expired' then return correct(number, call, function(unit) return amounts[unit] end, charge) end
+  local used = usedOf(amounts, charge)
+  if call.state == 'expired' then return correct(number, call, used, charge) end
   local settled, overrun = {}, {}
   for i, posting in ipairs(call.postings) do
-    local used = amounts[posting.unit]
-    settled[i] = posted(posting, 0 - posting.held, math.min(used, posting.held))
-    if used > posting.held then
-      if not isCountable(posting, used - posting.held) then return reject(number, posting, used - posting.held) end
-      overrun[#overrun + 1] = posted(posting, 0, used - posting.held)
+    local amount = used(posting)
+    settled[i] = posted(posting, 0 - posting.held, math.min(amount, posting.held))
+    if amount > posting.held then
+      if not isCountable(posting, amount - posting.held) then return reject(number, posting, amount - posting.held) end
+      overrun[#overrun + 1] = posted(posting, 0, amount - posting.held)
     end
   end
   local body = '{"charge":' .. charge .. '}'

@@ -32,11 +32,11 @@ for _, posting in ipairs(hold.postings) do own[posting.isSlice and parsed(postin
 for _, limit in ipairs(limits) do
   local posting = own[limit.isSlice and limit.seriesKey or limit.key]
   if not posting or (limit.rollover and limit.resetsAt and now >= limit.resetsAt) then return answer('refused') end
-  limit.posting, posting.isAsked = posting, true
+  limit.posting, posting.limit = posting, limit
 end
 -- What is charged on a counter is held there, and nothing is held more of that no limit was asked about.
 for _, posting in ipairs(hold.postings) do
-  if not posting.isAsked then return answer('refused') end
+  if not posting.limit then return answer('refused') end
 end
 load(hold.postings)
 loadLimits(limits)
@@ -52,7 +52,7 @@ if outputCap < least then return answer('refused') end
 
 local postings = {}
 for _, posting in ipairs(hold.postings) do
-  local added = amountOf(asks[posting.unit], outputCap) - posting.held
+  local added = amountOf(posting.limit, outputCap) - posting.held
   if added > 0 then
     local uncounted = uncountable(posting, counters[posting.key], added)
     if uncounted then return uncounted end

@@ -1,4 +1,5 @@
 import { ENDING } from "./ending.lua.ts";
+import { WEIGHING } from "./weighing.lua.ts";
 
 /**
  * Replaces a hold by what was used; corrects the charge of a hold that expired.
@@ -11,21 +12,23 @@ export const SETTLE = `
 local regressed = refusal()
 if regressed then return regressed end
 ${ENDING}
+${WEIGHING}
 local id, charge, isValid = ARGV[6], ARGV[7], ARGV[8] == '1'
 local amounts = {}
 for unit, amount in string.gmatch(ARGV[9], '([^=]*)=([^;]*);') do amounts[unit] = tonumber(amount) end
-if hold.state ~= 'open' then return correct(id, function(unit) return amounts[unit] end, charge, isValid) end
+local used = usedOf(amounts, charge)
+if hold.state ~= 'open' then return correct(id, used, charge, isValid) end
 if not isValid then return answer('invalid') end
 
 load(hold.postings)
 local settled, overrun = {}, {}
 for i, posting in ipairs(hold.postings) do
-  local used = amounts[posting.unit]
-  settled[i] = posted(posting, 0 - posting.held, math.min(used, posting.held))
-  if used > posting.held then
-    local uncounted = uncountable(posting, counters[posting.key], used - posting.held)
+  local amount = used(posting)
+  settled[i] = posted(posting, 0 - posting.held, math.min(amount, posting.held))
+  if amount > posting.held then
+    local uncounted = uncountable(posting, counters[posting.key], amount - posting.held)
     if uncounted then return uncounted end
-    overrun[#overrun + 1] = posted(posting, 0, used - posting.held)
+    overrun[#overrun + 1] = posted(posting, 0, amount - posting.held)
   end
 end
 local body = '{"charge":' .. charge .. '}'
