@@ -108,6 +108,7 @@ export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export type { ActiveRung, LadderPlan } from "./ladders.ts";
 export type { SharedOut } from "./sharings.ts";
 export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
+export { type Digest, digestEntries, type Stretch } from "./stores/digest.ts";
 export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";
