@@ -27,18 +27,24 @@ export type { GrantInput } from "./domain/grant.ts";
 export {
   type Ladder,
   type LadderInput,
-  type LadderStep,
-  type MeasuredLimit,
-  measures,
   type Nearness,
   parseLadder,
   parseRungs,
   type Rung,
   rungText,
+} from "./domain/ladder.ts";
+export {
+  beyondStep,
+  type LadderStep,
+  type MeasuredLimit,
+  measures,
+  shareFrom,
   shareOf,
   shareText,
+  stepId,
+  stepPhrase,
   stepText,
-} from "./domain/ladder.ts";
+} from "./domain/ladder-step.ts";
 export type {
   CallDetail,
   Certainty,

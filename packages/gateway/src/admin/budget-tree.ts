@@ -4,11 +4,13 @@ import {
   type Budgets,
   formatLimit,
   includesSelection,
+  type LadderStep,
   type Limit,
   type MeasuredLimit,
   rungText,
   type Selector,
   type SubjectPath,
+  stepText,
   windowText,
 } from "@purser/core";
 import { budgetSentence } from "../config/sentence.ts";
@@ -47,8 +49,13 @@ export interface LimitJson {
 
 /** A step of a ladder. */
 export interface StepJson {
-  /** The share from which on it holds, from 0 to 1. */
+  /** As it is written: `85% of $ / month`, `$20 left`. */
+  readonly text: string;
+  /** The share from which on it holds, from 0 to 1, of the limit as the budget has it. */
   readonly at: number;
+  /** The amount that is spent, or left, where its step says that and no share. */
+  readonly spent: number | null;
+  readonly left: number | null;
   /** What it is a share of, where its step says that: `$ / month`. */
   readonly of: string | null;
   /** The limits of which the fullest counts. */
@@ -80,6 +87,13 @@ export interface TreeParts {
   readonly now: number;
 }
 
+function stepJson(step: LadderStep): StepJson {
+  const { from, amount, of = null, measures, rungs } = step;
+  const spent = amount && !amount.isLeft ? amount.value : null;
+  const left = amount?.isLeft ? amount.value : null;
+  return { text: stepText(step), at: from / FULL, spent, left, of, measures, rungs: rungs.map(rungText) };
+}
+
 export async function readBudgetTree({ budgets, figures, configured, kept, now }: TreeParts): Promise<readonly BudgetJson[]> {
   const read = ({ name: budget, per }: Budget) =>
     per.length === 0 ? budgets.balances({ budget }) : kept.read(budget, () => budgets.balances({ budget }));
@@ -101,7 +115,7 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
         window: windowName(windowText(limit.window)),
         amount: limit.amount,
       })),
-      ladder: budget.ladder.map(({ from, of = null, measures, rungs }) => ({ at: from / FULL, of, measures, rungs: rungs.map(rungText) })),
+      ladder: budget.ladder.map(stepJson),
       balances: fullest(balances, BALANCES_SHOWN).map((balance) => outlook(balance, budget, figures, now)),
       balances_total: balances.length,
     };

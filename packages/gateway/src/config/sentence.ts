@@ -10,7 +10,7 @@ import {
   rungText,
   type Selector,
   shareText,
-  stepText,
+  stepPhrase,
   type WindowStart,
 } from "@purser/core";
 import type { Watch } from "../alerts/watch.ts";
@@ -28,7 +28,7 @@ export function budgetSentence(budget: Budget): string {
     startsSentence(limits),
     ...exceptions.map((exception) => exceptionSentence(exception, budget)),
     requestSentence(request),
-    ...ladder.map((step) => `From ${stepText(step)} on: ${joined(step.rungs.map(rungText), "and")}.`),
+    ...ladder.map((step) => `${capitalized(stepPhrase(step))}: ${joined(step.rungs.map(rungText), "and")}.`),
     sharing ? sharingSentence(sharing, per) : "",
     mode === "observe" ? "It only observes and refuses nothing." : "",
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
