@@ -626,7 +626,7 @@ export const CONFIGURATION = object({
     "What answers may reveal in headers.",
     object({
       cost: described("What the call cost.", flag(), { default: true }),
-      left: described("What is left of the tightest budget.", flag(), { default: true }),
+      left: described("What is left of the tightest budget, and when it resets.", flag(), { default: true }),
     }),
   ),
 });
