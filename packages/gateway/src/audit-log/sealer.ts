@@ -159,7 +159,7 @@ function wrong(what: string): PurserError {
 const NOTHING: Seal = { at: "", after: 0, upTo: 0, hashes: [], isEnd: false, isAfterEnd: false };
 
 /** What a stretch of a ledger is known by that has nobody to read it elsewhere. */
-export async function readDigest(ledger: Pick<Store, "entries">, { after, upTo }: Stretch): Promise<Digest> {
+async function readDigest(ledger: Pick<Store, "entries">, { after, upTo }: Stretch): Promise<Digest> {
   const entries = await ledger.entries({ after, most: upTo - after });
   return digestEntries(entries.filter(({ seq }) => seq <= upTo));
 }
