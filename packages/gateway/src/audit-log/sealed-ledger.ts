@@ -40,7 +40,7 @@ export async function verifyLedger(terms: VerifyLedgerTerms): Promise<SealedLedg
   const forgotten = isOwn ? undefined : forgottenOf(lines, ledger);
   const stretches = seals.flatMap(stretchesOf);
   const stillSealed = new Set(lastSealed(stretches));
-  const faults = [...gapsBetween([...stillSealed]), ...seals.flatMap(afterEnd)];
+  const faults = [...gapsBetween([...stillSealed], isOwn), ...seals.flatMap(afterEnd)];
   let isMissed = false;
   for (const stretch of stretches.filter(({ upTo }) => upTo <= copiedUpTo)) {
     const found = await differencesOf(stretch, entries, forgotten?.upTo ?? 0);
@@ -71,10 +71,10 @@ function putIn(end: number, at: string): string {
   return `put in while no gateway ran: the ledger ended with ${end} when it was sealed ${instantText(at)}`;
 }
 
-/** Between seals that follow one another there is no entry without one. */
-function gapsBetween(stretches: readonly SealedStretch[]): readonly LedgerFault[] {
+/** Between seals that follow one another there is no entry without one; nor before the first, but where some were let go of before anybody sealed. */
+function gapsBetween(stretches: readonly SealedStretch[], isOwn: boolean): readonly LedgerFault[] {
   return stretches.flatMap(({ after }, i) => {
-    const before = i === 0 ? after : (stretches[i - 1]?.upTo as number);
+    const before = stretches[i - 1]?.upTo ?? (isOwn ? 0 : after);
     return after > before ? [{ from: before + 1, to: after, what: "not sealed: the line of the log that did is lost" }] : [];
   });
 }

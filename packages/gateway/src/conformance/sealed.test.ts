@@ -167,6 +167,7 @@ test("a ledger that was taken away, and a seal that was taken out of the log, ar
   writeFileSync(file, lines.filter((line) => !line.includes('"up_to":4')).join("\n"));
   const { text, exit } = await purser(directory, "audit", "verify");
   assert.match(text, /^Line \d is number \d, where \d follows/m);
+  assert.match(text, /^Entries 1–4 of the ledger: not sealed: the line of the log that did is lost\.$/m);
   assert.equal(exit, 1);
 });
 
