@@ -3,7 +3,7 @@ import { LedgerSums } from "../../packages/core/dist/stores/sqlite/audit.js";
 import type { Batch } from "../../packages/core/dist/stores/sqlite/batch.js";
 import { type Database, loadSqlite, type OpenDatabase, type Statement } from "../../packages/core/dist/stores/sqlite/driver.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
-import { type PageQuery, readPage } from "../../packages/core/dist/stores/sqlite/reading.js";
+import { type PageQuery, readDigest, readPage } from "../../packages/core/dist/stores/sqlite/reading.js";
 import { type Recovered, recover } from "../../packages/core/dist/stores/sqlite/recovery.js";
 import { type CounterRow, counterOf, type EntryRow, entryOf, SELECT_ENTRIES } from "../../packages/core/dist/stores/sqlite/rows.js";
 import { prepareSchema } from "../../packages/core/dist/stores/sqlite/schema.js";
@@ -72,6 +72,7 @@ export class Disk {
       write: (batch) => this.#writeSoon(process, batch),
       page: (query: PageQuery) => later(dice.between(0, 3), () => readPage(this.#database, query)),
       audit: (step) => later(dice.between(0, 3), () => sums.take(this.#database, step)),
+      digest: (stretch) => later(dice.between(0, 3), () => readDigest(this.#database, stretch)),
       close: async () => undefined,
     };
   }

@@ -49,18 +49,24 @@ export type { GrantInput } from "./domain/grant.ts";
 export {
   type Ladder,
   type LadderInput,
-  type LadderStep,
-  type MeasuredLimit,
-  measures,
   type Nearness,
   parseLadder,
   parseRungs,
   type Rung,
   rungText,
+} from "./domain/ladder.ts";
+export {
+  beyondStep,
+  type LadderStep,
+  type MeasuredLimit,
+  measures,
+  shareFrom,
   shareOf,
   shareText,
+  stepId,
+  stepPhrase,
   stepText,
-} from "./domain/ladder.ts";
+} from "./domain/ladder-step.ts";
 export type {
   Adjustment,
   CallDetail,
@@ -157,6 +163,7 @@ export { ERROR_CODES, type ErrorCode, PurserError } from "./errors.ts";
 export type { ActiveRung, LadderPlan } from "./ladders.ts";
 export type { SharedOut } from "./sharings.ts";
 export type { Appended, ArchiveQuery, LedgerArchive } from "./stores/archive.ts";
+export { type Digest, digestEntries, type Stretch } from "./stores/digest.ts";
 export { Drain, type DrainOptions, type Lag } from "./stores/drain.ts";
 export { createLeasedStore, type LeasedStore, type LeasedStoreOptions } from "./stores/leased/index.ts";
 export { createMemoryStore, type MemoryStoreOptions } from "./stores/memory.ts";

@@ -1,6 +1,7 @@
 import { type Budget, subjectLabel } from "./domain/budget.ts";
 import { type Balance, formatInstant } from "./domain/decision.ts";
-import { type LadderStep, measures, type Rung, reachedSteps, rungsAt, shareOf, shareText, stepText } from "./domain/ladder.ts";
+import { type Rung, reachedSteps, rungsAt } from "./domain/ladder.ts";
+import { beyondStep, type LadderStep, measures, shareFrom, shareOf, shareText, stepPhrase } from "./domain/ladder-step.ts";
 import { giverOf } from "./domain/owner.ts";
 import type { Subject } from "./domain/subject.ts";
 
@@ -44,16 +45,22 @@ export class Ladders {
         ladder,
         balances.filter((balance) => balance.budget === name),
       );
+      // Of what ends a task, all steps up to the last answer are reached.
       const end = ending.includes(name) ? ladder.find(({ rungs }) => rungs.some(({ kind }) => kind === "finish"))?.from : undefined;
-      const shareAt = (step: LadderStep) => fullest.get(step)?.share ?? Number.NEGATIVE_INFINITY;
-      const reached = this.#reach(budget, subject, (step) => Math.max(shareAt(step), end ?? Number.NEGATIVE_INFINITY));
-      return rungsAt(ladder, reached).map(({ rung, step }) => ({ rung, budget, step, balance: (fullest.get(step) as Fullest).balance }));
+      const beyond = (step: LadderStep) => fullest.get(step)?.beyond ?? Number.NEGATIVE_INFINITY;
+      const reached = this.#reach(budget, subject, (step) =>
+        end !== undefined && step.from <= end ? Math.max(beyond(step), 0) : beyond(step),
+      );
+      // Of amounts, and where others are in force than the budget has, the higher step may stand before the lower one.
+      const share = (i: number) => shareFrom(ladder[i] as LadderStep, fullest.get(ladder[i] as LadderStep)?.balance.limit ?? 0);
+      const ascending = reached.toSorted((a, b) => share(a) - share(b));
+      return rungsAt(ladder, ascending).map(({ rung, step }) => ({ rung, budget, step, balance: (fullest.get(step) as Fullest).balance }));
     });
   }
 
-  #reach(budget: Budget, subject: Subject, shareAt: (step: LadderStep) => number): readonly number[] {
+  #reach(budget: Budget, subject: Subject, beyond: (step: LadderStep) => number): readonly number[] {
     const key = `${budget.name}|${subjectLabel(budget, subject)}`;
-    const reached = reachedSteps(budget.ladder, shareAt, this.#reached.get(key));
+    const reached = reachedSteps(budget.ladder, beyond, this.#reached.get(key));
     this.#reached.delete(key);
     if (reached.length > 0) this.#reached.set(key, reached);
     if (this.#reached.size > REACHED_MOST) this.#reached = new Map([...this.#reached].slice(REACHED_MOST / 2));
@@ -63,7 +70,7 @@ export class Ladders {
 
 interface Fullest {
   readonly balance: Balance;
-  readonly share: number;
+  readonly beyond: number;
 }
 
 function fullestBySteps(ladder: Budget["ladder"], balances: readonly Balance[]): ReadonlyMap<LadderStep, Fullest> {
@@ -71,8 +78,8 @@ function fullestBySteps(ladder: Budget["ladder"], balances: readonly Balance[]):
   for (const step of ladder) {
     for (const balance of balances) {
       if (!measures(step, balance)) continue;
-      const share = shareOf(balance, balance.limit);
-      if (share > (all.get(step)?.share ?? Number.NEGATIVE_INFINITY)) all.set(step, { balance, share });
+      const beyond = beyondStep(step, balance, balance.limit);
+      if (beyond > (all.get(step)?.beyond ?? Number.NEGATIVE_INFINITY)) all.set(step, { balance, beyond });
     }
   }
   return all;
@@ -83,5 +90,5 @@ export function describeBlock({ budget, step, balance }: ActiveRung): string {
   const used = shareText(Math.floor(shareOf(balance, balance.limit)));
   const resets = balance.resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(balance.resetsAt, balance.timezone)}.`;
   const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  return `${name} takes no calls from ${stepText(step)} on, and ${used} is used. ${resets} Ask ${giverOf(budget)} for more.`;
+  return `${name} takes no calls ${stepPhrase(step)}, and ${used} is used. ${resets} Ask ${giverOf(budget)} for more.`;
 }

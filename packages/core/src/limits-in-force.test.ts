@@ -268,3 +268,41 @@ test("a busy bucket for each of many users leaves few counters behind", async ()
   }
   assert.ok((await store.counters()).length <= 2_000, `${(await store.counters()).length} counters`);
 });
+
+test("of two rungs of a kind the one holds that is higher on the limit in force, which need not be the one of the budget", async () => {
+  const { budgets, spend } = scene([
+    {
+      name: "users",
+      per: "user",
+      limits: ["500 tokens / day"],
+      minOutput: 0,
+      ladder: { "85%": "use low", "20 tokens left": "use least" },
+      exceptions: [{ for: { user: "ann" }, limits: ["50 tokens / day"] }],
+    },
+  ]);
+  const models = async (user: string) => {
+    const { rungs = [] } = (await budgets.ladder({ user })) ?? {};
+    return rungs.map(({ rung }) => (rung.kind === "use" ? rung.model : rung.kind));
+  };
+  await spend(29);
+  assert.deepEqual(await models("ann"), []);
+  await spend(6);
+  assert.deepEqual(await models("ann"), ["least"], "15 of 50 are left at 70 %");
+  await spend(10);
+  assert.deepEqual(await models("ann"), ["low"], "85 % of 50 is beyond 20 left");
+  await spend(430, "bob");
+  assert.deepEqual(await models("bob"), ["low"]);
+  await spend(55, "bob");
+  assert.deepEqual(await models("bob"), ["least"]);
+});
+
+test("a budget may have a step beyond its limit where an exception, or what is carried over, comes so far", async () => {
+  const withStep = (more: Partial<BudgetInput>) => () =>
+    scene([{ name: "users", per: "user", limits: ["500 tokens / day"], ladder: { "600 tokens": "slow" }, ...more }]);
+  assert.throws(withStep({}), { code: "ladder_invalid", message: /"600 tokens" is never reached/ });
+  assert.doesNotThrow(withStep({ exceptions: [{ for: { user: "ann" }, limits: ["700 tokens / day"] }] }));
+  assert.doesNotThrow(withStep({ limits: ["500 tokens / day rollover 100"] }));
+  assert.doesNotThrow(withStep({ share: { every: "day" } }));
+  assert.doesNotThrow(withStep({ mode: "observe" }));
+  assert.throws(withStep({ limits: ["500 tokens / day rollover 99"] }), { code: "ladder_invalid" });
+});

@@ -20,6 +20,8 @@ import { Pace } from "./alerts/pace.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
+import { SEAL_EVERY_MS, Sealer } from "./audit-log/sealer.ts";
+import { ledgerName } from "./audit-log/seals.ts";
 import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
@@ -141,7 +143,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, store: given, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -179,6 +181,10 @@ async function startWith(
   const onDenial = (subject: Subject, denial: Denial, id: string) => events.denied(id, subject, denial);
   const { budgets: configured, allowances } = config;
   const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
+  const log = new AuditLog(config.dataDir, { onError });
+  // Whoever brings a store, or started us, has its ledger.
+  const sealer = given || counting ? undefined : new Sealer({ store, log, ledger: ledgerName(config), onError });
+  await sealer?.open();
   const hindsight = new Hindsight({ store, budgets, alerts });
   if (!shared) await budgets.adopt();
 
@@ -186,7 +192,6 @@ async function startWith(
   const identifyCaller = (request: IncomingMessage) => identifyRequest(request, { keys, people }, gateway.config, adminToken);
   let ownUrl = "";
   const baseUrl = () => gateway.config.server.publicUrl ?? ownUrl;
-  const log = new AuditLog(config.dataDir, { onError });
   // Of several processes, the one that started the others writes down what is done to all.
   const note = async (what: string, details?: object) => {
     if (!counting) await log.write({ by: "purser", what, details: { ...details } });
@@ -323,6 +328,7 @@ async function startWith(
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
   adjust().catch(onError);
+  sealer?.begin().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),
@@ -340,6 +346,7 @@ async function startWith(
     every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
     every(RENEW_EVERY_MS, async () => log.flush(), onError),
+    every(SEAL_EVERY_MS, async () => sealer?.seal(), onError),
     every(RENEW_EVERY_MS, () => calibration.flush(), onError),
     every(RENEW_EVERY_MS, () => usualAnswers.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
@@ -391,11 +398,12 @@ async function startWith(
       await usualAnswers.flush().catch(onError);
       await rollups.close();
       await audits.close();
-      await note("gateway.stopped").catch(onError);
-      await log.close();
       hindsight.close();
       guards.close();
       await budgets.close();
+      await sealer?.end().catch(onError);
+      await note("gateway.stopped").catch(onError);
+      await log.close();
       await telemetry?.close();
       await alerts.close();
       await records.close();

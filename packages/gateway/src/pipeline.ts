@@ -54,6 +54,7 @@ import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
 import type { Queue, ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
+import { leftHeaders } from "./rate-limit-fields.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
@@ -500,7 +501,7 @@ function answerHeaders({ expose }: Config, { rungs = [], provider, failover }: R
   const { id, decision, attempt } = terms;
   const headers = ["x-purser-request-id", id];
   const tightest = decision?.outcome === "allowed" && expose.left ? decision.tightest : undefined;
-  if (tightest) headers.push("x-purser-left", `${encodeURI(tightest.budget)}; left=${tightest.left}; unit=${tightest.unit}`);
+  if (tightest) headers.push(...leftHeaders(tightest, Date.now()));
   if (decision?.outcome === "uncounted") headers.push("x-purser-uncounted", "store unavailable");
   if (rungs.length > 0) headers.push("x-purser-rung", headerText(rungs.join(", ")));
   if (failover) headers.push("x-purser-provider", provider.name, "x-purser-attempts", String(attempt));

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { type Balance, type ErrorCode, parseDuration } from "@purser/core";
+import type { Balance, ErrorCode } from "@purser/core";
 import type { Refusal } from "./dialects/dialect.ts";
+import { rateLimit, rateLimitPolicy } from "./rate-limit-fields.ts";
 
 /** What a refusal looks like on the wire, but for its body. */
 export interface RefusalHead {
@@ -54,7 +55,11 @@ export function refusalHead({ code, denial, requestId }: Refusal, balances: read
   } else if (status < 500) {
     headers["x-should-retry"] = "false";
   }
-  if (denial) setRateLimitFields(headers, tightest(balances, denial.balance), now);
+  const told = denial ? tightest(balances, denial.balance) : [];
+  if (told.length > 0) {
+    headers["ratelimit-policy"] = told.map(rateLimitPolicy).join(", ");
+    headers.ratelimit = told.map((balance) => rateLimit(balance, now)).join(", ");
+  }
   return { status, headers };
 }
 
@@ -66,51 +71,6 @@ function tightest(balances: readonly Balance[], refusing: Balance | undefined): 
     (one) => !refusing || one.budget !== refusing.budget || one.unit !== refusing.unit || one.window !== refusing.window,
   );
   return [...(refusing ? [refusing] : []), ...others].slice(0, TIGHTEST);
-}
-
-const QUOTA_UNITS = {
-  nanodollars: "usd-micros",
-  tokens: "tokens",
-  input_tokens: "input-tokens",
-  output_tokens: "output-tokens",
-  requests: "requests",
-  concurrent: "concurrent-requests",
-} as const;
-
-const WINDOW_SECONDS: Readonly<Record<string, number>> = { minute: 60, hour: 3_600, day: 86_400, week: 604_800 };
-
-/** How long a window is; nothing where it is not always the same, or drains and has no end. */
-function windowSeconds(window: string): number | undefined {
-  const rolling = window.startsWith("rolling ") ? parseDuration(window.slice("rolling ".length)) : undefined;
-  return rolling === undefined ? WINDOW_SECONDS[window] : rolling / 1000;
-}
-
-/** The `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers. Money in micro-dollars, so that it fits their integers. */
-function setRateLimitFields(headers: Record<string, string>, balances: readonly Balance[], now: number): void {
-  if (balances.length === 0) return;
-  const policies = balances.map((balance) => {
-    const seconds = windowSeconds(balance.window);
-    return `${policyName(balance)};q=${quotaAmount(balance, balance.limit)};qu="${quotaUnit(balance)}"${seconds ? `;w=${seconds}` : ""}`;
-  });
-  const limits = balances.map((balance) => {
-    const resets = balance.resetsAt === undefined ? "" : `;t=${Math.max(0, Math.ceil((balance.resetsAt - now) / 1000))}`;
-    return `${policyName(balance)};r=${quotaAmount(balance, balance.left)}${resets}`;
-  });
-  headers["ratelimit-policy"] = policies.join(", ");
-  headers.ratelimit = limits.join(", ");
-}
-
-function quotaUnit({ unit, weights }: Balance): string {
-  return `${weights ? "weighted-" : ""}${QUOTA_UNITS[unit]}`;
-}
-
-/** A structured-field string: printable ASCII only, with quotes and backslashes taken out. */
-function policyName({ budget, unit, window }: Balance): string {
-  return `"${`${budget}-${unit}-${window}`.replace(/[^\x20-\x7e]|["\\]/g, "_")}"`;
-}
-
-function quotaAmount({ unit }: Balance, amount: number): number {
-  return Math.min(unit === "nanodollars" ? Math.floor(amount / 1000) : amount, 999_999_999_999_999);
 }
 
 /**

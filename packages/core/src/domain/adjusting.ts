@@ -1,6 +1,6 @@
 import { PurserError } from "../errors.ts";
 import type { Budget } from "./budget.ts";
-import { FULL, readShare } from "./ladder.ts";
+import { FULL, readShare } from "./ladder-step.ts";
 import { formatAmount, formatLimit, type Limit, limitId, limitOf, parseLimit } from "./limit.ts";
 import { type CalendarPeriod, type Window, windowSpan } from "./window.ts";
 

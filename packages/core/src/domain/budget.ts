@@ -1,7 +1,8 @@
 import { PurserError } from "../errors.ts";
 import { type Adjusting, type AdjustingInput, parseAdjusting } from "./adjusting.ts";
 import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
-import { formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
+import { FULL, type StepBounds } from "./ladder-step.ts";
+import { capacityOf, formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
 import { parseSharing, type Sharing, type SharingInput } from "./sharing.ts";
 import {
   ATTRIBUTES,
@@ -141,25 +142,29 @@ export function defineBudget(input: BudgetInput): Budget {
   const { maxInput, maxOutput, maxTotal } = input.request ?? {};
   checkTokens(input.name, { maxInput, maxOutput, maxTotal, minOutput: input.minOutput });
   const models = input.request?.models?.map((pattern) => compilePattern(foldModel(pattern)));
+  const exceptions = (input.exceptions ?? []).map((one) =>
+    defineException(one, { name: input.name, per, limits, timezone, starts, weights }),
+  );
+  const sharing = input.share && sharingOf(input.name, input.share, { per, limits });
+  const adjusting = input.adjust && parseAdjusting(input.adjust, { name: input.name, per, limits, timezone });
+  const mode = input.mode ?? "enforce";
   return {
     name: input.name,
     selector: input.for ?? {},
     per,
     limits,
-    exceptions: (input.exceptions ?? []).map((exception) =>
-      defineException(exception, { name: input.name, per, limits, timezone, starts, weights }),
-    ),
+    exceptions,
     weights,
     request: input.request ?? {},
-    ladder: ladderOf(input, limits),
-    sharing: input.share && sharingOf(input.name, input.share, { per, limits }),
-    adjusting: input.adjust && parseAdjusting(input.adjust, { name: input.name, per, limits, timezone }),
+    ladder: ladderOf(input, limits, boundsOf({ mode, exceptions, sharing, adjusting })),
+    sharing,
+    adjusting,
     timezone,
     owner: input.owner,
     ownerFrom: undefined,
     showsOwner: input.showsOwner ?? true,
     costCenter: input.costCenter,
-    mode: input.mode ?? "enforce",
+    mode,
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
     saysMinOutput: input.minOutput !== undefined,
     onStoreFailure: input.onStoreFailure ?? "closed",
@@ -168,8 +173,19 @@ export function defineBudget(input: BudgetInput): Budget {
   };
 }
 
-function ladderOf({ name, ladder: input = {} }: BudgetInput, limits: readonly Limit[]): Ladder {
-  const ladder = parseLadder(input, limits);
+/** How much of its limits a budget lets anybody use, but for what is granted. */
+function boundsOf({ mode, exceptions, sharing, adjusting }: Pick<Budget, "mode" | "exceptions" | "sharing" | "adjusting">): StepBounds {
+  const most = (limit: Limit) => {
+    const amounts = [limit, ...exceptions.flatMap(({ limits }) => limits.get(limitId(limit)) ?? [])];
+    const followed = adjusting?.limit === limitId(limit) ? adjusting.most : 0;
+    const largest = Math.max(followed, ...amounts.map((one) => capacityOf(one) + (one.rollover ?? 0)));
+    return sharing?.among.length === 0 ? Math.floor(largest * (1 + sharing.most / FULL)) : largest;
+  };
+  return { isEnforced: mode === "enforce", most };
+}
+
+function ladderOf({ name, ladder: input = {} }: BudgetInput, limits: readonly Limit[], bounds: StepBounds): Ladder {
+  const ladder = parseLadder(input, limits, bounds);
   if (ladder.every(({ measures }) => measures.length > 0)) return ladder;
   const what = "a step is a share of a limit on money, tokens or requests, and the budget has none";
   throw new PurserError("ladder_invalid", `The ladder of budget "${name}" would never begin: ${what}. Give it one, such as $50 / month.`);

@@ -1,6 +1,7 @@
 import type { Budget } from "./budget.ts";
 import type { BoundLimit } from "./command.ts";
-import { FULL, type Ladder, type MeasuredLimit, measures } from "./ladder.ts";
+import type { Ladder } from "./ladder.ts";
+import { FULL, type LadderStep, type MeasuredLimit, measures } from "./ladder-step.ts";
 import type { Limit } from "./limit.ts";
 
 /** The limit by which a task has one last answer, for its whole life. */
@@ -16,7 +17,13 @@ export function finishes({ ladder, mode }: Pick<Budget, "ladder" | "mode">): boo
 /** How much of a limit is kept for the last answer: all above the step that says `finish`. Rounded up, so that there is something. */
 export function keptOf(ladder: Ladder, limit: MeasuredLimit, amount: number): number {
   const steps = ladder.filter((step) => step.rungs.some(({ kind }) => kind === "finish") && measures(step, limit));
-  return steps.length === 0 ? 0 : amount - Math.floor((amount * Math.min(...steps.map(({ from }) => from))) / FULL);
+  return steps.length === 0 ? 0 : amount - Math.min(...steps.map((step) => usedAt(step, amount)));
+}
+
+/** How much of an amount is used where a step begins. */
+function usedAt({ from, amount: at }: LadderStep, amount: number): number {
+  if (at === undefined) return Math.floor((amount * from) / FULL);
+  return at.isLeft ? Math.max(0, amount - at.value) : Math.min(at.value, amount);
 }
 
 /** Where it is counted whether the last answer was given. */

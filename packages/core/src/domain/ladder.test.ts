@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changesCalls, type LadderInput, measures, parseLadder, reachedSteps, rungsAt, rungText, shareOf, stepText } from "./ladder.ts";
+import { changesCalls, type LadderInput, parseLadder, reachedSteps, rungsAt, rungText } from "./ladder.ts";
+import { beyondStep, measures, type StepBounds, shareFrom, shareOf, stepPhrase, stepText } from "./ladder-step.ts";
 import { parseLimit } from "./limit.ts";
 
 const limits = (...texts: readonly string[]) => texts.map((text) => parseLimit(text, "Europe/Berlin"));
@@ -13,7 +14,7 @@ const LADDER = parsed({
   "95%": ["slow 5s", "shorten 100 tokens"],
 });
 
-const reached = (share: number, before?: readonly number[]) => reachedSteps(LADDER, () => share, before);
+const reached = (share: number, before?: readonly number[]) => reachedSteps(LADDER, ({ from }) => share - from, before);
 const textsAt = (share: number) => rungsAt(LADDER, reached(share)).map(({ rung }) => rungText(rung));
 
 test("steps hold from their share on, and a later rung of a kind takes the place of an earlier one", () => {
@@ -52,7 +53,7 @@ test("each step stands by what it is a share of", () => {
   const at = (shares: readonly [number, number]) =>
     rungsAt(
       ladder,
-      reachedSteps(ladder, (step) => shares[step === money ? 0 : 1]),
+      reachedSteps(ladder, (step) => shares[step === money ? 0 : 1] - step.from),
     ).map(({ rung, step }) => `${rungText(rung)} from ${stepText(step)}`);
   assert.deepEqual(at([1_000, 9_000]), ["slow 5s from 80% of tokens / minute"]);
   assert.deepEqual(at([6_000, 1_000]), ["use gpt-4o-mini from 50% of $"]);
@@ -116,6 +117,100 @@ test("a limit of nothing is all used", () => {
   assert.equal(shareOf({ spent: 40, held: 2 }, 100), 4_200);
 });
 
+/** How far a step is, on a balance with this limit. */
+function beyond(step: string, { limit, spent, held = 0 }: { limit: number; spent: number; held?: number }, of = MONEY) {
+  const [read] = parsed({ [step]: "slow" }, of);
+  assert.ok(read);
+  return beyondStep(read, { spent, held }, limit);
+}
+
+test("an amount is reached to the unit, whatever the limit in force, by what is spent and held or by what is left", () => {
+  const dollars = (amount: number) => amount * 1_000_000_000;
+  const limit = dollars(50);
+  assert.ok(beyond("$40", { limit, spent: dollars(40) - 1 }) < 0);
+  assert.equal(beyond("$40", { limit, spent: dollars(30), held: dollars(10) }), 0);
+  assert.equal(beyond("$40", { limit: dollars(80), spent: dollars(40) }), 0, "a grant moves no amount that is spent");
+  assert.ok(beyond("$20 left", { limit, spent: dollars(30) - 1 }) < 0);
+  assert.equal(beyond("$20 left", { limit, spent: dollars(30) }), 0);
+  assert.ok(beyond("$20 left", { limit: dollars(80), spent: dollars(59) }) < 0, "a grant leaves more");
+  assert.ok(beyond("$20 left", { limit: dollars(10), spent: 0 }) >= 0, "whoever has less from the start has no more left");
+  assert.ok(beyond("$40", { limit: 0, spent: 0 }) < 0);
+  assert.ok(beyond("$20 left", { limit: 0, spent: 0 }) >= 0);
+  // A limit so large that shares of it are not exact.
+  const large = 9_000_000_000_000_000;
+  assert.ok(beyond("$40", { limit: large, spent: dollars(40) - 1 }) < 0);
+});
+
+test("an amount is one of the limit on its unit that can come so far, and says back what it was told", () => {
+  const of = (key: string, ...texts: readonly string[]) => {
+    const [step] = parsed({ [key]: "slow" }, limits(...texts));
+    assert.ok(step);
+    return [stepText(step), ...step.measures.map(({ unit, window }) => `${unit}/${window}`)];
+  };
+  assert.deepEqual(of("$400", "$500 / month", "1M tokens / day"), ["$400", "nanodollars/month"]);
+  assert.deepEqual(of("$400", "$500 / month", "$50 / day"), ["$400", "nanodollars/month"], "a day never comes so far");
+  assert.deepEqual(of("$40 of $ / day", "$500 / month", "$50 / day"), ["$40 of $ / day", "nanodollars/day"]);
+  assert.deepEqual(of("80k tokens", "$500 / month", "100k tokens / day"), ["80k tokens", "tokens/day"]);
+  assert.deepEqual(
+    of("8 requests", "10 requests / minute", "$5 / day"),
+    ["8 requests", "requests/minute"],
+    "of a minute, where nothing longer has that unit",
+  );
+  assert.deepEqual(of("0.5M input tokens left", "1M input tokens / day"), ["0.5M input tokens left", "input_tokens/day"]);
+  assert.deepEqual(of("$1 of $", "$2", "$5 / day"), ["$1 of $", "nanodollars/lifetime"], "a lifetime has no other name");
+  assert.deepEqual(
+    parsed({ $45: "slow", "50%": "cache", "$20 left": "tell" }).map((step) => [stepText(step), step.from, stepPhrase(step)]),
+    [
+      ["50%", 5_000, "from 50% on"],
+      ["$20 left", 6_000, "when $20 is left"],
+      ["$45", 9_000, "from $45 on"],
+    ],
+  );
+});
+
+test("steps beyond the limit are for budgets that only observe", () => {
+  const observing: StepBounds = { isEnforced: false, most: ({ amount }) => amount };
+  const steps = parseLadder({ "120%": "tell", $70: "tell" }, MONEY, observing);
+  assert.deepEqual(
+    steps.map((step) => [stepText(step), shareFrom(step, 50_000_000_000)]),
+    [
+      ["120%", 12_000],
+      ["$70", 14_000],
+    ],
+  );
+  const wider: StepBounds = { isEnforced: true, most: ({ amount }) => 2 * amount };
+  assert.equal(parseLadder({ $70: "tell" }, MONEY, wider).length, 1, "some subject is allowed so much");
+});
+
+test("an amount that is never reached, or leaves open of what, is refused with the nearest one", () => {
+  for (const [key, texts, what] of [
+    [
+      "$600",
+      ["$500 / month"],
+      /"\$600" is never reached: of \$500\.00 \/ month the budget lets nobody use more than \$500\.00\. Write at most \$500\.00, or let it only observe/,
+    ],
+    ["$600", ["$500 / month", "$50 / day"], /Write at most \$500\.00/],
+    ["$501 left", ["$500 / month"], /"\$501 left" holds always: .* Write at most \$500\.00 left, or 0%/],
+    [
+      "$40",
+      ["$500 / month", "$50 / day"],
+      /can be an amount of \$500\.00 \/ month and of \$50\.00 \/ day\. Say of which: `\$40 of \$ \/ month` or `\$40 of \$ \/ day`/,
+    ],
+    ["$400", ["1M tokens / month"], /"\$400" is an amount of no limit of the budget .*: these are 1,000,000 tokens \/ month/],
+    ["5 requests", ["5 concurrent"], /it has none/],
+    ["$400 of tokens", ["$500 / month", "1M tokens / month"], /that is an amount of money, and a limit on tokens/],
+    ["$400 / month", ["$500 / month"], /write `\$400 of \$ \/ month`/],
+    ["80k tokens / day left", ["100k tokens / day"], /write `80k tokens of tokens \/ day/],
+    ["$4,00", ["$500 / month"], /"\$4,00" is no amount\. .*"4,00" is not a number/],
+    ["80k", ["100k tokens / day"], /"80k" is not a share of a limit from 0% to 100%, nor an amount such as \$400, 80k tokens/],
+    ["2 concurrent", ["2 concurrent", "$5"], /is an amount of no limit/],
+    ["120%", ["$500 / month"], /"120%" is not a share of a limit that is ever reached: the budget refuses calls at 100%/],
+    ["$99,999,999", ["$500 / month"], /is no amount\. The limit "\$99,999,999" is too large/],
+  ] as const) {
+    assert.throws(() => parsed({ [key]: "slow" }, limits(...texts)), { code: "ladder_invalid", message: what }, key);
+  }
+});
+
 test("what is not a ladder is refused with what one looks like", () => {
   for (const [input, what] of [
     [{ "85": "block" }, /"85" is not a share of a limit/],
@@ -139,6 +234,7 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": "ask slack email" }, /is not a rung/],
     [{ "85%": "constructor" }, /is not a rung/],
     [{ "85%": "block", "85.0%": "slow" }, /two steps at 85%/],
+    [{ $40: "block", "$40.00": "slow" }, /two steps at \$40/],
     [{ "80%": ["use a", "use b"] }, /"use" stands twice at 80%, where one of them can hold/],
     [{ "85% of $": "block", "85%   of $": "slow" }, /two steps at 85% of \$/],
     [{ "85% of": "block" }, /"85% of" is not a share/],

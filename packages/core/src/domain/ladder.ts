@@ -1,6 +1,16 @@
 import { PurserError } from "../errors.ts";
-import { formatLimit, type Limit, parseLimit, type Unit } from "./limit.ts";
-import { isBrief, windowName } from "./window.ts";
+import {
+  ENFORCED,
+  FULL,
+  type LadderStep,
+  type MeasuredLimit,
+  parseStep,
+  readShare,
+  type StepBounds,
+  stepId,
+  stepText,
+} from "./ladder-step.ts";
+import type { Limit } from "./limit.ts";
 
 /** What happens to a call while a budget is used as far as its step says. */
 export type Rung =
@@ -34,31 +44,12 @@ export type Rung =
 /** From 0 to 1: how near two questions have to be, so that one gets the answer of the other. None where they have to be the same. */
 export type Nearness = number | undefined;
 
-/** Rungs that hold from a share of a limit on that is spent or held. */
-export interface LadderStep {
-  /** In hundredths of a per cent: 8500 is 85 %. */
-  readonly from: number;
-  readonly rungs: readonly Rung[];
-  /** What it is a share of, as it was written: `$ / month`. Left out where that was not said. */
-  readonly of?: string;
-  /** Of these limits the fullest one says how far the step is. */
-  readonly measures: readonly MeasuredLimit[];
-}
-
-/** A limit of a budget, as its balances name it. */
-export interface MeasuredLimit {
-  readonly unit: Unit;
-  /** `month`, `rolling 1d`, `minute bucket`, `lifetime`. */
-  readonly window: string;
-}
-
 /** Steps by ascending share. */
 export type Ladder = readonly LadderStep[];
 
-/** A ladder as people write it: `{ "85%": "use gpt-4o-mini", "90% of $ / month": ["shorten 300", "trim 4000"] }`. */
+/** A ladder as people write it: `{ "85%": "use gpt-4o-mini", "90% of $ / month": ["shorten 300", "trim 4000"], "$20 left": "ask" }`. */
 export type LadderInput = Readonly<Record<string, string | readonly string[]>>;
 
-export const FULL = 10_000;
 /** A step that was entered is left when the use is this much below it, so that calls which end do not make it flap. */
 const LEEWAY = 200;
 const SLOW_MS = 2_000;
@@ -74,63 +65,33 @@ const CACHE_MOST_MS = 24 * CACHE_MS;
 const QUEUE_MS = 31 * 86_400_000;
 const QUEUE_MOST_MS = 366 * 86_400_000;
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`, or `85% of $ / month: use gpt-4o-mini`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `finish`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`, `85% of $ / month: use gpt-4o-mini`, `$400: tell` or `$20 left: tell`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `finish`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads the ladder of a budget with these limits. Throws `ladder_invalid` with what to do. */
-export function parseLadder(input: LadderInput, limits: readonly Limit[]): Ladder {
-  const steps = Object.entries(input).map(([key, rungs]): LadderStep => {
-    const { share, of } = partsOf(key);
-    const measures = (of === undefined ? usuallyMeasured(limits) : chosen(of, key, limits)).map(measuredLimit);
-    const read = parseRungs(typeof rungs === "string" ? [rungs] : rungs, ` at ${key}`);
-    if (read.some(({ kind }) => kind === "finish")) checkFinish(key, share, measures);
-    return { from: share, rungs: read, ...(of !== undefined && { of }), measures };
+export function parseLadder(input: LadderInput, limits: readonly Limit[], bounds: StepBounds = ENFORCED): Ladder {
+  const steps = Object.entries(input).map(([key, texts]): LadderStep => {
+    const { from, ...start } = parseStep(key, limits, bounds, invalid);
+    const rungs = parseRungs(typeof texts === "string" ? [texts] : texts, ` at ${key}`);
+    if (rungs.some(({ kind }) => kind === "finish")) checkFinish(key, from, start.measures);
+    return { from, rungs, ...start };
   });
   steps.sort((a, b) => a.from - b.from);
   for (const [i, step] of steps.entries()) {
-    if (steps.slice(0, i).some((other) => stepText(other) === stepText(step))) throw invalid(`it has two steps at ${stepText(step)}.`);
+    const isAlike = (other: LadderStep) => other.of === step.of && stepId(other) === stepId(step);
+    if (steps.slice(0, i).some(isAlike)) throw invalid(`it has two steps at ${stepText(step)}.`);
   }
   return steps;
 }
 
 /** A task ends for good, so what resets cannot end it; and its last answer needs room. */
 function checkFinish(key: string, share: number, limits: readonly MeasuredLimit[]): void {
-  if (share === 0 || share === FULL)
+  if (share === 0 || share >= FULL)
     throw invalid(`"finish" at ${key} keeps ${share === 0 ? "all" : "nothing"} for the last answer: 90% keeps a tenth.`);
   const other = limits.find(({ window }) => window !== "lifetime");
   if (other)
     throw invalid(
       `"finish" at ${key} ends a task for good, and a limit by the ${other.window} begins again. Give the budget only limits without a window, such as $2, or name a unit of which all are: \`90% of $: finish\`.`,
     );
-}
-
-function measuredLimit({ unit, window }: Limit): MeasuredLimit {
-  return { unit, window: windowName(window) };
-}
-
-/** Calls at once come and go, and a busy minute is no reason to answer worse where longer windows say how much is left. */
-function usuallyMeasured(limits: readonly Limit[]): readonly Limit[] {
-  const measurable = limits.filter(({ unit }) => unit !== "concurrent");
-  const long = measurable.filter(({ window }) => !isBrief(window));
-  return long.length > 0 ? long : measurable;
-}
-
-/** The limits that are meant by `$`, `tokens / day` or `requests / minute bucket`. */
-function chosen(of: string, key: string, limits: readonly Limit[]): readonly Limit[] {
-  const { unit, window } = readChoice(of, key);
-  const isNamed = of.includes("/");
-  const found = limits.filter((limit) => limit.unit === unit && (!isNamed || windowName(limit.window) === windowName(window)));
-  if (found.length > 0 && unit !== "concurrent") return found;
-  const names = usuallyMeasured(limits).length > 0 ? limits.filter((limit) => limit.unit !== "concurrent").map(formatLimit) : ["none"];
-  throw invalid(`"${key}": it can be a share of the budget's limits on money, tokens and requests, which are ${names.join(", ")}.`);
-}
-
-/** Written like a limit without its amount. */
-function readChoice(of: string, key: string): Limit {
-  try {
-    return parseLimit(of.startsWith("$") ? `$1${of.slice(1)}` : `1 ${of}`, "UTC");
-  } catch {
-    throw invalid(`"${key}": "${of}" is no limit. Write \`of $\`, \`of tokens / day\` or \`of requests / minute bucket\`.`);
-  }
 }
 
 /**
@@ -144,20 +105,6 @@ export function parseRungs(texts: readonly string[], where = ""): readonly Rung[
       throw invalid(`"${kind}" stands twice${where}, where one of them can hold. Keep one, or put the other at another share.`);
   }
   return rungs;
-}
-
-/** `85%` or `85% of $ / month`. */
-function partsOf(key: string): { readonly share: number; readonly of: string | undefined } {
-  const [, text = "", of] = /^(.*?)(?:\s+of\s+(.+))?$/s.exec(key.trim()) ?? [];
-  const share = readShare(text);
-  if (share !== undefined && share <= FULL) return { share, of: of?.replace(/\s+/g, " ") };
-  throw invalid(`"${key}" is not a share of a limit from 0% to 100%.`);
-}
-
-/** `85%` in hundredths of a per cent; nothing where it is no percentage. */
-export function readShare(text: string): number | undefined {
-  const match = /^(\d{1,3})(?:\.(\d{1,2}))?\s*%$/.exec(text.trim());
-  return match ? Number(match[1]) * 100 + Number((match[2] ?? "").padEnd(2, "0")) : undefined;
 }
 
 function parseRung(text: string, where: string): Rung {
@@ -287,33 +234,13 @@ function similarText({ nearness }: { readonly nearness: Nearness }): string {
   return nearness === undefined ? "" : ` similar ${nearness}`;
 }
 
-/** `85%`. */
-export function shareText(share: number): string {
-  return `${share / 100}%`;
-}
-
-/** A step as it is written: `85%`, or `85% of $ / month`. */
-export function stepText({ from, of }: Pick<LadderStep, "from" | "of">): string {
-  return of === undefined ? shareText(from) : `${shareText(from)} of ${of}`;
-}
-
-/** Whether a balance is one that says how far a step is. */
-export function measures({ measures: limits }: LadderStep, { unit, window }: MeasuredLimit): boolean {
-  return limits.some((limit) => limit.unit === unit && limit.window === window);
-}
-
-/** How much of a limit is spent or held, in hundredths of a per cent. Of a limit of nothing, all is. */
-export function shareOf({ spent, held }: { readonly spent: number; readonly held: number }, limit: number): number {
-  return limit === 0 ? FULL : ((spent + held) / limit) * FULL;
-}
-
 /**
- * The steps of a ladder that are reached, by their places. `before`: those that were reached so far: steps are entered at their share, and left
- * only some way below it.
+ * The steps of a ladder that are reached, by their places. `beyond`: how far the use is beyond the beginning of a step, in hundredths of a per cent.
+ * `before`: those that were reached so far: steps are left only some way below where they begin.
  */
-export function reachedSteps(ladder: Ladder, shareAt: (step: LadderStep) => number, before: readonly number[] = []): readonly number[] {
+export function reachedSteps(ladder: Ladder, beyond: (step: LadderStep) => number, before: readonly number[] = []): readonly number[] {
   const reached: number[] = [];
-  for (const [i, step] of ladder.entries()) if (shareAt(step) >= (before.includes(i) ? step.from - LEEWAY : step.from)) reached.push(i);
+  for (const [i, step] of ladder.entries()) if (beyond(step) >= (before.includes(i) ? -LEEWAY : 0)) reached.push(i);
   return reached;
 }
 
@@ -326,7 +253,7 @@ export interface HeldRung {
   readonly step: LadderStep;
 }
 
-/** The rungs that hold for calls where these steps are reached: of each kind the one of the highest step. */
+/** The rungs that hold for calls where these steps are reached, by ascending share: of each kind the one of the highest step. */
 export function rungsAt(ladder: Ladder, reached: readonly number[]): readonly HeldRung[] {
   const held = new Map<Rung["kind"], HeldRung>();
   for (const i of reached) {

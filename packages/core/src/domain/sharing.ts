@@ -1,5 +1,5 @@
 import { PurserError } from "../errors.ts";
-import { FULL, readShare } from "./ladder.ts";
+import { FULL, readShare } from "./ladder-step.ts";
 import type { MovedAmount, Moves } from "./ledger.ts";
 import { CALENDAR_PERIODS, type CalendarPeriod } from "./window.ts";
 

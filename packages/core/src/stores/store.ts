@@ -18,6 +18,7 @@ import type { LeaseCommand, LeaseResult } from "../domain/lease.ts";
 import type { Entry } from "../domain/ledger.ts";
 import type { Counter } from "../domain/state.ts";
 import type { PurserError } from "../errors.ts";
+import type { Digest, Stretch } from "./digest.ts";
 
 /**
  * Where balances live. Each verb is atomic over all limits of a call, and resolves when its effect is durable.
@@ -53,6 +54,13 @@ export interface Store {
   close(): Promise<void>;
   /** The reservations that were charged when the store was opened, because their owner had died. Left out where there is no such moment. */
   readonly expiredAtStart?: readonly string[];
+  /** The number of the last entry that was there when the store was opened; 0 for none. Left out where there is no such moment. */
+  readonly lastSeqAtStart?: number;
+  /**
+   * What a stretch of at most 1,000 entries is known by, read and reckoned where no call waits for it. Left out where there is no such place:
+   * then whoever asks reads the entries.
+   */
+  digest?(stretch: Stretch): Promise<Digest>;
   /** Why nothing can be written at the moment; nothing when all is well. Left out where nothing can be in the way. */
   failure?(): PurserError | undefined;
   /**

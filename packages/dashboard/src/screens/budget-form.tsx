@@ -120,7 +120,10 @@ function BudgetForm({ written, onClose }: { readonly written?: WrittenBudgetJson
       </div>
       <LinesField
         label="Ladder"
-        {...field("ladder", "What happens to calls as it fills: a share and a rung a line. Calls are refused when it is used up.")}
+        {...field(
+          "ladder",
+          "What happens to calls as it fills: a share (80%) or an amount ($400, $20 left) and a rung a line. Calls are refused when it is used up.",
+        )}
         placeholder={"80%: use gpt-4o-mini\n90%: shorten 300"}
       />
       <ReadBack trial={lines.name.trim() === "" ? undefined : trial.data} />

@@ -118,8 +118,8 @@ function BudgetLink({ name }: { name: string }) {
   );
 }
 
-function stepText({ at, of, rungs }: BudgetJson["ladder"][number]): string {
-  return `${at * 100} %${of === null ? "" : ` of ${of}`}: ${rungs.join(", ")}`;
+function stepText({ text, rungs }: BudgetJson["ladder"][number]): string {
+  return `${text}: ${rungs.join(", ")}`;
 }
 
 function Balances({ budget }: { budget: BudgetJson }) {

@@ -129,9 +129,11 @@ function isOf({ unit }: OutlookJson, wanted: Unit): boolean {
 }
 
 /** Where the ladder of a budget changes something, on the bar of one of its balances. */
-export function thresholdsOf({ ladder }: BudgetJson, { unit, window }: OutlookJson): readonly number[] {
+export function thresholdsOf({ ladder }: BudgetJson, { unit, window, limit }: OutlookJson): readonly number[] {
   const steps = ladder.filter(({ measures }) => measures.some((one) => one.unit === unit && one.window === window));
-  return steps.map(({ at }) => at).filter((at) => at > 0 && at < 1);
+  const shareOf = (used: number) => used / Math.max(1, limit);
+  const shares = steps.map(({ at, spent, left }) => (spent !== null ? shareOf(spent) : left !== null ? shareOf(limit - left) : at));
+  return shares.filter((at) => at > 0 && at < 1);
 }
 
 /** One balance: whose, how full, what is left, and where it leads. */

@@ -3,6 +3,7 @@ import {
   type Budget,
   type Budgets,
   formatLimit,
+  type LadderStep,
   type Limit,
   limitId,
   type MeasuredLimit,
@@ -10,6 +11,7 @@ import {
   rungText,
   type Selector,
   type SubjectPath,
+  stepText,
   type WeightsInput,
   windowText,
 } from "@purser/core";
@@ -55,8 +57,13 @@ export interface LimitJson {
 
 /** A step of a ladder. */
 export interface StepJson {
-  /** The share from which on it holds, from 0 to 1. */
+  /** As it is written: `85% of $ / month`, `$20 left`. */
+  readonly text: string;
+  /** The share from which on it holds, from 0 to 1, of the limit as the budget has it. */
   readonly at: number;
+  /** The amount that is spent, or left, where its step says that and no share. */
+  readonly spent: number | null;
+  readonly left: number | null;
   /** What it is a share of, where its step says that: `$ / month`. */
   readonly of: string | null;
   /** The limits of which the fullest counts. */
@@ -88,6 +95,13 @@ export interface TreeParts {
   readonly now: number;
 }
 
+function stepJson(step: LadderStep): StepJson {
+  const { from, amount, of = null, measures, rungs } = step;
+  const spent = amount && !amount.isLeft ? amount.value : null;
+  const left = amount?.isLeft ? amount.value : null;
+  return { text: stepText(step), at: from / FULL, spent, left, of, measures, rungs: rungs.map(rungText) };
+}
+
 export async function readBudgetTree({ budgets, figures, configured, kept, now }: TreeParts): Promise<readonly BudgetJson[]> {
   const read = ({ name: budget, per }: Budget) =>
     per.length === 0 ? budgets.balances({ budget }) : kept.read(budget, () => budgets.balances({ budget }));
@@ -112,7 +126,7 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
         window: windowName(windowText(limit.window)),
         amount: limit.amount,
       })),
-      ladder: budget.ladder.map(({ from, of = null, measures, rungs }) => ({ at: from / FULL, of, measures, rungs: rungs.map(rungText) })),
+      ladder: budget.ladder.map(stepJson),
       balances: fullest(balances, BALANCES_SHOWN).map((balance) => outlook(balance, budget, figures, now)),
       balances_total: balances.length,
     };

@@ -197,7 +197,8 @@ describe("what the dashboard is made of", () => {
       "model m": "models",
       "each user": "company",
     });
-    assert.deepEqual(data[0].ladder, [{ at: 0.8, of: null, measures: [{ unit: "nanodollars", window: "month" }], rungs: ["tell"] }]);
+    const measured = { of: null, measures: [{ unit: "nanodollars", window: "month" }], rungs: ["tell"] };
+    assert.deepEqual(data[0].ladder, [{ text: "80%", at: 0.8, spent: null, left: null, ...measured }]);
     assert.match(data[1].sentence, /^Calls with team search may use \$25\.00 a month/);
   });
 

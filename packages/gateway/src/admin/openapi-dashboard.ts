@@ -257,7 +257,16 @@ export const DASHBOARD_SCHEMAS = {
     ladder: {
       type: "array",
       items: object({
-        at: { type: "number", description: "The share from which on it holds, from 0 to 1." },
+        text: { type: "string", description: "As it is written: `85% of $ / month`, `$20 left`." },
+        at: { type: "number", description: "The share from which on it holds, from 0 to 1, of the limit as the budget has it." },
+        spent: {
+          type: ["integer", "null"],
+          description: "The amount that is spent or held from which on it holds, where it says that and no share.",
+        },
+        left: {
+          type: ["integer", "null"],
+          description: "The amount that is left when it begins to hold, where it says that and no share.",
+        },
         of: { type: ["string", "null"], description: "What it is a share of, where its step says that: `$ / month`." },
         measures: { type: "array", items: object({ unit: TEXT, window: TEXT }), description: "The limits of which the fullest counts." },
         rungs: { type: "array", items: TEXT },

@@ -210,6 +210,39 @@ for (const [where, redis] of [
   });
 }
 
+test("an amount is told once in a window, whatever the limit becomes; what is left is told again where more was given", async (context) => {
+  const dollars = (amount: number, limit: number) => balance(amount * 1e9, { limit: limit * 1e9 });
+  const scene = await startScene(context);
+  const alerts = await scene.open(
+    defineBudget({ name: "a", limits: ["$100 / month"], ladder: { $60: "tell", "$20 left": "tell", "90%": "tell" } }),
+  );
+  const told = async (...titles: readonly string[]) => {
+    await posts(scene, titles.length);
+    assert.deepEqual(
+      scene.receiver.posted.map(({ body }) => body.data.title),
+      titles,
+    );
+  };
+  alerts.observe([dollars(59.99, 100)]);
+  alerts.observe([dollars(60, 100)]);
+  await told('Budget "a" has used $60.00');
+  const { data } = scene.receiver.posted[0]?.body ?? {};
+  assert.deepEqual([data.threshold, data.step, data.severity], [0.6, "$60", "info"]);
+  assert.match(data.text, /^\$60\.00 of \$100\.00 this month is used \(60%\)/);
+  alerts.observe([dollars(61, 200)]);
+  alerts.observe([dollars(79, 100)]);
+  alerts.observe([dollars(80, 100)]);
+  await told('Budget "a" has used $60.00', 'Budget "a" has $20.00 left');
+  alerts.observe([dollars(80, 140)]);
+  alerts.observe([dollars(121, 140)]);
+  const more = ['Budget "a" has used $60.00', 'Budget "a" has $20.00 left', 'Budget "a" has $19.00 left'];
+  await told(...more);
+  // Of what is left, nothing is said that is not so: calls that do not fit say nothing about amounts.
+  alerts.observe([dollars(96, 100)]);
+  await told(...more, 'Budget "a" is 96% used');
+  await alerts.close();
+});
+
 test("a line that a crash cut off is passed over, and what is over is forgotten", async (context) => {
   const scene = await startScene(context);
   const file = join(scene.directory, "alerts.jsonl");

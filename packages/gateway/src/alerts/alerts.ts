@@ -113,8 +113,7 @@ export class Alerts {
       const all = watched.find((one) => one.budget.name === budget.name)?.watches ?? [];
       // What is told of a whole budget by its sums is looked at elsewhere, and no call has to be looked at for it.
       const watches = all.filter(({ kind }) => kind === "reset" || (kind === "forecast" && budget.per.length > 0));
-      if (tells.length > 0 || watches.length > 0)
-        this.#watched.set(budget.name, { budget, tells, lowest: tells[0]?.step.from ?? Number.POSITIVE_INFINITY, watches });
+      if (tells.length > 0 || watches.length > 0) this.#watched.set(budget.name, { budget, tells, lowest: lowestOf(tells), watches });
     }
   }
 
@@ -432,6 +431,11 @@ function isAnswerable(notice: Notice): boolean {
 }
 
 /** Says that nobody has acknowledged what a channel was told, to another one. */
+/** What an amount is a share of is known with the balance. */
+function lowestOf(tells: readonly Tell[]): number {
+  return Math.min(...tells.map(({ step }) => (step.amount === undefined ? step.from : 0)));
+}
+
 function escalated(notice: Notice, from: string, to: string, notBefore: number, afterMs: number): Notice {
   return {
     ...notice,

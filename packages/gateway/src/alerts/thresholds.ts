@@ -2,13 +2,17 @@ import { hash } from "node:crypto";
 import {
   type Balance,
   type Budget,
+  beyondStep,
   formatAmount,
   formatInstant,
   type LadderStep,
   measures,
   rungText,
+  shareFrom,
   shareOf,
   shareText,
+  stepId,
+  stepPhrase,
   stepText,
   windowPhrase,
 } from "@purser/core";
@@ -30,6 +34,8 @@ export interface Passed {
   readonly alert: string;
   /** When the window is over and the threshold may be passed anew; epoch milliseconds. */
   readonly until: number;
+  readonly step: LadderStep;
+  /** From which share of the amount in force on the step holds, in hundredths of a per cent. */
   readonly from: number;
   readonly channel: string;
 }
@@ -56,21 +62,31 @@ export function spentShare(balance: Balance, isRefusing: boolean): number {
   return isRefusing && share >= REFUSING_FROM ? Math.max(share, FULL) : share;
 }
 
-/** The thresholds of a balance that are passed, for every channel that is to hear of them. */
+/** The thresholds of a balance that are passed, for every channel that is to hear of them, by ascending share. */
 export function passedOf(tells: readonly Tell[], balance: Balance, share: number, all: readonly string[], now: number): readonly Passed[] {
   const { budget, subject, unit, window, limit, resetsAt } = balance;
   const until = isLong(balance) ? (resetsAt ?? Number.MAX_SAFE_INTEGER) : (Math.floor(now / DAY_MS) + 1) * DAY_MS;
   return tells
-    .filter(({ step }) => step.from <= share && isFor(step, balance))
-    .flatMap(({ step: { from }, channels = all }) =>
-      channels.map((channel) => ({
-        key: JSON.stringify([budget, subject, unit, window, until, limit, from, channel]),
-        alert: alertId(JSON.stringify([budget, subject, unit, window, until, limit, from])),
-        until,
-        from,
-        channel,
-      })),
-    );
+    .filter(({ step }) => isFor(step, balance) && isPassed(step, balance, share))
+    .flatMap(({ step, channels = all }) => {
+      const once = [budget, subject, unit, window, until, ...onceOf(step, limit)];
+      const from = shareFrom(step, limit);
+      const alert = alertId(JSON.stringify(once));
+      return channels.map((channel) => ({ key: JSON.stringify([...once, channel]), alert, until, step, from, channel }));
+    })
+    .sort((a, b) => a.from - b.from);
+}
+
+/** What is spent or left is a fact, whether or not the next call fits. */
+function isPassed(step: LadderStep, balance: Balance, share: number): boolean {
+  if (step.amount === undefined) return step.from <= share;
+  return beyondStep(step, { spent: balance.spent, held: 0 }, balance.limit) >= 0;
+}
+
+/** A share of another limit, and what is left of it, is another threshold; an amount that is spent stays spent. */
+function onceOf(step: LadderStep, limit: number): readonly (number | string)[] {
+  if (step.amount === undefined) return [limit, step.from];
+  return step.amount.isLeft ? [limit, stepId(step)] : [stepId(step)];
 }
 
 /** People hear of every limit, by the minute too, where a step does not name one. */
@@ -112,6 +128,7 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
   const whole = `${formatAmount(spent, unit, weights)} of ${formatAmount(limit, unit, weights)}${windowPhrase(balance.window)}`;
   const gone = goneAt === undefined ? "" : ` At this pace it is gone ${formatInstant(goneAt, timezone)}.`;
   const next = nextStep(budget, balance, passed.from, isRefusing);
+  const reached = passed.step.amount === undefined ? `is ${used} used` : reachedText(passed.step.amount.isLeft, balance);
   const facts: [string, string][] = [
     ["Budget", balance.subject === "" ? balance.budget : `${balance.budget} (${balance.subject})`],
     ["Used", `${whole} (${used})`],
@@ -127,12 +144,13 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
     about: aboutBalance(balance),
     at: now,
     severity: passed.from >= FULL ? "critical" : passed.from >= 9_000 ? "error" : passed.from >= 7_500 ? "warning" : "info",
-    title: isRefusing ? `${name} refuses calls` : `${name} is ${used} used`,
+    title: isRefusing ? `${name} refuses calls` : `${name} ${reached}`,
     text: `${whole} ${unit === "nanodollars" ? "is" : "are"} used (${used}).${gone} ${resets} ${next}`,
     facts,
     data: {
       ...balanceJson(balance),
       threshold: passed.from / FULL,
+      step: stepText(passed.step),
       used: Math.floor(share) / FULL,
       gone_at: goneAt === undefined ? null : new Date(goneAt).toISOString(),
       next,
@@ -140,6 +158,10 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
     owner: budget.owner,
     timeZone: timezone,
   };
+}
+
+function reachedText(isLeft: boolean, { spent, left, unit }: Balance): string {
+  return isLeft ? `has ${formatAmount(left, unit)} left` : `has used ${formatAmount(spent, unit)}`;
 }
 
 /** Says that a balance has room again. */
@@ -160,12 +182,17 @@ export function overNotice(told: Notice, now: number): Notice {
 function nextStep({ ladder, mode }: Budget, balance: Balance, from: number, isRefusing: boolean): string {
   if (mode === "observe") return "It only observes: nothing is refused.";
   if (isRefusing) return "Calls that do not fit into what is left are refused.";
-  for (const step of ladder) {
+  const { limit } = balance;
+  for (const step of ladder.toSorted((a, b) => shareFrom(a, limit) - shareFrom(b, limit))) {
     const rungs = step.rungs.filter(({ kind }) => kind !== "tell").map(rungText);
-    if (rungs.length === 0 || step.from < from || !measures(step, balance)) continue;
-    return `${step.from === from ? "From now on" : `From ${stepText(step)} on`}: ${rungs.join(", ")}.`;
+    if (rungs.length === 0 || shareFrom(step, limit) < from || !measures(step, balance)) continue;
+    return `${shareFrom(step, limit) === from ? "From now on" : capitalized(stepPhrase(step))}: ${rungs.join(", ")}.`;
   }
   return "When it is used up, calls are refused.";
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Less of a window than this says nothing about the rest of it. */

@@ -82,6 +82,19 @@ export class AuditLog {
     return (await this.#text()).split("\n").flatMap((text) => readLine(text) ?? []);
   }
 
+  /** What the newest line is read as that is read as anything. */
+  async newest<Found>(read: (line: AuditLine) => Found | undefined): Promise<Found | undefined> {
+    const text = await this.#text();
+    for (let end = text.length; end > 0; ) {
+      const start = text.lastIndexOf("\n", end - 1) + 1;
+      const line = readLine(text.slice(start, end));
+      const found = line && read(line);
+      if (found !== undefined) return found;
+      end = start - 1;
+    }
+    return undefined;
+  }
+
   /** Finds whatever was changed, taken out, moved or cut off. `noted`: a head that somebody wrote down elsewhere. */
   async verify(noted?: Head): Promise<Verified> {
     // The head first: what is written meanwhile is more than it says, never less.

@@ -4,6 +4,8 @@ import { createAdmin } from "../admin/routes.ts";
 import { Alerts } from "../alerts/alerts.ts";
 import { openAlertBook } from "../alerts/open-book.ts";
 import { AuditLog } from "../audit-log/audit-log.ts";
+import { Sealer } from "../audit-log/sealer.ts";
+import { ledgerName } from "../audit-log/seals.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type Config, sharedLedger } from "../config/config.ts";
@@ -68,7 +70,13 @@ export async function openAdminAccess(
     const told = { timeZone: () => config.timezone, configured: () => config.budgets };
     const log = new AuditLog(config.dataDir, { now });
     const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, log, now, ...(books && { archive: books.archive }) });
+    // Gateways that share a Redis seal what others write to it.
+    const isOnlyWriter = purpose === "changing" && !config.store.redis;
+    const sealer = isOnlyWriter ? new Sealer({ store: ledger.store, log, ledger: ledgerName(config), onError }) : undefined;
+    await sealer?.open();
+    await sealer?.begin();
     const close = async () => {
+      await sealer?.end().catch(onError);
       await alerts.close();
       keys.close();
       await ledger.close();

@@ -11,7 +11,7 @@ import { leftOpen, openRedisStore } from "../store.ts";
 /** Balances and ledger, read without a server. */
 export interface Ledger {
   readonly budgets: Budgets;
-  readonly store: Pick<Store, "entries">;
+  readonly store: Pick<Store, "entries" | "digest" | "lastSeqAtStart">;
   readonly prices: PriceBook;
   close(): Promise<void>;
 }

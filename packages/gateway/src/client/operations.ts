@@ -89,8 +89,14 @@ export type Budget = {
     readonly amount: number;
   })[];
   readonly ladder: readonly ({
-    /** The share from which on it holds, from 0 to 1. */
+    /** As it is written: `85% of $ / month`, `$20 left`. */
+    readonly text: string;
+    /** The share from which on it holds, from 0 to 1, of the limit as the budget has it. */
     readonly at: number;
+    /** The amount that is spent or held from which on it holds, where it says that and no share. */
+    readonly spent: number | null;
+    /** The amount that is left when it begins to hold, where it says that and no share. */
+    readonly left: number | null;
     /** What it is a share of, where its step says that: `$ / month`. */
     readonly of: string | null;
     /** The limits of which the fullest counts. */
@@ -370,7 +376,7 @@ export type BudgetItem = {
     /** The models that calls may use; * stands for anything. */
     readonly models?: string | readonly (string)[];
   };
-  /** What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`. A later rung of a kind takes the place of an earlier one. */
+  /** What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`; or by an amount of a limit that is spent or held, `$400`, or left, `$20 left`. A later rung of a kind takes the place of an earlier one. */
   readonly ladder?: Readonly<Record<string, string | readonly (string)[]>>;
   /** Moves what some budgets, or balances of this one, leave unused to others that need more, until their window ends. */
   readonly share?: {

@@ -84,6 +84,9 @@ export const DEFAULTS = {
 
 const name = () => parsed({ minLength: 1, maxLength: 200 }, checkedName);
 const tokens = () => count({ least: 0, most: TOKENS_MOST, what: "a number of tokens" });
+/** Where a step of a ladder begins. */
+const SHARE = "\\d{1,3}(\\.\\d{1,2})?\\s*%";
+const AMOUNT = "(\\$\\s*[\\d.,_]+\\s*[kmbKMB]?|[\\d.,_]+\\s*[kmbKMB]?\\s+((input|output)\\s+)?(tokens?|requests?))(\\s+left)?";
 const percentage = () => parsed({ pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }, (percent) => percent);
 const models = () => list(text(), { most: MOST.models, least: 1, single: true });
 const timezone = () => parsed({}, checkedTimeZone);
@@ -343,8 +346,8 @@ const budget = object(
       }),
     ),
     ladder: described(
-      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`. A later rung of a kind takes the place of an earlier one.",
-      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%(\\s+of\\s+\\S.*)?$" }),
+      "What happens to calls as the budget fills, by the share of its fullest limit that is spent or held, or of the limit that a step names: `85% of $`; or by an amount of a limit that is spent or held, `$400`, or left, `$20 left`. A later rung of a kind takes the place of an earlier one.",
+      map(list(text(), { most: 10, least: 1, single: true }), { most: 20, pattern: `^(${SHARE}|${AMOUNT})(\\s+of\\s+\\S.*)?$` }),
       { examples: [{ "85%": "use gpt-4o-mini", "90%": ["shorten 300", "slow"], "100%": 'answer "We are at capacity today."' }] },
     ),
     share: described(
@@ -693,7 +696,7 @@ export const CONFIGURATION = object({
     "What answers may reveal.",
     object({
       cost: described("What the call cost.", flag(), { default: true }),
-      left: described("What is left of the tightest budget.", flag(), { default: true }),
+      left: described("What is left of the tightest budget, and when it resets.", flag(), { default: true }),
       owner: described("Who owns the budget that refuses a call: in the message of the refusal, not in a header.", flag(), {
         default: true,
       }),

@@ -11,7 +11,7 @@ import {
   rungText,
   type Selector,
   shareText,
-  stepText,
+  stepPhrase,
   type WindowStart,
   weightsPhrase,
 } from "@purser/core";
@@ -32,7 +32,7 @@ export function budgetSentence(budget: Budget): string {
     startsSentence(limits),
     ...exceptions.map((exception) => exceptionSentence(exception, budget)),
     requestSentence(request),
-    ...ladder.map((step) => `From ${stepText(step)} on: ${joined(step.rungs.map(rungText), "and")}.`),
+    ...ladder.map((step) => `${capitalized(stepPhrase(step))}: ${joined(step.rungs.map(rungText), "and")}.`),
     sharing ? sharingSentence(sharing, per) : "",
     adjusting ? adjustingSentence(adjusting, limits) : "",
     mode === "observe" ? "It only observes and refuses nothing." : "",

@@ -76,5 +76,6 @@ test("who was not let in, what was given, and a changed configuration are in the
   const lines = readFileSync(file, "utf8").split("\n");
   writeFileSync(file, [...lines.slice(0, 1), ...lines.slice(2)].join("\n"));
   const wrong = purser("audit", "verify");
-  assert.deepEqual([wrong.status, wrong.stdout], [1, "Line 2 is number 3, where 2 follows: the one between was taken out.\n"]);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.stdout, /^Line 2 is number 3, where 2 follows: the one between was taken out\.\n/);
 });

@@ -68,6 +68,27 @@ test("a caller's own key stays with the provider that it was meant for, whicheve
 });
 
 describe("a ladder", () => {
+  test("goes by what is spent and by what is left, also where more was given since", async (context) => {
+    const budget = `
+  - name: chatbot
+    limits: [10000 tokens / day]
+    min_output: 50
+    ladder: { 3k tokens: use small, 4k tokens left: shorten 100 }`;
+    const { stand, call } = await startScene(context, budget);
+    const rungs = async (calls: number) => {
+      const seen: string[] = [];
+      for (let i = 0; i < calls; i++) seen.push((await call()).headers.get("x-purser-rung") ?? "");
+      return seen;
+    };
+    assert.deepEqual(await rungs(3), ["", "", ""]);
+    assert.deepEqual(await rungs(3), Array(3).fill("use small (chatbot 3k tokens)"));
+    const [left] = await rungs(1);
+    assert.equal(left, "use small (chatbot 3k tokens), shorten 100 (chatbot 4k tokens left)");
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    await stand.gateway.budgets.grant({ id: "grant_1", budget: "chatbot", amount: "10k tokens / day", until, giver: "ann", why: "a fair" });
+    assert.deepEqual(await rungs(1), ["use small (chatbot 3k tokens)"], "what is spent stays spent, and more is left");
+  });
+
   for (const { name, path } of FORMATS) {
     test(`${name}: as a budget fills, calls go to a cheaper model, then get shorter answers, then a ready text, and none is refused`, async (context) => {
       const { stand, provider, call, sent } = await startScene(context, CHATBOT, path);

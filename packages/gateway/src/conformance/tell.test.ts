@@ -41,6 +41,24 @@ const LADDER = "{ 50%: tell hook, 80%: [tell hook, use m-mini], 100%: tell }";
 const BUDGET = `{ name: chatbot, owner: kim@example.com, limits: [10000 tokens / day], min_output: 10, ladder: ${LADDER} }`;
 
 describe("people are told", () => {
+  test("beyond the limit too, where a budget only observes and calls go on", async (context) => {
+    const receiver = await startReceiver(context);
+    const channels = `  hook: { kind: webhook, url: "${receiver.url}/in" }`;
+    const ladder = "{ 100%: tell hook, 150%: tell hook, 2k tokens: tell hook }";
+    const budget = `{ name: trial, limits: [1000 tokens / day], mode: observe, ladder: ${ladder} }`;
+    const { stand, call } = await startScene(context, channels, budget);
+    const titles = () => receiver.posted.map(({ body }) => body.data.title);
+    for (const count of [1, 2, 3]) {
+      assert.equal(await call(), 200);
+      await eventually("a notice", () => receiver.posted.length >= count || count === 3 || undefined);
+    }
+    await eventually("all notices", () => receiver.posted.length >= 2 || undefined);
+    await stand.gateway.close();
+    assert.deepEqual(titles(), ['Budget "trial" is 101% used', 'Budget "trial" has used 2,024 tokens']);
+    assert.match(receiver.posted[1]?.body.data.text, /used \(202%\)\. .* It only observes: nothing is refused\.$/);
+    assert.equal(receiver.posted[1]?.body.data.severity, "critical");
+  });
+
   test("once for each threshold of a balance in a window, signed, with what they need to know", async (context) => {
     const receiver = await startReceiver(context);
     const { stand, call } = await startScene(context, `  hook: { kind: webhook, url: "${receiver.url}/in", secret: ${SECRET} }`, BUDGET);

@@ -1,12 +1,13 @@
 import {
   type Budget,
+  beyondStep,
   formatAmount,
   formatLimit,
   type Limit,
   measures,
   PurserError,
   rungText,
-  shareOf,
+  shareFrom,
   stepText,
   type Window,
   windowName,
@@ -124,9 +125,9 @@ export function remarksOn(demands: readonly Demand[]): readonly string[] {
 function rungsReached(demand: Demand): readonly string[] {
   const { budget, inWindow, amount, limit } = demand;
   if (inWindow === undefined) return [];
-  const used = shareOf({ spent: inWindow, held: 0 }, amount);
+  const used = { spent: inWindow, held: 0 };
   const measured = { unit: limit.unit, window: windowName(limit.window) };
-  const step = budget.ladder.findLast((one) => one.from > 0 && used >= one.from && measures(one, measured));
+  const step = budget.ladder.findLast((one) => shareFrom(one, amount) > 0 && beyondStep(one, used, amount) >= 0 && measures(one, measured));
   if (!step) return [];
   return [`The expected calls of ${whose(demand)} reach its step at ${stepText(step)}: ${step.rungs.map(rungText).join(", ")}.`];
 }

@@ -1,11 +1,13 @@
 import {
   amountsOf,
   Budgets,
+  beyondStep,
   createMemoryStore,
   DEFAULT_MIN_OUTPUT,
   type Denial,
   type DenialReason,
   heldFor,
+  type LadderStep,
   PurserError,
   type RateCard,
   type Rung,
@@ -224,8 +226,8 @@ class Replay {
     const alike = this.#refusals.get(key) ?? { budget: budget?.name, reason, calls: 0, message };
     alike.calls++;
     this.#refusals.set(key, alike);
-    const used = balance ? shareOf(balance, balance.limit) : 0;
-    if (budget?.ladder.some(({ from, rungs }) => from > used && rungs.some(({ kind }) => SOFTER.has(kind)))) this.#refusedEarly++;
+    const isAhead = (step: LadderStep) => (balance ? beyondStep(step, balance, balance.limit) < 0 : step.from > 0);
+    if (budget?.ladder.some((step) => isAhead(step) && step.rungs.some(({ kind }) => SOFTER.has(kind)))) this.#refusedEarly++;
   }
 
   #changed(rungs: readonly string[]): void {

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
 import { AuditLog } from "../audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
+import { SEAL_EVERY_MS, Sealer } from "../audit-log/sealer.ts";
+import { ledgerName } from "../audit-log/seals.ts";
 import { both } from "../call-events.ts";
 import { readOrCreateAdminToken } from "../callers/admin-token.ts";
 import type { Keys } from "../callers/key.ts";
@@ -57,6 +59,7 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
       onError,
       records,
       log,
+      sealer: new Sealer({ store: records.store, log, ledger: ledgerName(config), onError }),
       figures,
       telemetry,
       central: config.store.redis ? undefined : new Central(config, records, events, onError),
@@ -83,6 +86,7 @@ function refuseOneProcessParts({ channels, budgets }: Config): void {
 interface WorkersParts extends StartWorkersOptions {
   readonly records: Records;
   readonly log: AuditLog;
+  readonly sealer: Sealer;
   /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
   readonly central: Central | undefined;
   /** What is counted in this process. */
@@ -105,6 +109,7 @@ class Workers {
   readonly #all = new Set<One>();
   readonly #gathered: GatheredFigures;
   readonly #trips = new KeptTrips();
+  readonly #sealing: NodeJS.Timeout;
   #source: ConfigSource;
   #budgets: Config["budgets"];
   #isClosing = false;
@@ -115,13 +120,17 @@ class Workers {
     this.#source = parts.source;
     this.#budgets = parts.config.budgets;
     this.#gathered = new GatheredFigures(parts.figures);
+    const { sealer, onError } = parts;
+    this.#sealing = setInterval(() => sealer.seal().catch(onError), SEAL_EVERY_MS).unref();
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
   /** Puts the limits in force, and starts the workers: the first one takes the port, or says why it cannot. */
   async start(): Promise<string> {
-    const { central, count } = this.#parts;
+    const { central, count, sealer } = this.#parts;
+    await sealer.open();
     await central?.start();
+    sealer.begin().catch(this.#parts.onError);
     try {
       const { url } = await this.#startOne();
       await Promise.all(Array.from({ length: count - 1 }, () => this.#startOne()));
@@ -129,6 +138,7 @@ class Workers {
     } catch (error) {
       this.#isClosing = true;
       for (const { worker } of this.#all) worker.process.kill("SIGKILL");
+      clearInterval(this.#sealing);
       await central?.close();
       throw error;
     }
@@ -141,7 +151,7 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records, log, telemetry, onError } = this.#parts;
+    const { config, central, records, log, sealer, telemetry, onError } = this.#parts;
     this.#isClosing = true;
     central?.drain();
     await this.#reloading;
@@ -152,8 +162,10 @@ class Workers {
       clearTimeout(timer);
     });
     await Promise.all(ended);
-    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await central?.close();
+    clearInterval(this.#sealing);
+    await sealer.end().catch(onError);
+    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
     await telemetry?.close();
     await records.close();
   }

@@ -4,6 +4,7 @@ import type { Entry } from "../../domain/ledger.ts";
 import { standings } from "../../domain/standing.ts";
 import type { Counter, State } from "../../domain/state.ts";
 import { PurserError } from "../../errors.ts";
+import type { Digest, Stretch } from "../digest.ts";
 import { KEEP_CLOSED_MS, KEEP_SLICES_MS } from "../forgetting.ts";
 import { selectCounters } from "../memory.ts";
 import type { CounterFilter, LeasingStore, LedgerQuery, Mismatch, Store } from "../store.ts";
@@ -54,6 +55,7 @@ const GOES_ON = "; it is tried again every second, and what was used until then 
 /** Decides in memory, at once and in order; answers when the journal has it. */
 export class DurableStore implements SqliteStore {
   expiredAtStart: readonly string[] = [];
+  readonly lastSeqAtStart: number;
   readonly #journal: Journal;
   readonly #state: State;
   readonly #encoder: Encoder;
@@ -74,6 +76,7 @@ export class DurableStore implements SqliteStore {
     const { onNotice = () => undefined } = options;
     this.#journal = journal;
     this.#state = recovered.state;
+    this.lastSeqAtStart = recovered.state.seq;
     this.#encoder = new Encoder(recovered, { snapshotMs, elapsed });
     this.#directory = directory;
     this.#now = options.now ?? Date.now;
@@ -143,6 +146,10 @@ export class DurableStore implements SqliteStore {
   follow(follower: (entries: readonly Entry[]) => void): () => void {
     this.#followers.add(follower);
     return () => this.#followers.delete(follower);
+  }
+
+  digest(stretch: Stretch): Promise<Digest> {
+    return this.#reading(() => this.#journal.digest(stretch));
   }
 
   audit(): Promise<readonly Mismatch[]> {

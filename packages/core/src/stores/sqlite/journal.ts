@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import type { Digest, Stretch } from "../digest.ts";
 import type { AuditAnswer, AuditStep } from "./audit.ts";
 import type { Batch } from "./batch.ts";
 import type { Page, PageQuery } from "./reading.ts";
@@ -11,6 +12,8 @@ export interface Journal {
   page(query: PageQuery): Promise<Page>;
   /** A step of the comparison of balances with what is on disk. */
   audit(step: AuditStep): Promise<AuditAnswer>;
+  /** What a stretch of it is known by, as it is on disk. */
+  digest(stretch: Stretch): Promise<Digest>;
   close(): Promise<void>;
 }
 
@@ -22,6 +25,7 @@ export function openJournal(path: string): Journal {
     write: (batch) => writer.ask({ kind: "write", batch }) as Promise<void>,
     page: (query) => reader.ask({ kind: "page", query }) as Promise<Page>,
     audit: (step) => reader.ask({ kind: "audit", step }) as Promise<AuditAnswer>,
+    digest: (stretch) => reader.ask({ kind: "digest", stretch }) as Promise<Digest>,
     close: async () => {
       await reader.close();
       await writer.close();

@@ -1,4 +1,5 @@
 import type { Entry } from "../../domain/ledger.ts";
+import { type Digest, digestEntries, type Stretch } from "../digest.ts";
 import { LEDGER_PAGE, type LedgerQuery } from "../store.ts";
 import type { Database, SqlValue } from "./driver.ts";
 import { type CounterRow, counterOf, type EntryRow, entryOf, forEachPosting, SELECT_ENTRIES } from "./rows.ts";
@@ -83,6 +84,11 @@ export async function readEntries(
     next = newest ? { ...next, before: last.seq } : { ...next, after: last.seq };
   }
   return newest ? found.reverse() : found;
+}
+
+/** What a stretch of at most a page is known by. */
+export function readDigest(database: Database, { after, upTo }: Stretch): Digest {
+  return digestEntries(entriesOf(readPage(database, { after, upTo })));
 }
 
 /** The entries of a page, in its order. */

@@ -1,8 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { Stretch } from "../digest.ts";
 import { type AuditStep, LedgerSums } from "./audit.ts";
 import type { Batch } from "./batch.ts";
 import { type Database, loadSqlite, type OpenDatabase } from "./driver.ts";
-import { type PageQuery, readPage } from "./reading.ts";
+import { type PageQuery, readDigest, readPage } from "./reading.ts";
 import { CONNECTION } from "./schema.ts";
 import { batchWriter } from "./writing.ts";
 
@@ -11,6 +12,7 @@ export type Request =
   | { readonly kind: "write"; readonly batch: Batch }
   | { readonly kind: "page"; readonly query: PageQuery }
   | { readonly kind: "audit"; readonly step: AuditStep }
+  | { readonly kind: "digest"; readonly stretch: Stretch }
   | { readonly kind: "close" };
 
 export type Answer = { readonly outcome: "done"; readonly result: unknown } | { readonly outcome: "failed"; readonly message: string };
@@ -45,6 +47,7 @@ class Connection {
     if (request.kind === "close") return this.#close();
     this.#database ??= this.#connect();
     if (request.kind === "page") return readPage(this.#database, request.query);
+    if (request.kind === "digest") return readDigest(this.#database, request.stretch);
     if (request.kind === "audit") return this.#sums.take(this.#database, request.step);
     this.#write ??= batchWriter(this.#database);
     return this.#write(request.batch);

@@ -384,6 +384,16 @@ describe("budgets", () => {
     assert.deepEqual(json.remarks, []);
   });
 
+  test("say of a step at an amount, too, whether they reach it", async (t) => {
+    const reached = async (ladder: string) => {
+      const budgets = `[{ name: soft, limits: [$1 / day, 100 requests / day], ladder: ${ladder} }]`;
+      return (await checked(t, { "purser.yaml": config(budgets), "prompts.yaml": listed({ ...PLAIN, calls_a_day: 25 }) })).json.remarks;
+    };
+    assert.match((await reached("{ 25 requests: slow }"))[0] ?? "", /budget "soft" reach its step at 25 requests: slow/);
+    assert.deepEqual(await reached("{ 26 requests: slow, 74 requests left: slow }"), []);
+    assert.match((await reached("{ 75 requests left: slow }"))[0] ?? "", /reach its step at 75 requests left/);
+  });
+
   test("say which of their rungs the expected calls reach, and which change every call", async (t) => {
     const budgets = "[{ name: soft, limits: [$0.03 / day], ladder: { 0%: use m, 80%: slow } }]";
     const { exit, json } = await checked(t, {
