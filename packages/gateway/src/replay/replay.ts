@@ -14,7 +14,6 @@ import {
   reportLedger,
   type Store,
   type Subject,
-  shareOf,
   type Usage,
 } from "@purser/core";
 import { budgetedCall, callOf } from "../budgeted-call.ts";
