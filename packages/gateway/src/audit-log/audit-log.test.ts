@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AuditLog } from "./audit-log.ts";
@@ -111,6 +112,16 @@ test("several processes write one chain", async (context) => {
   await Promise.all(Array.from({ length: 30 }, (_, i) => logs[i % 3]?.write({ by: `process ${i % 3}`, what: "deed" })));
   assert.equal(read().length, 30);
   assert.deepEqual((await open().verify()).faults, []);
+});
+
+test("a process that was killed while it wrote keeps nobody from writing", async (context) => {
+  const { open, file, read } = openLog(context);
+  const { pid } = spawnSync(process.execPath, ["--version"]);
+  writeFileSync(`${file}.lock`, `${hostname()} ${pid}`);
+  const began = performance.now();
+  await open().write({ by: "ann", what: "deed" });
+  assert.ok(performance.now() - began < 5_000, "a lock that nobody holds is not waited for");
+  assert.equal(read().length, 1);
 });
 
 test("a program that is refused in a loop does not fill the disk, and how often it was refused stays known", async (context) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, request, type Server } from "node:http";
@@ -19,7 +19,7 @@ const TOKENS_LIMIT = 1_000_000;
 const USAGE = { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 };
 const MAIN = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 
-test(`a gateway killed ${CRASHES} times under load forgets nothing that the provider was asked, and every hold ends`, async () => {
+test(`a gateway killed ${CRASHES} times under load forgets nothing that the provider was asked, every hold ends, and no entry is taken for an altered one`, async () => {
   const directory = await mkdtemp(join(tmpdir(), "purser-crash-"));
   const asked = new Set<string>();
   const provider = await startProvider(asked);
@@ -33,6 +33,9 @@ test(`a gateway killed ${CRASHES} times under load forgets nothing that the prov
       calls = await loadUntilKilled(gateway, calls, 1 + Math.floor(random() * 200));
     }
     assert.ok(asked.size > CRASHES * 5, `only ${asked.size} calls reached the provider: that is no load`);
+    const verified = spawnSync(process.execPath, [MAIN, "audit", "verify", "--config", config], { encoding: "utf8" });
+    assert.match(verified.stdout, /^[\d,]+ entries of the ledger as sealed, none changed, taken out or put in\./m);
+    assert.equal(verified.status, 0);
     await checkBooks(join(directory, "data"), asked);
   } finally {
     provider.close();
