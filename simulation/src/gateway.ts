@@ -111,8 +111,9 @@ export class SimulatedGateway {
     const budgets = new WatchedBudgets({ ...this.#terms(configuration), store, now: () => this.now, onError }, this.#watch());
     await budgets.adopt();
     this.#reached(configuration);
-    const decisions = new Decisions({ budgets, store, prices: PRICES, now: () => this.now });
-    this.#running = { budgets, decisions, gateway: this.#gateway(budgets, configuration) };
+    const gateway = this.#gateway(budgets, configuration);
+    const decisions = new Decisions({ budgets, store, prices: PRICES, known: () => gateway, now: () => this.now });
+    this.#running = { budgets, decisions, gateway };
     time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
     if (shareEveryMs > 0) time.every(process, shareEveryMs, () => void this.#share(budgets).catch(onError));
     time.every(process, RENEW_EVERY_MS, () => void renewLeases(budgets, this.#inFlight, this.now).catch(onError));

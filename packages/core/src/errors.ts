@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   grant_unknown: "There is no such grant.",
   // Calls that wait for their budget.
   queued_call_unknown: "There is no such queued call of this caller.",
+  queued_call_running: "A queued call is being made, or its answer pushed.",
   // Batches.
   batch_unknown: "There is no such batch, or file of one, of this caller.",
   batch_running: "A batch that is not settled yet needs this file.",

@@ -219,7 +219,7 @@ async function startWith(
   let isDraining = false;
   const calls = new Set<Promise<void>>();
   const pricesNow: PriceSource = { card: (...model) => gateway.prices.card(...model) };
-  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, isDraining: () => isDraining });
+  const decisions = new Decisions({ budgets, store, alerts, prices: pricesNow, known: () => gateway, isDraining: () => isDraining });
   const timeZone = () => gateway.config.timezone;
   const kept = { store, keys, switches, alerts, log, ...(archive && { archive }) };
   const openSums = (zone: string) => openRollups({ directory: config.dataDir, ledger: store, timeZone: zone });
@@ -232,6 +232,7 @@ async function startWith(
     live,
     asks,
     guards,
+    queue: queue ?? NO_QUEUE,
     budgetFile,
     onError,
   };
@@ -270,6 +271,7 @@ async function startWith(
     dataDir: config.dataDir,
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
+    queued: () => queue?.list() ?? [],
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => captured.state,
     onError,
@@ -303,6 +305,8 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
+  // From here on what is added up is what is told: calls that come before would have to be read.
+  sums().catch(onError);
   const timers = [
     every(EXPIRE_EVERY_MS, async () => hindsight.expired((await budgets.expire()).expired.length), onError),
     every(SUM_EVERY_MS, sums, onError),

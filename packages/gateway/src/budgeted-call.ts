@@ -2,6 +2,7 @@ import {
   type Budgets,
   type Call,
   type CallDetail,
+  type Certainty,
   type Charge,
   type Decision,
   type Denial,
@@ -12,6 +13,7 @@ import {
   type RateCard,
   type Reservation,
   type Sent,
+  type ServiceTier,
   type Subject,
   type Usage,
 } from "@purser/core";
@@ -233,10 +235,34 @@ export function outputTokensMostOf(decision: Admitted): number {
   return outputTokensMost;
 }
 
+/** How a call ends: charged for what it used, or returned. */
+export type Ending =
+  | { readonly kind: "settled"; readonly usage: Usage; readonly certainty: Certainty; readonly service?: ServiceTier | undefined }
+  | { readonly kind: "released"; readonly why: string };
+
+/** What becomes of the hold of a call. When in doubt, the budget is protected. */
+export async function endingOf(budgeted: BudgetedCall, reservation: Reservation, outcome: Outcome): Promise<Ending> {
+  const { call, dialect } = budgeted;
+  if (outcome.kind === "unknown" || (outcome.kind === "refused" && mayHaveBeenMade(outcome.status)))
+    return { kind: "settled", usage: worstUsage(reservation, call), certainty: "unconfirmed" };
+  if (outcome.kind === "refused") return { kind: "released", why: refusedWhy(outcome.status) };
+  if (outcome.kind === "not-sent") return { kind: "released", why: `not sent: ${outcome.error.cause.message}` };
+  const { usage, service } = outcome;
+  // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
+  if (usage && isComplete(dialect, call, usage))
+    return { kind: "settled", usage: withTools(dialect, call, usage), certainty: "confirmed", service };
+  // What is charged by what was sent is known, whatever came back.
+  if (measuredBy(dialect, call))
+    return { kind: "settled", usage: { inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, certainty: "estimated" };
+  // Of a model that thinks unseen the visible part may be the smallest.
+  if (call.hidesReasoning && !(outcome.isWhole && usage?.outputTokens))
+    return { kind: "settled", usage: { ...usage, ...worstUsage(reservation, call) }, certainty: "unconfirmed" };
+  return { kind: "settled", usage: await estimatedUsage(budgeted, reservation, outcome), certainty: "estimated", service };
+}
+
 /**
- * Charges what a call used, or returns its hold. When in doubt, the budget is protected. Where it fails the hold stays and is charged at
- * its estimate when its lease runs out: late truth corrects, nothing is lost. `sent`: how much of the call its session had sent before. Returns
- * what was charged.
+ * Charges what a call used, or returns its hold. Where it fails the hold stays and is charged at its estimate when its lease runs out: late
+ * truth corrects, nothing is lost. `sent`: how much of the call its session had sent before. Returns what was charged.
  */
 export async function settleCall(
   budgets: Budgets,
@@ -245,37 +271,21 @@ export async function settleCall(
   outcome: Outcome,
   sent?: Sent,
 ): Promise<Charge | undefined> {
-  const { call, dialect } = budgeted;
-  const settle = async (...terms: OmitFirst<Parameters<Budgets["settle"]>>) => (await budgets.settle(reservation, ...terms)).charge;
   try {
-    if (outcome.kind === "refused" && PERHAPS_MADE.has(outcome.status)) return await settle(worstUsage(reservation, call), "unconfirmed");
-    if (outcome.kind === "unknown") return await settle(worstUsage(reservation, call), "unconfirmed");
-    if (outcome.kind !== "answered") {
-      const why = outcome.kind === "refused" ? `the provider answered ${outcome.status}` : `not sent: ${outcome.error.cause.message}`;
-      await budgets.release(reservation, why);
-      return undefined;
-    }
-    // Who cannot count reports zeros: no call has no input, and an answer that says it has no output may still have text.
-    if (outcome.usage && isComplete(dialect, call, outcome.usage))
-      return await settle(withTools(dialect, call, outcome.usage), "confirmed", outcome.service, sent);
-    // What is charged by what was sent is known, whatever came back.
-    if (measuredBy(dialect, call)) return await settle({ inputTokens: 0, outputTokens: 0, toolCalls: call.toolCalls }, "estimated");
-    // Of a model that thinks unseen the visible part may be the smallest.
-    if (call.hidesReasoning && !(outcome.isWhole && outcome.usage?.outputTokens))
-      return await settle({ ...outcome.usage, ...worstUsage(reservation, call) }, "unconfirmed");
-    return await settle(await estimatedUsage(budgeted, reservation, outcome), "estimated", outcome.service, sent);
+    const ending = await endingOf(budgeted, reservation, outcome);
+    if (ending.kind === "settled") return (await budgets.settle(reservation, ending.usage, ending.certainty, ending.service, sent)).charge;
+    await budgets.release(reservation, ending.why);
+    return undefined;
   } catch (error) {
     // Usage that cannot be charged says nothing.
     if (error instanceof PurserError && error.code === "amount_too_large")
-      await budgets.settle(reservation, worstUsage(reservation, call), "unconfirmed");
+      await budgets.settle(reservation, worstUsage(reservation, budgeted.call), "unconfirmed");
     throw error;
   }
 }
 
-type OmitFirst<Terms extends readonly unknown[]> = Terms extends readonly [unknown, ...infer Rest] ? Rest : never;
-
 /** Whether usage says all that is charged. */
-function isComplete(dialect: Dialect, { outputCap }: ModelCall, usage: Usage): boolean {
+export function isComplete(dialect: Dialect, { outputCap }: Pick<ModelCall, "outputCap">, usage: Usage): boolean {
   if (measuredBy(dialect, usage)) return true;
   // What may write nothing says nothing of what it wrote.
   return Boolean(usage.inputTokens) && (Boolean(usage.outputTokens) || !dialect.hasOutput || outputCap === 0);
@@ -287,6 +297,15 @@ function measuredBy({ measure }: Dialect, { toolCalls }: Pick<Usage, "toolCalls"
 
 /** What proxies in front of a provider answer when they lost patience or the connection: the call may well have been made. */
 const PERHAPS_MADE: ReadonlySet<number> = new Set([408, 499, 504, 520, 521, 522, 523, 524, 525, 526, 527]);
+
+/** Whether an answer of this status leaves open if the provider did the work. */
+export function mayHaveBeenMade(status: number): boolean {
+  return PERHAPS_MADE.has(status);
+}
+
+export function refusedWhy(status: number): string {
+  return `the provider answered ${status}`;
+}
 
 /** What has to be known of a call to charge it where its text is not at hand. */
 type Charged = Pick<ModelCall, "copies" | "toolCalls">;

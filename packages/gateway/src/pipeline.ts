@@ -78,7 +78,7 @@ export interface Gateway {
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   /** Calls that wait for their budget. */
-  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove">;
+  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove" | "list" | "callOff" | "runNow">;
   /** Batches on their way; none where several processes share a data folder. */
   readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;

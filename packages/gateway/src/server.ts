@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { type Balance, type ErrorCode, type Lag, PurserError } from "@purser/core";
 import type { Admin, AdminResponse, Role } from "./admin/admin.ts";
 import { balanceJson } from "./admin/balances.ts";
+import { isAboutDecisions } from "./admin/routes.ts";
 import { type AlertPageParts, serveAlert } from "./alerts/page.ts";
 import { serveAsk } from "./asks/page.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
@@ -235,9 +236,14 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   const caller = identifyReader(state, request, response, ["owner", "admin", "viewer", "member"]);
   if (!caller) return;
   response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
-  const body = jsonOf(await readBytes(request, ADMIN_BODY_MOST));
-  if (body === NO_JSON) return problem(response, 400, "body_invalid", "The body is not valid JSON.");
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
+  // A call about which is asked may be as large as one that is made.
+  const bytes = await readBytes(
+    request,
+    isAboutDecisions({ path: pathname }) ? state.gateway().config.server.maxBodyBytes : ADMIN_BODY_MOST,
+  );
+  const body = pathname === "/api/authorize" ? bytes : jsonOf(bytes);
+  if (body === NO_JSON) return problem(response, 400, "body_invalid", "The body is not valid JSON.");
   const { method = "GET", headers } = request;
   const { subject } = caller;
   const who = { role: roleOf(caller), by: nameOf(caller), from: request.socket.remoteAddress };

@@ -11,7 +11,7 @@ export interface AdminRequest {
   /** Without the query: `/api/budgets`. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /** Parsed JSON; undefined without a body. */
+  /** Parsed JSON, or of `/api/authorize` the bytes as they came; undefined without a body. */
   readonly body: unknown;
   readonly headers?: IncomingHttpHeaders;
   /** As what; the owner where it is left out. */

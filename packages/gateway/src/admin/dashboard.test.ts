@@ -11,6 +11,7 @@ import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
+import { NO_QUEUE } from "../queue/queue.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
 import { createFigures } from "./figures.ts";
@@ -125,6 +126,7 @@ describe("what the dashboard is made of", () => {
           },
         },
         guards: { standing: () => [], end: () => undefined },
+        queue: NO_QUEUE,
         onError: (error) => assert.fail(String(error)),
       },
     });

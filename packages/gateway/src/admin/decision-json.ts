@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { ATTRIBUTES, type Call, type Certainty, PurserError, type Subject, type Usage } from "@purser/core";
 import { boundTokens, countTokens } from "@purser/core/tokens";
+import { callOf, type KnownTerms } from "../budgeted-call.ts";
 import type { AdminRequest } from "./admin.ts";
 import { usageField } from "./call-report.ts";
+import { readWholeCall, type ToldAnswer, type WholeCall } from "./whole-call.ts";
 
 /** A call about which another gateway asks. */
 export interface AskedCall {
@@ -12,6 +14,8 @@ export interface AskedCall {
   readonly call: Omit<Call, "id">;
   /** The same for the same question, to tell a repetition from another call under a used id. */
   readonly fingerprint: string;
+  /** The call itself, where it was sent whole. */
+  readonly whole?: WholeCall;
 }
 
 /** What a call used, as another gateway says. */
@@ -21,7 +25,9 @@ export interface ReportedUsage {
 }
 
 const SIZES = ["input_tokens", "max_output_tokens", "least_output_tokens", "copies", "lease_seconds"] as const;
-const FIELDS = ["id", "subject", "text", "tool_calls", ...SIZES] as const;
+const FIELDS = ["id", "subject", "path", "body", "text", "tool_calls", ...SIZES] as const;
+/** What the body of a call says itself. */
+const IN_BODY = ["text", "tool_calls", "input_tokens", "max_output_tokens", "copies"] as const;
 type Field = (typeof FIELDS)[number];
 
 /** More than any model takes, and few enough to be added up exactly. */
@@ -34,13 +40,22 @@ const TAGS_MOST = 32;
 const OWN_ID = "req_";
 
 /** Reads the body of `POST /api/decisions`. Throws `body_invalid` with the field that is wrong. */
-export function readAskedCall({ body, headers = {} }: AdminRequest): AskedCall {
+export function readAskedCall({ body, headers = {} }: AdminRequest, known: KnownTerms): AskedCall {
   const fields = readObject(body, "The body");
   checkFields(fields, FIELDS, "a decision");
   const { "idempotency-key": key } = headers;
   // Some clients write the key as a structured field, in quotes.
   const id = fields.id ?? (typeof key === "string" ? key.replace(/^"(.*)"$/, "$1") : undefined);
-  return askedCall({ ...fields, id, subject: readSubject(fields.subject) }, (field) => `"${field}"`);
+  const subject = readSubject(fields.subject);
+  const named = (field: string) => `"${field}"`;
+  if (fields.path === undefined && fields.body === undefined) return askedCall({ ...fields, id, subject }, named);
+  const twice = IN_BODY.find((field) => fields[field] !== undefined);
+  if (twice !== undefined) throw invalid(`"${twice}" stands in the body of the call. Send "path" and "body", or the sizes of the call.`);
+  checkText(named("path"), fields.path);
+  const isText = typeof fields.body === "string";
+  const bytes = Buffer.from(isText ? (fields.body as string) : JSON.stringify(readObject(fields.body, named("body"))));
+  const sent = { path: fields.path as string, bytes, subject, trustsBody: true, hasHeader: () => false };
+  return askedWhole({ ...fields, id, subject }, named, known, { ...sent, isText });
 }
 
 const SIZE_HEADERS = SIZES.map((field) => ({ field, header: `x-purser-${field.replaceAll("_", "-")}` }));
@@ -53,15 +68,71 @@ const HEADERS = new Set([
   ID_HEADER,
 ]);
 
-/** Reads the headers of `/api/authorize`; who the call is for has been read from them before. */
-export function readAuthorization({ headers = {}, subject = {} }: AdminRequest): AskedCall {
+/** Where proxies say which path their client asked for. */
+const PATH_HEADERS = ["x-original-uri", "x-forwarded-uri", "x-envoy-original-path"] as const;
+
+/**
+ * Reads the headers of `/api/authorize`, and the body of the call where it has one; who the call is for has been read from the headers before.
+ * Who asks this way cannot change the body, so the call is admitted with the output cap that it has, or not at all.
+ */
+export function readAuthorization({ headers = {}, subject = {}, query, body }: AdminRequest, known: KnownTerms): AskedCall {
   const unknown = Object.keys(headers).find((name) => name.startsWith("x-purser-") && !HEADERS.has(name));
   if (unknown !== undefined) throw invalid(`"${unknown}" is no header of this route. Headers are ${[...HEADERS].join(", ")}.`);
   const { "x-purser-provider": provider, "x-purser-model": model, [ID_HEADER]: id } = headers;
   const sizes = SIZE_HEADERS.map(({ field, header }) => [field, numberIn(headers, header)]);
-  return askedCall({ ...Object.fromEntries(sizes), id, subject: { ...subject, provider, model } }, (field) =>
-    field === "id" ? ID_HEADER : `x-purser-${field.replaceAll("_", "-")}`,
-  );
+  const named = (field: string) => (field === "id" ? ID_HEADER : `x-purser-${field.replaceAll("_", "-")}`);
+  const fields = { ...Object.fromEntries(sizes), id, subject: { ...subject, provider, ...(model !== undefined && { model }) } } as Fields;
+  // Whoever says how large a call is has no need to send it.
+  if (!(body instanceof Uint8Array) || body.length === 0 || fields.input_tokens !== undefined) return askedCall(fields, named);
+  const alone = IN_BODY.find((field) => fields[field] !== undefined);
+  if (alone !== undefined)
+    throw invalid(`${named(alone)} is read from the body of the call. Leave it out, or send ${named("input_tokens")} too.`);
+  const path = pathIn(query) ?? PATH_HEADERS.map((name) => headers[name]).find((value) => typeof value === "string");
+  if (path === undefined)
+    throw invalid(`The path of the call is missing: send it as ?path=/v1/chat/completions, or in ${PATH_HEADERS[0]}.`);
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
+  const sent = {
+    path: String(path),
+    bytes,
+    subject: fields.subject,
+    trustsBody: false,
+    hasHeader: (name: string) => headers[name] !== undefined,
+  };
+  return askedWhole({ least_output_tokens: "all", ...defined(fields) }, named, known, { ...sent, isText: true });
+}
+
+/** The path that a proxy wrote behind `path=` as it stands. What an ampersand cuts off of one could name another call. */
+function pathIn(query: URLSearchParams): string | undefined {
+  const path = query.get("path");
+  const isCut = path !== null && !path.includes("?") && [...query.keys()].some((name) => name !== "path" && name !== "status");
+  if (isCut) throw invalid("The path of the call has an ampersand. No call of a model has.");
+  return path ?? undefined;
+}
+
+function askedWhole(
+  { id, subject, least_output_tokens, lease_seconds }: Fields,
+  named: (field: string) => string,
+  known: KnownTerms,
+  { isText, ...sent }: Parameters<typeof readWholeCall>[1] & { readonly isText: boolean },
+): AskedCall {
+  checkText(named("provider"), subject.provider);
+  const budgeted = readWholeCall(known, sent);
+  const { id: _, ...call } = callOf("", budgeted);
+  const { output } = call;
+  const least =
+    least_output_tokens === "all" ? output.most : sizeOf(named("least_output_tokens"), least_output_tokens ?? output.least, 0, output.most);
+  const leaseAsked = lease_seconds === undefined ? undefined : leaseMs(lease_seconds, named("lease_seconds"));
+  const asked = [subject, least, leaseAsked ?? null, sent.path];
+  return {
+    id: readId(id, named("id")),
+    call: { ...call, output: { ...output, least }, ...(leaseAsked !== undefined && { leaseMs: leaseAsked }) },
+    fingerprint: createHash("sha256").update(JSON.stringify(asked)).update(sent.bytes).digest("base64"),
+    whole: { budgeted, isText },
+  };
+}
+
+function defined(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Fields;
 }
 
 /** Anything but digits stays a text, which no size is. */
@@ -76,11 +147,7 @@ function askedCall(fields: Fields, named: (field: string) => string): AskedCall 
   const { subject, text, copies = 1, tool_calls = {} } = fields;
   for (const field of ["provider", "model"] as const) checkText(named(field), subject[field]);
   const { model = "" } = subject;
-  const size = (field: Field, value: unknown, least = 0, most = TOKENS_MOST) => {
-    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value;
-    const asked = `${named(field)} is a whole number from ${least} to ${most.toLocaleString("en-US")}`;
-    throw invalid(value === undefined ? `${asked}, and it is missing.` : `${asked}.`);
-  };
+  const size = (field: Field, value: unknown, least = 0, most = TOKENS_MOST) => sizeOf(named(field), value, least, most);
   const outputMost = size("max_output_tokens", fields.max_output_tokens);
   const inputTokens = text === undefined || fields.input_tokens !== undefined ? size("input_tokens", fields.input_tokens) : undefined;
   const asked = {
@@ -104,6 +171,12 @@ function askedCall(fields: Fields, named: (field: string) => string): AskedCall 
   };
 }
 
+function sizeOf(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  const asked = `${name} is a whole number from ${least} to ${most.toLocaleString("en-US")}`;
+  throw invalid(value === undefined ? `${asked}, and it is missing.` : `${asked}.`);
+}
+
 function readInput(model: string, text: unknown, inputTokens: number | undefined): Call["input"] {
   if (text === undefined) return { most: inputTokens ?? 0 };
   if (inputTokens !== undefined) throw invalid('Send "input_tokens" or "text", not both.');
@@ -114,10 +187,29 @@ function readInput(model: string, text: unknown, inputTokens: number | undefined
   };
 }
 
+const SETTLED_BY_ANSWER = ["answer", "status", "content_type", "path"] as const;
+const STATUS_LEAST = 100;
+const STATUS_MOST = 599;
+
 /** Reads the body of `POST /api/decisions/{id}/settle`. What is not known of the usage is left out of it. */
-export function readReportedUsage(body: unknown): ReportedUsage {
+export function readSettlement(body: unknown): ReportedUsage | ToldAnswer {
   const fields = readObject(body, "The body");
-  checkFields(fields, ["usage", "certainty"], "a settlement");
+  checkFields(fields, ["usage", "certainty", ...SETTLED_BY_ANSWER], "a settlement");
+  const toldAs = SETTLED_BY_ANSWER.find((field) => fields[field] !== undefined);
+  if (toldAs === undefined) return reportedUsage(fields);
+  const twice = (["usage", "certainty"] as const).find((field) => fields[field] !== undefined);
+  if (twice !== undefined) throw invalid(`"${twice}" and "${toldAs}" do not go together. Send "usage", or the "answer" of the provider.`);
+  const { answer = "", status = 200, content_type, path } = fields;
+  for (const [field, value] of Object.entries({ content_type, path })) if (value !== undefined) checkText(`"${field}"`, value);
+  return {
+    status: sizeOf('"status"', status, STATUS_LEAST, STATUS_MOST),
+    bytes: Buffer.from(typeof answer === "string" ? answer : JSON.stringify(answer)),
+    contentType: content_type as string | undefined,
+    path: path as string | undefined,
+  };
+}
+
+function reportedUsage(fields: Record<string, unknown>): ReportedUsage {
   const { certainty = "confirmed" } = fields;
   if (certainty !== "confirmed" && certainty !== "estimated" && certainty !== "unconfirmed")
     throw invalid('"certainty" is "confirmed" (by the provider), "estimated" or "unconfirmed".');

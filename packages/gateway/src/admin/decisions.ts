@@ -1,17 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { type Budgets, type Decision, LEASE_MS, type PriceSource, PurserError, type Reservation, type Store } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
+import { type BudgetedCall, denialMessage, type Ending, type KnownTerms } from "../budgeted-call.ts";
 import { describeBudget } from "../dialects/budget-error.ts";
+import type { Refusal } from "../dialects/dialect.ts";
 import { refusalHead } from "../refusal.ts";
 import { type AdminResponse, ok, problem } from "./admin.ts";
 import { balanceJson, instantJson } from "./balances.ts";
 import { summariseCall, usageJson } from "./call-report.ts";
 import { type AskedCall, isOwnId, type ReportedUsage } from "./decision-json.ts";
+import { bodyToSend, endingByAnswer, type ToldAnswer, type WholeCall } from "./whole-call.ts";
 
 export interface DecisionsOptions {
   readonly budgets: Pick<Budgets, "reserve" | "settle" | "release" | "extend">;
   readonly store: Pick<Store, "entries">;
   readonly prices: PriceSource;
+  /** By which calls that are sent whole are read. */
+  readonly known: () => KnownTerms;
   readonly alerts?: Pick<Alerts, "decided">;
   /** Whether new calls are taken. */
   readonly isDraining?: () => boolean;
@@ -24,7 +29,12 @@ interface Open {
   readonly fingerprint: string;
   readonly decided: Promise<Decision>;
   expiresAt: number;
+  /** The call, where it was sent whole and is not too much to be kept. */
+  readonly budgeted: BudgetedCall | undefined;
 }
+
+/** So many bytes of calls that were sent whole are kept until they end. The others are charged by what their answers say alone. */
+const KEPT_BYTES_MOST = 64 * 1024 * 1024;
 
 /** Those whose lease ran out are forgotten when this many are kept, and then at each doubling. */
 const SWEEP_AT = 1_000;
@@ -36,31 +46,45 @@ export class Decisions {
   /** Never more than the store holds open, but for those that were not swept yet. */
   readonly #open = new Map<string, Open>();
   #sweepAt = SWEEP_AT;
+  #keptBytes = 0;
 
   constructor(options: DecisionsOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
   }
 
+  /** By which calls that are sent whole are read. */
+  get known(): KnownTerms {
+    return this.#options.known();
+  }
+
   /** Holds the most that a call can use, or says why not. An id that is open is answered as before, for the same call. */
-  async reserve({ id = newId(), call, fingerprint }: AskedCall): Promise<AdminResponse> {
+  async reserve({ id = newId(), call, fingerprint, whole }: AskedCall): Promise<AdminResponse> {
     if (this.#options.isDraining?.()) return shuttingDown(id);
+    if (whole?.budgeted.dialect.isFree) return ok({ outcome: "free", body: bodyToSend(whole, undefined) });
     let open = this.#open.get(id);
     if (open && (open.fingerprint !== fingerprint || open.expiresAt <= this.#now())) throw usedBefore(id);
     if (!open) {
       this.#sweep();
-      open = { fingerprint, decided: this.#decide(id, call), expiresAt: this.#now() + (call.leaseMs ?? LEASE_MS) };
+      const expiresAt = this.#now() + (call.leaseMs ?? LEASE_MS);
+      open = { fingerprint, decided: this.#decide(id, call), expiresAt, budgeted: this.#keep(whole) };
       this.#open.set(id, open);
     }
     const decision = await open.decided;
     if (decision.outcome === "allowed") open.expiresAt = Math.max(open.expiresAt, decision.reservation.expiresAt);
-    return decisionAnswer(id, decision, open.expiresAt);
+    return decisionAnswer({ id, decision, expiresAt: open.expiresAt, whole });
   }
 
   /** Replaces the hold by what was used. Late truth corrects what was charged when the lease ran out; what is said twice is charged once. */
-  async settle(id: string, { usage, certainty }: ReportedUsage): Promise<AdminResponse> {
-    const { outcome, charge } = await this.#options.budgets.settle(await this.#reservation(id), usage, certainty);
-    this.#open.delete(id);
+  async settle(id: string, told: ReportedUsage | ToldAnswer): Promise<AdminResponse> {
+    const reservation = await this.#reservation(id);
+    const ending = "usage" in told ? ({ kind: "settled", ...told } as const) : await this.#endingBy(id, told, reservation);
+    if (ending.kind === "released") {
+      const { body } = await this.release(id, ending.why);
+      return ok({ ...(body as object), usage: null, cost_nanodollars: 0, certainty: null });
+    }
+    const { outcome, charge } = await this.#options.budgets.settle(reservation, ending.usage, ending.certainty, ending.service);
+    this.#forget(id);
     if (outcome === "unknown") throw unknownDecision(id);
     if (outcome !== "duplicate") {
       const { cost = null } = charge;
@@ -73,7 +97,7 @@ export class Decisions {
   /** Returns the hold of a call that was never sent, or that costs nothing. */
   async release(id: string, why: string): Promise<AdminResponse> {
     const { outcome } = await this.#options.budgets.release(await this.#reservation(id), why);
-    this.#open.delete(id);
+    this.#forget(id);
     if (outcome === "unknown") throw unknownDecision(id);
     return ok({ id, outcome });
   }
@@ -98,8 +122,24 @@ export class Decisions {
       if (error instanceof PurserError && error.code === "internal" && (await this.#reserved(id))) throw usedBefore(id);
       throw error;
     } finally {
-      if (!isAllowed) this.#open.delete(id);
+      if (!isAllowed) this.#forget(id);
     }
+  }
+
+  #endingBy(id: string, told: ToldAnswer, reservation: Reservation): Promise<Ending> {
+    return endingByAnswer(told, this.#open.get(id)?.budgeted, reservation);
+  }
+
+  #keep(whole: WholeCall | undefined): BudgetedCall | undefined {
+    const bytes = whole?.budgeted.call.body.bytes.length ?? 0;
+    if (this.#keptBytes + bytes > KEPT_BYTES_MOST) return undefined;
+    this.#keptBytes += bytes;
+    return whole?.budgeted;
+  }
+
+  #forget(id: string): void {
+    this.#keptBytes -= this.#open.get(id)?.budgeted?.call.body.bytes.length ?? 0;
+    this.#open.delete(id);
   }
 
   /** The reservation of a decision: as it was made, or after a restart as the ledger has it. */
@@ -133,7 +173,7 @@ export class Decisions {
   #sweep(): void {
     if (this.#open.size < this.#sweepAt) return;
     const now = this.#now();
-    for (const [id, { expiresAt }] of this.#open) if (expiresAt + EXPIRED_FOR_MS < now) this.#open.delete(id);
+    for (const [id, { expiresAt }] of this.#open) if (expiresAt + EXPIRED_FOR_MS < now) this.#forget(id);
     this.#sweepAt = Math.max(SWEEP_AT, this.#open.size * 2);
   }
 }
@@ -148,16 +188,27 @@ function shuttingDown(id: string): AdminResponse {
   return { ...problem(status, code, message), headers };
 }
 
-function decisionAnswer(id: string, decision: Decision, expiresAt: number): AdminResponse {
+interface Decided {
+  readonly id: string;
+  readonly decision: Decision;
+  readonly expiresAt: number;
+  readonly whole: WholeCall | undefined;
+}
+
+function decisionAnswer({ id, decision, expiresAt, whole }: Decided): AdminResponse {
   if (decision.outcome === "denied") {
     const { denial, balances } = decision;
-    const { reason: code, message } = denial;
-    const { status, headers } = refusalHead({ code, message, denial, requestId: id }, balances);
-    return { status, headers, body: { ...problem(status, code, message).body, id, budget: describeBudget(denial) } };
+    const { reason: code } = denial;
+    const message = whole ? denialMessage(whole.budgeted, denial) : denial.message;
+    const refusal: Refusal = { code, message, denial, requestId: id };
+    const { status, headers } = refusalHead(refusal, balances);
+    const forClient = whole && { body: whole.budgeted.dialect.writeError(refusal, status) };
+    return { status, headers, body: { ...problem(status, code, message).body, id, budget: describeBudget(denial), ...forClient } };
   }
+  const toSend = whole && { body: bodyToSend(whole, decision) };
   if (decision.outcome === "uncounted") {
     const { outcome, outputTokens, message } = decision;
-    return { ...ok({ outcome, output_tokens: outputTokens, message }), headers: { "x-purser-uncounted": "store unavailable" } };
+    return { ...ok({ outcome, output_tokens: outputTokens, message, ...toSend }), headers: { "x-purser-uncounted": "store unavailable" } };
   }
   const { reservation, balances } = decision;
   return ok({
@@ -167,6 +218,7 @@ function decisionAnswer(id: string, decision: Decision, expiresAt: number): Admi
     input_tokens: reservation.inputTokens,
     expires_at: instantJson(expiresAt),
     balances: balances.map(balanceJson),
+    ...toSend,
   });
 }
 
@@ -180,7 +232,11 @@ export function authorizationAnswer(answer: AdminResponse, isExact: boolean): Ad
   const own = status === 200 ? { id, output_tokens, input_tokens, expires_at } : { status, code, message: asJsonText(`${detail}`) };
   const named: Record<string, string> = {};
   for (const [name, value] of Object.entries(own)) if (value !== undefined) named[AUTHORIZATION_HEADERS[name] as string] = String(value);
-  return { status: status === 200 || isExact ? status : 403, headers: { ...headers, ...named }, body };
+  const answered = { status: status === 200 || isExact ? status : 403, headers: { ...headers, ...named } };
+  const { body: ofCall, ...rest } = body as { readonly body?: unknown };
+  if (ofCall === undefined) return { ...answered, body };
+  // The client of a call reads an error in its own format; what was admitted goes on as it is.
+  return status === 200 ? { ...answered, body: rest } : { ...answered, body: JSON.stringify(ofCall), textType: "application/json" };
 }
 
 const AUTHORIZATION_HEADERS: Readonly<Record<string, string>> = {

@@ -375,6 +375,45 @@ export const OPENAPI = {
         responses: { 200: json("It let go.", ref("schemas", "Guard")), default: ref("responses", "Problem") },
       },
     },
+    "/api/queue": {
+      get: {
+        operationId: "listQueue",
+        summary:
+          "Calls that wait for their budgets, the next one first, and those that have ended and were not fetched. Without texts and answers.",
+        responses: {
+          200: json("At most 1,000, and how many there are.", {
+            type: "object",
+            required: ["data", "total"],
+            properties: { data: { type: "array", items: ref("schemas", "WaitingCall") }, total: { type: "integer" } },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
+    "/api/queue/{id}": {
+      delete: {
+        operationId: "callOffQueued",
+        summary: "Calls off a call that waits: whoever comes for its answer is told why. Of one that has ended, deletes the answer.",
+        parameters: [
+          id("The id of the call: queued_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("How it stands.", ref("schemas", "WaitingCall")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/queue/{id}/run": {
+      post: {
+        operationId: "runQueued",
+        summary: "Lets a call that waits ask its budget now.",
+        parameters: [
+          id("The id of the call: queued_…."),
+          { name: "why", in: "query", schema: { type: "string" } },
+          { name: "by", in: "query", description: "Who does it.", schema: { type: "string" } },
+        ],
+        responses: { 200: json("How it stands.", ref("schemas", "WaitingCall")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/channels": {
       get: {
         operationId: "listChannels",
@@ -439,7 +478,7 @@ export const OPENAPI = {
             required: ["id", "outcome", "usage", "cost_nanodollars", "certainty"],
             properties: {
               id: { type: "string" },
-              outcome: { enum: ["settled", "corrected", "duplicate"] },
+              outcome: { enum: ["settled", "released", "corrected", "duplicate"] },
               usage: { type: ["object", "null"] },
               cost_nanodollars: { type: ["integer", "null"] },
               certainty: { enum: ["confirmed", "estimated", "unconfirmed", null] },
@@ -782,6 +821,37 @@ export const OPENAPI = {
           message: { type: "string", description: "What callers are told." },
         },
       },
+      WaitingCall: {
+        type: "object",
+        required: [
+          "id",
+          "status",
+          "rung",
+          "subject",
+          "key",
+          "path",
+          "queued_at",
+          "runs_at",
+          "gives_up_at",
+          "kept_until",
+          "answered",
+          "failure",
+        ],
+        properties: {
+          id: { type: "string", examples: ["queued_7f3a"] },
+          status: { enum: ["queued", "running", "done", "failed", "deleted"] },
+          rung: { type: "string", description: "What let it wait.", examples: ["queue (nightly 100%)"] },
+          subject: { type: "object", description: "Whose call it is.", examples: [{ feature: "nightly", user: "ann" }] },
+          key: { type: ["string", "null"], description: "The id of the key that made it; null for the owner's own." },
+          path: { type: "string", examples: ["/v1/chat/completions"] },
+          queued_at: { type: "string", format: "date-time" },
+          runs_at: { type: "string", format: "date-time", description: "When it asks its budget." },
+          gives_up_at: { type: "string", format: "date-time", description: "When it fails, if it finds no room until then." },
+          kept_until: { type: "string", format: "date-time", description: "When it is deleted, if nobody fetches it." },
+          answered: { type: ["integer", "null"], description: "The status of its answer." },
+          failure: { type: ["string", "null"], description: "Why it failed." },
+        },
+      },
       NewSwitch: {
         type: "object",
         additionalProperties: false,
@@ -1011,15 +1081,24 @@ export const OPENAPI = {
       AskedCall: {
         type: "object",
         additionalProperties: false,
-        required: ["subject", "max_output_tokens"],
-        oneOf: [{ required: ["input_tokens"] }, { required: ["text"] }],
+        required: ["subject"],
+        oneOf: [
+          { required: ["path", "body"] },
+          { required: ["input_tokens", "max_output_tokens"] },
+          { required: ["text", "max_output_tokens"] },
+        ],
         properties: {
           id: { type: "string", pattern: "^[\\w.:-]{1,128}$", description: "Chosen by you: asked again, it holds nothing twice." },
           subject: {
             type: "object",
-            required: ["provider", "model"],
-            description: "Who the call is charged to, and where it goes.",
+            required: ["provider"],
+            description: "Who the call is charged to, and where it goes. The body of a call says its model itself.",
             examples: [{ team: "support", user: "ann", provider: "openai", model: "gpt-4o", tags: { customer: "acme" } }],
+          },
+          path: { type: "string", description: "The path of the call at its provider, which says its format: `/v1/chat/completions`." },
+          body: {
+            type: ["object", "string"],
+            description: "The body of the call, as an object or as its text: its input is counted, and its output cap read.",
           },
           input_tokens: amount("The tokens of the input, or more."),
           text: { type: "string", description: "The text of the input, to be counted here. It is not kept." },
@@ -1036,11 +1115,16 @@ export const OPENAPI = {
       },
       Decision: {
         type: "object",
-        required: ["outcome", "output_tokens"],
+        required: ["outcome"],
         properties: {
           outcome: {
-            enum: ["allowed", "uncounted"],
-            description: "uncounted: the store is down and the budgets say to go on. There is nothing to settle.",
+            enum: ["allowed", "uncounted", "free"],
+            description:
+              "uncounted: the store is down and the budgets say to go on. free: the call costs nothing. There is nothing to settle of either.",
+          },
+          body: {
+            type: ["object", "string"],
+            description: "The body to send, of a call that was sent whole: with the output cap that fits.",
           },
           id: { type: "string" },
           output_tokens: amount("The output cap to send: what was asked, or what fits."),
@@ -1057,8 +1141,14 @@ export const OPENAPI = {
       ReportedUsage: {
         type: "object",
         additionalProperties: false,
-        required: ["usage"],
         properties: {
+          answer: {
+            type: ["object", "array", "string"],
+            description: "What the provider answered, in the place of usage: its JSON, or the text of its stream.",
+          },
+          status: { type: "integer", minimum: 100, maximum: 599, default: 200, description: "With which status it answered." },
+          content_type: { type: "string", description: "Of the answer, where it is neither JSON nor server-sent events." },
+          path: { type: "string", description: "The path of the call, where it was not sent whole." },
           usage: {
             type: "object",
             additionalProperties: false,
@@ -1093,6 +1183,7 @@ export const OPENAPI = {
             properties: {
               id: { type: "string" },
               budget: { type: "object", description: "The budget that refuses, as in the gateway's own refusals." },
+              body: { type: "object", description: "The error as the client of the call reads it, where that was sent whole." },
             },
           },
         ],

@@ -23,6 +23,7 @@ import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
@@ -43,7 +44,7 @@ import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
-import { readAskedCall, readAuthorization, readExtension, readRelease, readReportedUsage } from "./decision-json.ts";
+import { readAskedCall, readAuthorization, readExtension, readRelease, readSettlement } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
@@ -54,6 +55,7 @@ import type { Live } from "./live.ts";
 import { OPENAPI } from "./openapi.ts";
 import { readOverview } from "./overview.ts";
 import { priceList } from "./price-list.ts";
+import { waitingCallJson } from "./queue-json.ts";
 import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
 import { focusCsv } from "./reports/focus.ts";
@@ -99,6 +101,7 @@ export interface RunningParts {
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "standing" | "end">;
+  readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -164,6 +167,9 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
   { method: "GET", path: "/api/guards", run: listGuards },
   { method: "DELETE", path: "/api/guards/{id}", run: endGuard },
+  { method: "GET", path: "/api/queue", run: listQueue },
+  { method: "DELETE", path: "/api/queue/{id}", run: callOff },
+  { method: "POST", path: "/api/queue/{id}/run", run: runWaiting },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
   { method: "GET", path: "/api/alerts", run: listAlerts },
@@ -171,11 +177,11 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "POST", path: "/api/alerts/{id}/snooze", run: snoozeAlert },
   { method: "GET", path: "/api/audit", run: listDeeds },
   { method: "GET", path: "/api/deliveries", run: async ({ alerts }) => ok({ data: (await alerts.deliveries()).map(deliveryJson) }) },
-  { method: "POST", path: "/api/decisions", run: async (parts, request) => decisionsOf(parts).reserve(readAskedCall(request)) },
+  { method: "POST", path: "/api/decisions", run: reserveCall },
   {
     method: "POST",
     path: "/api/decisions/{id}/settle",
-    run: async (parts, { body }, id) => decisionsOf(parts).settle(id, readReportedUsage(body)),
+    run: async (parts, { body }, id) => decisionsOf(parts).settle(id, readSettlement(body)),
   },
   {
     method: "POST",
@@ -548,6 +554,41 @@ async function endGuard(parts: Parts, request: AdminRequest, id: string): Promis
   );
 }
 
+/** More are waited for by nobody who reads a list. */
+const QUEUE_MOST = 1_000;
+
+async function listQueue(parts: Parts): Promise<AdminResponse> {
+  const calls = runningOf(parts).queue.list();
+  return ok({ data: calls.slice(0, QUEUE_MOST).map(waitingCallJson), total: calls.length });
+}
+
+async function callOff(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { by, why } = readEnding(request.query, doerOf(request));
+  const call = await runningOf(parts).queue.callOff(id, why === "" ? `by ${by}.` : `${why} (${by})`);
+  if (!call) return waitingUnknown(id);
+  if (call.state !== "failed" && call.state !== "deleted")
+    return problem(
+      409,
+      "queued_call_running",
+      `The call "${id}" is being made, or its answer pushed. Look again in a moment: \`GET /api/queue\`.`,
+    );
+  return ok(waitingCallJson(call));
+}
+
+async function runWaiting(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  readEnding(request.query, doerOf(request));
+  const call = runningOf(parts).queue.runNow(id);
+  return call ? ok(waitingCallJson(call)) : waitingUnknown(id);
+}
+
+function waitingUnknown(id: string): AdminResponse {
+  return problem(
+    404,
+    "queued_call_unknown",
+    `No call waits under "${id}". \`GET /api/queue\` lists those that do; an answer is given once, and kept for a day.`,
+  );
+}
+
 async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
   const all = switches.list().map((one) => switchJson(one, now()));
   return ok({ data: query.get("all") === "true" ? all : all.filter(({ in_force }) => in_force) });
@@ -567,11 +608,17 @@ async function endSwitch({ switches, now }: Parts, request: AdminRequest, id: st
   );
 }
 
+async function reserveCall(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
+  const decisions = decisionsOf(parts);
+  return decisions.reserve(readAskedCall(request, decisions.known));
+}
+
 /** For gateways that ask in headers and read headers only. */
 async function authorize(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const isExact = request.query.get("status") === "exact";
   try {
-    return authorizationAnswer(await decisionsOf(parts).reserve(readAuthorization(request)), isExact);
+    const decisions = decisionsOf(parts);
+    return authorizationAnswer(await decisions.reserve(readAuthorization(request, decisions.known)), isExact);
   } catch (error) {
     if (error instanceof PurserError) return authorizationAnswer(errorAnswer(error), isExact);
     throw error;

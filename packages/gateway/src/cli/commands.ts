@@ -12,6 +12,7 @@ import { grant } from "./commands/grant.ts";
 import { guards } from "./commands/guards.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { queue } from "./commands/queue.ts";
 import { recommend } from "./commands/recommend.ts";
 import { reconcile } from "./commands/reconcile.ts";
 import { replay } from "./commands/replay.ts";
@@ -53,6 +54,7 @@ export const COMMANDS: readonly Command[] = [
   on,
   switches,
   guards,
+  queue,
   tell,
   store,
   {

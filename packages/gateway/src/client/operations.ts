@@ -859,14 +859,16 @@ export type Waste = {
   readonly repriced_calls: number;
 };
 
-export type AskedCall = unknown | unknown;
+export type AskedCall = unknown | unknown | unknown;
 
 export type Decision = {
-  /** uncounted: the store is down and the budgets say to go on. There is nothing to settle. */
-  readonly outcome: "allowed" | "uncounted";
+  /** uncounted: the store is down and the budgets say to go on. free: the call costs nothing. There is nothing to settle of either. */
+  readonly outcome: "allowed" | "uncounted" | "free";
+  /** The body to send, of a call that was sent whole: with the output cap that fits. */
+  readonly body?: Readonly<Record<string, unknown>> | string;
   readonly id?: string;
   /** The output cap to send: what was asked, or what fits. */
-  readonly output_tokens: number;
+  readonly output_tokens?: number;
   /** Held for the input. */
   readonly input_tokens?: number;
   /** The call is charged at its estimate if it is not settled by then. */
@@ -877,8 +879,16 @@ export type Decision = {
 };
 
 export type ReportedUsage = {
+  /** What the provider answered, in the place of usage: its JSON, or the text of its stream. */
+  readonly answer?: Readonly<Record<string, unknown>> | readonly (unknown)[] | string;
+  /** With which status it answered. */
+  readonly status?: number;
+  /** Of the answer, where it is neither JSON nor server-sent events. */
+  readonly content_type?: string;
+  /** The path of the call, where it was not sent whole. */
+  readonly path?: string;
   /** Tokens by kind. Leave out what is not known: a total that nobody knows is charged as it was held. */
-  readonly usage: {
+  readonly usage?: {
     /** All of the input, cached parts included. */
     readonly input_tokens?: number;
     readonly cache_read_input_tokens?: number;
@@ -903,6 +913,8 @@ export type Refusal = Problem & {
   readonly id?: string;
   /** The budget that refuses, as in the gateway's own refusals. */
   readonly budget?: Readonly<Record<string, unknown>>;
+  /** The error as the client of the call reads it, where that was sent whole. */
+  readonly body?: Readonly<Record<string, unknown>>;
 };
 
 /** RFC 9457. */
@@ -1130,7 +1142,7 @@ export interface Operations {
   /** Replaces the hold by what the call used. Said late, it corrects what was charged when the lease ran out; said twice, it is charged once. */
   readonly settleCall: { readonly input: { readonly path: { readonly id: string }; readonly body: ReportedUsage }; readonly answer: {
     readonly id: string;
-    readonly outcome: "settled" | "corrected" | "duplicate";
+    readonly outcome: "settled" | "released" | "corrected" | "duplicate";
     readonly usage: Readonly<Record<string, unknown>> | null;
     readonly cost_nanodollars: number | null;
     readonly certainty: "confirmed" | "estimated" | "unconfirmed" | null;

@@ -67,6 +67,100 @@ async function startScene(
   };
 }
 
+describe("calls that wait, for whoever runs the gateway", () => {
+  const admin = async ({ url }: Stand, method: string, path: string) => {
+    const response = await fetch(`${url}/api/queue${path}`, { method });
+    return { status: response.status, body: (await response.json()) as Json };
+  };
+
+  test("are listed with whose they are and when they ask, and without what they say", async (context) => {
+    const { stand, call, sleep, look } = await startScene(context);
+    await call();
+    const { json: first } = await call({ ...ASYNC, "x-purser-user": "ann" });
+    const { json: second } = await call({ ...ASYNC, "x-purser-user": "bob", "x-purser-tags": "customer=acme" });
+    const { body } = await admin(stand, "GET", "");
+    assert.equal(body.total, 2);
+    assert.deepEqual(body.data[0], {
+      id: first.id,
+      status: "queued",
+      rung: "queue (daily 100%)",
+      subject: { user: "ann" },
+      key: null,
+      path: "/v1/chat/completions",
+      queued_at: new Date(NOON).toISOString(),
+      runs_at: new Date(TOMORROW).toISOString(),
+      gives_up_at: new Date(TOMORROW + 24 * HOUR_MS).toISOString(),
+      kept_until: new Date(TOMORROW + 48 * HOUR_MS).toISOString(),
+      answered: null,
+      failure: null,
+    });
+    assert.deepEqual(body.data[1].subject, { user: "bob", tags: { customer: "acme" } });
+    assert.ok(!JSON.stringify(body).includes("secret words"));
+    const metrics = await (await fetch(`${stand.url}/metrics`)).text();
+    assert.match(metrics, /^purser_queued_calls 2$/m);
+    assert.match(metrics, new RegExp(`^purser_queued_calls_oldest_timestamp_seconds ${NOON / 1000}$`, "m"));
+    sleep();
+    const ended = await eventually("one to be made", async () => {
+      const { data } = (await admin(stand, "GET", "")).body;
+      return data.find(({ status }: Json) => status === "done");
+    });
+    assert.equal(ended.answered, 200);
+    assert.equal((await look(second.id)).status, 202, "the other one waits for another day");
+  });
+
+  test("ask now when they are told to, and are made where there is room", async (context) => {
+    const { stand, call, look, ended } = await startScene(context);
+    await call();
+    const { json } = await call();
+    const grant = { budget: "daily", amount: "1 request / day", until: new Date(TOMORROW).toISOString(), why: "a test" };
+    const given = await fetch(`${stand.url}/api/grants`, { method: "POST", body: JSON.stringify(grant) });
+    assert.equal(given.status, 201, await given.text());
+    assert.equal((await look(json.id)).status, 202, "nobody asks before the time by itself");
+    assert.equal((await admin(stand, "POST", `/${json.id}/run`)).body.runs_at, new Date(NOON).toISOString());
+    assert.equal((await ended(json.id)).status, 200);
+    assert.equal((await admin(stand, "POST", "/queued_none/run")).status, 404);
+  });
+
+  test("are called off with a reason, which their callers and the audit log get", async (context) => {
+    const { stand, provider, call, look, sleep, stored } = await startScene(context);
+    await call();
+    const { json } = await call();
+    const off = await admin(stand, "DELETE", `/${json.id}?why=not+needed&by=ann`);
+    assert.deepEqual([off.status, off.body.status, off.body.failure], [200, "failed", "It was called off: not needed (ann)"]);
+    sleep();
+    const told = await look(json.id);
+    assert.deepEqual([told.status, told.json.error.code], [402, "switched_off"]);
+    assert.equal(told.json.error.message, "It was called off: not needed (ann)");
+    assert.equal(provider.received.length, 1, "it was never made");
+    await eventually("the files to go", async () => ((await stored()).length === 0 ? true : undefined));
+    assert.equal((await admin(stand, "DELETE", `/${json.id}`)).status, 404);
+    const log = await fetch(`${stand.url}/api/audit`).then((response) => response.json() as Promise<Json>);
+    assert.ok(JSON.stringify(log).includes(json.id), JSON.stringify(log));
+  });
+
+  test("that are being made are let be, and the answers of those that have ended are deleted", async (context) => {
+    let go: () => void = () => undefined;
+    const { stand, provider, call, look, sleep, stored } = await startScene(context);
+    await call();
+    const { json } = await call();
+    provider.answer = (response, received) => {
+      go = () => void answerChat()(response, received);
+    };
+    sleep();
+    await eventually("the call to be made", () => (provider.received.length === 2 ? true : undefined));
+    const busy = await admin(stand, "DELETE", `/${json.id}`);
+    assert.deepEqual([busy.status, busy.body.code], [409, "queued_call_running"]);
+    go();
+    await eventually("its answer", async () => {
+      const { data } = (await admin(stand, "GET", "")).body;
+      return data[0]?.status === "done" ? true : undefined;
+    });
+    assert.equal((await admin(stand, "DELETE", `/${json.id}`)).body.status, "deleted");
+    assert.equal((await look(json.id)).status, 404);
+    assert.deepEqual(await stored(), []);
+  });
+});
+
 describe("a call that waits for its budget", () => {
   test("is answered 202 at once, made when the window resets, and its answer given once", async (context) => {
     const { stand, provider, call, look, sleep, ended, stored } = await startScene(context);

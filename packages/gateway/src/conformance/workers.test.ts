@@ -107,6 +107,13 @@ test("whichever worker answers: a key is good, a balance is whole, and a decisio
     const usage = { usage: { input_tokens: 4, output_tokens: 5 } };
     const settled = await ask(site.url, "POST", `/api/decisions/dec-${i}/settle`, usage, owner);
     assert.equal((settled.body as { outcome: string }).outcome, "settled", JSON.stringify(settled.body));
+    const whole = { model: "any", max_tokens: 10, messages: [{ role: "user", content: "Hi" }] };
+    const named = { ...owner, "x-purser-provider": "mock", "x-purser-decision-id": `whole-${i}` };
+    const allowed = await ask(site.url, "POST", "/api/authorize?path=/v1/chat/completions", whole, named);
+    assert.equal(allowed.status, 200, JSON.stringify(allowed.body));
+    const answer = { choices: [], usage: { prompt_tokens: 4, completion_tokens: 5 } };
+    const charged = await ask(site.url, "POST", `/api/decisions/whole-${i}/settle`, { answer }, owner);
+    assert.deepEqual((charged.body as { usage: object }).usage, { input_tokens: 4, output_tokens: 5 });
   }
   await site.checkBooks(await site.stop());
 });

@@ -8,8 +8,8 @@ import { readRecord } from "../record-file.ts";
 export interface QueuedCall {
   /** `queued_…`: nobody guesses it. */
   readonly id: string;
-  /** `running` is written before a call is sent: what a crash leaves so may have been made, and is not made again. */
-  readonly state: "queued" | "running" | "done" | "failed";
+  /** `running` is written before a call is sent: what a crash leaves so may have been made, and is not made again. `deleted` is told, and never written. */
+  readonly state: "queued" | "running" | "done" | "failed" | "deleted";
   /** Epoch milliseconds. */
   readonly at: number;
   readonly runAt: number;

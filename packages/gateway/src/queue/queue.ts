@@ -69,6 +69,9 @@ export const NO_QUEUE: Gateway["queue"] = {
   find: () => undefined,
   read: async () => undefined,
   remove: async () => false,
+  list: () => [],
+  callOff: async () => undefined,
+  runNow: () => undefined,
 };
 
 /** Calls that wait on disk until their budget resets, run then, at most once, and keep their answers for a while. */
@@ -178,6 +181,37 @@ export class Queue {
     if (call.state !== "done") this.#bytes -= (await this.#folder.read(id, "body").catch(() => Buffer.alloc(0))).length;
     await this.#folder.remove(id);
     return true;
+  }
+
+  /** All calls that are kept, the next one to be made first, and those that have ended behind them. */
+  list(): readonly QueuedCall[] {
+    return [...this.#calls.values()].sort((a, b) => Number(hasEnded(a)) - Number(hasEnded(b)) || a.runAt - b.runAt || a.at - b.at);
+  }
+
+  /**
+   * Takes a call out that waits: whoever comes for its answer is told why, and so is whom it would be pushed to. Of one that has ended, the answer
+   * is deleted. One that runs is let run. Returns how it stands then; nothing where there is none.
+   */
+  async callOff(id: string, why: string): Promise<QueuedCall | undefined> {
+    const call = this.#calls.get(id);
+    if (!call || this.#busy.has(id)) return call;
+    if (hasEnded(call)) return (await this.remove(id)) ? { ...call, state: "deleted" } : call;
+    this.#busy.add(id);
+    try {
+      await this.#fail(call, "switched_off", `It was called off: ${why}`);
+    } finally {
+      this.#busy.delete(id);
+    }
+    return this.#calls.get(id);
+  }
+
+  /** Lets a call that waits ask its budget now, and not when that resets. Returns how it stands; nothing where there is none. */
+  runNow(id: string): QueuedCall | undefined {
+    const call = this.#calls.get(id);
+    if (call?.state !== "queued" || this.#busy.has(id)) return call;
+    const due = { ...call, runAt: Math.min(call.runAt, this.#now()) };
+    this.#calls.set(id, due);
+    return due;
   }
 
   /** Runs what is due, pushes what has run, deletes what nobody fetched. To be called every second or so. */
@@ -319,6 +353,11 @@ export class Queue {
     this.#calls.set(call.id, call);
     await this.#folder.update(call);
   }
+}
+
+/** Whether a call will not be made any more. */
+function hasEnded({ state }: QueuedCall): boolean {
+  return state === "done" || state === "failed";
 }
 
 /** The same body for an answer that is whole. */

@@ -2,6 +2,7 @@ import { Budgets, type LeasingStore, type PriceSource, PurserError, type Store }
 import type { Admin } from "../admin/admin.ts";
 import { Decisions } from "../admin/decisions.ts";
 import { type AdminOptions, createAdmin } from "../admin/routes.ts";
+import type { KnownTerms } from "../budgeted-call.ts";
 import type { CallEvents } from "../call-events.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
@@ -33,7 +34,7 @@ export class Central {
   readonly #timers: readonly NodeJS.Timeout[];
   readonly #audits: Audits;
   #prices: PriceSource;
-  #timeZone: string;
+  #config: Config;
   #isClosing = false;
 
   constructor(config: Config, records: Records, events: CallEvents, onError: (error: unknown) => void) {
@@ -41,9 +42,9 @@ export class Central {
     if (!lends(store)) throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
     this.#records = records;
     this.#prices = priceBookOf(config);
-    this.#timeZone = config.timezone;
+    this.#config = config;
     const prices: PriceSource = { card: (...model) => this.#prices.card(...model) };
-    const timeZone = () => this.#timeZone;
+    const timeZone = () => this.#config.timezone;
     const switches = openSwitches(config.dataDir, { onError });
     const { explain: switchedOff } = switches;
     this.#audits = new Audits({ store, onError });
@@ -57,7 +58,9 @@ export class Central {
       onDenial: (subject, denial, id) => events.denied(id, subject, denial),
       onError,
     });
-    const decisions = new Decisions({ budgets: this.#budgets, store, prices, isDraining: () => this.#isClosing });
+    const calibration: KnownTerms["calibration"] = { marginOf: () => undefined };
+    const known = () => ({ config: this.#config, prices, calibration });
+    const decisions = new Decisions({ budgets: this.#budgets, store, prices, known, isDraining: () => this.#isClosing });
     const kept = { store, keys, switches, alerts: NO_ALERTS, ...(archive && { archive }) };
     const decide: Admin = createAdmin({ ...kept, budgets: this.#budgets, prices, decisions, timeZone });
     this.answer = serveStore(store, decide);
@@ -73,11 +76,12 @@ export class Central {
   }
 
   /** Puts changed limits in force. No worker may admit calls meanwhile. */
-  async configure({ budgets, allowances, timezone, ...config }: Config): Promise<void> {
-    const prices = priceBookOf({ budgets, allowances, timezone, ...config });
+  async configure(config: Config): Promise<void> {
+    const { budgets, allowances } = config;
+    const prices = priceBookOf(config);
     await this.#budgets.configure({ budgets, prices, allowances });
     this.#prices = prices;
-    this.#timeZone = timezone;
+    this.#config = config;
   }
 
   /** What the last audit of the store found. */
