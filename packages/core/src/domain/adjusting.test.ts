@@ -129,3 +129,10 @@ test("a period ends where a window of the limit ends, whatever the clock of the 
   const month = adjustedSpan(monthly, "month", Date.parse("2026-10-25T12:00:00Z"));
   assert.deepEqual([month.startsAt, month.endsAt], [Date.parse("2026-10-15T00:00:00Z"), Date.parse("2026-11-15T00:00:00Z")]);
 });
+
+test("a step of a ladder may begin at an amount to which the limit can be raised, and at none above that", () => {
+  const ladder = (step: string) =>
+    defineBudget({ name: "b", limits: [LIMIT], adjust: { within: "$30 - $80" }, ladder: { [step]: "tell" } }).ladder;
+  assert.equal(ladder("$70").length, 1);
+  assert.throws(() => ladder("$81"), { code: "ladder_invalid", message: /lets nobody use more than \$80/ });
+});
