@@ -386,7 +386,7 @@ describe("budgets", () => {
 
   test("say of a step at an amount, too, whether they reach it", async (t) => {
     const reached = async (ladder: string) => {
-      const budgets = `[{ name: soft, limits: [$1 / day, 100 requests / day], ladder: ${ladder} }]`;
+      const budgets = `[{ name: soft, owner: kim, limits: [$1 / day, 100 requests / day], ladder: ${ladder} }]`;
       return (await checked(t, { "purser.yaml": config(budgets), "prompts.yaml": listed({ ...PLAIN, calls_a_day: 25 }) })).json.remarks;
     };
     assert.match((await reached("{ 25 requests: slow }"))[0] ?? "", /budget "soft" reach its step at 25 requests: slow/);
