@@ -36,11 +36,11 @@ export function rateLimit(balance: Balance, now: number): string {
 
 /** What an answer says of the limit of its call that is closest to its end: for programs that know us, and for those that know the standard. */
 export function leftHeaders(balance: Balance, now: number): readonly string[] {
-  const { budget, left, unit, resetsAt } = balance;
+  const { budget, left, unit, weights, resetsAt } = balance;
   const resets = resetsAt === undefined ? "" : `; resets_at=${new Date(resetsAt).toISOString()}`;
   return [
     "x-purser-left",
-    `${encodeURI(budget)}; left=${left}; unit=${unit}${resets}`,
+    `${encodeURI(budget)}; left=${left}; unit=${weights ? "weighted_" : ""}${unit}${resets}`,
     "ratelimit-policy",
     rateLimitPolicy(balance),
     "ratelimit",

@@ -6,9 +6,9 @@ import { PRICES, providersAt, startStand } from "./stand.ts";
 
 const PATH = FORMATS[0].path;
 
-async function start(context: TestContext, limits: string, more = "") {
+async function start(context: TestContext, limits: string, more = "", ofBudget = "") {
   const provider = await startRawProvider(context, answerChat({ input: 12, output: 5 }));
-  const config = [providersAt(provider.url), PRICES, `budgets: [{ name: "größe", limits: [${limits}] }]`, more].join("\n");
+  const config = [providersAt(provider.url), PRICES, `budgets: [{ name: "größe", limits: [${limits}]${ofBudget} }]`, more].join("\n");
   return { provider, stand: await startStand(context, { config }) };
 }
 
@@ -43,6 +43,13 @@ test("what never resets says no time at which it does", async (context) => {
   assert.match(headers.get("x-purser-left") ?? "", /^gr%C3%B6%C3%9Fe; left=\d+; unit=nanodollars$/);
   assert.equal(headers.get("ratelimit-policy"), '"gr__e-nanodollars-lifetime";q=1000000;qu="usd-micros"');
   assert.match(headers.get("ratelimit") ?? "", /^"gr__e-nanodollars-lifetime";r=99\d{4}$/);
+});
+
+test("tokens that are weighted say so", async (context) => {
+  const { stand } = await start(context, "9000 tokens", "", ", weights: { output: 4 }");
+  const { headers } = await post(stand.url + PATH, PLAIN_CALL);
+  assert.match(headers.get("x-purser-left") ?? "", /^gr%C3%B6%C3%9Fe; left=\d+; unit=weighted_tokens$/);
+  assert.equal(headers.get("ratelimit-policy"), '"gr__e-tokens-lifetime";q=9000;qu="weighted-tokens"');
 });
 
 test("what a provider says of its own limits stays, and comes first", async (context) => {
