@@ -193,12 +193,17 @@ export function reserveCall(
   signal: () => AbortSignal | undefined,
   { readyText, mayFinish }: Pick<Call, "readyText" | "mayFinish"> = {},
 ): Promise<Decision> {
-  const call = callOf(id, budgeted, signal, readyText);
-  return budgets.reserve(mayFinish ? { ...call, mayFinish } : call);
+  return budgets.reserve(callOf(id, budgeted, signal, readyText, mayFinish));
 }
 
 /** What a call asks of its budgets. */
-export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal"], readyText?: Call["readyText"]): Call {
+export function callOf(
+  id: string,
+  budgeted: BudgetedCall,
+  signal?: Call["signal"],
+  readyText?: Call["readyText"],
+  mayFinish?: Call["mayFinish"],
+): Call {
   const {
     dialect,
     call,
@@ -234,6 +239,7 @@ export function callOf(id: string, budgeted: BudgetedCall, signal?: Call["signal
     finishes,
     signal,
     readyText,
+    mayFinish,
   };
 }
 

@@ -37,7 +37,7 @@ export function rateLimit(balance: Balance, now: number): string {
 /** What an answer says of the limit of its call that is closest to its end: for programs that know us, and for those that know the standard. */
 export function leftHeaders(balance: Balance, now: number): readonly string[] {
   const { budget, left, unit, weights, resetsAt } = balance;
-  const resets = resetsAt === undefined ? "" : `; resets_at=${new Date(resetsAt).toISOString()}`;
+  const resets = resetsAt === undefined ? "" : `; resets_at=${instants.of(resetsAt)}`;
   return [
     "x-purser-left",
     `${encodeURI(budget)}; left=${left}; unit=${weights ? "weighted_" : ""}${unit}${resets}`,
@@ -54,8 +54,31 @@ function quotaUnit({ unit, weights }: Balance): string {
 
 /** A structured-field string: printable ASCII only, with quotes and backslashes taken out. */
 function policyName({ budget, unit, window }: Balance): string {
-  return `"${`${budget}-${unit}-${window}`.replace(/[^\x20-\x7e]|["\\]/g, "_")}"`;
+  return names.of(`${budget}-${unit}-${window}`);
 }
+
+/** Texts that every answer has, and that are always the same for some time. */
+class Texts<Key> {
+  readonly #make: (key: Key) => string;
+  readonly #made = new Map<Key, string>();
+
+  constructor(make: (key: Key) => string) {
+    this.#make = make;
+  }
+
+  of(key: Key): string {
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    const made = this.#make(key);
+    if (this.#made.size >= TEXTS_MOST) this.#made.clear();
+    this.#made.set(key, made);
+    return made;
+  }
+}
+
+const TEXTS_MOST = 1_000;
+const names = new Texts((name: string) => `"${name.replace(/[^\x20-\x7e]|["\\]/g, "_")}"`);
+const instants = new Texts((at: number) => new Date(at).toISOString());
 
 function quotaAmount({ unit }: Balance, amount: number): number {
   return Math.min(unit === "nanodollars" ? Math.floor(amount / 1000) : amount, 999_999_999_999_999);
