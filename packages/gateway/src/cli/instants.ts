@@ -19,3 +19,8 @@ function nextTime(hour: number, minute: number, now: number): number {
   if (time.getTime() <= now) time.setDate(time.getDate() + 1);
   return time.getTime();
 }
+
+/** An instant as tables have it, in UTC: `2026-11-22 11:12:35`. */
+export function shortInstant(text: string): string {
+  return text.slice(0, 19).replace("T", " ");
+}

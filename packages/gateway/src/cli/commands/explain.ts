@@ -6,6 +6,7 @@ import { type FailoverTarget, routeModel } from "../../providers/routing.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import { lookedAt } from "../demo-folder.ts";
+import { shortInstant } from "../instants.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
@@ -161,7 +162,7 @@ function factsText(report: CallReport): string {
   const input = `${estimate.input_tokens.toLocaleString("en-US")} tokens in (${estimate.counted ? "counted" : isUnasked(outcome) ? "a bound by its size" : "a bound by its size, which was enough to decide"})`;
   const most = estimate.cost_nanodollars === null ? "" : `, ${formatDollars(estimate.cost_nanodollars)}`;
   const facts: readonly (readonly [string, string])[] = [
-    ["When", `${at.slice(0, 19).replace("T", " ")} UTC`],
+    ["When", `${shortInstant(at)} UTC`],
     ["Model", `${model ?? "unknown"} at ${provider ?? "unknown"}`],
     ["Charged to", who.join(" ") || "nobody in particular"],
     ...(cost_center === null ? [] : [["Cost centre", cost_center] as const]),

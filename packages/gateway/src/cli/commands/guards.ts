@@ -2,6 +2,7 @@ import { PurserError } from "@purser/core";
 import type { GuardJson } from "../../admin/guard-json.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandInput, CommandResult } from "../command.ts";
+import { shortInstant } from "../instants.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { userName } from "../user-name.ts";
@@ -72,8 +73,4 @@ function listed(guards: readonly GuardJson[], style: Style): CommandResult {
 /** `agents (session=42)` */
 function nameOf({ budget, subject }: GuardJson): string {
   return subject === "" ? budget : `${budget} (${subject})`;
-}
-
-function shortInstant(text: string): string {
-  return text.slice(0, 19).replace("T", " ");
 }

@@ -1,6 +1,7 @@
 import type { WaitingCallJson } from "../../admin/queue-json.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandInput, CommandResult } from "../command.ts";
+import { shortInstant } from "../instants.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { userName } from "../user-name.ts";
@@ -76,8 +77,4 @@ function standing({ status, runs_at, kept_until, answered, failure }: WaitingCal
   if (status === "queued") return `asks at ${shortInstant(runs_at)}`;
   if (status === "done") return `answered ${answered}, kept until ${shortInstant(kept_until)}`;
   return status === "failed" ? `failed: ${failure}` : status;
-}
-
-function shortInstant(text: string): string {
-  return text.slice(0, 19).replace("T", " ");
 }

@@ -2,6 +2,7 @@ import type { AlertJson } from "../../admin/alert-json.ts";
 import type { ChannelJson, DeliveryJson } from "../../admin/channel-json.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandContext, CommandResult } from "../command.ts";
+import { shortInstant } from "../instants.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
 
@@ -92,8 +93,4 @@ function deliveriesText(deliveries: readonly DeliveryJson[], { style }: CommandC
 function outcomeText({ error, is_last: isLast }: DeliveryJson): string {
   if (error === null) return "delivered";
   return isLast ? `given up: ${error}` : `to be tried again: ${error}`;
-}
-
-function shortInstant(text: string): string {
-  return text.slice(0, 19).replace("T", " ");
 }
