@@ -237,11 +237,10 @@ async function serveAdmin(state: ServerState, request: IncomingMessage, response
   if (!caller) return;
   response.setHeader("cache-control", "no-store").setHeader("x-content-type-options", "nosniff");
   const { pathname, searchParams } = new URL(url, "http://purser.invalid");
-  // A call about which is asked may be as large as one that is made.
-  const bytes = await readBytes(
-    request,
-    isAboutDecisions({ path: pathname }) ? state.gateway().config.server.maxBodyBytes : ADMIN_BODY_MOST,
-  );
+  // A call about which is asked may be as large as one that is made, and takes its room with those.
+  const { bodies, config } = state.gateway();
+  const isAsked = isAboutDecisions({ path: pathname });
+  const bytes = await (isAsked ? bodies.read(request, response, config.server.maxBodyBytes) : readBytes(request, ADMIN_BODY_MOST));
   const body = pathname === "/api/authorize" ? bytes : jsonOf(bytes);
   if (body === NO_JSON) return problem(response, 400, "body_invalid", "The body is not valid JSON.");
   const { method = "GET", headers } = request;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startGateway } from "../app.ts";
+import { BodyRoom } from "../body-room.ts";
 import { readConfig } from "../config/read-config.ts";
 import { NANODOLLARS, PRICES, providersAt, startStand } from "../conformance/stand.ts";
 
@@ -123,6 +124,15 @@ describe("calls about which others ask whole", () => {
     assert.equal(body.body.error.message, body.detail);
     const anthropic = await post(`${url}/api/decisions`, { ...ASKED, path: "/v1/messages", body: large });
     assert.equal(anthropic.body.body.type, "error");
+  });
+
+  test("a large one takes its room with all other large bodies", async (context) => {
+    const { url } = await startStand(context, { config: CONFIG, bodies: new BodyRoom(100_000) });
+    const large = { ...ASKED, body: { ...CHAT, user: "x".repeat(120_000) } };
+    const { status, body } = await post(`${url}/api/decisions`, large);
+    assert.equal(status, 429);
+    assert.match(JSON.stringify(body), /Too many large bodies are on their way here at once/);
+    assert.equal((await post(`${url}/api/decisions`, ASKED)).status, 200);
   });
 
   test("what only counts tokens is free, and holds nothing", async (context) => {
