@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { ServiceTier, Usage } from "@purser/core";
+import { chunk as asChunk, LAST_CHUNK, takesChunks } from "./chunks.ts";
 import type { Dialect, EndTerms, ModelCall, PassedStream } from "./dialects/dialect.ts";
 import { retryAfterOf } from "./failover/retry-after.ts";
 import { headerValue, returnedHeaders } from "./headers.ts";
@@ -92,6 +93,8 @@ class Relay implements UpstreamListener {
   /** Writes the refusal that is held back. */
   #heldBack: (() => void) | undefined;
   #isReadable = true;
+  /** What is written of a stream is framed here. */
+  #writesChunks = false;
   /** The client has not taken what was written, so the provider is ahead of it. */
   #isBehind = false;
   #patience: NodeJS.Timeout | undefined;
@@ -248,7 +251,7 @@ class Relay implements UpstreamListener {
       response.end(bytes);
     } else if (!this.#isClientGone) {
       this.#pendingHead?.();
-      response.end();
+      this.#end();
     }
     this.#finish(outcome);
   }
@@ -279,7 +282,7 @@ class Relay implements UpstreamListener {
 
   /** A stream can begin with the event of a refusal, under a status that says nothing of it. */
   #writeUnlessRefused(stream: StreamReader, pieces: readonly Buffer[]): void {
-    const { holdsBack, response } = this.#options;
+    const { holdsBack } = this.#options;
     const held = this.#refusal;
     if (held) {
       for (const piece of pieces) this.#refusalBytes += piece.length;
@@ -294,7 +297,7 @@ class Relay implements UpstreamListener {
     this.#refusal = refusal;
     this.#heldBack = () => {
       this.#pendingHead?.();
-      response.end(Buffer.concat(refusal));
+      this.#end(Buffer.concat(refusal));
     };
   }
 
@@ -415,13 +418,13 @@ class Relay implements UpstreamListener {
    * it is paid for.
    */
   endGracefully({ refuse, ...terms }: EarlyEnd): void {
-    const { response, dialect, call, translation } = this.#options;
+    const { dialect, call, translation } = this.#options;
     const writeEnd = translation ? this.#endTranslated : dialect.writeEnd;
     if (this.#isOver || this.#isClientGone || !call.stream || !writeEnd) return;
     if (this.#status === 0) refuse();
     else if (this.#stream && !this.#stream.isComplete && !this.#heldBack) {
       this.#pendingHead?.();
-      response.end(writeEnd(call, this.#stream.cut(), terms));
+      this.#end(Buffer.from(writeEnd(call, this.#stream.cut(), terms)));
     } else return;
     this.#isClientGone = true;
     this.#abort();
@@ -471,6 +474,7 @@ class Relay implements UpstreamListener {
     if (this.#isClientGone) return;
     const own = translation ? this.#headersInAnyFormat() : returnedHeaders(this.#answerHeaders, without);
     response.writeHead(this.#status, [...own, ...headers, ...more]);
+    this.#writesChunks = this.#stream !== undefined && takesChunks(response);
   }
 
   #headersInAnyFormat(): readonly string[] {
@@ -488,11 +492,18 @@ class Relay implements UpstreamListener {
     const { response, request, recording } = this.#options;
     this.#pendingHead?.();
     recording?.add(bytes);
-    if (this.#isClientGone || response.write(bytes) || this.#isBehind) return;
+    if (this.#isClientGone || response.write(this.#writesChunks ? asChunk(bytes) : bytes) || this.#isBehind) return;
     this.#isBehind = true;
     this.#flow?.pause();
     // Who takes nothing for as long as a provider may be silent would keep the budget's money held for ever.
     this.#patience = setTimeout(() => response.destroy(), request.timeoutMs);
+  }
+
+  /** Ends the answer, behind its last bytes where there are any. */
+  #end(bytes: Buffer = NO_BYTES): void {
+    const { response } = this.#options;
+    if (!this.#writesChunks) response.end(bytes);
+    else response.end(bytes.length === 0 ? LAST_CHUNK : Buffer.concat([asChunk(bytes), LAST_CHUNK]));
   }
 
   #finish(outcome: Outcome): void {
@@ -534,3 +545,4 @@ function withResolvers<Value>(): { readonly promise: Promise<Value>; readonly re
 
 const NONE: ReadonlySet<string> = new Set();
 const NO_HEADERS: readonly string[] = [];
+const NO_BYTES = Buffer.alloc(0);

@@ -123,11 +123,10 @@ export class LineMeter implements StreamReader {
     let usageAt = lines.indexOf(this.#marker);
     let shownFrom = 0;
     for (let start = 0; start < lines.length; ) {
-      const newline = lines.indexOf(NEWLINE, start);
-      const next = newline < 0 ? lines.length : newline + 1;
+      const next = endOfLine(lines, start);
       if (usageAt >= 0 && usageAt < start) usageAt = lines.indexOf(this.#marker, start);
       const mayHaveUsage = usageAt >= 0 && usageAt < next;
-      const isHidden = this.#readLine(lines.subarray(start, next), mayHaveUsage);
+      const isHidden = this.#readLine(lines.subarray(start, next), mayHaveUsage ? usageAt - start : -1);
       if (this.#hidesUsage && (isHidden || mayHaveUsage)) {
         if (start > shownFrom) shown.push(lines.subarray(shownFrom, start));
         if (!isHidden) shown.push(...withoutNullUsage(lines.subarray(start, next)));
@@ -139,8 +138,8 @@ export class LineMeter implements StreamReader {
     return shown;
   }
 
-  /** Returns whether the line is to be hidden. */
-  #readLine(line: Buffer, mayHaveUsage: boolean): boolean {
+  /** Returns whether the line is to be hidden. `usageAt`: where it may say usage; negative where it does not. */
+  #readLine(line: Buffer, usageAt: number): boolean {
     const isBlank = line.length <= 2 && (line[0] === NEWLINE || line[0] === 0x0d);
     if (isBlank) {
       const isHidden = this.#skipsBlank;
@@ -148,19 +147,18 @@ export class LineMeter implements StreamReader {
       this.#open = "nothing";
       return isHidden;
     }
-    const { length } = this.#prefix;
-    if (line.length < length || line.compare(this.#prefix, 0, length, 0, length) !== 0) {
+    if (!standsAt(line, 0, this.#prefix)) {
       if (line[0] !== COLON && this.#open === "nothing") this.#open = "a name";
       return false;
     }
     this.#open = "an event";
     const isFirst = this.#isFirst;
     this.#isFirst = false;
-    if (!isFirst && line.length > SHORT_LINE && (!mayHaveUsage || saysNothing(line))) {
+    if (!isFirst && line.length > SHORT_LINE && (usageAt < 0 || saysNothing(line, usageAt))) {
       this.#account.add(line);
       return false;
     }
-    const text = line.toString("utf8", length).trim();
+    const text = line.toString("utf8", this.#prefix.length).trim();
     if (text === "[DONE]") {
       this.#account.isComplete = true;
       return false;
@@ -181,9 +179,21 @@ function markerOf(field: string): Buffer {
 }
 
 /** Whether an event's only usage is null and it goes on. */
-function saysNothing(line: Buffer): boolean {
-  const usageAt = line.indexOf(NO_USAGE);
-  return usageAt >= 0 && line.indexOf(USAGE) === usageAt && line.indexOf(USAGE, usageAt + USAGE.length) < 0 && line.includes(NO_END);
+function saysNothing(line: Buffer, usageAt: number): boolean {
+  return standsAt(line, usageAt, NO_USAGE) && line.indexOf(USAGE, usageAt + USAGE.length) < 0 && line.includes(NO_END);
+}
+
+/** Every other line is blank, and need not be searched. */
+function endOfLine(lines: Buffer, start: number): number {
+  if (lines[start] === NEWLINE) return start + 1;
+  const newline = lines.indexOf(NEWLINE, start);
+  return newline < 0 ? lines.length : newline + 1;
+}
+
+/** For a few bytes this is cheaper than to compare buffers. */
+function standsAt(line: Buffer, at: number, bytes: Buffer): boolean {
+  for (let i = 0; i < bytes.length; i++) if (line[at + i] !== bytes[i]) return false;
+  return true;
 }
 
 function withoutNullUsage(line: Buffer): readonly Buffer[] {
