@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import {
   type Budget,
   type Budgets,
+  type Charge,
   costOf,
   type Decision,
   type Denial,
@@ -11,6 +12,7 @@ import {
   type PriceSource,
   PurserError,
   type Reservation,
+  type Sent,
   type ServiceTier,
   type Subject,
   shownOwner,
@@ -152,7 +154,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     refuseWithoutKey(call);
     const name = cache && callName(call, request, cache.nearness !== undefined);
     const known = knownAnswer(gateway, { id: exchange.id, dialect, call, lookups, cache, name }, Date.now());
-    if (known) return give(gateway, exchange, call, known);
+    if (known) return await give(gateway, exchange, call, known);
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
     if (end) {
       const text = dialect.writeAnswer && textOf(end.rung);
@@ -377,19 +379,15 @@ async function make(
     // Who is not there any more says nothing about the provider.
     goesOn = !isGone(exchange) && attempts.ended(attempt, outcome);
     const answer = recording?.answer(attempt.id, outcome, decision ? outputTokensMostOf(decision) : routed.outputTokensMost, Date.now());
-    if (name && answer) gateway.answers.keep(name, answer);
+    const charging = reservation && settle(gateway, routed, { reservation, hold, outcome, sent });
+    if (name && answer) gateway.answers.keep(name, { ...answer, cost: Promise.resolve(charging).then((charge) => charge?.cost) });
     if (!goesOn) passFailureOn(exchange, relayed, outcome);
     if (outcome.kind === "answered" && outcome.usage) {
       gateway.promptCaches.saw(routed, outcome.usage, Date.now());
       gateway.calibration.saw(routed, outcome.usage, Date.now());
     }
     gateway.usualAnswers.saw(routed, outcome);
-    if (reservation) {
-      const charge = await settleCall(gateway.budgets, routed, (await settled(hold, outcome)) ?? reservation, outcome, sent).catch(
-        (error) => gateway.onError(error),
-      );
-      if (name && answer) gateway.answers.settled(name, { from: attempt.id, cost: charge?.cost });
-    }
+    await charging;
     await observeBalances(gateway, routed.subject);
   } finally {
     // A hold that could not be ended must not be renewed for ever.
@@ -409,10 +407,26 @@ function isGone({ response }: Exchange): boolean {
 
 const NO_MORE = "The budget has nothing left for the rest of this answer.";
 
-/** A hold that grew, once it holds all that was used, where it could. */
-async function settled(hold: GrowingHold | undefined, outcome: Outcome): Promise<Reservation | undefined> {
-  if (outcome.kind === "answered") await hold?.cover(outcome.usage?.outputTokens || outcome.outputTokens());
-  return hold?.reservation;
+interface Ended {
+  readonly reservation: Reservation;
+  readonly hold: GrowingHold | undefined;
+  readonly outcome: Outcome;
+  readonly sent: Sent | undefined;
+}
+
+/** Settles a call that has ended. A hold that grew is to hold all that was used first, where it can. */
+async function settle(
+  { budgets, onError }: Gateway,
+  routed: RoutedCall,
+  { reservation, hold, outcome, sent }: Ended,
+): Promise<Charge | undefined> {
+  try {
+    if (outcome.kind === "answered") await hold?.cover(outcome.usage?.outputTokens || outcome.outputTokens());
+    return await settleCall(budgets, routed, hold?.reservation ?? reservation, outcome, sent);
+  } catch (error) {
+    onError(error);
+    return undefined;
+  }
 }
 
 /**
@@ -548,18 +562,18 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
 }
 
 /** Gives an answer that is known, a stream as a stream, and writes that down. No provider is asked and nothing is charged. */
-function give(
-  { budgets, events }: Gateway,
-  { id, response }: Exchange,
-  call: RoutedCall,
-  { contentType, pieces, rung, known }: GivenAnswer,
-): void {
+async function give({ budgets, events }: Gateway, { id, response }: Exchange, call: RoutedCall, given: GivenAnswer): Promise<void> {
+  const { contentType, pieces, rung } = given;
+  if (!response.headersSent && !response.destroyed) {
+    response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
+    for (const piece of pieces) response.write(piece);
+    response.end();
+  }
+  // The call that it is from may not be settled yet. Nobody waits for that but the ledger.
+  const saved = await given.saved;
+  const known = { ...given.known, ...(saved !== undefined && { saved }) };
   budgets.recordAnswer(callOf(id, call), known);
   events.knew(id, call.subject, known);
-  if (response.headersSent || response.destroyed) return;
-  response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
-  for (const piece of pieces) response.write(piece);
-  response.end();
 }
 
 /** Refuses a call for what no budget says, and writes it down. */

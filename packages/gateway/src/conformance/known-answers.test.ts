@@ -78,6 +78,26 @@ function rungOf({ headers }: Answered): string | null {
 }
 
 describe("a call that is answered from what was kept", () => {
+  test("is answered at once where the call that it is from is not settled yet, and says what it saved all the same", async (context) => {
+    const { stand, provider, ask, report } = await startScene(context, "{ 0%: cache }");
+    const { budgets } = stand.gateway;
+    const settle = budgets.settle.bind(budgets);
+    let settleNow = () => undefined as unknown;
+    const released = new Promise((resolve) => {
+      settleNow = () => resolve(undefined);
+    });
+    budgets.settle = async (...terms) => {
+      await released;
+      return settle(...terms);
+    };
+    await ask(HOURS);
+    const again = await ask(HOURS);
+    assert.equal(rungOf(again), "cache 60m (all 0%)");
+    assert.equal(provider.received.length, 1);
+    settleNow();
+    assert.equal((await report(again)).saved_nanodollars, COST);
+  });
+
   for (const store of ["memory", "sqlite"] as const) {
     test(`stands in the ledger (${store}): by which rung, from which call, and what it saved; and is charged nothing`, async (context) => {
       const { stand, provider, ask, report, purser } = await startScene(context, "{ 0%: cache }", { store });

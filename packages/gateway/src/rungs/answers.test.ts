@@ -6,7 +6,7 @@ import { wordingOf } from "./nearness.ts";
 const NOW = Date.UTC(2026, 10, 20, 12);
 
 function answer(bytes: number, at = NOW, from = "req_1") {
-  return { from, contentType: "application/json", pieces: [], bytes, at };
+  return { from, contentType: "application/json", pieces: [], bytes, at, cost: Promise.resolve(undefined) };
 }
 
 function named(key: string): CallName {
@@ -65,15 +65,4 @@ test("of the wordings of a question only some are kept, so that few are compared
   assert.equal(answers.size, 20, "all of them are still answered when the same call comes again");
   answers.forget();
   assert.equal(answers.size, 0);
-});
-
-test("what a call cost is noted with its answer, and not with the one that took its place", () => {
-  const answers = new Answers();
-  const name = named("a");
-  answers.keep(name, answer(10, NOW, "first"));
-  answers.settled(name, { from: "first", cost: 5 });
-  assert.equal(answers.find("a", 1000, NOW)?.cost, 5);
-  answers.keep(name, answer(10, NOW, "second"));
-  answers.settled(name, { from: "first", cost: 7 });
-  assert.equal(answers.find("a", 1000, NOW)?.cost, undefined);
 });

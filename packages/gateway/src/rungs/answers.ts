@@ -14,8 +14,8 @@ export interface KeptAnswer {
   readonly pieces: readonly Buffer[];
   readonly bytes: number;
   readonly at: number;
-  /** What its call cost, in nano-dollars. None until that is known, or where it never is. */
-  readonly cost?: number | undefined;
+  /** What its call cost, in nano-dollars: known when that is settled, which is a little after its end. Nothing where it never is. */
+  readonly cost: Promise<number | undefined>;
 }
 
 /** What a call is known by. */
@@ -95,12 +95,6 @@ export class Answers {
     while (this.#bytes > BYTES_MOST) this.#drop(this.#entries.keys().next().value as string);
   }
 
-  /** Notes what the call of an answer cost, once it is settled. */
-  settled({ key }: CallName, { from, cost }: Pick<KeptAnswer, "from" | "cost">): void {
-    const entry = this.#entries.get(key);
-    if (entry?.answer.from === from) this.#entries.set(key, { ...entry, answer: { ...entry.answer, cost } });
-  }
-
   #addAlike(key: string, question: AskedQuestion): void {
     const place = placeOf(question);
     const alike = this.#alike.get(place) ?? new Set();
@@ -170,7 +164,7 @@ export class Recording {
   }
 
   /** The answer, if it came whole and was not cut at the cap that a budget lowered. */
-  answer(from: string, outcome: Outcome, outputTokensMost: number, at: number): KeptAnswer | undefined {
+  answer(from: string, outcome: Outcome, outputTokensMost: number, at: number): Omit<KeptAnswer, "cost"> | undefined {
     if (outcome.kind !== "answered" || !outcome.isWhole || this.#contentType === undefined || this.#bytes > ANSWER_MOST) return undefined;
     const outputTokens = outcome.usage?.outputTokens ?? outcome.outputTokens();
     if (outputTokens >= outputTokensMost) return undefined;

@@ -15,8 +15,10 @@ export interface GivenAnswer {
   readonly pieces: readonly (string | Buffer)[];
   /** As its caller reads it: `cache similar 0.8 60m at 0.86 (support 30%)`. */
   readonly rung: string;
-  /** As the ledger has it. */
+  /** As the ledger has it, but for what it saved. */
   readonly known: KnownAnswer;
+  /** What it saved, in nano-dollars. Nothing where that is not known. */
+  readonly saved?: Promise<number | undefined>;
 }
 
 /** A call and the rungs by which its answer may be known. */
@@ -68,9 +70,8 @@ function given(
     budget: active.budget.name,
     from,
     ...(nearness !== undefined && { nearness }),
-    ...(cost !== undefined && { saved: cost }),
   };
-  return { contentType, pieces, rung: activeText(active, nearnessText(nearness)), known };
+  return { contentType, pieces, rung: activeText(active, nearnessText(nearness)), known, saved: cost };
 }
 
 function nearnessText(nearness: number | undefined): string {
