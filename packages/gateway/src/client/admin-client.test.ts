@@ -36,6 +36,20 @@ test("operations are functions by name: questions, changes, and names that need 
   assert.deepEqual([rows, by], [[], ["team"]]);
 });
 
+test("a gateway behind a path of a proxy is asked there", async () => {
+  const asked: string[] = [];
+  const send = async (input: unknown) => {
+    asked.push(String(input));
+    return Response.json({ data: [] });
+  };
+  for (const url of ["https://example.com/purser", "https://example.com/purser/", "https://example.com"])
+    await createAdminClient({ url, fetch: send }).listBudgets({ query: { budget: "all" } });
+  assert.deepEqual(
+    asked.map((url) => url.split("/api/")[0]),
+    ["https://example.com/purser", "https://example.com/purser", "https://example.com"],
+  );
+});
+
 test("a problem is thrown with its status, its code and what to do", async (context) => {
   const stand = await startStand(context, { config: CONFIG });
   const { secret } = await stand.gateway.keys.create({ name: "viewer", role: "viewer" });

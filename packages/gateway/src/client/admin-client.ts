@@ -3,7 +3,7 @@ import { OPERATIONS, type Operations } from "./operations.ts";
 export type * from "./operations.ts";
 
 export interface AdminClientOptions {
-  /** Where the gateway is: `http://127.0.0.1:4100`. */
+  /** Where the gateway is: `http://127.0.0.1:4100`; with a path where a proxy in front of it has one for it, `https://example.com/purser`. */
   readonly url: string;
   /** A key with the role that the operations need, or the owner's token. None while everybody on its machine is the owner. */
   readonly key?: string;
@@ -59,7 +59,7 @@ interface AnyInput {
 
 async function ask({ url, key, fetch: send = fetch }: AdminClientOptions, method: string, path: string, input: AnyInput): Promise<unknown> {
   const { query = {}, body, signal } = input;
-  const target = new URL(filled(path, input.path ?? {}), url);
+  const target = new URL(url.replace(/\/*$/, "") + filled(path, input.path ?? {}));
   for (const [name, value] of Object.entries(query)) for (const one of [value ?? []].flat()) target.searchParams.append(name, String(one));
   const headers = new Headers({ accept: "application/json" });
   if (key !== undefined) headers.set("authorization", `Bearer ${key}`);
