@@ -76,7 +76,13 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
 function refuseOneProcessParts({ channels, budgets }: Config): void {
   if (channels.length > 0)
     throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
-  if (budgets.some(({ ladder }) => ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "queue"))))
+  const rungs = budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
+  if (rungs.some(({ kind }) => kind === "handover"))
+    throw new PurserError(
+      "config_invalid",
+      "Several workers cannot hand conversations over to people yet: leave out hand over in purser.yaml, or --workers.",
+    );
+  if (rungs.some(({ kind }) => kind === "queue"))
     throw new PurserError(
       "config_invalid",
       "Several workers cannot let calls wait on disk yet: leave out queue in purser.yaml, or --workers.",
