@@ -162,8 +162,9 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     if (known) return give(gateway, exchange, call, known);
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
     const cannotHandOver = handover && gateway.handovers.cannot(routed, handover.budget);
-    if (handover && cannotHandOver === undefined) return await handOver(gateway, exchange, { routed, call, handover });
-    if (end) {
+    const isAskedFirst = handover !== undefined && asksFirst(handover);
+    if (handover && !isAskedFirst && cannotHandOver === undefined) return await handOver(gateway, exchange, { routed, call, handover });
+    if (end && !isAskedFirst) {
       const text = dialect.writeAnswer && textOf(end.rung);
       const ready = text === undefined ? undefined : { text, rung: readyRung(end.budget.name) };
       const blocked = gateway.budgets.block(callOf(exchange.id, call, undefined, ready && (() => ready.rung)), end);
@@ -259,6 +260,11 @@ function withoutPerson(decision: Decision & { outcome: "denied" }, cannot: strin
   if (cannot === undefined) return decision;
   const { denial } = decision;
   return { ...decision, denial: { ...denial, message: `${denial.message} Its conversation is handed over to nobody: ${cannot}.` } };
+}
+
+/** Whether the owner of a budget that is used up is asked for more before a person goes on. */
+function asksFirst({ budget, balance }: Active<"handover">): boolean {
+  return balance.left === 0 && budget.ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "ask"));
 }
 
 interface ToPerson {
