@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
@@ -217,6 +219,22 @@ describe("whose a conversation is", () => {
   });
 });
 
+test("an answer whose client left before it came is given to the next call", async (context) => {
+  const { stand, call, handedOver, admin } = await startScene(context);
+  const id = await handedOver();
+  await admin("POST", `/${id}/answer`, { text: "Use the pump." });
+  const { port } = new URL(stand.url);
+  const body = JSON.stringify(CALL);
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nx-purser-user: ann\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  for (let i = 0; i < 5; i++) {
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.write(`${head}\r\n\r\n${body}`, () => socket.resetAndDestroy());
+    await once(socket, "close");
+  }
+  await eventually("one of them to come", async () => ((await admin("GET", `/${id}`)).json.calls >= 2 ? true : undefined));
+  assert.equal(saidBy(await call()), "Use the pump.");
+});
+
 describe("a call that cannot carry a text", () => {
   test("is refused with words that say so, at the step and while a person has the conversation", async (context) => {
     const { stand, provider, call, admin } = await startScene(context, "{ 50%: hand over }", { limit: 4 });
@@ -274,6 +292,17 @@ describe("what a ladder says beside it", () => {
       (await admin("GET", "")).json.data[0].id,
     ]);
     await stand.checkBooks();
+  });
+
+  test("an owner who gives more while the call waits keeps it from people", async (context) => {
+    const { stand, provider, call, told, receiver, admin } = await startScene(context, "{ 100%: [ask 60s, hand over] }");
+    await call();
+    const waiting = call();
+    assert.equal((await told(1)).type, "budget.asked");
+    const grant = { budget: "chat", for: { user: "ann" }, amount: "1 requests / day", until: "1h", why: "why not" };
+    assert.equal((await post(`${stand.url}/api/grants`, grant)).status, 201);
+    assert.equal(saidBy(await waiting), "Aye.");
+    assert.deepEqual([provider.received.length, receiver.posted.length, (await admin("GET", "")).json.total], [2, 1, 0]);
   });
 
   test("what was handed over is among the savings, and no money is claimed", async (context) => {
