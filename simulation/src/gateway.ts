@@ -4,6 +4,7 @@ import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
 import { Circuits } from "../../packages/gateway/dist/failover/circuits.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
+import { NO_HANDOVERS } from "../../packages/gateway/dist/handovers/handovers.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
 import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { type CallInFlight, type Gateway, serveCall } from "../../packages/gateway/dist/pipeline.js";
@@ -283,9 +284,10 @@ export class SimulatedGateway {
       circuits: this.#circuits,
       traceHeaders: (id) => [CALL_HEADER, id],
       events: new Figures(),
-      log: { refused: () => undefined },
+      log: { refused: () => undefined, write: async () => 0 },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,
+      handovers: NO_HANDOVERS,
       batches: undefined,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {} } }),

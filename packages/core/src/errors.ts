@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   model_unpriced: "The model, or a tool that its provider runs, has no price and a budget limits money.",
   guard_tripped: "The call looks like one of a loop, and a guard stands against it.",
   switched_off: "What the call is for is switched off.",
+  handed_over: "The conversation is with a person, and this call cannot carry what they write.",
   // The gateway.
   body_invalid: "The request body is not one that the dialect allows.",
   body_too_large: "The request body is larger than the server accepts.",
@@ -44,6 +45,9 @@ export const ERROR_CODES = {
   // Calls that wait for their budget.
   queued_call_unknown: "There is no such queued call of this caller.",
   queued_call_running: "A queued call is being made, or its answer pushed.",
+  // Conversations that people go on with.
+  handover_unknown: "There is no such handover, or none of this caller.",
+  handover_conflict: "Somebody else has the conversation, or it was given back.",
   // Batches.
   batch_unknown: "There is no such batch, or file of one, of this caller.",
   batch_running: "A batch that is not settled yet needs this file.",

@@ -38,6 +38,7 @@ import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
 import { openTripBook } from "./guards/open-trip-book.ts";
 import type { TripBook } from "./guards/trip-book.ts";
+import { Handovers, NO_HANDOVERS } from "./handovers/handovers.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { Audits } from "./metrics/audits.ts";
@@ -200,6 +201,18 @@ async function startWith(
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   // Of several that share a folder each would make all calls that wait there.
   const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
+  // What one of several handed over the others would not know.
+  const handovers = shared
+    ? undefined
+    : await Handovers.open({
+        directory: config.dataDir,
+        budgets: config.budgets,
+        alerts,
+        log,
+        adminToken,
+        baseUrl,
+        onError,
+      });
   // What one of several took the others would not know.
   const batches = shared || counting ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
   const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
@@ -214,6 +227,7 @@ async function startWith(
     guards,
     asks,
     queue: queue ?? NO_QUEUE,
+    handovers: handovers ?? NO_HANDOVERS,
     batches,
     log,
     events,
@@ -253,6 +267,7 @@ async function startWith(
     asks,
     guards,
     queue: queue ?? NO_QUEUE,
+    handovers: handovers ?? NO_HANDOVERS,
     budgetFile,
     onError,
   };
@@ -292,6 +307,7 @@ async function startWith(
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
     queued: () => queue?.list() ?? [],
+    handovers: () => handovers?.list() ?? [],
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => captured.state,
     onError,
@@ -341,6 +357,7 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(TICK_EVERY_MS, async () => queue?.tick(), onError),
+    every(TICK_EVERY_MS, async () => handovers?.tick(), onError),
     every(TICK_EVERY_MS, async () => batches?.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
@@ -355,6 +372,7 @@ async function startWith(
   const { port } = server.address() as AddressInfo;
   const host = config.server.host;
   ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  handovers?.start();
   return {
     url: ownUrl,
     host,
@@ -385,6 +403,7 @@ async function startWith(
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
+      handovers?.configure(next.budgets);
       // What another rule had decided ends with it.
       await adjust().catch(onError);
     },
@@ -393,6 +412,7 @@ async function startWith(
       if (queue) calls.add(queue.close());
       if (batches) calls.add(batches.close());
       await drain(server, calls, upstream, config.server.drainMs);
+      await handovers?.close();
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);
       await usualAnswers.flush().catch(onError);

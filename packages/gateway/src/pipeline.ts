@@ -47,6 +47,9 @@ import type { PathNames } from "./dialects/path.ts";
 import { type Attempt, Attempts } from "./failover/attempts.ts";
 import type { Circuits } from "./failover/circuits.ts";
 import { blocking, type Guards, guardedCall } from "./guards/guards.ts";
+import { cannotCarry, type Handover, handoverRung } from "./handovers/handover.ts";
+import type { NO_HANDOVERS } from "./handovers/handovers.ts";
+import { isTaken } from "./handovers/wire.ts";
 import { headerText } from "./headers.ts";
 import { GrowingHold } from "./holds/growing-hold.ts";
 import { heldAsUsual } from "./holds/held-as-usual.ts";
@@ -61,8 +64,8 @@ import { codexRefusal, refusalHead } from "./refusal.ts";
 import { type RelayedCall, type RelayOptions, relay } from "./relay.ts";
 import type { FoundCall } from "./routes.ts";
 import { type Answers, type CallName, callName, Recording } from "./rungs/answers.ts";
-import { asItCame, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
-import { type GivenAnswer, knownAnswer, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
+import { type Active, asItCame, climb, type RoutedCall, routedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { type GivenAnswer, knownAnswer, listedTextAfter, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
 import { translationOf } from "./rungs/other-call.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import { reserveOrFinish } from "./rungs/reserve-or-finish.ts";
@@ -87,7 +90,9 @@ export interface Gateway {
   /** Batches on their way; none where several processes share a data folder. */
   readonly batches: Batches | undefined;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
-  readonly log: Pick<AuditLog, "refused">;
+  /** Conversations that people go on with. */
+  readonly handovers: typeof NO_HANDOVERS;
+  readonly log: Pick<AuditLog, "refused" | "write">;
   /** Told what becomes of every call. */
   readonly events: CallEvents;
   /** The headers that continue the trace of an attempt at its provider; the caller's own pass where it is left out. */
@@ -141,13 +146,15 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
   try {
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await sendFree(gateway, exchange, routed);
+    const handed = gateway.handovers.of(routed);
+    if (handed && gateway.budgets.switchedOff(routed.subject) === undefined) return await goOn(gateway, exchange, routed, handed);
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, guardedCall(routed, tripped).call, "guard_tripped", blocked.message);
     const climbed = await climb(gateway, routed, summariserFor(gateway, exchange));
     const { call: guarded, waitMs: guardMs } = guardedCall(climbed.call, tripped);
     const attempts = new Attempts(gateway, guarded);
-    const { call: chosen, waitMs: ladderMs, end, lookups, cache, queue } = await attempts.first({ ...climbed, call: guarded });
+    const { call: chosen, waitMs: ladderMs, end, lookups, cache, queue, handover } = await attempts.first({ ...climbed, call: guarded });
     let call = heldAsUsual(gateway, chosen);
     const off = gateway.budgets.switchedOff(call.subject);
     if (off !== undefined) return refuseAs(gateway, exchange, call, "switched_off", off);
@@ -156,18 +163,21 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const known = knownAnswer(gateway, { id: exchange.id, dialect, call, lookups, cache, name }, Date.now());
     if (known) return await give(gateway, exchange, call, known);
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
-    if (end) {
+    const cannotHandOver = handover && gateway.handovers.cannot(routed, handover.budget);
+    const isAskedFirst = handover !== undefined && asksFirst(handover);
+    if (handover && !isAskedFirst && cannotHandOver === undefined) return await handOver(gateway, exchange, { routed, call, handover });
+    if (end && !isAskedFirst) {
       const text = dialect.writeAnswer && textOf(end.rung);
       const ready = text === undefined ? undefined : { text, rung: readyRung(end.budget.name) };
       const blocked = gateway.budgets.block(callOf(exchange.id, call, undefined, ready && (() => ready.rung)), end);
-      return refuseDenied(exchange, call, blocked, ready);
+      return refuseDenied(exchange, call, ready ? blocked : withoutPerson(blocked, cannotHandOver), ready);
     }
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
     const reserve = () =>
       reserveOrFinish(gateway, call, (asking, { mayFinish }) => {
-        const readyText = (denial: Denial) => readyInstead(gateway, exchange, asking, denial)?.rung;
+        const readyText = (denial: Denial) => readyInstead(gateway, exchange, { routed, call: asking, denial })?.rung;
         return reserveCall(gateway.budgets, exchange.id, asking, gone, { mayFinish, readyText });
       });
     const first = await reserve();
@@ -183,9 +193,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const { decision, call: admitted } = asked?.isGiven ? await reserve() : first;
     call = admitted;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
-    if (decision.outcome === "denied" && asked) return refuseDenied(exchange, call, withAsked(decision, asked), undefined);
-    if (decision.outcome === "denied")
-      return refuseDenied(exchange, call, decision, readyTextAfter(gateway, dialect, call, decision.denial));
+    if (decision.outcome === "denied") return await refuseUsedUp(gateway, exchange, { routed, call, decision, asked });
     await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision }, name });
   } catch (error) {
     refuseError(gateway, exchange, error);
@@ -219,6 +227,96 @@ async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone
   const { budget, rung } = found;
   const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
   return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, denial.balance, call.subject, { waitMs: rung.waitMs, gone: gone() }) };
+}
+
+/** A call that a budget refuses, as it came and as ladders left it, and whoever was asked for more in vain. */
+interface UsedUp {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+  readonly decision: Decision & { outcome: "denied" };
+  readonly asked: Asked | undefined;
+}
+
+/** What a refused call gets: an answer that stands ready, a person who goes on with its conversation, a text, or its refusal. */
+async function refuseUsedUp(gateway: Gateway, exchange: Exchange, { routed, call, decision, asked }: UsedUp): Promise<void> {
+  const { denial } = decision;
+  const { dialect } = exchange;
+  const listed = asked ? undefined : listedTextAfter(gateway, dialect, call, denial);
+  const after = listed ? undefined : rungAfter(denial, gateway.config.budgets, "handover");
+  const cannot = after && gateway.handovers.cannot(routed, after.budget);
+  if (after && cannot === undefined) {
+    const { id, text, rung } = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
+    if (!isUndecided(gateway, exchange, denial)) return refuseDenied(exchange, call, decision, { text, rung, handover: id });
+    // Its refusal stands in the books as one.
+    const next = { ...exchange, id: gateway.newId() };
+    gateway.events.continued(exchange.id, next.id);
+    return give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+  }
+  if (asked) return refuseDenied(exchange, call, withoutPerson(withAsked(decision, asked), cannot), undefined);
+  const ready = listed ?? readyTextAfter(gateway, dialect, call, denial);
+  refuseDenied(exchange, call, ready ? decision : withoutPerson(decision, cannot), ready);
+}
+
+/** A refusal with why no person goes on with the conversation, where the ladder asks for one. */
+function withoutPerson(decision: Decision & { outcome: "denied" }, cannot: string | undefined): Decision & { outcome: "denied" } {
+  if (cannot === undefined) return decision;
+  const { denial } = decision;
+  return { ...decision, denial: { ...denial, message: `${denial.message} Its conversation is handed over to nobody: ${cannot}.` } };
+}
+
+/** Whether the owner of a budget that is used up is asked for more before a person goes on. */
+function asksFirst({ budget, balance }: Active<"handover">): boolean {
+  return balance.left === 0 && budget.ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "ask"));
+}
+
+interface ToPerson {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+  readonly handover: Active<"handover">;
+}
+
+/** Lets a person go on with the conversation of a call, at the step of a ladder that says so. */
+async function handOver(gateway: Gateway, exchange: Exchange, { routed, call, handover }: ToPerson): Promise<void> {
+  const { budget, rung } = handover;
+  const name = handoverRung(budget.name);
+  const blocked = gateway.budgets.block(
+    callOf(exchange.id, call, undefined, () => name),
+    handover,
+  );
+  const { id } = await gateway.handovers.begin({ call: routed, budget, rung, why: blocked.denial.message });
+  refuseDenied(exchange, call, blocked, { text: rung.text, rung: name, handover: id });
+}
+
+/** A call of a conversation that a person goes on with: it gets what they wrote since, or the text again. No provider is asked. */
+async function goOn(gateway: Gateway, exchange: Exchange, routed: RoutedCall, handed: Handover): Promise<void> {
+  const cannot = cannotCarry(exchange.dialect, routed);
+  if (cannot !== undefined)
+    return refuseAs(
+      gateway,
+      exchange,
+      routed,
+      "handed_over",
+      `A person goes on with this conversation (${handed.id}), and ${cannot}. It can be made again when they have given it back.`,
+    );
+  const { text, answers } = await gateway.handovers.goOn(handed.id, routed);
+  await give(gateway, exchange, routed, writtenBy(exchange, routed, handed, text));
+  if (await isTaken(exchange.response)) await gateway.handovers.given(handed.id, answers);
+}
+
+/** What a person wrote, in the form in which a call wants its answer. */
+function writtenBy(
+  { id, dialect }: Exchange,
+  { call }: RoutedCall,
+  { id: handover, rung, budget }: Pick<Handover, "id" | "rung" | "budget">,
+  text: string,
+): GivenAnswer {
+  if (!dialect.writeAnswer) throw new Error("A call that cannot carry a text got one.");
+  const { contentType, body } = dialect.writeAnswer(call, text, { id, createdAt: Math.floor(Date.now() / 1_000) });
+  return { contentType, pieces: [body], rung, known: { rung, budget, handover }, headers: handoverHeaders(handover) };
+}
+
+function handoverHeaders(id: string | undefined): Record<string, string> {
+  return id === undefined ? {} : { "x-purser-handover": id };
 }
 
 function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
@@ -563,9 +661,9 @@ function answerFailure(exchange: Exchange, outcome: Outcome): void {
 
 /** Gives an answer that is known, a stream as a stream, and writes that down. No provider is asked and nothing is charged. */
 async function give({ budgets, events }: Gateway, { id, response }: Exchange, call: RoutedCall, given: GivenAnswer): Promise<void> {
-  const { contentType, pieces, rung } = given;
+  const { contentType, pieces, rung, headers } = given;
   if (!response.headersSent && !response.destroyed) {
-    response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung) });
+    response.writeHead(200, { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(rung), ...headers });
     for (const piece of pieces) response.write(piece);
     response.end();
   }
@@ -581,11 +679,27 @@ function refuseAs({ budgets }: Gateway, exchange: Exchange, call: RoutedCall, re
   refuseDenied(exchange, call, budgets.refuse(callOf(exchange.id, call), reason, message), undefined);
 }
 
-/** What a caller gets when a budget refuses its call, where that is known already: where somebody is asked first, or the call can wait, it is not. */
-function readyInstead(gateway: Gateway, { dialect, request }: Exchange, call: RoutedCall, denial: Denial): ReadyText | undefined {
-  const { budgets } = gateway.config;
-  if (rungAfter(denial, budgets, "ask") || (prefersAsync(request.headers) && rungAfter(denial, budgets, "queue"))) return undefined;
-  return readyTextAfter(gateway, dialect, call, denial);
+interface Refused {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+  readonly denial: Denial;
+}
+
+/** What a caller gets when a budget refuses its call, where that is known already. */
+function readyInstead(gateway: Gateway, exchange: Exchange, { routed, call, denial }: Refused): Pick<ReadyText, "rung"> | undefined {
+  if (isUndecided(gateway, exchange, denial)) return undefined;
+  const listed = listedTextAfter(gateway, exchange.dialect, call, denial);
+  if (listed) return listed;
+  const after = rungAfter(denial, gateway.config.budgets, "handover");
+  if (after && gateway.handovers.cannot(routed, after.budget) === undefined) return { rung: handoverRung(after.budget.name) };
+  return readyTextAfter(gateway, exchange.dialect, call, denial);
+}
+
+/** Whether what a refused call gets is not known yet: somebody is asked first, or it can wait. */
+function isUndecided({ config: { budgets } }: Gateway, { request }: Exchange, denial: Denial): boolean {
+  return (
+    rungAfter(denial, budgets, "ask") !== undefined || (prefersAsync(request.headers) && rungAfter(denial, budgets, "queue") !== undefined)
+  );
 }
 
 /** Refuses a call; or gives it the text that a ladder has ready in the place of an answer, where this format can carry it. */
@@ -600,7 +714,12 @@ function refuseDenied(
   if (ready && dialect.writeAnswer) {
     const terms = { id, createdAt: Math.floor(Date.now() / 1_000) };
     const { contentType, body } = dialect.writeAnswer((routed.asked ?? routed).call, ready.text, terms);
-    const head = { "content-type": contentType, "x-purser-request-id": id, "x-purser-rung": headerText(ready.rung) };
+    const head = {
+      "content-type": contentType,
+      "x-purser-request-id": id,
+      "x-purser-rung": headerText(ready.rung),
+      ...handoverHeaders(ready.handover),
+    };
     endWith(response, 200, head, body);
     return;
   }

@@ -15,6 +15,8 @@ import { anthropicMessages } from "./dialects/anthropic-messages/index.ts";
 import type { Dialect, Refusal } from "./dialects/dialect.ts";
 import { geminiContent } from "./dialects/gemini-content/index.ts";
 import { openaiChat } from "./dialects/openai-chat/index.ts";
+import { serveHandoverPage } from "./handovers/page.ts";
+import { handoverId, serveHandover } from "./handovers/wire.ts";
 import { EXPOSITION_TYPE } from "./metrics/exposition.ts";
 import { listGeminiModels, listModels, listOllamaModels } from "./models.ts";
 import { OIDC_CALLBACK_PATH, OIDC_PATH } from "./people/oidc.ts";
@@ -126,9 +128,13 @@ async function route(state: ServerState, request: IncomingMessage, response: Ser
   const waiting = queuedId(path);
   if (waiting !== undefined && /^(GET|HEAD|DELETE)$/.test(request.method ?? ""))
     return serveQueue(state.gateway(), request, response, waiting);
+  const handover = handoverId(path);
+  if (handover !== undefined && /^(GET|HEAD)$/.test(request.method ?? ""))
+    return serveHandover(state.gateway(), request, response, handover);
   if (path === "/mcp") return serveMcp(state.gateway(), request, response);
   if (path === "/delegations" && request.method === "POST") return serveDelegation(state, request, response);
   if (path === "/acknowledge") return serveAlert(state.answering, request, response, url);
+  if (path === "/handovers") return serveHandoverPage(state.gateway(), request, response, url);
   if (path === "/asks") return serveAsk(state.gateway(), request, response, url);
   if (request.method !== "GET" && request.method !== "HEAD" && !path.startsWith("/api/")) throw unknownRoute(request.method, path);
   if (path === "/healthz") return end(response, 200, { status: "ok" });

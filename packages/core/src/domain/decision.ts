@@ -20,6 +20,8 @@ export type DenialReason =
   | "switched_off"
   /** The call looks like one of a loop. */
   | "guard_tripped"
+  /** A person goes on with the conversation, and the call cannot carry a text. */
+  | "handed_over"
   | "store_unavailable";
 
 /** One limit as it stands for one subject. Amounts are integers; money is in nano-dollars. */

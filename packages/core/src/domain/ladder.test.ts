@@ -86,6 +86,9 @@ test("a ladder says back what it was told, with what was left out", () => {
     "summarize 4k with gpt-4o-mini",
     "queue",
     "queue 12h hook",
+    "hand over",
+    'hand over support keep 36h "A colleague will write to you."',
+    "hand over keep 30d support",
   ];
   assert.deepEqual(texts.flatMap(back), [
     "tell",
@@ -102,6 +105,9 @@ test("a ladder says back what it was told, with what was left out", () => {
     "summarise 4000 with gpt-4o-mini",
     "queue",
     "queue hook 720m",
+    "hand over",
+    "hand over support keep 36h",
+    "hand over support keep 30d",
   ]);
 });
 
@@ -223,6 +229,14 @@ test("what is not a ladder is refused with what one looks like", () => {
     [{ "85%": 'answer ""' }, /is not a rung/],
     [{ "85%": "block everything" }, /is not a rung/],
     [{ "85%": "cache 25h" }, /is not a rung/],
+    [{ "85%": "hand" }, /is not a rung/],
+    [{ "85%": "hand overboard" }, /is not a rung/],
+    [{ "85%": "hand over keep" }, /is not a rung/],
+    [{ "85%": "hand over keep 30" }, /is not a rung/],
+    [{ "85%": "hand over keep 367d" }, /is not a rung/],
+    [{ "85%": "hand over a b" }, /is not a rung/],
+    [{ "85%": 'hand over ""' }, /is not a rung/],
+    [{ "85%": 'hand over "Later" chat' }, /is not a rung/],
     [{ "85%": "cache similar" }, /is not a rung/],
     [{ "85%": "cache similar 0.4" }, /is not a rung/],
     [{ "85%": "cache similar 1.01" }, /is not a rung/],

@@ -34,6 +34,11 @@ export type Rung =
   | { readonly kind: "lookup"; readonly list: string; readonly nearness: Nearness }
   /** The same call is answered as before, by what was kept for at most so long; one that is at least so near to it too, where it says so. */
   | { readonly kind: "cache"; readonly ageMs: number; readonly nearness: Nearness }
+  /**
+   * A person goes on with the conversation, and the caller gets a text that says so; whoever is told of it is named by a channel, or all are. What
+   * was said in it is kept for so long where the rung says that; else nothing is.
+   */
+  | { readonly kind: "handover"; readonly channel: string | undefined; readonly keepMs: number | undefined; readonly text: string }
   /** The call is refused. */
   | { readonly kind: "block" }
   /** Whoever owns the budget is asked for this share of the limit more, where a call is refused; the call waits so long for an answer. */
@@ -64,8 +69,11 @@ const CACHE_MOST_MS = 24 * CACHE_MS;
 /** Until the next month begins. */
 const QUEUE_MS = 31 * 86_400_000;
 const QUEUE_MOST_MS = 366 * 86_400_000;
+/** Longer is an archive, and not what a person needs to go on. */
+const KEEP_MOST_MS = 366 * 86_400_000;
+const HANDOVER_TEXT = "A person will go on with this conversation, and answer here. Please come back in a while.";
 const GRAMMAR =
-  'Write steps as `85%: use gpt-4o-mini`, `85% of $ / month: use gpt-4o-mini`, `$400: tell` or `$20 left: tell`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `finish`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
+  'Write steps as `85%: use gpt-4o-mini`, `85% of $ / month: use gpt-4o-mini`, `$400: tell` or `$20 left: tell`. Rungs are `use MODEL`, `shorten TOKENS`, `trim TOKENS`, `summarise TOKENS with MODEL`, `finish`, `slow` or `slow 5s`, `lookup LIST` or `lookup LIST similar 0.9`, `cache`, `cache 10m` or `cache similar 0.9 10m`, `queue` or `queue 12h`, `answer "TEXT"`, `hand over` or `hand over CHANNEL keep 30d "TEXT"`, `ask` or `ask 2m +20%`, `tell` or `tell CHANNEL`, and `block`.';
 
 /** Reads the ladder of a budget with these limits. Throws `ladder_invalid` with what to do. */
 export function parseLadder(input: LadderInput, limits: readonly Limit[], bounds: StepBounds = ENFORCED): Ladder {
@@ -127,6 +135,7 @@ const RUNGS: ReadonlyMap<string, (rest: string) => Rung | undefined> = new Map<s
   ["cache", parseCache],
   ["queue", parseQueue],
   ["answer", (rest) => withText(rest)],
+  ["hand", parseHandover],
   ["ask", parseAsk],
   ["tell", (rest) => (/^\S*$/.test(rest) ? { kind: "tell", channel: rest === "" ? undefined : rest } : undefined)],
   ["block", (rest) => (rest === "" ? { kind: "block" } : undefined)],
@@ -179,6 +188,20 @@ function parseQueue(rest: string): Rung | undefined {
   return waitMs >= 1 && waitMs <= QUEUE_MOST_MS ? { kind: "queue", waitMs, channel } : undefined;
 }
 
+/** After `over`, in any order before the text: the channel that is told, and how long what was said is kept. */
+function parseHandover(rest: string): Rung | undefined {
+  const [, words, text = HANDOVER_TEXT] = /^over\b([^"]*)(?:"(.*)")?$/s.exec(rest) ?? [];
+  if (words === undefined || text.trim() === "") return undefined;
+  let [keepMs, channel] = [undefined as number | undefined, undefined as string | undefined];
+  for (const [word] of words.matchAll(/keep\s+\S+|\S+/g)) {
+    const [, digits, unit = ""] = /^keep\s+(\d{1,4})([mhd])$/.exec(word) ?? [];
+    if (digits !== undefined && keepMs === undefined) keepMs = Number(digits) * (UNITS[unit] ?? 0);
+    else if (/^[a-z][\w.-]*$/.test(word) && word !== "keep" && channel === undefined) channel = word;
+    else return undefined;
+  }
+  return keepMs === undefined || (keepMs >= 1 && keepMs <= KEEP_MOST_MS) ? { kind: "handover", channel, keepMs, text } : undefined;
+}
+
 function parseLookup(rest: string): Rung | undefined {
   const [, list, similar] = /^([\w.-]+)(?: similar (\S+))?$/.exec(rest) ?? [];
   if (list === undefined) return undefined;
@@ -226,8 +249,15 @@ export function rungText(rung: Rung): string {
     return ["queue", rung.channel, ...(rung.waitMs === QUEUE_MS ? [] : [`${rung.waitMs / 60_000}m`])].filter(Boolean).join(" ");
   if (rung.kind === "ask")
     return ["ask", rung.channel, ...(rung.waitMs > 0 ? [`${rung.waitMs / 1000}s`] : []), `+${rung.share / 100}%`].filter(Boolean).join(" ");
+  if (rung.kind === "handover")
+    return ["hand over", rung.channel, ...(rung.keepMs === undefined ? [] : [`keep ${keepText(rung.keepMs)}`])].filter(Boolean).join(" ");
   if (rung.kind === "tell" && rung.channel !== undefined) return `tell ${rung.channel}`;
   return rung.kind;
+}
+
+function keepText(keepMs: number): string {
+  const unit = (["d", "h"] as const).find((one) => keepMs % (UNITS[one] as number) === 0) ?? "m";
+  return `${keepMs / (UNITS[unit] as number)}${unit}`;
 }
 
 function similarText({ nearness }: { readonly nearness: Nearness }): string {

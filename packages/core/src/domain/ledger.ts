@@ -160,8 +160,10 @@ export interface KnownAnswer {
   readonly rung: string;
   /** The budget whose rung that is. */
   readonly budget?: string;
-  /** The call that a provider answered so; none where the answer stands in the configuration. */
+  /** The call that a provider answered so; none where the answer stands in the configuration, or a person gave it. */
   readonly from?: string;
+  /** The handover of its conversation, where a person goes on with that. */
+  readonly handover?: string;
   /** Where it stands in the configuration: `faq, question 3`. */
   readonly entry?: string;
   /** How near the question is to the one that was answered, from 0 to 1; left out where it is the same. */

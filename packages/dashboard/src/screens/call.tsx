@@ -117,7 +117,7 @@ function Detail({ call }: { call: CallReport }) {
 }
 
 /** Where an answer is from that was known when its call came. */
-function KnownAnswer({ known: { from, entry, nearness, times } }: { known: NonNullable<CallReport["known_answer"]> }) {
+function KnownAnswer({ known: { from, entry, handover, nearness, times } }: { known: NonNullable<CallReport["known_answer"]> }) {
   const source =
     from === null ? (
       `${entry} of the configuration`
@@ -128,7 +128,13 @@ function KnownAnswer({ known: { from, entry, nearness, times } }: { known: NonNu
     );
   return (
     <li>
-      No provider was asked: its question is {nearness === null ? "the same as" : `${percent(nearness)} like`} that of {source}.
+      {handover === null ? (
+        <>
+          No provider was asked: its question is {nearness === null ? "the same as" : `${percent(nearness)} like`} that of {source}.
+        </>
+      ) : (
+        `No provider was asked: a person goes on with its conversation (${handover}).`
+      )}
       {times > 1 && ` This entry stands for ${count(times)} calls within a second.`}
     </li>
   );

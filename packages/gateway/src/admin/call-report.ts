@@ -96,6 +96,8 @@ export interface KnownAnswerJson {
   readonly from: string | null;
   /** Where it stands in the configuration. */
   readonly entry: string | null;
+  /** The handover of its conversation, where a person goes on with that. */
+  readonly handover: string | null;
   /** How near the question is to the one that was answered, from 0 to 1; null where it is the same. */
   readonly nearness: number | null;
   /** How many calls that were answered so within a second its entry stands for. */
@@ -209,8 +211,8 @@ function knownOf(entries: readonly Entry[]) {
 }
 
 function knownAnswerJson({ known, times = 1 }: Extract<Entry, { readonly kind: "answered" }>): KnownAnswerJson {
-  const { rung, from = null, entry = null, nearness = null } = known;
-  return { rung, from, entry, nearness, times };
+  const { rung, from = null, entry = null, handover = null, nearness = null } = known;
+  return { rung, from, entry, handover, nearness, times };
 }
 
 /** The call as it was held last. */

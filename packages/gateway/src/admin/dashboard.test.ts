@@ -11,6 +11,7 @@ import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
+import { NO_HANDOVERS } from "../handovers/handovers.ts";
 import { NO_QUEUE } from "../queue/queue.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
@@ -128,6 +129,7 @@ describe("what the dashboard is made of", () => {
         },
         guards: { takeOver: async () => undefined, standing: () => [], end: () => undefined },
         queue: NO_QUEUE,
+        handovers: NO_HANDOVERS,
         onError: (error) => assert.fail(String(error)),
       },
     });

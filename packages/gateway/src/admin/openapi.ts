@@ -2,6 +2,7 @@ import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
 import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET, WEIGHTS } from "./openapi-dashboard.ts";
+import { HANDOVER_PATHS, HANDOVER_SCHEMAS } from "./openapi-handovers.ts";
 import { SAVING_KINDS } from "./reports/saved.ts";
 
 /** The admin API in OpenAPI 3.1, served at `/api/openapi.json`. */
@@ -16,6 +17,7 @@ export const OPENAPI = {
   security: [{ bearer: [] }],
   paths: {
     ...DASHBOARD_PATHS,
+    ...HANDOVER_PATHS,
     "/api/budgets": {
       get: {
         operationId: "listBudgets",
@@ -585,6 +587,7 @@ export const OPENAPI = {
     },
     schemas: {
       ...DASHBOARD_SCHEMAS,
+      ...HANDOVER_SCHEMAS,
       Balance: {
         type: "object",
         additionalProperties: false,
@@ -718,11 +721,12 @@ export const OPENAPI = {
           known_answer: {
             type: ["object", "null"],
             description: "Where its answer is from, where that was known and no provider was asked.",
-            required: ["rung", "from", "entry", "nearness", "times"],
+            required: ["rung", "from", "entry", "handover", "nearness", "times"],
             properties: {
               rung: { type: "string" },
               from: { type: ["string", "null"], description: "The call that a provider answered so." },
               entry: { type: ["string", "null"], description: "Where it stands in the configuration." },
+              handover: { type: ["string", "null"], description: "The handover of its conversation, where a person goes on with that." },
               nearness: {
                 type: ["number", "null"],
                 description: "How near the question is to the one that was answered, from 0 to 1; null where it is the same.",

@@ -25,6 +25,7 @@ import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
+import type { Handovers } from "../handovers/handovers.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
@@ -52,6 +53,7 @@ import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { guardJson } from "./guard-json.ts";
+import { handoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
@@ -111,6 +113,7 @@ export interface RunningParts {
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
+  readonly handovers: Pick<Handovers, "list" | "read" | "take" | "answer" | "giveBack">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -126,6 +129,10 @@ interface Route {
   readonly isQuestion?: true;
   /** A change that `dry_run` only tries. */
   readonly canBeTried?: true;
+  /** Shows what people wrote, which is not for whoever only looks. */
+  readonly isConfidential?: true;
+  /** Fields of its body that are somebody's words: the audit log keeps how long they are. */
+  readonly unlogged?: readonly string[];
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
@@ -181,6 +188,11 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/queue", run: listQueue },
   { method: "DELETE", path: "/api/queue/{id}", run: callOff },
   { method: "POST", path: "/api/queue/{id}/run", run: runWaiting },
+  { method: "GET", path: "/api/handovers", run: listHandovers },
+  { method: "GET", path: "/api/handovers/{id}", isConfidential: true, run: showHandover },
+  { method: "POST", path: "/api/handovers/{id}/take", run: takeHandover },
+  { method: "POST", path: "/api/handovers/{id}/answer", unlogged: ["text"], run: answerHandover },
+  { method: "POST", path: "/api/handovers/{id}/return", run: returnHandover },
   { method: "GET", path: "/api/channels", run: async ({ alerts }) => ok({ data: await channelsJson(alerts) }) },
   { method: "POST", path: "/api/channels/{id}/test", run: async ({ alerts }, _request, id) => ok(deliveryJson(await alerts.test(id))) },
   { method: "GET", path: "/api/alerts", run: listAlerts },
@@ -250,11 +262,11 @@ export function changes({ method, path, isQuestion }: Omit<Route, "run">): boole
 }
 
 /** Whether a role may use a route. One that is new can be looked at by viewers where it only reads, and is nobody's but the admins' else. */
-export function mayUse(role: Role, { method, path, isQuestion, isForMembers }: Omit<Route, "run">): boolean {
+export function mayUse(role: Role, { method, path, isQuestion, isForMembers, isConfidential }: Omit<Route, "run">): boolean {
   if (role === "owner" || role === "admin") return true;
   if (role === "member") return isForMembers === true;
   const isAsking = isAboutDecisions({ path });
-  return role === "viewer" && (method === "GET" || isQuestion === true) && !isAsking;
+  return role === "viewer" && (method === "GET" || isQuestion === true) && !isAsking && isConfidential !== true;
 }
 
 function refuseRole({ log }: Parts, { method, path, by = "somebody", from }: AdminRequest, role: Role): AdminResponse {
@@ -630,6 +642,39 @@ function waitingUnknown(id: string): AdminResponse {
     "queued_call_unknown",
     `No call waits under "${id}". \`GET /api/queue\` lists those that do; an answer is given once, and kept for a day.`,
   );
+}
+
+const HANDOVERS_MOST = 1_000;
+
+async function listHandovers(parts: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["all"]);
+  const all = runningOf(parts).handovers.list();
+  const shown = query.get("all") === "true" ? all : all.filter(({ returned }) => !returned);
+  return ok({ data: shown.slice(0, HANDOVERS_MOST).map(handoverJson), total: shown.length });
+}
+
+async function showHandover(parts: Parts, { by = "the owner", from }: AdminRequest, id: string): Promise<AdminResponse> {
+  const { handover, said } = await runningOf(parts).handovers.read(id);
+  // Who reads what people wrote is written down too.
+  if (said) await parts.log?.write({ by, what: "handover.read", from, details: { handover: id } });
+  return ok(wholeHandoverJson(handover, said));
+}
+
+async function takeHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { by, over } = readHandoverDeed(request, ["over"]);
+  return ok(handoverJson(await runningOf(parts).handovers.take(id, by, over)));
+}
+
+async function answerHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { handovers } = runningOf(parts);
+  const { by, text = "", isReturned } = readHandoverDeed(request, ["text", "return"]);
+  const answered = await handovers.answer(id, by, text);
+  return ok(handoverJson(isReturned ? await handovers.giveBack(id, by) : answered));
+}
+
+async function returnHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
+  const { by } = readHandoverDeed(request, []);
+  return ok(handoverJson(await runningOf(parts).handovers.giveBack(id, by)));
 }
 
 async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -9,12 +9,15 @@ import { type AdminRequest, type AdminResponse, problem } from "./admin.ts";
  */
 export async function writtenDown(
   log: Pick<AuditLog, "write">,
-  { method, path }: { readonly method: string; readonly path: string },
+  { method, path, unlogged = [] }: { readonly method: string; readonly path: string; readonly unlogged?: readonly string[] },
   request: AdminRequest,
   run: () => Promise<AdminResponse>,
 ): Promise<AdminResponse> {
   const { by = "the owner", from, body, query } = request;
-  const asked = { ...(body !== undefined && { body: loggable(body) }), ...(query.size > 0 && { query: query.toString() }) };
+  const asked = {
+    ...(body !== undefined && { body: loggable(lengthsOf(unlogged, body)) }),
+    ...(query.size > 0 && { query: query.toString() }),
+  };
   const what = `${method} ${path}`;
   const of = await log.write({ by, what, from, details: { path: request.path, ...asked } });
   const outcome = async (status: number, more: object = {}) => log.write({ by, what, from, of, details: { status, ...more } });
@@ -43,6 +46,14 @@ function loggable(body: unknown): unknown {
   return text.length > LOGGED_MOST ? { characters: text.length, sha256: hash("sha256", text, "hex") } : JSON.parse(text);
 }
 
+/** A body with how long these texts of it are, in their places. */
+function lengthsOf(fields: readonly string[], body: unknown): unknown {
+  if (fields.length === 0 || typeof body !== "object" || body === null) return body;
+  return Object.fromEntries(
+    Object.entries(body).map(([name, value]) => [name, fields.includes(name) ? { characters: String(value).length } : value]),
+  );
+}
+
 /** An error as the admin API answers it. */
 export function errorAnswer({ code, message }: PurserError): AdminResponse {
   return problem(statusOf(code), code, message);
@@ -54,11 +65,12 @@ const NOT_FOUND: ReadonlySet<ErrorCode> = new Set([
   "alert_unknown",
   "route_unknown",
   "budget_unknown",
+  "handover_unknown",
 ]);
 
 function statusOf(code: ErrorCode): number {
   if (NOT_FOUND.has(code)) return 404;
   if (code === "store_unavailable" || code === "shutting_down") return 503;
-  if (code === "store_locked" || code === "config_fixed") return 409;
+  if (code === "store_locked" || code === "config_fixed" || code === "handover_conflict") return 409;
   return code === "internal" ? 500 : 400;
 }

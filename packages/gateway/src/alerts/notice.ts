@@ -11,11 +11,23 @@ export const ALERT_KINDS = [
 
 export type AlertKind = (typeof ALERT_KINDS)[number];
 
+/** A conversation is handed over to a person, its user wrote again, or it was given back. */
+export type HandoverNoticeKind = "handover.opened" | "handover.continued" | "handover.returned";
+
 /** Something that people are told. Channels write it in their own form. */
 export interface Notice {
   /** The same for every try to deliver it: who gets it twice can tell. */
   readonly id: string;
-  readonly kind: AlertKind | "budget.over" | "budget.reset" | "budget.adjusted" | "budget.asked" | "call.done" | "digest" | "test";
+  readonly kind:
+    | AlertKind
+    | "budget.over"
+    | "budget.reset"
+    | "budget.adjusted"
+    | "budget.asked"
+    | HandoverNoticeKind
+    | "call.done"
+    | "digest"
+    | "test";
   /** What it is about. Notices about the same thing are one incident where a channel knows incidents. */
   readonly about: string;
   /** Epoch milliseconds. */

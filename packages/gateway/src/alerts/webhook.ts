@@ -13,7 +13,7 @@ export interface Post {
 export function webhookPost({ url, secret }: Extract<Channel, { kind: "webhook" }>, notice: Notice, now: number): Post {
   const { id, kind, at, severity, title, text, owner = null, data, isOver = false, link, mayRepeat = false } = notice;
   const body = JSON.stringify({
-    type: isOver ? "budget.over" : kind,
+    type: isOver && kind !== "handover.returned" ? "budget.over" : kind,
     timestamp: new Date(at).toISOString(),
     data: { title, text, severity, owner, ...data, ...(link !== undefined && { link }) },
   });

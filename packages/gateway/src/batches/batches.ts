@@ -408,7 +408,7 @@ async function blockedBy(gateway: Gateway, id: string, lines: readonly BatchLine
     if (looked.has(routed.subject)) continue;
     looked.add(routed.subject);
     const plan = await budgets.ladder(routed.subject);
-    const end = plan?.rungs.find(({ rung }) => rung.kind === "block" || rung.kind === "answer");
+    const end = plan?.rungs.find(({ rung }) => rung.kind === "block" || rung.kind === "answer" || rung.kind === "handover");
     if (!end) continue;
     const denied = budgets.block(lineCall(gateway, id, routed), end);
     return {

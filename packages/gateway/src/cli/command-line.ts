@@ -14,6 +14,8 @@ const NO: ReadonlySet<string> = new Set([
   "grant_unknown",
   "switch_unknown",
   "guard_unknown",
+  "handover_unknown",
+  "handover_conflict",
   "channel_unknown",
 ]);
 

@@ -13,6 +13,7 @@ import { grant } from "./commands/grant.ts";
 import { guards } from "./commands/guards.ts";
 import { keys } from "./commands/keys.ts";
 import { price } from "./commands/price.ts";
+import { handovers } from "./commands/handovers.ts";
 import { queue } from "./commands/queue.ts";
 import { recommend } from "./commands/recommend.ts";
 import { reconcile } from "./commands/reconcile.ts";
@@ -59,6 +60,7 @@ export const COMMANDS: readonly Command[] = [
   switches,
   guards,
   queue,
+  handovers,
   tell,
   store,
   {

@@ -477,6 +477,50 @@ export type Ask = {
   readonly expires_at: string;
 };
 
+export type Handover = {
+  readonly id: string;
+  readonly status: "waiting" | "taken" | "returned";
+  readonly budget: string;
+  /** Whose conversation it is. */
+  readonly subject: Readonly<Record<string, unknown>>;
+  /** The id of the key that its calls come with, or of what was handed on of it; null for the owner's own. */
+  readonly key: string | null;
+  readonly rung: string;
+  /** What the budget said. */
+  readonly why: string;
+  readonly opened_at: string;
+  /** When a call of it came, or somebody did something, for the last time. */
+  readonly changed_at: string;
+  /** Since when nobody has answered its last call. */
+  readonly waiting_since: string | null;
+  readonly taken_by: string | null;
+  readonly taken_at: string | null;
+  readonly returned_by: string | null;
+  readonly returned_at: string | null;
+  /** Its calls so far. */
+  readonly calls: number;
+  /** How many answers its next call gets. */
+  readonly waiting_answers: number;
+  /** When what was said is deleted; null where nothing is kept. */
+  readonly kept_until: string | null;
+};
+
+export type WholeHandover = Handover & {
+  /** Null where it is not kept. */
+  readonly conversation: readonly ({
+    readonly by: "user" | "assistant";
+    readonly text: string;
+  })[] | null;
+  readonly answers: readonly ({
+    readonly by: string;
+    readonly answered_at: string;
+    /** When the conversation got it. */
+    readonly given_at: string | null;
+    /** Null where it is not kept any more. */
+    readonly text: string | null;
+  })[];
+};
+
 export type Balance = {
   readonly budget: string;
   /** `user=ann`; empty for a budget with a single balance. */
@@ -648,6 +692,8 @@ export type CallReport = {
     readonly from: string | null;
     /** Where it stands in the configuration. */
     readonly entry: string | null;
+    /** The handover of its conversation, where a person goes on with that. */
+    readonly handover: string | null;
     /** How near the question is to the one that was answered, from 0 to 1; null where it is the same. */
     readonly nearness: number | null;
     /** How many calls that were answered so within a second its entry stands for. */
@@ -996,7 +1042,7 @@ export type Savings = {
     readonly budget: string;
     /** As it is written in the ladder; `refused` for calls that the budget refused. */
     readonly rung: string;
-    readonly kind: "use" | "shorten" | "trim" | "summarise" | "cache" | "lookup" | "answer" | "refused";
+    readonly kind: "use" | "shorten" | "trim" | "summarise" | "cache" | "lookup" | "answer" | "handover" | "refused";
     /** Calls that it touched. One that several touched is with each of them. */
     readonly calls: number;
     /** Of these, calls of which nobody can know what it saved. */
@@ -1164,6 +1210,33 @@ export interface Operations {
     } }; readonly answer: Ask & {
     readonly answer: "given" | "declined";
   } };
+  /** Conversations that people go on with, whoever waits longest first. Without what was said. */
+  readonly listHandovers: { readonly input: { readonly query?: { readonly all?: boolean } }; readonly answer: {
+    readonly data: readonly (Handover)[];
+    readonly total: number;
+  } };
+  /** One of them, with what was said where the ladder says that it is kept. That it was read stands in the audit log. Not for viewers. */
+  readonly getHandover: { readonly input: { readonly path: { readonly id: string } }; readonly answer: WholeHandover };
+  /** Somebody goes on with a conversation. */
+  readonly takeHandover: { readonly input: { readonly path: { readonly id: string }; readonly body?: {
+      /** Who does it; the key, or the person who signed in, where it is left out. */
+      readonly by?: string;
+      /** Takes it over from whoever has it. */
+      readonly over?: boolean;
+    } }; readonly answer: Handover };
+  /** What the next call of the conversation gets. The audit log has that it was answered, and not the text. */
+  readonly answerHandover: { readonly input: { readonly path: { readonly id: string }; readonly body: {
+      /** Who does it; the key, or the person who signed in, where it is left out. */
+      readonly by?: string;
+      readonly text: string;
+      /** Gives it back at once. */
+      readonly return?: boolean;
+    } }; readonly answer: Handover };
+  /** Gives a conversation back: its calls go on as before, in whatever state its budget is. */
+  readonly returnHandover: { readonly input: { readonly path: { readonly id: string }; readonly body?: {
+      /** Who does it; the key, or the person who signed in, where it is left out. */
+      readonly by?: string;
+    } }; readonly answer: Handover };
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
   readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number; readonly owners?: boolean } }; readonly answer: {
     readonly data: readonly (Balance)[];
@@ -1362,6 +1435,11 @@ export const OPERATIONS = {
   snoozeAlert: ["POST", "/api/alerts/{id}/snooze"],
   listAsks: ["GET", "/api/asks"],
   answerAsk: ["POST", "/api/asks/{id}"],
+  listHandovers: ["GET", "/api/handovers"],
+  getHandover: ["GET", "/api/handovers/{id}"],
+  takeHandover: ["POST", "/api/handovers/{id}/take"],
+  answerHandover: ["POST", "/api/handovers/{id}/answer"],
+  returnHandover: ["POST", "/api/handovers/{id}/return"],
   listBudgets: ["GET", "/api/budgets"],
   createBudget: ["POST", "/api/budgets"],
   listAllowances: ["GET", "/api/allowances"],

@@ -197,7 +197,7 @@ export function checkTells(
   for (const rung of rungs) {
     if (rung.kind === "queue" && rung.channel !== undefined && channels.get(rung.channel)?.value.kind !== "webhook")
       place.problem(`pushes answers to "${rung.channel}", which is no channel that is a webhook. Add one under channels.`);
-    if (rung.kind !== "tell" && rung.kind !== "ask") continue;
+    if (rung.kind !== "tell" && rung.kind !== "ask" && rung.kind !== "handover") continue;
     const names = rung.channel === undefined ? [...channels.keys()] : [rung.channel];
     if (names.length === 0) place.problem("tells somebody, and no channel is configured. Add one under channels.");
     for (const name of names) {

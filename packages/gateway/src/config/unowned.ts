@@ -12,7 +12,7 @@ function refuses({ mode, limits, request }: Budget): boolean {
 }
 
 function tells({ ladder }: Budget): boolean {
-  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "tell" || kind === "ask"));
+  return ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "tell" || kind === "ask" || kind === "handover"));
 }
 
 /** What to do about it, as people say it. */

@@ -109,7 +109,7 @@ describe("a call that is answered from what was kept", () => {
       const known = await report(again);
       const from = first.headers.get("x-purser-request-id");
       assert.deepEqual([known.outcome, known.cost_nanodollars, known.saved_nanodollars], ["known answer", null, COST]);
-      assert.deepEqual(known.known_answer, { rung: "cache 60m (all 0%)", from, entry: null, nearness: null, times: 1 });
+      assert.deepEqual(known.known_answer, { rung: "cache 60m (all 0%)", from, entry: null, handover: null, nearness: null, times: 1 });
       assert.deepEqual(known.rungs, ["cache 60m (all 0%)"]);
       assert.deepEqual(
         known.entries.map(({ kind, postings, why }: Json) => [kind, postings, why]),
@@ -167,7 +167,7 @@ describe("answers that stand in the configuration", () => {
       assert.match((await ask("Do you ship abroad?")).text, /Yes, everywhere\./);
       assert.equal(provider.received.length, 1);
       const known = await report(found);
-      assert.deepEqual(known.known_answer, { rung: "lookup faq (all 0%)", from: null, entry: "faq, question 1", nearness: null, times: 1 });
+      assert.deepEqual(known.known_answer, { rung: "lookup faq (all 0%)", from: null, entry: "faq, question 1", handover: null, nearness: null, times: 1 });
       assert.equal(known.saved_nanodollars, null);
       assert.match(
         await purser("explain", known.id),
@@ -299,7 +299,7 @@ describe("a similar question", () => {
       assert.equal(provider.received.length, 1);
       const known = await report(again);
       const from = first.headers.get("x-purser-request-id");
-      assert.deepEqual(known.known_answer, { rung: "cache similar 0.8 10m (all 0%)", from, entry: null, nearness: 0.86, times: 1 });
+      assert.deepEqual(known.known_answer, { rung: "cache similar 0.8 10m (all 0%)", from, entry: null, handover: null, nearness: 0.86, times: 1 });
       assert.equal(known.saved_nanodollars, COST);
       assert.ok((await purser("explain", known.id)).includes(`Its question is 86% like that of ${from}. That saved $0.000111.`));
       await stand.checkBooks();

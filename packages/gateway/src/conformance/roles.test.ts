@@ -12,7 +12,7 @@ budgets:
   - { name: each, per: user, limits: [100k tokens / day] }`;
 
 /** What a viewer may not do, and what a member may, by name: a route that is new has to be thought about here. */
-const VIEWER_MAY_NOT = /^(POST|PUT|DELETE) |^GET \/api\/authorize$/;
+const VIEWER_MAY_NOT = /^(POST|PUT|DELETE) |^GET \/api\/(authorize|handovers\/\{id\})$/;
 const VIEWER_MAY_ASK = ["POST /api/economics"];
 const MEMBER_MAY = ["GET /api/budgets", "GET /api/requests", "GET /api/requests/{id}", "GET /api/report", "GET /api/openapi.json"];
 

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, type Store, type Unit } from "@purser/core";
 import type { CapturedState } from "../alerts/captured.ts";
+import { type Handover, statusOf } from "../handovers/handover.ts";
 import type { QueuedCall } from "../queue/queue-folder.ts";
 import type { AuditState } from "./audits.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
@@ -19,6 +20,8 @@ export interface StandingParts {
   readonly noticesWaiting: () => Promise<number>;
   /** The calls that wait for their budgets, and those that did. */
   readonly queued: () => readonly Pick<QueuedCall, "state" | "at">[];
+  /** Conversations that people go on with, and those that were given back. */
+  readonly handovers: () => readonly Handover[];
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
@@ -42,7 +45,7 @@ export class Standing {
   }
 
   async families(): Promise<readonly Family[]> {
-    const { store, noticesWaiting, queued, switchedOff, bills, lag } = this.#parts;
+    const { store, noticesWaiting, queued, handovers, switchedOff, bills, lag } = this.#parts;
     const waits = queued().filter(({ state }) => state === "queued" || state === "running");
     const [budgets, last, behind, waiting] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
@@ -85,6 +88,7 @@ export class Standing {
         "When the oldest of these came.",
         waits.length === 0 ? [] : [{ value: Math.min(...waits.map(({ at }) => at)) / 1_000 }],
       ),
+      ...handoverFamilies(handovers()),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
       gauge(
         "purser_bill_captured_ratio",
@@ -115,6 +119,28 @@ export class Standing {
       return stats ? [{ labels: { file }, value: stats.size }] : [];
     });
   }
+}
+
+/** How many conversations are with people, and for how long whoever waits longest has had no answer. */
+function handoverFamilies(all: readonly Handover[]): readonly Family[] {
+  const open = (["waiting", "taken"] as const).map((status) => ({
+    labels: { status },
+    value: all.filter((one) => statusOf(one) === status).length,
+  }));
+  const since = all.flatMap(({ waitingSince }) => waitingSince ?? []);
+  return [
+    gauge(
+      "purser_handovers_open",
+      "Conversations that people go on with: those that nobody has taken yet, and those that somebody has.",
+      open,
+    ),
+    gauge("purser_handovers_unanswered", "Those of them whose last call nobody has answered yet.", [{ value: since.length }]),
+    gauge(
+      "purser_handovers_oldest_unanswered_timestamp_seconds",
+      "Since when the one has waited that has waited longest.",
+      since.length === 0 ? [] : [{ value: Math.min(...since) / 1_000 }],
+    ),
+  ];
 }
 
 /** What the last audit found: the one gauge that must be 0. */

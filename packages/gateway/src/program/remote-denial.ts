@@ -31,6 +31,7 @@ const REASONS: Readonly<Record<DenialReason, true>> = {
   model_unpriced: true,
   switched_off: true,
   guard_tripped: true,
+  handed_over: true,
   store_unavailable: true,
 };
 

@@ -1,5 +1,7 @@
 import {
+  type ActiveRung,
   amountsOf,
+  type Budget,
   Budgets,
   beyondStep,
   createMemoryStore,
@@ -19,8 +21,10 @@ import {
 import { budgetedCall, callOf } from "../budgeted-call.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
+import { handoverRung } from "../handovers/handover.ts";
 import { createRouter, type Route, type Router } from "../providers/routing.ts";
-import { answerAfter, type Climber, climb, isLeftOut, type RoutedCall, textOf } from "../rungs/climb.ts";
+import { answerAfter, type Climber, climb, isLeftOut, type RoutedCall, rungAfter, textOf } from "../rungs/climb.ts";
+import { readyRung } from "../rungs/known-answers.ts";
 import { PromptCaches } from "../rungs/prompt-caches.ts";
 import { reserveOrFinish } from "../rungs/reserve-or-finish.ts";
 import { costAsItWas, type RecordedCall, recordedBody, recordedDialect, usageUpTo } from "./recorded-call.ts";
@@ -181,8 +185,9 @@ class Replay {
     const routed = routedCall(this.#climber, recorded);
     const before = costAsItWas(recorded, this.#climber.prices.card(routed.provider.name, routed.pricedAs, recorded.at));
     addCost(this.#before, before);
-    const { call, end, waitMs } = await climb(this.#climber, routed);
-    if (end) this.#refused(recorded, call, this.#budgets.block(callOf(id, call), end).denial, textOf(end.rung));
+    const { call, end, handover, waitMs } = await climb(this.#climber, routed);
+    const ends = handover ?? end;
+    if (ends) this.#refused(recorded, call, this.#budgets.block(callOf(id, call), ends).denial, readyAt(ends));
     // A call may wait in line, which is no reason for others to wait: so nobody waits for it here.
     else this.#clock.after(waitMs, () => void this.#ask(recorded, call, { id, before }).catch(this.#fail));
   }
@@ -196,7 +201,7 @@ class Replay {
     );
     this.#waitedMs += this.#clock.now - recorded.at;
     if (decision.outcome === "denied")
-      return this.#refused(recorded, call, decision.denial, answerAfter(decision.denial, this.#climber.config.budgets));
+      return this.#refused(recorded, call, decision.denial, readyAfter(decision.denial, this.#climber.config.budgets));
     if (decision.outcome === "uncounted") throw new PurserError("internal", "A store in memory was away.");
     const { reservation, wouldRefuse } = decision;
     if (wouldRefuse.length > 0) this.#told.wouldRefuse?.(recorded, wouldRefuse);
@@ -211,13 +216,13 @@ class Replay {
     this.#clock.after(durationMs * share, () => this.#budgets.settle(reservation, usage, "confirmed", service).then(() => undefined));
   }
 
-  /** A refusal, or the text that a ladder has in its place. */
-  #refused(recorded: RecordedCall, call: RoutedCall, denial: Denial, text: string | undefined): void {
+  /** A refusal, or the text that a ladder has in its place: that of this rung. */
+  #refused(recorded: RecordedCall, call: RoutedCall, denial: Denial, ready: string | undefined): void {
     const { reason, balance, message } = denial;
     this.#told.refused?.(recorded, denial);
-    if (text !== undefined && call.dialect.writeAnswer) {
+    if (ready !== undefined && call.dialect.writeAnswer) {
       this.#readyTexts++;
-      this.#changed([...(call.rungs ?? []), `answer (${balance?.budget ?? ""})`]);
+      this.#changed([...(call.rungs ?? []), ready]);
       return;
     }
     const budget = this.#climber.config.budgets.find(({ name }) => name === balance?.budget);
@@ -233,6 +238,17 @@ class Replay {
     if (rungs.every(isLeftOut)) this.#unchanged++;
     for (const rung of rungs) this.#rungs.set(rung, (this.#rungs.get(rung) ?? 0) + 1);
   }
+}
+
+function readyAt({ rung, budget }: ActiveRung): string | undefined {
+  if (rung.kind === "handover") return handoverRung(budget.name);
+  return textOf(rung) === undefined ? undefined : readyRung(budget.name);
+}
+
+function readyAfter(denial: Denial, budgets: readonly Budget[]): string | undefined {
+  const handover = rungAfter(denial, budgets, "handover");
+  if (handover) return handoverRung(handover.budget.name);
+  return answerAfter(denial, budgets) === undefined ? undefined : readyRung(denial.balance?.budget ?? "");
 }
 
 const NOTHING_LEARNED: Climber["calibration"] = { marginOf: () => undefined };

@@ -89,11 +89,13 @@ export interface Climbed {
   readonly cache: CacheTerms | undefined;
   /** Lets the call wait for its budget, where its client can. */
   readonly queue: Active<"queue"> | undefined;
+  /** Lets a person go on with the conversation of the call, where that can be: else it ends here. */
+  readonly handover: Active<"handover"> | undefined;
 }
 
 /** A call of which no ladder says anything. */
 export function asItCame(call: RoutedCall): Climbed {
-  return { call, waitMs: 0, end: undefined, lookups: [], cache: undefined, queue: undefined };
+  return { call, waitMs: 0, end: undefined, lookups: [], cache: undefined, queue: undefined, handover: undefined };
 }
 
 /** What the budgets of a call allow of what was kept, all of them together. */
@@ -140,18 +142,19 @@ export async function climb(
   }
   if (leftOut.size > 0) call = { ...call, rungs: [...(call.rungs ?? []), ...leftOut] };
   const { rungs = [], outputTokensLeast = 0 } = plan ?? {};
-  const end = of("answer", rungs)[0] ?? of("block", rungs)[0];
+  const handover = of("handover", rungs)[0];
+  const end = of("answer", rungs)[0] ?? of("block", rungs)[0] ?? handover;
   const lookups = of("lookup", rungs);
   const cache = cacheTerms(of("cache", rungs));
   const queue = most(of("queue", rungs), ({ balance }) => balance.resetsAt ?? Number.POSITIVE_INFINITY);
-  if (end) return { call, waitMs: 0, end, lookups, cache, queue };
+  if (end) return { call, waitMs: 0, end, lookups, cache, queue, handover };
   call = shortenedCall(call, of("shorten", rungs), outputTokensLeast);
   if (plan && summariser) call = await summarised(gateway, call, plan, summariser);
   call = await trimmed(gateway, call, of("trim", rungs));
   call = finished(call, of("finish", rungs));
   const slowest = most(of("slow", rungs), ({ rung }) => rung.waitMs);
-  if (!slowest) return { call, waitMs: 0, end: undefined, lookups, cache, queue };
-  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, lookups, cache, queue };
+  if (!slowest) return { call, waitMs: 0, end: undefined, lookups, cache, queue, handover };
+  return { call: noted(call, slowest), waitMs: slowest.rung.waitMs, end: undefined, lookups, cache, queue, handover };
 }
 
 /** The same question is stricter than one that is near, and near stricter than far; then what may be less old. */
@@ -177,8 +180,8 @@ export function answerAfter({ reason, balance }: Denial, budgets: readonly Budge
   return answers.at(-1)?.text;
 }
 
-/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, about waiting, or about a list of answers. */
-export function rungAfter<Kind extends "ask" | "queue" | "lookup">(
+/** What the ladder of a budget that refuses a call, because it is used up, says about asking for more, about waiting, about a list of answers, or about people. */
+export function rungAfter<Kind extends "ask" | "queue" | "lookup" | "handover">(
   { reason, balance }: Denial,
   budgets: readonly Budget[],
   kind: Kind,

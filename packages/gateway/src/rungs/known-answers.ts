@@ -19,6 +19,8 @@ export interface GivenAnswer {
   readonly known: KnownAnswer;
   /** What it saved, in nano-dollars. Nothing where that is not known. */
   readonly saved?: Promise<number | undefined>;
+  /** The headers of its own. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** A call and the rungs by which its answer may be known. */
@@ -82,21 +84,33 @@ function nearnessText(nearness: number | undefined): string {
 export interface ReadyText {
   readonly text: string;
   readonly rung: string;
+  /** The handover of its conversation, where a person goes on with that. */
+  readonly handover?: string;
 }
 
 /** The text for a call that a budget refuses because it is used up: the answer to its question in a list of its ladder, or else the ladder's own. */
 export function readyTextAfter(
+  gateway: Pick<Knowing, "config">,
+  dialect: Dialect,
+  call: RoutedCall,
+  denial: Denial,
+): ReadyText | undefined {
+  const listed = listedTextAfter(gateway, dialect, call, denial);
+  if (listed || !dialect.writeAnswer) return listed;
+  const text = answerAfter(denial, gateway.config.budgets);
+  return text === undefined ? undefined : { text, rung: readyRung(denial.balance?.budget ?? "") };
+}
+
+/** The answer to the question of such a call in a list of its ladder. */
+export function listedTextAfter(
   { config }: Pick<Knowing, "config">,
   dialect: Dialect,
   call: RoutedCall,
   denial: Denial,
 ): ReadyText | undefined {
-  if (!dialect.writeAnswer) return undefined;
-  const lookup = rungAfter(denial, config.budgets, "lookup");
+  const lookup = dialect.writeAnswer && rungAfter(denial, config.budgets, "lookup");
   const found = lookup && lookedUp(config, dialect, call, lookup.rung);
-  if (lookup && found) return { text: found.answer, rung: `lookup ${lookup.rung.list} (${lookup.budget.name})` };
-  const text = answerAfter(denial, config.budgets);
-  return text === undefined ? undefined : { text, rung: readyRung(denial.balance?.budget ?? "") };
+  return lookup && found && { text: found.answer, rung: `lookup ${lookup.rung.list} (${lookup.budget.name})` };
 }
 
 /** `answer (chatbot)` */

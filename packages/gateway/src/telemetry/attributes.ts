@@ -91,11 +91,11 @@ function given(attributes: { readonly [name: string]: Attributes[string] }): Att
 }
 
 /** Where an answer that was known is from, and whose call got it. */
-export function knownAttributes(subject: Subject, { rung, from, entry, nearness, saved }: KnownAnswer): Attributes {
+export function knownAttributes(subject: Subject, { rung, from, entry, handover, nearness, saved }: KnownAnswer): Attributes {
   return given({
     ...subjectAttributes(subject),
     [ATTRIBUTE.knownBy.name]: rung,
-    [ATTRIBUTE.knownFrom.name]: from ?? entry,
+    [ATTRIBUTE.knownFrom.name]: from ?? entry ?? handover,
     [ATTRIBUTE.nearness.name]: nearness,
     [ATTRIBUTE.saved.name]: saved,
   });

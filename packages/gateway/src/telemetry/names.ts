@@ -45,7 +45,7 @@ export const ATTRIBUTE = {
   knownBy: { name: "purser.known.rung", what: "The rung of a ladder that gave the call an answer which was known." },
   knownFrom: {
     name: "purser.known.from",
-    what: "The call that a provider answered so, by its id; or where the answer stands in the configuration.",
+    what: "The call that a provider answered so, by its id; where the answer stands in the configuration; or the handover, where a person goes on.",
   },
   nearness: {
     name: "purser.known.nearness",

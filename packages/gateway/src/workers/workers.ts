@@ -74,9 +74,15 @@ export async function startWorkers(options: StartWorkersOptions): Promise<Runnin
 
 /** Whether somebody was told is known to one process only, and so is which calls wait: several would tell and make the same several times. */
 function refuseOneProcessParts({ channels, budgets }: Config): void {
+  const rungs = budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
+  if (rungs.some(({ kind }) => kind === "handover"))
+    throw new PurserError(
+      "config_invalid",
+      "Several workers cannot hand conversations over to people, or tell people, yet: leave out hand over and channels in purser.yaml, or --workers.",
+    );
   if (channels.length > 0)
     throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
-  if (budgets.some(({ ladder }) => ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "queue"))))
+  if (rungs.some(({ kind }) => kind === "queue"))
     throw new PurserError(
       "config_invalid",
       "Several workers cannot let calls wait on disk yet: leave out queue in purser.yaml, or --workers.",

@@ -37,10 +37,17 @@ export interface SavedByRungJson extends SavedMoneyJson {
 }
 
 /** Rungs that can save something. */
-export const SAVING_KINDS = ["use", "shorten", "trim", "summarise", "cache", "lookup", "answer", "refused"] as const satisfies readonly (
-  | Rung["kind"]
-  | typeof REFUSED
-)[];
+export const SAVING_KINDS = [
+  "use",
+  "shorten",
+  "trim",
+  "summarise",
+  "cache",
+  "lookup",
+  "answer",
+  "handover",
+  "refused",
+] as const satisfies readonly (Rung["kind"] | typeof REFUSED)[];
 export type SavingKind = (typeof SAVING_KINDS)[number];
 
 const LEFT_OUT =
@@ -54,6 +61,7 @@ const HOW: Readonly<Record<SavingKind, string>> = {
   cache: "What the calls cost whose answers were given again.",
   lookup: "What a model would have cost nobody knows, so no money is claimed.",
   answer: "What a model would have cost nobody knows, so no money is claimed.",
+  handover: "What a model would have cost nobody knows, so no money is claimed.",
   refused: "Calls that found the budget used up, or its ladder at `block`. What they would have cost nobody knows, so no money is claimed.",
 };
 
@@ -114,7 +122,7 @@ function rowJson({ budget, rung, calls, unknownCalls, leftOutTokens, saved, spen
 }
 
 function kindOf(rung: string): SavingKind {
-  const [word] = rung.split(" ");
+  const [word] = rung.replace(/^hand over/, "handover").split(" ");
   return SAVING_KINDS.find((kind) => kind === word) ?? REFUSED;
 }
 

@@ -139,10 +139,10 @@ function adjustedText({ adjusted }: CallReport): string {
 
 /** Which rung gave the answer, from which call or list it is, how near that is, and what it saved. */
 function knownText({ id, known_answer, saved_nanodollars: saved }: CallReport, style: Style): string {
-  const { rung, from, entry, nearness, times } = known_answer as KnownAnswerJson;
+  const { rung, from, entry, handover, nearness, times } = known_answer as KnownAnswerJson;
   const source = from === null ? `${entry} of the configuration` : from;
   const near = nearness === null ? "the same as" : `${Math.round(nearness * 100)}% like`;
-  const alike = `Its question is ${near} that of ${source}.`;
+  const alike = handover === null ? `Its question is ${near} that of ${source}.` : `A person goes on with its conversation: ${handover}.`;
   const cost = saved === null ? (from === null ? "" : " What that one cost is not known.") : ` That saved ${formatDollars(saved)}.`;
   const others = times > 1 ? ` Its entry stands for ${times.toLocaleString("en-US")} calls within a second.` : "";
   return `${style.green(`${id} got an answer that was known, and was charged nothing`)}: ${rung}. ${alike}${cost}${others}`;
