@@ -2,7 +2,7 @@ import type { ReserveCommand } from "../../packages/core/dist/domain/command.js"
 import type { Grant, Store } from "../../packages/core/dist/index.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
-import type { Gateway } from "../../packages/gateway/dist/pipeline.js";
+import type { Gateway } from "../../packages/gateway/dist/gateway.js";
 import { requestOf } from "./failover-law.js";
 import { ROUTES } from "./routes.js";
 import type { Scenario } from "./scenario.js";

@@ -1,5 +1,5 @@
 import type { Budgets } from "@purser/core";
-import type { CallInFlight } from "./pipeline.ts";
+import type { CallInFlight } from "./gateway.ts";
 
 export const RENEW_EVERY_MS = 60_000;
 

@@ -3,12 +3,13 @@ import { createOutputCounter } from "@purser/core/tokens";
 import { reserveCall, settleCall } from "./budgeted-call.ts";
 import { type Attempt, Attempts } from "./failover/attempts.ts";
 import { retryAfterOf } from "./failover/retry-after.ts";
+import type { Gateway } from "./gateway.ts";
 import { headerValue } from "./headers.ts";
 import { AnswerMeter } from "./metering/answer-meter.ts";
 import { answerOutcome, type Outcome, REFUSED_FROM } from "./outcome.ts";
-import { type Gateway, observeBalances } from "./pipeline.ts";
 import { asItCame, type RoutedCall } from "./rungs/climb.ts";
 import { translationOf } from "./rungs/other-call.ts";
+import { observeBalances } from "./sending.ts";
 import type { Upstream, UpstreamRequest } from "./upstream.ts";
 import { type ClientRequest, upstreamRequest } from "./upstream-request.ts";
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { formatInstant, PurserError } from "@purser/core";
 import { readBytes } from "../body.ts";
+import type { Gateway } from "../gateway.ts";
 import { escaped, sendLinkPage } from "../link-page.ts";
-import type { Gateway } from "../pipeline.ts";
 import type { Answered } from "./asks.ts";
 
 const FORM_MOST = 16 * 1024;

@@ -13,8 +13,9 @@ import {
 import { callOf, denialMessage, withTools, worstUsage } from "../budgeted-call.ts";
 import { type Caller, holderOf } from "../callers/identify.ts";
 import type { Dialect } from "../dialects/dialect.ts";
+import type { Gateway } from "../gateway.ts";
 import { forwardedHeaders, headerLines } from "../headers.ts";
-import { type Gateway, observeBalances } from "../pipeline.ts";
+import { observeBalances } from "../sending.ts";
 import type { UpstreamRequest } from "../upstream.ts";
 import { readLines, readWhole } from "../upstream-answer.ts";
 import { type ClientRequest, upstreamHeaders } from "../upstream-request.ts";

@@ -6,7 +6,7 @@ import { checkedName, invalid, requiredText } from "../dialects/body-fields.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import { type JsonBody, parseBody, readJsonBody } from "../dialects/json-body.ts";
 import { isRecord, listOf } from "../dialects/json-value.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import { missingKey } from "../providers/routing.ts";
 import { type RoutedCall, routedCall } from "../rungs/climb.ts";
 import { openaiForm } from "./openai-form.ts";

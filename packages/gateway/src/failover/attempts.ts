@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Admitted, callOf, reserveCall } from "../budgeted-call.ts";
+import type { Gateway } from "../gateway.ts";
 import { heldAsUsual } from "../holds/held-as-usual.ts";
 import type { Outcome } from "../outcome.ts";
-import type { Gateway } from "../pipeline.ts";
 import { type FailoverTarget, missingKey } from "../providers/routing.ts";
 import { asItCame, type Climbed, climb, type RoutedCall } from "../rungs/climb.ts";
 import { callAt } from "../rungs/other-call.ts";

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { PurserError } from "@purser/core";
 import { readBytes } from "../body.ts";
+import type { Gateway } from "../gateway.ts";
 import { escaped, sendLinkPage } from "../link-page.ts";
-import type { Gateway } from "../pipeline.ts";
 import { ANSWER_MOST, type Handover } from "./handover.ts";
 import { whoIn } from "./handover-notice.ts";
 import type { ReadHandover } from "./handovers.ts";

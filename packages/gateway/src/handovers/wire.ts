@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { finished } from "node:stream/promises";
 import { PurserError } from "@purser/core";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import { statusOf, waitingAnswers } from "./handover.ts";
 
 const PATH = /^\/handovers\/(handover_[\w-]+)$/;

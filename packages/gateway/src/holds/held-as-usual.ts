@@ -1,4 +1,4 @@
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import type { RoutedCall } from "../rungs/climb.ts";
 
 /**

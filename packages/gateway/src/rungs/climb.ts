@@ -17,7 +17,7 @@ import type { BudgetedCall } from "../budgeted-call.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { Dialect, ModelCall } from "../dialects/dialect.ts";
 import type { PathNames } from "../dialects/path.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { Failover, Route } from "../providers/routing.ts";
 import { lastCall } from "./finish.ts";

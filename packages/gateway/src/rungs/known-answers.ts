@@ -1,6 +1,6 @@
 import type { Denial, KnownAnswer } from "@purser/core";
 import type { Dialect } from "../dialects/dialect.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import type { FoundAnswer } from "./answer-list.ts";
 import type { CallName, KeptAnswer } from "./answers.ts";
 import { type Active, activeText, answerAfter, type CacheTerms, type RoutedCall, rungAfter } from "./climb.ts";

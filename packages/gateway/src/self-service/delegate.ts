@@ -14,7 +14,7 @@ import { balanceJson } from "../admin/balances.ts";
 import { type Delegation, poolName, sealDelegated } from "../callers/delegation.ts";
 import type { Caller } from "../callers/identify.ts";
 import type { Keys } from "../callers/key.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 
 /** Agents of agents of agents: whoever needs more of them has a loop. */
 const DEPTH_MOST = 8;

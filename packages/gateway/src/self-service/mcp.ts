@@ -1,6 +1,6 @@
 import { PurserError } from "@purser/core";
 import type { Caller } from "../callers/identify.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 import { TOOLS } from "./tools.ts";
 
 /** Versions of the Model Context Protocol in which our few methods are the same, the newest first. */

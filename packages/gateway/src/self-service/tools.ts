@@ -15,7 +15,7 @@ import {
 import { countTokens } from "@purser/core/tokens";
 import { balanceJson } from "../admin/balances.ts";
 import type { Caller } from "../callers/identify.ts";
-import type { Gateway } from "../pipeline.ts";
+import type { Gateway } from "../gateway.ts";
 
 /** What an agent may ask about its own money. */
 export interface Tool {

@@ -1,0 +1,152 @@
+import { type Budget, type Decision, type Denial, type LadderStep, shownOwner, stepText } from "@purser/core";
+import { endWith, give, refuseDenied } from "./answering.ts";
+import type { Ask } from "./asks/ask.ts";
+import { callOf } from "./budgeted-call.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Gateway } from "./gateway.ts";
+import { handOver, writtenBy } from "./handovers/hand-over.ts";
+import { handoverRung } from "./handovers/handover.ts";
+import { headerText } from "./headers.ts";
+import type { ToQueue } from "./queue/queue.ts";
+import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
+import { type Active, type Climbed, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { listedTextAfter, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
+
+/** A call at a step of a ladder: as it came, and as the ladder left it. */
+interface AtStep extends Pick<Climbed, "end" | "handover"> {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+}
+
+/** Whether a call ends at a step of a ladder: a person goes on with its conversation, or it gets a text, or its refusal. */
+export async function endedAtStep(gateway: Gateway, exchange: Exchange, { routed, call, end, handover }: AtStep): Promise<boolean> {
+  if (handover && asksFirst(handover)) return false;
+  const cannot = handover && gateway.handovers.cannot(routed, handover.budget);
+  if (handover && cannot === undefined) {
+    await handOver(gateway, exchange, { routed, call, handover });
+    return true;
+  }
+  if (!end) return false;
+  const text = exchange.dialect.writeAnswer && textOf(end.rung);
+  const ready = text === undefined ? undefined : { text, rung: readyRung(end.budget.name) };
+  const blocked = gateway.budgets.block(callOf(exchange.id, call, undefined, ready && (() => ready.rung)), end);
+  refuseDenied(exchange, call, ready ? blocked : withoutPerson(blocked, cannot), ready);
+  return true;
+}
+
+/** What the owner of a budget was asked for, and whether it was given while the call waited. */
+interface Asked {
+  readonly ask: Ask;
+  readonly budget: Budget;
+  readonly isGiven: boolean;
+}
+
+/** Asks the owner of the budget that refuses a call for more, where its ladder says so, and waits for what they say. */
+export async function askOwner(gateway: Gateway, call: RoutedCall, denial: Denial, gone: () => AbortSignal): Promise<Asked | undefined> {
+  const found = rungAfter(denial, gateway.config.budgets, "ask");
+  if (!found || !denial.balance) return undefined;
+  const { budget, rung } = found;
+  const ask = await gateway.asks.ask(budget, denial.balance, call.subject, rung);
+  return ask && { ask, budget, isGiven: await gateway.asks.wait(ask, denial.balance, call.subject, { waitMs: rung.waitMs, gone: gone() }) };
+}
+
+/** A call that a budget refuses, as it came and as ladders left it, and whoever was asked for more in vain. */
+interface UsedUp {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+  readonly decision: Decision & { outcome: "denied" };
+  readonly asked: Asked | undefined;
+}
+
+/** What a refused call gets: an answer that stands ready, a person who goes on with its conversation, a text, or its refusal. */
+export async function refuseUsedUp(gateway: Gateway, exchange: Exchange, { routed, call, decision, asked }: UsedUp): Promise<void> {
+  const { denial } = decision;
+  const { dialect } = exchange;
+  const listed = asked ? undefined : listedTextAfter(gateway, dialect, call, denial);
+  const after = listed ? undefined : rungAfter(denial, gateway.config.budgets, "handover");
+  const cannot = after && gateway.handovers.cannot(routed, after.budget);
+  if (after && cannot === undefined) {
+    const { id, text, rung } = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
+    if (!isUndecided(gateway, exchange, denial)) return refuseDenied(exchange, call, decision, { text, rung, handover: id });
+    // Its refusal stands in the books as one.
+    const next = { ...exchange, id: gateway.newId() };
+    gateway.events.continued(exchange.id, next.id);
+    return give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+  }
+  if (asked) return refuseDenied(exchange, call, withoutPerson(withAsked(decision, asked), cannot), undefined);
+  const ready = listed ?? readyTextAfter(gateway, dialect, call, denial);
+  refuseDenied(exchange, call, ready ? decision : withoutPerson(decision, cannot), ready);
+}
+
+/** A refusal with why no person goes on with the conversation, where the ladder asks for one. */
+function withoutPerson(decision: Decision & { outcome: "denied" }, cannot: string | undefined): Decision & { outcome: "denied" } {
+  if (cannot === undefined) return decision;
+  const { denial } = decision;
+  return { ...decision, denial: { ...denial, message: `${denial.message} Its conversation is handed over to nobody: ${cannot}.` } };
+}
+
+/** Whether the owner of a budget that is used up is asked for more before a person goes on. */
+function asksFirst({ budget, balance }: Active<"handover">): boolean {
+  return balance.left === 0 && budget.ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "ask"));
+}
+
+function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {
+  const { denial } = decision;
+  const message = `${denial.message} ${shownOwner(budget) ?? "The owner of the budget"} was asked for ${ask.more} more: try again when it is given.`;
+  return { ...decision, denial: { ...denial, message } };
+}
+
+/** Lets a call wait for a budget that is used up, where its ladder and its client say so. */
+export async function queuedAfter(gateway: Gateway, exchange: Exchange, routed: RoutedCall, denial: Denial): Promise<boolean> {
+  const found = rungAfter(denial, gateway.config.budgets, "queue");
+  return found !== undefined && queued(gateway, exchange, routed, { ...found, step: undefined, balance: denial.balance });
+}
+
+interface Waits {
+  readonly rung: ToQueue["rung"];
+  readonly budget: Budget;
+  /** The step from which the rung holds; none where the budget is used up. */
+  readonly step: LadderStep | undefined;
+  readonly balance: ToQueue["balance"];
+}
+
+/** Takes a call that can wait, and answers where its answer will be. Only clients that ask for that know what to do with it. */
+export async function queued(
+  gateway: Gateway,
+  exchange: Exchange,
+  call: RoutedCall,
+  { rung, budget, step, balance }: Waits,
+): Promise<boolean> {
+  const { id, request, response } = exchange;
+  // What waits is made again from its key alone, and would not know any more what was handed on.
+  if (!prefersAsync(request.headers) || call.pools) return false;
+  const text = `queue (${budget.name}${step === undefined ? "" : ` ${stepText(step)}`})`;
+  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  if (!waiting) return false;
+  const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
+  endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));
+  return true;
+}
+
+interface Refused {
+  readonly routed: RoutedCall;
+  readonly call: RoutedCall;
+  readonly denial: Denial;
+}
+
+/** What a caller gets when a budget refuses its call, where that is known already. */
+export function readyInstead(gateway: Gateway, exchange: Exchange, { routed, call, denial }: Refused): Pick<ReadyText, "rung"> | undefined {
+  if (isUndecided(gateway, exchange, denial)) return undefined;
+  const listed = listedTextAfter(gateway, exchange.dialect, call, denial);
+  if (listed) return listed;
+  const after = rungAfter(denial, gateway.config.budgets, "handover");
+  if (after && gateway.handovers.cannot(routed, after.budget) === undefined) return { rung: handoverRung(after.budget.name) };
+  return readyTextAfter(gateway, exchange.dialect, call, denial);
+}
+
+/** Whether what a refused call gets is not known yet: somebody is asked first, or it can wait. */
+function isUndecided({ config: { budgets } }: Gateway, { request }: Exchange, denial: Denial): boolean {
+  return (
+    rungAfter(denial, budgets, "ask") !== undefined || (prefersAsync(request.headers) && rungAfter(denial, budgets, "queue") !== undefined)
+  );
+}
