@@ -11,11 +11,13 @@ import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
+import { People } from "../people/people.ts";
 import { NO_QUEUE } from "../queue/queue.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
 import { createFigures } from "./figures.ts";
 import { Live, type LiveCallsJson } from "./live.ts";
+import { Minutes } from "./minutes.ts";
 import { readOverview } from "./overview.ts";
 import { createAdmin } from "./routes.ts";
 
@@ -54,6 +56,8 @@ describe("what the dashboard is made of", () => {
   const store = createMemoryStore({ now: () => now });
   const budgets = new Budgets({ store, prices: { card: () => CARD }, now: () => now, budgets: BUDGETS });
   const live = new Live(store);
+  const minutes = new Minutes({ ledger: store, now: () => now, onError: (error) => assert.fail(String(error)) });
+  const people = new People(directory);
 
   async function call(at: number, dollars: number, subject: Record<string, string>) {
     now = at;
@@ -112,6 +116,8 @@ describe("what the dashboard is made of", () => {
         rollups: () => rollups,
         readEvidence: async () => undefined,
         live,
+        minutes,
+        people,
         budgetFile: {
           ...fixedBudgets("not here"),
           change: async (change) => {
