@@ -52,7 +52,8 @@ export async function seed({ directory, calls: count, webhook, openai }) {
 
   let now = calls[0]?.at ?? endsAt;
   const store = await openSqliteStore({ directory: dataDir, now: () => now });
-  const budgets = new Budgets({ store, prices, budgets: readConfig({ text, environment: {} }).budgets, now: () => now });
+  const { budgets: written, allowances } = readConfig({ text, environment: {} });
+  const budgets = new Budgets({ store, prices, budgets: written, allowances, now: () => now });
   await budgets.adopt();
   let settling = [];
   for (const batch of batchesOf(calls)) {
@@ -189,6 +190,8 @@ function budgetsFor(calls, costs, endsAt) {
       name: "coding agent",
       for: { feature: "coding-agent" },
       limits: [`${dollars((of({ feature: "coding-agent" }) / 30) * 2)} / day`, "20M tokens / hour"],
+      costCenter: "CC-310",
+      adjust: { within: "$1 - $1000", every: "day" },
     },
     { name: "each user", per: "user", limits: ["3M tokens / day", "200 requests / hour"] },
     { name: "agent session", per: "session", for: { feature: "coding-agent" }, limits: ["$25"] },
@@ -212,13 +215,16 @@ function yamlOf(definitions, dataDir, { webhook, openai }) {
     `  openai: { api_key: none-needed${openai === undefined ? "" : `, base_url: ${JSON.stringify(openai)}`} }`,
     ...["anthropic", "google"].map((name) => `  ${name}: { api_key: none-needed }`),
     ...(isTold ? ["channels:", `  finance: { kind: webhook, url: ${JSON.stringify(webhook)} }`] : []),
+    "allowances: [{ name: daily free tokens, provider: google, models: [gemini-2.5-flash*], limit: 150k tokens / day }]",
     "budgets:",
-    ...definitions.flatMap(({ name, for: selector, per, limits, owner, mode, ladder, minOutput }) => [
+    ...definitions.flatMap(({ name, for: selector, per, limits, owner, costCenter, adjust, mode, ladder, minOutput }) => [
       `  - name: ${JSON.stringify(name)}`,
       ...field("for", selector),
       ...field("per", per),
       ...field("limits", limits),
       ...field("owner", owner),
+      ...field("cost_center", costCenter),
+      ...field("adjust", adjust),
       ...field("mode", mode),
       ...field("min_output", minOutput),
       ...ladderLines(ladder, isTold),

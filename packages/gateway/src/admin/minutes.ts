@@ -197,10 +197,12 @@ class Minute {
   add(by: number, value: string, amounts: Sum): void {
     const sums = this.#sums[by] as ValueSums;
     const known = sums.values.get(value);
-    if (known) return addTo(known, amounts);
-    if (sums.values.size < this.#most) return void sums.values.set(value, copyOf(amounts));
-    sums.others ??= copyOf(NOTHING);
-    addTo(sums.others, amounts);
+    if (known) addTo(known, amounts);
+    else if (sums.values.size < this.#most) sums.values.set(value, copyOf(amounts));
+    else {
+      sums.others ??= copyOf(NOTHING);
+      addTo(sums.others, amounts);
+    }
   }
 
   /** Keeps few of its values apart from now on. */
@@ -243,11 +245,15 @@ interface Ranked {
 }
 
 function dearerFirst(a: Ranked, b: Ranked): number {
-  return b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1);
+  return (
+    b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1)
+  );
 }
 
 function pointsJson(points: Points): MinutesAmountsJson {
-  const minutes = [...points].sort(([a], [b]) => a - b).map(([number, sum]) => ({ from: instantJson(number * MINUTE_MS), ...sumJson(sum) }));
+  const minutes = [...points]
+    .sort(([a], [b]) => a - b)
+    .map(([number, sum]) => ({ from: instantJson(number * MINUTE_MS), ...sumJson(sum) }));
   return { ...sumJson(sumOf(points.values())), minutes };
 }
 

@@ -37,10 +37,9 @@ export const DASHBOARD_PATHS = {
   "/api/minutes": {
     get: {
       operationId: "getMinutes",
-      summary: "What was used in the last hour, minute by minute, by one attribute. From sums in memory: at once, however many calls there are.",
-      parameters: [
-        { name: "by", in: "query", description: "What it is taken apart by.", schema: { enum: MINUTES_BY, default: "team" } },
-      ],
+      summary:
+        "What was used in the last hour, minute by minute, by one attribute. From sums in memory: at once, however many calls there are.",
+      parameters: [{ name: "by", in: "query", description: "What it is taken apart by.", schema: { enum: MINUTES_BY, default: "team" } }],
       responses: answers("The last hour.", ref("Minutes")),
     },
   },
