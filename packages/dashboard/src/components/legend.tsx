@@ -12,8 +12,7 @@ export function Legend({ items }: { items: readonly { readonly name: string; rea
           <svg width="10" height="10" aria-hidden="true" className="shrink-0">
             <rect width="10" height="10" rx="3" fill={colour.startsWith("#") ? colour : `var(--${colour})`} />
           </svg>
-          <span className="min-w-0 break-words">{name}</span>
-          {note !== undefined && <span className="figure text-soft">{note}</span>}
+          <span className="min-w-0 break-words">{name}</span> {note !== undefined && <span className="figure text-soft">{note}</span>}
         </li>
       ))}
     </ul>

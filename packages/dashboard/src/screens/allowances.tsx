@@ -16,7 +16,7 @@ export function Allowances({ isLinked = true }: { isLinked?: boolean }) {
       aside={
         isLinked && (
           <Link to="/prices" className="link">
-            Prices
+            What calls cost
           </Link>
         )
       }

@@ -152,16 +152,19 @@ test("however many values there are, the dearest are named, the sum is whole, an
     scene.clock.now += MINUTE_MS;
   }
   await scene.call({ user: "user 42" }, 1);
+  await Promise.all(Array.from({ length: 9 }, () => scene.call({ user: "often", team: "search" }, 1)));
   const { data, others } = await whole(minutes, "user");
   const [team] = (await whole(minutes, "team")).data;
   assert.deepEqual([data[0]?.value, data[0]?.calls, data.length], ["user 42", 3, 12]);
   assert.equal(
     data.reduce((sum, { cost_nanodollars }) => sum + cost_nanodollars, others?.cost_nanodollars ?? 0),
     (team?.cost_nanodollars ?? 0) + 11_000,
+    "the call without a team is the one that is missing there",
   );
   assert.equal(
     data.reduce((sum, { calls }) => sum + calls, others?.calls ?? 0),
-    2 * USERS + 1,
+    2 * USERS + 1 + 9,
   );
+  assert.equal(data.find(({ value }) => value === "often")?.calls, 9, "who calls most is named, however little that costs");
   assert.ok(JSON.stringify(await minutes.read("user")).length < 20_000);
 });

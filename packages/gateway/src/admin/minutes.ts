@@ -46,7 +46,7 @@ const MINUTE_MS = 60_000;
 const MINUTES = 60;
 /** So many values of an attribute are kept apart in the minute that runs, those that come first; the others together. */
 const VALUES_MOST = 500;
-/** So many are kept of a minute that is over, the dearest. */
+/** So many are kept of a minute that is over. */
 const VALUES_KEPT = 24;
 const VALUES_SHOWN = 12;
 const PAGE = 500;
@@ -158,15 +158,16 @@ export class Minutes {
       }
       if (sums?.others) others.set(number, sums.others);
     }
-    const rows = [...values].map(([value, points]) => ({ value, points, total: sumOf(points.values()) })).sort(dearerFirst);
-    for (const { points } of rows.slice(VALUES_SHOWN))
-      for (const [number, sum] of points) others.set(number, sumOf([sum, others.get(number) ?? NOTHING]));
+    const rows = [...values].map(([value, points]) => ({ value, points, total: sumOf(points.values()) }));
+    const shown = largest(rows, VALUES_SHOWN);
+    for (const row of rows)
+      if (!shown.has(row)) for (const [number, sum] of row.points) others.set(number, sumOf([sum, others.get(number) ?? NOTHING]));
     return {
       at: instantJson(this.#now()),
       since: instantJson(first * MINUTE_MS),
       by,
       is_complete: this.#isComplete,
-      data: rows.slice(0, VALUES_SHOWN).map(({ value, points }) => ({ value: value === "" ? null : value, ...pointsJson(points) })),
+      data: [...shown].sort(dearerFirst).map(({ value, points }) => ({ value: value === "" ? null : value, ...pointsJson(points) })),
       others: others.size === 0 ? null : pointsJson(others),
     };
   }
@@ -211,11 +212,13 @@ class Minute {
     this.#most = VALUES_KEPT;
     for (const sums of this.#sums) {
       if (sums.values.size <= VALUES_KEPT) continue;
-      const ranked = [...sums.values].map(([value, total]) => ({ value, total })).sort(dearerFirst);
-      for (const { value, total } of ranked.slice(VALUES_KEPT)) {
+      const rows = [...sums.values].map(([value, total]) => ({ value, total }));
+      const kept = largest(rows, VALUES_KEPT);
+      for (const row of rows) {
+        if (kept.has(row)) continue;
         sums.others ??= copyOf(NOTHING);
-        addTo(sums.others, total);
-        sums.values.delete(value);
+        addTo(sums.others, row.total);
+        sums.values.delete(row.value);
       }
     }
   }
@@ -244,10 +247,24 @@ interface Ranked {
   readonly total: Sum;
 }
 
+/** So many rows of which most was used, each way of looking at that in turn: what is called most may cost little. */
+function largest<Row extends Ranked>(rows: readonly Row[], most: number): ReadonlySet<Row> {
+  if (rows.length <= most) return new Set(rows);
+  const rankings = MEASURES.map((of) => rows.toSorted((a, b) => of(b.total) - of(a.total)));
+  const found = new Set<Row>();
+  for (let place = 0; found.size < most; place++)
+    for (const ranked of rankings) if (found.size < most) found.add(ranked[place] as Row);
+  return found;
+}
+
+const MEASURES: readonly ((sum: Sum) => number)[] = [
+  ({ cost }) => cost,
+  ({ calls, refusals }) => calls + refusals,
+  ({ inputTokens, outputTokens }) => inputTokens + outputTokens,
+];
+
 function dearerFirst(a: Ranked, b: Ranked): number {
-  return (
-    b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1)
-  );
+  return b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1);
 }
 
 function pointsJson(points: Points): MinutesAmountsJson {
