@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Budgets, createMemoryStore, defineBudget, type RateCard, type Store } from "@purser/core";
 import { openSqliteStore } from "@purser/core/stores/sqlite";
-import { Minutes, type MinutesBy, type MinutesJson } from "./minutes.ts";
+import { MINUTES_BY, Minutes, type MinutesBy, type MinutesJson } from "./minutes.ts";
 
 const MINUTE_MS = 60_000;
 const NOW = Date.UTC(2026, 10, 20, 12, 0, 30);
@@ -142,6 +142,23 @@ for (const kind of ["told", "read"] as const)
     assert.deepEqual([meanwhile, calls["user 0"], calls["user 1"]], [30, 172 + 1, 172 + 30]);
   });
 
+test("what was read before it was told is counted once", async (context) => {
+  const { store, clock, call } = await startScene(context, "read");
+  let tell: (entries: Awaited<ReturnType<Store["entries"]>>) => void = () => undefined;
+  const follow: Store["follow"] = (follower) => {
+    tell = follower;
+    return () => undefined;
+  };
+  const ledger = { entries: (query: Parameters<Store["entries"]>[0]) => store.entries(query), follow };
+  const minutes = new Minutes({ ledger, now: () => clock.now, onError: (error) => assert.fail(String(error)) });
+  await call({ user: "ann" });
+  await call({ user: "ann" });
+  assert.equal((await whole(minutes, "user")).data[0]?.calls, 2);
+  await call({ user: "ann" });
+  tell(await store.entries({}));
+  assert.equal((await minutes.read("user")).data[0]?.calls, 3);
+});
+
 test("however many values there are, the dearest are named, the sum is whole, and what is kept is bounded", async (context) => {
   const scene = await startScene(context, "told");
   const minutes = scene.minutes();
@@ -166,5 +183,12 @@ test("however many values there are, the dearest are named, the sum is whole, an
     2 * USERS + 1 + 9,
   );
   assert.equal(data.find(({ value }) => value === "often")?.calls, 9, "who calls most is named, however little that costs");
+  const LEAST = MINUTES_BY.length;
+  assert.ok(minutes.size <= 2 * (24 + LEAST) + 3 * LEAST, `${minutes.size} sums are kept`);
+  for (let hour = 0; hour < 3; hour++) {
+    scene.clock.now += 61 * MINUTE_MS;
+    await scene.call({ user: "late" });
+  }
+  assert.ok(minutes.size <= LEAST, "what is older than an hour is let go of");
   assert.ok(JSON.stringify(await minutes.read("user")).length < 20_000);
 });

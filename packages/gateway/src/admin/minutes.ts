@@ -90,6 +90,11 @@ export class Minutes {
     return this.#hour(by);
   }
 
+  /** How many sums are kept. */
+  get size(): number {
+    return [...this.#minutes.values()].reduce((all, minute) => all + minute.size, 0);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#unfollow?.();
@@ -191,6 +196,10 @@ class Minute {
   readonly #sums: readonly ValueSums[] = MINUTES_BY.map(() => ({ values: new Map(), others: undefined }));
   #most = VALUES_MOST;
 
+  get size(): number {
+    return this.#sums.reduce((all, { values }) => all + values.size, 0);
+  }
+
   sumsOf(by: number): ValueSums | undefined {
     return this.#sums[by];
   }
@@ -252,8 +261,7 @@ function largest<Row extends Ranked>(rows: readonly Row[], most: number): Readon
   if (rows.length <= most) return new Set(rows);
   const rankings = MEASURES.map((of) => rows.toSorted((a, b) => of(b.total) - of(a.total)));
   const found = new Set<Row>();
-  for (let place = 0; found.size < most; place++)
-    for (const ranked of rankings) if (found.size < most) found.add(ranked[place] as Row);
+  for (let place = 0; found.size < most; place++) for (const ranked of rankings) if (found.size < most) found.add(ranked[place] as Row);
   return found;
 }
 
@@ -264,7 +272,9 @@ const MEASURES: readonly ((sum: Sum) => number)[] = [
 ];
 
 function dearerFirst(a: Ranked, b: Ranked): number {
-  return b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1);
+  return (
+    b.total.cost - a.total.cost || b.total.calls - a.total.calls || b.total.refusals - a.total.refusals || (a.value < b.value ? -1 : 1)
+  );
 }
 
 function pointsJson(points: Points): MinutesAmountsJson {
