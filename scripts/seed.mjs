@@ -9,7 +9,8 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { prepare, ROOT } from "./prepare.mjs";
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 const YEAR_DAYS = 365;
 /** So many calls of the same hour are in flight together: a commit of the store is shared by all of them. */
@@ -52,7 +53,8 @@ export async function seed({ directory, calls: count, webhook, openai }) {
 
   let now = calls[0]?.at ?? endsAt;
   const store = await openSqliteStore({ directory: dataDir, now: () => now });
-  const budgets = new Budgets({ store, prices, budgets: readConfig({ text, environment: {} }).budgets, now: () => now });
+  const { budgets: written, allowances } = readConfig({ text, environment: {} });
+  const budgets = new Budgets({ store, prices, budgets: written, allowances, now: () => now });
   await budgets.adopt();
   let settling = [];
   for (const batch of batchesOf(calls)) {
@@ -85,11 +87,13 @@ function effectsOf({ feature, model }, inputTokens) {
   return inputTokens > 15_000 ? [use, trim] : [use];
 }
 
-/** Calls of one hour each: the clock stands still while they are in flight. */
+/** Calls of one hour each, and of one minute at the end, which is shown by the minute: the clock stands still while they are in flight. */
 function* batchesOf(calls) {
+  const lastHour = calls.at(-1).at - HOUR_MS;
+  const stepOf = ({ at }) => (at < lastHour ? Math.floor(at / HOUR_MS) : Math.floor(at / MINUTE_MS));
   let batch = [];
   for (const call of calls) {
-    const isNew = batch.length === TOGETHER || (batch.length > 0 && Math.floor(call.at / HOUR_MS) !== Math.floor(batch[0].at / HOUR_MS));
+    const isNew = batch.length === TOGETHER || (batch.length > 0 && stepOf(call) !== stepOf(batch[0]));
     if (isNew) {
       yield batch;
       batch = [];
@@ -129,7 +133,7 @@ function yearOfCalls({ count, endsAt, keyIds }) {
     if (random() < daylight * (isWeekend ? 0.25 : 1)) times.push(at);
   }
   // The last hours are looked at most.
-  for (let i = 0; i < Math.min(200, count / 200); i++) times[i] = endsAt - Math.floor(random() * random() * 8 * HOUR_MS);
+  for (let i = 0; i < Math.min(200, count / 200); i++) times[i] = endsAt - Math.floor(random() ** 4 * 8 * HOUR_MS);
   times.sort((a, b) => a - b);
   return times.map((at, i) => callAt(at, i, random, keyIds));
 }
@@ -189,6 +193,8 @@ function budgetsFor(calls, costs, endsAt) {
       name: "coding agent",
       for: { feature: "coding-agent" },
       limits: [`${dollars((of({ feature: "coding-agent" }) / 30) * 2)} / day`, "20M tokens / hour"],
+      costCenter: "CC-310",
+      adjust: { within: "$1 - $1000", every: "day" },
     },
     { name: "each user", per: "user", limits: ["3M tokens / day", "200 requests / hour"] },
     { name: "agent session", per: "session", for: { feature: "coding-agent" }, limits: ["$25"] },
@@ -212,13 +218,16 @@ function yamlOf(definitions, dataDir, { webhook, openai }) {
     `  openai: { api_key: none-needed${openai === undefined ? "" : `, base_url: ${JSON.stringify(openai)}`} }`,
     ...["anthropic", "google"].map((name) => `  ${name}: { api_key: none-needed }`),
     ...(isTold ? ["channels:", `  finance: { kind: webhook, url: ${JSON.stringify(webhook)} }`] : []),
+    "allowances: [{ name: daily free tokens, provider: google, models: [gemini-2.5-flash*], limit: 150k tokens / day }]",
     "budgets:",
-    ...definitions.flatMap(({ name, for: selector, per, limits, owner, mode, ladder, minOutput }) => [
+    ...definitions.flatMap(({ name, for: selector, per, limits, owner, costCenter, adjust, mode, ladder, minOutput }) => [
       `  - name: ${JSON.stringify(name)}`,
       ...field("for", selector),
       ...field("per", per),
       ...field("limits", limits),
       ...field("owner", owner),
+      ...field("cost_center", costCenter),
+      ...field("adjust", adjust),
       ...field("mode", mode),
       ...field("min_output", minOutput),
       ...ladderLines(ladder, isTold),

@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   sqlite_unsafe: "This SQLite has a fault that can damage the journal.",
   reservation_unknown: "There is no such reservation.",
   channel_unknown: "There is no such channel.",
+  person_unknown: "There is no such person.",
   alert_unknown: "There is no such alert.",
   switch_unknown: "There is no such switch in force.",
   guard_unknown: "No guard stands under this id.",

@@ -96,6 +96,7 @@ export { giverOf, parentOf, shownOwner, withOwners } from "./domain/owner.ts";
 export { costOf, LACKS, type PriceTier, type RateCard, type Rates, ratesFor, type ServiceTier } from "./domain/price.ts";
 export { amountsOf, heldFor } from "./domain/quote.ts";
 export {
+  bookedAmounts,
   chargeAmounts,
   periodBefore,
   REPORT_AMOUNTS,

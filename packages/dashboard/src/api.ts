@@ -1,6 +1,7 @@
+import type { AdjustmentJson } from "../../gateway/src/admin/adjustment-json.ts";
 import type { AlertJson } from "../../gateway/src/admin/alert-json.ts";
 import type { AskJson } from "../../gateway/src/admin/ask-json.ts";
-import type { BalanceJson } from "../../gateway/src/admin/balances.ts";
+import type { AllowanceJson, BalanceJson } from "../../gateway/src/admin/balances.ts";
 import type { BudgetChangeJson, BudgetTrialJson, WrittenBudgetJson } from "../../gateway/src/admin/budget-json.ts";
 import type { BudgetJson, HistoryJson } from "../../gateway/src/admin/budget-tree.ts";
 import type { CallListJson } from "../../gateway/src/admin/call-list.ts";
@@ -9,7 +10,9 @@ import type { ChannelJson, DeliveryJson } from "../../gateway/src/admin/channel-
 import type { GrantJson } from "../../gateway/src/admin/grant-json.ts";
 import type { GuardJson } from "../../gateway/src/admin/guard-json.ts";
 import type { KeyJson } from "../../gateway/src/admin/key-json.ts";
+import type { MinutesBy, MinutesJson } from "../../gateway/src/admin/minutes.ts";
 import type { OverviewJson } from "../../gateway/src/admin/overview.ts";
+import type { PersonJson } from "../../gateway/src/admin/person-json.ts";
 import type { PriceListJson } from "../../gateway/src/admin/price-list.ts";
 import type { ReportJson } from "../../gateway/src/admin/report.ts";
 import type { SavedJson } from "../../gateway/src/admin/reports/saved.ts";
@@ -79,6 +82,9 @@ export const api = {
   signIn: (shown: { token: string } | { name: string; password: string }) => session("POST", shown),
   signOut: () => session("DELETE"),
   overview: () => ask<OverviewJson>("GET", "/api/overview"),
+  minutes: (by: MinutesBy) => ask<MinutesJson>("GET", `/api/minutes?by=${by}`),
+  allowances: () => ask<List<AllowanceJson>>("GET", "/api/allowances").then(data),
+  adjustments: () => ask<List<AdjustmentJson>>("GET", "/api/adjustments").then(data),
   budgets: () => ask<List<BudgetJson>>("GET", "/api/budget-tree").then(data),
   balances: (budget: string) => ask<List<BalanceJson>>("GET", `/api/budgets?budget=${part(budget)}&most=200`).then(data),
   history: (budget: string, days: number) => ask<List<HistoryJson>>("GET", `/api/budgets/${part(budget)}/history?days=${days}`).then(data),
@@ -105,6 +111,10 @@ export const api = {
   keys: () => ask<List<KeyJson>>("GET", "/api/keys").then(data),
   createKey: (body: object) => ask<KeyJson & { secret: string }>("POST", "/api/keys", body),
   revokeKey: (id: string) => ask("DELETE", `/api/keys/${part(id)}`),
+  people: () => ask<List<PersonJson>>("GET", "/api/people").then(data),
+  createPerson: (body: object) => ask<PersonJson & { password: string }>("POST", "/api/people", body),
+  resetPassword: (name: string) => ask<PersonJson & { password: string }>("POST", `/api/people/${part(name)}/password`, {}),
+  removePerson: (name: string) => ask("DELETE", `/api/people/${part(name)}`),
   switches: () => ask<List<SwitchJson>>("GET", "/api/switches").then(data),
   switchOff: (body: object) => ask<SwitchJson>("POST", "/api/switches", body),
   switchOn: (id: string, why: string) => ask("DELETE", `/api/switches/${part(id)}?why=${part(why)}`),
@@ -120,7 +130,6 @@ export const api = {
   answerAsk: (id: string, answer: "give" | "decline") => ask("POST", `/api/asks/${part(id)}`, { answer }),
   prices: () => ask<PriceListJson>("GET", "/api/prices"),
   settings: () => ask<SettingsJson>("GET", "/api/settings"),
-  deeds: (before?: number) =>
-    ask<List<AuditLine> & { readonly has_more: boolean }>("GET", `/api/audit?limit=20${before === undefined ? "" : `&before=${before}`}`),
+  deeds: (query: string) => ask<List<AuditLine> & { readonly has_more: boolean }>("GET", `/api/audit?${query}`),
   myBudget: () => ask<List<BalanceJson>>("GET", "/budget").then(data),
 };

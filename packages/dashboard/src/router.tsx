@@ -3,6 +3,7 @@ import { Empty, Page } from "./components/panel.tsx";
 import { Shell } from "./components/shell.tsx";
 import { readCallFilter } from "./screens/call-filter.ts";
 import { Overview } from "./screens/overview.tsx";
+import { readOverviewQuestion } from "./screens/overview-question.ts";
 import { readSessionsQuestion } from "./screens/sessions-question.ts";
 import { readUsageQuestion } from "./screens/usage-question.ts";
 
@@ -16,7 +17,7 @@ function NotFound() {
   );
 }
 
-const overview = createRoute({ getParentRoute: () => root, path: "/", component: Overview });
+const overview = createRoute({ getParentRoute: () => root, path: "/", validateSearch: readOverviewQuestion, component: Overview });
 const budgets = createRoute({
   getParentRoute: () => root,
   path: "/budgets",
@@ -70,6 +71,11 @@ const keys = createRoute({
   path: "/keys",
   component: lazyRouteComponent(() => import("./screens/keys.tsx"), "Keys"),
 });
+const people = createRoute({
+  getParentRoute: () => root,
+  path: "/people",
+  component: lazyRouteComponent(() => import("./screens/people.tsx"), "People"),
+});
 const prices = createRoute({
   getParentRoute: () => root,
   path: "/prices",
@@ -99,6 +105,7 @@ export const router = createRouter({
     alerts,
     requests,
     keys,
+    people,
     prices,
     settings,
     me,

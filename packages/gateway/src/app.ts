@@ -9,6 +9,7 @@ import type { Admin } from "./admin/admin.ts";
 import { Decisions } from "./admin/decisions.ts";
 import { createFigures } from "./admin/figures.ts";
 import { Live } from "./admin/live.ts";
+import { Minutes } from "./admin/minutes.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
 import { alertLink } from "./alerts/alert-link.ts";
 import { Alerts } from "./alerts/alerts.ts";
@@ -258,12 +259,15 @@ async function startWith(
   );
   const adjust = () => adjustBudgets({ budgets, read: readEvidence, alerts, log, config: gateway.config });
   const live = new Live(store, onError);
+  const minutes = new Minutes({ ledger: store, onError });
   const running = {
     config: () => gateway.config,
     priceBook: () => prices,
     rollups: () => rollups,
     readEvidence,
     live,
+    minutes,
+    people,
     asks,
     guards,
     queue: queue ?? NO_QUEUE,
@@ -417,6 +421,7 @@ async function startWith(
       await calibration.flush().catch(onError);
       await usualAnswers.flush().catch(onError);
       await rollups.close();
+      minutes.close();
       await audits.close();
       hindsight.close();
       guards.close();

@@ -21,24 +21,32 @@ export interface ChartProps {
   readonly height?: number;
   /** What is above it is not shown. */
   readonly most?: number;
+  /** Whether each of the series stands on those before it. */
+  readonly isStacked?: boolean;
 }
 
 /** A chart over time. The numbers behind it are in a table that screen readers find. */
-export function Chart({ label, times, series, format, timeZone, height = 200, most: bound = Number.POSITIVE_INFINITY }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { label, times, series, format, timeZone, height = 200, most: bound = Number.POSITIVE_INFINITY, isStacked = false } = props;
   const place = useRef<HTMLDivElement>(null);
   const tip = useRef<HTMLParagraphElement>(null);
+  const plot = useRef<uPlot>(undefined);
+  const shown = useRef(props);
+  shown.current = props;
   const theme = useTheme();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: with another theme it is drawn again in other colours.
+  const isOne = times.length === 1;
+  const isEmpty = times.length === 0;
+  const looks = JSON.stringify(series.map(({ name, look, colour }) => [name, look, colour]));
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is made anew where it is to look another way, and goes on with other numbers.
   useEffect(() => {
     const element = place.current;
-    if (!element || times.length === 0) return undefined;
+    if (!element || isEmpty) return undefined;
     const style = getComputedStyle(document.documentElement);
     const colour = (name: string) => style.getPropertyValue(`--${name}`).trim();
     // Bars at both ends are shown whole.
     const hasBars = series.some(({ look }) => look === "bars");
-    const isOne = times.length === 1;
-    const margin = isOne ? HOUR_MS / 2_000 : ((times[1] as number) - (times[0] as number)) / 2_000;
-    const plot = new uPlot(
+    const margin = () => (isOne ? HOUR_MS : (shown.current.times[1] as number) - (shown.current.times[0] as number)) / 2_000;
+    const made = new uPlot(
       {
         width: element.clientWidth,
         height,
@@ -47,7 +55,7 @@ export function Chart({ label, times, series, format, timeZone, height = 200, mo
         legend: { show: false },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), timeZone),
         scales: {
-          x: { range: (_plot, from, to) => (isOne ? [from - margin, from + margin] : hasBars ? [from - margin, to + margin] : [from, to]) },
+          x: { range: (_plot, from, to) => (isOne || hasBars ? [from - margin(), to + margin()] : [from, to]) },
           y: { range: (_plot, _least, most) => [0, most > 0 ? Math.min(most * 1.08, bound) : 1] },
         },
         axes: [
@@ -66,14 +74,15 @@ export function Chart({ label, times, series, format, timeZone, height = 200, mo
             ticks: { show: false },
             font: "11px Inter, system-ui",
             size: 58,
-            values: (plot, ticks) => ticks.map((tick) => ((plot.scales.y?.max ?? 0) <= 1 ? "" : format(tick))),
+            values: (drawn, ticks) => ticks.map((tick) => ((drawn.scales.y?.max ?? 0) <= 1 ? "" : format(tick))),
           },
         ],
         series: [
           {},
-          ...series.map(({ name, look, colour: own = "accent" }) => {
+          // What stands on others is drawn before them, from the bottom, so that they cover its lower part.
+          ...inDrawnOrder(series, isStacked).map(({ name, look, colour: own = "accent" }) => {
             const stroke = own.startsWith("#") ? own : colour(own);
-            const bars = uPlot.paths.bars?.({ size: [0.7, 28], radius: 0.15 });
+            const bars = uPlot.paths.bars?.({ size: [0.7, 28], radius: isStacked ? 0 : 0.15 });
             return {
               label: name,
               stroke,
@@ -88,22 +97,30 @@ export function Chart({ label, times, series, format, timeZone, height = 200, mo
         hooks: {
           setCursor: [
             ({ cursor: { idx } }) => {
-              if (!tip.current) return;
-              tip.current.textContent = typeof idx === "number" ? tipText(idx, times, series, format, timeZone) : "";
+              if (tip.current) tip.current.textContent = typeof idx === "number" ? tipText(idx, shown.current) : "";
             },
           ],
         },
       },
-      [times.map((time) => time / 1_000), ...series.map(({ values }) => [...values])],
+      plotted(shown.current),
       element,
     );
-    const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height }));
+    plot.current = made;
+    const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height }));
     observer.observe(element);
     return () => {
       observer.disconnect();
-      plot.destroy();
+      made.destroy();
+      plot.current = undefined;
     };
-  }, [times, series, format, timeZone, height, bound, theme]);
+  }, [looks, isOne, isEmpty, isStacked, format, timeZone, height, bound, theme]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other numbers in the same look.
+  useEffect(() => {
+    const drawn = plot.current?.data;
+    const next = plotted(shown.current);
+    // It was made with them already, or is about to be.
+    if (drawn && JSON.stringify(drawn) !== JSON.stringify(next)) plot.current?.setData(next);
+  }, [times, series]);
   return (
     <figure className="m-0">
       <p ref={tip} aria-hidden="true" className="figure h-5 truncate text-right text-xs text-soft" />
@@ -139,6 +156,20 @@ export function Chart({ label, times, series, format, timeZone, height = 200, mo
 
 const HOUR_MS = 3_600_000;
 
+/** What is drawn last covers what is drawn before it. */
+function inDrawnOrder<One>(series: readonly One[], isStacked: boolean): readonly One[] {
+  return isStacked ? series.toReversed() : series;
+}
+
+/** Times and values as they are drawn: seconds, and what stands on others up to its upper edge. */
+function plotted({ times, series, isStacked = false }: ChartProps): uPlot.AlignedData {
+  const edges = times.map(() => 0);
+  const values = series.map(({ values: own }) =>
+    isStacked ? own.map((value, i) => (edges[i] = (edges[i] ?? 0) + (value ?? 0))) : [...own],
+  );
+  return [times.map((time) => time / 1_000), ...inDrawnOrder(values, isStacked)];
+}
+
 /** Days by their date, and what lies within a day by the clock. */
 function axisTexts(ticks: readonly number[], timeZone: string): string[] {
   const isWithinDays = ticks.length > 1 && (ticks[1] as number) - (ticks[0] as number) < 86_400;
@@ -161,16 +192,10 @@ function timeText(time: number, times: readonly number[], timeZone: string): str
   }).format(time);
 }
 
-function tipText(
-  index: number,
-  times: readonly number[],
-  series: readonly Series[],
-  format: (value: number) => string,
-  timeZone: string,
-): string {
+function tipText(index: number, { times, series, format, timeZone, isStacked = false }: ChartProps): string {
   const values = series.flatMap(({ name, values: all }) => {
     const value = all[index];
-    return value === null || value === undefined ? [] : [`${name} ${format(value)}`];
+    return value === null || value === undefined || (isStacked && value === 0) ? [] : [`${name} ${format(value)}`];
   });
   return [timeText(times[index] as number, times, timeZone), ...values].join(" · ");
 }

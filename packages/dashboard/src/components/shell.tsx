@@ -20,6 +20,7 @@ const PLACES = [
   ["/alerts", "Alerts"],
   ["/requests", "Requests"],
   ["/keys", "Keys"],
+  ["/people", "People"],
   ["/prices", "Prices"],
   ["/settings", "Settings"],
   ["/me", "My budget"],

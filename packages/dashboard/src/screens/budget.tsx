@@ -10,6 +10,7 @@ import { bareAmount, count, dayName, exactAmount, instant, relative, selectorTex
 import { Changes } from "../session.ts";
 import { BurnDown } from "./budget-burn-down.tsx";
 import { GrantDialog, LimitDialog, ResetDialog, SwitchOffDialog } from "./budget-changes.tsx";
+import { Follows } from "./budget-follows.tsx";
 import { EditBudgetDialog, RemoveBudgetDialog } from "./budget-form.tsx";
 import { WhatIf } from "./budget-what-if.tsx";
 import { BalanceRow, thresholdsOf } from "./budgets.tsx";
@@ -78,6 +79,25 @@ function Detail({ budget, within }: { budget: BudgetJson; within: readonly Budge
         <dl className="grid gap-2 text-sm sm:grid-cols-[9rem_1fr]">
           <dt className="text-soft">For</dt>
           <dd>{filter === "" ? "all calls" : filter}</dd>
+          <dt className="text-soft">Owner</dt>
+          <dd>
+            {budget.owner ?? "nobody: say so with owner, and they are told"}
+            {budget.owner_from !== null && (
+              <span className="text-soft">
+                , as of <BudgetLink name={budget.owner_from} />
+              </span>
+            )}
+          </dd>
+          <dt className="text-soft">Cost centre</dt>
+          <dd>
+            {budget.cost_center === null ? (
+              "none"
+            ) : (
+              <Link to="/usage" search={{ by: ["user"], filter: `cost_center=${budget.cost_center}` }} className="link">
+                {budget.cost_center}
+              </Link>
+            )}
+          </dd>
           <dt className="text-soft">Under</dt>
           <dd>{budget.parent === null ? "nothing: it stands on top" : <BudgetLink name={budget.parent} />}</dd>
           <dt className="text-soft">Above</dt>
@@ -139,6 +159,7 @@ function Balances({ budget }: { budget: BudgetJson }) {
                   {exactAmount(balance.left, balance.unit, balance.weights)} left
                   {balance.resets_at === null ? "" : ` · resets ${relative(balance.resets_at)} (${dayName(balance.resets_at, timeZone)})`}
                 </p>
+                <Follows balance={balance} timeZone={timeZone} />
               </div>
             ))}
           </div>

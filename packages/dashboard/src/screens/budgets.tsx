@@ -8,6 +8,7 @@ import { Button, Choice } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { amount, bareAmount, count, exactAmount, percent, relative } from "../format.ts";
 import { Changes } from "../session.ts";
+import { FollowsBadge } from "./budget-follows.tsx";
 import { NewBudgetDialog } from "./budget-form.tsx";
 
 type Unit = "all" | "money" | "tokens" | "requests";
@@ -78,7 +79,7 @@ function Level({ parent, all, unit }: { parent: string | null; all: readonly Bud
 const BALANCES_SHOWN = 3;
 
 function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
-  const { name, per, owner, cost_center, mode, balances, balances_total, time_zone, limits } = budget;
+  const { name, per, owner, owner_from, cost_center, mode, balances, balances_total, time_zone, limits } = budget;
   const wanted = balances.filter((balance) => isOf(balance, unit));
   const shown = per.length === 0 ? wanted : wanted.toSorted((a, b) => stateOf(b).share - stateOf(a).share).slice(0, BALANCES_SHOWN);
   return (
@@ -89,9 +90,14 @@ function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
             {name}
           </Link>
           {mode === "observe" && <Badge>observes only</Badge>}
+          {per.length === 0 && balances.map((balance) => <FollowsBadge key={`${balance.unit} ${balance.window}`} balance={balance} />)}
           {per.length > 0 && <span className="text-sm font-normal text-soft">each {per.join(" and ").replaceAll("tag.", "")}</span>}
         </h2>
-        {(owner ?? cost_center) !== null && <span className="text-sm text-soft">{[cost_center, owner].filter(Boolean).join(" · ")}</span>}
+        {(owner ?? cost_center) !== null && (
+          <span className="text-sm text-soft" {...(owner_from !== null && { title: `The owner is that of ${owner_from}` })}>
+            {[cost_center, owner].filter(Boolean).join(" · ")}
+          </span>
+        )}
       </div>
       {shown.length === 0 ? (
         <p className="mt-1 text-sm text-soft">
@@ -150,7 +156,7 @@ export function BalanceRow({ balance, timeZone, thresholds }: { balance: Outlook
       )}
       <Bar balance={balance} elapsed={elapsedOf(balance)} {...(thresholds && { thresholds })} />
       <p className="figure text-sm sm:text-right" title={`${exactAmount(spent, unit)} spent of ${exactAmount(limit, unit, weights)}`}>
-        {weights ? bareAmount(spent, unit) : amount(spent, unit)}
+        {bareAmount(spent, unit)}
         <span className="text-soft"> of {amount(limit, unit, weights)}</span>
         {window !== "lifetime" && <span className="text-soft"> / {window}</span>}
         {held > 0 && <span className="text-soft"> · {percent(held / Math.max(1, limit))} held</span>}

@@ -56,7 +56,9 @@ export function NewKeyDialog({ isOpen, onClose, onMade }: { isOpen: boolean; onC
         onChange={(event) => setRole(event.target.value)}
         options={[
           ["caller", "makes calls, and sees its own budgets"],
-          ["admin", "uses this dashboard and /api as well"],
+          ["member", "sees its own calls and costs as well"],
+          ["viewer", "sees every screen, and changes nothing"],
+          ["admin", "uses all of this dashboard and /api as well"],
         ]}
       />
     </FormDialog>

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { BudgetJson } from "../../../gateway/src/admin/budget-tree.ts";
 import type { OverviewJson, PeriodJson, TopJson } from "../../../gateway/src/admin/overview.ts";
@@ -10,7 +10,10 @@ import { Choice } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { amount, count, exactMoney, money, percent, short } from "../format.ts";
 import { useLive } from "../live.ts";
+import { Allowances } from "./allowances.tsx";
 import { CallLine } from "./call-line.tsx";
+import { LastHour } from "./last-hour.tsx";
+import { measureName } from "./measure.ts";
 
 export function Overview() {
   const overview = useQuery({
@@ -42,7 +45,10 @@ export function Overview() {
               >
                 <Answer of={budgets}>{(list) => <TightBudgets budgets={list} />}</Answer>
               </Card>
-              <TopSpenders top={data.top} />
+              <div className="grid grid-cols-1 gap-5">
+                <TopSpenders top={data.top} />
+                <Allowances />
+              </div>
             </div>
             <Recent hasCalls={data.month.calls + data.month.refusals + data.month.before_whole.calls > 0} />
           </>
@@ -52,13 +58,11 @@ export function Overview() {
   );
 }
 
-type Shown = "hours" | "days";
-
 function Spent({ overview }: { overview: OverviewJson }) {
-  const [shown, setShown] = useState<Shown>("days");
+  const question = useSearch({ from: "/" });
+  const navigate = useNavigate({ from: "/" });
+  const { time = "days", show = "cost" } = question;
   const { today, month, month_expected_nanodollars: expected, time_zone: timeZone } = overview;
-  const chart = useMemo(() => pointsOf(overview, shown), [overview, shown]);
-  const series = useMemo(() => [{ name: "Cost", values: chart.values, look: "bars" as const }], [chart]);
   return (
     <Card>
       <div className="grid grid-cols-2 gap-x-6 gap-y-5 lg:grid-cols-4">
@@ -95,33 +99,51 @@ function Spent({ overview }: { overview: OverviewJson }) {
           }
         />
       </div>
-      <div className="mt-5 flex items-center justify-between gap-3">
-        <h2>Cost {shown === "days" ? "by day" : "by hour"}</h2>
+      <div className="mt-5 flex flex-wrap items-center justify-between gap-x-3 gap-y-2">
+        <h2>{time === "days" ? "Cost by day" : time === "hours" ? "Cost by hour" : `${measureName(show)} by minute`}</h2>
         <Choice
           label="Time"
-          value={shown}
+          value={time}
           options={[
+            ["minutes", "60 minutes"],
             ["hours", "48 hours"],
             ["days", "90 days"],
           ]}
-          onChange={setShown}
+          onChange={(next) => void navigate({ search: { ...question, time: next }, replace: true })}
         />
       </div>
-      <Chart
-        label={`Cost ${shown === "days" ? "of each of the last 90 days" : "of each of the last 48 hours"}`}
-        times={chart.times}
-        series={series}
-        format={money}
-        timeZone={timeZone}
-        height={180}
-      />
+      {time === "minutes" ? (
+        <LastHour
+          by={question.by ?? "team"}
+          show={show}
+          timeZone={timeZone}
+          onAsk={(change) => void navigate({ search: { ...question, ...change }, replace: true })}
+        />
+      ) : (
+        <CostOverTime overview={overview} shown={time} />
+      )}
     </Card>
+  );
+}
+
+function CostOverTime({ overview, shown }: { overview: OverviewJson; shown: "hours" | "days" }) {
+  const chart = useMemo(() => pointsOf(overview, shown), [overview, shown]);
+  const series = useMemo(() => [{ name: "Cost", values: chart.values, look: "bars" as const }], [chart]);
+  return (
+    <Chart
+      label={`Cost ${shown === "days" ? "of each of the last 90 days" : "of each of the last 48 hours"}`}
+      times={chart.times}
+      series={series}
+      format={money}
+      timeZone={overview.time_zone}
+      height={180}
+    />
   );
 }
 
 const HOUR_MS = 3_600_000;
 
-function pointsOf({ at, today, hours, days }: OverviewJson, shown: Shown) {
+function pointsOf({ at, today, hours, days }: OverviewJson, shown: "hours" | "days") {
   const now = Date.parse(at);
   const cost = ({ cost_nanodollars }: { cost_nanodollars: number }) => cost_nanodollars;
   if (shown === "hours") {
@@ -182,6 +204,7 @@ function TightBudgets({ budgets }: { budgets: readonly BudgetJson[] }) {
             {balance.window === "lifetime" ? "" : ` a ${balance.window}`}
             {budget.per.length > 0 && ` · the fullest of ${count(budget.balances_total)}`}
             {budget.mode === "observe" && " · observes only"}
+            {budget.owner !== null && ` · ${budget.owner}`}
           </p>
         </li>
       ))}

@@ -6,6 +6,7 @@ import { Button } from "../components/controls.tsx";
 import { Answer, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
 import { count, money } from "../format.ts";
+import { Allowances } from "./allowances.tsx";
 
 const SHOWN = 40;
 
@@ -20,6 +21,7 @@ export function Prices() {
         {(list) => (
           <>
             <Unpriced list={list} />
+            <Allowances isLinked={false} />
             <Used list={list} />
             <All rows={list.data} />
           </>

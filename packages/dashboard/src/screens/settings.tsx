@@ -1,12 +1,11 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import type { ProviderSettingsJson, SettingsJson } from "../../../gateway/src/admin/settings.ts";
-import type { AuditLine } from "../../../gateway/src/audit-log/chain.ts";
 import { api } from "../api.ts";
-import { Button } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
 import { Table } from "../components/table.tsx";
-import { clock, count, instant, relative } from "../format.ts";
+import { count, instant, relative } from "../format.ts";
+import { Deeds } from "./deeds.tsx";
 
 /** How the gateway is configured, and who changed what. */
 export function Settings() {
@@ -31,7 +30,7 @@ export function Settings() {
           </>
         )}
       </Answer>
-      <Deeds />
+      <Deeds title="Who did what" empty="Nothing was changed yet, and nobody was refused." />
     </Page>
   );
 }
@@ -138,64 +137,4 @@ function KeyBadge({ provider: { has_key, problem } }: { provider: ProviderSettin
       </span>
     );
   return <Badge kind={has_key ? "good" : "plain"}>{has_key ? "set" : "needs none"}</Badge>;
-}
-
-/** Who changed what, and who was not let in. */
-function Deeds() {
-  const deeds = useInfiniteQuery({
-    queryKey: ["deeds"],
-    queryFn: ({ pageParam }) => api.deeds(pageParam),
-    initialPageParam: undefined as number | undefined,
-    getNextPageParam: ({ data, has_more }) => (has_more ? data.at(-1)?.n : undefined),
-  });
-  return (
-    <Card title="Who did what" aside="purser audit verify checks that nothing of it was changed">
-      <Answer of={deeds} rows={4}>
-        {({ pages }) => {
-          const lines = pages.flatMap(({ data }) => data);
-          if (lines.length === 0) return <Empty title="Nothing was changed yet, and nobody was refused." />;
-          return (
-            <>
-              <Table
-                label="Who did what"
-                rows={lines}
-                rowKey={({ n }) => String(n)}
-                columns={[
-                  {
-                    title: "When",
-                    cell: ({ at }) => (
-                      <time dateTime={at} title={instant(at)} className="figure whitespace-nowrap text-soft">
-                        {clock(at)}
-                      </time>
-                    ),
-                  },
-                  { title: "Who", cell: ({ by }) => by },
-                  { title: "What", cell: (line) => <Deed line={line} /> },
-                ]}
-              />
-              {deeds.hasNextPage && (
-                <div className="mt-3 text-center">
-                  <Button kind="quiet" onClick={() => void deeds.fetchNextPage()} disabled={deeds.isFetchingNextPage}>
-                    {deeds.isFetchingNextPage ? "Looking …" : "Older"}
-                  </Button>
-                </div>
-              )}
-            </>
-          );
-        }}
-      </Answer>
-    </Card>
-  );
-}
-
-function Deed({ line: { what, details = {} } }: { line: AuditLine }) {
-  const more = Object.entries(details)
-    .map(([name, value]) => `${name} ${typeof value === "string" || typeof value === "number" ? value : JSON.stringify(value)}`)
-    .join(" · ");
-  return (
-    <>
-      <span className="break-words">{what}</span>
-      {more !== "" && <span className="block break-all text-xs text-soft">{more}</span>}
-    </>
-  );
 }

@@ -1,3 +1,5 @@
+import { isMeasure, type Measure } from "./measure.ts";
+
 /** What the usage explorer is asked, as its address says it: whoever gets the address sees the same. */
 export interface UsageQuestion {
   readonly by?: readonly string[];
@@ -5,7 +7,7 @@ export interface UsageQuestion {
   readonly since?: string;
   readonly until?: string;
   readonly filter?: string;
-  readonly show?: "cost" | "tokens" | "calls";
+  readonly show?: Measure;
 }
 
 export const PATHS = [
@@ -33,7 +35,7 @@ export function readUsageQuestion({ by, step, since, until, filter, show }: Reco
     ...(isTime(since) && { since }),
     ...(isTime(until) && { until }),
     ...(typeof filter === "string" && filter !== "" && { filter }),
-    ...((show === "cost" || show === "tokens" || show === "calls") && { show }),
+    ...(isMeasure(show) && { show }),
   };
 }
 

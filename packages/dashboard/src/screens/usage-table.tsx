@@ -4,7 +4,8 @@ import type { ReportJson, ReportRowJson } from "../../../gateway/src/admin/repor
 import { Button } from "../components/controls.tsx";
 import { Table } from "../components/table.tsx";
 import { count, exactMoney, money, percent, short } from "../format.ts";
-import { type Measure, measureOf, nameOf } from "./usage.tsx";
+import { type Measure, measureOf } from "./measure.ts";
+import { nameOf } from "./usage.tsx";
 
 const SHOWN = 25;
 

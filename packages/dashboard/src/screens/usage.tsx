@@ -5,14 +5,14 @@ import type { ReportJson, ReportRowJson } from "../../../gateway/src/admin/repor
 import { api } from "../api.ts";
 import { Chart, type Series } from "../components/chart.tsx";
 import { buttonClass, Choice, SelectField } from "../components/controls.tsx";
+import { COLOURS, Legend } from "../components/legend.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { count, exactMoney, money, percent, short } from "../format.ts";
 import { FilterBar, filterParts } from "./calls.tsx";
+import { MEASURES, type Measure, measureName, measureOf, measureText } from "./measure.ts";
 import { Savings } from "./savings.tsx";
 import { PATHS, startOf, UNIT_MS, type UsageQuestion } from "./usage-question.ts";
 import { UsageTable } from "./usage-table.tsx";
-
-export type Measure = NonNullable<UsageQuestion["show"]>;
 
 const SPANS = [
   ["24h", "24 hours"],
@@ -80,16 +80,7 @@ export function Usage() {
             ["month", "by the month"],
           ]}
         />
-        <Choice
-          label="Show"
-          value={show}
-          options={[
-            ["cost", "Cost"],
-            ["tokens", "Tokens"],
-            ["calls", "Calls"],
-          ]}
-          onChange={(next) => ask({ show: next })}
-        />
+        <Choice label="Show" value={show} options={MEASURES} onChange={(next) => ask({ show: next })} />
       </div>
       <FilterBar key={filter} filter={filter} onChange={(next) => ask({ filter: next })} />
       <Answer of={totals} rows={6}>
@@ -99,7 +90,7 @@ export function Usage() {
           ) : (
             <>
               <Totals rows={report.data} />
-              <Card title={`${show === "cost" ? "Cost" : show === "tokens" ? "Tokens" : "Calls"} over time`}>
+              <Card title={`${measureName(show)} over time`}>
                 <Answer of={overTime}>{(steps) => <OverTime report={steps} totals={report} show={show} />}</Answer>
               </Card>
               <Card title={`By ${by.join(" and ")}`}>
@@ -121,15 +112,6 @@ function queryOf({ by = [], since = "30d", until, filter = "" }: UsageQuestion):
   query.set("since", startOf(since));
   if (until !== undefined) query.set("until", until);
   return query.toString();
-}
-
-export function measureOf(row: ReportRowJson, show: Measure): number {
-  if (show === "cost") return row.cost_nanodollars;
-  return show === "tokens" ? row.input_tokens + row.output_tokens : row.calls;
-}
-
-export function measureText(value: number, show: Measure): string {
-  return show === "cost" ? money(value) : short(value);
 }
 
 function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
@@ -172,24 +154,12 @@ function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
   );
 }
 
-/** Told apart in any colour vision, and named in the line above the chart. */
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9"];
-
 function OverTime({ report, totals, show }: { report: ReportJson; totals: ReportJson; show: Measure }) {
   const { times, series } = useMemo(() => seriesOf(report, totals, show), [report, totals, show]);
   const format = useMemo(() => (value: number) => measureText(value, show), [show]);
   return (
     <>
-      <ul className="mb-1 flex flex-wrap gap-x-4 gap-y-1 text-sm">
-        {series.map(({ name, colour }) => (
-          <li key={name} className="flex items-center gap-1.5">
-            <svg width="10" height="10" aria-hidden="true">
-              <rect width="10" height="10" rx="3" fill={colour} />
-            </svg>
-            {name}
-          </li>
-        ))}
-      </ul>
+      <Legend items={series} />
       <Chart label="Use over time" times={times} series={series} format={format} timeZone={report.time_zone} height={220} />
     </>
   );

@@ -12,11 +12,13 @@ import { openKeys } from "../callers/keys.ts";
 import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
 import { NO_HANDOVERS } from "../handovers/handovers.ts";
+import { People } from "../people/people.ts";
 import { NO_QUEUE } from "../queue/queue.ts";
 import { openSwitches } from "../switches/switches.ts";
 import type { Admin } from "./admin.ts";
 import { createFigures } from "./figures.ts";
 import { Live, type LiveCallsJson } from "./live.ts";
+import { Minutes } from "./minutes.ts";
 import { readOverview } from "./overview.ts";
 import { createAdmin } from "./routes.ts";
 
@@ -55,6 +57,8 @@ describe("what the dashboard is made of", () => {
   const store = createMemoryStore({ now: () => now });
   const budgets = new Budgets({ store, prices: { card: () => CARD }, now: () => now, budgets: BUDGETS });
   const live = new Live(store);
+  const minutes = new Minutes({ ledger: store, now: () => now, onError: (error) => assert.fail(String(error)) });
+  const people = new People(directory);
 
   async function call(at: number, dollars: number, subject: Record<string, string>) {
     now = at;
@@ -113,6 +117,8 @@ describe("what the dashboard is made of", () => {
         rollups: () => rollups,
         readEvidence: async () => undefined,
         live,
+        minutes,
+        people,
         budgetFile: {
           ...fixedBudgets("not here"),
           change: async (change) => {

@@ -10,6 +10,7 @@ import {
 } from "@purser/core";
 import type { Rollups, SpentHour } from "@purser/core/stores/sqlite";
 import { Kept } from "./kept.ts";
+import { briefly } from "./patience.ts";
 
 /** Where reports, the overview and the history of budgets come from. */
 export interface Figures {
@@ -37,21 +38,12 @@ export interface FiguresOptions {
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
-/** Sums that are being made for the first time are not waited for longer than this. */
-const PATIENCE_MS = 300;
-
 export function createFigures({ store, archive, rollups, onError = () => undefined }: FiguresOptions): Figures {
   const fresh = async () => {
     const sums = rollups?.();
     if (!sums) return undefined;
     // What cannot be brought up to date is told, and answers with what it has.
-    const done = sums.catchUp().catch(onError);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => {
-      timer = setTimeout(resolve, PATIENCE_MS);
-    });
-    await Promise.race([done, late]);
-    clearTimeout(timer);
+    await briefly(sums.catchUp().catch(onError));
     return sums;
   };
   const kept = new Kept<readonly ReportRow[]>();

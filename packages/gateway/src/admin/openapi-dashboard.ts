@@ -1,10 +1,21 @@
 import { ALERT_KINDS } from "../alerts/notice.ts";
 import { BUDGET_SCHEMA } from "../config/description.ts";
+import { PERSON_ATTRIBUTES, PERSON_ROLES } from "../people/person.ts";
+import { MINUTES_BY } from "./minutes.ts";
 
 const TEXT = { type: "string" } as const;
 const WHY = { type: "string", description: "Stands in the audit log." } as const;
 const VERSION = { type: "string", description: "As `GET` said it: who changes what somebody else has changed meanwhile is told." } as const;
 const WHO = { type: "string", description: "Who does it." } as const;
+
+const ROLE = { enum: PERSON_ROLES, description: "As a key of that role, but for calls, which need a key." } as const;
+const ATTRIBUTES = {
+  type: "object",
+  description: "Whose calls a member sees, and whose budgets besides.",
+  additionalProperties: false,
+  properties: Object.fromEntries(PERSON_ATTRIBUTES.map((attribute) => [attribute, TEXT])),
+} as const;
+const NEW_PASSWORD = { type: "string", minLength: 10, description: "One is made where it is left out." } as const;
 
 /** How kinds of tokens count on a limit, or in the amounts of a balance. */
 export const WEIGHTS = {
@@ -21,6 +32,45 @@ export const DASHBOARD_PATHS = {
       operationId: "getOverview",
       summary: "What is used today and this month, by whom, and where it leads. From sums, so that the size of the ledger does not matter.",
       responses: answers("The overview.", ref("Overview")),
+    },
+  },
+  "/api/minutes": {
+    get: {
+      operationId: "getMinutes",
+      summary:
+        "What was used in the last hour, minute by minute, by one attribute. From sums in memory: at once, however many calls there are.",
+      parameters: [{ name: "by", in: "query", description: "What it is taken apart by.", schema: { enum: MINUTES_BY, default: "team" } }],
+      responses: answers("The last hour.", ref("Minutes")),
+    },
+  },
+  "/api/people": {
+    get: {
+      operationId: "listPeople",
+      summary: "Who signs in by name, without anything of their passwords.",
+      responses: answers("Everybody.", list(ref("Person"))),
+    },
+    post: {
+      operationId: "createPerson",
+      summary: "Lets somebody sign in by name. The password that is made is in this answer and never again.",
+      requestBody: body(object({ name: TEXT, role: ROLE, attributes: ATTRIBUTES, password: NEW_PASSWORD }, ["name", "role"])),
+      responses: { 201: answers("They sign in from now on.", withPassword())[200], default: { $ref: "#/components/responses/Problem" } },
+    },
+  },
+  "/api/people/{name}": {
+    delete: {
+      operationId: "removePerson",
+      summary: "Ends the sessions of a person, and lets them sign in no more.",
+      parameters: [personName()],
+      responses: answers("They are removed.", object({ name: TEXT, removed: { const: true } })),
+    },
+  },
+  "/api/people/{name}/password": {
+    post: {
+      operationId: "resetPassword",
+      summary: "Gives a person another password, and ends the sessions that began with the old one.",
+      parameters: [personName()],
+      requestBody: { ...body(object({ password: NEW_PASSWORD }, [])), required: false },
+      responses: answers("The password, in this answer and never again.", withPassword()),
     },
   },
   "/api/budget-tree": {
@@ -208,6 +258,7 @@ const INSTANT_OR_NOT = { type: ["string", "null"], format: "date-time" } as cons
 const TEXT_OR_NOT = { type: ["string", "null"] } as const;
 const INTEGER = { type: "integer" } as const;
 const AMOUNTS = { calls: INTEGER, refusals: INTEGER, input_tokens: INTEGER, output_tokens: INTEGER, cost_nanodollars: INTEGER } as const;
+const MINUTES = { type: "array", items: ref("Point"), description: "Those in which something was." } as const;
 
 export const DASHBOARD_SCHEMAS = {
   Overview: object({
@@ -238,6 +289,27 @@ export const DASHBOARD_SCHEMAS = {
     rows: { type: "array", items: object({ value: TEXT_OR_NOT, share: { type: "number" }, ...AMOUNTS }) },
     values: { type: "integer", description: "How many values there are." },
     half: { type: "integer", description: "How many of them, the dearest first, make half of the cost." },
+  }),
+  Minutes: object({
+    at: INSTANT,
+    since: { ...INSTANT, description: "Where the first of the 60 minutes begins." },
+    by: { enum: MINUTES_BY },
+    is_complete: { type: "boolean", description: "Whether all of the hour is in it: after a start it is read back when somebody looks." },
+    data: {
+      type: "array",
+      description: "The values of which most was used, the dearest first.",
+      items: object({ value: TEXT_OR_NOT, ...AMOUNTS, minutes: MINUTES }),
+    },
+    others: {
+      anyOf: [object({ ...AMOUNTS, minutes: MINUTES }), { type: "null" }],
+      description: "What all other values used together; null where there are none.",
+    },
+  }),
+  Person: object({
+    name: TEXT,
+    role: ROLE,
+    attributes: ATTRIBUTES,
+    configured: { type: "boolean", description: "Whether they stand in purser.yaml, where they are changed." },
   }),
   Budget: object({
     name: TEXT,
@@ -480,6 +552,14 @@ function list(items: object) {
 
 function answers(description: string, schema: object) {
   return { 200: { description, content: { "application/json": { schema } } }, default: { $ref: "#/components/responses/Problem" } };
+}
+
+function withPassword() {
+  return { allOf: [ref("Person"), { type: "object", required: ["password"], properties: { password: TEXT } }] };
+}
+
+function personName() {
+  return { name: "name", in: "path", required: true, description: "The name that they sign in by.", schema: { type: "string" } };
 }
 
 function alertId() {

@@ -456,6 +456,12 @@ export const OPENAPI = {
         parameters: [
           { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 1000, default: 100 } },
           { name: "before", in: "query", description: "Only lines before this number.", schema: { type: "integer" } },
+          {
+            name: "about",
+            in: "query",
+            description: "`people`: who signed in and out or was not let in, and who was made, changed or removed by whom.",
+            schema: { const: "people" },
+          },
         ],
         responses: {
           200: json("Newest first.", {

@@ -26,6 +26,9 @@ import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
 import type { Handovers } from "../handovers/handovers.ts";
+import { hashPassword } from "../people/password.ts";
+import type { People } from "../people/people.ts";
+import type { StoredPerson } from "../people/person.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
@@ -57,8 +60,10 @@ import { handoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-js
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
+import { type Minutes, readMinutesBy } from "./minutes.ts";
 import { OPENAPI } from "./openapi.ts";
 import { readOverview } from "./overview.ts";
+import { makePassword, personJson, readNewPassword, readNewPerson } from "./person-json.ts";
 import { priceList } from "./price-list.ts";
 import { waitingCallJson } from "./queue-json.ts";
 import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
@@ -110,6 +115,9 @@ export interface RunningParts {
   /** What was used of limits that follow it. */
   readonly readEvidence: ReadEvidence;
   readonly live: Live;
+  readonly minutes: Pick<Minutes, "read">;
+  /** Who signs in by name. */
+  readonly people: Pick<People, "list" | "find" | "put" | "remove">;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
@@ -157,6 +165,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budget-tree", run: showTree },
   { method: "GET", path: "/api/adjustments", run: listAdjustments },
   { method: "GET", path: "/api/overview", run: showOverview },
+  { method: "GET", path: "/api/minutes", run: showMinutes },
   {
     method: "GET",
     path: "/api/events",
@@ -180,6 +189,10 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
+  { method: "GET", path: "/api/people", run: listPeople },
+  { method: "POST", path: "/api/people", run: createPerson },
+  { method: "POST", path: "/api/people/{name}/password", run: resetPassword },
+  { method: "DELETE", path: "/api/people/{name}", run: removePerson },
   { method: "GET", path: "/api/switches", run: listSwitches },
   { method: "POST", path: "/api/switches", run: throwSwitch },
   { method: "DELETE", path: "/api/switches/{id}", run: endSwitch },
@@ -313,13 +326,18 @@ async function snoozeAlert({ alerts, now }: Parts, request: AdminRequest, id: st
 const DEEDS = 100;
 const DEEDS_MOST = 1_000;
 
+/** Who signed in and out and was not let in, and who made, changed or removed whom. */
+const IS_ABOUT_PEOPLE = /^(session|person)\.|^[A-Z]+ \/api\/people/;
+
 /** The newest lines of the audit log of this data folder. */
 async function listDeeds({ log }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
-  checkParameters(query, ["limit", "before"]);
+  checkParameters(query, ["limit", "before", "about"]);
+  const about = query.get("about");
+  if (about !== null && about !== "people") throw new PurserError("body_invalid", '"about" is people, or left out.');
   const limit = countOf("limit", query.get("limit") ?? String(DEEDS), DEEDS_MOST);
   const before = query.get("before");
   const until = before === null ? Number.POSITIVE_INFINITY : countOf("before", before, Number.MAX_SAFE_INTEGER);
-  const lines = ((await log?.lines()) ?? []).filter(({ n }) => n < until);
+  const lines = ((await log?.lines()) ?? []).filter(({ n, what }) => n < until && (about === null || IS_ABOUT_PEOPLE.test(what)));
   return ok({ data: lines.slice(-limit).toReversed(), has_more: lines.length > limit });
 }
 
@@ -462,6 +480,11 @@ async function showOverview({ figures, now, timeZone }: Parts): Promise<AdminRes
   return ok(await readOverview(figures, { now: now(), timeZone: timeZone() }));
 }
 
+async function showMinutes(parts: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["by"]);
+  return ok(await runningOf(parts).minutes.read(readMinutesBy(query.get("by"))));
+}
+
 async function showTree(parts: Parts): Promise<AdminResponse> {
   const { budgets, figures, kept, now } = parts;
   return ok({ data: await readBudgetTree({ budgets, figures, kept, configured: runningOf(parts).config().budgets, now: now() }) });
@@ -585,6 +608,59 @@ async function revokeKey({ keys }: Parts, { role, subject }: AdminRequest, id: s
   if (await keys.revoke(id)) return ok({ id, revoked: true });
   return problem(404, "key_invalid", `There is no key "${id}". Those that there are: \`purser keys list\`, or GET /api/keys.`);
 }
+
+async function listPeople(parts: Parts): Promise<AdminResponse> {
+  const { people, config } = runningOf(parts);
+  const configured = new Set(config().login.people.map(({ name }) => name));
+  return ok({ data: people.list().map((person) => personJson(person, configured.has(person.name))) });
+}
+
+async function createPerson(parts: Parts, { body, role }: AdminRequest): Promise<AdminResponse> {
+  const { people } = runningOf(parts);
+  const { password = makePassword(), ...person } = readNewPerson(body);
+  if (role === "admin" && person.role === "admin") return ADMINS_ARE_THE_OWNERS;
+  if (people.find(person.name)) throw new PurserError("body_invalid", `There is a person named "${person.name}" already.`);
+  await people.put({ ...person, password: await hashPassword(password) });
+  return { status: 201, body: { ...personJson(person, false), password } };
+}
+
+async function resetPassword(parts: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
+  const { people } = runningOf(parts);
+  const password = readNewPassword(request.body) ?? makePassword();
+  const hashed = await hashPassword(password);
+  const person = changeable(parts, request, name);
+  if ("status" in person) return person;
+  await people.put({ ...person, password: hashed });
+  return ok({ ...personJson(person, false), password });
+}
+
+async function removePerson(parts: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
+  const person = changeable(parts, request, name);
+  if ("status" in person) return person;
+  await runningOf(parts).people.remove(name);
+  return ok({ name, removed: true });
+}
+
+/** A person who can be changed here, by whoever asks; or why not. */
+function changeable(parts: Parts, { role }: AdminRequest, name: string): StoredPerson | AdminResponse {
+  const { people, config } = runningOf(parts);
+  if (config().login.people.some((one) => one.name === name))
+    throw new PurserError("config_fixed", `${name} stands in login.people of purser.yaml: change it there.`);
+  const person = people.find(name);
+  if (!person) return problem(404, "person_unknown", `There is no person "${name}".${nearestPerson(people, name)}`);
+  return role === "admin" && person.role === "admin" ? ADMINS_ARE_THE_OWNERS : person;
+}
+
+function nearestPerson(people: Pick<People, "list">, name: string): string {
+  const names = people.list().map((one) => one.name);
+  return names.length === 0 ? " Nobody signs in by name." : suggestion(name, names);
+}
+
+const ADMINS_ARE_THE_OWNERS = problem(
+  403,
+  "key_invalid",
+  "Only the owner makes, changes and removes people who are admins: on the machine of the gateway, or with its admin.token.",
+);
 
 async function listGuards(parts: Parts): Promise<AdminResponse> {
   return ok({ data: (await guardsOf(parts)).standing(parts.now()).slice(0, GUARDS_MOST).map(guardJson) });

@@ -63,6 +63,53 @@ export type Top = {
   readonly half: number;
 };
 
+export type Minutes = {
+  readonly at: string;
+  /** Where the first of the 60 minutes begins. */
+  readonly since: string;
+  readonly by: "team" | "user" | "feature" | "model" | "endpoint" | "key";
+  /** Whether all of the hour is in it: after a start it is read back when somebody looks. */
+  readonly is_complete: boolean;
+  /** The values of which most was used, the dearest first. */
+  readonly data: readonly ({
+    readonly value: string | null;
+    readonly calls: number;
+    readonly refusals: number;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+    readonly cost_nanodollars: number;
+    /** Those in which something was. */
+    readonly minutes: readonly (Point)[];
+  })[];
+  /** What all other values used together; null where there are none. */
+  readonly others: {
+    readonly calls: number;
+    readonly refusals: number;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+    readonly cost_nanodollars: number;
+    /** Those in which something was. */
+    readonly minutes: readonly (Point)[];
+  } | null;
+};
+
+export type Person = {
+  readonly name: string;
+  /** As a key of that role, but for calls, which need a key. */
+  readonly role: "member" | "viewer" | "admin";
+  /** Whose calls a member sees, and whose budgets besides. */
+  readonly attributes: {
+    readonly org?: string;
+    readonly team?: string;
+    readonly product?: string;
+    readonly feature?: string;
+    readonly user?: string;
+    readonly tier?: string;
+  };
+  /** Whether they stand in purser.yaml, where they are changed. */
+  readonly configured: boolean;
+};
+
 export type Budget = {
   readonly name: string;
   /** The narrowest budget that all its calls are charged to as well. */
@@ -1135,6 +1182,43 @@ export type Problem = {
 export interface Operations {
   /** What is used today and this month, by whom, and where it leads. From sums, so that the size of the ledger does not matter. */
   readonly getOverview: { readonly input: Readonly<Record<string, never>>; readonly answer: Overview };
+  /** What was used in the last hour, minute by minute, by one attribute. From sums in memory: at once, however many calls there are. */
+  readonly getMinutes: { readonly input: { readonly query?: { readonly by?: "team" | "user" | "feature" | "model" | "endpoint" | "key" } }; readonly answer: Minutes };
+  /** Who signs in by name, without anything of their passwords. */
+  readonly listPeople: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Person)[];
+  } };
+  /** Lets somebody sign in by name. The password that is made is in this answer and never again. */
+  readonly createPerson: { readonly input: { readonly body: {
+      readonly name: string;
+      /** As a key of that role, but for calls, which need a key. */
+      readonly role: "member" | "viewer" | "admin";
+      /** Whose calls a member sees, and whose budgets besides. */
+      readonly attributes?: {
+        readonly org?: string;
+        readonly team?: string;
+        readonly product?: string;
+        readonly feature?: string;
+        readonly user?: string;
+        readonly tier?: string;
+      };
+      /** One is made where it is left out. */
+      readonly password?: string;
+    } }; readonly answer: Person & {
+    readonly password: string;
+  } };
+  /** Ends the sessions of a person, and lets them sign in no more. */
+  readonly removePerson: { readonly input: { readonly path: { readonly name: string } }; readonly answer: {
+    readonly name: string;
+    readonly removed: true;
+  } };
+  /** Gives a person another password, and ends the sessions that began with the old one. */
+  readonly resetPassword: { readonly input: { readonly path: { readonly name: string }; readonly body?: {
+      /** One is made where it is left out. */
+      readonly password?: string;
+    } }; readonly answer: Person & {
+    readonly password: string;
+  } };
   /** Every budget as it is configured, the budget above it, and where its fullest balances lead. */
   readonly listBudgetTree: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Budget)[];
@@ -1375,7 +1459,7 @@ export interface Operations {
   /** Delivers a notice that says that it is a test. */
   readonly testChannel: { readonly input: { readonly path: { readonly id: string } }; readonly answer: Delivery };
   /** Who changed what, who was not let in: the newest lines of the audit log of this data folder. */
-  readonly listDeeds: { readonly input: { readonly query?: { readonly limit?: number; readonly before?: number } }; readonly answer: {
+  readonly listDeeds: { readonly input: { readonly query?: { readonly limit?: number; readonly before?: number; readonly about?: "people" } }; readonly answer: {
     readonly data: readonly (Deed)[];
     readonly has_more: boolean;
   } };
@@ -1420,6 +1504,11 @@ export interface Operations {
 /** The method and the path of each operation. */
 export const OPERATIONS = {
   getOverview: ["GET", "/api/overview"],
+  getMinutes: ["GET", "/api/minutes"],
+  listPeople: ["GET", "/api/people"],
+  createPerson: ["POST", "/api/people"],
+  removePerson: ["DELETE", "/api/people/{name}"],
+  resetPassword: ["POST", "/api/people/{name}/password"],
   listBudgetTree: ["GET", "/api/budget-tree"],
   listAdjustments: ["GET", "/api/adjustments"],
   getBudget: ["GET", "/api/budgets/{name}"],

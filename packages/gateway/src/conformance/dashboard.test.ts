@@ -43,6 +43,8 @@ const CHANGES = [
   /^New budget/,
   /^Edit/,
   /^Remove/,
+  /^Invite/,
+  /^New password/,
 ];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
@@ -280,6 +282,72 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       }
       await line.first().waitFor({ timeout: 1_000 });
     });
+  });
+
+  await context.test("the last hour is taken apart by minute, and moves while calls come", async () => {
+    await visit(page, "/", "Overview");
+    await page.getByRole("button", { name: "60 minutes" }).click();
+    await page.getByRole("heading", { name: "Cost by minute" }).waitFor();
+    await page.getByRole("button", { name: "feature", exact: true }).first().click();
+    await page.waitForURL(/time=minutes.*by=feature|by=feature.*time=minutes/);
+    await page.getByRole("main").locator("canvas").first().waitFor();
+    await picture(page, "live");
+    await page.getByRole("button", { name: "Calls", exact: true }).click();
+    await page.getByRole("button", { name: "user", exact: true }).first().click();
+    const hour = page.getByRole("table", { name: "Calls of each of the last 60 minutes by user" });
+    await hour.waitFor({ state: "attached" });
+    assert.equal(await hour.getByRole("row").count(), 1 + 60);
+    const named = page
+      .getByRole("main")
+      .getByRole("listitem")
+      .filter({ hasText: /^lou-the-live \d+$/ });
+    // More than any other, so that it is named and does not stand under the others.
+    for (let i = 0; i < 40; i++) assert.equal((await call(scene, secret, { "x-purser-user": "lou-the-live" })).status, 200);
+    await named.filter({ hasText: "lou-the-live 40" }).waitFor();
+    const { data } = await ask(scene, "/api/minutes?by=user");
+    const lou = data.find(({ value }: Json) => value === "lou-the-live");
+    assert.deepEqual([lou.calls, lou.minutes.reduce((sum: number, { calls }: Json) => sum + calls, 0)], [40, 40]);
+    const heading = (await hour.getByRole("columnheader").allTextContents()).indexOf("lou-the-live");
+    const cells = await hour
+      .getByRole("row")
+      .locator(`td:nth-child(${heading + 1})`)
+      .allTextContents();
+    assert.equal(
+      cells.reduce((sum, text) => sum + Number(text), 0),
+      40,
+    );
+    const other = await page.context().newPage();
+    await other.goto(page.url());
+    await other.getByRole("table", { name: "Calls of each of the last 60 minutes by user" }).waitFor({ state: "attached" });
+    await other.close();
+  });
+
+  await context.test("what a provider gives away is shown with what is used of it, beside budgets and prices", async () => {
+    const [{ spent, limit }] = (await ask(scene, "/api/allowances")).data;
+    for (const [path, title] of [
+      ["/", "Overview"],
+      ["/prices", "Prices"],
+    ] as const) {
+      await visit(page, path, title);
+      const meter = page.getByRole("listitem").filter({ hasText: "daily free tokens" }).getByRole("meter");
+      const label = (await meter.getAttribute("aria-label")) ?? "";
+      assert.ok(label.endsWith(`of ${limit.toLocaleString("en-US")} tokens`), label);
+      assert.ok(label.includes(` ${spent.toLocaleString("en-US")} tokens spent`), label);
+      await page.getByText(/begins anew in/).waitFor();
+    }
+  });
+
+  await context.test("a limit that follows what is used says so, with its bounds, and what it will be", async () => {
+    await visit(page, "/budgets", "Budgets");
+    const budget = page.getByRole("article", { name: "coding agent" });
+    await budget.getByText("follows use").waitFor();
+    await budget.getByText("CC-310").waitFor();
+    await budget.getByRole("link", { name: "coding agent" }).click();
+    await page.getByText("This limit follows what is used, from $1.00 to $1,000.00, as each day ends").waitFor();
+    const [{ next }] = (await ask(scene, "/api/adjustments")).data;
+    await page.getByText(next.why).first().waitFor();
+    await page.getByRole("link", { name: "CC-310" }).click();
+    await page.waitForURL(/\/usage\?.*cost_center/);
   });
 
   await context.test("an answer that was known is shown with the call that it is from, how near it is, and what it saved", async () => {
@@ -577,6 +645,48 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     assert.equal((await call(scene, shown)).status, 401);
   });
 
+  await context.test("somebody is invited, signs in with the password that was made, gets another one, and is removed", async () => {
+    await visit(page, "/people", "People");
+    await page.getByText("Nobody signs in by name yet.").waitFor();
+    await page.getByRole("button", { name: "Invite" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("rosa");
+    await dialog.getByLabel("May").selectOption("member");
+    await dialog.getByLabel("Team").fill("support");
+    assert.deepEqual(await seriousFaults(page), []);
+    await dialog.getByRole("button", { name: "Make a password" }).click();
+    const shown = page.getByLabel("What to hand over", { exact: true });
+    const passwordIn = async () => /Password {2}(\S+)/.exec((await shown.textContent()) ?? "")?.[1] ?? "";
+    await shown.waitFor();
+    const first = await passwordIn();
+    const people = page.getByRole("region", { name: "People" });
+    await people.getByText("user=rosa, team=support").waitFor();
+    await page.getByRole("region", { name: "Who came" }).getByText("Invited somebody").first().waitFor();
+
+    const own = await (await openContext(scene)).newPage();
+    const signIn = async (password: string) => {
+      await visit(own, "/me", "Sign in");
+      await own.getByLabel("Name", { exact: true }).fill("rosa");
+      await own.getByLabel("Password").fill(password);
+      await own.getByRole("button", { name: "Sign in" }).click();
+      await own.getByRole("heading", { level: 1, name: "My budget" }).waitFor();
+    };
+    await signIn(first);
+    page.once("dialog", (confirmation) => void confirmation.accept());
+    await page.getByRole("button", { name: "New password for rosa" }).click();
+    await eventually("another password", async () => ((await passwordIn()) === first ? undefined : true));
+    await signIn(await passwordIn());
+    await visit(page, "/people", "People");
+    await page.getByRole("region", { name: "Who came" }).getByText("Signed in").first().waitFor();
+    assert.equal(await page.getByText(first).count(), 0, "a password is shown once");
+    await picture(page, "people");
+    page.once("dialog", (confirmation) => void confirmation.accept());
+    await page.getByRole("button", { name: "Remove rosa" }).click();
+    await page.getByText("Nobody signs in by name yet.").waitFor();
+    await visit(own, "/me", "Sign in");
+    await own.context().close();
+  });
+
   await context.test("a session shows what its calls sent, and is switched off by itself", async () => {
     const { values, ...sums } = await dearestSession(scene);
     await visit(page, "/sessions?since=30d", "Sessions");
@@ -682,7 +792,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await look.getByText("Live", { exact: true }).waitFor();
     const links = "[...document.querySelectorAll('nav a')].map(({ pathname }) => pathname)";
     const places = (await look.evaluate(links)) as string[];
-    assert.equal(places.length, 11);
+    assert.equal(places.length, 12);
     const { id } = (await ask(scene, "/api/requests?limit=1")).data[0];
     for (const path of [...places, "/budgets/chatbot", `/calls/${id}`]) {
       await look.goto(path);
@@ -728,9 +838,12 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     "/alerts",
     "/requests",
     "/keys",
+    "/people",
     "/prices",
     "/settings",
     "/me",
+    "/?time=minutes&by=user",
+    "/budgets/coding%20agent",
   ];
   for (const [name, options] of [
     ["light, wide", { colorScheme: "light" }],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -180,6 +180,82 @@ test("who is removed, or gets another password, is signed out at once", async (c
   writeFileSync(join(stand.directory, "people.json"), "no list of people");
   assert.equal((await signIn(stand, "vic")).csrf.length > 0, true, "a broken file keeps nobody else out");
   assert.ok(stand.notices.some((notice) => notice.includes("people.json is not a list of people")));
+});
+
+test("the owner looks after who signs in, an admin after those who are none, and no password is written down", async (context) => {
+  const stand = await startPeople(context);
+  const token = readFileSync(join(stand.directory, "admin.token"), "utf8").trim();
+  const admin = await signIn(stand, "adi");
+  const asOwner = { authorization: `Bearer ${token}` };
+  const asAdmin = { cookie: admin.cookie, "x-purser-csrf": admin.csrf };
+  const ask = async (headers: Record<string, string>, method: string, path: string, body?: object) => {
+    const response = await fetch(`${stand.url}/api/people${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    // biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
+    return { status: response.status, body: (await response.json()) as any };
+  };
+  for (const [body, why] of [
+    [{}, /"name"/],
+    [{ name: "a b", role: "viewer" }, /cannot name a person/],
+    [{ name: "ned" }, /"role" says what they may do: member, viewer, admin/],
+    [{ name: "ned", role: "owner" }, /member, viewer, admin/],
+    [{ name: "ned", role: "member", attributes: { user: "*" } }, /select more than one/],
+    [{ name: "ned", role: "member", attributes: { tema: "x" } }, /Did you mean "team"/],
+    [{ name: "ned", role: "member", password: "short" }, /fewer than 10/],
+    [{ name: "mia", role: "member" }, /already/],
+    [{ name: "ned", rol: "member" }, /Did you mean "role"/],
+  ] as const) {
+    const refused = await ask(asOwner, "POST", "", body);
+    assert.deepEqual([refused.status, refused.body.code], [400, "body_invalid"], JSON.stringify(body));
+    assert.match(refused.body.detail, why);
+  }
+  const made = await ask(asAdmin, "POST", "", { name: "ned", role: "member", attributes: { team: "support" } });
+  assert.deepEqual(
+    [made.status, made.body.name, made.body.role, made.body.attributes, made.body.configured],
+    [201, "ned", "member", { team: "support" }, false],
+  );
+  assert.match(made.body.password, /^[a-z2-9]{5}(-[a-z2-9]{5}){3}$/);
+  const ned = await signIn(stand, "ned", made.body.password);
+  const status = async ({ cookie }: Browser) => (await fetch(`${stand.url}/api/budgets`, { headers: { cookie } })).status;
+  assert.equal(await status(ned), 200);
+
+  const reset = await ask(asAdmin, "POST", "/ned/password");
+  assert.equal(reset.status, 200);
+  assert.notEqual(reset.body.password, made.body.password);
+  assert.equal(await status(ned), 401, "who signed in with the old password is signed out");
+  const again = await signIn(stand, "ned", reset.body.password);
+
+  assert.equal((await ask(asAdmin, "POST", "", { name: "eva", role: "admin" })).status, 403);
+  assert.equal((await ask(asOwner, "POST", "", { name: "eva", role: "admin", password: PASSWORD })).status, 201);
+  assert.equal((await ask(asAdmin, "POST", "/eva/password", { password: "mine from now on" })).status, 403);
+  assert.equal((await ask(asAdmin, "DELETE", "/eva")).status, 403);
+  await signIn(stand, "eva");
+  assert.equal((await ask(asOwner, "DELETE", "/vic")).body.code, "config_fixed");
+  assert.match((await ask(asOwner, "DELETE", "/nedd")).body.detail, /no person "nedd". Did you mean "ned"/);
+  assert.equal((await ask(asOwner, "POST", "/nobody-here/password")).body.code, "person_unknown");
+
+  const { body: listed } = await ask(asOwner, "GET", "");
+  assert.deepEqual(
+    listed.data.map(({ name, configured }: { name: string; configured: boolean }) => [name, configured]),
+    [
+      ["mia", true],
+      ["vic", true],
+      ["adi", true],
+      ["ned", false],
+      ["eva", false],
+    ],
+  );
+  assert.ok(!JSON.stringify(listed).includes("scrypt"));
+  assert.deepEqual((await ask(asAdmin, "DELETE", "/ned")).body, { name: "ned", removed: true });
+  assert.equal(await status(again), 401);
+
+  const log = await (await fetch(`${stand.url}/api/audit?about=people&limit=1000`, { headers: asOwner })).json();
+  const { data } = log as { data: { what: string; by: string; details: { path?: string; body?: object } }[] };
+  assert.ok(data.every(({ what }) => /^session\.|\/api\/people/.test(what)));
+  const removal = data.find(({ what, details }) => what === "DELETE /api/people/{name}" && details.path === "/api/people/ned");
+  assert.match(removal?.by ?? "", /adi/);
+  for (const secret of [made.body.password, reset.body.password, PASSWORD])
+    assert.ok(!readFileSync(join(stand.directory, "audit.jsonl"), "utf8").includes(secret));
+  assert.equal((await fetch(`${stand.url}/api/audit?about=keys`, { headers: asOwner })).status, 400);
 });
 
 const ROLES = "roles: { claim: realm.groups, admin: [chiefs], viewer: [finance, audit], member: crew }";

@@ -13,6 +13,9 @@ export interface Person {
   readonly attributes: Subject;
 }
 
+/** What can be said of a person, so that a member sees the budgets that are theirs. */
+export const PERSON_ATTRIBUTES = ["org", "team", "product", "feature", "user", "tier"] as const;
+
 /** A person who has a password here: its hash. */
 export interface StoredPerson extends Person {
   readonly password: string;
@@ -23,6 +26,12 @@ export function nameProblem(name: string): string | undefined {
   return /^[\p{L}\p{N}][\p{L}\p{N}._@+-]{0,127}$/u.test(name)
     ? undefined
     : `"${name.slice(0, 128)}" cannot name a person. Use letters, digits, dots, dashes, _, + and @.`;
+}
+
+/** What is wrong with the attributes of a person. What selects more than one, or none, would show them what is others'. */
+export function attributesProblem(attributes: Readonly<Record<string, string>>): string | undefined {
+  const pattern = Object.values(attributes).find((value) => value.includes("*") || value.trim() === "");
+  return pattern === undefined ? undefined : `"${pattern}" would select more than one, or none. Write one value.`;
 }
 
 /** A person as whoever uses our own pages: like the holder of a key, of which no call can be made. */

@@ -4,15 +4,13 @@ import { nearestName, suggestion } from "../../config/nearest-name.ts";
 import { readConfig } from "../../config/read-config.ts";
 import { hashPassword, passwordProblem } from "../../people/password.ts";
 import { People } from "../../people/people.ts";
-import { nameProblem, PERSON_ROLES, type PersonRole } from "../../people/person.ts";
+import { attributesProblem, nameProblem, PERSON_ATTRIBUTES, PERSON_ROLES, type PersonRole } from "../../people/person.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS } from "../admin-access.ts";
 import type { Command, CommandContext, CommandInput, CommandResult } from "../command.ts";
 import { activeFolder } from "../demo-folder.ts";
 import { table } from "../table.ts";
 import { readSecret, type SecretInput } from "../typed-secret.ts";
 import { UsageError } from "./outcome.ts";
-
-const ATTRIBUTES = ["org", "team", "product", "feature", "user", "tier"] as const;
 
 export const users: Command = {
   name: "users",
@@ -35,7 +33,7 @@ export const users: Command = {
   options: {
     ...ACCESS_OPTIONS,
     role: { type: "string" },
-    ...Object.fromEntries(ATTRIBUTES.map((attribute) => [attribute, { type: "string" } as const])),
+    ...Object.fromEntries(PERSON_ATTRIBUTES.map((attribute) => [attribute, { type: "string" } as const])),
   },
   wordsMost: 2,
   run: (input, context) => runUsers(input, context),
@@ -90,10 +88,10 @@ async function create(parts: UsersParts): Promise<CommandResult> {
   if (people.find(name)) throw new UsageError(`There is a person named "${name}" already. Another password: purser users password ${name}`);
   const role = roleIn(input);
   const attributes = Object.fromEntries(
-    ATTRIBUTES.flatMap((one) => (input.options[one] === undefined ? [] : [[one, String(input.options[one])]])),
+    PERSON_ATTRIBUTES.flatMap((one) => (input.options[one] === undefined ? [] : [[one, String(input.options[one])]])),
   );
-  const pattern = Object.values(attributes).find((value) => value.includes("*") || value.trim() === "");
-  if (pattern !== undefined) throw new UsageError(`"${pattern}" would select more than one, or none. Write one value.`);
+  const pattern = attributesProblem(attributes);
+  if (pattern !== undefined) throw new UsageError(pattern);
   await people.put({ name, role, attributes, password: await parts.password() });
   await note("person.created", { name, role, attributes });
   const text = `${name} signs in as ${role} with this password from now on. While there was nobody and no key, everybody on this machine was the owner: that is over.`;
