@@ -152,6 +152,8 @@ export {
   CALENDAR_PERIODS,
   type CalendarPeriod,
   checkTimeZone,
+  endOfDay,
+  startingOn,
   type Window,
   type WindowSpan,
   windowName,
