@@ -78,11 +78,13 @@ export async function readAdvice(
     if (known) known.push(row);
     else byProvider.set(name, [row]);
   }
-  const endsAt = hourOf(until - 1, source.timeZone).endsAt;
+  const last = hourOf(until, source.timeZone);
   return [...byProvider]
     .flatMap(([name, ofProvider]) => {
       const hours = ofProvider.map((row) => ({ ...row, model: row.values[1] ?? "" }));
-      const recorded = { startsAt: hours[0]?.from ?? since, endsAt };
+      const startsAt = hours[0]?.from ?? since;
+      // An hour that is not over says too little, unless there is no other.
+      const recorded = { startsAt, endsAt: last.startsAt > startsAt ? last.startsAt : last.endsAt };
       const advice = adviseOn({ provider: name, hours, recorded, discount, offers });
       return advice.ledgerCost > 0 || hours.some(({ calls }) => calls > 0) ? [advice] : [];
     })

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Budgets } from "@purser/core";
-import { openDurableStore } from "@purser/core/stores/sqlite";
+import { openSqliteStore } from "@purser/core/stores/sqlite";
 import type { CommitmentAdviceJson, CommitmentJson } from "../admin/commitment-json.ts";
 import { type RunningGateway, startGateway } from "../app.ts";
 import { writeRunning } from "../cli/running-gateway.ts";
@@ -26,7 +26,7 @@ const CARD = { source: "test card", tiers: [{ aboveInputTokens: 0, rates: { inpu
 /** The ledger of a gateway that was there for some days before now, with $10 on each of them. */
 async function recordDays(directory: string, days: number): Promise<void> {
   let at = 0;
-  const store = await openDurableStore({ directory, now: () => at });
+  const store = await openSqliteStore({ directory, now: () => at });
   const budgets = new Budgets({
     store,
     budgets: [],
@@ -88,11 +88,11 @@ test("a commitment that runs short is seen in list, metrics and command, told on
   writeRunning(directory, { pid: process.pid, url: gateway.url });
 
   const notice = await eventually("the notice", () => receiver.posted[0], 20_000);
-  const { title, text, data } = notice.body.data;
+  const { title, text, name } = notice.body.data;
   assert.equal(notice.body.type, "commitment.unused");
   assert.equal(title, 'Commitment "mock" will not be used up');
   assert.match(text, /^\$\d+\.00 of \$1,000\.00 \(\d %\) are used; at this pace \$7\d\d\.\d\d will be paid for nothing by /);
-  assert.equal(data.name, "mock");
+  assert.equal(name, "mock");
 
   const [standing, ...others] = await listed(gateway);
   assert.ok(standing?.expected && others.length === 0);
@@ -103,11 +103,11 @@ test("a commitment that runs short is seen in list, metrics and command, told on
   assert.equal(standing.expected.unused, 1_000 * DOLLAR - standing.expected.used);
   assert.match(
     await purser("commitments"),
-    /^Commitment +Bought .*\nmock +\$1,000\.00 +\S+ +[89] % +\$\d+\.00 +\$2\d\d\.\d\d +\$7\d\d\.\d\d +in \d+ days/,
+    /^Commitment +Bought .*\nmock +\$1,000\.00 \/ month +\S+ +[89] % +\$\d+\.00 +\$2\d\d\.\d\d +\$7\d\d\.\d\d +in \d+ days/,
   );
   assert.deepEqual(JSON.parse(await purser("commitments", "--json")).length, 1);
   const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
-  assert.match(metrics, /purser_commitment_used_ratio\{commitment="mock"\} 0\.08/);
+  assert.match(metrics, /purser_commitment_used_ratio\{commitment="mock"\} 0\.0[89]/);
   assert.match(metrics, /purser_commitment_cost_dollars\{commitment="mock"\} 1000\.000000000/);
 
   await post(`${gateway.url}/v1/chat/completions`, PLAIN_CALL);
@@ -150,6 +150,7 @@ test("advice is the same from the gateway and from its folder, and says what an 
   const [advice] = awake.data;
   assert.deepEqual({ ...advice, to: "" }, { ...asleep.data[0], to: "" });
   assert.equal(advice?.ledger_nanodollars, 280 * DOLLAR);
+  assert.deepEqual([advice?.steady?.of, advice?.steady?.count], ["weeks", 4]);
   assert.equal(advice?.steady?.pays_from_discount, 0);
   assert.deepEqual([advice?.discount?.discount, advice?.discount?.saved_nanodollars], [0.1, 28 * DOLLAR]);
   const [small, large] = advice?.offers ?? [];
@@ -160,7 +161,7 @@ test("advice is the same from the gateway and from its folder, and says what an 
     text,
     /^Provider +Days +Spent +A month +Steady part +Pays from +Used up to +Pays up to +Saves\nmock +28 +\$280\.00 +\$304\.\d\d +\$304\.\d\d +any discount/,
   );
-  assert.match(text, /mock +\$900 \/ month for 10% +\$280\.00 +\$8\d\d\.\d\d +-\$\d+\.\d\d +\d\d % +from no discount/);
+  assert.match(text, /mock +\$900 \/ month for 10% +\$280\.00 +\$8\d\d\.\d\d +-\$\d+\.\d\d +\d\d % +at no discount/);
   await assert.rejects(
     purser("commitments", "advise", "--discount", "lots"),
     /"lots" is no discount\. Write per cent of the price, such as 12%/,

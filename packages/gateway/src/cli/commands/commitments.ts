@@ -1,8 +1,9 @@
+import { formatAmount } from "@purser/core";
 import type { AdviceJson, CommitmentAdviceJson, CommitmentJson, OfferJson } from "../../admin/commitment-json.ts";
-import { centsText, discountText, roundText } from "../../commitments/text.ts";
+import { discountText, roundText } from "../../commitments/text.ts";
 import { suggestion } from "../../config/nearest-name.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
-import { shortDollars, untilText } from "../amounts.ts";
+import { shortAmount, shortDollars, untilText } from "../amounts.ts";
 import type { Command, CommandContext, CommandInput } from "../command.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
@@ -74,16 +75,16 @@ function adviceQuery({ options }: Pick<CommandInput, "options">, now: number): U
 
 function standingText(all: readonly CommitmentJson[], { style, now }: Pick<CommandContext, "style" | "now">): string {
   const rows = all.map((one) => {
-    const { name, unit, weights, used, committed, state, expected, window } = one;
+    const { name, unit, used, committed, state, expected, window } = one;
     const share = used / committed;
-    const amount = (value: number) => roundText(value, unit, weights);
+    const amount = (value: number) => shortAmount(Math.round(value), unit);
     return [
       style.bold(name),
-      amount(committed),
+      boughtText(one),
       state === "not begun" ? "" : `${bar(share)} ${String(Math.floor(share * 100)).padStart(3)} %`,
       state === "not begun" ? "" : amount(used),
       expected ? amount(expected.used) : "",
-      expected ? centsText(expected.unused_nanodollars) : "",
+      expected ? shortDollars(expected.unused_nanodollars) : "",
       state === "running" ? untilText(window.to, now()) : state,
     ];
   });
@@ -91,16 +92,21 @@ function standingText(all: readonly CommitmentJson[], { style, now }: Pick<Comma
   return `${table(heading, rows, [1, 3, 4, 5])}\n\n${style.dim(all.map(detailText).join("\n"))}`;
 }
 
+/** `$10,000.00 / month`. */
+function boughtText({ amount, unit, period }: CommitmentJson): string {
+  return `${formatAmount(amount, unit)} / ${period}`;
+}
+
 /** What it costs, beside what its calls would have cost without it. */
 function detailText(one: CommitmentJson): string {
-  const { name, unit, weights, price, discount, state, over, unused_nanodollars: lapsed } = one;
-  const [ledger, covered, cost] = [one.ledger_nanodollars, one.covered_nanodollars, one.cost_nanodollars].map(centsText);
+  const { name, unit, weights, price, discount, state, over, used, committed, unused_nanodollars: lapsed } = one;
   if (state === "not begun") return `${name}: begins ${(one.from ?? "").slice(0, 10)}.`;
-  const beyond = over > 0 ? ` ${roundText(over, unit, weights)} are beyond it.` : "";
-  const nothing = lapsed > 0 ? ` ${centsText(lapsed)} of it ${price ? "at least " : ""}is paid for nothing by now.` : "";
-  if (price) return `${name}: ${cost} in its window, for calls of ${covered} by the ledger.${nothing}${beyond}`;
+  const share = `${roundText(used, unit)} of ${roundText(committed, unit, weights)}`;
   const less = discount > 0 ? `, less ${discountText(Math.round(discount * 10_000))}` : "";
-  return `${name}: calls of ${ledger} by the ledger${less}.${nothing}${beyond}`;
+  const cost = price ? `; ${shortDollars(one.cost_nanodollars)} in its window` : "";
+  const nothing = lapsed > 0 ? ` ${shortDollars(lapsed)} of that is paid for nothing by now${price ? ", at least" : ""}.` : "";
+  const beyond = over > 0 ? ` ${roundText(over, unit, weights)} more went beyond it.` : "";
+  return `${name}: ${share}, for calls of ${shortDollars(one.ledger_nanodollars)} by the ledger${less}${cost}.${nothing}${beyond}`;
 }
 
 function adviceText({ since, until, data }: CommitmentAdviceJson, style: Style): string {
@@ -156,6 +162,10 @@ function paysFromText(share: number | null): string {
   return share === 0 ? "any discount" : discountText(Math.round(share * 10_000));
 }
 
+function atDiscountText(share: number | null): string {
+  return share !== null && share > 0 ? `from ${paysFromText(share)}` : `at ${paysFromText(share)}`;
+}
+
 function offersText(data: readonly AdviceJson[], style: Style): string {
   const rows = data.flatMap(({ provider, offers }) => offers.map((offer) => [style.bold(provider), ...offerCells(offer)]));
   if (rows.length === 0) return "";
@@ -170,7 +180,7 @@ function offerCells(offer: OfferJson): readonly string[] {
     shortDollars(offer.billed_nanodollars),
     shortDollars(offer.saved_nanodollars),
     committed === 0 ? "" : `${Math.round((unused / committed) * 100)} %`,
-    hourly === null ? `from ${paysFromText(offer.pays_from_discount)}` : `up to ${shortDollars(hourly)} / hour`,
+    hourly === null ? atDiscountText(offer.pays_from_discount) : `up to ${shortDollars(hourly)} / hour`,
   ];
 }
 
