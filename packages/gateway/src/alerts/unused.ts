@@ -16,6 +16,8 @@ export interface UnusedOptions {
 }
 
 const LOOK_EVERY_MS = 60_000;
+/** A year by the hour takes its time to add up: looking takes at most this part of the time. */
+const TIME_SHARE = 1 / 100;
 const FULL = 10_000;
 
 /** Looks at how commitments are used, and tells once in a window of one of which too much will be paid for nothing. */
@@ -24,7 +26,7 @@ export class Unused {
   readonly #now: () => number;
   #watches: readonly ShareWatch[] = [];
   #standings: readonly CommitmentStanding[] = [];
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  #notBefore = Number.NEGATIVE_INFINITY;
 
   constructor(options: UnusedOptions) {
     this.#options = options;
@@ -34,7 +36,7 @@ export class Unused {
   configure(watches: readonly ShareWatch[]): void {
     this.#watches = watches;
     this.#standings = [];
-    this.#lookedAt = Number.NEGATIVE_INFINITY;
+    this.#notBefore = Number.NEGATIVE_INFINITY;
   }
 
   /** How commitments stood when they were last looked at. */
@@ -45,9 +47,11 @@ export class Unused {
   /** To be called whenever sums were brought up to date. */
   async look(): Promise<void> {
     const now = this.#now();
-    if (now - this.#lookedAt < LOOK_EVERY_MS) return;
-    this.#lookedAt = now;
+    if (now < this.#notBefore) return;
+    this.#notBefore = now + LOOK_EVERY_MS;
+    const began = performance.now();
     this.#standings = await this.#options.read();
+    this.#notBefore = Math.max(this.#notBefore, now + (performance.now() - began) / TIME_SHARE);
     for (const standing of this.#standings) {
       const { expected, committed, window } = standing;
       if (!expected) continue;

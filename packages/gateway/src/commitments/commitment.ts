@@ -64,12 +64,12 @@ function windowOf(period: CalendarPeriod, timeZone: string, starts: WindowStart 
   return (starts && startingOn(window, starts)) ?? window;
 }
 
-/** The window at a time, as far as the commitment is in force. */
+/** The window at a time, as far as the commitment is in force: the first one begins with it. */
 export function spanAt(commitment: Commitment, now: number): Span {
   const { from, until } = commitment;
   const at = Math.max(from, Math.min(now, until - 1));
   const { startsAt, resetsAt = until } = windowSpan(committedWindow(commitment), at);
-  return { startsAt: Math.max(startsAt, from), endsAt: Math.min(resetsAt, until) };
+  return { startsAt, endsAt: Math.min(resetsAt, until) };
 }
 
 /**

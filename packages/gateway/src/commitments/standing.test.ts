@@ -45,12 +45,12 @@ describe("a commitment to money", () => {
     const recording = startRecording();
     await recording.call(NOVEMBER, 12_345);
     await recording.call(NOVEMBER + HOUR_MS, 1);
-    const found = await standing(recording, "provider: openai, commit: $0.01 / month, discount: 12.5%", NOVEMBER + DAY_MS);
-    // The discount of 12,346,000 is 1,543,250: reckoned once for the month, not for each hour.
-    assert.equal(found.used + found.over, 12_346_000 - 1_543_250);
-    assert.deepEqual([found.used, found.over, found.left], [10_000_000, 802_750, 0]);
+    const found = await standing(recording, "provider: openai, commit: $0.01 / month, discount: 12.34%", NOVEMBER + DAY_MS);
+    // The discount of 12,346,000 is 1,523,496.4: rounded down, and reckoned once for the month, not for each hour.
+    assert.equal(found.used + found.over, 12_346_000 - 1_523_496);
+    assert.deepEqual([found.used, found.over, found.left], [10_000_000, 822_504, 0]);
     assert.equal(found.ledgerCost, 12_346_000);
-    assert.equal(found.coveredCost, Math.floor((12_346_000 * 10_000_000) / 10_802_750));
+    assert.equal(found.coveredCost, Math.floor((12_346_000 * 10_000_000) / 10_822_504));
     assert.equal(found.expected?.unused, 0);
   });
 
@@ -140,6 +140,16 @@ describe("capacity", () => {
     const found = await standing(recording, fields, NOVEMBER + HOUR_MS);
     assert.deepEqual([found.used, found.committed], [3_000, 30 * 24 * 60 * 300]);
     assert.equal(found.cost, 30 * 3 * DOLLAR);
+  });
+
+  test("is bought and paid until its last hour, and no longer", async () => {
+    const recording = startRecording();
+    await recording.call(NOVEMBER, 30_000, azure);
+    const until = `${CAPACITY}, until: 2026-11-10`;
+    const running = await standing(recording, until, NOVEMBER + 9 * DAY_MS);
+    assert.deepEqual([running.committed, running.cost], [240 * 60_000, 240 * 2 * DOLLAR]);
+    const over = await standing(recording, until, NOVEMBER + 20 * DAY_MS);
+    assert.deepEqual([over.state, over.used, over.unused], ["over", 30_000, 240 * 60_000 - 30_000]);
   });
 
   test("that is paid by the year is looked at by the year", async () => {

@@ -92,9 +92,11 @@ function usedOf(commitment: Commitment, use: ReportAmounts, bought: number): Sli
   return { used, over: counted - used, ledgerCost: use.cost, coveredCost: partOf(use.cost, used, counted) };
 }
 
+const NOTHING = Object.fromEntries(REPORT_AMOUNTS.map((name) => [name, 0])) as Record<keyof ReportAmounts, number>;
+
 /** What was used in each of some spans that follow each other. */
 export function usesIn(hours: readonly ReportRow[], slices: readonly Span[]): readonly ReportAmounts[] {
-  const sums = slices.map(() => Object.fromEntries(REPORT_AMOUNTS.map((name) => [name, 0])) as Record<keyof ReportAmounts, number>);
+  const sums = slices.map(() => ({ ...NOTHING }));
   let i = 0;
   for (const row of hours) {
     while (i < slices.length && row.from >= (slices[i] as Span).endsAt) i++;

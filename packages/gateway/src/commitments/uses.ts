@@ -21,10 +21,11 @@ export async function readHours(
   asked: Pick<ReportQuery, "by" | "filter"> = {},
 ): Promise<readonly ReportRow[]> {
   const rows: ReportRow[] = [];
-  const until = hourOf(endsAt - 1, timeZone).endsAt;
-  for (let since = hourOf(startsAt, timeZone).startsAt; since < until; since += AT_ONCE_MS) {
-    const query = { since, until: Math.min(since + AT_ONCE_MS, until), step: "hour", timeZone, ...asked } as const;
-    rows.push(...(await figures.report(query)));
+  const end = hourOf(endsAt - 1, timeZone).endsAt;
+  for (let since = hourOf(startsAt, timeZone).startsAt; since < end; ) {
+    const until = Math.min(hourOf(since + AT_ONCE_MS, timeZone).startsAt, end);
+    rows.push(...(await figures.report({ since, until, step: "hour", timeZone, ...asked })));
+    since = until;
   }
   return rows;
 }

@@ -224,8 +224,11 @@ export class Rollups {
     if (!source || !this.#isStart(source.table, query.since) || !this.#reachesEnd(source.table, query.until)) return undefined;
     const { table, path } = source;
     const isSelected = compileFilter(filter);
+    if (path === PLACE && by.length === 0) return orderedRows(this.#placeSums(query, (value) => isSelected(callAt(value))));
+    const calls = new Map<string, Reported>();
     const rows = this.#sums(table, path, query).flatMap(({ span, value, amounts }): ReportRow[] => {
-      const call = calledWith(path, value);
+      const call = calls.get(value) ?? calledWith(path, value);
+      calls.set(value, call);
       return isSelected(call) ? [{ ...span, values: by.map((one) => reportValue(call, one)), ...amounts }] : [];
     });
     return orderedRows(by.length < paths.size || path === PLACE ? addedUp(rows) : rows);
@@ -334,6 +337,22 @@ export class Rollups {
     });
   }
 
+  /** All selected places together: there are as many rows of them as places and hours, so they are added up where they lie. */
+  #placeSums(query: ReportQuery, isSelected: (value: string) => boolean): readonly ReportRow[] {
+    const { since: from, until: to } = query;
+    const places = this.#statement(PLACES).all(PLACE, from, to) as { readonly value: string }[];
+    const selected = JSON.stringify(places.flatMap(({ value }) => (isSelected(value) ? [value] : [])));
+    const rows = (span: ReportSpan) => this.#statement(PLACE_SUMS).all(PLACE, span.from, span.to, selected) as UsageRow[];
+    const steps = reportSteps(query);
+    if (query.step !== "hour")
+      return steps.flatMap((span) => addedUp(rows(span).map((row) => ({ ...span, values: [], ...sumOf(row, span).amounts }))));
+    const spans = new Map(steps.map((span) => [span.from, span]));
+    return rows({ from, to }).flatMap((row): ReportRow[] => {
+      const span = spans.get(row.starts_at as number);
+      return span ? [{ ...span, values: [], ...sumOf(row, span).amounts }] : [];
+    });
+  }
+
   #rows(sql: string, step: string, path: string, { from, to }: ReportSpan): readonly UsageRow[] {
     return this.#statement(sql).all(step, path, from, to) as UsageRow[];
   }
@@ -371,6 +390,9 @@ const SUM_SAVINGS = `SELECT budget, rung, ${SAVING_COLUMNS.map((column) => `sum(
 const ADD_REFUSED =
   "INSERT INTO refused VALUES (?, ?, ?, ?) ON CONFLICT (budget, what, starts_at) DO UPDATE SET times = times + excluded.times";
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
+const PLACES = "SELECT DISTINCT value FROM usage WHERE step = 'hour' AND path = ? AND starts_at >= ? AND starts_at < ?";
+const PLACE_SUMS = `SELECT starts_at, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
+  WHERE step = 'hour' AND path = ? AND starts_at >= ? AND starts_at < ? AND value IN (SELECT value FROM json_each(?)) GROUP BY starts_at`;
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
   WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ? GROUP BY value`;
