@@ -10,7 +10,7 @@ export function roundText(amount: number, unit: Unit, weights?: object): string 
   return unit === "nanodollars" ? centsText(amount) : formatAmount(amount, unit, weights);
 }
 
-export function centsText(amount: number): string {
+function centsText(amount: number): string {
   // Less than a cent is shown as it is, so that it is not taken for nothing.
   return Math.abs(amount) < CENT ? formatDollars(amount) : formatDollars(Math.round(amount / CENT) * CENT);
 }

@@ -15,7 +15,7 @@ export interface UsesSource {
 const AT_ONCE_MS = 31 * 24 * HOUR_MS;
 
 /** What calls used in each hour of a span, the oldest first. */
-export async function readHours(
+async function readHours(
   { figures, timeZone }: UsesSource,
   { startsAt, endsAt }: Span,
   asked: Pick<ReportQuery, "by" | "filter"> = {},
@@ -30,7 +30,7 @@ export async function readHours(
   return rows;
 }
 
-export function hourOf(at: number, timeZone: string): Span {
+function hourOf(at: number, timeZone: string): Span {
   const { startsAt, resetsAt = at } = windowSpan({ kind: "calendar", period: "hour", timeZone }, at);
   return { startsAt, endsAt: resetsAt };
 }
