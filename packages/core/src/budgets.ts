@@ -45,6 +45,8 @@ export interface PriceSource {
 export interface Allowance {
   readonly name: string;
   readonly limit: Limit;
+  /** When it ends, in epoch milliseconds; never where it is left out. */
+  readonly until?: number | undefined;
   applies(provider: string, model: string): boolean;
 }
 
@@ -372,8 +374,9 @@ export class Budgets implements PriceSource {
 
   #withSavings(charge: Charge, { card, free }: Reservation, effects: readonly RungEffect[]): Charge {
     const { service = "standard" } = charge;
+    const now = this.#now();
     const priceOf = ({ provider, pricedAs }: PricedModel) =>
-      this.#allowances.some((allowance) => allowance.applies(provider, pricedAs)) ? undefined : this.card(provider, pricedAs, this.#now());
+      this.#allowances.some((allowance) => isGiven(allowance, provider, pricedAs, now)) ? undefined : this.card(provider, pricedAs, now);
     return { ...charge, savings: savingsOf(effects, charge, { card, service, isFree: free, priceOf }) };
   }
 
@@ -592,7 +595,7 @@ export class Budgets implements PriceSource {
     const { provider = "" } = subject;
     const configured = this.#counters.bindSubject(this.#budgets, subject, now);
     const { budgets, limits } = pools?.length ? withPools(configured, pools, this.#counters, now) : configured;
-    const allowances = this.#allowances.filter((allowance) => allowance.applies(provider, pricedAs));
+    const allowances = this.#allowances.filter((allowance) => isGiven(allowance, provider, pricedAs, now));
     return {
       budgets,
       limits: finishes?.length ? this.#limitsOfLast(limits, configured.finishing, call) : limits,
@@ -680,6 +683,11 @@ function completeUsage(usage: Usage, { inputTokens, outputTokens, copies }: Rese
     (usage.inputTokens === undefined && held.inputTokens > 0) || (usage.outputTokens === undefined && held.outputTokens > 0);
   if (!isUnknown) return usage;
   return { ...usage, inputTokens: usage.inputTokens ?? held.inputTokens, outputTokens: usage.outputTokens ?? held.outputTokens };
+}
+
+/** Whether an allowance pays for calls to a model now. */
+function isGiven(allowance: Allowance, provider: string, model: string, now: number): boolean {
+  return now < (allowance.until ?? Number.POSITIVE_INFINITY) && allowance.applies(provider, model);
 }
 
 /** Two budgets of one name would share their counters. */

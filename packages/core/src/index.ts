@@ -153,6 +153,8 @@ export {
   CALENDAR_PERIODS,
   type CalendarPeriod,
   checkTimeZone,
+  endOfDay,
+  startingOn,
   type Window,
   type WindowSpan,
   windowName,

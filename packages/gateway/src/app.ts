@@ -11,6 +11,7 @@ import { createFigures } from "./admin/figures.ts";
 import { Live } from "./admin/live.ts";
 import { Minutes } from "./admin/minutes.ts";
 import { createAdmin, isAboutDecisions } from "./admin/routes.ts";
+import { Agreed, type Agreement } from "./alerts/agreed.ts";
 import { alertLink } from "./alerts/alert-link.ts";
 import { Alerts } from "./alerts/alerts.ts";
 import { Captured } from "./alerts/captured.ts";
@@ -18,6 +19,7 @@ import { Failing } from "./alerts/failing.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
 import { Pace } from "./alerts/pace.ts";
+import { Unused } from "./alerts/unused.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
@@ -31,6 +33,7 @@ import { readOrCreateAdminToken } from "./callers/admin-token.ts";
 import { type Identified, identify } from "./callers/identify.ts";
 import type { Keys } from "./callers/key.ts";
 import { isOpenToAll } from "./callers/open-minute.ts";
+import { readCommitments } from "./commitments/uses.ts";
 import { type BudgetFile, fixedBudgets } from "./config/change-budgets.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
@@ -275,7 +278,12 @@ async function startWith(
     budgetFile,
     onError,
   };
-  const own = createAdmin({ ...kept, budgets, prices: pricesNow, decisions, timeZone, configured: () => gateway.config.budgets, running });
+  const promised = {
+    configured: () => gateway.config.budgets,
+    commitments: () => gateway.config.commitments,
+    configuredAllowances: () => gateway.config.allowances,
+  };
+  const own = createAdmin({ ...kept, ...promised, budgets, prices: pricesNow, decisions, timeZone, running });
   const isSecure = () => gateway.config.server.publicUrl?.startsWith("https:") === true;
   const pace = new Pace({
     alerts,
@@ -286,17 +294,27 @@ async function startWith(
   pace.configure(config.watched);
   const failing = new Failing({ alerts, counted: () => figures.counted() });
   failing.configure(config.failing);
+  const reported = createFigures({ store, archive, rollups: () => rollups, onError });
   const captured = new Captured({
     alerts,
     providers: () => askableProviders(gateway.config),
     bill: (provider, days) => fetchBill({ provider, days, config: gateway.config }),
-    ledger: (days) => readLedgerLines(createFigures({ store, archive, rollups: () => rollups, onError }), days),
+    ledger: (days) => readLedgerLines(reported, days),
     prices: () => prices,
   });
   captured.configure(config.captured);
+  const unused = new Unused({
+    alerts,
+    read: () => readCommitments(gateway.config.commitments, { figures: reported, timeZone: timeZone(), now: Date.now() }),
+  });
+  unused.configure(config.unused);
+  const agreed = new Agreed({ alerts, allowances: () => budgets.allowances(), agreements: () => agreementsOf(gateway.config) });
+  agreed.configure(config);
   const sums = async () => {
     await rollups.catchUp();
-    if (rollups.progress.isComplete) await pace.look();
+    if (!rollups.progress.isComplete) return;
+    await pace.look();
+    await unused.look();
   };
   const oidcConfig = () => gateway.config.login.oidc;
   const sessions = new Sessions({ keys, people, issuer: () => oidcConfig()?.issuer, adminToken, isSecure });
@@ -314,6 +332,7 @@ async function startWith(
     handovers: () => handovers?.list() ?? [],
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => captured.state,
+    commitments: () => unused.standings,
     onError,
   });
   const startedAt = performance.timeOrigin;
@@ -345,6 +364,7 @@ async function startWith(
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
+  agreed.look().catch(onError);
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
   adjust().catch(onError);
@@ -354,6 +374,7 @@ async function startWith(
     every(SUM_EVERY_MS, sums, onError),
     every(SUM_EVERY_MS, async () => failing.look(), onError),
     every(RENEW_EVERY_MS, () => captured.look(), onError),
+    every(SUM_EVERY_MS, () => agreed.look(), onError),
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(ADJUST_EVERY_MS, adjust, onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
@@ -393,6 +414,8 @@ async function startWith(
       pace.configure(next.watched);
       failing.configure(next.failing);
       captured.configure(next.captured);
+      unused.configure(next.unused);
+      agreed.configure(next);
       guards.configure(next.guards);
       queue?.askAgain();
       // What was said is kept as long as a ladder asks for it.
@@ -437,6 +460,17 @@ async function startWith(
 }
 
 const NO_FILE = fixedBudgets("This gateway has no file of its own. Change the budget where its configuration comes from.");
+
+/** What was agreed on with providers and ends some day. */
+function agreementsOf({ allowances, commitments }: Config): readonly Agreement[] {
+  const ofAllowances = allowances.flatMap(({ name, until, limit: { window } }): Agreement[] =>
+    until === undefined ? [] : [{ kind: "allowance", name, until, timeZone: window.kind === "calendar" ? window.timeZone : "UTC" }],
+  );
+  const ofCommitments = commitments.flatMap(({ name, until, timeZone }): Agreement[] =>
+    Number.isFinite(until) ? [{ kind: "commitment", name, until, timeZone }] : [],
+  );
+  return [...ofAllowances, ...ofCommitments];
+}
 
 /** Reading a vocabulary takes a moment, once. Those of the providers in use are read now, so that no call waits for them. */
 async function loadVocabularies({ providers }: Config): Promise<void> {

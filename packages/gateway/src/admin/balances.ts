@@ -1,4 +1,5 @@
 import { type Balance, type Budget, shownOwner, type Unit, type WeightsInput } from "@purser/core";
+import type { ConfiguredAllowance } from "../config/allowances.ts";
 
 /** A balance as programs read it: amounts are integers, money in nano-dollars. */
 export interface BalanceJson {
@@ -44,11 +45,23 @@ export function ownedBalances(
 /** What is left of what a provider gives away. */
 export interface AllowanceJson extends Omit<BalanceJson, "budget" | "subject"> {
   readonly allowance: string;
+  /** The same as `allowance`. */
+  readonly name: string;
+  readonly providers: readonly string[];
+  readonly models: readonly string[];
+  /** Spent and held together. */
+  readonly used: number;
+  /** When it ends, as ISO 8601; null where it does not. From then on nothing is left. */
+  readonly until: string | null;
 }
 
-export function allowanceJson(balance: Balance): AllowanceJson {
-  const { budget: allowance, subject: _, ...standing } = balanceJson(balance);
-  return { allowance, ...standing };
+export function allowanceJson(balance: Balance, allowance: ConfiguredAllowance | undefined, now: number): AllowanceJson {
+  const { budget: name, subject: _, left, ...standing } = balanceJson(balance);
+  const { providers = [], models = [], until } = allowance ?? {};
+  const ends = until === undefined ? null : instantJson(until);
+  const isOver = until !== undefined && until <= now;
+  const used = standing.spent + standing.held;
+  return { allowance: name, name, providers, models, ...standing, used, left: isOver ? 0 : left, until: ends };
 }
 
 /** The balances of which most is used, in the order in which they were. Few are looked for among very many, so that all are not sorted. */

@@ -1,5 +1,6 @@
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
+import { COMMITTED_PERIODS } from "../commitments/commitment.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
 import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET, WEIGHTS } from "./openapi-dashboard.ts";
 import { HANDOVER_PATHS, HANDOVER_SCHEMAS } from "./openapi-handovers.ts";
@@ -41,6 +42,31 @@ export const OPENAPI = {
         operationId: "listAllowances",
         summary: "What is left of the tokens that providers give away.",
         responses: { 200: json("Every allowance as it stands.", list("Allowance")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/commitments": {
+      get: {
+        operationId: "listCommitments",
+        summary: "How much of what was promised to providers is used, and what will be paid for nothing.",
+        responses: { 200: json("Every commitment as it stands.", list("Commitment")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/commitments/advice": {
+      get: {
+        operationId: "adviseCommitments",
+        summary: "What might be committed to at each provider, by what was used there, and what offers would have come to.",
+        parameters: [
+          reportParameter("since", "As for a report; 90 days ago where it is left out."),
+          reportParameter("until", "As for a report."),
+          repeated("provider", "Only this provider; `*` stands for anything."),
+          repeated("model", "Only this model, likewise."),
+          reportParameter("discount", "What a provider would take off all prices: `12%`."),
+          repeated("offer", "An offer to compare: `$10,000 / month for 12%`, or `100k tokens / minute for $2 / hour`."),
+        ],
+        responses: {
+          200: json("The providers, those first where most was spent.", ref("schemas", "CommitmentAdvice")),
+          default: ref("responses", "Problem"),
+        },
       },
     },
     "/api/budgets/{name}/reset": {
@@ -609,8 +635,149 @@ export const OPENAPI = {
       Allowance: {
         type: "object",
         additionalProperties: false,
-        required: ["allowance", "unit", "window", "limit", "spent", "held", "left", "resets_at"],
-        properties: { allowance: { type: "string", description: "Its name." }, ...windowProperties(), ...standingProperties() },
+        required: [
+          ...["allowance", "name", "providers", "models", "unit", "window", "limit", "spent", "held", "used", "left", "resets_at", "until"],
+        ],
+        properties: {
+          allowance: { type: "string", description: "Its name." },
+          name: { type: "string", description: "The same." },
+          providers: strings("The providers whose calls use it up together, with `*` for anything."),
+          models: strings("The models that it is for, likewise."),
+          ...windowProperties(),
+          ...standingProperties(),
+          used: amount("What is spent and held."),
+          until: { type: ["string", "null"], format: "date-time", description: "When it ends; nothing is left from then on." },
+        },
+      },
+      Commitment: {
+        type: "object",
+        additionalProperties: false,
+        required: [
+          ...["name", "providers", "models", "unit", "amount", "period", "discount", "price", "from", "until", "state", "window"],
+          ...["committed", "used", "unused", "left", "over", "ledger_nanodollars", "covered_nanodollars"],
+          ...["cost_nanodollars", "unused_nanodollars", "expected"],
+        ],
+        properties: {
+          name: { type: "string" },
+          providers: strings("Names, in which `*` stands for anything."),
+          models: strings("The models that count, likewise."),
+          unit: { enum: ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests"] },
+          weights: { type: "object", additionalProperties: { type: "number" }, description: "By how much kinds of tokens count." },
+          amount: amount("How much is bought in each period."),
+          period: { enum: COMMITTED_PERIODS },
+          discount: { type: "number", description: "What is taken off the prices of the ledger, as a part of 1." },
+          price: {
+            type: ["object", "null"],
+            required: ["nanodollars", "period"],
+            properties: { nanodollars: amount(), period: { type: "string" } },
+            description: "What capacity costs, used or not; null for money, which is its own price.",
+          },
+          from: { type: ["string", "null"], format: "date-time" },
+          until: { type: ["string", "null"], format: "date-time", description: "When it ends." },
+          state: { enum: ["not begun", "running", "over"] },
+          window: {
+            type: "object",
+            required: ["from", "to"],
+            properties: { from: { type: "string", format: "date-time" }, to: { type: "string", format: "date-time" } },
+            description: "The window that runs; or the first, or the last one.",
+          },
+          committed: amount("How much is bought in the whole window, in `unit`: `used`, `unused` and `left` together."),
+          used: amount("What of it is used, by prices less the discount."),
+          unused: amount("What was not used in time."),
+          left: amount("What can still be used."),
+          over: amount("What was used beyond it."),
+          ledger_nanodollars: amount("What the calls that count cost by the ledger."),
+          covered_nanodollars: amount("The part of that which the commitment pays for."),
+          cost_nanodollars: amount("What the commitment costs in the window, used or not."),
+          unused_nanodollars: amount("The part of that which was paid for `unused`."),
+          expected: {
+            type: ["object", "null"],
+            required: ["used", "unused", "unused_nanodollars"],
+            properties: { used: amount(), unused: amount(), unused_nanodollars: amount() },
+            description: "Where the window leads at this pace; null while it is too early to say, and where none runs.",
+          },
+        },
+      },
+      CommitmentAdvice: {
+        type: "object",
+        required: ["since", "until", "data"],
+        properties: {
+          since: { type: "string", format: "date-time" },
+          until: { type: "string", format: "date-time" },
+          data: {
+            type: "array",
+            items: {
+              type: "object",
+              required: [
+                ...["provider", "from", "to", "ledger_nanodollars", "monthly_nanodollars", "steady", "discount", "models", "offers"],
+              ],
+              properties: {
+                provider: { type: "string" },
+                from: { type: "string", format: "date-time", description: "The first call that was looked at." },
+                to: { type: "string", format: "date-time" },
+                ledger_nanodollars: amount("What calls cost by the ledger."),
+                monthly_nanodollars: amount("The same for a month."),
+                steady: {
+                  type: ["object", "null"],
+                  required: ["of", "count", "monthly_nanodollars", "pays_from_discount"],
+                  properties: {
+                    of: { enum: ["weeks", "days"] },
+                    count: amount("How many of them were looked at."),
+                    monthly_nanodollars: amount("What nine of ten of them came to at least, for a month."),
+                    pays_from_discount: nullableShare("The least discount at which a commitment to it would have paid off."),
+                  },
+                  description: "null where less than two whole days are known.",
+                },
+                discount: {
+                  type: ["object", "null"],
+                  required: ["discount", "saved_nanodollars", "used_up_monthly_nanodollars", "pays_up_to_monthly_nanodollars"],
+                  properties: {
+                    discount: { type: "number" },
+                    saved_nanodollars: amount("What it would have saved, where nothing is paid for nothing."),
+                    used_up_monthly_nanodollars: amount("The most that would have been used up in each month."),
+                    pays_up_to_monthly_nanodollars: amount("More than this would have cost more than it saved."),
+                  },
+                  description: "null where no discount was asked about.",
+                },
+                models: {
+                  type: "array",
+                  items: {
+                    type: "object",
+                    required: ["model", "steady_tokens_per_minute", "hourly_nanodollars"],
+                    properties: {
+                      model: { type: "string" },
+                      steady_tokens_per_minute: amount("Used on average in nine of ten hours at least."),
+                      hourly_nanodollars: amount("What so many cost in an hour by the ledger."),
+                    },
+                  },
+                },
+                offers: {
+                  type: "array",
+                  items: {
+                    type: "object",
+                    required: [
+                      ...["offer", "ledger_nanodollars", "billed_nanodollars", "saved_nanodollars", "committed", "unused"],
+                      ...["pays_from_discount", "pays_up_to_hourly_nanodollars"],
+                    ],
+                    properties: {
+                      offer: { type: "string" },
+                      ledger_nanodollars: amount("What the calls cost by the ledger."),
+                      billed_nanodollars: amount("What would have been billed instead."),
+                      saved_nanodollars: amount("The difference; below 0 where it would have cost more."),
+                      committed: amount("How much would have been bought."),
+                      unused: amount("How much of that would not have been used."),
+                      pays_from_discount: nullableShare("Of money: the least discount at which it would have paid off."),
+                      pays_up_to_hourly_nanodollars: {
+                        type: ["integer", "null"],
+                        description: "Of capacity: the most for an hour at which it would have paid off.",
+                      },
+                    },
+                  },
+                },
+              },
+            },
+          },
+        },
       },
       Grant: {
         type: "object",
@@ -1380,6 +1547,18 @@ function leaseSeconds() {
 
 function id(description: string) {
   return { name: "id", in: "path", required: true, description, schema: { type: "string" } };
+}
+
+function strings(description: string) {
+  return { type: "array", items: { type: "string" }, description };
+}
+
+function nullableShare(description: string) {
+  return { type: ["number", "null"], description: `${description} A part of 1; null where none would.` };
+}
+
+function repeated(name: string, description: string) {
+  return { ...reportParameter(name, description), schema: { type: "array", items: { type: "string" } }, explode: true };
 }
 
 function amount(description?: string) {

@@ -15,7 +15,7 @@ export interface Outlook {
 export type SpentByHour = (budget: string, limit: string, since: number) => readonly { readonly from: number; readonly spent: number }[];
 
 const HOUR_MS = 3_600_000;
-const RATE_MS = 7 * 24 * HOUR_MS;
+export const RATE_MS = 7 * 24 * HOUR_MS;
 /** The part of a window before the end of which its pace is not known yet. */
 const SAYS_LITTLE = 0.4;
 const DAY_MS = 24 * HOUR_MS;

@@ -21,6 +21,9 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import type { Commitment } from "../commitments/commitment.ts";
+import { readAdvice, readCommitments } from "../commitments/uses.ts";
+import type { ConfiguredAllowance } from "../config/allowances.ts";
 import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
@@ -51,6 +54,7 @@ import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
+import { adviceJson, commitmentJson, readAdviceQuery } from "./commitment-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readSettlement } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
@@ -102,6 +106,10 @@ export interface AdminOptions {
   readonly timeZone?: () => string;
   /** The budgets as they are configured now, whose owners statements name; none where it is left out. */
   readonly configured?: () => readonly Budget[];
+  /** What was promised to providers; nothing where it is left out. */
+  readonly commitments?: () => readonly Commitment[];
+  /** What providers give away, as it is configured now; nothing where it is left out. */
+  readonly configuredAllowances?: () => readonly ConfiguredAllowance[];
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
 }
@@ -144,7 +152,12 @@ interface Route {
   run(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse>;
 }
 
-type Parts = Required<Pick<AdminOptions, "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured">> &
+type Parts = Required<
+  Pick<
+    AdminOptions,
+    "budgets" | "store" | "keys" | "switches" | "alerts" | "now" | "timeZone" | "configured" | "commitments" | "configuredAllowances"
+  >
+> &
   Pick<AdminOptions, "prices" | "decisions" | "archive" | "log" | "running"> & {
     readonly figures: Figures;
     readonly kept: Kept<readonly Balance[]>;
@@ -158,6 +171,8 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "PUT", path: "/api/budgets/{name}", canBeTried: true, run: replaceBudget },
   { method: "DELETE", path: "/api/budgets/{name}", canBeTried: true, run: removeBudget },
   { method: "GET", path: "/api/allowances", run: listAllowances },
+  { method: "GET", path: "/api/commitments", run: listCommitments },
+  { method: "GET", path: "/api/commitments/advice", run: adviseCommitments },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
@@ -240,10 +255,17 @@ export function isAboutDecisions({ path }: Pick<AdminRequest, "path">): boolean 
 }
 
 /** The admin API over the parts of a gateway. It answers requests that are already known to be the owner's. */
-export function createAdmin({ now = Date.now, timeZone = () => "UTC", configured = () => [], ...options }: AdminOptions): Admin {
+export function createAdmin({
+  now = Date.now,
+  timeZone = () => "UTC",
+  configured = () => [],
+  commitments = () => [],
+  configuredAllowances = () => [],
+  ...options
+}: AdminOptions): Admin {
   const { store, archive, running } = options;
   const figures = createFigures({ store, archive, rollups: running?.rollups, onError: running?.onError });
-  const parts: Parts = { ...options, now, timeZone, configured, figures, kept: new Kept() };
+  const parts: Parts = { ...options, now, timeZone, configured, commitments, configuredAllowances, figures, kept: new Kept() };
   return async (request) => {
     const matching = ADMIN_ROUTES.flatMap((route) => {
       const id = matchPath(route.path, request.path);
@@ -356,9 +378,23 @@ async function listBudgets({ budgets }: Parts, request: AdminRequest): Promise<A
   return ok({ data: data(fullest(balances, countOf("most", most, BALANCES_MOST))), total: balances.length });
 }
 
-async function listAllowances({ budgets }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+async function listAllowances({ budgets, configuredAllowances, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
   checkParameters(query, []);
-  return ok({ data: (await budgets.allowances()).map(allowanceJson) });
+  const byName = new Map(configuredAllowances().map((allowance) => [allowance.name, allowance]));
+  const data = (await budgets.allowances()).map((balance) => allowanceJson(balance, byName.get(balance.budget), now()));
+  return ok({ data });
+}
+
+async function listCommitments({ commitments, figures, now, timeZone }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, []);
+  const standings = await readCommitments(commitments(), { figures, timeZone: timeZone(), now: now() });
+  return ok({ data: standings.map(commitmentJson) });
+}
+
+async function adviseCommitments(parts: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["since", "until", "provider", "model", "discount", "offer"]);
+  const asked = readAdviceQuery(query, termsOf(parts));
+  return ok(adviceJson(await readAdvice({ figures: parts.figures, timeZone: parts.timeZone() }, asked), asked));
 }
 
 async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {

@@ -6,6 +6,9 @@ export const ALERT_KINDS = [
   "budget.hourly",
   "provider.failing",
   "bill.differs",
+  "commitment.unused",
+  "allowance.used",
+  "agreement.ending",
   "guard.tripped",
 ] as const;
 

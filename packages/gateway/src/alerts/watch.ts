@@ -19,10 +19,16 @@ export interface WatchedBudget {
   readonly watches: readonly Watch[];
 }
 
-/** Somebody is told when so much of the calls to a provider fail, or less than so much of its bill was captured. */
+/** Somebody is told from a share on: of calls to a provider that fail, of its bill that was captured, of what was promised or is given away. */
 export interface ShareWatch {
   /** In hundredths of a per cent. */
   readonly share: number;
+  readonly channels: readonly string[] | undefined;
+}
+
+/** Somebody is told so long before something with a provider ends. */
+export interface EndingWatch {
+  readonly beforeMs: number;
   readonly channels: readonly string[] | undefined;
 }
 

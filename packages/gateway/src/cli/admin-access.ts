@@ -67,7 +67,12 @@ export async function openAdminAccess(
     const onError = (error: unknown) => say(error instanceof Error ? error.message : String(error));
     const switches = openSwitches(config.dataDir, { now, onError });
     const alerts = new Alerts({ book: await openAlertBook(config, { now, onError }), channels: config.channels, budgets: [], now });
-    const told = { timeZone: () => config.timezone, configured: () => config.budgets };
+    const told = {
+      timeZone: () => config.timezone,
+      configured: () => config.budgets,
+      commitments: () => config.commitments,
+      configuredAllowances: () => config.allowances,
+    };
     const log = new AuditLog(config.dataDir, { now });
     const admin = createAdmin({ ...ledger, ...told, keys, switches, alerts, log, now, ...(books && { archive: books.archive }) });
     // Gateways that share a Redis seal what others write to it.

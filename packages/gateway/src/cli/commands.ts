@@ -5,6 +5,7 @@ import { audit } from "./commands/audit.ts";
 import { budgets } from "./commands/budgets.ts";
 import { calibrate } from "./commands/calibrate.ts";
 import { check } from "./commands/check.ts";
+import { commitments } from "./commands/commitments.ts";
 import { count } from "./commands/count.ts";
 import { economics } from "./commands/economics.ts";
 import { env } from "./commands/env.ts";
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   run,
   budgets,
   allowances,
+  commitments,
   grant,
   explain,
   report,

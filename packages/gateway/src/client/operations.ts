@@ -273,7 +273,7 @@ export type Settings = {
 
 export type Alert = {
   readonly id: string;
-  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "bill.differs" | "guard.tripped";
+  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "bill.differs" | "commitment.unused" | "allowance.used" | "agreement.ending" | "guard.tripped";
   readonly severity: "info" | "warning" | "error" | "critical";
   readonly title: string;
   readonly text: string;
@@ -594,6 +594,12 @@ export type Balance = {
 export type Allowance = {
   /** Its name. */
   readonly allowance: string;
+  /** The same. */
+  readonly name: string;
+  /** The providers whose calls use it up together, with `*` for anything. */
+  readonly providers: readonly (string)[];
+  /** The models that it is for, likewise. */
+  readonly models: readonly (string)[];
   readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests" | "concurrent";
   readonly window: string;
   /** The amount in force, with what is granted and carried over; of a bucket, what it takes at once. */
@@ -605,6 +611,123 @@ export type Allowance = {
   readonly left: number;
   /** null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used. */
   readonly resets_at: string | null;
+  /** What is spent and held. */
+  readonly used: number;
+  /** When it ends; nothing is left from then on. */
+  readonly until: string | null;
+};
+
+export type Commitment = {
+  readonly name: string;
+  /** Names, in which `*` stands for anything. */
+  readonly providers: readonly (string)[];
+  /** The models that count, likewise. */
+  readonly models: readonly (string)[];
+  readonly unit: "nanodollars" | "tokens" | "input_tokens" | "output_tokens" | "requests";
+  /** By how much kinds of tokens count. */
+  readonly weights?: Readonly<Record<string, number>>;
+  /** How much is bought in each period. */
+  readonly amount: number;
+  readonly period: "minute" | "hour" | "day" | "month" | "quarter" | "year";
+  /** What is taken off the prices of the ledger, as a part of 1. */
+  readonly discount: number;
+  /** What capacity costs, used or not; null for money, which is its own price. */
+  readonly price: {
+    readonly nanodollars: number;
+    readonly period: string;
+  } | null;
+  readonly from: string | null;
+  /** When it ends. */
+  readonly until: string | null;
+  readonly state: "not begun" | "running" | "over";
+  /** The window that runs; or the first, or the last one. */
+  readonly window: {
+    readonly from: string;
+    readonly to: string;
+  };
+  /** How much is bought in the whole window, in `unit`: `used`, `unused` and `left` together. */
+  readonly committed: number;
+  /** What of it is used, by prices less the discount. */
+  readonly used: number;
+  /** What was not used in time. */
+  readonly unused: number;
+  /** What can still be used. */
+  readonly left: number;
+  /** What was used beyond it. */
+  readonly over: number;
+  /** What the calls that count cost by the ledger. */
+  readonly ledger_nanodollars: number;
+  /** The part of that which the commitment pays for. */
+  readonly covered_nanodollars: number;
+  /** What the commitment costs in the window, used or not. */
+  readonly cost_nanodollars: number;
+  /** The part of that which was paid for `unused`. */
+  readonly unused_nanodollars: number;
+  /** Where the window leads at this pace; null while it is too early to say, and where none runs. */
+  readonly expected: {
+    readonly used: number;
+    readonly unused: number;
+    readonly unused_nanodollars: number;
+  } | null;
+};
+
+export type CommitmentAdvice = {
+  readonly since: string;
+  readonly until: string;
+  readonly data: readonly ({
+    readonly provider: string;
+    /** The first call that was looked at. */
+    readonly from: string;
+    readonly to: string;
+    /** What calls cost by the ledger. */
+    readonly ledger_nanodollars: number;
+    /** The same for a month. */
+    readonly monthly_nanodollars: number;
+    /** null where less than two whole days are known. */
+    readonly steady: {
+      readonly of: "weeks" | "days";
+      /** How many of them were looked at. */
+      readonly count: number;
+      /** What nine of ten of them came to at least, for a month. */
+      readonly monthly_nanodollars: number;
+      /** The least discount at which a commitment to it would have paid off. A part of 1; null where none would. */
+      readonly pays_from_discount: number | null;
+    } | null;
+    /** null where no discount was asked about. */
+    readonly discount: {
+      readonly discount: number;
+      /** What it would have saved, where nothing is paid for nothing. */
+      readonly saved_nanodollars: number;
+      /** The most that would have been used up in each month. */
+      readonly used_up_monthly_nanodollars: number;
+      /** More than this would have cost more than it saved. */
+      readonly pays_up_to_monthly_nanodollars: number;
+    } | null;
+    readonly models: readonly ({
+      readonly model: string;
+      /** Used on average in nine of ten hours at least. */
+      readonly steady_tokens_per_minute: number;
+      /** What so many cost in an hour by the ledger. */
+      readonly hourly_nanodollars: number;
+    })[];
+    readonly offers: readonly ({
+      readonly offer: string;
+      /** What the calls cost by the ledger. */
+      readonly ledger_nanodollars: number;
+      /** What would have been billed instead. */
+      readonly billed_nanodollars: number;
+      /** The difference; below 0 where it would have cost more. */
+      readonly saved_nanodollars: number;
+      /** How much would have been bought. */
+      readonly committed: number;
+      /** How much of that would not have been used. */
+      readonly unused: number;
+      /** Of money: the least discount at which it would have paid off. A part of 1; null where none would. */
+      readonly pays_from_discount: number | null;
+      /** Of capacity: the most for an hour at which it would have paid off. */
+      readonly pays_up_to_hourly_nanodollars: number | null;
+    })[];
+  })[];
 };
 
 export type Grant = {
@@ -1335,6 +1458,12 @@ export interface Operations {
   readonly listAllowances: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Allowance)[];
   } };
+  /** How much of what was promised to providers is used, and what will be paid for nothing. */
+  readonly listCommitments: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Commitment)[];
+  } };
+  /** What might be committed to at each provider, by what was used there, and what offers would have come to. */
+  readonly adviseCommitments: { readonly input: { readonly query?: { readonly since?: string; readonly until?: string; readonly provider?: readonly (string)[]; readonly model?: readonly (string)[]; readonly discount?: string; readonly offer?: readonly (string)[] } }; readonly answer: CommitmentAdvice };
   /** Lets a balance begin again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger. */
   readonly resetBudget: { readonly input: { readonly path: { readonly name: string }; readonly body: Reset }; readonly answer: {
     readonly data: readonly (Balance)[];
@@ -1532,6 +1661,8 @@ export const OPERATIONS = {
   listBudgets: ["GET", "/api/budgets"],
   createBudget: ["POST", "/api/budgets"],
   listAllowances: ["GET", "/api/allowances"],
+  listCommitments: ["GET", "/api/commitments"],
+  adviseCommitments: ["GET", "/api/commitments/advice"],
   resetBudget: ["POST", "/api/budgets/{name}/reset"],
   listGrants: ["GET", "/api/grants"],
   createGrant: ["POST", "/api/grants"],

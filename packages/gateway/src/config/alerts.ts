@@ -1,7 +1,8 @@
-import { type Budget, type Limit, PurserError, parseLimit, parseRungs, type Rung, rungText } from "@purser/core";
+import { type Budget, type Limit, PurserError, parseDuration, parseLimit, parseRungs, type Rung, rungText } from "@purser/core";
 import { countedLimit } from "../alerts/pace.ts";
-import type { ShareWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
+import type { EndingWatch, ShareWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
 import { checkTells } from "./budgets.ts";
+import type { Config } from "./config.ts";
 import type { BudgetFields, ConfigurationFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
@@ -9,14 +10,23 @@ import type { Place } from "./source.ts";
 
 /** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
 const TIMES = 3;
-const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "failing", "captured"];
+const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "failing", "captured", "unused", "allowance", "ending"];
 
-/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`, `adjusted`; and of providers, `failing 20%`, `captured 97%`. */
+/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`, `adjusted`; and of providers, `failing 20%`, `captured 97%`, `unused 10%`, `allowance 80%`, `ending 14d`. */
 type Occasion =
   | { readonly kind: "forecast" | "reset" | "adjusted" }
   | { readonly kind: "anomaly"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
-  | { readonly kind: "failing" | "captured"; readonly share: number };
+  | { readonly kind: keyof typeof PROVIDER_SHARES; readonly share: number }
+  | { readonly kind: "ending"; readonly beforeMs: number };
+
+/** What is told of providers: of what a share is written, and how. */
+const PROVIDER_SHARES = {
+  failing: ["the calls", "20%"],
+  captured: ["what was billed", "97%"],
+  unused: ["a commitment", "10%"],
+  allowance: ["what is given away", "80%"],
+} as const;
 
 /** Reads an occasion. Throws `config_invalid` with what to write. */
 function parseOccasion(text: string): Occasion {
@@ -24,7 +34,8 @@ function parseOccasion(text: string): Occasion {
   if ((word === "forecast" || word === "reset" || word === "adjusted") && rest === "") return { kind: word };
   if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
   if (word === "hourly") return { kind: word, ...parseAmount(rest) };
-  if (word === "failing" || word === "captured") return { kind: word, share: parseShare(word, rest) };
+  if (isProviderWord(word)) return { kind: word, share: parseShare(word, rest) };
+  if (word === "ending") return { kind: word, beforeMs: parseBefore(rest) };
   throw wrong(
     `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50, reset or adjusted.${suggestion(word, WORDS)}`,
   );
@@ -43,11 +54,24 @@ function parseAmount(text: string): { readonly amount: number; readonly unit: Li
   throw wrong(`"hourly ${text}" is no amount of an hour. Write hourly $50, or hourly 1M tokens.`);
 }
 
-function parseShare(word: "failing" | "captured", text: string): number {
+function isProviderWord(word: string): word is keyof typeof PROVIDER_SHARES {
+  return Object.hasOwn(PROVIDER_SHARES, word);
+}
+
+function parseShare(word: keyof typeof PROVIDER_SHARES, text: string): number {
   const percent = Number(/^(\d{1,3}(?:\.\d{1,2})?)\s*%$/.exec(text)?.[1]);
   if (percent > 0 && percent <= 100) return Math.round(percent * 100);
-  const [of, example] = word === "failing" ? ["the calls", "20%"] : ["what was billed", "97%"];
+  const [of, example] = PROVIDER_SHARES[word];
   throw wrong(`"${word} ${text}" does not say how much of ${of}. Write ${word} ${example}.`);
+}
+
+const BEFORE_LEAST_MS = 3_600_000;
+const BEFORE_MOST_MS = 366 * 86_400_000;
+
+function parseBefore(text: string): number {
+  const beforeMs = parseDuration(text);
+  if (beforeMs !== undefined && beforeMs >= BEFORE_LEAST_MS && beforeMs <= BEFORE_MOST_MS) return beforeMs;
+  throw wrong(`"ending ${text}" does not say how long before. Write ending 14d.`);
 }
 
 /** The budgets of which more is told than thresholds. */
@@ -68,29 +92,36 @@ export function configuredWatches(
   });
 }
 
-/** What is told of providers: who, and from which share on. */
-export function configuredProviderWatches(
-  fields: ConfigurationFields,
-  place: Place,
-): { readonly failing: readonly ShareWatch[]; readonly captured: readonly ShareWatch[] } {
+/** What is told of providers. */
+export type ProviderWatches = Pick<Config, "failing" | "captured" | "unused" | "allowanceUsed" | "ending">;
+
+/** What is told of providers: who, and from when on. */
+export function configuredProviderWatches(fields: ConfigurationFields, place: Place): ProviderWatches {
   const watches = [...(fields.alerts ?? [])].flatMap(([text, tells]) => {
     const at = place.field("alerts").field(text);
     const [occasion, told] = [readOccasion(text, at), readTells(tells, { owner: undefined }, at, fields.channels)];
     if (!occasion || !told) return [];
-    if (isAboutProviders(occasion)) return [{ kind: occasion.kind, share: occasion.share, channels: told.channels }];
+    if (isAboutProviders(occasion)) return [{ ...occasion, channels: told.channels }];
     return (
-      at.problem(`is about a budget. Write it under alerts of the budget; here is failing 20% or captured 97%, about providers.`) ?? []
+      at.problem(
+        `is about a budget. Write it under alerts of the budget; here is failing 20%, captured 97%, unused 10%, allowance 80% or ending 14d, about providers.`,
+      ) ?? []
     );
   });
-  const of = (wanted: ProviderOccasion["kind"]) =>
-    watches.flatMap(({ kind, ...watch }): readonly ShareWatch[] => (kind === wanted ? [watch] : []));
-  return { failing: of("failing"), captured: of("captured") };
+  const of = (wanted: keyof typeof PROVIDER_SHARES) =>
+    watches.flatMap((watch): readonly ShareWatch[] =>
+      watch.kind !== "ending" && watch.kind === wanted ? [{ share: watch.share, channels: watch.channels }] : [],
+    );
+  const ending = watches.flatMap((watch): readonly EndingWatch[] =>
+    watch.kind === "ending" ? [{ beforeMs: watch.beforeMs, channels: watch.channels }] : [],
+  );
+  return { failing: of("failing"), captured: of("captured"), unused: of("unused"), allowanceUsed: of("allowance"), ending };
 }
 
-type ProviderOccasion = Extract<Occasion, { kind: "failing" | "captured" }>;
+type ProviderOccasion = Extract<Occasion, { kind: keyof typeof PROVIDER_SHARES | "ending" }>;
 
 function isAboutProviders(occasion: Occasion): occasion is ProviderOccasion {
-  return occasion.kind === "failing" || occasion.kind === "captured";
+  return occasion.kind === "ending" || isProviderWord(occasion.kind);
 }
 
 function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget, place: Place): Watch | undefined {

@@ -1,6 +1,5 @@
 import {
   type AdjustingInput,
-  type Allowance,
   type Budget,
   type BudgetInput,
   checkSharing,
@@ -10,7 +9,6 @@ import {
   type ExceptionInput,
   formatLimit,
   PurserError,
-  parseLimit,
   type Rung,
   type Selector,
   type SharingInput,
@@ -19,7 +17,7 @@ import {
 } from "@purser/core";
 import { mailAddress } from "../alerts/channel.ts";
 import { DIALECTS, type Provider } from "../providers/provider.ts";
-import type { AllowanceFields, BudgetFields, ConfigurationFields, ExceptionFields } from "./description.ts";
+import type { BudgetFields, ConfigurationFields, ExceptionFields } from "./description.ts";
 import type { Located } from "./field.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
@@ -299,26 +297,4 @@ function warnOfDoubts(budget: Budget, place: Place, providers: readonly Provider
         )}`,
       );
   }
-}
-
-/** What providers give away, each as a limit that is used up before anything is charged. */
-export function configuredAllowances(entries: readonly Located<AllowanceFields>[], providers: readonly Provider[]): readonly Allowance[] {
-  const names = new Set<string>();
-  return entries.flatMap(({ value, place }) => {
-    const { name, provider, limit, models = ["*"], timezone = "UTC" } = value;
-    if (name === undefined || provider === undefined || limit === undefined) return [];
-    if (names.has(name)) place.field("name").problem(`"${name}" names two allowances. Each needs a name of its own.`);
-    names.add(name);
-    if (!providers.some((candidate) => candidate.name === provider)) {
-      place.field("provider").problem(
-        `no provider "${provider}" is configured.${suggestion(
-          provider,
-          providers.map((candidate) => candidate.name),
-        )}`,
-      );
-    }
-    const patterns = models.map(compilePattern);
-    const applies = (asked: string, model: string) => asked === provider && patterns.some((matches) => matches(model));
-    return [{ name, limit: parseLimit(limit, timezone), applies }];
-  });
 }

@@ -1,12 +1,14 @@
-import type { Allowance, Budget } from "@purser/core";
+import type { Budget } from "@purser/core";
 import type { PriceOverride } from "@purser/core/prices";
 import type { Channel } from "../alerts/channel.ts";
-import type { ShareWatch, WatchedBudget } from "../alerts/watch.ts";
+import type { EndingWatch, ShareWatch, WatchedBudget } from "../alerts/watch.ts";
+import type { Commitment } from "../commitments/commitment.ts";
 import type { GuardedBudget } from "../guards/guards.ts";
 import type { PersonRole, StoredPerson } from "../people/person.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { ConfiguredRoute } from "../providers/routing.ts";
 import type { AnswerList } from "../rungs/answer-list.ts";
+import type { ConfiguredAllowance } from "./allowances.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
 export interface Config {
@@ -30,6 +32,12 @@ export interface Config {
   readonly failing: readonly ShareWatch[];
   /** Below which share of what a provider billed people are told. */
   readonly captured: readonly ShareWatch[];
+  /** From which share of a commitment on that will be paid for nothing people are told. */
+  readonly unused: readonly ShareWatch[];
+  /** From which share of an allowance on that is used people are told. */
+  readonly allowanceUsed: readonly ShareWatch[];
+  /** How long before a commitment or an allowance ends people are told. */
+  readonly ending: readonly EndingWatch[];
   /** Where people are told. */
   readonly channels: readonly Channel[];
   /** Questions whose answers are ready, by the names that ladders use. */
@@ -39,7 +47,9 @@ export interface Config {
   readonly prices: readonly PriceOverride[];
   /** The price of every model that has none: the configured default of law 9. */
   readonly defaultPrice: PriceOverride | undefined;
-  readonly allowances: readonly Allowance[];
+  readonly allowances: readonly ConfiguredAllowance[];
+  /** What was promised to providers. */
+  readonly commitments: readonly Commitment[];
   /** The output cap of a call that names none to a model whose maximum is unknown. */
   readonly defaultMaxOutput: number;
   /** What is held for input that a call names and does not carry. None: what the model can read. */

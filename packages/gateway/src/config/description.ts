@@ -17,6 +17,7 @@ import {
   WINDOW_START_NAMES,
 } from "@purser/core";
 import { CHANNEL_KINDS } from "../alerts/channel.ts";
+import { parseCapacityPrice, parseCommitted, parseDiscount } from "../commitments/terms.ts";
 import { ATTEMPTS_MOST, FAILURES, RETRIED_ON } from "../failover/retry.ts";
 import { PERSON_ROLES } from "../people/person.ts";
 import { PRESETS } from "../providers/presets/index.ts";
@@ -305,7 +306,7 @@ export const LISTED_ANSWERS = list(located(listedAnswer), { most: ANSWERS_MOST }
 /** What holds for all budgets, and is looked for in one. */
 const AT_THE_TOP = [
   ...["server", "data", "store", "providers", "routes", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
-  ...["answers", "allowances", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
+  ...["answers", "allowances", "commitments", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
 ];
 
 const budget = object(
@@ -543,14 +544,67 @@ const price = object(
 const allowance = object(
   {
     name: described("Names the allowance in reports.", name()),
-    provider: described("The provider that gives it.", text()),
+    provider: described("The providers whose calls use it up together; * stands for anything.", pattern()),
     models: described("The models it is for, * for anything. All of the provider's where it is left out.", models()),
     limit: described("How much is free in each window. A call that fits what is left of it costs nothing.", allowanceLimit(), {
       examples: ["1M tokens / day"],
     }),
+    until: described("The last day on which it is given.", parsed({ pattern: DAY_PATTERN }, checkedDay), { examples: ["2026-12-31"] }),
     timezone: described("The time zone in which the provider counts its days.", timezone(), { default: "UTC" }),
   },
   { required: ["name", "provider", "limit"] },
+);
+
+const NOT_SUMMED = "is not added up by the hour, so it cannot weigh here. Kinds are input, cache_read, cache_write, output and reasoning.";
+
+const capacityWeights = object(
+  {
+    input: described("Input, where nothing else is said of it.", weight(), { default: 1 }),
+    cache_read: described("Input read from the provider's cache.", weight()),
+    cache_write: described("Input written to the provider's cache.", weight()),
+    output: described("Output, where nothing else is said of it.", weight(), { default: 1 }),
+    reasoning: described("Output that was spent on reasoning.", weight()),
+  },
+  {
+    refused: Object.fromEntries(
+      ["cache_write_1h", "audio_input", "image_input", "audio_output", "image_output"].map((kind) => [kind, NOT_SUMMED]),
+    ),
+  },
+);
+
+const commitment = object(
+  {
+    name: described("Names the commitment.", name()),
+    provider: described("The providers it was made to; * stands for anything.", pattern()),
+    models: described("The models that count, * for anything. All of the provider's where it is left out.", models()),
+    commit: described(
+      "How much is bought in each period: money, or tokens or requests of capacity.",
+      parsed({}, (value) => parseCommitted(value) && value),
+      { examples: ["$10,000 / month", "100k tokens / minute"] },
+    ),
+    units: described("How many times as much is bought, and paid.", count({ least: 1, most: 100_000, what: "a number of units" }), {
+      default: 1,
+    }),
+    discount: described(
+      "What the provider takes off the prices of the ledger, where money is committed to.",
+      parsed({ pattern: "^\\s*\\d{1,2}(\\.\\d{1,2})?\\s*%?\\s*$" }, (value) => parseDiscount(value)),
+      { examples: ["12%"] },
+    ),
+    price: described(
+      "What capacity costs, used or not.",
+      parsed({}, (value) => parseCapacityPrice(value)),
+      { examples: ["$2 / hour"] },
+    ),
+    weights: described("By how much tokens of each kind count, where capacity is in tokens and not every one is one.", capacityWeights, {
+      examples: [{ output: 4, cache_read: 0 }],
+    }),
+    from: described("The first day. Months, quarters and years of it begin on that day.", parsed({ pattern: DAY_PATTERN }, checkedDay), {
+      examples: ["2026-01-01"],
+    }),
+    until: described("The last day.", parsed({ pattern: DAY_PATTERN }, checkedDay), { examples: ["2026-12-31"] }),
+    timezone: described("The time zone in which the provider counts its months.", timezone(), { default: "UTC" }),
+  },
+  { required: ["name", "provider", "commit"] },
 );
 
 const person = object(
@@ -658,9 +712,13 @@ export const CONFIGURATION = object({
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
   ),
   alerts: described(
-    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes; captured 97%, when less of what one billed for a day is in the ledger, or as much too much.",
-    tells("^\\s*(failing|captured)\\s+\\d+(\\.\\d+)?\\s*%\\s*$"),
-    { examples: [{ "failing 20%": "tell oncall", "captured 97%": "tell finance" }] },
+    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes; captured 97%, when less of what one billed for a day is in the ledger, or as much too much; unused 10%, when so much of a commitment will be paid for nothing at this pace; allowance 80%, when so much of what one gives away is used; ending 14d, so long before a commitment or an allowance ends.",
+    tells("^\\s*((failing|captured|unused|allowance)\\s+\\d+(\\.\\d+)?\\s*%|ending\\s+\\S+)\\s*$"),
+    {
+      examples: [
+        { "failing 20%": "tell oncall", "captured 97%": "tell finance", "unused 10%": "tell finance", "ending 14d": "tell finance" },
+      ],
+    },
   ),
   login: described("Who signs in to the dashboard, besides with a token or key.", login),
   telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),
@@ -672,6 +730,10 @@ export const CONFIGURATION = object({
     { examples: [{ input: 10, output: 30 }] },
   ),
   allowances: described("Tokens that a provider gives away.", list(located(allowance), { most: 100 })),
+  commitments: described(
+    "What was promised to providers: so much money for a discount, or capacity that is paid whether it is used or not.",
+    list(located(commitment), { most: 100 }),
+  ),
   default_max_output: described(
     "The output cap of a call that names none, to a model whose maximum is unknown.",
     count({ least: 1, most: 10_000_000, what: "a number of tokens" }),
@@ -952,5 +1014,6 @@ export type RouteFields = ValueOf<typeof route>;
 export type AnswerFields = ValueOf<typeof listedAnswer>;
 export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;
+export type CommitmentFields = ValueOf<typeof commitment>;
 export type AllowanceFields = ValueOf<typeof allowance>;
 export type ChargeFields = Values<typeof charges>;

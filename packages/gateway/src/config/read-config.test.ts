@@ -103,6 +103,10 @@ test("budgets are read as they are written", () => {
     watched: [],
     failing: [],
     captured: [],
+    unused: [],
+    allowanceUsed: [],
+    ending: [],
+    commitments: [],
     defaultMaxOutput: 4096,
     unseenInput: undefined,
     holds: "full",
@@ -645,6 +649,75 @@ test("an allowance is for the models of one provider and is no money", () => {
   assert.equal(allowances[0]?.applies("qwen", "gpt-4o-mini"), false);
   assert.match(problems("allowances: [{ name: a, provider: openai, limit: $5 / day }]\n")[0] ?? "", /cannot be given away/);
   assert.match(problems("allowances: [{ name: a, provider: nobody, limit: 5 / day }]\n")[0] ?? "", /no provider "nobody" is configured/);
+});
+
+test("an allowance can be shared by several providers, and ends with a day of its zone", () => {
+  const now = Date.UTC(2026, 10, 1);
+  const text = "allowances: [{ name: free, provider: [openai, g*], limit: 1M tokens / day, until: 2026-11-30, timezone: Europe/Berlin }]\n";
+  const [free] = config(text, { now }).allowances;
+  assert.deepEqual(
+    ["openai", "groq", "google", "anthropic"].map((provider) => free?.applies(provider, "m")),
+    [true, true, true, false],
+  );
+  assert.equal(free?.until, Date.UTC(2026, 10, 30, 23));
+  assert.match(warnings(text, { now: Date.UTC(2026, 11, 1) })[0] ?? "", /until: the allowance ended with 2026-11-30/);
+  assert.match(problems("allowances: [{ name: a, provider: openai, limit: 5 / day, until: soon }]\n")[0] ?? "", /"soon" is not a day/);
+});
+
+const ofCommitment = (fields: string) => problems(`commitments: [{ name: c, provider: openai, ${fields} }]\n`).join("\n");
+
+for (const [fields, message] of [
+  ["commit: 5 a month", /commitments\[0\]\.commit/],
+  ["commit: $10k / week", /commit: "\$10k \/ week" is nothing to commit to.*month, quarter, year/],
+  ["commit: $0 / month", /nothing to commit to/],
+  ["commit: $5 / month rollover $5", /nothing to commit to/],
+  ["commit: 4 concurrent", /nothing to commit to/],
+  ["commit: $5 / rolling 30d", /nothing to commit to/],
+  ["commit: $5 / minute", /money by the minute/],
+  ["commit: $5 / month, discount: 0%", /discount: "0%" is no discount/],
+  ["commit: $5 / month, discount: 100%", /discount: "100%" is no discount/],
+  ["commit: $5 / month, price: $2 / hour", /price: stands beside money/],
+  ["commit: 5k tokens / minute", /price is missing/],
+  ["commit: 5k tokens / minute, price: $2", /price: "\$2" is no price of capacity/],
+  ["commit: 5k tokens / minute, price: 2 / hour", /price: "2 \/ hour" is no price of capacity/],
+  ["commit: 5k tokens / minute, price: $2 / hour, discount: 5%", /discount: stands beside capacity/],
+  ["commit: 5k requests / minute, price: $2 / hour, weights: { output: 4 }", /weights: weigh tokens/],
+  ["commit: 5k tokens / minute, price: $2 / hour, weights: { image_input: 4 }", /image_input: is not added up by the hour/],
+  ["commit: 5k tokens / minute, price: $2 / hour, weights: { outptu: 4 }", /unknown field\. Did you mean "output"/],
+  ["commit: $5 / month, from: 2026-12-01, until: 2026-11-01", /until: 2026-11-01 is before 2026-12-01/],
+  ["commit: $5 / month, unti: 2026-12-01", /unti: unknown field\. Did you mean "until"/],
+  ["commit: $5M / hour", /commit: comes to more in its window/],
+  ["commit: $5M / month, units: 9", /commit: comes to more in its window/],
+  ["commit: $5 / month, units: 0", /units/],
+] as const)
+  test(`a commitment with "${fields}" is refused where it stands`, () => assert.match(ofCommitment(fields), message));
+
+test("a commitment names providers that are there, and a name of its own; one that ends within a month is asked about", () => {
+  assert.match(problems("commitments: [{ name: c, provider: opnai, commit: $5 / month }]\n")[0] ?? "", /no provider "opnai".*"openai"/);
+  const one = "{ name: c, provider: openai, commit: $5 / month }";
+  assert.match(problems(`commitments: [${one}, ${one}]\n`)[0] ?? "", /\[1\]\.name: "c" names two commitments/);
+  const now = Date.UTC(2026, 10, 10);
+  const until = (day: string, more = "") =>
+    warnings(`commitments: [{ name: c, provider: openai, commit: $5 / month, until: ${day}${more} }]\n`, { now });
+  assert.match(until("2026-12-15")[0] ?? "", /until: 2026-12-15 is not the last day of a month/);
+  assert.match(until("2026-11-01")[0] ?? "", /the commitment ended with 2026-11-01/);
+  assert.deepEqual([...until("2026-12-31"), ...until("2026-12-14", ", from: 2026-01-15")], []);
+});
+
+test("what is told of commitments and allowances stands at the top, with a share or a time", () => {
+  const hook = "channels: { hook: { kind: webhook, url: http://127.0.0.1:1/ } }\n";
+  const { unused, allowanceUsed, ending } = config(`${hook}alerts: { unused 12.5%: tell hook, allowance 80%: tell, ending 14d: tell }\n`);
+  assert.deepEqual(unused, [{ share: 1250, channels: ["hook"] }]);
+  assert.deepEqual(allowanceUsed, [{ share: 8000, channels: undefined }]);
+  assert.deepEqual(ending, [{ beforeMs: 14 * 86_400_000, channels: undefined }]);
+  const alert = (text: string) => problems(`${hook}alerts: { ${text}: tell }\n`)[0] ?? "";
+  assert.match(alert("unused"), /"unused " does not say how much of a commitment\. Write unused 10%/);
+  assert.match(alert("allowance 0%"), /how much of what is given away\. Write allowance 80%/);
+  for (const wrong of ["ending", "ending soon", "ending 5m", "ending 9999d"])
+    assert.match(alert(wrong), /how long before\. Write ending 14d/);
+  assert.match(alert("unsed 10%"), /Did you mean "unused"/);
+  const ofBudget = problems(`${hook}budgets: [{ name: a, limits: [$5 / day], alerts: { ending 14d: tell } }]\n`)[0] ?? "";
+  assert.match(ofBudget, /is about providers\. Write it under alerts at the top/);
 });
 
 test("sizes, durations and numbers are read in the ways people write them, and in range only", () => {

@@ -3,9 +3,11 @@ import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
 import { configuredProviderWatches, configuredWatches } from "./alerts.ts";
+import { configuredAllowances } from "./allowances.ts";
 import { configuredAnswers, warnOfUnasked } from "./answers.ts";
-import { configuredAllowances, configuredBudgets } from "./budgets.ts";
+import { configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
+import { configuredCommitments } from "./commitments.ts";
 import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
@@ -69,7 +71,7 @@ function problemsText(problems: readonly Problem[]): string {
 
 /** Reads the configuration and says all that is wrong or doubtful in it. */
 export function examineConfig(input: ConfigInput): Reading {
-  const { environment, cwd = process.cwd() } = input;
+  const { environment, cwd = process.cwd(), now = Date.now() } = input;
   const { file, text } = configText(input, cwd);
   const source = openSource({ file, text, environment });
   const settings = openSettings(environment, input.flags ?? {});
@@ -86,7 +88,7 @@ export function examineConfig(input: ConfigInput): Reading {
     channels: fields.channels,
     answers: fields.answers,
     showsOwner: expose.owner,
-    now: input.now ?? Date.now(),
+    now,
   });
   warnOfUnasked(fields.answers, budgets);
   const server = readServer(fields, settings);
@@ -113,7 +115,8 @@ export function examineConfig(input: ConfigInput): Reading {
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
-    allowances: configuredAllowances(fields.allowances ?? [], providers),
+    allowances: configuredAllowances(fields.allowances ?? [], { providers, now }),
+    commitments: configuredCommitments(fields.commitments ?? [], { providers, now }),
     defaultMaxOutput: fields.default_max_output ?? DEFAULTS.defaultMaxOutput,
     unseenInput: fields.unseen_input,
     holds: fields.holds ?? "full",

@@ -234,6 +234,11 @@ test("the command line reports the same from PostgreSQL and from the gateway's o
     (ofPostgres.json as Json).data.map(({ rung, calls }: Json) => [rung, calls]),
     [["shorten 16", 3]],
   );
+  const advice = (file: string) =>
+    runPurser(["commitments", "advise", "--config", file, "--data", stand.directory, "--discount", "5%"], stand.directory, [], now);
+  const [advised, adviceOfOwn] = [await advice(postgres), await advice(own)];
+  assert.deepEqual(advised.json, adviceOfOwn.json);
+  assert.ok((advised.json as Json).data[0].ledger_nanodollars > 0);
   const table = await purser(postgres, "--by", "user");
   assert.match(table.text, /^User +Calls +Input +Output +Cost$/m);
   assert.match(table.text, /^Total +3 /m);

@@ -34,6 +34,9 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
     watched: [],
     captured: [],
     failing: [],
+    unused: [],
+    allowanceUsed: [],
+    ending: [],
     budgets: [
       defineBudget({ name: "company", limits: ["$20 / month"] }),
       defineBudget({ name: "team demo", for: { team: "demo" }, limits: ["$5 / week", "1M tokens / day"] }),
@@ -53,6 +56,7 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
     ],
     defaultPrice: undefined,
     allowances: [],
+    commitments: [],
     defaultMaxOutput: 1_000,
     unseenInput: undefined,
     holds: "full",

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, type Store, type Unit } from "@purser/core";
 import type { CapturedState } from "../alerts/captured.ts";
+import type { CommitmentStanding } from "../commitments/standing.ts";
 import { type Handover, statusOf } from "../handovers/handover.ts";
 import type { QueuedCall } from "../queue/queue-folder.ts";
 import type { AuditState } from "./audits.ts";
@@ -26,6 +27,8 @@ export interface StandingParts {
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
   readonly bills: () => readonly CapturedState[];
+  /** How commitments stood when they were last looked at. */
+  readonly commitments: () => readonly CommitmentStanding[];
   readonly onError: (error: unknown) => void;
 }
 
@@ -45,7 +48,7 @@ export class Standing {
   }
 
   async families(): Promise<readonly Family[]> {
-    const { store, noticesWaiting, queued, handovers, switchedOff, bills, lag } = this.#parts;
+    const { store, noticesWaiting, queued, handovers, switchedOff, bills, commitments, lag } = this.#parts;
     const waits = queued().filter(({ state }) => state === "queued" || state === "running");
     const [budgets, last, behind, waiting] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
@@ -100,6 +103,7 @@ export class Standing {
         "When a provider last said what it billed.",
         bills().map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
       ),
+      ...commitmentFamilies(commitments().filter(({ state }) => state === "running")),
     ];
   }
 
@@ -240,6 +244,42 @@ function allowanceFamilies(allowances: readonly Balance[]): readonly Family[] {
       "purser_allowance_left_tokens",
       "What is left of it for new calls.",
       all(({ left }) => left),
+    ),
+  ];
+}
+
+/** How commitments are used in the windows that run. */
+function commitmentFamilies(standings: readonly CommitmentStanding[]): readonly Family[] {
+  const all = (value: (standing: CommitmentStanding) => string | number | undefined) =>
+    standings.flatMap((standing): readonly Sample[] => {
+      const shown = value(standing);
+      return shown === undefined ? [] : [{ labels: { commitment: standing.commitment.name }, value: shown }];
+    });
+  return [
+    gauge(
+      "purser_commitment_used_ratio",
+      "How much of what is bought in the window is used, from 0 to 1.",
+      all(({ used, committed }) => used / committed),
+    ),
+    gauge(
+      "purser_commitment_unused_expected_ratio",
+      "How much of it will not be used at this pace. Not there while it is too early to say.",
+      all(({ expected, committed }) => expected && expected.unused / committed),
+    ),
+    gauge(
+      "purser_commitment_cost_dollars",
+      "What the commitment costs in its window, used or not.",
+      all(({ cost }) => decimalDollars(cost)),
+    ),
+    gauge(
+      "purser_commitment_unused_expected_dollars",
+      "How much of that will be paid for nothing at this pace.",
+      all(({ expected }) => expected && decimalDollars(expected.unusedCost)),
+    ),
+    gauge(
+      "purser_commitment_window_ends_timestamp_seconds",
+      "When the window ends.",
+      all(({ window }) => window.endsAt / 1_000),
     ),
   ];
 }

@@ -12,9 +12,22 @@ const IS_SUMMED: ReadonlySet<EntryKind> = new Set(SUMMED);
 /** Each of these is added up by itself. */
 const PATHS: readonly ReportPath[] = [...ATTRIBUTES, ...CHARGED_PATHS];
 
+/** Stands in the place of an attribute for provider and model together. Its values are both, as `placeText` writes them. */
+export const PLACE = "provider,model";
+
+function placeText({ subject: { provider = "", model = "" } }: Reported): string {
+  return JSON.stringify([provider, model]);
+}
+
+/** What was called at a place, and nothing else. */
+export function callAt(text: string): Reported {
+  const [provider = "", model = ""] = JSON.parse(text) as readonly string[];
+  return { subject: { ...(provider !== "" && { provider }), ...(model !== "" && { model }) } };
+}
+
 export interface UsageSum {
   readonly step: "hour" | "day";
-  /** An attribute, or whom calls are charged to; empty for all calls. */
+  /** An attribute, or whom calls are charged to; `PLACE`; empty for all calls. */
   readonly path: string;
   /** Epoch milliseconds: where the hour or day begins. */
   readonly at: number;
@@ -151,7 +164,7 @@ export class RollupSums {
     const known = this.#bySubject.get(subject);
     if (known?.hour === hour && known.chargedTo === chargedTo) return known.sums;
     const day = this.#calendar.startOf("day", at);
-    const sums = [this.#sum("hour", "", hour, ""), this.#sum("day", "", day, "")];
+    const sums = [this.#sum("hour", "", hour, ""), this.#sum("day", "", day, ""), this.#sum("hour", PLACE, hour, placeText(call))];
     for (const path of PATHS) sums.push(this.#sum("day", path, day, reportValue(call, path) ?? ""));
     this.#bySubject.set(subject, { hour, chargedTo, sums });
     return sums;

@@ -70,6 +70,10 @@ describe("rollups", () => {
       { ...time, by: ["user"], until: MIDNIGHT + 4 * DAY_MS },
       { ...time, by: ["team"], filter: { team: ["search", "x*"] }, step: "day" },
       { ...time, filter: { model: "M" }, step: "day" },
+      { ...time, by: ["provider", "model"] },
+      { ...time, by: ["model"], filter: { provider: "p" }, step: "month" },
+      { ...time, by: ["model"], step: "hour", until: MIDNIGHT + 20 * DAY_MS },
+      { ...time, filter: { provider: ["p", "q"], model: ["FREE", "x*"] }, step: "hour", since: MIDNIGHT + 3 * HOUR_MS },
     ];
     for (const query of queries) assert.deepEqual(rollups.report(query), await reportLedger(store, query), JSON.stringify(query));
     await rollups.close();
@@ -112,6 +116,8 @@ describe("rollups", () => {
     await rollups.catchUp();
     assert.equal(rollups.report({ ...time, by: ["team", "user"] }), undefined);
     assert.equal(rollups.report({ ...time, by: ["tag.customer"] }), undefined);
+    assert.equal(rollups.report({ ...time, by: ["model", "team"] }), undefined);
+    assert.equal(rollups.report({ ...time, by: ["team"], step: "hour" }), undefined);
     assert.equal(rollups.report({ ...time, by: ["team"], filter: { user: "user-1" } }), undefined);
     assert.equal(rollups.report({ ...time, timeZone: "UTC" }), undefined);
     assert.equal(rollups.report({ ...time, since: MIDNIGHT + 1 }), undefined);

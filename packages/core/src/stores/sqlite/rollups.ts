@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { callWith, compileFilter, type ReportPath } from "../../domain/charged-to.ts";
+import { callWith, compileFilter, type Reported, type ReportPath, reportValue } from "../../domain/charged-to.ts";
 import type { Entry } from "../../domain/ledger.ts";
 import {
   orderedRows,
@@ -15,7 +15,7 @@ import {
 import { orderedSavings, SAVING_AMOUNTS, type SavingAmounts, type SavingRow, type SavingsQuery } from "../../domain/saving.ts";
 import type { Store } from "../store.ts";
 import { type Database, loadSqlite, type SqlValue } from "./driver.ts";
-import { Calendar, type Place, RollupSums, SUMMED } from "./rollup-sums.ts";
+import { Calendar, callAt, PLACE, type Place, RollupSums, SUMMED } from "./rollup-sums.ts";
 
 export interface RollupsOptions {
   /** Where `rollups.db` lies; nowhere but in memory where it is left out. */
@@ -71,13 +71,13 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
 
 const AMOUNT_COLUMNS = REPORT_AMOUNTS.map(columnOf);
 const SAVING_COLUMNS = SAVING_AMOUNTS.map(columnOf);
-const VERSION = 5;
+const VERSION = 6;
 
 function columnOf(amount: string): string {
   return amount.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** `path` is an attribute or whom calls are charged to, or empty for all calls; `value` is empty for calls without one. */
+/** `path` is an attribute or whom calls are charged to, `PLACE`, or empty for all calls; `value` is empty for calls without one. */
 const TABLES = `
   CREATE TABLE IF NOT EXISTS usage (
     step TEXT NOT NULL, path TEXT NOT NULL, starts_at INTEGER NOT NULL, value TEXT NOT NULL,
@@ -217,20 +217,29 @@ export class Rollups {
 
   /** Rows as a report of the ledger has them; nothing where only the ledger itself knows, or not all of it was read, unless a part will do. */
   report(query: ReportQuery, { isPartEnough = false } = {}): readonly ReportRow[] | undefined {
-    const { by = [], filter = {}, step, timeZone = "UTC" } = query;
+    const { by = [], filter = {}, timeZone = "UTC" } = query;
     const paths = new Set<ReportPath>([...by, ...(Object.keys(filter) as ReportPath[])]);
-    const [path = ""] = paths;
-    if (paths.size > 1 || path.startsWith("tag.") || !(this.#isComplete || isPartEnough)) return undefined;
-    if (timeZone !== this.#timeZone) return undefined;
-    const table = step === "hour" || !this.#isStart("day", query.since) ? "hour" : "day";
-    if ((table === "hour" && path !== "") || !this.#isStart(table, query.since) || !this.#reachesEnd(table, query.until)) return undefined;
+    if (timeZone !== this.#timeZone || !(this.#isComplete || isPartEnough)) return undefined;
+    const source = this.#sourceOf(query, paths);
+    if (!source || !this.#isStart(source.table, query.since) || !this.#reachesEnd(source.table, query.until)) return undefined;
+    const { table, path } = source;
     const isSelected = compileFilter(filter);
-    const isFiltered = Object.keys(filter).length > 0;
+    if (path === PLACE && by.length === 0) return orderedRows(this.#placeSums(query, (value) => isSelected(callAt(value))));
+    const calls = new Map<string, Reported>();
     const rows = this.#sums(table, path, query).flatMap(({ span, value, amounts }): ReportRow[] => {
-      if (isFiltered && (value === "" || !isSelected(callWith(path as ReportPath, value)))) return [];
-      return [{ ...span, values: by.length === 0 ? [] : [value === "" ? undefined : value], ...amounts }];
+      const call = calls.get(value) ?? calledWith(path, value);
+      calls.set(value, call);
+      return isSelected(call) ? [{ ...span, values: by.map((one) => reportValue(call, one)), ...amounts }] : [];
     });
-    return orderedRows(by.length === 0 && path !== "" ? addedUp(rows) : rows);
+    return orderedRows(by.length < paths.size || path === PLACE ? addedUp(rows) : rows);
+  }
+
+  /** Which sums answer a question about these paths; nothing where none do. */
+  #sourceOf({ step, since }: ReportQuery, paths: ReadonlySet<ReportPath>): { table: "hour" | "day"; path: string } | undefined {
+    const [path = ""] = paths;
+    const table = step === "hour" || !this.#isStart("day", since) ? "hour" : "day";
+    if (path === "" || (paths.size === 1 && table === "day")) return path.startsWith("tag.") ? undefined : { table, path };
+    return [...paths].every((one) => one === "provider" || one === "model") ? { table: "hour", path: PLACE } : undefined;
   }
 
   /** What a limit of a budget was charged, hour by hour; hours without charges are left out. `limit` is as counters name it: `tokens/day@UTC`. */
@@ -328,6 +337,22 @@ export class Rollups {
     });
   }
 
+  /** All selected places together: there are as many rows of them as places and hours, so they are added up where they lie. */
+  #placeSums(query: ReportQuery, isSelected: (value: string) => boolean): readonly ReportRow[] {
+    const { since: from, until: to } = query;
+    const places = this.#statement(PLACES).all(PLACE, from, to) as { readonly value: string }[];
+    const selected = JSON.stringify(places.flatMap(({ value }) => (isSelected(value) ? [value] : [])));
+    const rows = (span: ReportSpan) => this.#statement(PLACE_SUMS).all(PLACE, span.from, span.to, selected) as UsageRow[];
+    const steps = reportSteps(query);
+    if (query.step !== "hour")
+      return steps.flatMap((span) => addedUp(rows(span).map((row) => ({ ...span, values: [], ...sumOf(row, span).amounts }))));
+    const spans = new Map(steps.map((span) => [span.from, span]));
+    return rows({ from, to }).flatMap((row): ReportRow[] => {
+      const span = spans.get(row.starts_at as number);
+      return span ? [{ ...span, values: [], ...sumOf(row, span).amounts }] : [];
+    });
+  }
+
   #rows(sql: string, step: string, path: string, { from, to }: ReportSpan): readonly UsageRow[] {
     return this.#statement(sql).all(step, path, from, to) as UsageRow[];
   }
@@ -365,6 +390,9 @@ const SUM_SAVINGS = `SELECT budget, rung, ${SAVING_COLUMNS.map((column) => `sum(
 const ADD_REFUSED =
   "INSERT INTO refused VALUES (?, ?, ?, ?) ON CONFLICT (budget, what, starts_at) DO UPDATE SET times = times + excluded.times";
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
+const PLACES = "SELECT DISTINCT value FROM usage WHERE step = 'hour' AND path = ? AND starts_at >= ? AND starts_at < ?";
+const PLACE_SUMS = `SELECT starts_at, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
+  WHERE step = 'hour' AND path = ? AND starts_at >= ? AND starts_at < ? AND value IN (SELECT value FROM json_each(?)) GROUP BY starts_at`;
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
   WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ? GROUP BY value`;
@@ -387,12 +415,19 @@ function sumOf(row: UsageRow, span: ReportSpan): Sum {
   return { span, value: row.value as string, amounts: amounts as unknown as ReportAmounts };
 }
 
-/** Rows of the same step, whatever their value. */
+/** A call with the value at a path. */
+function calledWith(path: string, value: string): Reported {
+  if (path === PLACE) return callAt(value);
+  return value === "" ? { subject: {} } : callWith(path as ReportPath, value);
+}
+
+/** Rows of the same step and values as one. */
 function addedUp(rows: readonly ReportRow[]): readonly ReportRow[] {
-  const sums = new Map<number, ReportRow>();
+  const sums = new Map<string, ReportRow>();
   for (const row of rows) {
-    const known = sums.get(row.from);
-    sums.set(row.from, known ? { ...known, ...added(known, row) } : row);
+    const key = JSON.stringify([row.from, ...row.values.map((value) => value ?? null)]);
+    const known = sums.get(key);
+    sums.set(key, known ? { ...known, ...added(known, row) } : row);
   }
   return [...sums.values()];
 }

@@ -1,5 +1,6 @@
 import type { AllowanceJson } from "../../admin/balances.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
+import { untilText } from "../amounts.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { table } from "../table.ts";
 import { STANDING_HEADING, STANDING_RIGHT, standingCells } from "./budgets.ts";
@@ -30,9 +31,14 @@ const NONE =
   "There are no allowances. What a provider gives away stands under allowances: in purser.yaml, and calls that fit it cost nothing.";
 
 function allowancesText(all: readonly AllowanceJson[], { style, now }: Pick<CommandContext, "style" | "now">): string {
-  const rows = all.map((one) => [style.bold(one.allowance), ...standingCells(one, style, now())]);
+  const doEnd = all.some(({ until }) => until !== null);
+  const ends = ({ until }: AllowanceJson) => {
+    if (until === null) return "";
+    return Date.parse(until) <= now() ? "over" : untilText(until, now());
+  };
+  const rows = all.map((one) => [style.bold(one.allowance), ...standingCells(one, style, now()), ...(doEnd ? [ends(one)] : [])]);
   return table(
-    ["Allowance", ...STANDING_HEADING].map(style.dim),
+    ["Allowance", ...STANDING_HEADING, ...(doEnd ? ["Ends"] : [])].map(style.dim),
     rows,
     STANDING_RIGHT.map((column) => column + 1),
   );
