@@ -90,6 +90,18 @@ test("a provider is asked once a day, and the same day is told of under the same
   );
 });
 
+test("of two shares that a day falls short of each is told under a name of its own, about the same", async () => {
+  const { captured, look } = startCaptured((day) => (day === "2026-11-16" ? 50 : 100));
+  captured.configure([
+    { share: 9_700, channels: ["finance"] },
+    { share: 8_000, channels: ["finance", "chief"] },
+  ]);
+  const [first, second, ...others] = await look();
+  assert.equal(others.length, 0);
+  assert.notEqual(first?.notice.id, second?.notice.id);
+  assert.equal(first?.notice.about, second?.notice.about);
+});
+
 test("a provider that does not say is told to the operator, and asked again in an hour", async () => {
   const { look, asked, provider, captured } = startCaptured(() => 50);
   provider.isDown = true;

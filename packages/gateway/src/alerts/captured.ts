@@ -78,19 +78,22 @@ export class Captured {
       this.#found.set(provider, { provider, at: now, captured: found?.total?.captured });
       for (const day of found?.days ?? []) {
         if (!day.alarm) continue;
-        const notice = noticeOf(provider, day, least, now);
-        this.#options.alerts.tell(notice, channels, now + TOLD_MS, JSON.stringify([notice.about, share]));
+        const { once, ...notice } = noticeOf(provider, day, share, now);
+        this.#options.alerts.tell(notice, channels, now + TOLD_MS, once);
       }
     }
   }
 }
 
-function noticeOf(provider: Reconciliation["provider"], day: ComparedDays, least: number, now: number): Notice {
+/** `once`: what it is told once for. Of two shares that a day falls short of, each is told. */
+function noticeOf(provider: Reconciliation["provider"], day: ComparedDays, share: number, now: number): Notice & { readonly once: string } {
   const { alarm = "below", billed, ledger, captured } = day;
   const about = JSON.stringify(["bill", provider, daysText(day), alarm]);
-  const { message } = alarmJson(provider, daysText(day), day, alarm, least);
+  const once = JSON.stringify([about, share]);
+  const { message } = alarmJson(provider, daysText(day), day, alarm, share / 10_000);
   return {
-    id: alertId(about),
+    id: alertId(once),
+    once,
     kind: "bill.differs",
     about,
     at: now,
