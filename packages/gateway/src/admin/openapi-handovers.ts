@@ -25,7 +25,8 @@ export const HANDOVER_PATHS = {
   "/api/handovers/{id}": {
     get: {
       operationId: "getHandover",
-      summary: "One of them, with what was said where the ladder says that it is kept. That it was read stands in the audit log. Not for viewers.",
+      summary:
+        "One of them, with what was said where the ladder says that it is kept. That it was read stands in the audit log. Not for viewers.",
       parameters: [id()],
       responses: answers("The handover.", ref("WholeHandover")),
     },
@@ -117,7 +118,13 @@ export const HANDOVER_SCHEMAS = {
 } as const;
 
 function id() {
-  return { name: "id", in: "path", required: true, description: "The id of the handover: handover_….", schema: { type: "string" } } as const;
+  return {
+    name: "id",
+    in: "path",
+    required: true,
+    description: "The id of the handover: handover_….",
+    schema: { type: "string" },
+  } as const;
 }
 
 function body(properties: Readonly<Record<string, object>>, required: readonly string[] = []) {

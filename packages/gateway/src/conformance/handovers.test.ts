@@ -90,7 +90,16 @@ describe("a conversation that is handed over", () => {
     const { type, data } = await told(1);
     assert.deepEqual(
       [type, data.title, data.handover, data.status, data.subject, data.owner, data.keeps_conversation, data.taken_by],
-      ["handover.opened", 'user=ann waits for a person (budget "chat")', id, "waiting", { user: "ann" }, "Kim <kim@example.com>", false, null],
+      [
+        "handover.opened",
+        'user=ann waits for a person (budget "chat")',
+        id,
+        "waiting",
+        { user: "ann" },
+        "Kim <kim@example.com>",
+        false,
+        null,
+      ],
     );
     assert.match(data.why, /^Budget "chat" \(user=ann\)/);
     assert.deepEqual([data.url, data.link.split("?")[0]], [`${stand.url}/api/handovers/${id}`, `${stand.url}/handovers`]);
@@ -140,7 +149,10 @@ describe("a conversation that is handed over", () => {
     const ways: Readonly<Record<string, () => Promise<string | undefined>>> = {
       "chat, as a stream": async () => {
         let said = "";
-        for await (const { choices } of await openai.chat.completions.create({ ...CALL, stream: true } as never) as never as AsyncIterable<Json>)
+        for await (const { choices } of (await openai.chat.completions.create({
+          ...CALL,
+          stream: true,
+        } as never)) as never as AsyncIterable<Json>)
           said += choices[0]?.delta.content ?? "";
         return said;
       },
@@ -181,7 +193,9 @@ describe("whose a conversation is", () => {
     const { stand, call, admin } = await startScene(context);
     const admins = await stand.gateway.keys.create({ name: "kim", role: "admin" });
     const kim = { authorization: `Bearer ${admins.secret}` };
-    const keyed = async (name: string) => ({ authorization: `Bearer ${(await stand.gateway.keys.create({ name, maySet: ["user", "session"] })).secret}` });
+    const keyed = async (name: string) => ({
+      authorization: `Bearer ${(await stand.gateway.keys.create({ name, maySet: ["user", "session"] })).secret}`,
+    });
     const [one, other] = [await keyed("one"), await keyed("other")];
     const session = { ...one, "x-purser-session": "s-1" };
     await call({}, session);
@@ -209,14 +223,29 @@ describe("whose a conversation is", () => {
     const { stand, receiver } = await startScene(context, "{ 100%: block }", {
       more: "  - { name: all, for: { feature: help }, limits: [1 requests / day], ladder: { 100%: hand over } }",
     });
-    const ask = (headers: Record<string, string>) => post(`${stand.url}/v1/chat/completions`, CALL, { "x-purser-feature": "help", ...headers });
+    const ask = (headers: Record<string, string>) =>
+      post(`${stand.url}/v1/chat/completions`, CALL, { "x-purser-feature": "help", ...headers });
     await ask({});
     const refused = await ask({});
     assert.equal(refused.status, 402);
-    assert.match(refused.json.error.message, /handed over to nobody: it names neither a session nor a user, .*send x-purser-session or x-purser-user/);
+    assert.match(
+      refused.json.error.message,
+      /handed over to nobody: it names neither a session nor a user, .*send x-purser-session or x-purser-user/,
+    );
     assert.equal(receiver.posted.length, 0);
     assert.equal((await ask({ "x-purser-session": "s-1" })).status, 200);
   });
+});
+
+test("what is switched off is refused, also where a person has the conversation", async (context) => {
+  const { stand, call, handedOver, admin } = await startScene(context);
+  const id = await handedOver();
+  await admin("POST", `/${id}/answer`, { text: "Use the pump." });
+  const off = await post(`${stand.url}/api/switches`, { for: { user: "ann" }, why: "a test" });
+  assert.equal(off.status, 201);
+  assert.deepEqual((await call()).json.error.code, "switched_off");
+  await fetch(`${stand.url}/api/switches/${off.json.id}`, { method: "DELETE" });
+  assert.equal(saidBy(await call()), "Use the pump.");
 });
 
 test("an answer whose client left before it came is given to the next call", async (context) => {
@@ -244,7 +273,10 @@ describe("a call that cannot carry a text", () => {
     await embed();
     const atStep = await embed();
     assert.equal(atStep.status, 402);
-    assert.match(atStep.json.error.message, /handed over to nobody: this call \(openai-embeddings\) has no place for a text that a person writes/);
+    assert.match(
+      atStep.json.error.message,
+      /handed over to nobody: this call \(openai-embeddings\) has no place for a text that a person writes/,
+    );
     assert.equal((await admin("GET", "")).json.total, 0);
     const json = await call({ response_format: { type: "json_object" } });
     assert.deepEqual([json.status, /asks for JSON/.test(json.json.error.message)], [402, true]);
@@ -286,11 +318,10 @@ describe("what a ladder says beside it", () => {
     assert.deepEqual(kinds, ["budget.asked", "handover.opened"]);
     const id = handed.headers.get("x-purser-request-id") ?? "";
     const { json } = await readAnswer(await fetch(`${stand.url}/api/requests/${id}`));
-    assert.deepEqual([json.outcome, json.known_answer.rung, json.known_answer.handover], [
-      "known answer",
-      "hand over (chat)",
-      (await admin("GET", "")).json.data[0].id,
-    ]);
+    assert.deepEqual(
+      [json.outcome, json.known_answer.rung, json.known_answer.handover],
+      ["known answer", "hand over (chat)", (await admin("GET", "")).json.data[0].id],
+    );
     await stand.checkBooks();
   });
 
@@ -342,7 +373,13 @@ describe("what is kept", () => {
       { role: "user", content: WORDS },
       { role: "assistant", content: "Aye." },
       { role: "tool", content: "rows", tool_call_id: "1" },
-      { role: "user", content: [{ type: "text", text: "Look" }, { type: "image_url", image_url: { url: "https://example.com/x.png" } }] },
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "Look" },
+          { type: "image_url", image_url: { url: "https://example.com/x.png" } },
+        ],
+      },
     ];
     await call({ messages });
     const file = join(stand.directory, "handovers", `${id}.conversation`);
@@ -361,7 +398,12 @@ describe("what is kept", () => {
     assert.ok(!JSON.stringify(receiver.posted).includes(WORDS), "notices say nothing of it");
     assert.ok(receiver.posted.every(({ body }) => body.data.keeps_conversation));
     context.mock.timers.setTime(NOON + 2 * DAY_MS);
-    await eventually("it to be deleted", () => stat(file).then(() => undefined, () => true));
+    await eventually("it to be deleted", () =>
+      stat(file).then(
+        () => undefined,
+        () => true,
+      ),
+    );
     const later = await eventually("it to be noted", async () => {
       const read = (await admin("GET", `/${id}`)).json;
       return read.kept_until === null ? read : undefined;
@@ -395,7 +437,9 @@ describe("what is kept", () => {
   });
 
   test("is all of it over a restart, and people are not told again", async (context) => {
-    const { stand, handedOver, admin, call, told, receiver, config } = await startScene(context, "{ 100%: hand over keep 2d }", { store: "sqlite" });
+    const { stand, handedOver, admin, call, told, receiver, config } = await startScene(context, "{ 100%: hand over keep 2d }", {
+      store: "sqlite",
+    });
     const id = await handedOver();
     await told(1);
     await admin("POST", `/${id}/answer`, { by: "Kim", text: "Use the pump." });
@@ -437,7 +481,10 @@ describe("a person", () => {
     assert.deepEqual([late.status, /Kim has it since/.test(late.text)], [409, true], "who looked before is told");
     assert.match((await press({ name: "Ann-Lee", had: "Kim", do: "Take" })).text, /It is with Ann-Lee now/);
     assert.equal((await press({ name: "Ann-Lee", text: " ", do: "Answer" })).status, 409);
-    assert.match((await press({ name: "Ann-Lee", text: "Use <b>the</b> pump.", do: "Answer and give back" })).text, /Answered and given back/);
+    assert.match(
+      (await press({ name: "Ann-Lee", text: "Use <b>the</b> pump.", do: "Answer and give back" })).text,
+      /Answered and given back/,
+    );
     assert.equal(saidBy(await call()), "Use <b>the</b> pump.");
     assert.equal((await press({ name: "Kim", text: "More", do: "Answer" })).status, 409, "it was given back");
     const forged = new URL(url);
@@ -445,11 +492,10 @@ describe("a person", () => {
     assert.equal((await fetch(forged)).status, 403);
     assert.equal((await fetch(url, { method: "DELETE" })).status, 404);
     const deeds = (await new AuditLog(stand.directory).lines()).filter(({ what }) => what.startsWith("handover."));
-    assert.deepEqual(deeds.slice(2, 5).map(({ by, what }) => `${by}: ${what}`), [
-      "Kim, by a signed link: handover.taken",
-      "Ann-Lee, by a signed link: handover.taken",
-      "Ann-Lee, by a signed link: handover.taken",
-    ]);
+    assert.deepEqual(
+      deeds.slice(2, 5).map(({ by, what }) => `${by}: ${what}`),
+      ["Kim, by a signed link: handover.taken", "Ann-Lee, by a signed link: handover.taken", "Ann-Lee, by a signed link: handover.taken"],
+    );
     assert.equal(deeds[0]?.what, "handover.read");
     assert.ok(!(await everythingIn(stand.directory)).includes("audit.jsonl: Use"));
     assert.ok(!(await readFile(join(stand.directory, "audit.jsonl"), "utf8")).includes("pump"));

@@ -147,7 +147,14 @@ describe("answers that stand in the configuration", () => {
       assert.match((await ask("Do you ship abroad?")).text, /Yes, everywhere\./);
       assert.equal(provider.received.length, 1);
       const known = await report(found);
-      assert.deepEqual(known.known_answer, { rung: "lookup faq (all 0%)", from: null, entry: "faq, question 1", handover: null, nearness: null, times: 1 });
+      assert.deepEqual(known.known_answer, {
+        rung: "lookup faq (all 0%)",
+        from: null,
+        entry: "faq, question 1",
+        handover: null,
+        nearness: null,
+        times: 1,
+      });
       assert.equal(known.saved_nanodollars, null);
       assert.match(
         await purser("explain", known.id),
@@ -279,7 +286,14 @@ describe("a similar question", () => {
       assert.equal(provider.received.length, 1);
       const known = await report(again);
       const from = first.headers.get("x-purser-request-id");
-      assert.deepEqual(known.known_answer, { rung: "cache similar 0.8 10m (all 0%)", from, entry: null, handover: null, nearness: 0.86, times: 1 });
+      assert.deepEqual(known.known_answer, {
+        rung: "cache similar 0.8 10m (all 0%)",
+        from,
+        entry: null,
+        handover: null,
+        nearness: 0.86,
+        times: 1,
+      });
       assert.equal(known.saved_nanodollars, COST);
       assert.ok((await purser("explain", known.id)).includes(`Its question is 86% like that of ${from}. That saved $0.000111.`));
       await stand.checkBooks();
