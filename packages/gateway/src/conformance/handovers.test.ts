@@ -237,6 +237,17 @@ describe("whose a conversation is", () => {
   });
 });
 
+test("what is switched off is refused, also where a person has the conversation", async (context) => {
+  const { stand, call, handedOver, admin } = await startScene(context);
+  const id = await handedOver();
+  await admin("POST", `/${id}/answer`, { text: "Use the pump." });
+  const off = await post(`${stand.url}/api/switches`, { for: { user: "ann" }, why: "a test" });
+  assert.equal(off.status, 201);
+  assert.deepEqual((await call()).json.error.code, "switched_off");
+  await fetch(`${stand.url}/api/switches/${off.json.id}`, { method: "DELETE" });
+  assert.equal(saidBy(await call()), "Use the pump.");
+});
+
 test("an answer whose client left before it came is given to the next call", async (context) => {
   const { stand, call, handedOver, admin } = await startScene(context);
   const id = await handedOver();
