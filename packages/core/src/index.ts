@@ -14,7 +14,6 @@ export type { AdjustedAmount, Adjusting, AdjustingInput, Evidence } from "./doma
 export {
   type Budget,
   type BudgetInput,
-  type BudgetMode,
   checkSharing,
   DEFAULT_MIN_OUTPUT,
   defineBudget,
@@ -83,6 +82,7 @@ export type {
   RefusingLimit,
 } from "./domain/ledger.ts";
 export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { type BudgetMode, type ModeInput, modeAt, observes, parseMode, trialEnd } from "./domain/mode.ts";
 export {
   decimalDollars,
   formatDollars,

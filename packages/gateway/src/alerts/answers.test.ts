@@ -273,7 +273,8 @@ for (const [where, redis] of [
       ];
       const eyes = gateways.map((alerts) => {
         const since = (_budget: string, _limit: string, at: number) => spent().filter(({ from }) => from >= at);
-        const pace = new Pace({ alerts, spent: since, balances: async () => [balance(60)], timeZone: () => "UTC", now });
+        const trial = () => assert.fail("No budget is on trial.");
+        const pace = new Pace({ alerts, spent: since, balances: async () => [balance(60)], trial, timeZone: () => "UTC", now });
         pace.configure([{ budget: BUDGET, watches }]);
         const figures = new Figures();
         const failing = new Failing({ alerts, counted: () => figures.counted(), now });

@@ -34,6 +34,7 @@ function startPace(watch: Watch, budget: Budget = BUDGET, balances: readonly Bal
         .map(([from, spent]) => ({ from, spent }));
     },
     balances: async () => balances,
+    trial: () => assert.fail("No budget is on trial."),
     timeZone: () => "UTC",
     now: () => clock.now,
   });

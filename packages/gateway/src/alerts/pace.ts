@@ -2,10 +2,12 @@ import { type Balance, type Budget, formatAmount, formatInstant, type Limit, lim
 import { instantJson } from "../admin/balances.ts";
 import { KNOWN_MS, type SpentByHour } from "../admin/outlook.ts";
 import { createUsual, spanEnded, timesUsual, type Usual } from "../guards/usual.ts";
+import type { Trial } from "../trials/trial.ts";
 import type { Alerts } from "./alerts.ts";
 import { forecastOf, type Once } from "./forecast.ts";
 import type { Notice } from "./notice.ts";
 import { alertId } from "./thresholds.ts";
+import { trialEnds } from "./trial.ts";
 import type { Watch, WatchedBudget } from "./watch.ts";
 
 export interface PaceOptions {
@@ -13,6 +15,8 @@ export interface PaceOptions {
   /** What limits were charged, as far as it is added up. */
   readonly spent: SpentByHour;
   readonly balances: (budget: string) => Promise<readonly Balance[]>;
+  /** What a budget that observes would have refused. */
+  readonly trial: (budget: Budget) => Trial;
   /** The zone by whose hours it is added up. */
   readonly timeZone: () => string;
   /** Epoch milliseconds; `Date.now` where it is left out. */
@@ -68,7 +72,7 @@ export class Pace {
     if (isForecasting) this.#forecastAt = now;
     for (const { budget, watches } of this.#watched) {
       for (const watch of watches) {
-        if (watch.kind === "forecast" && !isForecasting) continue;
+        if ((watch.kind === "forecast" || watch.kind === "trial") && !isForecasting) continue;
         for (const { once, until, notice } of await this.#found(budget, watch, now))
           this.#options.alerts.tell(notice, watch.channels, until, once);
       }
@@ -78,6 +82,7 @@ export class Pace {
   async #found(budget: Budget, watch: Watch, now: number): Promise<readonly Once[]> {
     if (watch.kind === "hourly") return this.#hourly(budget, watch, now);
     if (watch.kind === "anomaly") return this.#anomaly(budget, watch, now);
+    if (watch.kind === "trial") return [trialEnds(budget, () => this.#options.trial(budget), now) ?? []].flat();
     if (watch.kind !== "forecast" || budget.per.length > 0) return [];
     const balances = await this.#options.balances(budget.name);
     return balances.flatMap((balance) => forecastOf(balance, budget, this.#options.spent, now) ?? []);

@@ -12,6 +12,8 @@ export type Watch = {
   | { readonly kind: "reset" }
   /** Its rule changes its amount, or proposes to. */
   | { readonly kind: "adjusted" }
+  /** It only observes, and soon refuses calls. */
+  | { readonly kind: "trial" }
 );
 
 export interface WatchedBudget {

@@ -1,5 +1,5 @@
 import { CHARGED_PATHS, type Reported, type ReportPath, reportValue } from "../../domain/charged-to.ts";
-import type { CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
+import type { Charge, CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
 import { bookedAmounts, REPORT_AMOUNTS } from "../../domain/report.ts";
 import { bookedSavings, SAVING_AMOUNTS, type SavingRow } from "../../domain/saving.ts";
 import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
@@ -49,6 +49,17 @@ export interface RefusedSum {
   times: number;
 }
 
+/** What a budget that only observed would have refused on a day, of one balance or caller. */
+export interface ObservedSum {
+  readonly budget: string;
+  /** The balance, as it is labelled; of a budget with one balance the caller: `user=ann`, `key=k1`, or empty. */
+  readonly whose: string;
+  readonly at: number;
+  /** Calls that were made, and what they were charged in nano-dollars. */
+  calls: number;
+  cost: number;
+}
+
 /** Stands in the place of a limit where it is the guards of a budget that stood against calls. */
 export const GUARDED = "guard";
 
@@ -87,6 +98,7 @@ export class RollupSums {
   readonly #spent = new Map<string, SpentSum>();
   readonly #savings = new Map<string, SavingSum>();
   readonly #refused = new Map<string, RefusedSum>();
+  readonly #observed = new Map<string, ObservedSum>();
   /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
   readonly #bySubject = new Map<Subject, SubjectSums>();
   readonly #byCounter = new Map<CounterRef, SpentSum>();
@@ -103,7 +115,7 @@ export class RollupSums {
 
   /** How many rows they are. */
   get size(): number {
-    return this.#usage.size + this.#spent.size + this.#savings.size + this.#refused.size;
+    return this.#usage.size + this.#spent.size + this.#savings.size + this.#refused.size + this.#observed.size;
   }
 
   get usage(): Iterable<UsageSum> {
@@ -122,6 +134,10 @@ export class RollupSums {
     return this.#refused.values();
   }
 
+  get observed(): Iterable<ObservedSum> {
+    return this.#observed.values();
+  }
+
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
@@ -134,6 +150,7 @@ export class RollupSums {
       this.#addRefused(budget, `${unit}/${window}`, hour, entry.times ?? 1);
     }
     if ("detail" in entry) for (const budget of entry.detail.guardedBy ?? []) this.#addRefused(budget, GUARDED, hour, 1);
+    if (entry.kind === "settled" || entry.kind === "expired") this.#addObserved(entry);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
     for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
     this.#last = { seq, at };
@@ -144,6 +161,19 @@ export class RollupSums {
     const sum = this.#refused.get(key) ?? { budget, what, at, times: 0 };
     this.#refused.set(key, sum);
     sum.times += times;
+  }
+
+  #addObserved({ at: time, postings, detail, charge }: Extract<Entry, { readonly charge: Charge }>): void {
+    for (const budget of detail.wouldRefuse ?? []) {
+      const balance = postings.find(({ counter }) => counter.budget === budget)?.counter.subject;
+      const whose = balance || callerOf(detail.subject);
+      const at = this.#calendar.startOf("day", time);
+      const key = `${at}\0${whose}\0${budget}`;
+      const sum = this.#observed.get(key) ?? { budget, whose, at, calls: 0, cost: 0 };
+      this.#observed.set(key, sum);
+      sum.calls++;
+      sum.cost += charge.cost ?? 0;
+    }
   }
 
   #sumsOf(call: Reported, hour: number, at: number): readonly UsageSum[] {
@@ -183,6 +213,12 @@ export class RollupSums {
     this.#savings.set(key, sum);
     return sum.amounts;
   }
+}
+
+/** Who made a call that is in nobody's balance alone. */
+function callerOf({ user, key }: Subject): string {
+  if (user !== undefined) return `user=${user}`;
+  return key === undefined ? "" : `key=${key}`;
 }
 
 function addTo<Name extends string>(amounts: number[], booked: Readonly<Record<Name, number>>, names: readonly Name[]): void {

@@ -42,6 +42,18 @@ export interface RefusedHour {
   readonly times: number;
 }
 
+/** Calls that a budget which only observed would have refused, of one balance or caller. */
+export interface ObservedCalls {
+  /** The balance, as it is labelled; of a budget with one balance the caller: `user=ann`, `key=k1`, or empty. */
+  readonly whose: string;
+  readonly calls: number;
+  /** What they were charged, in nano-dollars. */
+  readonly cost: number;
+  /** Epoch milliseconds: where the first and the last day begin on which there were any. */
+  readonly first: number;
+  readonly last: number;
+}
+
 /** How far rollups are behind their ledger. */
 export interface RollupsProgress {
   readonly lastSeq: number;
@@ -71,7 +83,7 @@ export async function openRollups({ directory, ledger, timeZone }: RollupsOption
 
 const AMOUNT_COLUMNS = REPORT_AMOUNTS.map(columnOf);
 const SAVING_COLUMNS = SAVING_AMOUNTS.map(columnOf);
-const VERSION = 5;
+const VERSION = 6;
 
 function columnOf(amount: string): string {
   return amount.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -94,6 +106,10 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS refused (
     budget TEXT NOT NULL, what TEXT NOT NULL, starts_at INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (budget, what, starts_at)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS observed (
+    budget TEXT NOT NULL, whose TEXT NOT NULL, starts_at INTEGER NOT NULL, calls INTEGER NOT NULL, cost INTEGER NOT NULL,
+    PRIMARY KEY (budget, starts_at, whose)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
@@ -256,6 +272,11 @@ export class Rollups {
     return rows.map(({ starts_at, times }) => ({ from: starts_at, times }));
   }
 
+  /** What a budget that only observed would have refused since a day began, and of whom, those of whom most would have been first. */
+  observed(budget: string, since: number): readonly ObservedCalls[] {
+    return this.#statement(SUM_OBSERVED).all(budget, since) as unknown as readonly ObservedCalls[];
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#unfollow();
@@ -268,7 +289,7 @@ export class Rollups {
     this.#at = 0;
     this.#isComplete = false;
     this.#database.exec(
-      "BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM refused; DELETE FROM state; COMMIT;",
+      "BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM refused; DELETE FROM observed; DELETE FROM state; COMMIT;",
     );
   }
 
@@ -291,6 +312,8 @@ export class Rollups {
       for (const { budget, rung, at, amounts } of sums.savings) addSavings.run(budget, rung, at, ...amounts);
       const addRefused = this.#statement(ADD_REFUSED);
       for (const { budget, what, at, times } of sums.refused) addRefused.run(budget, what, at, times);
+      const addObserved = this.#statement(ADD_OBSERVED);
+      for (const { budget, whose, at, calls, cost } of sums.observed) addObserved.run(budget, whose, at, calls, cost);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -364,6 +387,10 @@ const SUM_SAVINGS = `SELECT budget, rung, ${SAVING_COLUMNS.map((column) => `sum(
   WHERE starts_at >= ? AND starts_at < ? GROUP BY budget, rung`;
 const ADD_REFUSED =
   "INSERT INTO refused VALUES (?, ?, ?, ?) ON CONFLICT (budget, what, starts_at) DO UPDATE SET times = times + excluded.times";
+const ADD_OBSERVED = `INSERT INTO observed VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT (budget, starts_at, whose) DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost`;
+const SUM_OBSERVED = `SELECT whose, sum(calls) AS calls, sum(cost) AS cost, min(starts_at) AS first, max(starts_at) AS last FROM observed
+  WHERE budget = ? AND starts_at >= ? GROUP BY whose ORDER BY calls DESC, whose`;
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage
