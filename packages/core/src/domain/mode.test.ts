@@ -13,7 +13,7 @@ test("a trial lasts to the end of its last day, by the clock of the budget, or t
 
 test("a mode that cannot be read says what to write", () => {
   const wrong = (text: string, message: RegExp) => assert.throws(() => parseMode(text, "UTC"), { code: "config_invalid", message });
-  wrong("watch", /mode is "watch"\. Write enforce, observe, or observe until 2026-12-15/);
+  wrong("watch", /"watch" is no mode\. Write enforce, observe, or observe until 2026-12-15/);
   wrong("observe for 14 days", /no file says since when\. Write the last day/);
   wrong("enforce until 2026-12-15", /Write enforce, which has no end/);
   for (const until of ["2026-13-01", "2026-02-30", "2026-02-30T09:00Z", "2026-12-15T09:00", "2026-12-15T25:00Z", "tomorrow", ""])

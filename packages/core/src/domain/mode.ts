@@ -16,16 +16,16 @@ const INSTANT = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})$/;
  */
 export function parseMode(text: string, timeZone: string): number {
   const [, word, rest] = /^\s*(enforce|observe)(?:\s+(.*?))?\s*$/s.exec(text) ?? [];
-  if (word === undefined) throw wrong(`mode is "${text}". Write enforce, observe, or observe until 2026-12-15.`);
+  if (word === undefined) throw wrong(`"${text}" is no mode. Write enforce, observe, or observe until 2026-12-15.`);
   if (rest === undefined) return word === "enforce" ? 0 : Number.POSITIVE_INFINITY;
-  if (word === "enforce") throw wrong(`mode is "${text}". Write enforce, which has no end.`);
+  if (word === "enforce") throw wrong(`"${text}" is no mode. Write enforce, which has no end.`);
   if (/^for\b/.test(rest))
-    throw wrong(`mode is "${text}", and no file says since when. Write the last day on which it only observes: observe until 2026-12-15.`);
+    throw wrong(`"${text}" is no mode, because no file says since when. Write the last day on which it only observes: observe until 2026-12-15.`);
   const [, until = ""] = /^until\s+(\S+)$/.exec(rest) ?? [];
   const end = endOfDay(until, timeZone) ?? instantOf(until, timeZone);
   if (end !== undefined) return end;
   throw wrong(
-    `mode is "${text}". Write the last day on which it only observes, observe until 2026-12-15, or an instant: observe until 2026-12-15T09:00+01:00.`,
+    `"${text}" is no mode. Write the last day on which it only observes, observe until 2026-12-15, or an instant: observe until 2026-12-15T09:00+01:00.`,
   );
 }
 

@@ -872,7 +872,7 @@ function checkedMode(value: string): ModeInput {
   const [word = ""] = value.trim().split(/\s/);
   const nearest = nearestName(word, MODES);
   if (!MODES.includes(word) && nearest !== undefined)
-    throw new PurserError("config_invalid", `"${value}" is not a mode. Did you mean "${nearest}"?`);
+    throw new PurserError("config_invalid", `"${value}" is no mode. Did you mean "${nearest}"?`);
   parseMode(value, "UTC");
   return value as ModeInput;
 }
