@@ -102,7 +102,10 @@ test("a mode that cannot be read, and a trial that is over or that nobody is tol
     (await of("obsrve until 2126-12-15")).text,
     /^purser\.yaml:5:11 {2}budgets\[0\]\.mode: "obsrve until 2126-12-15" is no mode\. Did you mean "observe"\?$/m,
   );
-  assert.match((await of("observe for 14 days")).text, /budgets\[0\]\.mode: "observe for 14 days" is no mode, because no file says since when/);
+  assert.match(
+    (await of("observe for 14 days")).text,
+    /budgets\[0\]\.mode: "observe for 14 days" is no mode, because no file says since when/,
+  );
   assert.match((await of("observe until 2126-02-30")).text, /budgets\[0\]\.mode: .*Write the last day on which it only observes/);
   const untold = await of("observe until 2126-12-15");
   assert.equal(untold.exit, 0);
