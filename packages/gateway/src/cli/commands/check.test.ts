@@ -140,6 +140,23 @@ test("a mode that cannot be read, and a trial that is over or that nobody is tol
   );
 });
 
+test("what is told of each balance needs several of them, and says how many times", async (t) => {
+  const hook = "channels: { hook: { kind: webhook, url: https://example.com } }\n";
+  const of = (occasion: string, per = "") =>
+    checked(t, { text: `${hook}budgets: [{ name: a, ${per}limits: [$5 / day], alerts: { ${occasion}: tell hook } }]\n` });
+  assert.match(
+    (await of("anomaly each", "per: user, ")).text,
+    /Tells hook when a day of one balance takes more than 10 times what is usual for it\./,
+  );
+  assert.match((await of("anomaly each 4x", "per: user, ")).text, /more than 4 times/);
+  assert.match((await of("anomaly 4x", "per: user, ")).text, /when an hour or a day takes more than 4 times/);
+  assert.match(
+    (await of("anomaly each 4x")).text,
+    /alerts\."anomaly each 4x": is about each balance, and the budget has one for all\. Write anomaly 3x, or give/,
+  );
+  assert.match((await of("anomaly each four", "per: user, ")).text, /"anomaly four" does not say how many times/);
+});
+
 test("an e-mail goes to the owner of the budget that a budget is a part of", async (t) => {
   const mail = "channels: { mail: { kind: email, server: 'smtp://localhost', from: a@example.com } }";
   const text = (owner: string) =>
