@@ -2,12 +2,17 @@ import type { Standing } from "../../packages/core/dist/domain/command.js";
 import type { Balance, Call, CounterRef, Denial } from "../../packages/core/dist/index.js";
 import type { Attempt } from "./laws.js";
 import { type Model, modelAt } from "./models.js";
-import { type Configuration, isFor, limitOf, type PlannedBudget } from "./plan.js";
+import { type Configuration, isFor, limitOf, type PlannedBudget, refuses, trialsOver } from "./plan.js";
 import { hold } from "./violation.js";
 import { leastOn, withoutWeights } from "./weighing.js";
 
 /** Law 10, and: a call is never refused that a single, sequential store would admit in the same state. */
-export function checkDenial(call: Call, denial: Denial, attempt: Attempt, configuration: Configuration): void {
+export function checkDenial(
+  call: Call,
+  denial: Denial,
+  attempt: Attempt,
+  { configuration, now }: { readonly configuration: Configuration; readonly now: number },
+): void {
   const { id, subject } = call;
   const { reason, balance, message, asked, retryAfterMs } = denial;
   const isSoon = reason === "rate_limited" || reason === "budget_busy" || reason === "store_unavailable";
@@ -17,7 +22,10 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
     () => `The refusal of ${id} (${reason}) does not say when to try again.`,
   );
   hold(10, (retryAfterMs ?? 0) >= 0 && (retryAfterMs ?? 0) <= 60_000, () => `The refusal of ${id} asks to wait ${retryAfterMs} ms.`);
-  const budgets = configuration.planned.filter((budget) => budget.isEnforced && isFor(budget, subject));
+  // By whose clock a trial was over is not known where the clocks of gateway and store have it another way.
+  const isUnclear = attempt.asked.some(({ at = now }) => trialsOver(configuration, at) !== trialsOver(configuration, now));
+  if (isUnclear) return;
+  const budgets = configuration.planned.filter((budget) => refuses(budget, now) && isFor(budget, subject));
   if (reason === "store_unavailable") {
     const isClosed = budgets.some((budget) => !budget.isOpen);
     hold(10, attempt.sawFailure && isClosed, () => `${id} is refused for a store that did not fail it.`);
@@ -55,7 +63,11 @@ export function checkDenial(call: Call, denial: Denial, attempt: Attempt, config
   const room = refused.asked.command.limits.map(({ counter }, i) => {
     const limit = limitOf(refused.asked.configuration, counter);
     const { amount, spent, held } = refused.result.standings[i] as Standing;
-    return { counter, isTight: limit?.isEnforced === true && leastOn(counter, least) > Math.max(0, amount - spent - held) };
+    return {
+      counter,
+      isTight:
+        limit !== undefined && refuses(limit, refused.asked.at ?? now) && leastOn(counter, least) > Math.max(0, amount - spent - held),
+    };
   });
   hold(
     1,

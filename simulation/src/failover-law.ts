@@ -2,7 +2,7 @@ import type { Entry } from "../../packages/core/dist/index.js";
 import type { Books, Kept } from "./books.js";
 import type { Exchange } from "./exchange.js";
 import type { Attempt } from "./laws.js";
-import { type Configuration, limitOf } from "./plan.js";
+import { type Configuration, limitOf, refuses } from "./plan.js";
 import { amountInForce } from "./room.js";
 import { hold } from "./violation.js";
 
@@ -42,7 +42,7 @@ export function checkAttempt(
   }
   for (const { counter, held } of postings) {
     const limit = limitOf(configuration, counter);
-    if (!limit?.isEnforced || isTakenBack(counter.key)) continue;
+    if (!limit || !refuses(limit, at) || isTakenBack(counter.key)) continue;
     const charged = kept.reduce((sum, one) => sum + chargedOn(one, counter.key), 0);
     const amount = amountInForce(books, limit, counter, at);
     hold(

@@ -20,7 +20,7 @@ import type { PreparedBody } from "./bodies.js";
 import { CALL_HEADER, type Exchange } from "./exchange.js";
 import type { Laws } from "./laws.js";
 import { modelAt, OTHER_PROVIDERS, PRICES, PROVIDERS } from "./models.js";
-import type { Configuration } from "./plan.js";
+import { type Configuration, trialsOver } from "./plan.js";
 import type { Process, VirtualTime } from "./virtual-time.js";
 import { notedStore } from "./watched-store.js";
 
@@ -217,13 +217,15 @@ export class SimulatedGateway {
       decided: (call, decision, since) => {
         onDecision(call.id, decision);
         // Which of two configurations decided is not known where both could.
-        if (since === this.#judgedBy || decision.outcome === "allowed") check(() => laws.decided(call, decision, this.#judgedBy));
+        const now = this.now;
+        const isOne = since.configuration === this.#judgedBy && trialsOver(this.#judgedBy, since.at) === trialsOver(this.#judgedBy, now);
+        if (isOne || decision.outcome === "allowed") check(() => laws.decided(call, decision, this.#judgedBy, now));
         else if (decision.outcome === "uncounted") laws.attempt(call.id, 0).isUncounted = true;
       },
       failed: (call) => {
         laws.attempt(call.id, 0).decision = "failed";
       },
-      judgedBy: () => this.#judgedBy,
+      judgedBy: () => ({ configuration: this.#judgedBy, at: this.now }),
     };
   }
 
@@ -306,9 +308,15 @@ interface Watch {
   /** A promise, where something has to be found out first. */
   begins(call: Call): Promise<void> | undefined;
   ends(call: Call): void;
-  decided(call: Call, decision: Decision, since: Configuration): void;
+  decided(call: Call, decision: Decision, since: Since): void;
   failed(call: Call): void;
-  judgedBy(): Configuration;
+  judgedBy(): Since;
+}
+
+/** What a call was judged by, and when. */
+interface Since {
+  readonly configuration: Configuration;
+  readonly at: number;
 }
 
 /** Budgets whose decisions are held against the laws. */

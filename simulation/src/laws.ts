@@ -13,7 +13,7 @@ import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible } from "./denial-law.js";
 import type { Exchange } from "./exchange.js";
 import { attemptsBefore, attemptsOf, checkAttempt, checkSent } from "./failover-law.js";
-import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf } from "./plan.js";
+import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf, refuses } from "./plan.js";
 import type { Served } from "./providers.js";
 import { amountInForce, sliceOf, usedOf } from "./room.js";
 import { SharingLaw } from "./sharing-law.js";
@@ -173,7 +173,7 @@ export class Laws {
     for (const { counter, held } of postings) {
       const limit = limitOf(asked.configuration, counter);
       hold(2, limit !== undefined, () => `${reservation} holds on ${counter.key}, which is no limit in force.`);
-      if (!limit.isEnforced || held === 0) continue;
+      if (!refuses(limit, entry.at) || held === 0) continue;
       const [amount, used] = [amountInForce(this.books, limit, counter, entry.at), usedOf(this.books, limit, counter, entry.at)];
       hold(1, used + held <= amount, () => `${counter.key}: ${used} used + ${held} more of ${amount} for ${reservation}.`);
       this.sharing.admitted(counter, asked.configuration, entry.at);
@@ -200,7 +200,7 @@ export class Laws {
     return postings.every(({ counter, held }) => {
       const limit = limitOf(configuration, counter);
       if (!limit) return false;
-      return !limit.isEnforced || held === 0 || this.#hasRoom(limit, counter, held, at);
+      return !refuses(limit, at) || held === 0 || this.#hasRoom(limit, counter, held, at);
     });
   }
 
@@ -213,7 +213,7 @@ export class Laws {
     if (outputCap === command.output.most) return true;
     const fitsOneMore = postings.every(({ counter }) => {
       const limit = limitOf(configuration, counter);
-      return !limit?.isEnforced || this.#hasRoom(limit, counter, askedOn(counter, command.asks, outputCap + 1), at);
+      return !limit || !refuses(limit, at) || this.#hasRoom(limit, counter, askedOn(counter, command.asks, outputCap + 1), at);
     });
     return !fitsOneMore;
   }
@@ -285,7 +285,7 @@ export class Laws {
       // A limit that is not in force any more still holds for what was admitted by it.
       const [limit] = configurations.flatMap((configuration) => limitOf(configuration, counter) ?? []);
       // What was configured since is not what the call was asked for.
-      if (!limit?.isEnforced || this.#changedAt > kept.reserved.at) continue;
+      if (!limit || !refuses(limit, at) || this.#changedAt > kept.reserved.at) continue;
       hold(1, this.#hasRoom(limit, counter, held, at), () => `${counter.key}: ${held} more are held for ${id} than there was room for.`);
     }
   }
@@ -425,17 +425,17 @@ export class Laws {
     }
   }
 
-  /** A gateway has decided. A refusal is one that the limits ask for, and explains itself. */
-  decided(call: Call, decision: Decision, configuration: Configuration): void {
+  /** A gateway has decided, at a time of its clock. A refusal is one that the limits ask for, and explains itself. */
+  decided(call: Call, decision: Decision, configuration: Configuration, now: number): void {
     this.checks++;
     const attempt = this.attempts.get(call.id) as Attempt;
     attempt.decision = decision.outcome;
     if (decision.outcome === "uncounted") {
       attempt.isUncounted = true;
-      const isOpen = configuration.planned.every((budget) => budget.isOpen || !budget.isEnforced || !isFor(budget, call.subject));
+      const isOpen = configuration.planned.every((budget) => budget.isOpen || !refuses(budget, now) || !isFor(budget, call.subject));
       hold(8, isOpen && attempt.sawFailure, () => `${call.id} goes on uncounted, and a budget of it is closed.`);
     } else if (decision.outcome === "denied") {
-      checkDenial(call, decision.denial, attempt, configuration);
+      checkDenial(call, decision.denial, attempt, { configuration, now });
     } else {
       const kept = this.books.reservations.get(call.id);
       const { balances, reservation } = decision;

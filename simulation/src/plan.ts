@@ -1,4 +1,12 @@
-import { type Budget, type BudgetInput, type CounterRef, defineBudget, type Subject, type Unit } from "../../packages/core/dist/index.js";
+import {
+  type Budget,
+  type BudgetInput,
+  type CounterRef,
+  defineBudget,
+  type ModeInput,
+  type Subject,
+  type Unit,
+} from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
 import { canShare, type PlannedShare, shareInput } from "./plan-sharing.js";
 import { type PlannedWeights, planWeights, weightsInput, weightsText } from "./weighing.js";
@@ -42,6 +50,8 @@ export interface PlannedBudget {
   readonly maxOutput: number | undefined;
   readonly models: readonly string[] | undefined;
   readonly share?: PlannedShare;
+  /** Up to when it only observes, where it is enforced in the end; to the second. */
+  readonly observedUntil?: number;
   readonly weights?: PlannedWeights;
 }
 
@@ -168,7 +178,10 @@ export function configurationOf(number: number, plan: readonly PlannedBudget[]):
     budget.limits.map((limit, j): readonly [string, LimitInForce] => {
       const placed = budgets[i]?.limits[j];
       if (!placed) throw new Error(`The budget ${budget.name} has lost a limit.`);
-      return [`${budget.name}|${limitName(budget, limit)}`, { ...limit, isEnforced: budget.isEnforced, placed }];
+      return [
+        `${budget.name}|${limitName(budget, limit)}`,
+        { ...limit, isEnforced: budget.isEnforced, observedUntil: budget.observedUntil ?? 0, placed },
+      ];
     }),
   );
   return { number, planned, budgets, limits: new Map(limits) };
@@ -224,7 +237,7 @@ function scaled({ amount, unit }: PlannedLimit, dice: Dice): number {
 }
 
 function inputOf(budget: PlannedBudget): BudgetInput {
-  const { name, selects, per, limits, timezone, isEnforced, isOpen, minOutput, share, maxInput, maxOutput, models } = budget;
+  const { name, selects, per, limits, timezone, isOpen, minOutput, share, maxInput, maxOutput, models } = budget;
   return {
     name,
     for: selects,
@@ -233,11 +246,16 @@ function inputOf(budget: PlannedBudget): BudgetInput {
     weights: weightsInput(budget),
     request: { ...(maxInput !== undefined && { maxInput }), ...(maxOutput !== undefined && { maxOutput }), ...(models && { models }) },
     timezone,
-    mode: isEnforced ? "enforce" : "observe",
+    mode: modeText(budget),
     minOutput,
     onStoreFailure: isOpen ? "open" : "closed",
     ...(share && { share: shareInput(share) }),
   };
+}
+
+function modeText({ isEnforced, observedUntil }: PlannedBudget): ModeInput {
+  if (!isEnforced) return "observe";
+  return observedUntil === undefined ? "enforce" : `observe until ${new Date(observedUntil).toISOString().replace(".000", "")}`;
 }
 
 /** A limit as it is written in a configuration. */
@@ -259,7 +277,24 @@ function amountText(amount: number, unit: Unit): string {
 /** A limit in force: as it was planned, and as the product reads it. */
 export interface LimitInForce extends PlannedLimit {
   readonly isEnforced: boolean;
+  readonly observedUntil: number;
   readonly placed: Budget["limits"][number];
+}
+
+/** Whether a budget, or a limit of it, refuses calls at a time. */
+export function refuses({ isEnforced, observedUntil = 0 }: Pick<PlannedBudget, "isEnforced" | "observedUntil">, at: number): boolean {
+  return isEnforced && at >= observedUntil;
+}
+
+/** How many trials of a configuration are over at a time. */
+export function trialsOver({ planned }: Configuration, at: number): number {
+  return planned.filter(({ observedUntil = Number.POSITIVE_INFINITY }) => at >= observedUntil).length;
+}
+
+/** Some of the budgets on trial, until some time of a run. */
+export function planOnTrial(plan: readonly PlannedBudget[], startsAt: number, minutes: number, dice: Dice): readonly PlannedBudget[] {
+  const from = Math.ceil(startsAt / 1_000) * 1_000;
+  return plan.map((budget) => (dice.chance(0.6) ? { ...budget, observedUntil: from + dice.between(0, minutes * 60) * 1_000 } : budget));
 }
 
 /** How a budget shares. */

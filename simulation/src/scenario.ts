@@ -1,7 +1,7 @@
 import type { ConfiguredRoute } from "../../packages/gateway/dist/providers/routing.js";
 import type { Dice } from "./dice.js";
 import type { NetworkFaults } from "./network.js";
-import { enlarged, firstPlan, type PlannedBudget } from "./plan.js";
+import { enlarged, firstPlan, type PlannedBudget, planOnTrial } from "./plan.js";
 import { sharingPlan } from "./plan-sharing.js";
 import { drawRoutes } from "./routes.js";
 import { weighedPlan } from "./weighing.js";
@@ -117,7 +117,8 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
   };
   const routed = more.chance(0.4) ? withRoutes(scenario, more) : scenario;
   const shared = more.chance(0.4) ? withSharing(routed, more) : routed;
-  return more.chance(0.4) ? { ...shared, plan: weighedPlan(shared.plan, more), hasWeights: true } : shared;
+  const weighed = more.chance(0.4) ? { ...shared, plan: weighedPlan(shared.plan, more), hasWeights: true } : shared;
+  return more.chance(0.4) ? { ...weighed, plan: planOnTrial(weighed.plan, weighed.startsAt, minutes, more) } : weighed;
 }
 
 function withSharing(scenario: Scenario, dice: Dice): Scenario {

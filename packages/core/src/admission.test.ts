@@ -493,6 +493,53 @@ test("a budget that observes refuses nothing, counts everything, and tells exact
   assert.deepEqual(decision.wouldRefuse, [], "a bound by size of 3,200 would have been refused, the count is not");
 });
 
+test("a trial with an end refuses from that instant on, without being configured anew, and counts what was used before", async () => {
+  const trial: BudgetInput = {
+    name: "trial",
+    mode: "observe until 2026-12-15",
+    timezone: "Europe/Berlin",
+    limits: ["1000 tokens / week"],
+    request: { maxInput: 900, maxOutput: 40, models: ["demo*"] },
+  };
+  const end = Date.UTC(2026, 11, 15, 23);
+  let now = end - 1;
+  const { budgets } = demoBudgets([trial], { now: () => now });
+  const [balance] = await budgets.balances({});
+  assert.equal(balance?.observedUntil, end);
+  const before = await budgets.reserve(demoCall({ input: 950, output: 100 }));
+  assert.ok(before.outcome === "allowed");
+  assert.deepEqual([before.wouldRefuse, before.reservation.outputTokens], [["trial"], 100]);
+  await budgets.settle(before.reservation, { inputTokens: 950, outputTokens: 60 });
+  now = end;
+  const after = await budgets.reserve(demoCall({ input: 1, output: 1 }));
+  assert.ok(after.outcome === "denied");
+  assert.deepEqual(
+    [after.denial.reason, after.denial.balance?.spent, after.denial.balance?.observedUntil],
+    ["budget_exhausted", 1_010, undefined],
+  );
+  const large = await budgets.reserve(demoCall({ input: 901, output: 1 }));
+  assert.ok(large.outcome === "denied");
+  assert.match(large.denial.message, /allows 900 in one call/);
+});
+
+test("what a trial keeps, lets wait, or does to calls by its ladder begins with its end", async () => {
+  const until = "observe until 2026-12-15T12:00Z";
+  const end = Date.UTC(2026, 11, 15, 12);
+  let now = end - 1;
+  const limited: BudgetInput = { name: "a", mode: until, limits: ["1000 tokens"], per: "task" };
+  const { budgets } = demoBudgets([{ ...limited, ladder: { "0%": "use small", "50%": "finish" } }], { now: () => now });
+  const { subject } = demoCall({ input: 501, output: 1 }, { subject: { task: "t" } });
+  assert.equal(await budgets.ladder(subject), undefined);
+  now = end;
+  assert.deepEqual(
+    (await budgets.ladder(subject))?.rungs.map(({ rung }) => rung.kind),
+    ["use"],
+  );
+  const decision = await budgets.reserve({ ...demoCall({ input: 501, output: 1 }), subject, mayFinish: true });
+  assert.ok(decision.outcome === "denied");
+  assert.equal(decision.denial.lastOf, "a");
+});
+
 test("every balance of a call is told, the tightest first", async () => {
   const { budgets } = demoBudgets([COMPANY, { name: "users", per: "user", limits: ["2000 tokens / day", "50 requests / day"] }]);
   const decision = await budgets.reserve(demoCall({ input: 500, output: 500 }));

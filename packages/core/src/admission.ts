@@ -1,9 +1,10 @@
 import { type BoundBudgetLimit, balanceOf, type Pool } from "./counters.ts";
 import { type Budget, minOutputOf, type RequestLimits } from "./domain/budget.ts";
-import { type Asks, amountOf, type BoundLimit, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
+import { type Asks, amountOf, type BoundLimit, isEnforced, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
 import { describeEnded, ONE_LAST_ANSWER } from "./domain/finish.ts";
 import type { CallDetail } from "./domain/ledger.ts";
+import { observes } from "./domain/mode.ts";
 import { giverOf } from "./domain/owner.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
@@ -120,10 +121,11 @@ export class Admission {
   readonly #call: Call;
   readonly #termsAt: (now?: number) => Terms;
   readonly #store: Store;
-  readonly #enforced: readonly Budget[];
   readonly #copies: number;
   readonly #service: ServiceTier;
   #terms: Terms;
+  /** The budgets that refuse calls, at the time of the terms. */
+  #enforced: readonly Budget[];
   #size: InputSize;
   /** How the limits stood when the store was last asked. */
   #standings: readonly Standing[] | undefined;
@@ -134,8 +136,8 @@ export class Admission {
     this.#call = checked(call);
     this.#termsAt = termsAt;
     this.#terms = termsAt();
+    this.#enforced = enforcedOf(this.#terms);
     this.#store = store;
-    this.#enforced = this.#terms.budgets.filter(({ mode }) => mode === "enforce");
     this.#copies = call.output.copies ?? 1;
     this.#service = call.service ?? "standard";
     this.#size = { inputTokens: call.input.most, isCounted: false };
@@ -211,7 +213,8 @@ export class Admission {
         message: `Budget "${forbidding.name}" does not allow the model "${model}". ${instead}`,
       });
     }
-    const paying = this.#terms.limits.find(({ counter, enforced }) => enforced && counter.unit === "nanodollars");
+    const { limits, now } = this.#terms;
+    const paying = limits.find((limit) => limit.counter.unit === "nanodollars" && isEnforced(limit, now));
     if (!paying) return undefined;
     const name = this.#call.pricedAs ?? model;
     const tool = this.#unpricedTool();
@@ -299,6 +302,7 @@ export class Admission {
       if (result.outcome === "ended")
         throw new PurserError("internal", `The call id "${this.#call.id}" was used before. Every attempt needs an id of its own.`);
       this.#terms = this.#termsAt(result.now);
+      this.#enforced = enforcedOf(this.#terms);
     }
     throw new PurserError("store_unavailable", "The store takes longer to answer than a window of the call's limits lasts.");
   }
@@ -426,7 +430,7 @@ export class Admission {
 
   /** The refusal of a limit that an input of this size does not fit, whatever calls in flight return: counting more could not change it. */
   #refusalFrom(inputTokens: number, standings: readonly Standing[], { least }: OutputRange): Refused | undefined {
-    const { limits, card, allowances } = this.#terms;
+    const { limits, card, allowances, now } = this.#terms;
     const asks = this.#asks(inputTokens, least, card);
     let refusal: Refused | undefined;
     let longest = 0;
@@ -437,7 +441,7 @@ export class Admission {
       const isPayable = unit === "nanodollars" && allowances.length > 0;
       // When a moving window has room again is known to the store, which was asked about a larger call.
       const isUnknown = limit.rule !== undefined && asked <= standing.amount;
-      if (!limit.enforced || isPayable || asked === 0 || isUnknown) continue;
+      if (!isEnforced(limit, now) || isPayable || asked === 0 || isUnknown) continue;
       const isFull = unit === "concurrent" && standing.held + asked > standing.amount;
       const refused = refusedUntil(standing, limit.counter, asked);
       const until = Math.max(isFull ? 1 : 0, refused);
@@ -464,13 +468,14 @@ export class Admission {
 
   /** Counting beyond what a call may have, or beyond what could fit were nothing spent, cannot change the decision. */
   #countLimit(): number {
-    const { card, limits, allowances } = this.#terms;
+    const { card, limits, allowances, now } = this.#terms;
     const [none, one] = [this.#asks(0, 0, card), this.#asks(1, 0, card)];
     let most = inputTokensAllowed(this.#enforced);
-    for (const [i, { enforced, counter, amount: configured }] of limits.entries()) {
+    for (const [i, limit] of limits.entries()) {
+      const { counter, amount: configured } = limit;
       const { amount } = this.#standings?.[i] ?? { amount: configured };
       const isPayable = counter.unit === "nanodollars" && allowances.length > 0;
-      if (!enforced || isPayable) continue;
+      if (!isEnforced(limit, now) || isPayable) continue;
       const [without, ask] = [askOn(none, counter), askOn(one, counter)];
       const perToken = ask.base - without.base;
       if (perToken > 0) most = Math.min(most, Math.ceil((amount / perToken) * ask.scale));
@@ -483,8 +488,9 @@ export class Admission {
     const { subject, pricedAs, output, rungs = [], insteadOf, tried = [], guardedBy = [], batch } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
+    const { now } = this.#terms;
     const refusing = this.#terms.budgets.filter(
-      (budget) => budget.mode === "observe" && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
+      (budget) => observes(budget, now) && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
     );
     const { chargedTo } = this.#terms;
     return {
@@ -577,6 +583,10 @@ export function endedDenial(
 function balancesOf({ limits, now }: Terms, standings: readonly Standing[]): readonly Balance[] {
   const balances = limits.flatMap((bound, i) => (bound.limit === ONE_LAST_ANSWER ? [] : [balanceOf(bound, standings[i] as Standing, now)]));
   return balances.sort((a, b) => a.left / Math.max(1, a.limit) - b.left / Math.max(1, b.limit));
+}
+
+function enforcedOf({ budgets, now }: Terms): readonly Budget[] {
+  return budgets.filter((budget) => !observes(budget, now));
 }
 
 function inputTokensAllowed(budgets: readonly Budget[]): number {

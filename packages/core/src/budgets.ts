@@ -3,7 +3,16 @@ import { Admission, type Call, endedDenial, LEASE_MS, type Terms } from "./admis
 import { Adoption } from "./adoption.ts";
 import { allowanceBalance, allowanceName, type BoundBudgetLimit, balanceOf, Counters, type Pool, withKept } from "./counters.ts";
 import { type Budget, checkSharing, minOutputOf, subjectLabel } from "./domain/budget.ts";
-import type { BoundLimit, ExpireResult, ExtendResult, OutputRange, ReleaseResult, SettleResult, Standing } from "./domain/command.ts";
+import {
+  type BoundLimit,
+  type ExpireResult,
+  type ExtendResult,
+  isEnforced,
+  type OutputRange,
+  type ReleaseResult,
+  type SettleResult,
+  type Standing,
+} from "./domain/command.ts";
 import type { Balance, Decision, Denial, DenialReason } from "./domain/decision.ts";
 import { finishes as canFinish } from "./domain/finish.ts";
 import { defineGrant, type GrantInput, subjectOf } from "./domain/grant.ts";
@@ -20,6 +29,7 @@ import {
   type RefusingLimit,
 } from "./domain/ledger.ts";
 import { LEAKY_WAIT_MS, type Limit, limitId, limitOf, parseLimit } from "./domain/limit.ts";
+import { observes } from "./domain/mode.ts";
 import { costOf, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { amountsOf } from "./domain/quote.ts";
 import { resentOf, type Sent } from "./domain/resent.ts";
@@ -186,8 +196,13 @@ export class Budgets implements PriceSource {
   }
 
   #admit(call: Call): Promise<Decision> {
-    const leaky = this.#isLeaky ? this.#terms(call).limits.filter(isLeaky) : [];
+    const leaky = this.#isLeaky ? this.#leakyOf(call) : [];
     return leaky.length > 0 ? this.#reserveInTurn(call, leaky) : this.#attempt(call, decide, this.#recordDenial);
+  }
+
+  #leakyOf(call: Call): readonly BoundBudgetLimit[] {
+    const { limits, now } = this.#terms(call);
+    return limits.filter((bound) => isLeaky(bound, now));
   }
 
   /** A task that has its last answer begins no other call, however little that would use. What is granted opens it again, for one more. */
@@ -259,7 +274,8 @@ export class Budgets implements PriceSource {
    * last call, for want of room for another one.
    */
   async ladder(subject: Subject, ending: readonly string[] = []): Promise<LadderPlan | undefined> {
-    const enforced = this.#budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
+    const now = this.#now();
+    const enforced = this.#budgets.filter((budget) => !observes(budget, now) && budget.selects(subject));
     const laddered = enforced.filter(({ ladder }) => changesCalls(ladder));
     if (laddered.length === 0) return undefined;
     const balances = await this.#balancesOf(laddered, { subject });
@@ -324,8 +340,8 @@ export class Budgets implements PriceSource {
 
   /** When to ask again for a call that was refused; nothing where it was not by a leaky bucket that has room in time. */
   #waitFor({ refusal }: Admission, giveUpAt: number): number | undefined {
-    if (!refusal || !isLeaky(refusal.bound)) return undefined;
     const now = this.#now();
+    if (!refusal || !isLeaky(refusal.bound, now)) return undefined;
     const againAt = refusal.until === 0 ? now + BUSY_RETRY_MS : refusal.until;
     return againAt > giveUpAt ? undefined : Math.min(againAt - now, FIRST_RETRY_MS);
   }
@@ -655,8 +671,9 @@ function decide(admission: Admission): Promise<Decision> {
   return admission.decide();
 }
 
-function isLeaky({ limit: { window }, enforced }: BoundBudgetLimit): boolean {
-  return enforced && window.kind === "bucket" && window.excess === "waits";
+function isLeaky(bound: BoundBudgetLimit, now: number): boolean {
+  const { window } = bound.limit;
+  return isEnforced(bound, now) && window.kind === "bucket" && window.excess === "waits";
 }
 
 function lineOf({ counter }: BoundBudgetLimit): string {

@@ -36,7 +36,7 @@ test("budgets, units, windows, zones and subjects have a counter each, whatever 
 test("two budgets that share their limits do not share their counters", () => {
   const counters = new Counters();
   const one = defineBudget(users);
-  const other = { ...one, name: "others", mode: "observe" as const };
+  const other = { ...one, name: "others", observesUntil: Number.POSITIVE_INFINITY };
   const [first] = counters.bind(one, "user=ann", NOON);
   const [second] = counters.bind(other, "user=ann", NOON);
   assert.deepEqual([first?.counter.budget, first?.enforced, second?.counter.budget, second?.enforced], ["users", true, "others", false]);

@@ -5,6 +5,7 @@ import type { Balance } from "./domain/decision.ts";
 import { finishes, keptOf, lastAnswer, ONE_LAST_ANSWER } from "./domain/finish.ts";
 import { type CounterRef, seriesOf } from "./domain/ledger.ts";
 import { capacityOf, type Limit, limitId, limitWindow } from "./domain/limit.ts";
+import { observes, trialEnd } from "./domain/mode.ts";
 import { drainingTime, type Rule } from "./domain/slices.ts";
 import type { Counter } from "./domain/state.ts";
 import type { Subject } from "./domain/subject.ts";
@@ -83,16 +84,18 @@ export class Counters {
     const known = this.#subjects.get(subject);
     if (known && now >= known.from && now < known.until) return known;
     const selecting = budgets.filter((budget) => budget.selects(subject));
+    const finishing = selecting.filter((budget) => finishes(budget) && !observes(budget, now));
     const limits: BoundBudgetLimit[] = [];
     let [from, until] = [0, Number.POSITIVE_INFINITY];
     for (const budget of selecting) {
       const bound = this.bind(budget, subjectLabel(budget, subject), now);
-      limits.push(...(finishes(budget) ? bound.map(withoutKept) : bound));
+      limits.push(...(finishing.includes(budget) ? bound.map(withoutKept) : bound));
       const current = currentOf(this.#budgets, budget, budget, now);
       from = Math.max(from, current.from);
-      until = Math.min(until, current.until);
+      until = Math.min(until, current.until, trialEnd(budget, now) ?? Infinity);
+      if (!observes(budget, now)) from = Math.max(from, budget.observesUntil);
     }
-    const bound = { budgets: selecting, limits, chargedTo: chargedTo(selecting), finishing: selecting.filter(finishes), from, until };
+    const bound = { budgets: selecting, limits, chargedTo: chargedTo(selecting), finishing, from, until };
     if (isLasting(subject)) this.#subjects.set(subject, bound);
     return bound;
   }
@@ -181,7 +184,9 @@ export function countsFrom(limit: Limit, now: number): number {
 }
 
 /** A limit of which there is a balance. */
-type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule" | "kept"> & { readonly budget: Pick<Budget, "timezone"> };
+type BalancedLimit = Pick<BoundBudgetLimit, "counter" | "limit" | "rule" | "kept"> & {
+  readonly budget: Pick<Budget, "timezone"> & Partial<Pick<Budget, "observesUntil">>;
+};
 
 /** One limit as it stands, for people and programs. */
 export function balanceOf(
@@ -203,7 +208,9 @@ export function balanceOf(
     resetsAt: resetsAt === Infinity ? undefined : resetsAt,
     timezone: budget.timezone,
   };
-  return limit.weights ? { ...balance, weights: limit.weights.said } : balance;
+  const { observesUntil: observedUntil = 0 } = budget;
+  const trial = now < observedUntil ? { observedUntil } : undefined;
+  return limit.weights || trial ? { ...balance, ...trial, ...(limit.weights && { weights: limit.weights.said }) } : balance;
 }
 
 /** A free allowance as it stands: its name is in the place of a budget's. */
@@ -219,10 +226,12 @@ function isLasting(subject: Subject): boolean {
 
 function bindLimits(budget: Budget, label: string, spans: readonly LimitSpan[], now: number): readonly BoundBudgetLimit[] {
   const exception = exceptionFor(budget, label, now);
-  const enforced = budget.mode === "enforce";
+  const { observesUntil } = budget;
+  const enforced = observesUntil < Number.POSITIVE_INFINITY;
+  const trial = enforced && observesUntil > 0 ? { observedUntil: observesUntil } : undefined;
   return budget.limits.map((configured, i) => {
     const limit = exception?.limits.get(limitId(configured)) ?? configured;
-    return { ...bindLimit(budget.name, limit, label, spans[i] as LimitSpan), enforced, budget, limit };
+    return { ...bindLimit(budget.name, limit, label, spans[i] as LimitSpan), enforced, ...trial, budget, limit };
   });
 }
 

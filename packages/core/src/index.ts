@@ -14,7 +14,6 @@ export type { AdjustedAmount, Adjusting, AdjustingInput, Evidence } from "./doma
 export {
   type Budget,
   type BudgetInput,
-  type BudgetMode,
   checkSharing,
   DEFAULT_MIN_OUTPUT,
   defineBudget,
@@ -82,7 +81,8 @@ export type {
   Posting,
   RefusingLimit,
 } from "./domain/ledger.ts";
-export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { capacityOf, formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { type BudgetMode, type ModeInput, modeAt, observes, parseMode, trialEnd } from "./domain/mode.ts";
 export {
   decimalDollars,
   formatDollars,
@@ -154,6 +154,7 @@ export {
   type CalendarPeriod,
   checkTimeZone,
   endOfDay,
+  movingLength,
   startingOn,
   type Window,
   type WindowSpan,

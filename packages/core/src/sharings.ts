@@ -3,6 +3,7 @@ import { type Budget, isShareable } from "./domain/budget.ts";
 import type { Standing } from "./domain/command.ts";
 import type { Entry, Grant, MovedAmount, Moves } from "./domain/ledger.ts";
 import { capacityOf, limitId } from "./domain/limit.ts";
+import { observes } from "./domain/mode.ts";
 import { lessened, planMoves, type Sharer, type Sharing } from "./domain/sharing.ts";
 import { windowSpan } from "./domain/window.ts";
 import type { Store } from "./stores/store.ts";
@@ -130,7 +131,7 @@ export class Sharings {
 }
 
 function circlesOf(rule: Circle["rule"], all: readonly StandingLimit[], now: number): readonly Circle[] {
-  const shareable = all.filter(takesPart);
+  const shareable = all.filter((one) => takesPart(one, now));
   return [...new Set(shareable.map(idOf))].flatMap((limit) => {
     const members = shareable.filter((one) => idOf(one) === limit);
     const [first] = members;
@@ -143,8 +144,8 @@ function circlesOf(rule: Circle["rule"], all: readonly StandingLimit[], now: num
   });
 }
 
-function takesPart({ bound: { budget, limit } }: StandingLimit): boolean {
-  return budget.mode === "enforce" && isShareable(limit);
+function takesPart({ bound: { budget, limit } }: StandingLimit, now: number): boolean {
+  return !observes(budget, now) && isShareable(limit);
 }
 
 /** People copy ids into commands: nothing in them needs quotes, and no two are the same. */

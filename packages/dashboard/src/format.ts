@@ -89,6 +89,11 @@ export function instant(iso: string, timeZone?: string): string {
   );
 }
 
+/** `observes until 16 Dec 2026, 00:00` */
+export function observing({ observes_until, time_zone }: { readonly observes_until: string | null; readonly time_zone: string }): string {
+  return observes_until === null ? "observes only" : `observes until ${instant(observes_until, time_zone)}`;
+}
+
 /** The time of today, and the date of what is older. */
 export function clock(iso: string, now = new Date()): string {
   const at = new Date(iso);

@@ -71,6 +71,7 @@ import { linkKey } from "./signed-link.ts";
 import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { openTelemetry } from "./telemetry/open.ts";
+import { guardedBudgets, trialOf } from "./trials/trial.ts";
 import { Upstream } from "./upstream.ts";
 
 export interface StartOptions {
@@ -289,6 +290,8 @@ async function startWith(
     alerts,
     spent: (...query) => rollups.spent(...query),
     balances: (budget) => budgets.balances({ budget }),
+    days: () => rollups,
+    trial: (budget) => trialOf(budget, rollups, Date.now(), guardedBudgets(gateway.config)),
     timeZone,
   });
   pace.configure(config.watched);

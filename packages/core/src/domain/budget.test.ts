@@ -103,7 +103,7 @@ test("a program that no compiler has seen is told of what would limit nothing", 
     /request of budget "team" has a field "max_input".*Known are maxInput/,
   );
   refused({ limits: "$5 / day" as unknown as string[] }, "config_invalid", /limits are a list. Write limits: \["\$50 \/ month"\]/);
-  refused({ mode: "observed" as "observe" }, "config_invalid", /mode is "observed". Write enforce or observe/);
+  refused({ mode: "observed" as "observe" }, "config_invalid", /"observed" is no mode. Write enforce, observe, or observe until/);
   refused({ onStoreFailure: "fail" as "open" }, "config_invalid", /onStoreFailure is "fail". Write open or closed/);
 });
 

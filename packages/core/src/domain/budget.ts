@@ -3,6 +3,7 @@ import { type Adjusting, type AdjustingInput, parseAdjusting } from "./adjusting
 import { type Ladder, type LadderInput, parseLadder } from "./ladder.ts";
 import { FULL, type StepBounds } from "./ladder-step.ts";
 import { capacityOf, formatLimit, type Limit, limitId, limitStartingOn, parseLimit } from "./limit.ts";
+import { type ModeInput, parseMode } from "./mode.ts";
 import { parseSharing, type Sharing, type SharingInput } from "./sharing.ts";
 import {
   ATTRIBUTES,
@@ -49,8 +50,8 @@ export interface BudgetInput {
   readonly showsOwner?: boolean;
   /** Where its calls are booked, as finance names it. */
   readonly costCenter?: string;
-  /** `observe` records what would have been refused and refuses nothing. */
-  readonly mode?: BudgetMode;
+  /** `observe` records what would have been refused and refuses nothing; `observe until 2026-12-15` refuses from the day after on. */
+  readonly mode?: ModeInput;
   /** The output cap of a call is lowered to what fits, but not below this. 256 tokens where it is left out. */
   readonly minOutput?: number;
   /** `open` lets calls pass uncounted while the store is down. `closed` where it is left out. */
@@ -66,8 +67,6 @@ export interface ExceptionInput {
   /** The last day on which it holds, in the budget's time zone: `2026-12-31`. */
   readonly until?: string;
 }
-
-export type BudgetMode = "enforce" | "observe";
 
 /** What any one call of the budget may be, in tokens. Several answers of one call (`n`) count together. */
 export interface RequestLimits {
@@ -101,7 +100,8 @@ export interface Budget {
   readonly ownerFrom: string | undefined;
   readonly showsOwner: boolean;
   readonly costCenter: string | undefined;
-  readonly mode: BudgetMode;
+  /** Up to when it refuses nothing, and records what it would have refused; epoch milliseconds. 0 where it refuses, `Infinity` where it never does. */
+  readonly observesUntil: number;
   readonly minOutput: number;
   /** Whether the budget says so itself. What is only the default yields to what another budget of the call says. */
   readonly saysMinOutput: boolean;
@@ -147,7 +147,7 @@ export function defineBudget(input: BudgetInput): Budget {
   );
   const sharing = input.share && sharingOf(input.name, input.share, { per, limits });
   const adjusting = input.adjust && parseAdjusting(input.adjust, { name: input.name, per, limits, timezone });
-  const mode = input.mode ?? "enforce";
+  const observesUntil = modeOf(input, timezone);
   return {
     name: input.name,
     selector: input.for ?? {},
@@ -156,7 +156,7 @@ export function defineBudget(input: BudgetInput): Budget {
     exceptions,
     weights,
     request: input.request ?? {},
-    ladder: ladderOf(input, limits, boundsOf({ mode, exceptions, sharing, adjusting })),
+    ladder: ladderOf(input, limits, boundsOf({ observesUntil, exceptions, sharing, adjusting })),
     sharing,
     adjusting,
     timezone,
@@ -164,7 +164,7 @@ export function defineBudget(input: BudgetInput): Budget {
     ownerFrom: undefined,
     showsOwner: input.showsOwner ?? true,
     costCenter: input.costCenter,
-    mode,
+    observesUntil,
     minOutput: input.minOutput ?? DEFAULT_MIN_OUTPUT,
     saysMinOutput: input.minOutput !== undefined,
     onStoreFailure: input.onStoreFailure ?? "closed",
@@ -173,15 +173,30 @@ export function defineBudget(input: BudgetInput): Budget {
   };
 }
 
+function modeOf({ name, mode = "enforce" }: BudgetInput, timezone: string): number {
+  try {
+    return parseMode(mode, timezone);
+  } catch (cause) {
+    if (!(cause instanceof PurserError)) throw cause;
+    throw new PurserError(cause.code, `Budget "${name}": ${cause.message}`, { cause });
+  }
+}
+
 /** How much of its limits a budget lets anybody use, but for what is granted. */
-function boundsOf({ mode, exceptions, sharing, adjusting }: Pick<Budget, "mode" | "exceptions" | "sharing" | "adjusting">): StepBounds {
+function boundsOf({
+  observesUntil,
+  exceptions,
+  sharing,
+  adjusting,
+}: Pick<Budget, "observesUntil" | "exceptions" | "sharing" | "adjusting">): StepBounds {
   const most = (limit: Limit) => {
     const amounts = [limit, ...exceptions.flatMap(({ limits }) => limits.get(limitId(limit)) ?? [])];
     const followed = adjusting?.limit === limitId(limit) ? adjusting.most : 0;
     const largest = Math.max(followed, ...amounts.map((one) => capacityOf(one) + (one.rollover ?? 0)));
     return sharing?.among.length === 0 ? Math.floor(largest * (1 + sharing.most / FULL)) : largest;
   };
-  return { isEnforced: mode === "enforce", most };
+  // A trial refuses nothing before its end, and its file has to be right after it too.
+  return { isEnforced: observesUntil === 0, most };
 }
 
 function ladderOf({ name, ladder: input = {} }: BudgetInput, limits: readonly Limit[], bounds: StepBounds): Ladder {
@@ -225,7 +240,6 @@ function checkInput(input: BudgetInput): void {
   checkFields(`The request of budget "${input.name}"`, input.request ?? {}, REQUEST_FIELDS);
   if (input.limits !== undefined && !Array.isArray(input.limits))
     throw new PurserError("config_invalid", `${what}: limits are a list. Write limits: ["$50 / month"].`);
-  checkWord(what, "mode", input.mode, ["enforce", "observe"]);
   checkWord(what, "onStoreFailure", input.onStoreFailure, ["open", "closed"]);
 }
 

@@ -23,6 +23,8 @@ export interface BoundLimit {
   readonly amount: number;
   /** `false` counts without refusing. */
   readonly enforced: boolean;
+  /** Up to when a limit that is enforced only counts, by the clock of the store; epoch milliseconds. */
+  readonly observedUntil?: number;
   /** How the slices of a moving window add up. */
   readonly rule?: Rule;
   readonly rollover?: Rollover;
@@ -118,6 +120,11 @@ export type Recordable = DistributiveOmit<
 export type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 export type Command = ReserveCommand | ExtendCommand | SettleCommand | ReleaseCommand | ExpireCommand | RecordCommand | LeaseCommand;
+
+/** Whether a limit refuses calls at a time. */
+export function isEnforced({ enforced, observedUntil }: Pick<BoundLimit, "enforced" | "observedUntil">, now: number): boolean {
+  return enforced && (observedUntil === undefined || now >= observedUntil);
+}
 
 /** What is used of a limit. */
 export interface Used {

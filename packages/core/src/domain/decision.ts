@@ -46,6 +46,8 @@ export interface Balance {
    */
   readonly resetsAt: number | undefined;
   readonly timezone: string;
+  /** Up to when its budget only observes and refuses nothing; epoch milliseconds, `Infinity` for ever. Left out where it refuses calls. */
+  readonly observedUntil?: number;
 }
 
 /** A refusal that can be explained: which budget, which limit, spent, held, asked, reset, and what to do. */

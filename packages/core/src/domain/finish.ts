@@ -9,9 +9,9 @@ export const ONE_LAST_ANSWER: Limit = { unit: "requests", amount: 1, window: { k
 /** What stands for it on its counter: no window that a limit can have. */
 const LAST_ANSWER = "last answer";
 
-/** Whether a budget keeps room for a last answer. */
-export function finishes({ ladder, mode }: Pick<Budget, "ladder" | "mode">): boolean {
-  return mode === "enforce" && ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "finish"));
+/** Whether a budget keeps room for a last answer once it refuses calls. */
+export function finishes({ ladder, observesUntil }: Pick<Budget, "ladder" | "observesUntil">): boolean {
+  return observesUntil < Number.POSITIVE_INFINITY && ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "finish"));
 }
 
 /** How much of a limit is kept for the last answer: all above the step that says `finish`. Rounded up, so that there is something. */

@@ -1,4 +1,4 @@
-import { type Applied, amountOf, type BoundLimit, type ExtendResult, type More, type Used, unchanged } from "./command.ts";
+import { type Applied, amountOf, type BoundLimit, type ExtendResult, isEnforced, type More, type Used, unchanged } from "./command.ts";
 import type { CallDetail, CounterRef, Entry, Posting } from "./ledger.ts";
 import { limitsInForce, usageOf } from "./standing.ts";
 import { checkCountable, counted, type Hold, type State } from "./state.ts";
@@ -26,7 +26,7 @@ export function decideRaise(
   for (const [i, limit] of inForce.entries()) {
     const ask = askOn(asks, limit.counter);
     const room = (held[i] as Posting).held + Math.max(0, roomOf(limit, usageOf(state, limit, now)));
-    if (!limit.enforced || amountOf(ask, outputCap) <= room) continue;
+    if (!isEnforced(limit, now) || amountOf(ask, outputCap) <= room) continue;
     const fitting = ask.perOutputToken > 0 ? Math.floor((room * ask.scale - ask.base) / ask.perOutputToken) : 0;
     outputCap = Math.min(outputCap, fitting);
   }

@@ -2,6 +2,7 @@ import {
   type Applied,
   amountOf,
   type BoundLimit,
+  isEnforced,
   type ReserveCommand,
   type ReserveResult,
   type Standing,
@@ -35,11 +36,11 @@ export function decideReserve(state: State, command: ReserveCommand, now: number
   if (state.ended.has(id)) return unchanged({ outcome: "ended" });
 
   if (command.patient && state.leases.size > 0) {
-    const lacking = heldByLeases(command, standingsOf(state, limits, used));
+    const lacking = heldByLeases(command, standingsOf(state, limits, used), now);
     for (const i of lacking) state.leases.recall((limits[i] as BoundLimit).counter.key, now);
     if (lacking.length > 0) return unchanged(refusal(state, command, { limits, used, first: lacking[0] as number, now }));
   }
-  const outputCap = fittingOutput(command, limits, used);
+  const outputCap = fittingOutput(command, limits, used, now);
   const postings: Posting[] = [];
   const after: Standing[] = [];
   const wouldRefuse: number[] = [];
@@ -48,7 +49,7 @@ export function decideReserve(state: State, command: ReserveCommand, now: number
     const before = used[i] as Used;
     const asked = amountOf(askOn(asks, limit.counter), outputCap);
     if (!fits(limit, before, asked, share)) {
-      if (limit.enforced || share !== undefined) return unchanged(refusal(state, command, { limits, used, first: i, now }));
+      if (isEnforced(limit, now) || share !== undefined) return unchanged(refusal(state, command, { limits, used, first: i, now }));
       wouldRefuse.push(i);
     }
     checkCountable(limit.counter, before, asked);
@@ -81,26 +82,30 @@ function atPresent(limit: BoundLimit, now: number): BoundLimit {
  * The limits that have no room for the whole call because leases hold some of it. None where the call would be refused whatever they
  * return.
  */
-export function heldByLeases({ limits, asks, output }: Omit<ReserveCommand, "kind">, standings: readonly Standing[]): readonly number[] {
+export function heldByLeases(
+  { limits, asks, output }: Omit<ReserveCommand, "kind">,
+  standings: readonly Standing[],
+  now: number,
+): readonly number[] {
   const lacking: number[] = [];
   for (const [i, limit] of limits.entries()) {
     const { amount, spent, held, allotted = 0 } = standings[i] as Standing;
     const inForce = { ...limit, amount };
     const ask = askOn(asks, limit.counter);
-    if (limit.enforced && !fits(inForce, { spent, held: held - allotted }, amountOf(ask, output.least))) return [];
+    if (isEnforced(limit, now) && !fits(inForce, { spent, held: held - allotted }, amountOf(ask, output.least))) return [];
     if (allotted > 0 && !fits(inForce, { spent, held }, amountOf(ask, output.most))) lacking.push(i);
   }
   return lacking;
 }
 
 /** The largest output cap that fits every enforced limit, or the least one where none does. */
-function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundLimit[], used: readonly Used[]): number {
+function fittingOutput({ asks, output }: ReserveCommand, limits: readonly BoundLimit[], used: readonly Used[], now: number): number {
   let tokens = output.most;
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i] as BoundLimit;
     const ask = askOn(asks, limit.counter);
     const room = roomOf(limit, used[i] as Used);
-    if (!limit.enforced || amountOf(ask, tokens) <= room) continue;
+    if (!isEnforced(limit, now) || amountOf(ask, tokens) <= room) continue;
     // What does not fit asks more than there is room for, so `room * scale` stays below an amount that was exact.
     const fitting = ask.perOutputToken > 0 ? Math.floor((room * ask.scale - ask.base) / ask.perOutputToken) : 0;
     tokens = Math.max(output.least, Math.min(tokens, fitting));
@@ -133,7 +138,7 @@ function refusal(state: State, { asks, output, share }: ReserveCommand, { limits
   let largest = 0;
   for (const [i, limit] of limits.entries()) {
     const asked = amountOf(askOn(asks, limit.counter), output.least);
-    if (!limit.enforced || fits(limit, used[i] as Used, asked, share)) continue;
+    if (!isEnforced(limit, now) || fits(limit, used[i] as Used, asked, share)) continue;
     const until = limitRefusedUntil(state, limit, asked, now);
     const part = asked / limit.amount;
     if (until < longest || (until === longest && part <= largest)) continue;

@@ -52,6 +52,14 @@ export const mutantStores: readonly MutantStore[] = [
     }),
   ),
 
+  mutant(
+    "enforces a limit that is on trial",
+    "a limit on trial refuses nothing before its end, and from then on by what was used meanwhile",
+    (store) => ({
+      reserve: (command) => store.reserve({ ...command, limits: command.limits.map(({ observedUntil: _, ...limit }) => limit) }),
+    }),
+  ),
+
   mutant("forgets what is held when a call is released", "a release returns all that was held", () => ({
     release: async () => ({ outcome: "released" }),
   })),

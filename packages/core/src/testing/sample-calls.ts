@@ -27,6 +27,7 @@ export interface SampleLimit {
   readonly unit?: Unit;
   readonly amount: number;
   readonly enforced?: boolean;
+  readonly observedUntil?: number;
   readonly resetsAt?: number;
   readonly weights?: WeightsInput;
 }
@@ -37,6 +38,7 @@ export function sampleLimit({
   unit = "tokens",
   amount,
   enforced = true,
+  observedUntil,
   resetsAt,
   weights = {},
 }: SampleLimit): BoundLimit {
@@ -44,7 +46,7 @@ export function sampleLimit({
   const startsAt = resetsAt === undefined ? 0 : resetsAt - 86_400_000;
   const key = [budget, `${unit}/${window}`, "", startsAt].join("|");
   const counter: CounterRef = { key, budget, subject: "", unit, window, startsAt, resetsAt };
-  return { counter, amount, enforced };
+  return { counter, amount, enforced, ...(observedUntil !== undefined && { observedUntil }) };
 }
 
 export interface SampleMovingLimit extends Omit<SampleLimit, "resetsAt"> {

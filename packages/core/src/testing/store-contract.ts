@@ -210,6 +210,27 @@ export const storeContract: readonly StoreCase[] = [
     assert.deepEqual(await standings(store), { "company tokens": [50, 0], "team tokens": [50, 0] });
   }),
 
+  law("a limit on trial refuses nothing before its end, and from then on by what was used meanwhile", async ({ store, clock }) => {
+    const observedUntil = clock.now() + 5_000;
+    const limits = [sampleLimit({ amount: 100, observedUntil }), sampleLimit({ budget: "team", amount: 1_000 })];
+    const before = await store.reserve(sampleCall({ id: "a", limits, input: 120, output: 50 }));
+    assert.ok(before.outcome === "reserved");
+    assert.deepEqual([before.wouldRefuse, before.outputTokens], [[0], 50]);
+    await store.settle(sampleSettlement("a", 120));
+    clock.advance(4_999);
+    assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 1 }))).outcome, "reserved");
+    const asks = sampleCall({ id: "b", limits, input: 1 }).asks;
+    const more = (most: number) => ({ id: "b", leaseMs: 60_000, more: { limits, asks, output: { least: 1, most } } });
+    assert.equal((await store.extend(more(10))).outcome, "extended");
+    clock.advance(1);
+    const refused = await store.reserve(sampleCall({ id: "c", limits, input: 1 }));
+    assert.ok(refused.outcome === "refused");
+    assert.deepEqual([refused.failing, refused.standings[0]], [0, { amount: 100, spent: 120, held: 11 }]);
+    // A call in flight goes on with what it holds, and holds no more.
+    assert.equal((await store.extend({ ...more(50), more: { ...more(50).more, output: { least: 11, most: 50 } } })).outcome, "refused");
+    assert.deepEqual(await standings(store), { "company tokens": [120, 11], "team tokens": [120, 11] });
+  }),
+
   law("repeating a reservation gives the same answer and holds once", async ({ store }) => {
     const call = sampleCall({ id: "a", limits: [sampleLimit({ amount: 2_000 })], input: 600 });
     const [first, again] = [await store.reserve(call), await store.reserve(call)];

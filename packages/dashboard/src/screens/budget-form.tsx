@@ -116,7 +116,7 @@ function BudgetForm({ written, onClose }: { readonly written?: WrittenBudgetJson
         />
         <LinesField label="Limits" {...field("limits", "A limit a line. All of them hold.")} placeholder={"$50 / month\n1M tokens / day"} />
         <TextField label="Each" {...field("per", "A balance for each. Nothing: one for all.")} placeholder="user" />
-        <Mode value={lines.mode} onChange={(mode) => setLines({ ...lines, mode })} />
+        <Mode value={lines.mode} written={linesOf(before).mode} onChange={(mode) => setLines({ ...lines, mode })} />
       </div>
       <LinesField
         label="Ladder"
@@ -137,7 +137,16 @@ function BudgetForm({ written, onClose }: { readonly written?: WrittenBudgetJson
   );
 }
 
-function Mode({ value, onChange }: { readonly value: string; readonly onChange: (value: string) => void }) {
+interface ModeProps {
+  readonly value: string;
+  readonly written: string;
+  readonly onChange: (value: string) => void;
+}
+
+const MODES = ["enforce", "observe"];
+
+/** `written`: as it stands in the file, where a trial can have an end. */
+function Mode({ value, written, onChange }: ModeProps) {
   return (
     <SelectField
       label="Mode"
@@ -146,6 +155,7 @@ function Mode({ value, onChange }: { readonly value: string; readonly onChange: 
       options={[
         ["enforce", "enforce: refuses what does not fit"],
         ["observe", "observe: refuses nothing"],
+        ...(MODES.includes(written) ? [] : [[written, `${written}: then refuses what does not fit`] as const]),
       ]}
     />
   );

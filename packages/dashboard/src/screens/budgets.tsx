@@ -6,7 +6,7 @@ import { api } from "../api.ts";
 import { Bar, elapsedOf, Forecast, stateOf } from "../components/bar.tsx";
 import { Button, Choice } from "../components/controls.tsx";
 import { Answer, Badge, Card, Empty, Page } from "../components/panel.tsx";
-import { amount, bareAmount, count, exactAmount, percent, relative } from "../format.ts";
+import { amount, bareAmount, count, exactAmount, observing, percent, relative } from "../format.ts";
 import { Changes } from "../session.ts";
 import { FollowsBadge } from "./budget-follows.tsx";
 import { NewBudgetDialog } from "./budget-form.tsx";
@@ -79,7 +79,7 @@ function Level({ parent, all, unit }: { parent: string | null; all: readonly Bud
 const BALANCES_SHOWN = 3;
 
 function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
-  const { name, per, owner, owner_from, cost_center, mode, balances, balances_total, time_zone, limits } = budget;
+  const { name, per, owner, owner_from, cost_center, balances, balances_total, time_zone, limits } = budget;
   const wanted = balances.filter((balance) => isOf(balance, unit));
   const shown = per.length === 0 ? wanted : wanted.toSorted((a, b) => stateOf(b).share - stateOf(a).share).slice(0, BALANCES_SHOWN);
   return (
@@ -89,7 +89,7 @@ function BudgetNode({ budget, unit }: { budget: BudgetJson; unit: Unit }) {
           <Link to="/budgets/$name" params={{ name }} className="hover:underline">
             {name}
           </Link>
-          {mode === "observe" && <Badge>observes only</Badge>}
+          {budget.mode === "observe" && <Badge>{observing(budget)}</Badge>}
           {per.length === 0 && balances.map((balance) => <FollowsBadge key={`${balance.unit} ${balance.window}`} balance={balance} />)}
           {per.length > 0 && <span className="text-sm font-normal text-soft">each {per.join(" and ").replaceAll("tag.", "")}</span>}
         </h2>

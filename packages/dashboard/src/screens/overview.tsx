@@ -8,7 +8,7 @@ import { Bar, elapsedOf, Forecast, isUsedUp, stateOf } from "../components/bar.t
 import { Chart, filled } from "../components/chart.tsx";
 import { Choice } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
-import { amount, count, exactMoney, money, percent, short } from "../format.ts";
+import { amount, count, exactMoney, money, observing, percent, short } from "../format.ts";
 import { useLive } from "../live.ts";
 import { Allowances } from "./allowances.tsx";
 import { CallLine } from "./call-line.tsx";
@@ -203,7 +203,7 @@ function TightBudgets({ budgets }: { budgets: readonly BudgetJson[] }) {
             {amount(balance.spent, balance.unit)} of {amount(balance.limit, balance.unit, balance.weights)}
             {balance.window === "lifetime" ? "" : ` a ${balance.window}`}
             {budget.per.length > 0 && ` · the fullest of ${count(budget.balances_total)}`}
-            {budget.mode === "observe" && " · observes only"}
+            {budget.mode === "observe" && ` · ${observing(budget)}`}
             {budget.owner !== null && ` · ${budget.owner}`}
           </p>
         </li>

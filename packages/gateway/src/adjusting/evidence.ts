@@ -30,11 +30,16 @@ const KNOWN_MS = 366 * DAY_MS;
 /** Fewer days do not have all that differ. */
 const DAYS_LEAST = 7;
 
+/** A limit, and by what it is told what it needs. */
+interface FollowedLimit extends Pick<AdjustedLimit, "budget" | "limit"> {
+  readonly rule: Pick<AdjustedLimit["rule"], "days" | "percent" | "margin">;
+}
+
 /**
  * What was seen of a limit, from sums that all gateways have the same, as `purser recommend` reckons it. Days on which a guard stood against calls say
  * nothing: what ran away is no need. Days on which the limit refused calls say only that it needs no less.
  */
-export function evidenceOf({ budget, limit, rule }: AdjustedLimit, sums: HourSums, { from, until, guarded }: EvidenceTerms): Evidence {
+export function evidenceOf({ budget, limit, rule }: FollowedLimit, sums: HourSums, { from, until, guarded }: EvidenceTerms): Evidence {
   const hours = sums.spent(budget.name, limitId(limit), until - KNOWN_MS).filter((hour) => hour.from < until);
   const since = Math.max(hours[0]?.from ?? until, until - (rule.days + 1) * DAY_MS);
   const days = wholeDays({ since, until }, budget.timezone).slice(-rule.days);
@@ -78,7 +83,7 @@ function overlaps({ selector }: Budget, other: Budget): boolean {
 }
 
 /** `the p95 of 27 days is $48.00, and with 25% on top it needs $60.00` */
-function restsOn({ amount, used, count, growth }: Need, { limit: { unit, window }, rule }: AdjustedLimit): string {
+function restsOn({ amount, used, count, growth }: Need, { limit: { unit, window }, rule }: FollowedLimit): string {
   const seen = formatAmount(Math.round(used), unit);
   const what =
     rule.percent === undefined

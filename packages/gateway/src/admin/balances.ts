@@ -1,4 +1,4 @@
-import { type Balance, type Budget, shownOwner, type Unit, type WeightsInput } from "@purser/core";
+import { type Balance, type Budget, type BudgetMode, modeAt, shownOwner, trialEnd, type Unit, type WeightsInput } from "@purser/core";
 import type { ConfiguredAllowance } from "../config/allowances.ts";
 
 /** A balance as programs read it: amounts are integers, money in nano-dollars. */
@@ -15,11 +15,28 @@ export interface BalanceJson {
   readonly left: number;
   /** ISO 8601; null where it never resets. */
   readonly resets_at: string | null;
+  /** Of a budget that only observes: until when it refuses nothing; null where that has no end. */
+  readonly observes_until?: string | null;
 }
 
-export function balanceJson({ budget, subject, unit, weights, window, limit, spent, held, left, resetsAt }: Balance): BalanceJson {
+export function balanceJson(balance: Balance): BalanceJson {
+  const { budget, subject, unit, weights, window, limit, spent, held, left, resetsAt, observedUntil } = balance;
   const resets_at = resetsAt === undefined ? null : instantJson(resetsAt);
-  return { budget, subject, unit, ...(weights && { weights }), window, limit, spent, held, left, resets_at };
+  const trial = observedUntil !== undefined && { observes_until: observedUntil === Infinity ? null : instantJson(observedUntil) };
+  return { budget, subject, unit, ...(weights && { weights }), window, limit, spent, held, left, resets_at, ...trial };
+}
+
+/** Whether a budget refuses calls. */
+export interface ModeJson {
+  /** What it does now with calls that do not fit: `observe` only records what it would have refused. */
+  readonly mode: BudgetMode;
+  /** When a trial ends and the budget refuses calls; null where that has no end, or is over. */
+  readonly observes_until: string | null;
+}
+
+export function modeJson(budget: Budget, now: number): ModeJson {
+  const end = trialEnd(budget, now);
+  return { mode: modeAt(budget, now), observes_until: end === undefined ? null : instantJson(end) };
 }
 
 /** A balance, with whom its budget belongs to. */

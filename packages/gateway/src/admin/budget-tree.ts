@@ -16,14 +16,14 @@ import {
   windowText,
 } from "@purser/core";
 import { budgetSentence } from "../config/sentence.ts";
-import { type BalanceJson, balanceJson, fullest, instantJson } from "./balances.ts";
+import { type BalanceJson, balanceJson, fullest, instantJson, type ModeJson, modeJson } from "./balances.ts";
 import type { Figures } from "./figures.ts";
 import { windowName } from "./grant-json.ts";
 import type { Kept } from "./kept.ts";
 import { outlookOf } from "./outlook.ts";
 
 /** A budget as it is configured, where it stands among the others, and how its balances stand. */
-export interface BudgetJson {
+export interface BudgetJson extends ModeJson {
   readonly name: string;
   /** The narrowest budget that all its calls are charged to as well. */
   readonly parent: string | null;
@@ -36,7 +36,6 @@ export interface BudgetJson {
   /** The budget whose owner it is, where this one says none. */
   readonly owner_from: string | null;
   readonly cost_center: string | null;
-  readonly mode: Budget["mode"];
   readonly time_zone: string;
   readonly limits: readonly LimitJson[];
   readonly ladder: readonly StepJson[];
@@ -117,7 +116,7 @@ export async function readBudgetTree({ budgets, figures, configured, kept, now }
       owner: budget.owner ?? null,
       owner_from: budget.ownerFrom ?? null,
       cost_center: budget.costCenter ?? null,
-      mode: budget.mode,
+      ...modeJson(budget, now),
       time_zone: budget.timezone,
       limits: budget.limits.map((limit) => ({
         text: formatLimit(limit),

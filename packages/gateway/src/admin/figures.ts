@@ -8,7 +8,8 @@ import {
   type Store,
   savingsOfLedger,
 } from "@purser/core";
-import type { Rollups, SpentHour } from "@purser/core/stores/sqlite";
+import { openRollups, type Rollups, type SpentHour } from "@purser/core/stores/sqlite";
+import type { TrialSums } from "../trials/trial.ts";
 import { Kept } from "./kept.ts";
 import { briefly } from "./patience.ts";
 
@@ -20,6 +21,8 @@ export interface Figures {
   savings(query: SavingsQuery): Promise<readonly SavingRow[]>;
   /** From sums only, so at once; `isComplete` says whether they are of the whole ledger yet. */
   glance(queries: readonly ReportQuery[]): Promise<Glance>;
+  /** Reads sums of the ledger: those of the gateway, or made for this question where none runs. */
+  fromSums<Found>(read: (sums: TrialSums) => Found): Promise<Found>;
   /** What a limit of a budget was charged, by the hour. */
   spent(budget: string, limit: string, since: number): readonly SpentHour[];
 }
@@ -67,6 +70,17 @@ export function createFigures({ store, archive, rollups, onError = () => undefin
         return query.by && isComplete ? kept.read(JSON.stringify({ ...query, until: undefined }), read) : read();
       });
       return { reports: await Promise.all(reports), isComplete };
+    },
+    async fromSums(read) {
+      const sums = await fresh();
+      if (sums) return read(sums);
+      const made = await openRollups({ ledger: { entries: (query) => store.entries(query) }, timeZone: "UTC" });
+      try {
+        await made.catchUp();
+        return read(made);
+      } finally {
+        await made.close();
+      }
     },
     spent: (budget, limit, since) => rollups?.().spent(budget, limit, since) ?? [],
   };

@@ -1,4 +1,4 @@
-import { rungText } from "@purser/core";
+import { modeAt, rungText } from "@purser/core";
 import type { Trigger } from "../guards/guard.ts";
 import type { StandingGuard } from "../guards/guards.ts";
 import { instantJson } from "./balances.ts";
@@ -21,7 +21,7 @@ export interface GuardJson {
 }
 
 export function guardJson({ id, budget, guard, label, trip, message }: StandingGuard): GuardJson {
-  const does = budget.mode === "enforce" ? guard.rungs : guard.rungs.filter(({ kind }) => kind === "tell");
+  const does = modeAt(budget, Date.now()) === "enforce" ? guard.rungs : guard.rungs.filter(({ kind }) => kind === "tell");
   return {
     id,
     budget: budget.name,

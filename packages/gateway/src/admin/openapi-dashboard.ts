@@ -25,6 +25,14 @@ export const WEIGHTS = {
   examples: [{ cache_read: 0.1, output: 4 }],
 } as const;
 
+const MODE = { enum: ["enforce", "observe"], description: "What it does now with calls that do not fit." } as const;
+/** When a budget that only observes begins to refuse. */
+export const OBSERVES_UNTIL = {
+  type: ["string", "null"],
+  format: "date-time",
+  description: "When its trial ends; null where it has no end, or is over.",
+} as const;
+
 /** The part of the admin API that the dashboard is made of: what is looked at together, and what only a gateway that runs knows. */
 export const DASHBOARD_PATHS = {
   "/api/overview": {
@@ -86,6 +94,13 @@ export const DASHBOARD_PATHS = {
       summary:
         "The limits that follow what is used of them: what was decided, when they are looked at next, and what would be decided now.",
       responses: answers("One for each budget with `adjust`.", list(ref("Adjustment"))),
+    },
+  },
+  "/api/trials": {
+    get: {
+      operationId: "listTrials",
+      summary: "What budgets that only observe would have refused, and of whom; also those whose trial is over.",
+      responses: answers("One for each budget with `mode: observe`, with an end or without.", list(ref("Trial"))),
     },
   },
   "/api/budgets/{name}": {
@@ -320,7 +335,8 @@ export const DASHBOARD_SCHEMAS = {
     owner: { ...TEXT_OR_NOT, description: "Its own, or that of the budget that it is a part of." },
     owner_from: { ...TEXT_OR_NOT, description: "The budget whose owner it is, where this one says none." },
     cost_center: { ...TEXT_OR_NOT, description: "Where its calls are booked." },
-    mode: { enum: ["enforce", "observe"] },
+    mode: MODE,
+    observes_until: OBSERVES_UNTIL,
     time_zone: TEXT,
     limits: {
       type: "array",
@@ -362,6 +378,7 @@ export const DASHBOARD_SCHEMAS = {
       held: INTEGER,
       left: INTEGER,
       resets_at: INSTANT_OR_NOT,
+      observes_until: { ...OBSERVES_UNTIL, description: "Only of a budget that observes." },
       starts_at: INSTANT_OR_NOT,
       expected: {
         type: ["integer", "null"],
@@ -450,6 +467,37 @@ export const DASHBOARD_SCHEMAS = {
     by: { ...TEXT_OR_NOT, description: "Who acknowledged it, or put it off; null: nobody did." },
     answered_at: INSTANT_OR_NOT,
     snoozed_until: INSTANT_OR_NOT,
+  }),
+  Trial: object({
+    budget: TEXT,
+    owner: TEXT_OR_NOT,
+    mode: MODE,
+    observes_until: OBSERVES_UNTIL,
+    ended_at: { ...INSTANT_OR_NOT, description: "When a trial with an end has ended; null before, and where it has none." },
+    first_at: { ...INSTANT_OR_NOT, description: "The first day on which calls were made that it would have refused, of the last 90." },
+    last_at: INSTANT_OR_NOT,
+    would_refuse_calls: INTEGER,
+    would_refuse_nanodollars: { type: "integer", description: "What those calls were charged." },
+    whose: {
+      type: "array",
+      items: object({
+        whose: { type: "string", description: "A balance, or who called: `user=ann`; empty where nobody said." },
+        calls: INTEGER,
+        cost_nanodollars: INTEGER,
+      }),
+      description: "Of whom most would have been refused first, a hundred at most.",
+    },
+    whose_total: INTEGER,
+    needs: {
+      type: "array",
+      items: object({
+        limit: TEXT,
+        unit: TEXT,
+        amount: { type: ["integer", "null"], description: "Null where it was not seen for long enough." },
+        rests_on: TEXT,
+      }),
+      description: "What limits by the day or longer need, of budgets with one balance, as `purser recommend` reckons it.",
+    },
   }),
   Adjustment: object({
     budget: TEXT,

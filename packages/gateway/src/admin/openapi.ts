@@ -2,7 +2,7 @@ import { CHANNEL_KINDS } from "../alerts/channel.ts";
 import { KEY_ROLES } from "../callers/key.ts";
 import { COMMITTED_PERIODS } from "../commitments/commitment.ts";
 import { CALL_OUTCOMES } from "./call-report.ts";
-import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET, WEIGHTS } from "./openapi-dashboard.ts";
+import { DASHBOARD_PATHS, DASHBOARD_SCHEMAS, NEW_BUDGET, OBSERVES_UNTIL, WEIGHTS } from "./openapi-dashboard.ts";
 import { HANDOVER_PATHS, HANDOVER_SCHEMAS } from "./openapi-handovers.ts";
 import { SAVING_KINDS } from "./reports/saved.ts";
 
@@ -628,6 +628,10 @@ export const OPENAPI = {
           ...counterProperties(),
           weights: WEIGHTS,
           ...standingProperties(),
+          observes_until: {
+            ...OBSERVES_UNTIL,
+            description: "Only of a budget that observes: until when it refuses nothing; null where that has no end.",
+          },
           owner: { type: ["string", "null"], description: "Who answers for the budget, where owners are asked for." },
           cost_center: { type: ["string", "null"], description: "Where its calls are booked, where owners are asked for." },
         },

@@ -34,6 +34,7 @@ import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
+import { guardedBudgets, trialOf } from "../trials/trial.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
 import { alertJson, readAcknowledgement, readSnooze } from "./alert-json.ts";
@@ -80,6 +81,7 @@ import { statementsPage } from "./reports/statement-page.ts";
 import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
 import { readEnding, readNewSwitch, switchJson } from "./switch-json.ts";
+import { trialJson } from "./trial-json.ts";
 import { playBack } from "./what-if.ts";
 import { errorAnswer, writtenDown } from "./written-down.ts";
 
@@ -179,6 +181,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/budgets/{name}/what-if", run: whatIf },
   { method: "GET", path: "/api/budget-tree", run: showTree },
   { method: "GET", path: "/api/adjustments", run: listAdjustments },
+  { method: "GET", path: "/api/trials", run: listTrials },
   { method: "GET", path: "/api/overview", run: showOverview },
   { method: "GET", path: "/api/minutes", run: showMinutes },
   {
@@ -487,6 +490,16 @@ async function listAdjustments({ budgets, running }: Parts): Promise<AdminRespon
   // Only a gateway adds up what was used.
   const read: ReadEvidence = running?.readEvidence ?? (async () => undefined);
   return ok({ data: (await budgets.adjusting(read)).map(adjustmentJson) });
+}
+
+async function listTrials({ configured, figures, running, now }: Parts): Promise<AdminResponse> {
+  const observing = configured().filter(({ observesUntil }) => observesUntil > 0);
+  if (observing.length === 0) return ok({ data: [] });
+  const at = now();
+  const guarded = running ? guardedBudgets(running.config()) : [];
+  return ok({
+    data: await figures.fromSums((sums) => observing.map((budget) => trialJson(trialOf(budget, sums, at, guarded), at))),
+  });
 }
 
 async function showRequest({ budgets, store, archive, prices }: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {

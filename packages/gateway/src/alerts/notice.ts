@@ -4,6 +4,7 @@ export const ALERT_KINDS = [
   "budget.forecast",
   "budget.anomaly",
   "budget.hourly",
+  "budget.trial",
   "provider.failing",
   "bill.differs",
   "commitment.unused",

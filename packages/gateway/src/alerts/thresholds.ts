@@ -7,6 +7,7 @@ import {
   formatInstant,
   type LadderStep,
   measures,
+  observes,
   rungText,
   shareFrom,
   shareOf,
@@ -14,6 +15,7 @@ import {
   stepId,
   stepPhrase,
   stepText,
+  trialEnd,
   windowPhrase,
 } from "@purser/core";
 import { balanceJson } from "../admin/balances.ts";
@@ -127,7 +129,7 @@ export function thresholdNotice({ budget, balance, passed, isRefusing, now }: Th
   const resets = resetsAt === undefined ? "It does not reset." : `It resets ${formatInstant(resetsAt, timezone)}.`;
   const whole = `${formatAmount(spent, unit, weights)} of ${formatAmount(limit, unit, weights)}${windowPhrase(balance.window)}`;
   const gone = goneAt === undefined ? "" : ` At this pace it is gone ${formatInstant(goneAt, timezone)}.`;
-  const next = nextStep(budget, balance, passed.from, isRefusing);
+  const next = nextStep(budget, balance, passed.from, { isRefusing, now });
   const reached = passed.step.amount === undefined ? `is ${used} used` : reachedText(passed.step.amount.isLeft, balance);
   const facts: [string, string][] = [
     ["Budget", balance.subject === "" ? balance.budget : `${balance.budget} (${balance.subject})`],
@@ -179,8 +181,9 @@ export function overNotice(told: Notice, now: number): Notice {
 }
 
 /** What happens to calls as the budget fills further. */
-function nextStep({ ladder, mode }: Budget, balance: Balance, from: number, isRefusing: boolean): string {
-  if (mode === "observe") return "It only observes: nothing is refused.";
+function nextStep(budget: Budget, balance: Balance, from: number, { isRefusing, now }: Pick<ThresholdTerms, "isRefusing" | "now">): string {
+  if (observes(budget, now)) return observingText(budget, now);
+  const { ladder } = budget;
   if (isRefusing) return "Calls that do not fit into what is left are refused.";
   const { limit } = balance;
   for (const step of ladder.toSorted((a, b) => shareFrom(a, limit) - shareFrom(b, limit))) {
@@ -189,6 +192,12 @@ function nextStep({ ladder, mode }: Budget, balance: Balance, from: number, isRe
     return `${shareFrom(step, limit) === from ? "From now on" : capitalized(stepPhrase(step))}: ${rungs.join(", ")}.`;
   }
   return "When it is used up, calls are refused.";
+}
+
+function observingText(budget: Budget, now: number): string {
+  const end = trialEnd(budget, now);
+  const until = end === undefined ? "" : ` until ${formatInstant(end, budget.timezone)}`;
+  return `It only observes${until}: nothing is refused.`;
 }
 
 function capitalized(text: string): string {

@@ -29,6 +29,7 @@ import { store } from "./commands/store.ts";
 import { off, on, switches } from "./commands/switches.ts";
 import { tell } from "./commands/tell.ts";
 import { top } from "./commands/top.ts";
+import { trials } from "./commands/trials.ts";
 import { users } from "./commands/users.ts";
 import { waste } from "./commands/waste.ts";
 
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   replay,
   reconcile,
   recommend,
+  trials,
   adjust,
   statement,
   top,

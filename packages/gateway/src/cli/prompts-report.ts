@@ -219,8 +219,8 @@ function takeJson({ budget, subject, limit, amount, most, usual, callsADay }: Ap
   return { ...whose, amount, most, usual, calls_a_day: callsADay ?? null };
 }
 
-function demandJson({ budget, subject, limit, amount, day, inWindow, parts }: Demand) {
-  const whose = { budget: budget.name, subject, mode: budget.mode, limit: formatLimit(limit), unit: limit.unit };
+function demandJson({ budget, mode, subject, limit, amount, day, inWindow, parts }: Demand) {
+  const whose = { budget: budget.name, subject, mode, limit: formatLimit(limit), unit: limit.unit };
   const prompts = parts.map(({ prompt, inWindow: own }) => ({ prompt, in_window: own ?? null }));
   return { ...whose, amount, day: day ?? null, in_window: inWindow ?? null, prompts };
 }

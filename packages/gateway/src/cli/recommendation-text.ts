@@ -1,7 +1,7 @@
-import { type Budget, formatInstant, formatLimit, type Limit } from "@purser/core";
+import { type Budget, formatInstant, formatLimit, type Limit, observes } from "@purser/core";
 import type { Need } from "../recommend/need.ts";
 import type { Unsaid } from "../recommend/proposals.ts";
-import type { PredictedProposal, Recommendation, ReviewedLimit } from "../recommend/recommend.ts";
+import type { PredictedProposal, Recommendation } from "../recommend/recommend.ts";
 import type { Fit } from "../recommend/review.ts";
 import type { Sureness } from "../recommend/sureness.ts";
 import { shortAmount } from "./amounts.ts";
@@ -13,7 +13,7 @@ export function recommendationText(recommendation: Recommendation, piece: string
   const { reviews, proposals } = recommendation;
   const sections = [
     recordText(recommendation),
-    ...(reviews.length > 0 ? [reviewTable(reviews, style), reviewNotes(recommendation)] : []),
+    ...(reviews.length > 0 ? [reviewTable(recommendation, style), reviewNotes(recommendation)] : []),
     ...(proposals.length > 0 ? [proposalTable(recommendation, style)] : []),
     togetherText(recommendation),
     notes(recommendation),
@@ -34,12 +34,12 @@ function recordText({ time, timeZone, calls, wholeDays, sureness }: Recommendati
   return `${span}: ${plural(wholeDays, "whole day")}, ${SURE[sureness]}.`;
 }
 
-function reviewTable(reviews: readonly ReviewedLimit[], style: Style): string {
+function reviewTable({ reviews, time }: Recommendation, style: Style): string {
   const rows = reviews.map((review) => {
     const { budget, limit, calls, refusedCalls, wouldRefuseCalls, windows, refusedWindows, fullest, verdict, fit, refusedThen } = review;
     const refused = refusedCalls + wouldRefuseCalls;
     return [
-      budget.mode === "observe" ? `${budget.name} (observes)` : budget.name,
+      observes(budget, time.until) ? `${budget.name} (observes)` : budget.name,
       limit ? formatLimit(limit) : style.dim("none"),
       count(calls),
       fullest === undefined ? "" : percent(fullest),

@@ -125,7 +125,10 @@ export type Budget = {
   readonly owner_from: string | null;
   /** Where its calls are booked. */
   readonly cost_center: string | null;
+  /** What it does now with calls that do not fit. */
   readonly mode: "enforce" | "observe";
+  /** When its trial ends; null where it has no end, or is over. */
+  readonly observes_until: string | null;
   readonly time_zone: string;
   readonly limits: readonly ({
     readonly text: string;
@@ -171,6 +174,8 @@ export type Outlook = {
   readonly held: number;
   readonly left: number;
   readonly resets_at: string | null;
+  /** Only of a budget that observes. */
+  readonly observes_until?: string | null;
   readonly starts_at: string | null;
   /** What will be spent when it resets; null where it never does, or is too early to say. */
   readonly expected: number | null;
@@ -273,7 +278,7 @@ export type Settings = {
 
 export type Alert = {
   readonly id: string;
-  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "provider.failing" | "bill.differs" | "commitment.unused" | "allowance.used" | "agreement.ending" | "guard.tripped";
+  readonly kind: "budget.threshold" | "budget.forecast" | "budget.anomaly" | "budget.hourly" | "budget.trial" | "provider.failing" | "bill.differs" | "commitment.unused" | "allowance.used" | "agreement.ending" | "guard.tripped";
   readonly severity: "info" | "warning" | "error" | "critical";
   readonly title: string;
   readonly text: string;
@@ -287,6 +292,39 @@ export type Alert = {
   readonly by: string | null;
   readonly answered_at: string | null;
   readonly snoozed_until: string | null;
+};
+
+export type Trial = {
+  readonly budget: string;
+  readonly owner: string | null;
+  /** What it does now with calls that do not fit. */
+  readonly mode: "enforce" | "observe";
+  /** When its trial ends; null where it has no end, or is over. */
+  readonly observes_until: string | null;
+  /** When a trial with an end has ended; null before, and where it has none. */
+  readonly ended_at: string | null;
+  /** The first day on which calls were made that it would have refused, of the last 90. */
+  readonly first_at: string | null;
+  readonly last_at: string | null;
+  readonly would_refuse_calls: number;
+  /** What those calls were charged. */
+  readonly would_refuse_nanodollars: number;
+  /** Of whom most would have been refused first, a hundred at most. */
+  readonly whose: readonly ({
+    /** A balance, or who called: `user=ann`; empty where nobody said. */
+    readonly whose: string;
+    readonly calls: number;
+    readonly cost_nanodollars: number;
+  })[];
+  readonly whose_total: number;
+  /** What limits by the day or longer need, of budgets with one balance, as `purser recommend` reckons it. */
+  readonly needs: readonly ({
+    readonly limit: string;
+    readonly unit: string;
+    /** Null where it was not seen for long enough. */
+    readonly amount: number | null;
+    readonly rests_on: string;
+  })[];
 };
 
 export type Adjustment = {
@@ -468,7 +506,7 @@ export type BudgetItem = {
     /** How long it lasts. */
     readonly lasts?: string;
   };
-  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to. */
+  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; anomaly each 10x, when a day of one balance does; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does. */
   readonly alerts?: Readonly<Record<string, string | readonly (string)[]>>;
   /** The IANA time zone whose calendar the windows follow. */
   readonly timezone?: string;
@@ -476,8 +514,8 @@ export type BudgetItem = {
   readonly owner?: string;
   /** Where the calls of the budget are booked. Of several budgets of a call, that of the one whose `for` names the most attributes counts. */
   readonly cost_center?: string;
-  /** observe records what would have been refused, and refuses nothing. */
-  readonly mode?: "enforce" | "observe";
+  /** observe records what would have been refused, and refuses nothing; observe until 2026-12-15 refuses from the day after on, by the budget's time zone. That of the file where it is left out. */
+  readonly mode?: string;
   /** The output cap of a call is lowered to what fits, but not below this. Of the budgets of a call that say it, the largest counts. */
   readonly min_output?: number | string;
   /** open lets calls pass uncounted while the store is down. */
@@ -585,6 +623,8 @@ export type Balance = {
   readonly left: number;
   /** null: it never resets. Of a window that moves: when all that is used has come back, if nothing else is used. */
   readonly resets_at: string | null;
+  /** Only of a budget that observes: until when it refuses nothing; null where that has no end. */
+  readonly observes_until?: string | null;
   /** Who answers for the budget, where owners are asked for. */
   readonly owner?: string | null;
   /** Where its calls are booked, where owners are asked for. */
@@ -1350,6 +1390,10 @@ export interface Operations {
   readonly listAdjustments: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Adjustment)[];
   } };
+  /** What budgets that only observe would have refused, and of whom; also those whose trial is over. */
+  readonly listTrials: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly (Trial)[];
+  } };
   /** A budget as it is written in the configuration file. */
   readonly getBudget: { readonly input: { readonly path: { readonly name: string } }; readonly answer: WrittenBudget };
   /** Writes a budget anew in the configuration file, which is taken over within seconds. What stays the same stays as it is written. */
@@ -1640,6 +1684,7 @@ export const OPERATIONS = {
   resetPassword: ["POST", "/api/people/{name}/password"],
   listBudgetTree: ["GET", "/api/budget-tree"],
   listAdjustments: ["GET", "/api/adjustments"],
+  listTrials: ["GET", "/api/trials"],
   getBudget: ["GET", "/api/budgets/{name}"],
   replaceBudget: ["PUT", "/api/budgets/{name}"],
   removeBudget: ["DELETE", "/api/budgets/{name}"],

@@ -1,21 +1,26 @@
-import { type Budget, type Limit, PurserError, parseDuration, parseLimit, parseRungs, type Rung, rungText } from "@purser/core";
+import { type Budget, type Limit, PurserError, parseDuration, parseLimit, parseRungs, type Rung, rungText, trialEnd } from "@purser/core";
+import { mailAddress } from "../alerts/channel.ts";
 import { countedLimit } from "../alerts/pace.ts";
 import type { EndingWatch, ShareWatch, Watch, WatchedBudget } from "../alerts/watch.ts";
 import { checkTells } from "./budgets.ts";
 import type { Config } from "./config.ts";
-import type { BudgetFields, ConfigurationFields } from "./description.ts";
-import type { Located } from "./field.ts";
+import type { ConfigurationFields } from "./description.ts";
 import { suggestion } from "./nearest-name.ts";
 import type { Place } from "./source.ts";
 
 /** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
 const TIMES = 3;
-const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "failing", "captured", "unused", "allowance", "ending"];
+const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "trial", "failing", "captured", "unused", "allowance", "ending"];
+/** Of single users more differs from day to day than of all together. */
+const TIMES_EACH = 10;
 
-/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`, `adjusted`; and of providers, `failing 20%`, `captured 97%`, `unused 10%`, `allowance 80%`, `ending 14d`. */
+/**
+ * When somebody is told, as it is written: `forecast`, `anomaly 3x`, `anomaly each 10x`, `hourly $50`, `reset`, `adjusted`, `trial`; and of providers,
+ * `failing 20%`, `captured 97%`, `unused 10%`, `allowance 80%`, `ending 14d`.
+ */
 type Occasion =
-  | { readonly kind: "forecast" | "reset" | "adjusted" }
-  | { readonly kind: "anomaly"; readonly times: number }
+  | { readonly kind: "forecast" | "reset" | "adjusted" | "trial" }
+  | { readonly kind: "anomaly" | "anomaly each"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
   | { readonly kind: keyof typeof PROVIDER_SHARES; readonly share: number }
   | { readonly kind: "ending"; readonly beforeMs: number };
@@ -31,18 +36,20 @@ const PROVIDER_SHARES = {
 /** Reads an occasion. Throws `config_invalid` with what to write. */
 function parseOccasion(text: string): Occasion {
   const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
-  if ((word === "forecast" || word === "reset" || word === "adjusted") && rest === "") return { kind: word };
-  if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
+  if ((word === "forecast" || word === "reset" || word === "adjusted" || word === "trial") && rest === "") return { kind: word };
+  const [, each, times = rest] = /^(each)\b\s*(.*)$/s.exec(rest) ?? [];
+  if (word === "anomaly")
+    return each ? { kind: "anomaly each", times: parseTimes(times, TIMES_EACH) } : { kind: word, times: parseTimes(rest, TIMES) };
   if (word === "hourly") return { kind: word, ...parseAmount(rest) };
   if (isProviderWord(word)) return { kind: word, share: parseShare(word, rest) };
   if (word === "ending") return { kind: word, beforeMs: parseBefore(rest) };
   throw wrong(
-    `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50, reset or adjusted.${suggestion(word, WORDS)}`,
+    `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, anomaly each 10x, hourly $50, reset, adjusted or trial.${suggestion(word, WORDS)}`,
   );
 }
 
-function parseTimes(text: string): number {
-  if (text === "") return TIMES;
+function parseTimes(text: string, otherwise: number): number {
+  if (text === "") return otherwise;
   const times = Number(/^(\d{1,4}(?:\.\d)?)x$/.exec(text)?.[1]);
   if (times > 1) return times;
   throw wrong(`"anomaly ${text}" does not say how many times what is usual. Write anomaly 3x.`);
@@ -75,22 +82,60 @@ function parseBefore(text: string): number {
 }
 
 /** The budgets of which more is told than thresholds. */
-export function configuredWatches(
-  entries: readonly Located<BudgetFields>[],
-  budgets: readonly Budget[],
-  channels: ConfigurationFields["channels"],
-): readonly WatchedBudget[] {
-  return entries.flatMap(({ value: { name, alerts }, place }) => {
+export function configuredWatches(fields: ConfigurationFields, root: Place, budgets: readonly Budget[]): readonly WatchedBudget[] {
+  const { channels } = fields;
+  const trials = trialWatches(fields, root, budgets);
+  return (fields.budgets ?? []).flatMap(({ value: { name, alerts }, place }) => {
     const budget = budgets.find((one) => one.name === name);
-    if (!alerts || !budget) return [];
-    const watches = [...alerts].flatMap(([text, tells]) => {
+    if (!budget) return [];
+    const own = [...(alerts ?? [])].flatMap(([text, tells]) => {
       const at = place.field("alerts").field(text);
       const [occasion, told] = [readOccasion(text, at), readTells(tells, budget, at, channels)];
       return occasion && told ? (watchOf(occasion, told.channels, budget, at) ?? []) : [];
     });
-    return [{ budget, watches }];
+    const watches = [...own, ...(hasEnd(budget) && !own.some(({ kind }) => kind === "trial") ? trials : [])];
+    return watches.length === 0 && !alerts ? [] : [{ budget, watches }];
   });
 }
+
+/** What stands at the top of the file is told of every budget whose trial ends. */
+function trialWatches({ alerts = new Map(), channels }: ConfigurationFields, root: Place, budgets: readonly Budget[]): readonly Watch[] {
+  const [text] = [...alerts.keys()].filter((one) => one.trim() === "trial");
+  if (text === undefined) return [];
+  const at = root.field("alerts").field(text);
+  const trials = budgets.filter(hasEnd);
+  if (trials.length === 0) at.warning("is told of trials that end, and no budget has one: mode: observe until 2026-12-15.");
+  const [first] = trials.filter(({ owner }) => mailAddress(owner) === undefined);
+  const told = readTells(alerts.get(text) ?? [], first ?? { owner: trials[0]?.owner }, at, channels);
+  return told ? [{ kind: "trial", channels: told.channels }] : [];
+}
+
+/** Whether a budget only observes, and refuses calls from some day on. */
+function hasEnd({ observesUntil }: Budget): boolean {
+  return observesUntil > 0 && observesUntil < Number.POSITIVE_INFINITY;
+}
+
+/** Whoever has channels would hear of it, and not only from calls that are refused. */
+export function warnOfUntoldTrials(
+  { budgets: entries = [], channels = new Map(), mode }: ConfigurationFields,
+  {
+    root,
+    budgets,
+    watched,
+    now,
+  }: { readonly root: Place; readonly budgets: readonly Budget[]; readonly watched: readonly WatchedBudget[]; readonly now: number },
+): void {
+  if (channels.size === 0) return;
+  const untold = budgets.filter((budget) => {
+    const { watches = [] } = watched.find((one) => one.budget === budget) ?? {};
+    return trialEnd(budget, now) !== undefined && !watches.some(({ kind }) => kind === "trial");
+  });
+  const wrote = entries.filter(({ value }) => value.mode !== undefined && untold.some(({ name }) => name === value.name));
+  for (const { place } of wrote) place.field("mode").warning(UNTOLD);
+  if (mode !== undefined && untold.length > wrote.length) root.field("mode").warning(UNTOLD);
+}
+
+const UNTOLD = "has an end, and nobody is told before calls are refused. Add alerts: { trial: tell CHANNEL }.";
 
 /** What is told of providers. */
 export type ProviderWatches = Pick<Config, "failing" | "captured" | "unused" | "allowanceUsed" | "ending">;
@@ -98,13 +143,14 @@ export type ProviderWatches = Pick<Config, "failing" | "captured" | "unused" | "
 /** What is told of providers: who, and from when on. */
 export function configuredProviderWatches(fields: ConfigurationFields, place: Place): ProviderWatches {
   const watches = [...(fields.alerts ?? [])].flatMap(([text, tells]) => {
+    if (text.trim() === "trial") return [];
     const at = place.field("alerts").field(text);
     const [occasion, told] = [readOccasion(text, at), readTells(tells, { owner: undefined }, at, fields.channels)];
     if (!occasion || !told) return [];
     if (isAboutProviders(occasion)) return [{ ...occasion, channels: told.channels }];
     return (
       at.problem(
-        `is about a budget. Write it under alerts of the budget; here is failing 20%, captured 97%, unused 10%, allowance 80% or ending 14d, about providers.`,
+        `is about a budget. Write it under alerts of the budget; here is failing 20%, captured 97%, unused 10%, allowance 80% or ending 14d, about providers, and trial.`,
       ) ?? []
     );
   });
@@ -127,6 +173,12 @@ function isAboutProviders(occasion: Occasion): occasion is ProviderOccasion {
 function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget, place: Place): Watch | undefined {
   if (isAboutProviders(occasion))
     return place.problem("is about providers. Write it under alerts at the top of the file, not in a budget.");
+  if (occasion.kind === "trial") {
+    if (!hasEnd(budget)) place.warning("is told of a trial that ends, and the budget has none: mode: observe until 2026-12-15.");
+    return { kind: "trial", channels };
+  }
+  if (occasion.kind === "anomaly each" && budget.per.length === 0)
+    return place.problem("is about each balance, and the budget has one for all. Write anomaly 3x, or give the budget a per.");
   if (occasion.kind === "adjusted" && !budget.adjusting)
     return place.problem("is told when a rule changes an amount, and the budget has no adjust. Give it one, or leave this out.");
   const units = occasion.kind === "hourly" ? [occasion.unit] : undefined;

@@ -8,6 +8,7 @@ import {
   type ErrorCode,
   type ExceptionInput,
   formatLimit,
+  type ModeInput,
   PurserError,
   type Rung,
   type Selector,
@@ -25,6 +26,8 @@ import type { Place } from "./source.ts";
 /** What else of the configuration budgets speak of. */
 export interface BudgetTerms extends Pick<ConfigurationFields, "channels" | "answers"> {
   readonly timezone: string;
+  /** The mode of budgets that have none of their own. */
+  readonly mode: ModeInput | undefined;
   readonly providers: readonly Provider[];
   /** Whether refusals name owners. */
   readonly showsOwner: boolean;
@@ -35,7 +38,7 @@ export interface BudgetTerms extends Pick<ConfigurationFields, "channels" | "ans
 /** Puts the budgets together, and notes where two cannot stand beside each other. */
 export function configuredBudgets(
   entries: readonly Located<BudgetFields>[],
-  { timezone, showsOwner, providers, channels, answers, now }: BudgetTerms,
+  { timezone, mode, showsOwner, providers, channels, answers, now }: BudgetTerms,
 ): readonly Budget[] {
   const found: Budget[] = [];
   const places: Place[] = [];
@@ -45,11 +48,13 @@ export function configuredBudgets(
     if (name !== "" && names.has(name))
       place.field("name").problem(`"${name}" names two budgets. Each needs a name of its own, since it is how spend is kept.`);
     names.add(name);
-    const budget = name === "" ? undefined : definedBudget(value, place, { timezone, showsOwner });
+    const budget = name === "" ? undefined : definedBudget(value, place, { timezone, mode, showsOwner });
     if (!budget) continue;
     warnOfDoubts(budget, place, providers);
     warnOfSilence(budget, value, place.field("adjust"));
     warnOfEnded(budget, readable(value), now);
+    if (value.mode && budget.observesUntil > 0 && budget.observesUntil <= now)
+      place.field("mode").warning("the trial is over, and the budget refuses calls. Take it out.");
     const rungs = budget.ladder.flatMap((step) => step.rungs);
     checkLookups(rungs, place.field("ladder"), answers);
     found.push(budget);
@@ -69,6 +74,9 @@ export function configuredBudgets(
   return budgets;
 }
 
+/** What budgets have of the file where they say nothing themselves. */
+type InheritedTerms = Pick<BudgetTerms, "timezone" | "mode" | "showsOwner">;
+
 function noteSharing(budget: Budget, budgets: readonly Budget[], place: Place): void {
   try {
     checkSharing(budget, budgets);
@@ -78,7 +86,7 @@ function noteSharing(budget: Budget, budgets: readonly Budget[], place: Place): 
   }
 }
 
-function definedBudget(value: BudgetFields, place: Place, terms: Pick<BudgetTerms, "timezone" | "showsOwner">): Budget | undefined {
+function definedBudget(value: BudgetFields, place: Place, terms: InheritedTerms): Budget | undefined {
   const input = budgetInput(value, terms);
   try {
     return defineBudget(input);
@@ -118,7 +126,7 @@ function isWrong(input: BudgetInput): boolean {
   }
 }
 
-function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetTerms, "timezone" | "showsOwner">): BudgetInput {
+function budgetInput(value: BudgetFields, { timezone, mode = "enforce", showsOwner }: InheritedTerms): BudgetInput {
   const request = value.request;
   return {
     name: value.name ?? "",
@@ -135,7 +143,7 @@ function budgetInput(value: BudgetFields, { timezone, showsOwner }: Pick<BudgetT
     ...(value.owner !== undefined && { owner: value.owner }),
     ...(!showsOwner && { showsOwner }),
     ...(value.cost_center !== undefined && { costCenter: value.cost_center }),
-    ...(value.mode && { mode: value.mode }),
+    mode: value.mode ?? mode,
     ...(value.min_output !== undefined && { minOutput: value.min_output }),
     ...(value.on_store_failure && { onStoreFailure: value.on_store_failure }),
     ...(request && {

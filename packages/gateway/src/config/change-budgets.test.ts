@@ -187,7 +187,7 @@ test("what is wrong with a budget is told of its field, and nothing of it is wri
     [{ ...right, onwer: "kim" }, /^config_invalid onwer: unknown field\. Did you mean "owner"\?/],
     [{ ...right, for: { tem: "a" } }, /^config_invalid for\.tem: /],
     [{ ...right, ladder: { "80%": "use" } }, /^config_invalid ladder/],
-    [{ ...right, mode: "watch" }, /^config_invalid mode: "watch" is not one of/],
+    [{ ...right, mode: "watch" }, /^config_invalid mode: "watch" is no mode/],
     [{ ...right, owner: null }, /^config_invalid owner: is empty/],
     [{ ...right, owner: "a\ufffdb" }, /^body_invalid "owner" has a character/],
     [{ ...right, owner: "\ue02c" }, /^body_invalid "owner" has a character/],

@@ -5,10 +5,12 @@ import {
   isSubjectPath,
   isWeight,
   LACKS,
+  type ModeInput,
   PurserError,
   parseDollars,
   parseDollarsPerMillion,
   parseLimit,
+  parseMode,
   parseWindowStart,
   type SubjectPath,
   type TokenKind,
@@ -91,6 +93,7 @@ const AMOUNT = "(\\$\\s*[\\d.,_]+\\s*[kmbKMB]?|[\\d.,_]+\\s*[kmbKMB]?\\s+((input
 const percentage = () => parsed({ pattern: "^\\d{1,3}(\\.\\d{1,2})?\\s*%$" }, (percent) => percent);
 const models = () => list(text(), { most: MOST.models, least: 1, single: true });
 const timezone = () => parsed({}, checkedTimeZone);
+const mode = () => parsed({ pattern: "^\\s*(enforce|observe(\\s+until\\s+\\d{4}-\\d{2}-\\d{2}(T\\S+)?)?)\\s*$" }, checkedMode);
 /** Budgets, providers and prices name models and providers; `*` stands for anything. */
 const pattern = () => list(text(), { most: MOST.models, least: 1, single: true });
 
@@ -422,8 +425,8 @@ const budget = object(
       { examples: [{ repeats: 10, same_tool: 5, surge: 10, do: ["block", "tell slack"] }] },
     ),
     alerts: described(
-      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to.",
-      tells("^\\s*(forecast|reset|adjusted|anomaly(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
+      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; anomaly each 10x, when a day of one balance does; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does.",
+      tells("^\\s*(forecast|reset|adjusted|trial|anomaly(\\s+each)?(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
       {
         examples: [
           { forecast: "tell slack", "anomaly 3x": "tell slack", "hourly $50": ["tell slack", "tell oncall"], reset: "tell slack" },
@@ -440,9 +443,11 @@ const budget = object(
       text({ most: 256 }),
       { examples: ["CC-4711"] },
     ),
-    mode: described("observe records what would have been refused, and refuses nothing.", choice(["enforce", "observe"]), {
-      default: "enforce",
-    }),
+    mode: described(
+      "observe records what would have been refused, and refuses nothing; observe until 2026-12-15 refuses from the day after on, by the budget's time zone. That of the file where it is left out.",
+      mode(),
+      { default: "enforce", examples: ["observe", "observe until 2026-12-15"] },
+    ),
     min_output: described(
       "The output cap of a call is lowered to what fits, but not below this. Of the budgets of a call that say it, the largest counts.",
       tokens(),
@@ -712,16 +717,26 @@ export const CONFIGURATION = object({
     map(located(channel), { most: 100, key: channelNameProblem, pattern: "^[a-z0-9][a-z0-9._-]*$" }),
   ),
   alerts: described(
-    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes; captured 97%, when less of what one billed for a day is in the ledger, or as much too much; unused 10%, when so much of a commitment will be paid for nothing at this pace; allowance 80%, when so much of what one gives away is used; ending 14d, so long before a commitment or an allowance ends.",
-    tells("^\\s*((failing|captured|unused|allowance)\\s+\\d+(\\.\\d+)?\\s*%|ending\\s+\\S+)\\s*$"),
+    "What is told of providers, and to whom: failing 20%, when so much of the calls to one fail within five minutes; captured 97%, when less of what one billed for a day is in the ledger, or as much too much; unused 10%, when so much of a commitment will be paid for nothing at this pace; allowance 80%, when so much of what one gives away is used; ending 14d, so long before a commitment or an allowance ends; and of every budget whose trial ends, trial.",
+    tells("^\\s*(trial|(failing|captured|unused|allowance)\\s+\\d+(\\.\\d+)?\\s*%|ending\\s+\\S+)\\s*$"),
     {
       examples: [
-        { "failing 20%": "tell oncall", "captured 97%": "tell finance", "unused 10%": "tell finance", "ending 14d": "tell finance" },
+        {
+          "failing 20%": "tell oncall",
+          "captured 97%": "tell finance",
+          "unused 10%": "tell finance",
+          "ending 14d": "tell finance",
+          trial: "tell email",
+        },
       ],
     },
   ),
   login: described("Who signs in to the dashboard, besides with a token or key.", login),
   telemetry: described("Traces and metrics for an OpenTelemetry collector. A change needs a restart.", telemetry),
+  mode: described("The mode of every budget that has none of its own: enforce, observe, or observe until 2026-12-15.", mode(), {
+    default: "enforce",
+    examples: ["observe until 2026-12-15"],
+  }),
   timezone: described("The time zone of every budget and report that has none of its own.", timezone(), { default: "UTC" }),
   prices: described("Your own prices. They win over the catalogue.", list(located(price), { most: MOST.prices })),
   default_price: described(
@@ -919,6 +934,18 @@ function checkedHost(value: string): string {
   if (/^[A-Za-z0-9.:_-]{1,255}$/.test(value)) return value;
   throw wrong(`"${value}" is not an address to listen on. Write one like 127.0.0.1, 0.0.0.0 or ::1.`);
 }
+
+/** The days of a trial are those of a time zone, of which nothing is known here; every one has the same. */
+function checkedMode(value: string): ModeInput {
+  const [word = ""] = value.trim().split(/\s/);
+  const nearest = nearestName(word, MODES);
+  if (!MODES.includes(word) && nearest !== undefined)
+    throw new PurserError("config_invalid", `"${value}" is no mode. Did you mean "${nearest}"?`);
+  parseMode(value, "UTC");
+  return value as ModeInput;
+}
+
+const MODES: readonly string[] = ["enforce", "observe"];
 
 function checkedTimeZone(value: string): string {
   try {

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { PurserError } from "@purser/core";
+import { PurserError, parseMode } from "@purser/core";
 import type { Provider } from "../providers/provider.ts";
-import { configuredProviderWatches, configuredWatches } from "./alerts.ts";
+import { configuredProviderWatches, configuredWatches, warnOfUntoldTrials } from "./alerts.ts";
 import { configuredAllowances } from "./allowances.ts";
 import { configuredAnswers, warnOfUnasked } from "./answers.ts";
 import { configuredBudgets } from "./budgets.ts";
@@ -84,6 +84,7 @@ export function examineConfig(input: ConfigInput): Reading {
   const answers = configuredAnswers(fields.answers, { file, cwd, environment });
   const budgets = configuredBudgets(fields.budgets ?? [], {
     timezone: fields.timezone ?? "UTC",
+    mode: fields.mode,
     providers,
     channels: fields.channels,
     answers: fields.answers,
@@ -91,6 +92,10 @@ export function examineConfig(input: ConfigInput): Reading {
     now,
   });
   warnOfUnasked(fields.answers, budgets);
+  if (isOver(fields, now))
+    source.root.field("mode").warning("the trial is over, and budgets without a mode of their own refuse calls. Take it out.");
+  const watched = configuredWatches(fields, source.root, budgets);
+  warnOfUntoldTrials(fields, { root: source.root, budgets, watched, now });
   const server = readServer(fields, settings);
   const config: Config = {
     file,
@@ -107,7 +112,7 @@ export function examineConfig(input: ConfigInput): Reading {
     routes: configuredRoutes(fields.routes ?? [], providers),
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
-    watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
+    watched,
     ...configuredProviderWatches(fields, source.root),
     channels,
     answers: answers.lists,
@@ -129,6 +134,11 @@ export function examineConfig(input: ConfigInput): Reading {
   const warnings = source.warnings.toSorted(byPosition);
   const found = { warnings, otherFiles: answers.files };
   return problems.length === 0 ? { ...found, config, problems: [] } : { ...found, config: undefined, problems };
+}
+
+function isOver({ mode, timezone }: ConfigurationFields, now: number): boolean {
+  const observesUntil = mode === undefined ? 0 : parseMode(mode, timezone ?? "UTC");
+  return observesUntil > 0 && observesUntil <= now;
 }
 
 /** Sentinels lead to one primary, which they know by a name. */

@@ -20,7 +20,7 @@ import type { Guard } from "../guards/guard.ts";
 
 /** A budget as people say it: `Calls with tier free may use 10,000 tokens a day and 2 at once, each user apart.` */
 export function budgetSentence(budget: Budget): string {
-  const { limits, exceptions, per, weights, request, ladder, sharing, adjusting, mode, onStoreFailure } = budget;
+  const { limits, exceptions, per, weights, request, ladder, sharing, adjusting, onStoreFailure } = budget;
   const who = capitalized(selectionPhrase(budget.selector));
   const apart = per.length === 0 ? "" : `, each ${per.map((path) => path.replace(/^tag\./, "")).join(" and ")} apart`;
   const use = limits.length === 0 ? `${who} may use any amount` : `${who} may use ${joined(limits.map(limitPhrase), "and")}`;
@@ -35,13 +35,19 @@ export function budgetSentence(budget: Budget): string {
     ...ladder.map((step) => `${capitalized(stepPhrase(step))}: ${joined(step.rungs.map(rungText), "and")}.`),
     sharing ? sharingSentence(sharing, per) : "",
     adjusting ? adjustingSentence(adjusting, limits) : "",
-    mode === "observe" ? "It only observes and refuses nothing." : "",
+    modeSentence(budget),
     onStoreFailure === "open" ? "While the store is down, calls pass uncounted." : "",
     budget.costCenter === undefined ? "" : `Cost centre: ${budget.costCenter}.`,
     ownerSentence(budget),
   ]
     .filter((sentence) => sentence !== "")
     .join(" ");
+}
+
+function modeSentence({ observesUntil, timezone }: Budget): string {
+  if (observesUntil === 0) return "";
+  const until = observesUntil === Number.POSITIVE_INFINITY ? "" : ` until ${formatInstant(observesUntil, timezone)}`;
+  return `It only observes and refuses nothing${until}.`;
 }
 
 function ownerSentence({ owner, ownerFrom }: Budget): string {
@@ -118,8 +124,10 @@ export function watchSentence(watch: Watch): string {
 function watchPhrase(watch: Watch): string {
   if (watch.kind === "forecast") return "when it will be gone before it resets";
   if (watch.kind === "adjusted") return "when its amount is adjusted";
+  if (watch.kind === "trial") return "before it begins to refuse calls, and when it does";
   if (watch.kind === "reset") return "when it is open again after it was used up";
   if (watch.kind === "hourly") return `when more than ${formatAmount(watch.amount, watch.unit)} is spent in an hour`;
+  if (watch.kind === "anomaly each") return `when a day of one balance takes more than ${watch.times} times what is usual for it`;
   return `when an hour or a day takes more than ${watch.times} times what is usual`;
 }
 

@@ -7,8 +7,9 @@ export function unownedBudgets({ budgets, guards, watched }: Pick<Config, "budge
   return budgets.filter((budget) => budget.owner === undefined && (refuses(budget) || tells(budget) || heard.has(budget.name)));
 }
 
-function refuses({ mode, limits, request }: Budget): boolean {
-  return mode === "enforce" && (limits.length > 0 || Object.keys(request).length > 0);
+/** What is on trial refuses calls in the end. */
+function refuses({ observesUntil, limits, request }: Budget): boolean {
+  return observesUntil < Number.POSITIVE_INFINITY && (limits.length > 0 || Object.keys(request).length > 0);
 }
 
 function tells({ ladder }: Budget): boolean {

@@ -1,5 +1,5 @@
 import { hash, randomBytes } from "node:crypto";
-import { type Budget, type Charge, isLabelOf, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
+import { type Budget, type Charge, isLabelOf, observes, rungText, type Subject, subjectLabel, totalTokens } from "@purser/core";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { BudgetedCall } from "../budgeted-call.ts";
 import {
@@ -97,7 +97,7 @@ export class Guards {
       tripped.push(one);
       this.#tell(one, label);
     }
-    return tripped.filter(({ budget }) => budget.mode === "enforce");
+    return tripped.filter(({ budget }) => !observes(budget, now));
   }
 
   /** Looks at what a call was charged. */

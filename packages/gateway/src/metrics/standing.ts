@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, type Store, type Unit } from "@purser/core";
+import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, modeAt, type Store, type Unit } from "@purser/core";
 import type { CapturedState } from "../alerts/captured.ts";
 import type { CommitmentStanding } from "../commitments/standing.ts";
 import { type Handover, statusOf } from "../handovers/handover.ts";
@@ -323,13 +323,18 @@ function labelsOf({ budget, unit, window }: Row): Labels {
   return { budget, unit: unit === "nanodollars" ? "dollars" : unit, window };
 }
 
+function infoOf(budget: Budget): Labels {
+  const { name, owner = "", costCenter } = budget;
+  return { budget: name, owner, mode: modeAt(budget, Date.now()), ...(costCenter !== undefined && { cost_center: costCenter }) };
+}
+
 function ownersOf(budgets: readonly Budget[]): readonly Family[] {
   return [
     gauge(
       "purser_budget_info",
       "Who answers for a budget, where its calls are booked, and whether it refuses (enforce) or only records (observe). Always 1.",
-      budgets.slice(0, BUDGET_ROWS_MOST).map(({ name, owner = "", costCenter, mode }) => ({
-        labels: { budget: name, owner, mode, ...(costCenter !== undefined && { cost_center: costCenter }) },
+      budgets.slice(0, BUDGET_ROWS_MOST).map((budget) => ({
+        labels: infoOf(budget),
         value: 1,
       })),
     ),

@@ -8,6 +8,7 @@ import {
   type Decision,
   formatLimit,
   type Limit,
+  observes,
   PurserError,
   type RateCard,
   type Store,
@@ -214,7 +215,7 @@ export class Appraiser {
   /** What lowers the output cap of a call, the beginning of a sentence: a request limit, or else the limit that is the tightest. */
   #loweredBy({ subject, call }: RoutedCall, { inputTokensMost, outputTokensMost }: Figures, decision: Decision): string {
     const isReached = (most: number) => most < outputTokensMost + call.copies;
-    const selecting = this.#config.budgets.filter((budget) => budget.mode === "enforce" && budget.selects(subject));
+    const selecting = this.#config.budgets.filter((budget) => !observes(budget, this.#now) && budget.selects(subject));
     for (const { name, request } of selecting) {
       const { maxOutput = Number.POSITIVE_INFINITY, maxTotal = Number.POSITIVE_INFINITY } = request;
       if (isReached(maxOutput)) return `budget "${name}" allows ${count(maxOutput)} output tokens in one call`;
@@ -235,7 +236,7 @@ const GROWING: ReadonlySet<Unit> = new Set<Unit>(["nanodollars", "tokens", "outp
 const NOTHING_LEARNED: Climber["calibration"] = { marginOf: () => undefined };
 
 function observing(budget: Budget): Budget {
-  return { ...budget, mode: "observe" };
+  return { ...budget, observesUntil: Number.POSITIVE_INFINITY };
 }
 
 /** A share of a whole, in hundredths of a per cent. */

@@ -1,10 +1,12 @@
 import {
   type Budget,
+  type BudgetMode,
   beyondStep,
   formatAmount,
   formatLimit,
   type Limit,
   measures,
+  modeAt,
   PurserError,
   rungText,
   shareFrom,
@@ -18,6 +20,8 @@ import type { Finding } from "./finding.ts";
 /** What the expected calls of a day take of one balance, together. */
 export interface Demand {
   readonly budget: Budget;
+  /** What the budget does with calls that do not fit, now. */
+  readonly mode: BudgetMode;
   readonly subject: string;
   readonly limit: Limit;
   /** What one window has: of a bucket, what it lets go in each period. */
@@ -38,7 +42,7 @@ export interface Part {
 }
 
 /** Adds up what prompts take of the same balances, in the order of the budgets and their limits. */
-export function demandsOf(appraisals: readonly Appraisal[], budgets: readonly Budget[]): readonly Demand[] {
+export function demandsOf(appraisals: readonly Appraisal[], budgets: readonly Budget[], now: number): readonly Demand[] {
   const parts = new Map<string, [Part, ...Part[]]>();
   for (const { prompt, takes } of appraisals)
     for (const take of takes) {
@@ -56,16 +60,17 @@ export function demandsOf(appraisals: readonly Appraisal[], budgets: readonly Bu
   const placeOf = ({ budget }: Demand) => places.get(budget.name) ?? 0;
   const limitPlaceOf = ({ budget, limit: { unit, window } }: Demand) =>
     budget.limits.findIndex((one) => one.unit === unit && windowName(one.window) === windowName(window));
-  return [...parts.values()].map(demandOf).sort((a, b) => placeOf(a) - placeOf(b) || limitPlaceOf(a) - limitPlaceOf(b));
+  return [...parts.values()].map((own) => demandOf(own, now)).sort((a, b) => placeOf(a) - placeOf(b) || limitPlaceOf(a) - limitPlaceOf(b));
 }
 
-function demandOf(parts: readonly [Part, ...Part[]]): Demand {
+function demandOf(parts: readonly [Part, ...Part[]], now: number): Demand {
   const [{ take, prompt }] = parts;
   const { budget, subject, limit, amount } = take;
   const known = parts.flatMap(({ day }) => day ?? []);
   const day = known.length > 0 ? exactly(sum(known), prompt) : undefined;
   return {
     budget,
+    mode: modeAt(budget, now),
     subject,
     limit,
     amount: limit.window.kind === "bucket" ? limit.amount : amount,
@@ -102,7 +107,7 @@ function inWindowOf(day: number, window: Window): number {
 /** Budgets that a day's calls do not fit. Those that only observe refuse nothing. */
 export function exceeded(demands: readonly Demand[]): readonly Finding[] {
   return demands
-    .filter((demand) => isExceeded(demand) && demand.budget.mode === "enforce")
+    .filter((demand) => isExceeded(demand) && demand.mode === "enforce")
     .map((demand) => ({
       kind: "day_exceeded",
       prompts: demand.parts.filter(({ day }) => day !== undefined).map(({ prompt }) => prompt),
@@ -114,7 +119,7 @@ export function exceeded(demands: readonly Demand[]): readonly Finding[] {
 /** What is no reason to refuse a change, and good to know. */
 export function remarksOn(demands: readonly Demand[]): readonly string[] {
   return demands.flatMap((demand) => [
-    ...(isExceeded(demand) && demand.budget.mode === "observe"
+    ...(isExceeded(demand) && demand.mode === "observe"
       ? [`The expected calls would not fit ${demandText(demand)} It only observes.`]
       : []),
     ...rungsReached(demand),

@@ -43,22 +43,22 @@ export class Prediction {
     const wouldRefuse = (_: RecordedCall, named: readonly string[]) => {
       for (const name of named) names.add(name);
     };
-    await replay(this.#under(budgets, "observe"), this.#calls, { wouldRefuse });
+    await replay(this.#under(budgets, Number.POSITIVE_INFINITY), this.#calls, { wouldRefuse });
     return budgets.filter(({ name }) => names.has(name));
   }
 
   async #refusals(budgets: readonly Budget[], calls: readonly RecordedCall[]): Promise<readonly WouldRefuse[]> {
     const refusals: WouldRefuse[] = [];
-    await replay(this.#under(budgets, "enforce"), calls, {
+    await replay(this.#under(budgets, 0), calls, {
       refused: (call, { balance }) => refusals.push({ call: this.#asItWas(call), by: balance }),
     });
     return refusals;
   }
 
-  #under(budgets: readonly Budget[], mode: Budget["mode"]): Config {
+  #under(budgets: readonly Budget[], observesUntil: number): Config {
     return {
       ...this.#config,
-      budgets: budgets.map((budget): Budget => ({ ...budget, ladder: [], sharing: undefined, adjusting: undefined, mode })),
+      budgets: budgets.map((budget): Budget => ({ ...budget, ladder: [], sharing: undefined, adjusting: undefined, observesUntil })),
     };
   }
 

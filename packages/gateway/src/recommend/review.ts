@@ -1,4 +1,4 @@
-import { type Budget, formatLimit, includesSelection, type Limit, windowText } from "@purser/core";
+import { type Budget, formatLimit, includesSelection, type Limit, observes, windowText } from "@purser/core";
 import { daysSeen } from "./days.ts";
 import type { History } from "./history.ts";
 import { isUseKnown, LimitUse, type WindowUse, type WouldRefuse } from "./limit-use.ts";
@@ -101,6 +101,7 @@ function reviewOf(history: History, budget: Budget, limit: Limit, { budgets, hea
   for (const refusal of refusals) use.addRefusal(refusal);
   const wouldRefuseCalls = use.addWouldRefuse(wouldRefuse.get(budget) ?? []);
   const { windows, calls } = use;
+  const enforced = budgets.filter((other) => !observes(other, history.time.until));
   const refusedWindows = windows.filter((one) => one.refused + one.wouldRefuse > 0).length;
   const days = history.days(budget.timezone).length;
   const review = {
@@ -112,7 +113,7 @@ function reviewOf(history: History, budget: Budget, limit: Limit, { budgets, hea
     windows: windows.length,
     refusedWindows,
     fullest: isUseKnown(limit) ? fullestOf(windows) : undefined,
-    above: limitAbove(budget, limit, budgets),
+    above: limitAbove(budget, limit, enforced),
     need: needOf(history, { budget, limit, use, refusals }, headroom),
     sureness: surenessOf(days),
   };
@@ -247,11 +248,11 @@ function demandOf({ used, refused, asked }: WindowUse, average: number): number 
   return used + Math.min(used, asked, refused * average);
 }
 
-/** The limit of a budget above, or of the same one, that is always used up before this one. */
+/** The limit of a budget above, or of the same one, of those that refuse calls, that is always used up before this one. */
 function limitAbove(budget: Budget, limit: Limit, budgets: readonly Budget[]): string | undefined {
   for (const other of budgets) {
     const isAbove = other === budget || (other.per.length === 0 && includesSelection(other.selector, budget.selector));
-    if (!isAbove || other.mode === "observe" || other.exceptions.length > 0) continue;
+    if (!isAbove || other.exceptions.length > 0) continue;
     const tighter = other.limits.find((one) => one !== limit && isTighter(one, limit));
     if (tighter) return `${other.name}: ${formatLimit(tighter)}`;
   }

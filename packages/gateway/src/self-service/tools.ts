@@ -97,13 +97,20 @@ export const TOOLS: readonly Tool[] = [
   },
 ];
 
-function balanceSentence({ budget, subject, unit, weights, window, limit, spent, held, left, resetsAt, timezone }: Balance): string {
+function balanceSentence(balance: Balance): string {
+  const { budget, subject, unit, weights, window, limit, spent, held, left, resetsAt, timezone } = balance;
   const name = subject === "" ? `"${budget}"` : `"${budget}" (${subject})`;
   const amount = (value: number) => formatAmount(value, unit, weights);
   const resets = resetsAt === undefined ? "" : `, resets ${formatInstant(resetsAt, timezone)}`;
   const counting = weights === undefined ? "" : `, counting ${weightsPhrase(weights)}`;
   const inFlight = held > 0 ? `, ${amount(held)} held by calls in flight` : "";
-  return `${name}: ${amount(left)} left of ${amount(limit)}${windowPhrase(window)} (${amount(spent)} spent${inFlight})${counting}${resets}.`;
+  return `${name}: ${amount(left)} left of ${amount(limit)}${windowPhrase(window)} (${amount(spent)} spent${inFlight})${counting}${resets}${observedPhrase(balance)}.`;
+}
+
+/** `; it refuses nothing until 2026-12-16 00:00 UTC` */
+function observedPhrase({ observedUntil, timezone }: Balance): string {
+  if (observedUntil === undefined) return "";
+  return observedUntil === Infinity ? "; it refuses nothing" : `; it refuses nothing until ${formatInstant(observedUntil, timezone)}`;
 }
 
 async function estimateCost({ gateway, caller: { subject, pools }, input, now }: ToolCall): Promise<ToolAnswer> {
@@ -133,7 +140,7 @@ async function estimateCost({ gateway, caller: { subject, pools }, input, now }:
     const weighed = weights && weightsFor(unit, weights);
     return weighed ? weighMost(weighed, unit, { inputTokens, outputTokens }) : (needed[unit] ?? 0);
   };
-  const short = balances.filter((balance) => neededOf(balance) > balance.left);
+  const short = balances.filter((balance) => balance.observedUntil === undefined && neededOf(balance) > balance.left);
   const price = cost === undefined ? "It has no price." : `It costs at most ${formatDollars(cost)}.`;
   const fits = short.length === 0 ? "Your budgets have room for it." : `There is not enough left: ${short.map(balanceSentence).join(" ")}`;
   return {

@@ -71,6 +71,13 @@ export function createRemoteStore(send: (questions: readonly Question[]) => void
 type Limit = Parameters<LeasingStore["standings"]>[0][number];
 
 /** A limit without what belongs to this process only. */
-function plain({ counter, amount, enforced, rule, rollover }: Limit): Limit {
-  return { counter, amount, enforced, ...(rule && { rule }), ...(rollover && { rollover }) };
+function plain({ counter, amount, enforced, observedUntil, rule, rollover }: Limit): Limit {
+  return {
+    counter,
+    amount,
+    enforced,
+    ...(observedUntil !== undefined && { observedUntil }),
+    ...(rule && { rule }),
+    ...(rollover && { rollover }),
+  };
 }

@@ -231,7 +231,7 @@ export class AllottedStore implements LeasedStore {
     this.#known.set(id, "asked");
     const until = this.#now() + PATIENCE * this.#settings.reportMs;
     let result = await this.#store.reserve(share === undefined ? { ...command, patient: true } : command);
-    while (result.outcome === "refused" && share === undefined && heldByLeases(command, result.standings).length > 0) {
+    while (result.outcome === "refused" && share === undefined && heldByLeases(command, result.standings, this.#now()).length > 0) {
       const isLast = this.#now() >= until;
       if (!isLast) await this.#recall(limits);
       result = await this.#store.reserve(isLast ? command : { ...command, patient: true });

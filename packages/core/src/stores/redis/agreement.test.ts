@@ -33,6 +33,7 @@ const limitSets = fc.subarray(
     sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
     sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
     sampleLimit({ budget: "watched", amount: 100, enforced: false }),
+    sampleLimit({ budget: "on trial", amount: 300, observedUntil: NOON + 40_000 }),
     sampleMovingLimit({ budget: "rolling", amount: 900, rule: { kind: "rolling", lengthMs: 60_000, sliceMs: 1_000 }, at: NOON }),
     sampleMovingLimit({ budget: "bucket", amount: 900, rule: { kind: "bucket", drains: 701, periodMs: 60_000, sliceMs: 1_000 }, at: NOON }),
     sampleMovingLimit({

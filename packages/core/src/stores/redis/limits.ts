@@ -8,9 +8,9 @@ import { counterText, keyText, readCounter, readGrants, readSlices } from "./tex
 
 /** Limits as the scripts take them, with what a call asks of each. */
 export function limitsText(limits: readonly BoundLimit[], asks?: Asks): string {
-  const texts = limits.map(({ counter, amount, enforced, rule, rollover }) => {
+  const texts = limits.map(({ counter, amount, enforced, observedUntil = 0, rule, rollover }) => {
     const { base, perOutputToken, scale } = asks ? askOn(asks, counter) : NOTHING;
-    const terms = `${boundText(counter)},${amount},${enforced ? 1 : 0},${base},${perOutputToken},${scale}`;
+    const terms = `${boundText(counter)},${amount},${enforced ? observedUntil : -1},${base},${perOutputToken},${scale}`;
     return rule || rollover ? `[${terms},${ruleText(rule)}${rolloverText(rollover)}]` : `[${terms}]`;
   });
   return `[${texts.join(",")}]`;

@@ -33,6 +33,7 @@ const limitSets = fc.subarray(
     sampleLimit({ budget: "today", unit: "output_tokens", amount: 700, resetsAt: NOON + 5_000 }),
     sampleLimit({ budget: "at once", unit: "concurrent", amount: 3 }),
     sampleLimit({ budget: "watched", amount: 100, enforced: false }),
+    sampleLimit({ budget: "on trial", amount: 300, observedUntil: NOON + 40_000 }),
     sampleLimit({ budget: "weighed", amount: 1_500, weights: { cache_read: 0.1, output: 4 } }),
     sampleMovingLimit({
       budget: "weighed",

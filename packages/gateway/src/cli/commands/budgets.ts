@@ -56,13 +56,25 @@ export const budgets: Command = {
       if (data.length === 0) {
         return emptyResult(access, budget);
       }
-      const lines = [balancesText(data, context, { total, besides: wide === true ? OWNED : [] }), ...(await adjustedOf(access, data))];
+      const text = balancesText(data, context, { total, besides: wide === true ? OWNED : [] });
+      const lines = [text, ...observingLines(data, context.now()), ...(await adjustedOf(access, data))];
       return { exit: 0, text: lines.join("\n\n"), json: data };
     } finally {
       await access.close();
     }
   },
 };
+
+/** Says which of the budgets that are shown refuse nothing, and until when. */
+function observingLines(balances: readonly BalanceJson[], now: number): readonly string[] {
+  const ends = new Map(balances.flatMap(({ budget, observes_until: end }) => (end === undefined ? [] : [[budget, end] as const])));
+  const lines = [...ends].map(([budget, end]) => {
+    if (end === null) return `${budget} only observes and refuses nothing.`;
+    const day = `${end.slice(0, 16).replace("T", " ")} UTC`;
+    return `${budget} only observes and refuses nothing until ${day} (${untilText(end, now)}). \`purser trials\` says what it would have refused.`;
+  });
+  return lines.length === 0 ? [] : [lines.join("\n")];
+}
 
 /** Says why limits are others than in the file, of the budgets that are shown. */
 async function adjustedOf({ config, ask }: AdminAccess, balances: readonly BalanceJson[]): Promise<readonly string[]> {

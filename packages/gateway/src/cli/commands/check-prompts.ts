@@ -30,7 +30,7 @@ export async function checkPrompts({ file, config, against, markdown }: PromptsO
   if (read.problems.length > 0) return unreadable(read, { markdown });
   const now = Date.now();
   const appraisals = await appraised(read.prompts, config, now);
-  const demands = demandsOf(appraisals, config.budgets);
+  const demands = demandsOf(appraisals, config.budgets, now);
   const compared =
     against === undefined
       ? undefined

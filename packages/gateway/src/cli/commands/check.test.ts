@@ -94,6 +94,69 @@ test("budgets that refuse calls or tell of them and for which nobody answers are
   assert.match(owned.text, /chat: .* Owner: kim, as of search\./);
 });
 
+test("a mode that cannot be read, and a trial that is over or that nobody is told of, are said where they stand", async (t) => {
+  const hook = "channels: { hook: { kind: webhook, url: https://example.com } }\n";
+  const of = (mode: string, more = "", top = "") =>
+    checked(t, { text: `${hook}${top}budgets:\n  - name: a\n    limits: [$5 / day]\n    mode: ${mode}\n${more}` });
+  assert.match(
+    (await of("obsrve until 2126-12-15")).text,
+    /^purser\.yaml:5:11 {2}budgets\[0\]\.mode: "obsrve until 2126-12-15" is no mode\. Did you mean "observe"\?$/m,
+  );
+  assert.match(
+    (await of("observe for 14 days")).text,
+    /budgets\[0\]\.mode: "observe for 14 days" is no mode, because no file says since when/,
+  );
+  assert.match((await of("observe until 2126-02-30")).text, /budgets\[0\]\.mode: .*Write the last day on which it only observes/);
+  const untold = await of("observe until 2126-12-15");
+  assert.equal(untold.exit, 0);
+  assert.match(
+    untold.text,
+    /budgets\[0\]\.mode: has an end, and nobody is told before calls are refused\. Add alerts: \{ trial: tell CHANNEL \}\.$/m,
+  );
+  assert.match(untold.text, /^ {2}a: .* It only observes and refuses nothing until 2126-12-16 00:00 UTC\.$/m);
+  const told = await of("observe until 2126-12-15", "    alerts: { trial: tell hook }\n");
+  assert.doesNotMatch(told.text, /Warnings/);
+  assert.match(told.text, /Tells hook before it begins to refuse calls, and when it does\./);
+  assert.doesNotMatch((await of("observe until 2126-12-15", "", "alerts: { trial: tell }\n")).text, /Warnings/);
+  assert.match(
+    (await of("observe until 2016-12-15")).text,
+    /budgets\[0\]\.mode: the trial is over, and the budget refuses calls\. Take it out\.$/m,
+  );
+  assert.match(
+    (await of("enforce", "", "mode: observe until 2016-12-15\n")).text,
+    /mode: the trial is over, and budgets without a mode of their own/,
+  );
+  assert.match(
+    (await of("enforce", "    alerts: { trial: tell hook }\n")).text,
+    /alerts\.trial: is told of a trial that ends, and the budget has none/,
+  );
+  assert.match(
+    (await of("enforce", "", "alerts: { trial: tell }\n")).text,
+    /alerts\.trial: is told of trials that end, and no budget has one/,
+  );
+  assert.match(
+    (await of("observe until 2126-12-15", "", "alerts: { trial: tell hok }\n")).text,
+    /alerts\.trial: no channel "hok" is configured\. Did you mean "hook"\?/,
+  );
+});
+
+test("what is told of each balance needs several of them, and says how many times", async (t) => {
+  const hook = "channels: { hook: { kind: webhook, url: https://example.com } }\n";
+  const of = (occasion: string, per = "") =>
+    checked(t, { text: `${hook}budgets: [{ name: a, ${per}limits: [$5 / day], alerts: { ${occasion}: tell hook } }]\n` });
+  assert.match(
+    (await of("anomaly each", "per: user, ")).text,
+    /Tells hook when a day of one balance takes more than 10 times what is usual for it\./,
+  );
+  assert.match((await of("anomaly each 4x", "per: user, ")).text, /more than 4 times/);
+  assert.match((await of("anomaly 4x", "per: user, ")).text, /when an hour or a day takes more than 4 times/);
+  assert.match(
+    (await of("anomaly each 4x")).text,
+    /alerts\."anomaly each 4x": is about each balance, and the budget has one for all\. Write anomaly 3x, or give/,
+  );
+  assert.match((await of("anomaly each four", "per: user, ")).text, /"anomaly four" does not say how many times/);
+});
+
 test("an e-mail goes to the owner of the budget that a budget is a part of", async (t) => {
   const mail = "channels: { mail: { kind: email, server: 'smtp://localhost', from: a@example.com } }";
   const text = (owner: string) =>

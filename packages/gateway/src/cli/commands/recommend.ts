@@ -1,4 +1,4 @@
-import { formatLimit } from "@purser/core";
+import { formatLimit, modeAt } from "@purser/core";
 import { readInstant } from "../../admin/report.ts";
 import { readConfig } from "../../config/read-config.ts";
 import type { Need } from "../../recommend/need.ts";
@@ -106,7 +106,7 @@ function recommendationJson(source: string, found: Recommendation, piece: string
     headroom,
     reviews: reviews.map((review) => ({
       budget: review.budget.name,
-      mode: review.budget.mode,
+      mode: modeAt(review.budget, time.until),
       limit: review.limit ? formatLimit(review.limit) : null,
       unit: review.limit?.unit ?? null,
       amount: review.limit?.amount ?? null,

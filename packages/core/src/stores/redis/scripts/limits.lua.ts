@@ -4,7 +4,7 @@ import { FILLING } from "./filling.lua.ts";
  * How limits stand, as the scripts take and see them.
  *
  * ARGV   one text of JSON, with of each limit: the counter as postings name it, how much of that is its key and its series, the unit, 1 for a slice,
- *        when it began and when it resets (-1 never); the amount, 1 where enforced; what is asked of it as base, for each token of output, and
+ *        when it began and when it resets (-1 never); the amount, from when on it is enforced (-1 never); what is asked of it as base, for each token of output, and
  *        scale; and where it has them a rule (`rolling`, length, slice, 0, or `bucket`, drains, period, slice, or '' and zeros), and a
  *        rollover (amount, most, key)
  */
@@ -15,7 +15,7 @@ local function readLimits(text)
     local head = fields[1]
     local limit = {
       head = head, key = string.sub(head, 1, fields[2]), seriesKey = string.sub(head, 1, fields[3]), unit = fields[4], isSlice = fields[5] == 1,
-      startsAt = fields[6], resetsAt = fields[7] >= 0 and fields[7] or nil, amount = fields[8], isEnforced = fields[9] == 1,
+      startsAt = fields[6], resetsAt = fields[7] >= 0 and fields[7] or nil, amount = fields[8], isEnforced = fields[9] >= 0 and now >= fields[9],
       base = fields[10], perOutputToken = fields[11], scale = fields[12],
     }
     local kind = fields[13]
