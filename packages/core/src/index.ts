@@ -81,7 +81,7 @@ export type {
   Posting,
   RefusingLimit,
 } from "./domain/ledger.ts";
-export { formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
+export { capacityOf, formatAmount, formatLimit, LEAKY_WAIT_MS, type Limit, limitId, parseLimit, UNITS, type Unit } from "./domain/limit.ts";
 export { type BudgetMode, type ModeInput, modeAt, observes, parseMode, trialEnd } from "./domain/mode.ts";
 export {
   decimalDollars,
@@ -152,6 +152,7 @@ export {
   CALENDAR_PERIODS,
   type CalendarPeriod,
   checkTimeZone,
+  movingLength,
   type Window,
   type WindowSpan,
   windowName,

@@ -263,6 +263,7 @@ async function startWith(
     alerts,
     spent: (...query) => rollups.spent(...query),
     balances: (budget) => budgets.balances({ budget }),
+    days: () => rollups,
     trial: (budget) => trialOf(budget, rollups, Date.now(), guardedBudgets(gateway.config)),
     timeZone,
   });

@@ -20,7 +20,9 @@ export function parseMode(text: string, timeZone: string): number {
   if (rest === undefined) return word === "enforce" ? 0 : Number.POSITIVE_INFINITY;
   if (word === "enforce") throw wrong(`"${text}" is no mode. Write enforce, which has no end.`);
   if (/^for\b/.test(rest))
-    throw wrong(`"${text}" is no mode, because no file says since when. Write the last day on which it only observes: observe until 2026-12-15.`);
+    throw wrong(
+      `"${text}" is no mode, because no file says since when. Write the last day on which it only observes: observe until 2026-12-15.`,
+    );
   const [, until = ""] = /^until\s+(\S+)$/.exec(rest) ?? [];
   const end = endOfDay(until, timeZone) ?? instantOf(until, timeZone);
   if (end !== undefined) return end;

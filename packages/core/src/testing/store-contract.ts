@@ -219,15 +219,16 @@ export const storeContract: readonly StoreCase[] = [
     await store.settle(sampleSettlement("a", 120));
     clock.advance(4_999);
     assert.equal((await store.reserve(sampleCall({ id: "b", limits, input: 1 }))).outcome, "reserved");
+    const asks = sampleCall({ id: "b", limits, input: 1 }).asks;
+    const more = (most: number) => ({ id: "b", leaseMs: 60_000, more: { limits, asks, output: { least: 1, most } } });
+    assert.equal((await store.extend(more(10))).outcome, "extended");
     clock.advance(1);
     const refused = await store.reserve(sampleCall({ id: "c", limits, input: 1 }));
     assert.ok(refused.outcome === "refused");
-    assert.deepEqual([refused.failing, refused.standings[0]], [0, { amount: 100, spent: 120, held: 1 }]);
+    assert.deepEqual([refused.failing, refused.standings[0]], [0, { amount: 100, spent: 120, held: 11 }]);
     // A call in flight goes on with what it holds, and holds no more.
-    const asks = sampleCall({ id: "b", limits, input: 1 }).asks;
-    const more = { limits, asks, output: { least: 2, most: 50 } };
-    assert.equal((await store.extend({ id: "b", leaseMs: 60_000, more })).outcome, "refused");
-    assert.deepEqual(await standings(store), { "company tokens": [120, 1], "team tokens": [120, 1] });
+    assert.equal((await store.extend({ ...more(50), more: { ...more(50).more, output: { least: 11, most: 50 } } })).outcome, "refused");
+    assert.deepEqual(await standings(store), { "company tokens": [120, 11], "team tokens": [120, 11] });
   }),
 
   law("repeating a reservation gives the same answer and holds once", async ({ store }) => {

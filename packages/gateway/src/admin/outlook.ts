@@ -1,5 +1,6 @@
 import { type Balance, type Budget, type Limit, limitId, windowSpan, windowText } from "@purser/core";
 import { windowName } from "./grant-json.ts";
+import { type MovingLimit, movingFullAt } from "./moving-outlook.ts";
 
 /** Where a balance leads. */
 export interface Outlook {
@@ -7,7 +8,10 @@ export interface Outlook {
   readonly startsAt: number | undefined;
   /** What will be spent of it when it resets, if it goes on as before; nothing where it is too early to say. */
   readonly expected: number | undefined;
-  /** When nothing is left of it, if that is before it resets; nothing where it is used up already, or it is too early to say. */
+  /**
+   * When nothing is left of it, if that is before it resets; of a window that moves, if it fills before its past has left it. Nothing where it is used
+   * up already, or it is too early to say.
+   */
   readonly goneAt: number | undefined;
 }
 
@@ -26,22 +30,40 @@ export const KNOWN_MS = 5 * RATE_MS;
 /** No forecast looks further: in a hundred years, something else will have happened. */
 const FORESEEN_MS = 100 * 365 * 24 * HOUR_MS;
 
-/** What a balance will come to; nothing where its window moves. */
+/** What a balance will come to; nothing where nobody can say, as of one subject's window that moves, whose hours nobody keeps. */
 export function outlookOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Outlook | undefined {
   const limit = limitOf(balance, budget);
-  const isRunning = limit?.window.kind === "calendar" || limit?.window.kind === "lifetime";
-  if (!limit || !isRunning || balance.unit === "concurrent") return undefined;
+  if (!limit || balance.unit === "concurrent") return undefined;
+  if (hasMovingWindow(limit)) {
+    if (balance.subject !== "" || budget.per.length > 0) return undefined;
+    const hours = spent(budget.name, limitId(limit), now - movingReach(limit));
+    const fullAt = isUsedUp(balance) ? undefined : movingFullAt({ limit, balance, hours, now });
+    return { startsAt: undefined, expected: undefined, goneAt: fullAt };
+  }
   const startsAt = limit.window.kind === "calendar" ? windowSpan(limit.window, now).startsAt : undefined;
   const { rate, knownMs } = rateOf(balance, budget, limit, spent, now);
   const resetsAt = balance.resetsAt ?? Number.POSITIVE_INFINITY;
   if (!isPaceKnown(knownMs, resetsAt - (startsAt ?? now))) return { startsAt, expected: undefined, goneAt: undefined };
-  const isUsedUp = balance.left * USED_UP < balance.limit || balance.left === 0;
-  const goneAt = rate > 0 && !isUsedUp ? now + balance.left / rate : Number.POSITIVE_INFINITY;
+  const goneAt = rate > 0 && !isUsedUp(balance) ? now + balance.left / rate : Number.POSITIVE_INFINITY;
   return {
     startsAt,
     expected: balance.resetsAt === undefined ? undefined : balance.spent + rate * (balance.resetsAt - now),
     goneAt: goneAt < resetsAt && goneAt < now + FORESEEN_MS ? Math.round(goneAt) : undefined,
   };
+}
+
+function hasMovingWindow(limit: Limit): limit is MovingLimit {
+  return limit.window.kind === "rolling" || limit.window.kind === "bucket";
+}
+
+/** Of what is as good as used up, it is no news when nothing will be left. */
+function isUsedUp({ left, limit }: Balance): boolean {
+  return left * USED_UP < limit || left === 0;
+}
+
+/** How far back it matters what was used of a window that moves. */
+function movingReach({ window }: Limit): number {
+  return Math.max(KNOWN_MS, window.kind === "rolling" ? window.lengthMs + HOUR_MS : 0);
 }
 
 /**

@@ -25,6 +25,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const BERLIN = "Europe/Berlin";
+const NO_DAYS = { dearBalances: () => [], balanceDays: () => [] };
 const BUDGET = defineBudget({ name: "a", limits: ["$100 / month"], timezone: BERLIN, ladder: { "80%": "tell hook", "95%": "tell hook" } });
 
 function balance(spent: number, more: Partial<Balance> = {}): Balance {
@@ -274,7 +275,15 @@ for (const [where, redis] of [
       const eyes = gateways.map((alerts) => {
         const since = (_budget: string, _limit: string, at: number) => spent().filter(({ from }) => from >= at);
         const trial = () => assert.fail("No budget is on trial.");
-        const pace = new Pace({ alerts, spent: since, balances: async () => [balance(60)], trial, timeZone: () => "UTC", now });
+        const pace = new Pace({
+          alerts,
+          spent: since,
+          balances: async () => [balance(60)],
+          days: () => NO_DAYS,
+          trial,
+          timeZone: () => "UTC",
+          now,
+        });
         pace.configure([{ budget: BUDGET, watches }]);
         const figures = new Figures();
         const failing = new Failing({ alerts, counted: () => figures.counted(), now });

@@ -16,6 +16,7 @@ export interface Once {
 /** Says that a balance will be used up before it resets, if it goes on as before; nothing where it lasts, or is used up already. */
 export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
   const { unit, weights, window, subject, limit, left, resetsAt, timezone } = balance;
+  if (isMoving(balance)) return movingForecast(balance, budget, spent, now);
   if (resetsAt === undefined || left === 0 || !isLong(balance)) return undefined;
   const { goneAt, expected = 0 } = outlookOf(balance, budget, spent, now) ?? {};
   if (goneAt === undefined) return undefined;
@@ -44,6 +45,46 @@ export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour,
     timeZone: timezone,
   };
   return { once, until: resetsAt, notice };
+}
+
+/** Says that a window that moves will be full, though its past leaves it, or drains. Told once a day: it has no reset after which it would be news. */
+function movingForecast(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
+  const { unit, weights, window, subject, limit, timezone } = balance;
+  const { goneAt } = outlookOf(balance, budget, spent, now) ?? {};
+  if (goneAt === undefined) return undefined;
+  const full = formatInstant(goneAt, timezone);
+  const used = `${formatAmount(balance.spent, unit, weights)} of ${formatAmount(limit, unit, weights)}${windowPhrase(window)}`;
+  const once = JSON.stringify(["forecast", balance.budget, subject, unit, window, dayOf(now), limit]);
+  const notice: Notice = {
+    id: alertId(once),
+    kind: "budget.forecast",
+    about: JSON.stringify(["forecast", balance.budget, subject, unit, window]),
+    at: now,
+    severity: "warning",
+    title: `${nameOf(balance)} will be full by ${full} at this pace`,
+    text: `${used} are used, and more comes than ${window.startsWith("rolling ") ? "leaves the window" : "drains"}.`,
+    facts: [
+      ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
+      ["Used", used],
+      ["Full", full],
+      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
+    ],
+    data: { ...balanceJson(balance), gone_at: instantJson(goneAt) },
+    owner: budget.owner,
+    timeZone: timezone,
+  };
+  return { once, until: (dayOf(now) + 1) * DAY_MS, notice };
+}
+
+const DAY_MS = 86_400_000;
+
+function dayOf(at: number): number {
+  return Math.floor(at / DAY_MS);
+}
+
+/** Whether a balance is of a rolling window or a bucket. */
+function isMoving({ window }: Balance): boolean {
+  return /^rolling | (bucket|leaky)$/.test(window);
 }
 
 /** What the forecast of a balance is told once for. */

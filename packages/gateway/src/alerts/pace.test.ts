@@ -21,6 +21,8 @@ interface Told {
 
 function startPace(watch: Watch, budget: Budget = BUDGET, balances: readonly Balance[] = []) {
   const hours = new Map<number, number>();
+  /** What balances were charged today, and on each day before. */
+  const days = new Map<string, readonly number[]>();
   const told: Told[] = [];
   const tell = (notice: Notice, _channels: unknown, until: number, once = "") => void told.push({ notice, until, once });
   const clock = { now: NOW };
@@ -34,6 +36,14 @@ function startPace(watch: Watch, budget: Budget = BUDGET, balances: readonly Bal
         .map(([from, spent]) => ({ from, spent }));
     },
     balances: async () => balances,
+    days: () => ({
+      dearBalances: (name, unit, { at, least, most }) => {
+        assert.deepEqual([name, unit, at], ["each", "nanodollars", clock.now]);
+        const dear = [...days].map(([subject, [today = 0]]) => ({ subject, spent: today })).filter(({ spent }) => spent >= least);
+        return dear.sort((a, b) => b.spent - a.spent).slice(0, most);
+      },
+      balanceDays: (_name, _unit, subject) => (days.get(subject) ?? []).slice(1).reverse(),
+    }),
     trial: () => assert.fail("No budget is on trial."),
     timeZone: () => "UTC",
     now: () => clock.now,
@@ -43,7 +53,7 @@ function startPace(watch: Watch, budget: Budget = BUDGET, balances: readonly Bal
   const spend = (dollars: number, ...hoursAgo: readonly number[]) => {
     for (const ago of hoursAgo) hours.set(Math.floor(NOW / HOUR - ago) * HOUR, dollars * DOLLAR);
   };
-  return { pace, told, clock, spend };
+  return { pace, told, clock, spend, days };
 }
 
 function hoursBack(count: number): readonly number[] {
@@ -137,4 +147,86 @@ test("a whole budget that will not last at the pace of a week is told of, once i
   // Sixty dollars are left, at about a dollar an hour.
   assert.match(notice.title, /^Budget "a" will be gone by 2026-11-2[23] \d\d:\d\d UTC at this pace$/);
   assert.ok(Date.parse(String(notice.data.gone_at)) > NOW + 2 * DAY);
+});
+
+test("a rolling window that will be full is told of once a day, and one that empties as it fills is not", async () => {
+  const budget = defineBudget({ name: "a", limits: ["$100 / rolling 2d"], owner: "kim" });
+  const balance = (spent: number): Balance => {
+    const [limit, used] = [100 * DOLLAR, spent * DOLLAR];
+    const whole = {
+      budget: "a",
+      subject: "",
+      unit: "nanodollars",
+      window: "rolling 2d",
+      limit,
+      spent: used,
+      held: 0,
+      left: limit - used,
+    } as const;
+    return { ...whole, resetsAt: NOW + 2 * DAY, timezone: "UTC" };
+  };
+  const hours = new Map<number, number>();
+  const told: Told[] = [];
+  let now = NOW;
+  const look = async (spent: number, last: number, before: number) => {
+    hours.clear();
+    for (const ago of hoursBack(24 * 8)) hours.set(Math.floor(now / HOUR - ago) * HOUR, (ago <= 24 ? last : before) * DOLLAR);
+    const tell = (notice: Notice, _channels: unknown, until: number, once = "") => void told.push({ notice, until, once });
+    const pace = new Pace({
+      alerts: { tell },
+      spent: (_name, _limit, since) =>
+        [...hours].sort(([a], [b]) => a - b).flatMap(([from, one]) => (from >= since ? [{ from, spent: one }] : [])),
+      balances: async () => [balance(spent)],
+      days: () => assert.fail("No balance is looked at."),
+      trial: () => assert.fail("No budget is on trial."),
+      timeZone: () => "UTC",
+      now: () => now,
+    });
+    pace.configure([{ budget, watches: [{ kind: "forecast", channels: undefined }] }]);
+    await pace.look();
+    return told.splice(0);
+  };
+  assert.deepEqual(await look(96, 2, 2), [], "as much leaves as comes");
+  const [first] = await look(80, 3, 0.4);
+  assert.match(first?.notice.title ?? "", /^Budget "a" will be full by 2026-11-2\d \d\d:\d\d UTC at this pace$/);
+  assert.match(first?.notice.text ?? "", /^\$80\.00 of \$100\.00 in any 2 days are used, and more comes than leaves the window\.$/);
+  now += HOUR;
+  assert.equal((await look(80, 3, 0.4))[0]?.once, first?.once);
+  now += DAY;
+  assert.notEqual((await look(80, 3, 0.4))[0]?.once, first?.once);
+});
+
+test("a user who spends ten times what their dearest day took is told of, not one who is new, spends cents, or has days like that", async () => {
+  const budget = defineBudget({ name: "each", per: "user", limits: ["$50 / month"], owner: "kim" });
+  const { pace, told, clock, days } = startPace({ kind: "anomaly each", times: 10, channels: undefined }, budget);
+  const of = (today: number, before: readonly number[]) => [today, ...before].map((dollars) => Math.round(dollars * DOLLAR));
+  const usual = [0.3, 0.1, 0.4, 0.2, 0.3, 0.3, 0.2, 0.1];
+  days.set("user=ann", of(4.1, usual));
+  days.set("user=bob", of(3.8, usual));
+  days.set("user=new", of(30, [0.1, 0.1]));
+  days.set(
+    "user=cents",
+    of(
+      0.49,
+      usual.map(() => 0.01),
+    ),
+  );
+  days.set("user=monthly", of(4.1, [...usual, ...usual, 5]));
+  await pace.look();
+  assert.deepEqual(
+    told.map(({ notice }) => notice.title),
+    ['Budget "each" (user=ann) spends 10.6 times what is usual for a day'],
+  );
+  const [one] = told;
+  assert.match(one?.notice.text ?? "", /^\$4\.10 were spent since 2026-11-20 00:00 UTC\. The dearest day lately took about \$0\.3\d/);
+  assert.deepEqual(
+    [one?.notice.data.subject, one?.notice.kind, one?.notice.owner, one?.until],
+    ["user=ann", "budget.anomaly", "kim", Date.UTC(2026, 10, 21)],
+  );
+  // Once a day: the next one is another day.
+  clock.now += MINUTE;
+  await pace.look();
+  clock.now += DAY;
+  await pace.look();
+  assert.equal(new Set(told.map(({ once }) => once)).size, 2);
 });

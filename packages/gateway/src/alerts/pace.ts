@@ -1,4 +1,5 @@
 import { type Balance, type Budget, formatAmount, formatInstant, type Limit, limitId, windowSpan } from "@purser/core";
+import type { Rollups } from "@purser/core/stores/sqlite";
 import { instantJson } from "../admin/balances.ts";
 import { KNOWN_MS, type SpentByHour } from "../admin/outlook.ts";
 import { createUsual, spanEnded, timesUsual, type Usual } from "../guards/usual.ts";
@@ -8,13 +9,15 @@ import { forecastOf, type Once } from "./forecast.ts";
 import type { Notice } from "./notice.ts";
 import { alertId } from "./thresholds.ts";
 import { trialEnds } from "./trial.ts";
-import type { Watch, WatchedBudget } from "./watch.ts";
+import { nameOf, type Watch, type WatchedBudget } from "./watch.ts";
 
 export interface PaceOptions {
   readonly alerts: Pick<Alerts, "tell">;
   /** What limits were charged, as far as it is added up. */
   readonly spent: SpentByHour;
   readonly balances: (budget: string) => Promise<readonly Balance[]>;
+  /** What single balances were charged by the day. */
+  readonly days: () => Pick<Rollups, "dearBalances" | "balanceDays">;
   /** What a budget that observes would have refused. */
   readonly trial: (budget: Budget) => Trial;
   /** The zone by whose hours it is added up. */
@@ -46,6 +49,14 @@ const KNOWN_AFTER = { hour: 30, day: 7 } as const;
 /** What was dear is half forgotten after two weeks of hours, or a month of days: the busy hour of each week is usual. */
 const KEPT = { hour: 0.998, day: 0.98 } as const;
 
+/** Looked at once a minute: balances are read from the store, or many rows of sums. */
+const SELDOM: ReadonlySet<Watch["kind"]> = new Set(["forecast", "trial", "anomaly each"]);
+const ANOMALY_UNITS: readonly Limit["unit"][] = ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests"];
+/** A balance that has not used this part of its limit in a day is not worth telling of. */
+const WORTH = 0.01;
+/** So many balances of a budget are looked at, those that cost most on the day. */
+const BALANCES_MOST = 50;
+
 /** Looks at how fast whole budgets are used, by sums that all gateways have the same: an hour or a day that is dear, and what will not last. */
 export class Pace {
   readonly #options: PaceOptions;
@@ -72,7 +83,7 @@ export class Pace {
     if (isForecasting) this.#forecastAt = now;
     for (const { budget, watches } of this.#watched) {
       for (const watch of watches) {
-        if ((watch.kind === "forecast" || watch.kind === "trial") && !isForecasting) continue;
+        if (SELDOM.has(watch.kind) && !isForecasting) continue;
         for (const { once, until, notice } of await this.#found(budget, watch, now))
           this.#options.alerts.tell(notice, watch.channels, until, once);
       }
@@ -82,6 +93,7 @@ export class Pace {
   async #found(budget: Budget, watch: Watch, now: number): Promise<readonly Once[]> {
     if (watch.kind === "hourly") return this.#hourly(budget, watch, now);
     if (watch.kind === "anomaly") return this.#anomaly(budget, watch, now);
+    if (watch.kind === "anomaly each") return this.#unusual(budget, watch, now);
     if (watch.kind === "trial") return [trialEnds(budget, () => this.#options.trial(budget), now) ?? []].flat();
     if (watch.kind !== "forecast" || budget.per.length > 0) return [];
     const balances = await this.#options.balances(budget.name);
@@ -103,7 +115,7 @@ export class Pace {
   }
 
   #anomaly(budget: Budget, { times }: Extract<Watch, { kind: "anomaly" }>, now: number): readonly Once[] {
-    const limit = countedLimit(budget, ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests"]);
+    const limit = countedLimit(budget, ANOMALY_UNITS);
     if (!limit) return [];
     const past = this.#pastOf(budget, limitId(limit), now);
     const hour = this.#hourAt(now);
@@ -116,6 +128,24 @@ export class Pace {
     return spans.flatMap((span) => {
       const measured = timesUsual(span.usual, span.spent, KNOWN_AFTER[span.name]);
       return measured !== undefined && measured > times ? [anomalyOf(budget, limit, span, measured, now)] : [];
+    });
+  }
+
+  /** Of each balance its days: what one did in an hour says less, and nobody wants to hear of cents. */
+  #unusual(budget: Budget, { times }: Extract<Watch, { kind: "anomaly each" }>, now: number): readonly Once[] {
+    const limit = countedLimit(budget, ANOMALY_UNITS);
+    if (!limit) return [];
+    const day = windowSpan({ kind: "calendar", period: "day", timeZone: this.#options.timeZone() }, now);
+    const days = this.#options.days();
+    const least = Math.max(1, Math.ceil(limit.amount * WORTH));
+    return days.dearBalances(budget.name, limit.unit, { at: now, least, most: BALANCES_MOST }).flatMap(({ subject, spent }) => {
+      const usual = createUsual();
+      const known = days.balanceDays(budget.name, limit.unit, subject, { since: now - KNOWN_MS, until: now });
+      for (const one of known) spanEnded(usual, one, KEPT.day);
+      const measured = timesUsual(usual, spent, KNOWN_AFTER.day);
+      if (measured === undefined || measured <= times) return [];
+      const span = { name: "day", from: day.startsAt, until: day.resetsAt ?? now, spent, usual } as const;
+      return [anomalyOf(budget, limit, span, measured, now, subject)];
     });
   }
 
@@ -165,15 +195,30 @@ function sumOf(hours: ReturnType<SpentByHour>): number {
   return hours.reduce((sum, { spent }) => sum + spent, 0);
 }
 
-function anomalyOf(budget: Budget, { unit, weights }: Limit, span: Span & { readonly usual: Usual }, measured: number, now: number): Once {
+function anomalyOf(
+  budget: Budget,
+  { unit, weights }: Limit,
+  span: Span & { readonly usual: Usual },
+  measured: number,
+  now: number,
+  subject = "",
+): Once {
   const { name, from, until, usual } = span;
   const [spent, dearest] = [formatAmount(span.spent, unit, weights), formatAmount(Math.round(usual.dearest), unit, weights)];
-  const about = JSON.stringify(["anomaly", budget.name, name]);
+  const about = JSON.stringify(["anomaly", budget.name, name, ...(subject === "" ? [] : [subject])]);
   const once = JSON.stringify([about, from]);
   const times = Math.floor(measured * 10) / 10;
-  const title = `Budget "${budget.name}" spends ${times} times what is usual for ${name === "hour" ? "an hour" : "a day"}`;
+  const title = `${nameOf({ budget: budget.name, subject })} spends ${times} times what is usual for ${name === "hour" ? "an hour" : "a day"}`;
   const text = `${spent} were spent since ${formatInstant(from, budget.timezone)}. The dearest ${name} lately took about ${dearest}.`;
-  const data = { unit, span: name, spent: span.spent, usual: Math.round(usual.dearest), times, from: instantJson(from) };
+  const data = {
+    ...(subject !== "" && { subject }),
+    unit,
+    span: name,
+    spent: span.spent,
+    usual: Math.round(usual.dearest),
+    times,
+    from: instantJson(from),
+  };
   return { once, until, notice: paceNotice(budget, { once, about, kind: "budget.anomaly", title, text, data, spent, now }) };
 }
 

@@ -12,6 +12,8 @@ export type Watch = {
   | { readonly kind: "reset" }
   /** Its rule changes its amount, or proposes to. */
   | { readonly kind: "adjusted" }
+  /** A balance costs so many times in a day what its dearest day lately did. */
+  | { readonly kind: "anomaly each"; readonly times: number }
   /** It only observes, and soon refuses calls. */
   | { readonly kind: "trial" }
 );

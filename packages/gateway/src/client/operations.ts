@@ -459,7 +459,7 @@ export type BudgetItem = {
     /** How long it lasts. */
     readonly lasts?: string;
   };
-  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does. */
+  /** What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; anomaly each 10x, when a day of one balance does; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does. */
   readonly alerts?: Readonly<Record<string, string | readonly (string)[]>>;
   /** The IANA time zone whose calendar the windows follow. */
   readonly timezone?: string;

@@ -9,12 +9,14 @@ import type { Place } from "./source.ts";
 
 /** An hour that costs more than this many times the dearest one is told of, where nobody says how many. */
 const TIMES = 3;
+/** Of single users more differs from day to day than of all together. */
+const TIMES_EACH = 10;
 const WORDS = ["forecast", "anomaly", "hourly", "reset", "adjusted", "trial", "failing", "captured"];
 
-/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `hourly $50`, `reset`, `adjusted`, `trial`; and of providers, `failing 20%`, `captured 97%`. */
+/** When somebody is told, as it is written: `forecast`, `anomaly 3x`, `anomaly each 10x`, `hourly $50`, `reset`, `adjusted`, `trial`; and of providers, `failing 20%`, `captured 97%`. */
 type Occasion =
   | { readonly kind: "forecast" | "reset" | "adjusted" | "trial" }
-  | { readonly kind: "anomaly"; readonly times: number }
+  | { readonly kind: "anomaly" | "anomaly each"; readonly times: number }
   | { readonly kind: "hourly"; readonly amount: number; readonly unit: Limit["unit"] }
   | { readonly kind: "failing" | "captured"; readonly share: number };
 
@@ -22,16 +24,18 @@ type Occasion =
 function parseOccasion(text: string): Occasion {
   const [, word = "", rest = ""] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? [];
   if ((word === "forecast" || word === "reset" || word === "adjusted" || word === "trial") && rest === "") return { kind: word };
-  if (word === "anomaly") return { kind: word, times: parseTimes(rest) };
+  const [, each, times = rest] = /^(each)\b\s*(.*)$/s.exec(rest) ?? [];
+  if (word === "anomaly")
+    return each ? { kind: "anomaly each", times: parseTimes(times, TIMES_EACH) } : { kind: word, times: parseTimes(rest, TIMES) };
   if (word === "hourly") return { kind: word, ...parseAmount(rest) };
   if (word === "failing" || word === "captured") return { kind: word, share: parseShare(word, rest) };
   throw wrong(
-    `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, hourly $50, reset, adjusted or trial.${suggestion(word, WORDS)}`,
+    `"${text}" is nothing that alerts are about. Write forecast, anomaly 3x, anomaly each 10x, hourly $50, reset, adjusted or trial.${suggestion(word, WORDS)}`,
   );
 }
 
-function parseTimes(text: string): number {
-  if (text === "") return TIMES;
+function parseTimes(text: string, otherwise: number): number {
+  if (text === "") return otherwise;
   const times = Number(/^(\d{1,4}(?:\.\d)?)x$/.exec(text)?.[1]);
   if (times > 1) return times;
   throw wrong(`"anomaly ${text}" does not say how many times what is usual. Write anomaly 3x.`);
@@ -141,6 +145,8 @@ function watchOf(occasion: Occasion, channels: Watch["channels"], budget: Budget
     if (!hasEnd(budget)) place.warning("is told of a trial that ends, and the budget has none: mode: observe until 2026-12-15.");
     return { kind: "trial", channels };
   }
+  if (occasion.kind === "anomaly each" && budget.per.length === 0)
+    return place.problem("is about each balance, and the budget has one for all. Write anomaly 3x, or give the budget a per.");
   if (occasion.kind === "adjusted" && !budget.adjusting)
     return place.problem("is told when a rule changes an amount, and the budget has no adjust. Give it one, or leave this out.");
   const units = occasion.kind === "hourly" ? [occasion.unit] : undefined;

@@ -424,8 +424,8 @@ const budget = object(
       { examples: [{ repeats: 10, same_tool: 5, surge: 10, do: ["block", "tell slack"] }] },
     ),
     alerts: described(
-      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does.",
-      tells("^\\s*(forecast|reset|adjusted|trial|anomaly(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
+      "What else is told, and to whom, each once: forecast, when it will be gone before it resets; anomaly 3x, when an hour or a day takes so many times what the dearest lately did; anomaly each 10x, when a day of one balance does; hourly AMOUNT, when more is spent in an hour; reset, when it is open again after it was used up; adjusted, when its rule changes its amount or proposes to; trial, before it begins to refuse calls, and when it does.",
+      tells("^\\s*(forecast|reset|adjusted|trial|anomaly(\\s+each)?(\\s+\\d+(\\.\\d)?x)?|hourly\\s+\\S.*)\\s*$"),
       {
         examples: [
           { forecast: "tell slack", "anomaly 3x": "tell slack", "hourly $50": ["tell slack", "tell oncall"], reset: "tell slack" },

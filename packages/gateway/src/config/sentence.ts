@@ -127,6 +127,7 @@ function watchPhrase(watch: Watch): string {
   if (watch.kind === "trial") return "before it begins to refuse calls, and when it does";
   if (watch.kind === "reset") return "when it is open again after it was used up";
   if (watch.kind === "hourly") return `when more than ${formatAmount(watch.amount, watch.unit)} is spent in an hour`;
+  if (watch.kind === "anomaly each") return `when a day of one balance takes more than ${watch.times} times what is usual for it`;
   return `when an hour or a day takes more than ${watch.times} times what is usual`;
 }
 

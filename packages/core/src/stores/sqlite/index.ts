@@ -9,7 +9,15 @@ import { recover } from "./recovery.ts";
 export type { Mismatch } from "../store.ts";
 export type { SqliteStore } from "./durable-store.ts";
 export { GUARDED } from "./rollup-sums.ts";
-export { type ObservedCalls, openRollups, type RefusedHour, type Rollups, type RollupsOptions, type SpentHour } from "./rollups.ts";
+export {
+  type BalanceDay,
+  type ObservedCalls,
+  openRollups,
+  type RefusedHour,
+  type Rollups,
+  type RollupsOptions,
+  type SpentHour,
+} from "./rollups.ts";
 
 export interface SqliteStoreOptions {
   /** Where `purser.db` lies. Created where it is missing; belongs to one process at a time. */

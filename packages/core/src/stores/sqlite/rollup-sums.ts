@@ -1,5 +1,6 @@
 import { CHARGED_PATHS, type Reported, type ReportPath, reportValue } from "../../domain/charged-to.ts";
-import type { Charge, CounterRef, Entry, EntryKind } from "../../domain/ledger.ts";
+import type { Charge, CounterRef, Entry, EntryKind, Posting } from "../../domain/ledger.ts";
+import type { Unit } from "../../domain/limit.ts";
 import { bookedAmounts, REPORT_AMOUNTS } from "../../domain/report.ts";
 import { bookedSavings, SAVING_AMOUNTS, type SavingRow } from "../../domain/saving.ts";
 import { ATTRIBUTES, type Subject } from "../../domain/subject.ts";
@@ -60,6 +61,19 @@ export interface ObservedSum {
   cost: number;
 }
 
+/** What single balances of a budget were charged on a day, in one of the units that it limits. */
+export interface BalanceSum {
+  readonly budget: string;
+  readonly unit: Unit;
+  /** The balance, as it is labelled: `user=ann`. */
+  readonly subject: string;
+  readonly at: number;
+  spent: number;
+}
+
+/** Of several units that a budget limits, the days of its balances are kept in the first of these. */
+const BALANCE_UNITS: readonly Unit[] = ["nanodollars", "tokens", "input_tokens", "output_tokens", "requests"];
+
 /** Stands in the place of a limit where it is the guards of a budget that stood against calls. */
 export const GUARDED = "guard";
 
@@ -102,6 +116,8 @@ export class RollupSums {
   /** What was found for the same subject, or counter, before: to put names together anew for each call costs more than to add up. */
   readonly #bySubject = new Map<Subject, SubjectSums>();
   readonly #byCounter = new Map<CounterRef, SpentSum>();
+  readonly #balances = new Map<string, BalanceSum>();
+  readonly #byBalance = new Map<CounterRef, BalanceSum>();
   #last: Place | undefined;
 
   constructor(calendar: Calendar) {
@@ -115,7 +131,7 @@ export class RollupSums {
 
   /** How many rows they are. */
   get size(): number {
-    return this.#usage.size + this.#spent.size + this.#savings.size + this.#refused.size + this.#observed.size;
+    return this.#usage.size + this.#spent.size + this.#savings.size + this.#refused.size + this.#observed.size + this.#balances.size;
   }
 
   get usage(): Iterable<UsageSum> {
@@ -138,6 +154,10 @@ export class RollupSums {
     return this.#observed.values();
   }
 
+  get balances(): Iterable<BalanceSum> {
+    return this.#balances.values();
+  }
+
   /** Entries that sums are not made of are passed over. */
   add(entry: Entry): void {
     if (!IS_SUMMED.has(entry.kind)) return;
@@ -152,6 +172,7 @@ export class RollupSums {
     if ("detail" in entry) for (const budget of entry.detail.guardedBy ?? []) this.#addRefused(budget, GUARDED, hour, 1);
     if (entry.kind === "settled" || entry.kind === "expired") this.#addObserved(entry);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
+    this.#addBalances(postings, at);
     for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
     this.#last = { seq, at };
   }
@@ -174,6 +195,26 @@ export class RollupSums {
       sum.calls++;
       sum.cost += charge.cost ?? 0;
     }
+  }
+
+  /** A call is charged on several limits of a balance, and counts once. */
+  #addBalances(postings: readonly Posting[], time: number): void {
+    for (const [i, { counter, spent }] of postings.entries()) {
+      if (spent === 0 || counter.subject === "" || !isBalanceUnit(counter.unit)) continue;
+      const isCounted = postings.some((other, j) => j !== i && isOfSame(other, counter) && isBefore(other, j, counter, i));
+      if (!isCounted) this.#balanceOf(counter, this.#calendar.startOf("day", time)).spent += spent;
+    }
+  }
+
+  #balanceOf(counter: CounterRef, at: number): BalanceSum {
+    const found = this.#byBalance.get(counter);
+    if (found?.at === at) return found;
+    const { budget, subject, unit } = counter;
+    const key = `${at}\0${unit}\0${subject}\0${budget}`;
+    const sum = this.#balances.get(key) ?? { budget, unit, subject, at, spent: 0 };
+    this.#balances.set(key, sum);
+    this.#byBalance.set(counter, sum);
+    return sum;
   }
 
   #sumsOf(call: Reported, hour: number, at: number): readonly UsageSum[] {
@@ -213,6 +254,21 @@ export class RollupSums {
     this.#savings.set(key, sum);
     return sum.amounts;
   }
+}
+
+function isBalanceUnit(unit: Unit): boolean {
+  return BALANCE_UNITS.includes(unit);
+}
+
+/** Whether something was charged on another limit of the same balance. */
+function isOfSame({ counter, spent }: Posting, { budget, subject }: CounterRef): boolean {
+  return spent !== 0 && counter.budget === budget && counter.subject === subject && isBalanceUnit(counter.unit);
+}
+
+/** Whether it is the other posting by which a balance is counted: that of the first unit, and of several in it the first. */
+function isBefore({ counter: other }: Posting, at: number, counter: CounterRef, place: number): boolean {
+  const [rank, own] = [BALANCE_UNITS.indexOf(other.unit), BALANCE_UNITS.indexOf(counter.unit)];
+  return rank < own || (rank === own && at < place);
 }
 
 /** Who made a call that is in nobody's balance alone. */

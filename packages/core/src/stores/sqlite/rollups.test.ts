@@ -310,6 +310,71 @@ describe("rollups", () => {
     }
   });
 
+  test("what single balances were charged by the day, and whom a budget that observes would have refused, is the sum of the entries", async (t) => {
+    const [ledger, directory] = [createMemoryStore({ now: () => now }), temporaryDirectory(t)];
+    const after = now;
+    const limits = ["1M tokens / day", "$900 / month", "300 tokens / rolling 2h"];
+    const trial = defineBudget({ name: "trial", per: "user", mode: "observe", limits });
+    const all = defineBudget({ name: "all", mode: "observe", limits: ["250 tokens / month"] });
+    const charging = new Budgets({ store: ledger, prices: { card: () => CARD }, budgets: [trial, all], now: () => now });
+    const charge = async (hour: number, who: object, tokens: number) => {
+      now = MIDNIGHT + hour * HOUR_MS;
+      const id = `call-${(await ledger.entries({})).length}`;
+      const decision = await charging.reserve({
+        id,
+        subject: { provider: "p", model: "m", ...who },
+        input: { most: tokens },
+        output: { most: 0 },
+      });
+      assert.ok(decision.outcome === "allowed");
+      await charging.settle(decision.reservation, { inputTokens: tokens, outputTokens: 0 });
+    };
+    for (const [hour, user, tokens] of [
+      [1, "ann", 200],
+      [1, "ann", 150],
+      [2, "bob", 20],
+      [25, "ann", 10],
+      [26, "bob", 400],
+      [49, "ann", 7],
+    ] as const)
+      await charge(hour, { user }, tokens);
+    await charge(50, { key: "k1" }, 5);
+    now = after;
+    for (const _ of ["first", "again"]) {
+      const rollups = await openRollups({ directory, ledger, timeZone: ZONE });
+      await rollups.catchUp();
+      const dear = (hour: number, least: number, most = 9) =>
+        rollups.dearBalances("trial", "nanodollars", { at: MIDNIGHT + hour * HOUR_MS, least, most });
+      assert.deepEqual(dear(3, 1), [
+        { subject: "user=ann", spent: 350_000 },
+        { subject: "user=bob", spent: 20_000 },
+      ]);
+      assert.deepEqual([dear(3, 20_001).length, dear(3, 1, 1).length, dear(80, 1).length], [1, 1, 0]);
+      assert.deepEqual(rollups.dearBalances("trial", "tokens", { at: MIDNIGHT, least: 1, most: 9 }), [], "a call counts once, in money");
+      const days = (subject: string, hour: number) =>
+        rollups.balanceDays("trial", "nanodollars", subject, { since: MIDNIGHT, until: MIDNIGHT + hour * HOUR_MS });
+      assert.deepEqual([days("user=ann", 60), days("user=ann", 30), days("user=cyd", 60)], [[350_000, 10_000], [350_000], []]);
+      const seen = (budget: string, since = MIDNIGHT) =>
+        rollups.observed(budget, since).map(({ whose, calls, cost }) => [whose, calls, cost]);
+      assert.deepEqual(seen("trial"), [
+        ["user=ann", 1, 150_000],
+        ["user=bob", 1, 400_000],
+      ]);
+      assert.deepEqual(seen("all"), [
+        ["user=ann", 2, 157_000],
+        ["user=bob", 2, 420_000],
+        ["key=k1", 1, 5_000],
+      ]);
+      assert.deepEqual(seen("all", MIDNIGHT + DAY_MS), [
+        ["key=k1", 1, 5_000],
+        ["user=ann", 1, 7_000],
+        ["user=bob", 1, 400_000],
+      ]);
+      await rollups.close();
+    }
+    await charging.close();
+  });
+
   test("a file that is damaged is made again", async (t) => {
     const directory = temporaryDirectory(t);
     writeFileSync(join(directory, "rollups.db"), "this is no database at all, however long it is. ".repeat(200));

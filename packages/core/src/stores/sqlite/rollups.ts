@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { callWith, compileFilter, type ReportPath } from "../../domain/charged-to.ts";
 import type { Entry } from "../../domain/ledger.ts";
+import type { Unit } from "../../domain/limit.ts";
 import {
   orderedRows,
   REPORT_AMOUNTS,
@@ -53,6 +54,27 @@ export interface ObservedCalls {
   readonly first: number;
   readonly last: number;
 }
+
+/** What one balance was charged on a day. */
+export interface BalanceDay {
+  /** `user=ann` */
+  readonly subject: string;
+  readonly spent: number;
+}
+
+/** Which balances are dear on the day of a time. */
+export interface DearQuery {
+  readonly at: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface DaysQuery {
+  readonly since: number;
+  readonly until: number;
+}
+
+const DAY_AND_A_HALF_MS = 36 * 3_600_000;
 
 /** How far rollups are behind their ledger. */
 export interface RollupsProgress {
@@ -110,6 +132,10 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS observed (
     budget TEXT NOT NULL, whose TEXT NOT NULL, starts_at INTEGER NOT NULL, calls INTEGER NOT NULL, cost INTEGER NOT NULL,
     PRIMARY KEY (budget, starts_at, whose)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS balances (
+    budget TEXT NOT NULL, unit TEXT NOT NULL, starts_at INTEGER NOT NULL, subject TEXT NOT NULL, spent INTEGER NOT NULL,
+    PRIMARY KEY (budget, unit, starts_at, subject)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), time_zone TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
   PRAGMA user_version = ${VERSION};
@@ -274,7 +300,31 @@ export class Rollups {
 
   /** What a budget that only observed would have refused since a day began, and of whom, those of whom most would have been first. */
   observed(budget: string, since: number): readonly ObservedCalls[] {
-    return this.#statement(SUM_OBSERVED).all(budget, since) as unknown as readonly ObservedCalls[];
+    return (this.#statement(SUM_OBSERVED).all(budget, since) as unknown as readonly ObservedCalls[]).map((row) => ({ ...row }));
+  }
+
+  /** The balances of a budget that were charged at least so much on a day, those of which most was first, so many at most. */
+  dearBalances(budget: string, unit: Unit, { at, least, most }: DearQuery): readonly BalanceDay[] {
+    const rows = this.#statement(
+      "SELECT subject, spent FROM balances WHERE budget = ? AND unit = ? AND starts_at = ? AND spent >= ? ORDER BY spent DESC, subject LIMIT ?",
+    ).all(budget, unit, this.#calendar.startOf("day", at), least, most) as unknown as readonly BalanceDay[];
+    return rows.map((row) => ({ ...row }));
+  }
+
+  /** What one balance of a budget was charged on each of the days since a time, before the day of another; those without charges are left out. */
+  balanceDays(budget: string, unit: Unit, subject: string, { since, until }: DaysQuery): readonly number[] {
+    const days: number[] = [];
+    const read = this.#statement("SELECT spent FROM balances WHERE budget = ? AND unit = ? AND starts_at = ? AND subject = ?");
+    for (let at = this.#calendar.startOf("day", since); at < this.#calendar.startOf("day", until); at = this.#dayAfter(at)) {
+      const { spent = 0 } = (read.get(budget, unit, at, subject) ?? {}) as { spent?: number };
+      if (spent > 0) days.push(spent);
+    }
+    return days;
+  }
+
+  /** Days are of 23 to 25 hours. */
+  #dayAfter(at: number): number {
+    return this.#calendar.startOf("day", at + DAY_AND_A_HALF_MS);
   }
 
   async close(): Promise<void> {
@@ -289,7 +339,7 @@ export class Rollups {
     this.#at = 0;
     this.#isComplete = false;
     this.#database.exec(
-      "BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM refused; DELETE FROM observed; DELETE FROM state; COMMIT;",
+      "BEGIN; DELETE FROM usage; DELETE FROM spent; DELETE FROM savings; DELETE FROM refused; DELETE FROM observed; DELETE FROM balances; DELETE FROM state; COMMIT;",
     );
   }
 
@@ -314,6 +364,8 @@ export class Rollups {
       for (const { budget, what, at, times } of sums.refused) addRefused.run(budget, what, at, times);
       const addObserved = this.#statement(ADD_OBSERVED);
       for (const { budget, whose, at, calls, cost } of sums.observed) addObserved.run(budget, whose, at, calls, cost);
+      const addBalance = this.#statement(ADD_BALANCE);
+      for (const { budget, unit, at, subject, spent } of sums.balances) addBalance.run(budget, unit, at, subject, spent);
       this.#statement(SET_STATE).run(this.#timeZone, last.seq, last.at);
       this.#database.exec("COMMIT");
     } catch (error) {
@@ -391,6 +443,8 @@ const ADD_OBSERVED = `INSERT INTO observed VALUES (?, ?, ?, ?, ?)
   ON CONFLICT (budget, starts_at, whose) DO UPDATE SET calls = calls + excluded.calls, cost = cost + excluded.cost`;
 const SUM_OBSERVED = `SELECT whose, sum(calls) AS calls, sum(cost) AS cost, min(starts_at) AS first, max(starts_at) AS last FROM observed
   WHERE budget = ? AND starts_at >= ? GROUP BY whose ORDER BY calls DESC, whose`;
+const ADD_BALANCE = `INSERT INTO balances VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT (budget, unit, starts_at, subject) DO UPDATE SET spent = spent + excluded.spent`;
 const SET_STATE = "INSERT INTO state VALUES (1, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, at = excluded.at";
 const STEPS = "SELECT * FROM usage WHERE step = ? AND path = ? AND starts_at >= ? AND starts_at < ?";
 const SUMS = `SELECT value, ${AMOUNT_COLUMNS.map((column) => `sum(${column}) AS ${column}`).join(", ")} FROM usage

@@ -102,7 +102,10 @@ test("a mode that cannot be read, and a trial that is over or that nobody is tol
     (await of("obsrve until 2126-12-15")).text,
     /^purser\.yaml:5:11 {2}budgets\[0\]\.mode: "obsrve until 2126-12-15" is no mode\. Did you mean "observe"\?$/m,
   );
-  assert.match((await of("observe for 14 days")).text, /budgets\[0\]\.mode: "observe for 14 days" is no mode, because no file says since when/);
+  assert.match(
+    (await of("observe for 14 days")).text,
+    /budgets\[0\]\.mode: "observe for 14 days" is no mode, because no file says since when/,
+  );
   assert.match((await of("observe until 2126-02-30")).text, /budgets\[0\]\.mode: .*Write the last day on which it only observes/);
   const untold = await of("observe until 2126-12-15");
   assert.equal(untold.exit, 0);
@@ -135,6 +138,23 @@ test("a mode that cannot be read, and a trial that is over or that nobody is tol
     (await of("observe until 2126-12-15", "", "alerts: { trial: tell hok }\n")).text,
     /alerts\.trial: no channel "hok" is configured\. Did you mean "hook"\?/,
   );
+});
+
+test("what is told of each balance needs several of them, and says how many times", async (t) => {
+  const hook = "channels: { hook: { kind: webhook, url: https://example.com } }\n";
+  const of = (occasion: string, per = "") =>
+    checked(t, { text: `${hook}budgets: [{ name: a, ${per}limits: [$5 / day], alerts: { ${occasion}: tell hook } }]\n` });
+  assert.match(
+    (await of("anomaly each", "per: user, ")).text,
+    /Tells hook when a day of one balance takes more than 10 times what is usual for it\./,
+  );
+  assert.match((await of("anomaly each 4x", "per: user, ")).text, /more than 4 times/);
+  assert.match((await of("anomaly 4x", "per: user, ")).text, /when an hour or a day takes more than 4 times/);
+  assert.match(
+    (await of("anomaly each 4x")).text,
+    /alerts\."anomaly each 4x": is about each balance, and the budget has one for all\. Write anomaly 3x, or give/,
+  );
+  assert.match((await of("anomaly each four", "per: user, ")).text, /"anomaly four" does not say how many times/);
 });
 
 test("an e-mail goes to the owner of the budget that a budget is a part of", async (t) => {
