@@ -23,9 +23,7 @@ export function checkDenial(
     () => `The refusal of ${id} (${reason}) does not say when to try again.`,
   );
   hold(10, (retryAfterMs ?? 0) >= 0 && (retryAfterMs ?? 0) <= 60_000, () => `The refusal of ${id} asks to wait ${retryAfterMs} ms.`);
-  // By whose clock a trial was over is not known where the clocks of gateway and store have it another way.
-  const isUnclear = attempt.asked.some(({ at = now }) => trialsOver(configuration, at) !== trialsOver(configuration, now));
-  if (isUnclear) return;
+  if (isUnclear(attempt, configuration, now)) return;
   const budgets = configuration.planned.filter((budget) => refuses(budget, now) && isFor(budget, subject));
   if (reason === "store_unavailable") {
     const isClosed = budgets.some((budget) => !budget.isOpen);
@@ -90,6 +88,11 @@ export function checkDenial(
   const passes = most >= asks && used + asks <= most;
   if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
   else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
+}
+
+/** By whose clock a trial was over is not known where the clocks of gateway and store have it another way. */
+export function isUnclear({ asked }: Attempt, configuration: Configuration, now: number): boolean {
+  return asked.some(({ at = now }) => trialsOver(configuration, at) !== trialsOver(configuration, now));
 }
 
 type Refusal = Attempt["refusals"][number];

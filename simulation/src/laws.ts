@@ -10,7 +10,7 @@ import {
 } from "../../packages/core/dist/index.js";
 import { Books, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
-import { checkDenial, isPlausible } from "./denial-law.js";
+import { checkDenial, isPlausible, isUnclear } from "./denial-law.js";
 import type { Exchange } from "./exchange.js";
 import { attemptsBefore, attemptsOf, checkAttempt, checkSent } from "./failover-law.js";
 import { endsTask, isLastAnswer, LastAnswerLaw } from "./finishing.js";
@@ -457,6 +457,7 @@ export class Laws {
     attempt.decision = decision.outcome;
     if (decision.outcome === "uncounted") {
       attempt.isUncounted = true;
+      if (isUnclear(attempt, configuration, now)) return;
       const isOpen = configuration.planned.every((budget) => budget.isOpen || !refuses(budget, now) || !isFor(budget, call.subject));
       hold(8, isOpen && attempt.sawFailure, () => `${call.id} goes on uncounted, and a budget of it is closed.`);
     } else if (decision.outcome === "denied") {
