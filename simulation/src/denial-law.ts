@@ -1,5 +1,6 @@
 import type { Standing } from "../../packages/core/dist/domain/command.js";
 import type { Balance, Call, CounterRef, Denial } from "../../packages/core/dist/index.js";
+import { endsTask, keptOf, type LastAnswerLaw } from "./finishing.js";
 import type { Attempt } from "./laws.js";
 import { type Model, modelAt } from "./models.js";
 import { type Configuration, isFor, limitOf, type PlannedBudget, refuses, trialsOver } from "./plan.js";
@@ -11,7 +12,7 @@ export function checkDenial(
   call: Call,
   denial: Denial,
   attempt: Attempt,
-  { configuration, now }: { readonly configuration: Configuration; readonly now: number },
+  { configuration, now, lastAnswers }: { readonly configuration: Configuration; readonly now: number; readonly lastAnswers: LastAnswerLaw },
 ): void {
   const { id, subject } = call;
   const { reason, balance, message, asked, retryAfterMs } = denial;
@@ -22,9 +23,7 @@ export function checkDenial(
     () => `The refusal of ${id} (${reason}) does not say when to try again.`,
   );
   hold(10, (retryAfterMs ?? 0) >= 0 && (retryAfterMs ?? 0) <= 60_000, () => `The refusal of ${id} asks to wait ${retryAfterMs} ms.`);
-  // By whose clock a trial was over is not known where the clocks of gateway and store have it another way.
-  const isUnclear = attempt.asked.some(({ at = now }) => trialsOver(configuration, at) !== trialsOver(configuration, now));
-  if (isUnclear) return;
+  if (isUnclear(attempt, configuration, now)) return;
   const budgets = configuration.planned.filter((budget) => refuses(budget, now) && isFor(budget, subject));
   if (reason === "store_unavailable") {
     const isClosed = budgets.some((budget) => !budget.isOpen);
@@ -49,14 +48,18 @@ export function checkDenial(
     hold(10, isTooLarge(call, attempt, budgets), () => `${id} is refused as too large, and no budget says so: ${message}`);
     return;
   }
+  if (/ has ended: | is ending: /.test(message)) {
+    lastAnswers.isEnding(id, balance);
+    return;
+  }
   // Who waits behind others is told so, and not asked for.
   const isLeaky = balance.window.endsWith(" leaky");
   if (isLeaky && reason === "rate_limited" && asked === undefined) return;
   const { refusals } = attempt;
   hold(10, refusals.length > 0, () => `${id} is refused by ${balance.budget}, and the store did not refuse it.`);
   const failingOf = ({ asked }: Refusal) => asked.command.limits.findIndex(({ counter }) => isOf(balance, counter));
-  const refused = refusals.findLast((one) => isTold(balance, one.result.standings[failingOf(one)]));
-  const isRight = refused !== undefined && isPlausible(balance) && message.includes(balance.budget);
+  const refused = refusals.findLast((one) => isTold(balance, one.result.standings[failingOf(one)], keptIn(one, failingOf(one))));
+  const isRight = refused !== undefined && isPlausible(balance, configuration) && message.includes(balance.budget);
   hold(10, isRight, () => `The refusal of ${id} says ${JSON.stringify(balance)}: ${message}`);
   const failing = failingOf(refused);
   const least = leastAsks(call, attempt, model, budgets);
@@ -81,15 +84,29 @@ export function checkDenial(
   const { limit, spent, held, unit } = balance;
   const used = unit === "requests" ? spent + held : spent;
   const asks = leastOn(counter, least);
-  const passes = limit >= asks && used + asks <= limit;
+  const most = limit - keptIn(refused, failing);
+  const passes = most >= asks && used + asks <= most;
   if (passes) hold(10, isSoon, () => `${id} is refused for good (${reason}) by calls in flight.`);
   else if (reason !== "rate_limited") hold(10, !isSoon, () => `${id} is told to try again (${reason}), which is in vain.`);
 }
 
+/** By whose clock a trial was over is not known where the clocks of gateway and store have it another way. */
+export function isUnclear({ asked }: Attempt, configuration: Configuration, now: number): boolean {
+  return asked.some(({ at = now }) => trialsOver(configuration, at) !== trialsOver(configuration, now));
+}
+
 type Refusal = Attempt["refusals"][number];
 
-function isTold({ limit, spent, held }: Balance, standing: Standing | undefined): boolean {
-  return standing?.amount === limit && standing.spent === spent && standing.held === held;
+function isTold({ limit, spent, held }: Balance, standing: Standing | undefined, kept: number): boolean {
+  return standing?.amount === Math.max(0, limit - kept) && standing.spent === spent && standing.held === held;
+}
+
+/** What a limit kept from the call that it refused. */
+function keptIn({ asked: { command, configuration } }: Refusal, index: number): number {
+  const counter = command.limits[index]?.counter;
+  if (!counter) return 0;
+  const counters = command.limits.map((limit) => limit.counter);
+  return endsTask(counters, counter.budget) ? 0 : (limitOf(configuration, counter)?.kept ?? 0);
 }
 
 /** The least that a call asks, by unit: its counted input, and the shortest answer that makes sense. */
@@ -132,7 +149,9 @@ function isOf(balance: Balance, { budget, subject, unit, window }: CounterRef): 
   return isSame && balance.window === withoutWeights(window).replace(/@\S+/, "").replace(" rollover", "");
 }
 
-/** Whether what is left is what the rest of a balance says. */
-export function isPlausible({ limit, spent, held, left }: Balance): boolean {
-  return spent >= 0 && held >= 0 && left === Math.max(0, limit - spent - held);
+/** Whether what is left is what the rest of a balance says: all, or all but what is kept for a last answer. */
+export function isPlausible({ budget, unit, window, limit, spent, held, left }: Balance, { planned }: Configuration): boolean {
+  const limits = planned.flatMap((one) => (one.name === budget ? one.limits.map((each) => [one, each] as const) : []));
+  const kept = limits.filter(([, one]) => one.unit === unit && one.window === window).map(([one, each]) => keptOf(one, each));
+  return spent >= 0 && held >= 0 && [0, ...kept].some((some) => left === Math.max(0, limit - some - spent - held));
 }

@@ -49,7 +49,7 @@ export interface GatewayOptions {
 }
 
 const NO_FAVOUR: ReadonlySet<string> = new Set(["body_invalid", "limit_invalid", "budget_unknown"]);
-/** No budget of the simulation has a ladder or a guard. */
+/** No budget of the simulation has a guard, and no ladder of them asks or tells anybody. */
 const NOBODY_IS_ASKED: Gateway["asks"] = {
   ask: async () => undefined,
   wait: async () => false,
@@ -211,6 +211,7 @@ export class SimulatedGateway {
     return {
       begins: (call) => {
         this.#undecided.add(call.id);
+        laws.lastAnswers.begins(call.id, this.#judgedBy);
         return this.#countIn(call);
       },
       ends: ({ id }) => this.#undecided.delete(id),
@@ -229,12 +230,12 @@ export class SimulatedGateway {
     };
   }
 
-  /** A call that goes out in another format than its client's has other tokens. */
-  #countIn({ id, subject, input }: Call): Promise<void> | undefined {
+  /** A call that goes out in another format than its client's has other tokens, and so has one that is told to be the last of its task. */
+  #countIn({ id, subject, input, finishes }: Call): Promise<void> | undefined {
     const body = this.#options.bodyOf(id);
     const attempt = this.#options.laws.attempt(id, body?.countedTokens ?? 0);
     const model = modelAt(subject.provider as string, subject.model as string);
-    if (!body || !input.count || model?.dialect === body.model.dialect) return undefined;
+    if (!body || !input.count || (model?.dialect === body.model.dialect && !finishes)) return undefined;
     return input.count(Number.MAX_SAFE_INTEGER).then((counted) => {
       attempt.countedTokens = counted;
     });

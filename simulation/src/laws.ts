@@ -10,12 +10,13 @@ import {
 } from "../../packages/core/dist/index.js";
 import { Books, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
-import { checkDenial, isPlausible } from "./denial-law.js";
+import { checkDenial, isPlausible, isUnclear } from "./denial-law.js";
 import type { Exchange } from "./exchange.js";
 import { attemptsBefore, attemptsOf, checkAttempt, checkSent } from "./failover-law.js";
+import { endsTask, isLastAnswer, LastAnswerLaw } from "./finishing.js";
 import { type Configuration, counterName, isFor, type LimitInForce, limitName, limitOf, type Moving, nameOf, refuses } from "./plan.js";
 import type { Served } from "./providers.js";
-import { amountInForce, sliceOf, usedOf } from "./room.js";
+import { roomFor, sliceOf, usedOf } from "./room.js";
 import { SharingLaw } from "./sharing-law.js";
 import { hold } from "./violation.js";
 import { askedOn, chargedOn } from "./weighing.js";
@@ -73,6 +74,7 @@ export class Laws {
   readonly books = new Books();
   readonly attempts = new Map<string, Attempt>();
   readonly sharing = new SharingLaw(this.books);
+  readonly lastAnswers = new LastAnswerLaw(this.books);
   readonly #options: LawsOptions;
   /** How many times a law was held against something. */
   checks = 0;
@@ -149,6 +151,7 @@ export class Laws {
       );
       books.post(posting);
     }
+    this.lastAnswers.entered(entry);
     if (entry.kind === "reserved") books.reserve(entry);
     else if (kept) this.#evolve(entry, kept);
     for (const { counter } of entry.postings) {
@@ -162,6 +165,7 @@ export class Laws {
   /** Laws 1 and 2: a reservation holds on every limit that applies, within each that is enforced, and as the call was asked for. */
   #admitted(entry: Reserved): void {
     const { reservation, postings, outputCap, detail } = entry;
+    const counters = postings.map(({ counter }) => counter);
     hold(4, !this.books.reservations.has(reservation), () => `${reservation} was reserved a second time.`);
     const attempt = this.attempts.get(reservation);
     hold(8, attempt !== undefined && attempt.asked.length > 0, () => `${reservation} was reserved, and nobody asked for it.`);
@@ -170,11 +174,17 @@ export class Laws {
     const fitting = candidates.filter((one) => this.#fits(entry, one));
     const asked = fitting.find((one) => this.#isFilled(entry, one)) ?? fitting[0] ?? candidates[0];
     hold(2, asked !== undefined, () => `${reservation} holds ${postings.map(textOf).join(", ")}: not what was asked.`);
-    for (const { counter, held } of postings) {
+    for (const posting of postings) {
+      const { counter, held } = posting;
+      if (isLastAnswer(counter)) {
+        this.lastAnswers.isOne(posting, reservation);
+        continue;
+      }
       const limit = limitOf(asked.configuration, counter);
       hold(2, limit !== undefined, () => `${reservation} holds on ${counter.key}, which is no limit in force.`);
       if (!refuses(limit, entry.at) || held === 0) continue;
-      const [amount, used] = [amountInForce(this.books, limit, counter, entry.at), usedOf(this.books, limit, counter, entry.at)];
+      const isLast = endsTask(counters, counter.budget);
+      const [amount, used] = [roomFor(this.books, limit, counter, entry.at, isLast), usedOf(this.books, limit, counter, entry.at)];
       hold(1, used + held <= amount, () => `${counter.key}: ${used} used + ${held} more of ${amount} for ${reservation}.`);
       this.sharing.admitted(counter, asked.configuration, entry.at);
     }
@@ -184,7 +194,9 @@ export class Laws {
     hold(2, missing === undefined, () => `${reservation} holds nothing on ${missing?.name}.`);
     hold(1, outputCap <= asked.command.output.most, () => `${reservation} may write ${outputCap} tokens, more than were asked for.`);
     hold(1, this.#isFilled(entry, asked), () => `${reservation} may write ${outputCap} tokens, and one more would have fitted.`);
-    for (const { counter } of postings) {
+    if (!attempt.sawFailure) this.lastAnswers.isNotOver(entry, asked.configuration);
+    for (const counter of counters) {
+      if (isLastAnswer(counter)) continue;
       const limit = limitOf(asked.configuration, counter);
       const isRight = attempt.asked.some((one) => isRightWindow(counter, limit?.moving, one));
       const at = new Date(asked.at ?? 0).toISOString();
@@ -198,14 +210,20 @@ export class Laws {
 
   #fits({ postings, at }: Reserved, { configuration }: Asked): boolean {
     return postings.every(({ counter, held }) => {
+      if (isLastAnswer(counter)) return true;
       const limit = limitOf(configuration, counter);
       if (!limit) return false;
-      return !refuses(limit, at) || held === 0 || this.#hasRoom(limit, counter, held, at);
+      return !refuses(limit, at) || held === 0 || this.#hasRoom(limit, counter, held, { at, postings });
     });
   }
 
-  #hasRoom(limit: LimitInForce, counter: CounterRef, asked: number, at: number): boolean {
-    return usedOf(this.books, limit, counter, at) + asked <= amountInForce(this.books, limit, counter, at);
+  /** `postings`: all that the call is held on. */
+  #hasRoom(limit: LimitInForce, counter: CounterRef, asked: number, { at, postings }: Pick<Reserved, "at" | "postings">): boolean {
+    const isLast = endsTask(
+      postings.map((one) => one.counter),
+      counter.budget,
+    );
+    return usedOf(this.books, limit, counter, at) + asked <= roomFor(this.books, limit, counter, at, isLast);
   }
 
   /** An output cap that was lowered was lowered to what fits, and not further. */
@@ -213,7 +231,9 @@ export class Laws {
     if (outputCap === command.output.most) return true;
     const fitsOneMore = postings.every(({ counter }) => {
       const limit = limitOf(configuration, counter);
-      return !limit || !refuses(limit, at) || this.#hasRoom(limit, counter, askedOn(counter, command.asks, outputCap + 1), at);
+      return (
+        !limit || !refuses(limit, at) || this.#hasRoom(limit, counter, askedOn(counter, command.asks, outputCap + 1), { at, postings })
+      );
     });
     return !fitsOneMore;
   }
@@ -286,7 +306,8 @@ export class Laws {
       const [limit] = configurations.flatMap((configuration) => limitOf(configuration, counter) ?? []);
       // What was configured since is not what the call was asked for.
       if (!limit || !refuses(limit, at) || this.#changedAt > kept.reserved.at) continue;
-      hold(1, this.#hasRoom(limit, counter, held, at), () => `${counter.key}: ${held} more are held for ${id} than there was room for.`);
+      const whole = { at, postings: kept.reserved.postings };
+      hold(1, this.#hasRoom(limit, counter, held, whole), () => `${counter.key}: ${held} more are held for ${id} than there was room for.`);
     }
   }
 
@@ -419,7 +440,11 @@ export class Laws {
       const limit = limitOf(configuration, counter);
       // What a gateway's own store decided a moment ago may not be on its disk yet.
       if (!limit || !told || !this.#options.isRemote) continue;
-      const [amount, used] = [amountInForce(this.books, limit, counter, at), usedOf(this.books, limit, counter, at)];
+      const isLast = endsTask(
+        command.limits.map((one) => one.counter),
+        counter.budget,
+      );
+      const [amount, used] = [roomFor(this.books, limit, counter, at, isLast), usedOf(this.books, limit, counter, at)];
       const isRight = told.amount === amount && Math.abs(told.spent + told.held - used) <= (limit.moving?.kind === "bucket" ? 1 : 0);
       hold(10, isRight, () => `${counter.key} has ${used} used of ${amount}, and ${command.id} is told ${JSON.stringify(told)}.`);
     }
@@ -432,16 +457,21 @@ export class Laws {
     attempt.decision = decision.outcome;
     if (decision.outcome === "uncounted") {
       attempt.isUncounted = true;
+      if (isUnclear(attempt, configuration, now)) return;
       const isOpen = configuration.planned.every((budget) => budget.isOpen || !refuses(budget, now) || !isFor(budget, call.subject));
       hold(8, isOpen && attempt.sawFailure, () => `${call.id} goes on uncounted, and a budget of it is closed.`);
     } else if (decision.outcome === "denied") {
-      checkDenial(call, decision.denial, attempt, { configuration, now });
+      checkDenial(call, decision.denial, attempt, { configuration, now, lastAnswers: this.lastAnswers });
     } else {
       const kept = this.books.reservations.get(call.id);
       const { balances, reservation } = decision;
       hold(5, kept !== undefined, () => `${call.id} is allowed, and not in the ledger.`);
       hold(4, reservation.outputTokens === kept.reserved.outputCap, () => `${call.id} is allowed another cap than is held.`);
-      hold(10, balances.every(isPlausible), () => `${call.id} is told of balances that do not add up.`);
+      hold(
+        10,
+        balances.every((balance) => isPlausible(balance, configuration)),
+        () => `${call.id} is told of balances that do not add up.`,
+      );
     }
   }
 

@@ -8,6 +8,7 @@ import {
   type Unit,
 } from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
+import { canFinish, finishInput, keptOf } from "./finishing.js";
 import { canShare, type PlannedShare, shareInput } from "./plan-sharing.js";
 import { type PlannedWeights, planWeights, weightsInput, weightsText } from "./weighing.js";
 
@@ -53,6 +54,8 @@ export interface PlannedBudget {
   /** Up to when it only observes, where it is enforced in the end; to the second. */
   readonly observedUntil?: number;
   readonly weights?: PlannedWeights;
+  /** From what share of its limits on, in per cent, the rest is kept for a last answer. */
+  readonly finishAt?: number | undefined;
 }
 
 /** The budgets in force, numbered by when they came. */
@@ -136,6 +139,7 @@ export function changedPlan(plan: readonly PlannedBudget[], dice: Dice, options:
     [2, () => change({ limits: planLimits(dice, options) })],
     [1, () => change({ limits: changed.limits.slice(0, 1) })],
     [2, () => change({ isEnforced: !changed.isEnforced })],
+    ...(changed.finishAt === undefined ? [] : ([[2, () => change({ finishAt: dice.pick([undefined, 30, 60, 95]) })]] as const)),
     [1, () => change({ isOpen: !changed.isOpen })],
     [1, () => change({ per: dice.pick([[], ["user"], ["task"], ["team", "user"]] as const) })],
     [1, () => change({ timezone: dice.pick(ZONES) })],
@@ -170,8 +174,8 @@ export function planFavour(plan: readonly PlannedBudget[], dice: Dice): Favour |
 /** Reads a plan as the product reads its configuration. */
 export function configurationOf(number: number, plan: readonly PlannedBudget[]): Configuration {
   const planned = plan.map((budget) => {
-    const { share: _, ...alone } = budget;
-    return canShare(budget, plan) ? budget : alone;
+    const { share, finishAt, ...alone } = budget;
+    return { ...alone, ...(canShare(budget, plan) && { share }), ...(canFinish(budget) && { finishAt }) };
   });
   const budgets = planned.map((budget) => defineBudget(inputOf(budget)));
   const limits = planned.flatMap((budget, i) =>
@@ -180,7 +184,7 @@ export function configurationOf(number: number, plan: readonly PlannedBudget[]):
       if (!placed) throw new Error(`The budget ${budget.name} has lost a limit.`);
       return [
         `${budget.name}|${limitName(budget, limit)}`,
-        { ...limit, isEnforced: budget.isEnforced, observedUntil: budget.observedUntil ?? 0, placed },
+        { ...limit, isEnforced: budget.isEnforced, observedUntil: budget.observedUntil ?? 0, placed, kept: keptOf(budget, limit) },
       ];
     }),
   );
@@ -250,6 +254,7 @@ function inputOf(budget: PlannedBudget): BudgetInput {
     minOutput,
     onStoreFailure: isOpen ? "open" : "closed",
     ...(share && { share: shareInput(share) }),
+    ...(budget.finishAt !== undefined && { ladder: finishInput(budget) }),
   };
 }
 
@@ -279,6 +284,8 @@ export interface LimitInForce extends PlannedLimit {
   readonly isEnforced: boolean;
   readonly observedUntil: number;
   readonly placed: Budget["limits"][number];
+  /** What of it is there for the last answer of a task alone. */
+  readonly kept: number;
 }
 
 /** Whether a budget, or a limit of it, refuses calls at a time. */
@@ -316,9 +323,13 @@ export function isFor({ selects, per }: PlannedBudget, subject: Subject): boolea
 
 /** What the counter of a limit is called for a call, but for when its window began. */
 export function counterName(budget: PlannedBudget, limit: PlannedLimit, subject: Subject): string {
+  return `${budget.name}|${limitName(budget, limit)}|${counterSubject(budget, subject)}`;
+}
+
+/** Whose balance it is that a call is charged to: `team=a,user=ann`. */
+export function counterSubject({ per }: PlannedBudget, subject: Subject): string {
   const has = subject as PlannedSubject;
-  const label = budget.per.map((path) => `${path}=${has[path] === undefined ? "(none)" : encoded(has[path])}`).join(",");
-  return `${budget.name}|${limitName(budget, limit)}|${label}`;
+  return per.map((path) => `${path}=${has[path] === undefined ? "(none)" : encoded(has[path])}`).join(",");
 }
 
 /** What a limit is called in its budget. */

@@ -4,6 +4,7 @@ import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js"
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
 import type { Gateway } from "../../packages/gateway/dist/gateway.js";
 import { requestOf } from "./failover-law.js";
+import { isLastAnswer } from "./finishing.js";
 import { ROUTES } from "./routes.js";
 import type { Scenario } from "./scenario.js";
 import { verbsOf } from "./watched-store.js";
@@ -54,6 +55,23 @@ const SHARING: Partial<Scenario> = {
   startsAt: Date.UTC(2026, 5, 1, 12, 48),
 };
 
+/** Of each task half is kept for its last answer. */
+const FINISHING: Partial<Scenario> = {
+  ...REMOTE,
+  plan: [
+    {
+      ...{ name: "each task", selects: {}, per: ["task"], timezone: "UTC", isEnforced: true, isOpen: false, minOutput: 1 },
+      limits: [{ unit: "tokens", window: "lifetime", amount: 20_000 }],
+      ...{ maxInput: undefined, maxOutput: undefined, models: undefined, finishAt: 50 },
+    },
+  ],
+  callRate: 60,
+  programShare: 0.2,
+  neighbourShare: 0.2,
+  changeRate: 0,
+  favourRate: 0,
+};
+
 /** Each is planted by wrapping: there is nothing in the product that could be switched. */
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
@@ -97,6 +115,35 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         if (!more) return store.extend(command);
         return store.extend({ ...command, more: { ...more, limits: more.limits.map((limit) => ({ ...limit, enforced: false })) } });
       },
+    }),
+  },
+  {
+    fault: "lets any call have what is kept for the last one of its task",
+    laws: [1, 10],
+    scenario: FINISHING,
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) => store.reserve({ ...command, limits: command.limits.map((limit) => ({ ...limit, amount: limit.amount * 2 })) }),
+    }),
+  },
+  {
+    fault: "gives a task several last answers",
+    laws: [1],
+    scenario: FINISHING,
+    client: (store) => ({
+      ...verbsOf(store),
+      reserve: (command) =>
+        store.reserve({ ...command, limits: command.limits.map((limit) => (isLast(limit) ? { ...limit, amount: 9 } : limit)) }),
+    }),
+  },
+  {
+    fault: "begins calls in a task that has its last answer",
+    laws: [1],
+    scenario: FINISHING,
+    client: (store) => ({
+      ...verbsOf(store),
+      standings: async (limits) =>
+        (await store.standings(limits)).map((standing, i) => (isLast(limits[i]) ? { ...standing, spent: 0 } : standing)),
     }),
   },
   {
@@ -341,6 +388,12 @@ function moving(store: Store, what: (moved: Moved) => readonly Moved[] | Promise
       return result;
     },
   };
+}
+
+type Limit = Command["limits"][number];
+
+function isLast(limit: Pick<Limit, "counter"> | undefined): boolean {
+  return limit !== undefined && isLastAnswer(limit.counter);
 }
 
 interface Moved {

@@ -15,6 +15,12 @@ export function amountInForce(books: Books, { amount, moving, rollover, placed }
   return Math.max(0, amount + granted + Math.min(rollover, Math.max(0, amount - spent - held)));
 }
 
+/** What there is room for as far as a call goes: what is kept for the last answer of a task is for that alone. */
+export function roomFor(books: Books, limit: LimitInForce, counter: CounterRef, at: number, isLast: boolean): number {
+  const amount = amountInForce(books, limit, counter, at);
+  return isLast ? amount : Math.max(0, amount - limit.kept);
+}
+
 /**
  * What is used of a limit at a moment. Of a bucket: the most that any span up to now took in, less what drained in it; that is what stands
  * in it, to a unit.

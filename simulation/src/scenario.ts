@@ -1,5 +1,6 @@
 import type { ConfiguredRoute } from "../../packages/gateway/dist/providers/routing.js";
 import type { Dice } from "./dice.js";
+import { finishingPlan } from "./finishing.js";
 import type { NetworkFaults } from "./network.js";
 import { enlarged, firstPlan, type PlannedBudget, planOnTrial } from "./plan.js";
 import { sharingPlan } from "./plan-sharing.js";
@@ -118,11 +119,23 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
   const routed = more.chance(0.4) ? withRoutes(scenario, more) : scenario;
   const shared = more.chance(0.4) ? withSharing(routed, more) : routed;
   const weighed = more.chance(0.4) ? { ...shared, plan: weighedPlan(shared.plan, more), hasWeights: true } : shared;
-  return more.chance(0.4) ? { ...weighed, plan: planOnTrial(weighed.plan, weighed.startsAt, minutes, more) } : weighed;
+  const tried = more.chance(0.4) ? { ...weighed, plan: planOnTrial(weighed.plan, weighed.startsAt, minutes, more) } : weighed;
+  return more.chance(0.3) ? withLastAnswers(tried, more) : tried;
 }
 
 function withSharing(scenario: Scenario, dice: Dice): Scenario {
   return { ...scenario, plan: sharingPlan(scenario.plan, dice), shareEveryMs: dice.pick([2_000, 15_000, 60_000]) };
+}
+
+/** Tasks that end: only a gateway makes their last answers, and only where no other budget refuses before. */
+function withLastAnswers(scenario: Scenario, dice: Dice): Scenario {
+  const { plan, programShare, neighbourShare } = scenario;
+  return {
+    ...scenario,
+    programShare: programShare / 4,
+    neighbourShare: neighbourShare / 4,
+    plan: finishingPlan(enlarged(plan, dice.magnitude(2, 50)), dice),
+  };
 }
 
 /** Several providers for one model: that only shows where there is room for calls, and where some of them fail. */

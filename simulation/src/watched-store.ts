@@ -122,6 +122,10 @@ export function notedStore(store: Store, { laws, judgedBy, now, onFailure }: Not
       const own = termsOf(command.limits);
       const attempt = laws.attempts.get(command.id);
       attempt?.asked.push({ command, ...own, at: undefined });
+      laws.lastAnswers.asks(
+        command.id,
+        command.limits.map(({ counter }) => counter),
+      );
       try {
         const result = await store.reserve(command);
         if (result.outcome === "moved") {
