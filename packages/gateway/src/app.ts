@@ -364,6 +364,11 @@ async function startWith(
   });
   await alerts.start();
   await listen(server, config.server);
+  // What is told from here on has links.
+  const { port } = server.address() as AddressInfo;
+  const host = config.server.host;
+  ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  handovers?.start();
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
@@ -396,11 +401,6 @@ async function startWith(
     every(RENEW_EVERY_MS, () => usualAnswers.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
-
-  const { port } = server.address() as AddressInfo;
-  const host = config.server.host;
-  ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  handovers?.start();
   return {
     url: ownUrl,
     host,

@@ -100,3 +100,18 @@ test("where nothing is given away, that is said with what to write", async (cont
   const { stdout } = await promisify(execFile)(process.execPath, [MAIN, "allowances", "--data", stand.directory], { cwd: stand.directory });
   assert.match(stdout, /no allowances\. What a provider gives away stands under allowances: in purser.yaml/);
 });
+
+test("what is told as soon as a gateway starts has a link to it", async (context) => {
+  const receiver = await startReceiver(context);
+  const until = new Date(Date.now() + 10 * 86_400_000).toISOString().slice(0, 10);
+  const file = [
+    providersAt("http://127.0.0.1:9"),
+    `channels: { hook: { kind: webhook, url: "${receiver.url}" } }`,
+    "alerts: { ending 30d: tell hook }",
+    `allowances: [{ name: gift, provider: mock, limit: 2000 tokens / day, until: ${until} }]`,
+  ].join("\n");
+  const stand = await startStand(context, { config: file });
+  const notice = await eventually("the notice", () => receiver.posted[0], 20_000);
+  assert.equal(notice.body.type, "agreement.ending");
+  assert.ok(notice.body.data.link.startsWith(`${stand.url}/acknowledge?token=`), notice.body.data.link);
+});
