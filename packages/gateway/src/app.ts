@@ -22,7 +22,6 @@ import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { SEAL_EVERY_MS, Sealer } from "./audit-log/sealer.ts";
 import { ledgerName } from "./audit-log/seals.ts";
-import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
 import { both } from "./call-events.ts";
@@ -40,7 +39,7 @@ import { openTripBook } from "./guards/open-trip-book.ts";
 import type { TripBook } from "./guards/trip-book.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
-import { Audits } from "./metrics/audits.ts";
+import { type AuditState, Audits } from "./metrics/audits.ts";
 import { Figures } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
@@ -49,17 +48,15 @@ import { Oidc } from "./people/oidc.ts";
 import { People } from "./people/people.ts";
 import type { CallInFlight, Gateway } from "./pipeline.ts";
 import { createRouter } from "./providers/routing.ts";
-import { NO_QUEUE, Queue } from "./queue/queue.ts";
 import { askableProviders, fetchBill } from "./reconciliation/fetch-bill.ts";
 import { readLedgerLines } from "./reconciliation/ledger-lines.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
-import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
-import { createHttpServer } from "./server.ts";
+import { createHttpServer, type ServerState } from "./server.ts";
 import { SentBefore } from "./sessions/sent-before.ts";
 import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
@@ -67,6 +64,7 @@ import { isInForce } from "./switches/switch.ts";
 import { openSwitches, type Switches } from "./switches/switches.ts";
 import { openTelemetry } from "./telemetry/open.ts";
 import { Upstream } from "./upstream.ts";
+import { type DoneOnce, OwnOnce } from "./workers/done-once.ts";
 
 export interface StartOptions {
   readonly config: Config;
@@ -78,6 +76,8 @@ export interface StartOptions {
   readonly budgetFile?: BudgetFile;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** What another process does for this one and others on its port; it is done here where it is left out. */
+  readonly once?: DoneOnce;
   /** Where it tells other processes what its guards trip on; in the Redis that it shares, if there is one, where it is left out. */
   readonly trips?: TripBook;
   /** Where several processes count together: what this one counts, and what all have counted. */
@@ -88,7 +88,7 @@ export interface StartOptions {
   readonly bodies?: BodyRoom;
 }
 
-/** What is done once for several gateways. */
+/** What several gateways that share a store leave to whoever has it. */
 export interface SharedParts {
   /** Called when no call is being admitted here any more; resolves when changed limits are in force for all. */
   untilAdopted(): Promise<void>;
@@ -110,6 +110,23 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
+/** A gateway without a port, in the process that starts others which have one: what has to be known to one process is done here for all. */
+export interface FirstGateway extends Omit<RunningGateway, "url" | "host" | "port"> {
+  readonly once: DoneOnce;
+  /** Whoever was sending this batch has died. */
+  abandonBatch(id: string): void;
+  /** Answers about calls that other gateways send. */
+  readonly decide: Admin;
+  /** What it counts itself. */
+  readonly figures: Figures;
+  /** What the last audit of the store found. */
+  audit(): AuditState | undefined;
+  /** Says where the others are reached. */
+  reachedAt(url: string): void;
+  /** Takes nothing new, and lets what runs end. */
+  drain(): void;
+}
+
 const EXPIRE_EVERY_MS = 1_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
@@ -128,23 +145,36 @@ const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store, shared } = options;
+  return withRecords(options, (records, onError) => startWith(records, onError, options, undefined));
+}
+
+/** Starts a gateway for so many others, which are processes with a port. */
+export async function startFirst(options: Pick<StartOptions, "config" | "onNotice" | "trips">, workers: number): Promise<FirstGateway> {
+  return withRecords(options, (records, onError) => startWith(records, onError, options, workers));
+}
+
+async function withRecords<Started>(
+  { config, onNotice = () => undefined, store, shared }: StartOptions,
+  start: (records: Records, onError: (error: unknown) => void) => Promise<Started>,
+): Promise<Started> {
   const { tell, tellOnce } = noticesTo(onNotice);
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
   const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
   try {
-    return await startWith(records, onError, options);
+    return await start(records, onError);
   } catch (error) {
     await records.close();
     throw error;
   }
 }
 
+/** `workers`: how many others have a port in the place of this one. */
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, store: given, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
-): Promise<RunningGateway> {
+  { config, store: given, shared, once, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  workers: number | undefined,
+): Promise<RunningGateway & FirstGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
@@ -196,12 +226,12 @@ async function startWith(
   const note = async (what: string, details?: object) => {
     if (!counting) await log.write({ by: "purser", what, details: { ...details } });
   };
-  await note("gateway.started", startDetails(config));
+  await note("gateway.started", { ...startDetails(config), ...(workers !== undefined && { workers }) });
   const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
   // Of several that share a folder each would make all calls that wait there.
-  const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
-  // What one of several took the others would not know.
-  const batches = shared || counting ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
+  const doer = once ? undefined : await OwnOnce.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
+  const done = (once ?? doer) as DoneOnce;
+  const { queue, batches, attempts } = done;
   const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
   let gateway: Gateway = {
     config,
@@ -213,7 +243,7 @@ async function startWith(
     alerts,
     guards,
     asks,
-    queue: queue ?? NO_QUEUE,
+    queue,
     batches,
     log,
     events,
@@ -252,7 +282,7 @@ async function startWith(
     live,
     asks,
     guards,
-    queue: queue ?? NO_QUEUE,
+    queue,
     budgetFile,
     onError,
   };
@@ -291,14 +321,14 @@ async function startWith(
     dataDir: config.dataDir,
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
-    queued: () => queue?.list() ?? [],
+    queue,
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => captured.state,
     onError,
   });
   const startedAt = performance.timeOrigin;
   const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
-  const server = createHttpServer({
+  const state: ServerState = {
     gateway: () => gateway,
     admin,
     keys,
@@ -314,14 +344,14 @@ async function startWith(
       people,
       oidc,
       provider: oidcConfig,
-      attempts: new Attempts(),
-      names: new Attempts(Date.now, FREE_OF_NAME),
+      attempts,
     },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
-  });
+  };
+  const server = workers === undefined ? createHttpServer(state) : undefined;
   await alerts.start();
-  await listen(server, config.server);
+  if (server) await listen(server, config.server);
   archiving?.start();
   loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
@@ -340,8 +370,8 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
-    every(TICK_EVERY_MS, async () => queue?.tick(), onError),
-    every(TICK_EVERY_MS, async () => batches?.tick(), onError),
+    every(TICK_EVERY_MS, async () => doer?.queue.tick(), onError),
+    every(TICK_EVERY_MS, async () => doer?.batches.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
@@ -352,9 +382,16 @@ async function startWith(
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
 
-  const { port } = server.address() as AddressInfo;
+  const { port } = server ? (server.address() as AddressInfo) : config.server;
   const host = config.server.host;
   ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  let drained: Promise<void> | undefined;
+  const drainOnce = () => {
+    isDraining = true;
+    if (doer && !drained) calls.add(doer.close());
+    drained ??= drain(server, calls, upstream, config.server.drainMs);
+    return drained;
+  };
   return {
     url: ownUrl,
     host,
@@ -362,6 +399,15 @@ async function startWith(
     budgets,
     store,
     keys,
+    figures,
+    once: done,
+    decide: own,
+    abandonBatch: (id) => doer?.batches.abandon(id),
+    audit: () => audits.state,
+    reachedAt: (url) => {
+      ownUrl = url;
+    },
+    drain: () => void drainOnce().catch(onError),
     async reload(next) {
       await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
@@ -372,7 +418,7 @@ async function startWith(
       failing.configure(next.failing);
       captured.configure(next.captured);
       guards.configure(next.guards);
-      queue?.askAgain();
+      doer?.queue.askAgain();
       // What was said is kept as long as a ladder asks for it.
       const rungs = next.budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
       if (!rungs.some(({ kind }) => kind === "cache")) answers.forget();
@@ -389,10 +435,7 @@ async function startWith(
       await adjust().catch(onError);
     },
     async close() {
-      isDraining = true;
-      if (queue) calls.add(queue.close());
-      if (batches) calls.add(batches.close());
-      await drain(server, calls, upstream, config.server.drainMs);
+      await drainOnce();
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);
       await usualAnswers.flush().catch(onError);
@@ -462,24 +505,24 @@ function listen(server: Server, { host, port }: Config["server"]): Promise<void>
 }
 
 /** Running calls get `drainMs` to end, and new ones are told to come back. What is left then is cut, and settled as any cut call is. */
-async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
+async function drain(server: Server | undefined, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(() => resolve("late"), drainMs);
   });
   const isLate = (await Promise.race([Promise.allSettled(calls), late])) === "late";
   clearTimeout(timer);
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
   if (isLate) {
     await upstream.destroy();
     // Whoever waits for an answer gets one; whoever is still sending a request cannot hold us up.
-    const cut = setTimeout(() => server.closeAllConnections(), CUT_AFTER_MS);
+    const cut = setTimeout(() => server?.closeAllConnections(), CUT_AFTER_MS);
     await Promise.allSettled(calls);
     clearTimeout(cut);
   } else {
     await upstream.close();
   }
-  server.closeAllConnections();
+  server?.closeAllConnections();
   await closed;
 }
 

@@ -22,7 +22,7 @@ import type { Alerts } from "./alerts/alerts.ts";
 import type { Ask } from "./asks/ask.ts";
 import type { Asks } from "./asks/asks.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
-import type { Batches } from "./batches/batches.ts";
+import type { BatchesPort } from "./batches/batches.ts";
 import { letGo, turnFor } from "./body.ts";
 import type { BodyRoom } from "./body-room.ts";
 import {
@@ -52,7 +52,7 @@ import type { UsualAnswers } from "./holds/usual-answers.ts";
 import type { Outcome } from "./outcome.ts";
 import { type OwnCallTerms, ownCall } from "./own-call.ts";
 import { missingKey, type Router } from "./providers/routing.ts";
-import type { Queue, ToQueue } from "./queue/queue.ts";
+import { type QueuePort, queueable, type ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { leftHeaders } from "./rate-limit-fields.ts";
 import { codexRefusal, refusalHead } from "./refusal.ts";
@@ -81,9 +81,9 @@ export interface Gateway {
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   /** Calls that wait for their budget. */
-  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove" | "list" | "callOff" | "runNow">;
-  /** Batches on their way; none where several processes share a data folder. */
-  readonly batches: Batches | undefined;
+  readonly queue: QueuePort;
+  /** Batches on their way. */
+  readonly batches: BatchesPort;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   readonly log: Pick<AuditLog, "refused">;
   /** Told what becomes of every call. */
@@ -245,7 +245,8 @@ async function queued(gateway: Gateway, exchange: Exchange, call: RoutedCall, { 
   // What waits is made again from its key alone, and would not know any more what was handed on.
   if (!prefersAsync(request.headers) || call.pools) return false;
   const text = `queue (${budget.name}${step === undefined ? "" : ` ${stepText(step)}`})`;
-  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  const fit = queueable({ call, request, rung, text, balance }, Date.now());
+  const waiting = fit && (await gateway.queue.add(fit));
   if (!waiting) return false;
   const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
   endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));

@@ -25,7 +25,7 @@ import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
-import type { Queue } from "../queue/queue.ts";
+import type { QueuePort } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
 import { type Admin, type AdminRequest, type AdminResponse, file, ok, problem, type Role } from "./admin.ts";
@@ -110,7 +110,7 @@ export interface RunningParts {
   readonly live: Live;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
-  readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
+  readonly queue: Pick<QueuePort, "list" | "callOff" | "runNow">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -601,7 +601,7 @@ async function endGuard(parts: Parts, request: AdminRequest, id: string): Promis
 const QUEUE_MOST = 1_000;
 
 async function listQueue(parts: Parts): Promise<AdminResponse> {
-  const calls = runningOf(parts).queue.list();
+  const calls = await runningOf(parts).queue.list();
   return ok({ data: calls.slice(0, QUEUE_MOST).map(waitingCallJson), total: calls.length });
 }
 
@@ -620,7 +620,7 @@ async function callOff(parts: Parts, request: AdminRequest, id: string): Promise
 
 async function runWaiting(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   readEnding(request.query, doerOf(request));
-  const call = runningOf(parts).queue.runNow(id);
+  const call = await runningOf(parts).queue.runNow(id);
   return call ? ok(waitingCallJson(call)) : waitingUnknown(id);
 }
 

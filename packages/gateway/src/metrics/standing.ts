@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, type Store, type Unit } from "@purser/core";
 import type { CapturedState } from "../alerts/captured.ts";
-import type { QueuedCall } from "../queue/queue-folder.ts";
+import type { QueuePort } from "../queue/queue.ts";
 import type { AuditState } from "./audits.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
 import { gauge } from "./tables.ts";
@@ -17,8 +17,8 @@ export interface StandingParts {
   readonly lag?: () => Promise<Lag>;
   /** How many notices wait to be delivered. */
   readonly noticesWaiting: () => Promise<number>;
-  /** The calls that wait for their budgets, and those that did. */
-  readonly queued: () => readonly Pick<QueuedCall, "state" | "at">[];
+  /** The calls that wait for their budgets. */
+  readonly queue: Pick<QueuePort, "waiting">;
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
@@ -42,13 +42,13 @@ export class Standing {
   }
 
   async families(): Promise<readonly Family[]> {
-    const { store, noticesWaiting, queued, switchedOff, bills, lag } = this.#parts;
-    const waits = queued().filter(({ state }) => state === "queued" || state === "running");
-    const [budgets, last, behind, waiting] = await Promise.all([
+    const { store, noticesWaiting, queue, switchedOff, bills, lag } = this.#parts;
+    const [budgets, last, behind, waiting, queued] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
       lag?.().catch(() => undefined),
       noticesWaiting().catch(() => undefined),
+      queue.waiting().catch(() => undefined),
     ]);
     const [entry] = last ?? [];
     return [
@@ -79,11 +79,11 @@ export class Standing {
         "Notices that are still to be delivered to a channel.",
         waiting === undefined ? [] : [{ value: waiting }],
       ),
-      gauge("purser_queued_calls", "Calls that wait for their budgets to reset.", [{ value: waits.length }]),
+      gauge("purser_queued_calls", "Calls that wait for their budgets to reset.", queued ? [{ value: queued.calls }] : []),
       gauge(
         "purser_queued_calls_oldest_timestamp_seconds",
         "When the oldest of these came.",
-        waits.length === 0 ? [] : [{ value: Math.min(...waits.map(({ at }) => at)) / 1_000 }],
+        queued?.oldestAt === undefined ? [] : [{ value: queued.oldestAt / 1_000 }],
       ),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
       gauge(

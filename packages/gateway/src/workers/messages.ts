@@ -11,7 +11,7 @@ export interface ConfigSource {
   readonly cwd: string;
 }
 
-/** What a worker asks of the process that has the store. */
+/** What a worker asks of the process that started it. */
 export interface Question {
   readonly id: number;
   readonly verb: string;

@@ -5,9 +5,10 @@ import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
 import { Figures } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
+import { Questions } from "./asking.ts";
 import type { ConfigSource, FromWorker, ToWorker } from "./messages.ts";
 import { createRemoteStore } from "./remote-store.ts";
-import { failureOf } from "./served-store.ts";
+import { failureOf, remoteDecisions, remoteOnce } from "./served.ts";
 import { ToldTrips } from "./told-trips.ts";
 
 /** What a worker that dies has counted since then is missing from the figures; the ledger has it. */
@@ -15,7 +16,7 @@ const COUNTED_EVERY_MS = 1_000;
 
 /** One of several gateways on one port: a process whose store is that of the process which started it. */
 class WorkerGateway {
-  readonly #remote = createRemoteStore((questions) => tell({ kind: "questions", questions }));
+  readonly #questions = new Questions((questions) => tell({ kind: "questions", questions }));
   #store: LeasedStore | undefined;
   #source: ConfigSource | undefined;
   #config: Config | undefined;
@@ -27,7 +28,7 @@ class WorkerGateway {
   #adopted: { readonly resolve: () => void; readonly reject: (error: PurserError) => void } | undefined;
 
   take(message: ToWorker): void {
-    if (message.kind === "answers") this.#remote.take(message.answers);
+    if (message.kind === "answers") this.#questions.take(message.answers);
     else if (message.kind === "start") void this.#start(message.source);
     else if (message.kind === "configure") void this.#configure(message.text);
     else if (message.kind === "guards") this.#trips.take(message.events);
@@ -51,10 +52,13 @@ class WorkerGateway {
   }
 
   /** A store that several machines share is opened by each gateway for itself. */
-  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared" | "trips"> {
-    if (store.redis) return {};
-    this.#store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
-    return { store: this.#store, trips: this.#trips, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
+  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared" | "trips" | "once"> {
+    const { ask } = this.#questions;
+    const once = remoteOnce(ask);
+    if (store.redis) return { once };
+    this.#store = createLeasedStore(createRemoteStore(ask), { onError: (error) => notice(failureOf(error).message) });
+    const shared = { untilAdopted: () => this.#untilAdopted(), decide: remoteDecisions(ask) };
+    return { once, store: this.#store, trips: this.#trips, shared };
   }
 
   #tellCounted(asks: boolean): void {
