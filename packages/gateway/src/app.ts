@@ -17,6 +17,8 @@ import { Failing } from "./alerts/failing.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
 import { Pace } from "./alerts/pace.ts";
+import { RemoteBook } from "./alerts/remote-book.ts";
+import { AskBook } from "./asks/ask-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
@@ -40,7 +42,7 @@ import type { TripBook } from "./guards/trip-book.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { type AuditState, Audits } from "./metrics/audits.ts";
-import { Figures } from "./metrics/figures.ts";
+import { Figures, type Snapshot } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
 import { noticesTo } from "./notices.ts";
@@ -115,10 +117,10 @@ export interface FirstGateway extends Omit<RunningGateway, "url" | "host" | "por
   readonly once: DoneOnce;
   /** Whoever was sending this batch has died. */
   abandonBatch(id: string): void;
+  /** Looks at what was charged a moment ago: whoever saw it has died. */
+  lookBack(): void;
   /** Answers about calls that other gateways send. */
   readonly decide: Admin;
-  /** What it counts itself. */
-  readonly figures: Figures;
   /** What the last audit of the store found. */
   audit(): AuditState | undefined;
   /** Says where the others are reached. */
@@ -128,6 +130,8 @@ export interface FirstGateway extends Omit<RunningGateway, "url" | "host" | "por
 }
 
 const EXPIRE_EVERY_MS = 1_000;
+/** What a process saw in its last seconds it may not have told any more. */
+const UNSEEN_MS = 10_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
@@ -145,12 +149,21 @@ const CUT_AFTER_MS = 500;
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  return withRecords(options, (records, onError) => startWith(records, onError, options, undefined));
+  return withRecords(options, (records, onError) => startWith(records, onError, options, {}));
 }
 
-/** Starts a gateway for so many others, which are processes with a port. */
-export async function startFirst(options: Pick<StartOptions, "config" | "onNotice" | "trips">, workers: number): Promise<FirstGateway> {
-  return withRecords(options, (records, onError) => startWith(records, onError, options, workers));
+interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips"> {
+  /** How many others have a port in the place of this one. */
+  readonly workers: number;
+  /** What is counted in this process. */
+  readonly figures: Figures;
+  /** What all have counted. */
+  counted(): Snapshot;
+}
+
+/** Starts a gateway for others, which are processes with a port. */
+export async function startFirst(options: StartFirstOptions): Promise<FirstGateway> {
+  return withRecords(options, (records, onError) => startWith(records, onError, options, options));
 }
 
 async function withRecords<Started>(
@@ -168,20 +181,20 @@ async function withRecords<Started>(
   }
 }
 
-/** `workers`: how many others have a port in the place of this one. */
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
   { config, store: given, shared, once, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
-  workers: number | undefined,
+  { workers, figures = counting?.figures ?? new Figures(), counted }: Partial<StartFirstOptions>,
 ): Promise<RunningGateway & FirstGateway> {
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   let prices = priceBookOf(config);
-  // Of several that share a folder none could know whom the others have told: their configuration has no channels.
+  // Of several that share a folder one has the book.
+  const alertBook = once && shared ? new RemoteBook(once.alertBook) : await openAlertBook(config, { onError });
   const alerts = new Alerts({
-    book: await openAlertBook(config, { onError }),
+    book: alertBook,
     channels: config.channels,
     budgets: config.budgets,
     watched: config.watched,
@@ -201,7 +214,6 @@ async function startWith(
   const usualAnswers = new UsualAnswers(config.dataDir, onError);
   await usualAnswers.open();
   const guards = new Guards(config.guards, alerts, trips ?? openTripBook(config, onError));
-  const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
   const events = telemetry ? both(figures, telemetry.events, onError) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
@@ -227,11 +239,14 @@ async function startWith(
     if (!counting) await log.write({ by: "purser", what, details: { ...details } });
   };
   await note("gateway.started", { ...startDetails(config), ...(workers !== undefined && { workers }) });
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
+  const askBook = new AskBook({ budgets, store, alerts, adminToken, baseUrl, log });
+  const bills = { found: async () => captured.state };
   // Of several that share a folder each would make all calls that wait there.
-  const doer = once ? undefined : await OwnOnce.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
+  const here = { directory: config.dataDir, keys, gateway: () => gateway, alertBook, asks: askBook, bills, onError };
+  const doer = once ? undefined : await OwnOnce.open(here);
   const done = (once ?? doer) as DoneOnce;
   const { queue, batches, attempts } = done;
+  const asks = new Asks({ book: done.asks, budgets, onError });
   const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
   let gateway: Gateway = {
     config,
@@ -295,8 +310,8 @@ async function startWith(
     timeZone,
   });
   pace.configure(config.watched);
-  const failing = new Failing({ alerts, counted: () => figures.counted() });
-  failing.configure(config.failing);
+  const failing = new Failing({ alerts, counted: counted ?? (() => figures.counted()) });
+  failing.configure(doer ? config.failing : []);
   const captured = new Captured({
     alerts,
     providers: () => askableProviders(gateway.config),
@@ -304,7 +319,7 @@ async function startWith(
     ledger: (days) => readLedgerLines(createFigures({ store, archive, rollups: () => rollups, onError }), days),
     prices: () => prices,
   });
-  captured.configure(config.captured);
+  captured.configure(doer ? config.captured : []);
   const sums = async () => {
     await rollups.catchUp();
     if (rollups.progress.isComplete) await pace.look();
@@ -323,7 +338,7 @@ async function startWith(
     noticesWaiting: () => alerts.waitingInAll(),
     queue,
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
-    bills: () => captured.state,
+    bills: () => done.bills.found(),
     onError,
   });
   const startedAt = performance.timeOrigin;
@@ -367,6 +382,7 @@ async function startWith(
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(ADJUST_EVERY_MS, adjust, onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
+    every(RENEW_EVERY_MS, async () => askBook.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
@@ -399,10 +415,10 @@ async function startWith(
     budgets,
     store,
     keys,
-    figures,
     once: done,
     decide: own,
     abandonBatch: (id) => doer?.batches.abandon(id),
+    lookBack: () => void hindsight.lookBack(Date.now() - UNSEEN_MS).catch(onError),
     audit: () => audits.state,
     reachedAt: (url) => {
       ownUrl = url;
@@ -415,8 +431,8 @@ async function startWith(
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       pace.configure(next.watched);
-      failing.configure(next.failing);
-      captured.configure(next.captured);
+      failing.configure(doer ? next.failing : []);
+      captured.configure(doer ? next.captured : []);
       guards.configure(next.guards);
       doer?.queue.askAgain();
       // What was said is kept as long as a ladder asks for it.

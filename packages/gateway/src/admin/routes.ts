@@ -157,7 +157,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   },
   { method: "GET", path: "/api/prices", run: listPrices },
   { method: "GET", path: "/api/settings", run: showSettings },
-  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: runningOf(parts).asks.list().map(askJson) }) },
+  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: (await runningOf(parts).asks.list()).map(askJson) }) },
   { method: "POST", path: "/api/asks/{id}", run: answerAsk },
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },

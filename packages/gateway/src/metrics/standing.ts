@@ -22,7 +22,7 @@ export interface StandingParts {
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
-  readonly bills: () => readonly CapturedState[];
+  readonly bills: () => Promise<readonly CapturedState[]>;
   readonly onError: (error: unknown) => void;
 }
 
@@ -43,12 +43,13 @@ export class Standing {
 
   async families(): Promise<readonly Family[]> {
     const { store, noticesWaiting, queue, switchedOff, bills, lag } = this.#parts;
-    const [budgets, last, behind, waiting, queued] = await Promise.all([
+    const [budgets, last, behind, waiting, queued, billed] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
       lag?.().catch(() => undefined),
       noticesWaiting().catch(() => undefined),
       queue.waiting().catch(() => undefined),
+      bills().catch(() => []),
     ]);
     const [entry] = last ?? [];
     return [
@@ -89,12 +90,12 @@ export class Standing {
       gauge(
         "purser_bill_captured_ratio",
         "How much of what a provider billed lately is in the ledger, over the days that are complete.",
-        bills().flatMap(({ provider, captured }) => (captured === undefined ? [] : [{ labels: { provider }, value: captured }])),
+        billed.flatMap(({ provider, captured }) => (captured === undefined ? [] : [{ labels: { provider }, value: captured }])),
       ),
       gauge(
         "purser_bill_timestamp_seconds",
         "When a provider last said what it billed.",
-        bills().map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
+        billed.map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
       ),
     ];
   }

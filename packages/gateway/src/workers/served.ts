@@ -54,6 +54,9 @@ const PARTS: { readonly [Part in keyof DoneOnce]: readonly (keyof DoneOnce[Part]
     "lost",
     "observe",
   ],
+  alertBook: ["claim", "record", "end", "deliveries", "alerts", "answer", "waiting", "opened"],
+  asks: ["ask", "isDeclined", "look", "answer", "list", "answerById"],
+  bills: ["found"],
   attempts: ["begin", "succeeded"],
 };
 

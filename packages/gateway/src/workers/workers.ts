@@ -7,6 +7,7 @@ import { type FirstGateway, startFirst } from "../app.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
+import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import type { DoneOnce } from "./done-once.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type Question, type ToWorker } from "./messages.ts";
@@ -37,23 +38,15 @@ const RESTART_AFTER_MS = 1_000;
 const RELOAD_MOST_MS = 60_000;
 
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
-  refuseOneProcessParts(options.config);
   const workers = new Workers(options);
   const { url, keys } = await workers.start();
   return { url, keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
-}
-
-/** Whether somebody was told is known to one process only: several would tell the same several times. */
-function refuseOneProcessParts({ channels }: Config): void {
-  if (channels.length > 0)
-    throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
 }
 
 /** What runs in this process. */
 interface Started {
   readonly first: FirstGateway;
   readonly verbs: Verbs;
-  readonly gathered: GatheredFigures;
 }
 
 /** One worker as this process sees it. */
@@ -73,6 +66,8 @@ class Workers {
   /** Those that do not listen yet. */
   readonly #starting = new Set<Promise<unknown>>();
   readonly #kept = new KeptTrips();
+  readonly #figures = new Figures();
+  readonly #gathered = new GatheredFigures(this.#figures);
   readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event));
   readonly #onError: (error: unknown) => void;
   #started: Started | undefined;
@@ -89,16 +84,18 @@ class Workers {
 
   /** Puts the limits in force, and starts the workers: the first one takes the port, or says why it cannot. */
   async start(): Promise<{ readonly url: string; readonly keys: Keys }> {
-    const { config, count, onNotice } = this.#options;
-    const first = await startFirst({ config, onNotice, ...(!config.store.redis && { trips: this.#trips }) }, count);
+    const { config, count: workers, onNotice } = this.#options;
+    const counted = () => this.#gathered.snapshot();
+    const trips = config.store.redis ? {} : { trips: this.#trips };
+    const first = await startFirst({ config, onNotice, workers, figures: this.#figures, counted, ...trips });
     try {
-      this.#started = { first, verbs: verbsOf(config, first), gathered: new GatheredFigures(first.figures) };
+      this.#started = { first, verbs: verbsOf(config, first) };
       // Whoever takes the place of another one takes its port, also where the system had given it.
       const { host, port } = config.server;
       if (port === 0) this.#source = { ...this.#source, flags: { ...this.#source.flags, port: String(await freePort(host)) } };
       const { url } = await this.#startOne();
       first.reachedAt(url);
-      await Promise.all(Array.from({ length: count - 1 }, () => this.#startOne()));
+      await Promise.all(Array.from({ length: workers - 1 }, () => this.#startOne()));
       return { url, keys: first.keys };
     } catch (error) {
       this.#isClosing = true;
@@ -162,7 +159,8 @@ class Workers {
       });
       worker.on("exit", (code, signal) => {
         this.#all.delete(one);
-        this.#started?.gathered.ended(worker.id);
+        this.#gathered.ended(worker.id);
+        if (!this.#isClosing) this.#started?.first.lookBack();
         one.onStep?.({ failure: undefined });
         reject(new PurserError("internal", `A worker ended before it listened (${signal ?? `exit code ${code}`}).`));
         if (one.isListening) this.#replace(signal ?? `exit code ${code}`);
@@ -210,11 +208,9 @@ class Workers {
   }
 
   #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
-    if (!this.#started) return;
-    const { first, gathered } = this.#started;
-    gathered.take(worker.id, snapshot);
+    this.#gathered.take(worker.id, snapshot);
     if (!asks) return;
-    const counted = { counted: gathered.snapshot(), audit: first.audit(), startedAt: performance.timeOrigin };
+    const counted = { counted: this.#gathered.snapshot(), audit: this.#started?.first.audit(), startedAt: performance.timeOrigin };
     send(worker, { kind: "counted", counted });
   }
 
@@ -224,7 +220,6 @@ class Workers {
    */
   async #reload(config: Config, text: string): Promise<void> {
     if (this.#isClosing) return;
-    refuseOneProcessParts(config);
     await Promise.allSettled(this.#starting);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
