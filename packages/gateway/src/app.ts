@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Denial, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
+import {
+  Budgets,
+  type Charge,
+  createLeasedStore,
+  type Denial,
+  type PriceSource,
+  PurserError,
+  type Store,
+  type Subject,
+} from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { adjustBudgets, readEvidenceFrom } from "./adjusting/adjust.ts";
@@ -67,6 +76,7 @@ import { openSwitches, type Switches } from "./switches/switches.ts";
 import { openTelemetry } from "./telemetry/open.ts";
 import { Upstream } from "./upstream.ts";
 import { type DoneOnce, OwnOnce } from "./workers/done-once.ts";
+import { borrowed } from "./workers/served.ts";
 
 export interface StartOptions {
   readonly config: Config;
@@ -222,7 +232,9 @@ async function startWith(
   };
   const onDenial = (subject: Subject, denial: Denial, id: string) => events.denied(id, subject, denial);
   const { budgets: configured, allowances } = config;
-  const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
+  // Others have allotments of it: a call that is made here meets them as a call of theirs does.
+  const lent = workers !== undefined && !config.store.redis ? createLeasedStore(borrowed(store), { onError }) : undefined;
+  const budgets = new Budgets({ store: lent ?? store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   const log = new AuditLog(config.dataDir, { onError });
   // Whoever brings a store, or started us, has its ledger.
   const sealer = given || counting ? undefined : new Sealer({ store, log, ledger: ledgerName(config), onError });
@@ -343,7 +355,7 @@ async function startWith(
   });
   const startedAt = performance.timeOrigin;
   const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
-  const state: ServerState = {
+  const toServer = (): ServerState => ({
     gateway: () => gateway,
     admin,
     keys,
@@ -363,12 +375,12 @@ async function startWith(
     },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
-  };
-  const server = workers === undefined ? createHttpServer(state) : undefined;
+  });
+  const server = workers === undefined ? createHttpServer(toServer()) : undefined;
   await alerts.start();
   if (server) await listen(server, config.server);
   archiving?.start();
-  loadVocabularies(config).catch(onError);
+  if (server) loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
@@ -460,6 +472,7 @@ async function startWith(
       hindsight.close();
       guards.close();
       await budgets.close();
+      await lent?.close();
       await sealer?.end().catch(onError);
       await note("gateway.stopped").catch(onError);
       await log.close();

@@ -6,12 +6,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import type { Entry } from "@purser/core";
+import { startTestRedis } from "@purser/core/testing";
 import OpenAI, { toFile } from "openai";
 import { hashPassword } from "../people/password.ts";
 import { startBatchProvider } from "./batch-provider.ts";
 import type { Json } from "./calls.ts";
 import { startReceiver } from "./receivers.ts";
-import { ask, call, MAIN, type Site, startSite, until, WORKERS } from "./workers-site.ts";
+import { ask, call, holdersOf, load, MAIN, type Site, startSite, USAGE, until, WORKERS } from "./workers-site.ts";
 
 const ASYNC = { prefer: "respond-async" };
 const QUEUE = "ladder: { 100%: queue }";
@@ -144,6 +145,31 @@ test("the answer to a call that waited is pushed once, whichever worker took the
   assert.deepEqual(receiver.posted.map(({ body }) => body.data.id).sort(), [...ids].sort());
 });
 
+test("a call that waited is not put off because workers have allotments of what it needs", async (t) => {
+  const limit = 40_000;
+  const site = await startSite(t, `[{ name: all, limits: [${limit} tokens / week], min_output: 100000, ladder: { 0%: queue } }]`);
+  await until("allotments", async () => {
+    await load(site, { calls: 40, clients: 10 });
+    return holdersOf(await site.entries()).size === WORKERS || undefined;
+  });
+  const balance = async () => ((await ask(site.url, "GET", "/api/budgets")).body as Json).data[0] as Json;
+  // As much as there is without what they have at hand.
+  const { spent } = await until("nothing but allotments to be held", async () => {
+    const { spent, held } = await balance();
+    return held > 3_000 && spent === site.asked.size * USAGE.total_tokens ? { spent } : undefined;
+  });
+  const body = { model: "any", user: "large", max_tokens: limit - spent - 1_000, messages: [{ role: "user", content: "Hi" }] };
+  const { status, body: waiting } = await ask(site.url, "POST", "/v1/chat/completions", body, ASYNC);
+  assert.equal(status, 202, JSON.stringify(waiting));
+  const { id } = waiting as Json;
+  await ask(site.url, "POST", `/api/queue/${id}/run`);
+  const done = await until("its answer", async () => {
+    const answered = await look(site, id);
+    return answered.status === 202 ? undefined : answered;
+  });
+  assert.equal(done.status, 200, JSON.stringify(done.body));
+});
+
 const PASSWORD = "seven seas and a wooden leg";
 const HASH = await hashPassword(PASSWORD, { log: 10, blocks: 8, times: 1 });
 const LOGIN = `login: { people: { mia: { role: viewer, password: "${HASH}" } } }`;
@@ -186,13 +212,13 @@ function lineOf(custom_id: string): string {
 }
 
 /** Each of its requests reaches another worker. */
-function clientOf(site: Site, timeout = 10_000): OpenAI {
+function clientOf(site: Site, apiKey = "none"): OpenAI {
   const own: typeof fetch = (url, init) => {
     const headers = new Headers(init?.headers);
     headers.set("connection", "close");
     return fetch(url, { ...init, headers });
   };
-  return new OpenAI({ baseURL: `${site.url}/v1`, apiKey: "none", maxRetries: 0, timeout, fetch: own });
+  return new OpenAI({ baseURL: `${site.url}/v1`, apiKey, maxRetries: 0, timeout: 10_000, fetch: own });
 }
 
 async function upload(client: OpenAI): Promise<OpenAI.BatchCreateParams> {
@@ -293,19 +319,57 @@ test("people are told once of what several workers see, and what one of them ans
 test("an owner is asked once by all workers, and what they answer at one reaches calls that wait at another", async (t) => {
   const receiver = await startReceiver(t);
   const more = `channels: { hook: { kind: webhook, url: "${receiver.url}" } }`;
-  const budgets = "[{ name: all, owner: kim@example.com, limits: [1 requests / month], ladder: { 100%: ask 8s +300% } }]";
+  const budgets = "[{ name: all, owner: kim@example.com, limits: [1 requests / month], ladder: { 100%: ask 60s +300% } }]";
   const site = await startSite(t, budgets, { more });
+  const answer = async (verdict: "give" | "decline", count: number) => {
+    const waiting = Promise.all(Array.from({ length: 3 }, (_, i) => call(site.url, `waits-${count}-${i}`)));
+    const posted = await until("the notice", () => receiver.posted[count - 1]);
+    for (let i = 0; i < WORKERS; i++) assert.equal(((await ask(site.url, "GET", "/api/asks")).body as Json).data.length, 1);
+    const link = new URL(posted.body.data.link);
+    assert.equal(link.origin, site.url);
+    const body = new URLSearchParams({ token: link.searchParams.get("token") ?? "", answer: verdict });
+    assert.equal((await fetch(`${site.url}/asks`, { method: "POST", body, headers: { connection: "close" } })).status, 200);
+    const statuses = (await waiting).map(({ status }) => status);
+    assert.equal(receiver.posted.length, count);
+    return statuses;
+  };
   assert.equal((await call(site.url, "first")).status, 200);
-  const waiting = Promise.all(Array.from({ length: 3 }, (_, i) => call(site.url, `waits-${i}`)));
-  await until("the notice", () => receiver.posted.length > 0 || undefined);
-  for (let i = 0; i < WORKERS; i++) assert.equal(((await ask(site.url, "GET", "/api/asks")).body as Json).data.length, 1);
-  const link = new URL(receiver.posted[0]?.body.data.link);
-  assert.equal(link.origin, site.url);
-  const body = new URLSearchParams({ token: link.searchParams.get("token") ?? "", answer: "give" });
-  assert.equal((await fetch(`${site.url}/asks`, { method: "POST", body, headers: { connection: "close" } })).status, 200);
-  assert.deepEqual(
-    (await waiting).map(({ status }) => status),
-    [200, 200, 200],
-  );
-  assert.equal(receiver.posted.length, 1);
+  assert.deepEqual(await answer("give", 1), [200, 200, 200]);
+  assert.deepEqual(await answer("decline", 2), [402, 402, 402]);
+});
+
+test("workers that open a Redis each have one queue, one folder of batches and one count of wrong attempts too", async (t) => {
+  const redis = await startTestRedis("redis-server", ["--appendonly", "yes", "--appendfsync", "always"]);
+  if (typeof redis === "string") return t.skip(`not run: ${redis}`);
+  t.after(() => redis.close());
+  const mock = await startBatchProvider(t);
+  const more = `store: { redis: "${redis.url}", namespace: acme, leases: true }\n${LOGIN}`;
+  const budgets = (requests: number) => `[{ name: daily, limits: [${requests} requests / day], ${QUEUE} }]`;
+  const site = await startSite(t, budgets(0), { more, providerUrl: mock.provider.url });
+  const token = (await readFile(join(site.directory, "data", "admin.token"), "utf8")).trim();
+  const owner = { authorization: `Bearer ${token}` };
+  const { body } = await ask(site.url, "POST", "/api/keys", { name: "ann", may_set: ["user"] }, owner);
+  const { secret } = body as Json;
+  const ann = { authorization: `Bearer ${secret}` };
+  const ids = await letWait(site, ["waits-0", "waits-1", "waits-2"], ann);
+  for (let i = 0; i < WORKERS; i++) for (const id of ids) assert.equal((await look(site, id, "GET", ann)).status, 202);
+  for (const pid of await site.workers()) process.kill(pid, "SIGKILL");
+  await until("workers again", async () => ((await look(site, ids[0] ?? "", "GET", ann).catch(() => undefined)) ? true : undefined));
+  await site.configure(budgets(100));
+  // This provider knows no calls but those of batches: what it says is the answer, once.
+  for (const id of ids) await until("its answer", async () => ((await look(site, id, "GET", ann)).status === 404 ? true : undefined));
+  assert.equal(mock.provider.received.filter(({ url }) => url === "/v1/chat/completions").length, ids.length);
+  const client = clientOf(site, secret);
+  const { id } = await client.batches.create(await upload(client));
+  for (let i = 0; i < WORKERS; i++) assert.equal((await client.batches.retrieve(id)).status, "in_progress");
+  mock.end(id);
+  await until("it to be settled", async () => {
+    await client.batches.retrieve(id);
+    const { data } = (await ask(site.url, "GET", "/api/budgets", undefined, owner)).body as Json;
+    return data[0].held === 0 || undefined;
+  });
+  for (let i = 0; i < 4 * WORKERS; i++)
+    await browse(site, "POST", "/session", { body: JSON.stringify({ name: "mia", password: "guessed" }) });
+  for (let i = 0; i < WORKERS; i++)
+    assert.equal((await browse(site, "POST", "/session", { body: JSON.stringify({ name: "mia", password: PASSWORD }) })).status, 429);
 });

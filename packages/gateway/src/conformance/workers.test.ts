@@ -64,6 +64,18 @@ test("a changed configuration is taken over by all workers at once and forgets n
   await site.checkBooks(await site.stop());
 });
 
+test("a configuration that is changed while a worker starts is taken over by that one too", async (t) => {
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
+  const [first] = await site.workers();
+  process.kill(first as number, "SIGKILL");
+  await until("its end", () => /A worker has died/.test(site.said()) || undefined);
+  await site.configure("[{ name: other, limits: [0 requests / day] }]");
+  await until("the new configuration", () => /is taken over|cannot be taken over/.test(site.said()) || undefined);
+  assert.match(site.said(), /is taken over/);
+  const statuses = await load(site, { calls: 20, clients: 4 });
+  assert.deepEqual([...statuses.keys()], [402]);
+});
+
 test("whichever worker answers: a key is good, a balance is whole, and a decision of one is settled at another", async (t) => {
   const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
   await load(site, { calls: 200, clients: 20 });

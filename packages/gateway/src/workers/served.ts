@@ -1,8 +1,9 @@
-import { type LeasingStore, PurserError } from "@purser/core";
+import { type LeasingStore, PurserError, type Store } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
 import type { Ask } from "./asking.ts";
 import type { DoneOnce } from "./done-once.ts";
 import type { Answer, Failure, Question } from "./messages.ts";
+import { createRemoteStore } from "./remote-store.ts";
 
 /** What other processes may ask for, by its name. */
 export type Verbs = Readonly<Record<string, (argument: never) => Promise<unknown>>>;
@@ -21,6 +22,18 @@ export function storeVerbs(store: LeasingStore): Verbs {
     standings: (limits: Parameters<LeasingStore["standings"]>[0]) => store.standings(limits),
     entries: (query: Parameters<LeasingStore["entries"]>[0]) => store.entries(query),
   };
+}
+
+/** The store of this process for one of several who share it: who closes it does not close the store. */
+export function borrowed(store: Store): Store {
+  const verbs = storeVerbs(leasingStore(store));
+  return createRemoteStore(async (verb, argument) => (await verbs[verb]?.(argument as never)) as never);
+}
+
+/** A store of which workers can take allotments. */
+export function leasingStore(store: Store): LeasingStore {
+  if ("lease" in store) return store as LeasingStore;
+  throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
 }
 
 /** Decisions about calls that other gateways send. */

@@ -2,7 +2,7 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { type LeasingStore, PurserError, type Store } from "@purser/core";
+import { PurserError } from "@purser/core";
 import { type FirstGateway, startFirst } from "../app.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
@@ -11,7 +11,7 @@ import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import type { DoneOnce } from "./done-once.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type Question, type ToWorker } from "./messages.ts";
-import { answerBy, decisionVerbs, onceVerbs, storeVerbs, type Verbs } from "./served.ts";
+import { answerBy, decisionVerbs, leasingStore, onceVerbs, storeVerbs, type Verbs } from "./served.ts";
 import { KeptTrips, ToldTrips } from "./told-trips.ts";
 
 export interface StartWorkersOptions {
@@ -272,12 +272,7 @@ class Change {
 /** What is served to the workers. A store that several machines share each opens for itself. */
 function verbsOf({ store: { redis } }: Config, { store, once, decide }: FirstGateway): Verbs {
   if (redis) return onceVerbs(once);
-  if (!lends(store)) throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
-  return { ...storeVerbs(store), ...decisionVerbs(decide), ...onceVerbs(once) };
-}
-
-function lends(store: Store): store is LeasingStore {
-  return "lease" in store;
+  return { ...storeVerbs(leasingStore(store)), ...decisionVerbs(decide), ...onceVerbs(once) };
 }
 
 /** The batch that a worker begins to send with a question, or has sent. */
