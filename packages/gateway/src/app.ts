@@ -92,6 +92,8 @@ export interface StartOptions {
   readonly once?: DoneOnce;
   /** Where it tells other processes what its guards trip on; in the Redis that it shares, if there is one, where it is left out. */
   readonly trips?: TripBook;
+  /** Which providers failed lately, where others tell of it; what this process sees of it where it is left out. */
+  readonly circuits?: Circuits;
   /** Where several processes count together: what this one counts, and what all have counted. */
   readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -162,7 +164,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   return withRecords(options, (records, onError) => startWith(records, onError, options, {}));
 }
 
-interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips"> {
+interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips" | "circuits"> {
   /** How many others have a port in the place of this one. */
   readonly workers: number;
   /** What is counted in this process. */
@@ -194,9 +196,11 @@ async function withRecords<Started>(
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, store: given, shared, once, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
+  { config, store: given, shared, once, trips, circuits: told, counting, ...options }: StartOptions,
   { workers, figures = counting?.figures ?? new Figures(), counted }: Partial<StartFirstOptions>,
 ): Promise<RunningGateway & FirstGateway> {
+  const { budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() } = options;
+  const circuits = told ?? new Circuits((provider, change) => figures.circuit(provider, change));
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
@@ -259,7 +263,6 @@ async function startWith(
   const done = (once ?? doer) as DoneOnce;
   const { queue, batches, attempts } = done;
   const asks = new Asks({ book: done.asks, budgets, onError });
-  const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
   let gateway: Gateway = {
     config,
     budgets,

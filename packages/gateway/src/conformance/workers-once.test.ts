@@ -11,6 +11,7 @@ import OpenAI, { toFile } from "openai";
 import { hashPassword } from "../people/password.ts";
 import { startBatchProvider } from "./batch-provider.ts";
 import type { Json } from "./calls.ts";
+import { startRawProvider } from "./raw-provider.ts";
 import { startReceiver } from "./receivers.ts";
 import { ask, call, holdersOf, load, MAIN, type Site, startSite, USAGE, until, WORKERS } from "./workers-site.ts";
 
@@ -336,6 +337,28 @@ test("an owner is asked once by all workers, and what they answer at one reaches
   assert.equal((await call(site.url, "first")).status, 200);
   assert.deepEqual(await answer("give", 1), [200, 200, 200]);
   assert.deepEqual(await answer("decline", 2), [402, 402, 402]);
+});
+
+test("a provider that fails again and again for one worker is passed over by all of them", async (t) => {
+  const down = await startRawProvider(t, (response) => response.writeHead(500).end("{}"));
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]", {
+    providers: `, down: { dialect: openai, base_url: "${down.url}/v1", api_key: k }`,
+    more: "routes: [{ model: any, providers: [down, mock] }]",
+  });
+  const body = JSON.stringify({ model: "any", max_tokens: 20, messages: [{ role: "user", content: "Hi" }] });
+  // One connection, and so one worker.
+  for (let i = 0; i < 5; i++) {
+    const answered = await fetch(`${site.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    assert.equal(answered.status, 200, await answered.text());
+  }
+  assert.equal(down.received.length, 5);
+  for (let i = 0; i < 4 * WORKERS; i++) assert.equal((await call(site.url, `user-${i}`)).status, 200);
+  // One call at most finds out for all whether it answers again.
+  assert.ok(down.received.length <= 6, `it was asked ${down.received.length} times`);
 });
 
 test("workers that open a Redis each have one queue, one folder of batches and one count of wrong attempts too", async (t) => {

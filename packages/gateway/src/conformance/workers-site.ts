@@ -50,15 +50,21 @@ interface SiteOptions {
   readonly more?: string;
   /** Where the provider is; one of its own where it is left out. */
   readonly providerUrl?: string;
+  /** Other providers, each with a comma before it. */
+  readonly providers?: string;
 }
 
-export async function startSite(t: TestContext, budgets: string, { more = "", providerUrl }: SiteOptions = {}): Promise<Site> {
+export async function startSite(
+  t: TestContext,
+  budgets: string,
+  { more = "", providerUrl, providers = "" }: SiteOptions = {},
+): Promise<Site> {
   const directory = await mkdtemp(join(tmpdir(), "purser-workers-"));
   const asked = new Map<string, number>();
   const provider = await startProvider(asked);
   const file = join(directory, "purser.yaml");
   const configure = (text: string) =>
-    writeFile(file, `${configText(providerUrl ?? urlOf(provider), join(directory, "data"), text)}\n${more}`);
+    writeFile(file, `${configText(providerUrl ?? urlOf(provider), providers, join(directory, "data"), text)}\n${more}`);
   await configure(budgets);
   let said = "";
   const begin = async () => {
@@ -266,10 +272,10 @@ function urlOf(provider: Server): string {
   return `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
 }
 
-function configText(provider: string, data: string, budgets: string): string {
+function configText(provider: string, others: string, data: string, budgets: string): string {
   return [
     `data: ${JSON.stringify(data)}`,
-    `providers: { mock: { dialect: openai, base_url: "${provider}/v1", api_key: secret, models: ["*"] } }`,
+    `providers: { mock: { dialect: openai, base_url: "${provider}/v1", api_key: secret, models: ["*"] }${others} }`,
     'prices: [{ model: "*", input: 3, output: 15 }]',
     `budgets: ${budgets}`,
   ].join("\n");

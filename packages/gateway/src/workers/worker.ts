@@ -3,6 +3,7 @@ import { type RunningGateway, type StartOptions, startGateway } from "../app.ts"
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
+import { Circuits } from "../failover/circuits.ts";
 import { Figures } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
 import { Questions } from "./asking.ts";
@@ -22,6 +23,10 @@ class WorkerGateway {
   #config: Config | undefined;
   #gateway: RunningGateway | undefined;
   readonly #figures = new Figures();
+  readonly #circuits = new Circuits(
+    (provider, change) => this.#figures.circuit(provider, change),
+    (event) => tell({ kind: "circuit", event }),
+  );
   readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }));
   /** Those who wait to be told what all workers have counted. */
   readonly #readers: ((counted: Counted) => void)[] = [];
@@ -32,6 +37,7 @@ class WorkerGateway {
     else if (message.kind === "start") void this.#start(message.source);
     else if (message.kind === "configure") void this.#configure(message.text);
     else if (message.kind === "guards") this.#trips.take(message.events);
+    else if (message.kind === "circuits") for (const event of message.events) this.#circuits.hear(event);
     else if (message.kind === "adopted") this.#goOn(message.failure);
     else if (message.kind === "counted") for (const resolve of this.#readers.splice(0)) resolve(message.counted);
     else void this.#close();
@@ -42,7 +48,8 @@ class WorkerGateway {
       this.#source = source;
       this.#config = read(source);
       const counting = { figures: this.#figures, read: () => this.#readCounted() };
-      this.#gateway = await startGateway({ config: this.#config, onNotice: notice, counting, ...this.#sharedParts(this.#config) });
+      const own = { config: this.#config, onNotice: notice, counting, circuits: this.#circuits };
+      this.#gateway = await startGateway({ ...own, ...this.#sharedParts(this.#config) });
       setInterval(() => this.#tellCounted(false), COUNTED_EVERY_MS).unref();
       const { url, host, port } = this.#gateway;
       tell({ kind: "listening", url, host, port });

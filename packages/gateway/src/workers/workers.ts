@@ -6,6 +6,7 @@ import { PurserError } from "@purser/core";
 import { type FirstGateway, startFirst } from "../app.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import { type CircuitEvent, Circuits } from "../failover/circuits.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
@@ -68,6 +69,12 @@ class Workers {
   readonly #kept = new KeptTrips();
   readonly #figures = new Figures();
   readonly #gathered = new GatheredFigures(this.#figures);
+  /** What is passed over, for a worker that starts. */
+  readonly #failing = new Map<string, CircuitEvent>();
+  readonly #circuits = new Circuits(
+    (provider, change) => this.#figures.circuit(provider, change),
+    (event) => this.#tellCircuit(undefined, event),
+  );
   readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event));
   readonly #onError: (error: unknown) => void;
   #started: Started | undefined;
@@ -87,7 +94,7 @@ class Workers {
     const { config, count: workers, onNotice } = this.#options;
     const counted = () => this.#gathered.snapshot();
     const trips = config.store.redis ? {} : { trips: this.#trips };
-    const first = await startFirst({ config, onNotice, workers, figures: this.#figures, counted, ...trips });
+    const first = await startFirst({ config, onNotice, workers, figures: this.#figures, circuits: this.#circuits, counted, ...trips });
     try {
       this.#started = { first, verbs: verbsOf(config, first) };
       // Whoever takes the place of another one takes its port, also where the system had given it.
@@ -144,6 +151,7 @@ class Workers {
           send(worker, { kind: "start", source: this.#source });
           const events = this.#kept.standing(Date.now());
           if (events.length > 0) send(worker, { kind: "guards", events });
+          if (this.#failing.size > 0) send(worker, { kind: "circuits", events: [...this.#failing.values()] });
         } else if (message.kind === "listening") {
           one.isListening = true;
           resolve(message);
@@ -185,6 +193,7 @@ class Workers {
     if (message.kind === "questions") for (const question of message.questions) this.#answer(one, question);
     else if (message.kind === "counted") this.#count(one, message);
     else if (message.kind === "guard") this.#tellOthers(one, message.event);
+    else if (message.kind === "circuit") this.#tellCircuit(one, message.event);
     else if (message.kind === "notice") this.#options.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
@@ -205,6 +214,14 @@ class Workers {
     this.#kept.add(event, Date.now());
     if (one) this.#trips.take([event]);
     for (const other of this.#all) if (other !== one) send(other.worker, { kind: "guards", events: [event] });
+  }
+
+  /** Tells what a worker, or this process, found out about a provider. */
+  #tellCircuit(one: One | undefined, event: CircuitEvent): void {
+    if (event.circuit) this.#failing.set(event.key, event);
+    else this.#failing.delete(event.key);
+    if (one) this.#circuits.hear(event);
+    for (const other of this.#all) if (other !== one) send(other.worker, { kind: "circuits", events: [event] });
   }
 
   #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
@@ -228,6 +245,8 @@ class Workers {
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
         await this.#started?.first.reload(config);
+        // Every worker begins anew.
+        this.#failing.clear();
         this.#source = { ...this.#source, text };
       }
     } catch (error) {
