@@ -206,6 +206,15 @@ test("workers that all die at once are there again on the same port, which the s
   await site.checkBooks(await site.stop());
 });
 
+test("whoever stops all of it while workers start waits for none of them", async (t) => {
+  const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
+  for (const pid of await site.workers()) process.kill(pid, "SIGKILL");
+  await until("others to start", () => (site.said().match(/A worker has died/g)?.length === WORKERS ? true : undefined));
+  const began = performance.now();
+  await site.checkBooks(await site.stop());
+  assert.ok(performance.now() - began < 20_000, "calls have half a minute to end, and there are none");
+});
+
 test("workers end with the process that started them", async (t) => {
   const site = await startSite(t, "[{ name: all, limits: [10M tokens] }]");
   const pids = await site.workers();

@@ -123,7 +123,9 @@ class Workers {
     this.#isClosing = true;
     this.#started?.first.drain();
     await this.#reloading;
-    const ended = [...this.#all].map(async ({ worker }) => {
+    const ended = [...this.#all].map(async ({ worker, isListening }) => {
+      // One that only starts has no calls, and may not hear what it is told.
+      if (!isListening) worker.process.kill("SIGKILL");
       const timer = setTimeout(() => worker.process.kill("SIGKILL"), config.server.drainMs + CLOSE_MORE_MS);
       send(worker, { kind: "close" });
       if (!worker.isDead()) await once(worker, "exit");
@@ -184,6 +186,7 @@ class Workers {
     this.#reloading
       .then(() => (this.#isClosing ? undefined : this.#startOne()))
       .catch((error) => {
+        if (this.#isClosing) return;
         this.#onError(error);
         setTimeout(() => this.#replace("it could not start"), RESTART_AFTER_MS);
       });
