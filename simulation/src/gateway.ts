@@ -56,6 +56,8 @@ const NOBODY_IS_ASKED: Gateway["asks"] = {
   look: async () => ({ kind: "forged" }),
   answer: async () => ({ kind: "forged" }),
 };
+/** Nor does it make batches. */
+const NO_BATCHES = {} as Gateway["batches"];
 const NOBODY_IS_TOLD = { decided: () => undefined, watches: () => false, observe: () => undefined, tell: () => undefined };
 const DATA_DIR = "/simulated";
 const BODY_MOST = 16 * 1024 * 1024;
@@ -296,7 +298,7 @@ export class SimulatedGateway {
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,
       handovers: NO_HANDOVERS,
-      batches: undefined,
+      batches: NO_BATCHES,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {} } }),
       newId: () => this.#next?.id ?? "",

@@ -1,7 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Budgets, type Charge, type Denial, type PriceSource, PurserError, type Store, type Subject } from "@purser/core";
+import {
+  Budgets,
+  type Charge,
+  createLeasedStore,
+  type Denial,
+  type PriceSource,
+  PurserError,
+  type Store,
+  type Subject,
+} from "@purser/core";
 import { openRollups } from "@purser/core/stores/sqlite";
 import { encodingOf, loadEncoding } from "@purser/core/tokens";
 import { adjustBudgets, readEvidenceFrom } from "./adjusting/adjust.ts";
@@ -19,13 +28,14 @@ import { Failing } from "./alerts/failing.ts";
 import { Hindsight } from "./alerts/hindsight.ts";
 import { openAlertBook } from "./alerts/open-book.ts";
 import { Pace } from "./alerts/pace.ts";
+import { RemoteBook } from "./alerts/remote-book.ts";
 import { Unused } from "./alerts/unused.ts";
+import { AskBook } from "./asks/ask-book.ts";
 import { Asks } from "./asks/asks.ts";
 import { AuditLog } from "./audit-log/audit-log.ts";
 import { budgetChanges, startDetails } from "./audit-log/config-deeds.ts";
 import { SEAL_EVERY_MS, Sealer } from "./audit-log/sealer.ts";
 import { ledgerName } from "./audit-log/seals.ts";
-import { Batches } from "./batches/batches.ts";
 import { BodyRoom } from "./body-room.ts";
 import { Calibration } from "./calibration/calibration.ts";
 import { both } from "./call-events.ts";
@@ -46,25 +56,23 @@ import type { TripBook } from "./guards/trip-book.ts";
 import { Handovers, NO_HANDOVERS } from "./handovers/handovers.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
-import { Audits } from "./metrics/audits.ts";
-import { Figures } from "./metrics/figures.ts";
+import { type AuditState, Audits } from "./metrics/audits.ts";
+import { Figures, type Snapshot } from "./metrics/figures.ts";
 import { type Counted, writeMetrics } from "./metrics/metrics.ts";
 import { Standing } from "./metrics/standing.ts";
 import { noticesTo } from "./notices.ts";
 import { Oidc } from "./people/oidc.ts";
 import { People } from "./people/people.ts";
 import { createRouter } from "./providers/routing.ts";
-import { NO_QUEUE, Queue } from "./queue/queue.ts";
 import { askableProviders, fetchBill } from "./reconciliation/fetch-bill.ts";
 import { readLedgerLines } from "./reconciliation/ledger-lines.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
 import { Summaries } from "./rungs/summaries.ts";
-import { Attempts, FREE_OF_NAME } from "./screen/attempts.ts";
 import { readScreenFiles } from "./screen/files.ts";
 import { Sessions } from "./screen/sessions.ts";
-import { createHttpServer } from "./server.ts";
+import { createHttpServer, type ServerState } from "./server.ts";
 import { SentBefore } from "./sessions/sent-before.ts";
 import { shareUnused } from "./sharing.ts";
 import { linkKey } from "./signed-link.ts";
@@ -73,6 +81,8 @@ import { openSwitches, type Switches } from "./switches/switches.ts";
 import { openTelemetry } from "./telemetry/open.ts";
 import { guardedBudgets, trialOf } from "./trials/trial.ts";
 import { Upstream } from "./upstream.ts";
+import { type DoneOnce, OwnOnce } from "./workers/done-once.ts";
+import { borrowed } from "./workers/served.ts";
 
 export interface StartOptions {
   readonly config: Config;
@@ -84,8 +94,12 @@ export interface StartOptions {
   readonly budgetFile?: BudgetFile;
   /** Where several gateways share a store and a port: what they leave to whoever started them. */
   readonly shared?: SharedParts;
+  /** What another process does for this one and others on its port; it is done here where it is left out. */
+  readonly once?: DoneOnce;
   /** Where it tells other processes what its guards trip on; in the Redis that it shares, if there is one, where it is left out. */
   readonly trips?: TripBook;
+  /** Which providers failed lately, where others tell of it; what this process sees of it where it is left out. */
+  readonly circuits?: Circuits;
   /** Where several processes count together: what this one counts, and what all have counted. */
   readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -94,7 +108,7 @@ export interface StartOptions {
   readonly bodies?: BodyRoom;
 }
 
-/** What is done once for several gateways. */
+/** What several gateways that share a store leave to whoever has it. */
 export interface SharedParts {
   /** Called when no call is being admitted here any more; resolves when changed limits are in force for all. */
   untilAdopted(): Promise<void>;
@@ -116,7 +130,26 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
+/** A gateway without a port, in the process that starts others which have one: what has to be known to one process is done here for all. */
+export interface FirstGateway extends Omit<RunningGateway, "url" | "host" | "port"> {
+  readonly once: DoneOnce;
+  /** Whoever was sending this batch has died. */
+  abandonBatch(id: string): void;
+  /** Looks at what was charged a moment ago: whoever saw it has died. */
+  lookBack(): void;
+  /** Answers about calls that other gateways send. */
+  readonly decide: Admin;
+  /** What the last audit of the store found. */
+  audit(): AuditState | undefined;
+  /** Says where the others are reached. */
+  reachedAt(url: string): void;
+  /** Takes nothing new, and lets what runs end. */
+  drain(): void;
+}
+
 const EXPIRE_EVERY_MS = 1_000;
+/** What a process saw in its last seconds it may not have told any more. */
+const UNSEEN_MS = 10_000;
 /** What another process switched off stops within this. */
 const LOOK_EVERY_MS = 250;
 /** No ladder asks for older answers, and no conversation rests for longer and still goes on. */
@@ -131,15 +164,36 @@ const SHARE_EVERY_MS = 60_000;
 /** Often enough that it is done before a period ends. */
 const ADJUST_EVERY_MS = 60_000;
 const CUT_AFTER_MS = 500;
+const NOTHING_AGREED = { allowanceUsed: [], ending: [] };
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  const { config, onNotice = () => undefined, store, shared } = options;
+  return withRecords(options, (records, onError) => startWith(records, onError, options, {}));
+}
+
+interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips" | "circuits"> {
+  /** How many others have a port in the place of this one. */
+  readonly workers: number;
+  /** What is counted in this process. */
+  readonly figures: Figures;
+  /** What all have counted. */
+  counted(): Snapshot;
+}
+
+/** Starts a gateway for others, which are processes with a port. */
+export async function startFirst(options: StartFirstOptions): Promise<FirstGateway> {
+  return withRecords(options, (records, onError) => startWith(records, onError, options, options));
+}
+
+async function withRecords<Started>(
+  { config, onNotice = () => undefined, store, shared }: StartOptions,
+  start: (records: Records, onError: (error: unknown) => void) => Promise<Started>,
+): Promise<Started> {
   const { tell, tellOnce } = noticesTo(onNotice);
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
   const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
   try {
-    return await startWith(records, onError, options);
+    return await start(records, onError);
   } catch (error) {
     await records.close();
     throw error;
@@ -149,15 +203,19 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
 async function startWith(
   records: Records,
   onError: (error: unknown) => void,
-  { config, store: given, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
-): Promise<RunningGateway> {
+  { config, store: given, shared, once, trips, circuits: told, counting, ...options }: StartOptions,
+  { workers, figures = counting?.figures ?? new Figures(), counted }: Partial<StartFirstOptions>,
+): Promise<RunningGateway & FirstGateway> {
+  const { budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() } = options;
+  const circuits = told ?? new Circuits((provider, change) => figures.circuit(provider, change));
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
   const upstream = new Upstream();
   let prices = priceBookOf(config);
-  // Of several that share a folder none could know whom the others have told: their configuration has no channels.
+  // Of several that share a folder one has the book.
+  const alertBook = once && shared ? new RemoteBook(once.alertBook) : await openAlertBook(config, { onError });
   const alerts = new Alerts({
-    book: await openAlertBook(config, { onError }),
+    book: alertBook,
     channels: config.channels,
     budgets: config.budgets,
     watched: config.watched,
@@ -177,7 +235,6 @@ async function startWith(
   const usualAnswers = new UsualAnswers(config.dataDir, onError);
   await usualAnswers.open();
   const guards = new Guards(config.guards, alerts, trips ?? openTripBook(config, onError));
-  const figures = counting?.figures ?? new Figures();
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
   const events = telemetry ? both(figures, telemetry.events, onError) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {
@@ -186,7 +243,9 @@ async function startWith(
   };
   const onDenial = (subject: Subject, denial: Denial, id: string) => events.denied(id, subject, denial);
   const { budgets: configured, allowances } = config;
-  const budgets = new Budgets({ store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
+  // Others have allotments of it: a call that is made here meets them as a call of theirs does.
+  const lent = workers !== undefined && !config.store.redis ? createLeasedStore(borrowed(store), { onError }) : undefined;
+  const budgets = new Budgets({ store: lent ?? store, budgets: configured, allowances, prices, switchedOff, onCharge, onDenial, onError });
   const log = new AuditLog(config.dataDir, { onError });
   // Whoever brings a store, or started us, has its ledger.
   const sealer = given || counting ? undefined : new Sealer({ store, log, ledger: ledgerName(config), onError });
@@ -202,25 +261,20 @@ async function startWith(
   const note = async (what: string, details?: object) => {
     if (!counting) await log.write({ by: "purser", what, details: { ...details } });
   };
-  await note("gateway.started", startDetails(config));
-  const asks = new Asks({ budgets, store, alerts, adminToken, baseUrl, onError, log });
+  await note("gateway.started", { ...startDetails(config), ...(workers !== undefined && { workers }) });
+  const askBook = new AskBook({ budgets, store, alerts, adminToken, baseUrl, log });
+  const bills = { found: async () => captured.state };
   // Of several that share a folder each would make all calls that wait there.
-  const queue = shared ? undefined : await Queue.open({ directory: config.dataDir, keys, gateway: () => gateway, onError });
+  const here = { directory: config.dataDir, keys, gateway: () => gateway, alertBook, asks: askBook, bills, onError };
+  const doer = once ? undefined : await OwnOnce.open(here);
+  const done = (once ?? doer) as DoneOnce;
+  const { queue, batches, attempts } = done;
+  const asks = new Asks({ book: done.asks, budgets, onError });
   // What one of several handed over the others would not know.
-  const handovers = shared
-    ? undefined
-    : await Handovers.open({
-        directory: config.dataDir,
-        budgets: config.budgets,
-        alerts,
-        log,
-        adminToken,
-        baseUrl,
-        onError,
-      });
-  // What one of several took the others would not know.
-  const batches = shared || counting ? undefined : await Batches.open({ directory: config.dataDir, gateway: () => gateway, onError });
-  const circuits = new Circuits((provider, change) => figures.circuit(provider, change));
+  const handovers =
+    shared || workers !== undefined
+      ? undefined
+      : await Handovers.open({ directory: config.dataDir, budgets: config.budgets, alerts, log, adminToken, baseUrl, onError });
   let gateway: Gateway = {
     config,
     budgets,
@@ -231,7 +285,7 @@ async function startWith(
     alerts,
     guards,
     asks,
-    queue: queue ?? NO_QUEUE,
+    queue,
     handovers: handovers ?? NO_HANDOVERS,
     batches,
     log,
@@ -274,7 +328,7 @@ async function startWith(
     people,
     asks,
     guards,
-    queue: queue ?? NO_QUEUE,
+    queue,
     handovers: handovers ?? NO_HANDOVERS,
     budgetFile,
     onError,
@@ -295,8 +349,8 @@ async function startWith(
     timeZone,
   });
   pace.configure(config.watched);
-  const failing = new Failing({ alerts, counted: () => figures.counted() });
-  failing.configure(config.failing);
+  const failing = new Failing({ alerts, counted: counted ?? (() => figures.counted()) });
+  failing.configure(doer ? config.failing : []);
   const reported = createFigures({ store, archive, rollups: () => rollups, onError });
   const captured = new Captured({
     alerts,
@@ -305,14 +359,14 @@ async function startWith(
     ledger: (days) => readLedgerLines(reported, days),
     prices: () => prices,
   });
-  captured.configure(config.captured);
+  captured.configure(doer ? config.captured : []);
   const unused = new Unused({
     alerts,
     read: () => readCommitments(gateway.config.commitments, { figures: reported, timeZone: timeZone(), now: Date.now() }),
   });
-  unused.configure(config.unused);
+  unused.configure(doer ? config.unused : []);
   const agreed = new Agreed({ alerts, allowances: () => budgets.allowances(), agreements: () => agreementsOf(gateway.config) });
-  agreed.configure(config);
+  agreed.configure(doer ? config : NOTHING_AGREED);
   const sums = async () => {
     await rollups.catchUp();
     if (!rollups.progress.isComplete) return;
@@ -331,16 +385,16 @@ async function startWith(
     dataDir: config.dataDir,
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
-    queued: () => queue?.list() ?? [],
+    queue,
     handovers: () => handovers?.list() ?? [],
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
-    bills: () => captured.state,
+    bills: () => done.bills.found(),
     commitments: () => unused.standings,
     onError,
   });
   const startedAt = performance.timeOrigin;
   const read = counting?.read ?? (async () => ({ counted: figures.snapshot(), audit: audits.state, startedAt }));
-  const server = createHttpServer({
+  const toServer = (): ServerState => ({
     gateway: () => gateway,
     admin,
     keys,
@@ -356,23 +410,24 @@ async function startWith(
       people,
       oidc,
       provider: oidcConfig,
-      attempts: new Attempts(),
-      names: new Attempts(Date.now, FREE_OF_NAME),
+      attempts,
     },
     ...(archiving && { lag: () => archiving.lag() }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
   });
+  const server = workers === undefined ? createHttpServer(toServer()) : undefined;
   await alerts.start();
-  await listen(server, config.server);
+  if (server) await listen(server, config.server);
   // What is told from here on has links.
-  const { port } = server.address() as AddressInfo;
+  const { port } = server ? (server.address() as AddressInfo) : config.server;
   const host = config.server.host;
   ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   handovers?.start();
   archiving?.start();
-  loadVocabularies(config).catch(onError);
+  if (server) loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
-  agreed.look().catch(onError);
+  // Where others have the port, it is not known yet what links lead to.
+  if (server) agreed.look().catch(onError);
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
   adjust().catch(onError);
@@ -386,12 +441,13 @@ async function startWith(
     every(SHARE_EVERY_MS, () => shareUnused(budgets, log), onError),
     every(ADJUST_EVERY_MS, adjust, onError),
     every(RENEW_EVERY_MS, async () => asks.forget(), onError),
+    every(RENEW_EVERY_MS, async () => askBook.forget(), onError),
     every(RENEW_EVERY_MS, async () => answers.forget(Date.now() - KEPT_MOST_MS), onError),
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
-    every(TICK_EVERY_MS, async () => queue?.tick(), onError),
+    every(TICK_EVERY_MS, async () => doer?.queue.tick(), onError),
     every(TICK_EVERY_MS, async () => handovers?.tick(), onError),
-    every(TICK_EVERY_MS, async () => batches?.tick(), onError),
+    every(TICK_EVERY_MS, async () => doer?.batches.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
     every(TICK_EVERY_MS, () => audits.look(), onError),
@@ -401,6 +457,13 @@ async function startWith(
     every(RENEW_EVERY_MS, () => usualAnswers.flush(), onError),
     every(RENEW_EVERY_MS, () => renewLeases(budgets, inFlight), onError),
   ];
+  let drained: Promise<void> | undefined;
+  const drainOnce = () => {
+    isDraining = true;
+    if (doer && !drained) calls.add(doer.close());
+    drained ??= drain(server, calls, upstream, config.server.drainMs);
+    return drained;
+  };
   return {
     url: ownUrl,
     host,
@@ -408,6 +471,15 @@ async function startWith(
     budgets,
     store,
     keys,
+    once: done,
+    decide: own,
+    abandonBatch: (id) => doer?.batches.abandon(id),
+    lookBack: () => void hindsight.lookBack(Date.now() - UNSEEN_MS).catch(onError),
+    audit: () => audits.state,
+    reachedAt: (url) => {
+      ownUrl = url;
+    },
+    drain: () => void drainOnce().catch(onError),
     async reload(next) {
       await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
@@ -415,12 +487,12 @@ async function startWith(
       await budgets.configure(configuration, shared?.untilAdopted);
       alerts.configure(next);
       pace.configure(next.watched);
-      failing.configure(next.failing);
-      captured.configure(next.captured);
-      unused.configure(next.unused);
-      agreed.configure(next);
+      failing.configure(doer ? next.failing : []);
+      captured.configure(doer ? next.captured : []);
+      unused.configure(doer ? next.unused : []);
+      agreed.configure(doer ? next : NOTHING_AGREED);
       guards.configure(next.guards);
-      queue?.askAgain();
+      doer?.queue.askAgain();
       // What was said is kept as long as a ladder asks for it.
       const rungs = next.budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
       if (!rungs.some(({ kind }) => kind === "cache")) answers.forget();
@@ -438,10 +510,7 @@ async function startWith(
       await adjust().catch(onError);
     },
     async close() {
-      isDraining = true;
-      if (queue) calls.add(queue.close());
-      if (batches) calls.add(batches.close());
-      await drain(server, calls, upstream, config.server.drainMs);
+      await drainOnce();
       await handovers?.close();
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);
@@ -452,6 +521,7 @@ async function startWith(
       hindsight.close();
       guards.close();
       await budgets.close();
+      await lent?.close();
       await sealer?.end().catch(onError);
       await note("gateway.stopped").catch(onError);
       await log.close();
@@ -524,24 +594,24 @@ function listen(server: Server, { host, port }: Config["server"]): Promise<void>
 }
 
 /** Running calls get `drainMs` to end, and new ones are told to come back. What is left then is cut, and settled as any cut call is. */
-async function drain(server: Server, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
+async function drain(server: Server | undefined, calls: ReadonlySet<Promise<void>>, upstream: Upstream, drainMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(() => resolve("late"), drainMs);
   });
   const isLate = (await Promise.race([Promise.allSettled(calls), late])) === "late";
   clearTimeout(timer);
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
   if (isLate) {
     await upstream.destroy();
     // Whoever waits for an answer gets one; whoever is still sending a request cannot hold us up.
-    const cut = setTimeout(() => server.closeAllConnections(), CUT_AFTER_MS);
+    const cut = setTimeout(() => server?.closeAllConnections(), CUT_AFTER_MS);
     await Promise.allSettled(calls);
     clearTimeout(cut);
   } else {
     await upstream.close();
   }
-  server.closeAllConnections();
+  server?.closeAllConnections();
   await closed;
 }
 

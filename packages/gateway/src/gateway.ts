@@ -3,7 +3,7 @@ import type { Budgets, PriceSource, Reservation, Subject } from "@purser/core";
 import type { Alerts } from "./alerts/alerts.ts";
 import type { Asks } from "./asks/asks.ts";
 import type { AuditLog } from "./audit-log/audit-log.ts";
-import type { Batches } from "./batches/batches.ts";
+import type { BatchesPort } from "./batches/batches.ts";
 import type { BodyRoom } from "./body-room.ts";
 import type { Calibration } from "./calibration/calibration.ts";
 import type { CallEvents } from "./call-events.ts";
@@ -15,7 +15,7 @@ import type { Guards } from "./guards/guards.ts";
 import type { NO_HANDOVERS } from "./handovers/handovers.ts";
 import type { UsualAnswers } from "./holds/usual-answers.ts";
 import type { Router } from "./providers/routing.ts";
-import type { Queue } from "./queue/queue.ts";
+import type { QueuePort } from "./queue/queue.ts";
 import type { Answers } from "./rungs/answers.ts";
 import type { PromptCaches } from "./rungs/prompt-caches.ts";
 import type { Summaries } from "./rungs/summaries.ts";
@@ -33,9 +33,9 @@ export interface Gateway {
   readonly alerts: Pick<Alerts, "decided" | "watches" | "observe">;
   readonly guards: Guards;
   /** Calls that wait for their budget. */
-  readonly queue: Pick<Queue, "add" | "find" | "read" | "remove" | "list" | "callOff" | "runNow">;
-  /** Batches on their way; none where several processes share a data folder. */
-  readonly batches: Batches | undefined;
+  readonly queue: QueuePort;
+  /** Batches on their way. */
+  readonly batches: BatchesPort;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** Conversations that people go on with. */
   readonly handovers: typeof NO_HANDOVERS;

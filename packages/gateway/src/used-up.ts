@@ -7,7 +7,7 @@ import type { Gateway } from "./gateway.ts";
 import { handOver, writtenBy } from "./handovers/hand-over.ts";
 import { handoverRung } from "./handovers/handover.ts";
 import { headerText } from "./headers.ts";
-import type { ToQueue } from "./queue/queue.ts";
+import { queueable, type ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
 import { type Active, type Climbed, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
 import { listedTextAfter, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
@@ -121,7 +121,8 @@ export async function queued(
   // What waits is made again from its key alone, and would not know any more what was handed on.
   if (!prefersAsync(request.headers) || call.pools) return false;
   const text = `queue (${budget.name}${step === undefined ? "" : ` ${stepText(step)}`})`;
-  const waiting = await gateway.queue.add({ call, request, rung, text, balance });
+  const fit = queueable({ call, request, rung, text, balance }, Date.now());
+  const waiting = fit && (await gateway.queue.add(fit));
   if (!waiting) return false;
   const headers = { ...queuedHeaders(waiting, Date.now()), "x-purser-request-id": id, "x-purser-rung": headerText(text) };
   endWith(response, 202, { ...headers, "preference-applied": "respond-async" }, JSON.stringify(queuedJson(waiting)));

@@ -127,7 +127,7 @@ describe("what the dashboard is made of", () => {
           },
         },
         asks: {
-          list: () => [ask],
+          list: async () => [ask],
           async answerById(id, isGiven, giver) {
             answered = [id, isGiven, giver];
             return id === ask.id ? { kind: isGiven ? "given" : "declined", ask } : undefined;

@@ -32,7 +32,7 @@ import type { Handovers } from "../handovers/handovers.ts";
 import { hashPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
-import type { Queue } from "../queue/queue.ts";
+import type { QueuePort } from "../queue/queue.ts";
 import type { Switches } from "../switches/switches.ts";
 import { guardedBudgets, trialOf } from "../trials/trial.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
@@ -130,7 +130,7 @@ export interface RunningParts {
   readonly people: Pick<People, "list" | "find" | "put" | "remove">;
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
-  readonly queue: Pick<Queue, "list" | "callOff" | "runNow">;
+  readonly queue: Pick<QueuePort, "list" | "callOff" | "runNow">;
   readonly handovers: Pick<Handovers, "list" | "read" | "take" | "answer" | "giveBack">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
@@ -191,7 +191,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   },
   { method: "GET", path: "/api/prices", run: listPrices },
   { method: "GET", path: "/api/settings", run: showSettings },
-  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: runningOf(parts).asks.list().map(askJson) }) },
+  { method: "GET", path: "/api/asks", run: async (parts) => ok({ data: (await runningOf(parts).asks.list()).map(askJson) }) },
   { method: "POST", path: "/api/asks/{id}", run: answerAsk },
   { method: "GET", path: "/api/grants", run: listGrants },
   { method: "POST", path: "/api/grants", run: createGrant },
@@ -738,7 +738,7 @@ async function endGuard(parts: Parts, request: AdminRequest, id: string): Promis
 const QUEUE_MOST = 1_000;
 
 async function listQueue(parts: Parts): Promise<AdminResponse> {
-  const calls = runningOf(parts).queue.list();
+  const calls = await runningOf(parts).queue.list();
   return ok({ data: calls.slice(0, QUEUE_MOST).map(waitingCallJson), total: calls.length });
 }
 
@@ -757,7 +757,7 @@ async function callOff(parts: Parts, request: AdminRequest, id: string): Promise
 
 async function runWaiting(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   readEnding(request.query, doerOf(request));
-  const call = runningOf(parts).queue.runNow(id);
+  const call = await runningOf(parts).queue.runNow(id);
   return call ? ok(waitingCallJson(call)) : waitingUnknown(id);
 }
 

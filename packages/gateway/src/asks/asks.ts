@@ -1,40 +1,13 @@
-import { hash, randomBytes } from "node:crypto";
-import {
-  type Balance,
-  type Budget,
-  type Budgets,
-  formatAmount,
-  formatInstant,
-  type Rung,
-  type Store,
-  type Subject,
-  subjectValue,
-} from "@purser/core";
-import type { Alerts } from "../alerts/alerts.ts";
-import type { Notice } from "../alerts/notice.ts";
-import type { AuditLog } from "../audit-log/audit-log.ts";
-import { linkKey, signLink } from "../signed-link.ts";
-import { type Ask, readAsk } from "./ask.ts";
+import type { Balance, Budgets, Subject } from "@purser/core";
+import type { Ask } from "./ask.ts";
+import type { Answered, AskBookPort, AskedBudget, AskRung } from "./ask-book.ts";
 
 export interface AsksOptions {
-  readonly budgets: Pick<Budgets, "grant" | "balances">;
-  readonly store: Pick<Store, "entries">;
-  readonly alerts: Pick<Alerts, "tell">;
-  readonly adminToken: string;
-  /** Where owners reach this gateway: `https://purser.example.com`. */
-  readonly baseUrl: () => string;
+  /** What was asked for: of this process, or of all on its port. */
+  readonly book: AskBookPort;
+  readonly budgets: Pick<Budgets, "balances">;
   readonly onError: (error: unknown) => void;
-  readonly log?: Pick<AuditLog, "write">;
-  /** Epoch milliseconds; `Date.now` where it is left out. */
-  readonly now?: () => number;
 }
-
-export type AskRung = Extract<Rung, { readonly kind: "ask" }>;
-
-/** What an owner said to an ask, or why nothing was done. */
-export type Answered =
-  | { readonly kind: "open" | "given" | "declined"; readonly ask: Ask }
-  | { readonly kind: "forged" | "expired" | "used" };
 
 /** How long a call waits, and what ends when its client leaves. */
 export interface Patience {
@@ -43,63 +16,29 @@ export interface Patience {
 }
 
 const LOOK_EVERY_MS = 1_000;
-const HOUR_MS = 3_600_000;
-/** What is given without saying until when ends with the window, or after a day. */
-const GIVEN_MOST_MS = 24 * HOUR_MS;
-const OPEN_MOST = 10_000;
-const FULL = 10_000;
 
 /** Asks owners for more, and lets calls wait for what they say. */
 export class Asks {
   readonly #options: AsksOptions;
-  readonly #key: Buffer;
-  readonly #now: () => number;
-  /** By balance: calls that need the same are one ask. */
-  readonly #open = new Map<string, Ask>();
   /** By ask: the calls that wait for it. */
   readonly #waiting = new Map<string, Set<(isGiven: boolean) => void>>();
-  /** Asks that were declined, with when their links end. */
-  readonly #declined = new Map<string, number>();
 
   constructor(options: AsksOptions) {
     this.#options = options;
-    this.#key = linkKey(options.adminToken, "asks");
-    this.#now = options.now ?? Date.now;
   }
 
   /** Asks the owner of a budget that refused a call, if nobody did before. Nothing where the balance is that of nobody in particular. */
-  async ask(budget: Budget, balance: Balance, subject: Subject, rung: AskRung, reason?: string): Promise<Ask | undefined> {
-    const wanted = subjectFor(budget, subject);
-    if (!wanted) return undefined;
-    const now = this.#now();
-    const about = JSON.stringify(["ask", budget.name, balance.subject, balance.unit, balance.window]);
-    const known = this.#open.get(about);
-    if (known && now < known.expiresAt) return known;
-    if (this.#open.size >= OPEN_MOST) return undefined;
-    const until = Math.min(balance.resetsAt ?? Number.POSITIVE_INFINITY, now + GIVEN_MOST_MS);
-    const amount = Math.max(1, Math.ceil((balance.limit * rung.share) / FULL));
-    const ask: Ask = {
-      id: `ask_${randomBytes(9).toString("base64url")}`,
-      budget: budget.name,
-      label: balance.subject,
-      subject: wanted,
-      amount: amountText(balance, amount),
-      more: formatAmount(amount, balance.unit, balance.weights),
-      until,
-      expiresAt: Math.min(until, now + HOUR_MS),
-    };
-    this.#open.set(about, ask);
-    const channels = rung.channel === undefined ? undefined : [rung.channel];
-    this.#options.alerts.tell(askNotice(budget, balance, ask, { link: this.#link(ask), now, reason }), channels, ask.expiresAt);
-    return ask;
+  ask({ name, per, owner }: AskedBudget, balance: Balance, subject: Subject, rung: AskRung, reason?: string): Promise<Ask | undefined> {
+    return this.#options.book.ask({ name, per, owner }, balance, subject, rung, reason);
   }
 
   /**
    * Waits until more is left of a balance than when the call was refused, or the owner declines; not longer than the call can, nor when its
    * client left. More may be given by the link, by hand, or through another gateway: so it is the balance that is looked at.
    */
-  wait({ id }: Ask, balance: Balance, subject: Subject, { waitMs, gone }: Patience): Promise<boolean> {
-    if (gone.aborted || waitMs === 0 || this.#declined.has(id)) return Promise.resolve(false);
+  async wait({ id }: Ask, balance: Balance, subject: Subject, { waitMs, gone }: Patience): Promise<boolean> {
+    const { book, budgets, onError } = this.#options;
+    if (waitMs === 0 || (await book.isDeclined(id)) || gone.aborted) return false;
     return new Promise((resolve) => {
       const end = (isGiven: boolean) => {
         clearTimeout(timer);
@@ -110,11 +49,13 @@ export class Asks {
       };
       const left = () => end(false);
       const look = async () => {
-        const balances = await this.#options.budgets.balances({ budget: balance.budget, subject });
+        // Whoever declined may have told another process.
+        if (await book.isDeclined(id)) return end(false);
+        const balances = await budgets.balances({ budget: balance.budget, subject });
         if (balances.some((one) => isSame(one, balance) && one.left > balance.left)) end(true);
       };
       const timer = setTimeout(left, waitMs);
-      const looking = setInterval(() => void look().catch(this.#options.onError), LOOK_EVERY_MS);
+      const looking = setInterval(() => void look().catch(onError), LOOK_EVERY_MS);
       gone.addEventListener("abort", left, { once: true });
       const waiting = this.#waiting.get(id) ?? new Set();
       this.#waiting.set(id, waiting.add(end));
@@ -122,121 +63,39 @@ export class Asks {
   }
 
   /** What a link is for, and whether it is still good. Changes nothing: programs look at links before people do. */
-  async look(token: string): Promise<Answered> {
-    const read = readAsk(token, this.#key, this.#now());
-    if (!read.ok) return { kind: read.why };
-    const { ask } = read;
-    const isGiven = (await this.#options.store.entries({ reservation: grantId(ask), kinds: ["granted"], most: 1 })).length > 0;
-    return isGiven || this.#declined.has(ask.id) ? { kind: "used" } : { kind: "open", ask };
+  look(token: string): Promise<Answered> {
+    return this.#options.book.look(token);
   }
 
   /** Gives what was asked for, once, or declines it. */
   async answer(token: string, isGiven: boolean, giver: string): Promise<Answered> {
-    const looked = await this.look(token);
-    if (looked.kind !== "open") return looked;
-    const { ask } = looked;
-    const details = { budget: ask.budget, for: ask.label, amount: ask.amount, ask: ask.id };
-    await this.#options.log?.write({ by: `${giver}, by a signed link`, what: isGiven ? "ask.given" : "ask.declined", details });
-    if (isGiven) {
-      const { budget, subject, amount, until } = ask;
-      const why = `asked for${ask.label === "" ? "" : ` by ${ask.label}`}`;
-      await this.#options.budgets.grant({
-        id: grantId(ask),
-        budget,
-        amount,
-        for: subject,
-        until: new Date(until).toISOString(),
-        giver,
-        why,
-      });
-      // What was declined is not asked again until its link has ended.
-      for (const [about, open] of this.#open) if (open.id === ask.id) this.#open.delete(about);
-    } else this.#declined.set(ask.id, ask.expiresAt);
-    for (const end of [...(this.#waiting.get(ask.id) ?? [])]) end(isGiven);
-    return { kind: isGiven ? "given" : "declined", ask };
+    return this.#wake(await this.#options.book.answer(token, isGiven, giver));
   }
 
   /** What is asked for and not answered yet, the newest first. */
-  list(): readonly Ask[] {
-    const now = this.#now();
-    return [...this.#open.values()].filter(({ id, expiresAt }) => expiresAt > now && !this.#declined.has(id)).reverse();
+  list(): Promise<readonly Ask[]> {
+    return this.#options.book.list();
   }
 
   /** Gives what was asked for, or declines it, by the id of an ask that `list` has. Nothing for one that it has not. */
   async answerById(id: string, isGiven: boolean, giver: string): Promise<Answered | undefined> {
-    const ask = this.list().find((one) => one.id === id);
-    return ask && this.answer(signLink(ask, this.#key), isGiven, giver);
+    const answered = await this.#options.book.answerById(id, isGiven, giver);
+    return answered && this.#wake(answered);
   }
 
   /** To be called every minute or so. */
   forget(): void {
-    const now = this.#now();
-    for (const [about, { expiresAt }] of this.#open) if (expiresAt <= now) this.#open.delete(about);
     for (const [id, waiting] of this.#waiting) if (waiting.size === 0) this.#waiting.delete(id);
-    for (const [id, until] of this.#declined) if (until <= now) this.#declined.delete(id);
   }
 
-  #link(ask: Ask): string {
-    return `${this.#options.baseUrl()}/asks?token=${signLink(ask, this.#key)}`;
+  /** Calls that wait here go on at once; those that wait elsewhere look by themselves. */
+  #wake(answered: Answered): Answered {
+    const { kind } = answered;
+    if (kind === "given" || kind === "declined") for (const end of [...(this.#waiting.get(answered.ask.id) ?? [])]) end(kind === "given");
+    return answered;
   }
-}
-
-function grantId({ id }: Ask): string {
-  return `grant_${id}`;
 }
 
 function isSame(one: Balance, other: Balance): boolean {
   return one.subject === other.subject && one.unit === other.unit && one.window === other.window;
-}
-
-/** What a balance is kept by, as a grant names it. */
-function subjectFor({ per }: Budget, subject: Subject): Subject | undefined {
-  const attributes: Record<string, string> = {};
-  const tags: Record<string, string> = {};
-  for (const path of per) {
-    const value = subjectValue(subject, path);
-    if (value === undefined) return undefined;
-    if (path.startsWith("tag.")) tags[path.slice(4)] = value;
-    else attributes[path] = value;
-  }
-  return { ...attributes, ...(Object.keys(tags).length > 0 && { tags }) };
-}
-
-/** Written like a limit, exactly: `$0.000000001 / month`. */
-function amountText({ unit, window }: Balance, amount: number): string {
-  const digits = String(amount).padStart(10, "0");
-  const text = unit === "nanodollars" ? `$${digits.slice(0, -9)}.${digits.slice(-9)}` : `${amount} ${unit.replace("_", " ")}`;
-  return window === "lifetime" ? text : `${text} / ${window}`;
-}
-
-interface AskTerms {
-  readonly link: string;
-  readonly now: number;
-  /** What whoever asks by themselves says; nothing where a call was refused. */
-  readonly reason: string | undefined;
-}
-
-function askNotice(budget: Budget, balance: Balance, ask: Ask, { link, now, reason }: AskTerms): Notice {
-  const name = balance.subject === "" ? `Budget "${budget.name}"` : `Budget "${budget.name}" (${balance.subject})`;
-  const { limit, unit, weights, timezone } = balance;
-  const until = formatInstant(ask.until, timezone);
-  const why = reason === undefined ? "A call was refused" : `They say: "${reason}"`;
-  const text = `${why}: ${formatAmount(balance.spent, unit, weights)} of ${formatAmount(limit, unit, weights)} are used. Give ${ask.more} more until ${until}, or decline: ${link}`;
-  return {
-    id: `alert_${hash("sha256", ask.id, "hex").slice(0, 24)}`,
-    kind: "budget.asked",
-    about: JSON.stringify(["ask", ask.id]),
-    at: now,
-    severity: "warning",
-    title: `${name} asks for more`,
-    text,
-    facts: [
-      ["Budget", budget.name],
-      ...(balance.subject === "" ? [] : ([["For", balance.subject]] as const)),
-      ["Asked", ask.more],
-      ["Until", until],
-    ],
-    data: { budget: budget.name, subject: balance.subject, amount: ask.amount, until: new Date(ask.until).toISOString(), link },
-    owner: budget.owner,
-  };
 }

@@ -3,7 +3,7 @@ import { formatInstant, PurserError } from "@purser/core";
 import { readBytes } from "../body.ts";
 import type { Gateway } from "../gateway.ts";
 import { escaped, sendLinkPage } from "../link-page.ts";
-import type { Answered } from "./asks.ts";
+import type { Answered } from "./ask-book.ts";
 
 const FORM_MOST = 16 * 1024;
 

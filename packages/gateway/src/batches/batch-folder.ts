@@ -59,6 +59,9 @@ export interface KnownBatch extends Owned {
   readonly cards: readonly RateCard[];
 }
 
+/** A batch without its calls, of which there may be very many. */
+export type BatchSummary = Omit<KnownBatch, "lines" | "subjects" | "cards">;
+
 type Kind = "batch" | "file";
 
 /** What is known of batches and their files, in the `batches` folder of the data folder. */

@@ -1,29 +1,34 @@
-import {
-  type Call,
-  type Decision,
-  type Denial,
-  describeRefusal,
-  giverOf,
-  PurserError,
-  type RateCard,
-  type Reservation,
-  type Subject,
-  type Usage,
-} from "@purser/core";
-import { callOf, denialMessage, withTools, worstUsage } from "../budgeted-call.ts";
-import { type Caller, holderOf } from "../callers/identify.ts";
+import { PurserError, type Reservation, type Subject, type Usage } from "@purser/core";
+import { withTools, worstUsage } from "../budgeted-call.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import type { Gateway } from "../gateway.ts";
-import { forwardedHeaders, headerLines } from "../headers.ts";
 import { observeBalances } from "../sending.ts";
 import type { UpstreamRequest } from "../upstream.ts";
 import { readLines, readWhole } from "../upstream-answer.ts";
 import { type ClientRequest, upstreamHeaders } from "../upstream-request.ts";
 import { anthropicForm } from "./anthropic-form.ts";
-import { BatchFolder, type HeldLine, type KnownBatch, type KnownFile, type Owned } from "./batch-folder.ts";
+import { BatchFolder, type BatchSummary, type HeldLine, type KnownBatch, type KnownFile, type Owned } from "./batch-folder.ts";
 import type { BatchForm, BatchStanding } from "./batch-form.ts";
-import type { BatchLine } from "./lines.ts";
+import { inTurns, releaseAll } from "./hold.ts";
 import { openaiForm } from "./openai-form.ts";
+
+/** What whoever serves requests about batches does with those that are known, in whichever process that is. */
+export type BatchesPort = Pick<
+  Batches,
+  | "keepFile"
+  | "checkRoom"
+  | "file"
+  | "forgetFile"
+  | "needing"
+  | "batch"
+  | "list"
+  | "current"
+  | "add"
+  | "taken"
+  | "returned"
+  | "lost"
+  | "observe"
+>;
 
 export interface BatchesOptions {
   readonly directory: string;
@@ -34,26 +39,9 @@ export interface BatchesOptions {
   readonly now?: () => number;
 }
 
-/** A batch that is to be made: what it holds, and by whom. */
-export interface NewBatch {
-  readonly id: string;
-  readonly form: BatchForm;
-  readonly caller: Caller;
-  readonly request: ClientRequest;
-  readonly lines: readonly BatchLine[];
-  readonly inputFile: string | undefined;
-}
-
-/** Whether the calls of a batch are held, all of them, or which one was refused. */
-export type Held =
-  | { readonly outcome: "held"; readonly batch: KnownBatch }
-  | { readonly outcome: "denied"; readonly denied: Decision & { outcome: "denied" }; readonly message: string };
-
 const FORMS: Readonly<Record<BatchForm["name"], BatchForm>> = { openai: openaiForm, anthropic: anthropicForm };
 
 const HOUR_MS = 3_600_000;
-/** Providers end a batch after a day; then they gather its results. A hold that outlives this is charged at its estimate, and corrected later. */
-const LEASE_MS = 30 * HOUR_MS;
 /** A batch that cannot be asked about any more is let go this long after its holds. */
 const GIVE_UP_MS = 7 * 24 * HOUR_MS;
 /** How long files and batches that are over are known. */
@@ -64,8 +52,6 @@ const ASKED_MOST = 4;
 /** So many are on their way, and so many files are known. More are refused. */
 const BATCHES_MOST = 1_000;
 const FILES_MOST = 100_000;
-/** So many calls are held or settled at a time: they share what the store writes. */
-const AT_A_TIME = 256;
 const BATCH_BYTES_MOST = 1024 * 1024;
 /** What a provider says of what it has no longer. */
 const GONE: ReadonlySet<number> = new Set([404, 410]);
@@ -84,6 +70,8 @@ export class Batches {
   /** When each is asked about next. */
   readonly #pollAt = new Map<string, number>();
   readonly #busy = new Set<string>();
+  /** What is being sent to its provider now. */
+  readonly #making = new Set<string>();
   readonly #running = new Set<Promise<void>>();
   #isClosed = false;
 
@@ -108,7 +96,7 @@ export class Batches {
   }
 
   /** Refuses what there is no room for before its provider is asked. */
-  checkRoom(): void {
+  async checkRoom(): Promise<void> {
     const open = [...this.#batches.values()].filter(({ state }) => state !== "ended").length;
     if (open >= BATCHES_MOST || this.#files.size >= FILES_MOST)
       throw new PurserError(
@@ -117,10 +105,10 @@ export class Batches {
       );
   }
 
-  /** A file of this caller. Another one's is as unknown as one that does not exist. */
-  file(id: string, caller: Caller): KnownFile {
+  /** A file of this holder. Another one's is as unknown as one that does not exist. */
+  async file(id: string, holder: Owned["holder"]): Promise<KnownFile> {
     const file = this.#files.get(id);
-    if (!file || file.holder !== holderOf(caller)) throw unknown(`file "${shown(id)}"`);
+    if (!file || file.holder !== holder) throw unknown(`file "${shown(id)}"`);
     return file;
   }
 
@@ -130,118 +118,91 @@ export class Batches {
   }
 
   /** The batch that has not been settled yet and needs this file for that. */
-  needing(fileId: string): KnownBatch | undefined {
+  async needing(fileId: string): Promise<BatchSummary | undefined> {
+    const batch = this.#needing(fileId);
+    return batch && summaryOf(batch);
+  }
+
+  #needing(fileId: string): KnownBatch | undefined {
     return [...this.#batches.values()].find(
       ({ state, inputFile, form, last }) =>
         state !== "ended" && (inputFile === fileId || FORMS[form].readBatch(last)?.files.includes(fileId) === true),
     );
   }
 
-  /** A batch of this caller, by the id that its provider gave it. */
-  batch(providerId: string, form: BatchForm, caller: Caller): KnownBatch {
-    const found = this.#of(form, caller).find((batch) => batch.providerId === providerId);
+  /** A batch of this holder, by the id that its provider gave it. */
+  async batch(providerId: string, form: BatchForm["name"], holder: Owned["holder"]): Promise<BatchSummary> {
+    const found = this.#of(form, holder).find((batch) => batch.providerId === providerId);
     if (!found) throw unknown(`batch "${shown(providerId)}"`);
-    return found;
+    return summaryOf(found);
   }
 
-  /** The batches of this caller, newest first. */
-  list(form: BatchForm, caller: Caller): readonly KnownBatch[] {
-    return this.#of(form, caller).reverse();
+  /** The batches of this holder, newest first. */
+  async list(form: BatchForm["name"], holder: Owned["holder"]): Promise<readonly BatchSummary[]> {
+    return this.#of(form, holder).reverse().map(summaryOf);
   }
 
-  #of(form: BatchForm, caller: Caller): KnownBatch[] {
-    const holder = holderOf(caller);
-    return [...this.#batches.values()].filter((one) => one.form === form.name && one.holder === holder && one.providerId !== undefined);
+  #of(form: BatchForm["name"], holder: Owned["holder"]): KnownBatch[] {
+    return [...this.#batches.values()].filter((one) => one.form === form && one.holder === holder && one.providerId !== undefined);
   }
 
-  /** As it is known now. */
-  current(batch: KnownBatch): KnownBatch {
-    return this.#batches.get(batch.id) ?? batch;
+  /** A batch as it is known now; nothing where it is forgotten. */
+  async current(id: string): Promise<BatchSummary | undefined> {
+    const batch = this.#batches.get(id);
+    return batch && summaryOf(batch);
   }
 
-  /** Holds every call of a batch, or none of them. What is held is on disk when it resolves, so that it may be sent. */
-  async hold({ id, form, caller, request, lines, inputFile }: NewBatch): Promise<Held> {
-    const gateway = this.#options.gateway();
-    const [first] = lines as readonly [BatchLine, ...BatchLine[]];
-    const end = await blockedBy(gateway, id, lines);
-    if (end) return end;
-    const reservations: Reservation[] = [];
-    for (let from = 0; from < lines.length; from += AT_A_TIME) {
-      const asked = lines.slice(from, from + AT_A_TIME);
-      const decided = await Promise.allSettled(asked.map(({ routed }) => gateway.budgets.reserve(lineCall(gateway, id, routed))));
-      let refused: { readonly line: BatchLine; readonly decided: PromiseSettledResult<Decision> } | undefined;
-      for (const [i, one] of decided.entries()) {
-        if (one.status === "fulfilled" && one.value.outcome === "allowed") reservations.push(one.value.reservation);
-        else refused ??= { line: asked[i] as BatchLine, decided: one };
-      }
-      if (!refused) continue;
-      await this.#releaseAll(gateway, reservations, "its batch was refused");
-      if (refused.decided.status === "rejected") throw refused.decided.reason;
-      return await this.#refused(gateway, refused.line, refused.decided.value);
-    }
-    const { routed } = first;
-    await observeBalances(gateway, routed.subject);
-    const at = this.#now();
-    const held = heldLines(lines, reservations);
-    const batch: KnownBatch = {
-      id,
-      form: form.name,
-      state: "creating",
-      holder: holderOf(caller),
-      provider: routed.provider.name,
-      dialect: routed.dialect.name,
-      at,
-      providerId: undefined,
-      inputFile,
-      expiresAt: at + LEASE_MS,
-      headers: headersForLater(request),
-      last: undefined,
-      ...held,
-    };
+  /** Takes note of a batch that is going to be sent, and whose calls are held. Resolves when that is on disk, so that it may be sent. */
+  async add(batch: KnownBatch): Promise<void> {
     // What is being made is not taken for what a crash left.
-    this.#busy.add(id);
+    this.#making.add(batch.id);
     try {
       await this.#put(batch);
     } catch (error) {
-      await this.returned(batch, "not sent: its batch could not be written down");
+      this.#making.delete(batch.id);
+      await this.#forget(batch.id).catch(this.#options.onError);
       throw error;
     }
-    return { outcome: "held", batch };
   }
 
-  async #refused(gateway: Gateway, { customId, routed }: BatchLine, decision: Decision): Promise<Held> {
-    gateway.alerts.decided(decision);
-    if (decision.outcome !== "denied")
-      throw new PurserError(
-        "store_unavailable",
-        "The budget store is unavailable at the moment, so no batch can be admitted. Try again later.",
-      );
-    const whole = await denialOfWhole(gateway, routed.subject, decision.denial);
-    const message = `The call "${customId}" of the batch is refused, and so is the batch: ${denialMessage(routed, decision.denial)}`;
-    return whole
-      ? { outcome: "denied", denied: { ...decision, denial: whole }, message: `The batch is refused: ${whole.message}` }
-      : { outcome: "denied", denied: decision, message };
+  /** Who was sending a batch has died: nobody knows whether its provider has taken it. */
+  abandon(id: string): void {
+    this.#making.delete(id);
   }
 
   /** The provider has taken the batch. */
-  async taken(batch: KnownBatch, answer: unknown): Promise<void> {
+  async taken(id: string, answer: unknown): Promise<void> {
+    const batch = this.#made(id);
+    if (!batch) return;
     const standing = FORMS[batch.form].readBatch(answer);
     // Nobody can ask about what has no name: it is charged as what nobody knows the end of.
-    if (!standing) return this.lost(batch);
-    this.#pollAt.set(batch.id, this.#now() + POLL_EVERY_MS);
+    if (!standing) return this.lost(id);
+    this.#pollAt.set(id, this.#now() + POLL_EVERY_MS);
     await this.#put({ ...batch, state: "running", providerId: standing.id, last: answer });
-    this.#busy.delete(batch.id);
-    await this.observe(batch.id, answer);
+    this.#making.delete(id);
+    await this.observe(id, answer);
   }
 
   /** The provider has refused the batch, or never got it. */
-  async returned(batch: KnownBatch, why: string): Promise<void> {
+  async returned(id: string, why: string): Promise<void> {
+    const batch = this.#made(id);
+    if (!batch) return;
     const reservations = batch.lines.map((line) => reservationOf(batch, line));
-    await this.#letGo(batch, () => this.#releaseAll(this.#options.gateway(), reservations, why));
+    await this.#letGo(batch, () => releaseAll(this.#options.gateway(), reservations, why));
   }
 
   /** Nobody knows whether the provider has taken the batch. */
-  async lost(batch: KnownBatch): Promise<void> {
+  async lost(id: string): Promise<void> {
+    const batch = this.#made(id);
+    if (batch) await this.#lose(batch);
+  }
+
+  /** A batch that is being sent. Nothing of one whose sender is taken for dead. */
+  #made(id: string): KnownBatch | undefined {
+    return this.#making.has(id) ? this.#batches.get(id) : undefined;
+  }
+
+  async #lose(batch: KnownBatch): Promise<void> {
     await this.#letGo(batch, () => this.#settleAll(batch, new Map(), false));
   }
 
@@ -251,7 +212,7 @@ export class Batches {
       await end();
       await this.#forget(id);
     } finally {
-      this.#busy.delete(id);
+      this.#making.delete(id);
     }
   }
 
@@ -278,14 +239,14 @@ export class Batches {
     const now = this.#now();
     for (const batch of this.#batches.values()) {
       const { id, state, at, expiresAt } = batch;
-      if (this.#busy.has(id)) continue;
-      if (state === "creating") this.#start(id, () => this.lost(batch));
+      if (this.#busy.has(id) || this.#making.has(id)) continue;
+      if (state === "creating") this.#start(id, () => this.#lose(batch));
       else if (state === "ended") {
         if (now >= at + KEPT_MS) await this.#forget(id);
       } else if (now >= expiresAt + GIVE_UP_MS) await this.#put(ended(batch));
       else if (this.#running.size < ASKED_MOST && now >= (this.#pollAt.get(id) ?? 0)) this.#start(id, () => this.#poll(batch));
     }
-    for (const { id, at } of this.#files.values()) if (now >= at + KEPT_MS && !this.needing(id)) await this.forgetFile(id);
+    for (const { id, at } of this.#files.values()) if (now >= at + KEPT_MS && !this.#needing(id)) await this.forgetFile(id);
   }
 
   /** Waits for what is being asked and settled; the rest goes on when the gateway is started again. */
@@ -370,10 +331,6 @@ export class Batches {
     }
   }
 
-  async #releaseAll({ budgets }: Gateway, reservations: readonly Reservation[], why: string): Promise<void> {
-    await inTurns(reservations, async (reservation) => void (await budgets.release(reservation, why)));
-  }
-
   async #put(batch: KnownBatch): Promise<void> {
     this.#batches.set(batch.id, batch);
     await this.#folder.write("batch", batch);
@@ -400,84 +357,15 @@ function usageOf(dialect: Dialect | undefined, answer: unknown): Usage | undefin
   }
 }
 
-/** A ladder that refuses calls refuses a batch with them. What else it does to calls cannot be done to one: its provider has their text. */
-async function blockedBy(gateway: Gateway, id: string, lines: readonly BatchLine[]): Promise<Held | undefined> {
-  const { budgets } = gateway;
-  if (!budgets.hasLadders) return undefined;
-  const looked = new Set<Subject>();
-  for (const { customId, routed } of lines) {
-    if (looked.has(routed.subject)) continue;
-    looked.add(routed.subject);
-    const plan = await budgets.ladder(routed.subject);
-    const end = plan?.rungs.find(({ rung }) => rung.kind === "block" || rung.kind === "answer" || rung.kind === "handover");
-    if (!end) continue;
-    const denied = budgets.block(lineCall(gateway, id, routed), end);
-    return {
-      outcome: "denied",
-      denied,
-      message: `The call "${customId}" of the batch is refused, and so is the batch: ${denied.denial.message}`,
-    };
-  }
-  return undefined;
-}
-
-/**
- * What the limit says to all of a batch, of which the calls before the one that was refused are returned by now: they are no reason to try again
- * in a moment.
- */
-async function denialOfWhole({ budgets, config }: Gateway, subject: Subject, denial: Denial): Promise<Denial | undefined> {
-  const { balance: refusing, asked: least = 0, retryAfterMs } = denial;
-  if (!refusing) return undefined;
-  const balances = await budgets.balances({ budget: refusing.budget, subject });
-  const balance = balances.find(
-    ({ unit, window, subject: whose }) => unit === refusing.unit && window === refusing.window && whose === refusing.subject,
-  );
-  const own = balance ? refusing.held - balance.held : 0;
-  if (!balance || own <= 0) return undefined;
-  const asked = own + least;
-  let { reason } = denial;
-  if (asked > balance.limit) reason = "request_too_large";
-  else if (reason === "budget_busy" && asked > balance.limit - balance.spent) reason = "budget_exhausted";
-  const budget = config.budgets.find(({ name }) => name === balance.budget);
-  const giver = giverOf(budget ?? { owner: undefined, showsOwner: false });
-  const message = describeRefusal({ reason, balance, asked, retryAfterMs, giver, asker: "batch" });
-  return { reason, balance, asked, retryAfterMs: reason === denial.reason ? retryAfterMs : undefined, message };
-}
-
-function lineCall(gateway: Pick<Gateway, "newId">, batch: string, routed: BatchLine["routed"]): Call {
-  return { ...callOf(gateway.newId(), routed), batch, leaseMs: LEASE_MS, isShared: true };
-}
-
-function heldLines(lines: readonly BatchLine[], reservations: readonly Reservation[]): Pick<KnownBatch, "lines" | "subjects" | "cards"> {
-  const subjects = new Map<Subject, number>();
-  const cards = new Map<RateCard, number>();
-  const place = <One>(all: Map<One, number>, one: One): number => {
-    const known = all.get(one) ?? all.size;
-    all.set(one, known);
-    return known;
-  };
-  const held = lines.map(({ customId, routed }, i): HeldLine => {
-    const { id, subject, card, inputTokens, outputTokens, copies, free } = reservations[i] as Reservation;
-    return {
-      id,
-      customId,
-      subject: place(subjects, subject),
-      card: card && place(cards, card),
-      inputTokens,
-      outputTokens,
-      copies,
-      free,
-      toolCalls: routed.call.toolCalls,
-    };
-  });
-  return { lines: held, subjects: [...subjects.keys()], cards: [...cards.keys()] };
-}
-
 function reservationOf({ subjects, cards, expiresAt }: KnownBatch, line: HeldLine): Reservation {
   const { id, inputTokens, outputTokens, copies, free } = line;
   const subject = subjects[line.subject] as Subject;
   const card = line.card === undefined ? undefined : cards[line.card];
   return { id, subject, inputTokens, outputTokens, copies, free, card, expiresAt, service: "batch" };
+}
+
+function summaryOf({ lines: _, subjects: _s, cards: _c, ...summary }: KnownBatch): BatchSummary {
+  return summary;
 }
 
 /** A batch of which nothing is held any more. */
@@ -512,16 +400,6 @@ export function batchRequest(
 /** The same when no client is there. */
 function laterRequest(gateway: Gateway, batch: KnownBatch, path: string): UpstreamRequest {
   return batchRequest(gateway, batch, { headers: {}, rawHeaders: [...batch.headers], url: "" }, { path });
-}
-
-/** The headers of a client that say which version of its provider's API it speaks. */
-function headersForLater({ rawHeaders }: ClientRequest): readonly string[] {
-  const all = forwardedHeaders(rawHeaders, headerLines({}));
-  return all.filter((_, i) => /^(anthropic-version|anthropic-beta|openai-beta)$/.test(all[i - (i % 2)] as string));
-}
-
-async function inTurns<One>(all: readonly One[], work: (one: One) => Promise<void>): Promise<void> {
-  for (let from = 0; from < all.length; from += AT_A_TIME) await Promise.all(all.slice(from, from + AT_A_TIME).map(work));
 }
 
 export function jsonOf(text: string): unknown {

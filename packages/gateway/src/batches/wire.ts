@@ -14,9 +14,10 @@ import { refusalHead } from "../refusal.ts";
 import type { UpstreamError } from "../upstream.ts";
 import { passOn, readWhole, type WholeAnswer } from "../upstream-answer.ts";
 import { anthropicForm } from "./anthropic-form.ts";
-import type { KnownBatch, Owned } from "./batch-folder.ts";
+import type { BatchSummary, Owned } from "./batch-folder.ts";
 import type { BatchForm } from "./batch-form.ts";
-import { type BatchAsk, type Batches, batchRequest, jsonOf } from "./batches.ts";
+import { type BatchAsk, type BatchesPort, batchRequest, jsonOf } from "./batches.ts";
+import { holdBatch } from "./hold.ts";
 import { type BatchLine, readInputFile, readRequests } from "./lines.ts";
 import { openaiForm } from "./openai-form.ts";
 
@@ -24,7 +25,7 @@ import { openaiForm } from "./openai-form.ts";
 interface Exchange {
   readonly id: string;
   readonly gateway: Gateway;
-  readonly batches: Batches;
+  readonly batches: BatchesPort;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly caller: Caller;
@@ -108,8 +109,6 @@ export async function serveBatches(
   { route, name }: FoundBatchRoute,
 ): Promise<void> {
   const { batches } = gateway;
-  if (!batches)
-    throw new PurserError("route_unknown", "Batches are taken by a single process: start the gateway without --workers for them.");
   const caller = callerOf(gateway, request, "batches");
   await route.serve({ id: gateway.newId(), gateway, batches, request, response, caller, name });
 }
@@ -124,7 +123,7 @@ async function uploadFile(exchange: Exchange): Promise<void> {
   if (formText(form, "purpose") !== "batch")
     throw invalid('Only files with the purpose "batch" are taken: what else is read from a file is not seen here, and not metered.');
   const { start, end } = formFile(form, "file");
-  batches.checkRoom();
+  await batches.checkRoom();
   const lines = await readInputFile({ gateway, caller, tags: {} }, bytes.subarray(start, end));
   const owned = ownedBy(exchange, lines);
   const answer = await ask(exchange, owned, { method: "POST", path: "/files", body: bytes });
@@ -137,14 +136,14 @@ async function uploadFile(exchange: Exchange): Promise<void> {
 
 async function passFile(exchange: Exchange, more: "" | "/content"): Promise<void> {
   const { batches, caller, name } = exchange;
-  await pass(exchange, batches.file(name, caller), { path: `/files/${encodeURIComponent(name)}${more}` });
+  await pass(exchange, await batches.file(name, holderOf(caller)), { path: `/files/${encodeURIComponent(name)}${more}` });
 }
 
 /** A file from which a batch is still to be read is kept: without it nobody would know what to charge. */
 async function deleteFile(exchange: Exchange): Promise<void> {
   const { batches, caller, name } = exchange;
-  const file = batches.file(name, caller);
-  const batch = batches.needing(name);
+  const file = await batches.file(name, holderOf(caller));
+  const batch = await batches.needing(name);
   if (batch)
     throw running(`The file belongs to the batch ${batch.providerId ?? ""}, which is not settled yet. Delete it when that is over.`);
   const answer = await ask(exchange, file, { method: "DELETE", path: `/files/${encodeURIComponent(name)}` });
@@ -159,8 +158,8 @@ async function createFromFile(exchange: Exchange): Promise<void> {
   const inputFile = requiredText(body, "input_file_id");
   const endpoint = requiredText(body, "endpoint");
   const metadata = optionalObject(body, "metadata");
-  const file = batches.file(inputFile, caller);
-  batches.checkRoom();
+  const file = await batches.file(inputFile, holderOf(caller));
+  await batches.checkRoom();
   // What the provider has is what it will make.
   const input = await readWhole(
     gateway.upstream,
@@ -184,7 +183,7 @@ async function createFromRequests(exchange: Exchange): Promise<void> {
   const [dialect] = anthropicForm.dialects;
   const body = readJsonBody(await gateway.bodies.read(request, response, gateway.config.server.maxBodyBytes));
   refuseHeaders(dialect, (name) => request.headers[name] !== undefined);
-  batches.checkRoom();
+  await batches.checkRoom();
   const lines = await readRequests({ gateway, caller, tags: {} }, body, dialect);
   await create(exchange, anthropicForm, lines, { inputFile: undefined, body: body.bytes });
 }
@@ -196,7 +195,7 @@ async function create(
   { inputFile, body }: { readonly inputFile: string | undefined; readonly body: Buffer },
 ): Promise<void> {
   const { id, gateway, batches, request, caller } = exchange;
-  const held = await batches.hold({ id, form, caller, request, lines, inputFile });
+  const held = await holdBatch(gateway, { id, form, caller, request, lines, inputFile });
   if (held.outcome === "denied") {
     const { denial, balances } = held.denied;
     return refuse(exchange, form.dialects[0], { code: denial.reason, message: held.message, denial, requestId: id }, balances);
@@ -208,22 +207,22 @@ async function create(
     ID_BYTES_MOST,
   );
   if (answer.kind === "failed" && !answer.error.wasSent) {
-    await batches.returned(batch, `not sent: ${answer.error.cause.message}`);
+    await batches.returned(batch.id, `not sent: ${answer.error.cause.message}`);
     throw unreachable(answer.error, "Nothing was charged.");
   }
   if (answer.kind === "failed") {
-    await batches.lost(batch);
+    await batches.lost(batch.id);
     throw unreachable(answer.error, "The batch may have been made, so its estimate was charged.");
   }
-  if (answer.status >= 300) await batches.returned(batch, `the provider answered ${answer.status}`);
-  else await batches.taken(batch, jsonOf(answer.bytes.toString("utf8")));
+  if (answer.status >= 300) await batches.returned(batch.id, `the provider answered ${answer.status}`);
+  else await batches.taken(batch.id, jsonOf(answer.bytes.toString("utf8")));
   answerWith(exchange, answer);
 }
 
 /** Shows how a batch stands, or calls it off: what its provider says is taken note of. */
 async function showBatch(exchange: Exchange, form: BatchForm, method: "GET" | "POST", more: "" | "/cancel"): Promise<void> {
   const { batches, request, caller, name } = exchange;
-  const batch = batches.batch(name, form, caller);
+  const batch = await batches.batch(name, form.name, holderOf(caller));
   const path = `${form.path}/${encodeURIComponent(name)}${more}${queryOf(request)}`;
   const answer = await ask(exchange, batch, { method, path });
   if (answer.status < 300) await batches.observe(batch.id, jsonOf(answer.bytes.toString("utf8")));
@@ -232,7 +231,7 @@ async function showBatch(exchange: Exchange, form: BatchForm, method: "GET" | "P
 
 async function passResults(exchange: Exchange): Promise<void> {
   const { batches, request, caller, name } = exchange;
-  const batch = batches.batch(name, anthropicForm, caller);
+  const batch = await batches.batch(name, anthropicForm.name, holderOf(caller));
   await pass(exchange, batch, { path: `${anthropicForm.path}/${encodeURIComponent(name)}/results${queryOf(request)}` });
 }
 
@@ -245,9 +244,9 @@ async function listBatches(exchange: Exchange, form: BatchForm): Promise<void> {
   const query = new URLSearchParams((request.url ?? "").split("?")[1]);
   const limit = query.has("limit") ? checkedCount(Number(query.get("limit")), "limit", 1, PAGE_MOST) : PAGE;
   const after = query.get("after") ?? query.get("after_id");
-  const all = batches.list(form, caller);
+  const all = await batches.list(form.name, holderOf(caller));
   const from = after === null ? 0 : all.findIndex(({ providerId }) => providerId === after) + 1;
-  if (after !== null && from === 0) batches.batch(after, form, caller);
+  if (after !== null && from === 0) await batches.batch(after, form.name, holderOf(caller));
   const page = all.slice(from, from + (limit ?? PAGE));
   const fresh = await Promise.all(page.map((batch) => refreshed(exchange, form, batch)));
   const list = form.writeList(fresh, from + page.length < all.length);
@@ -255,13 +254,13 @@ async function listBatches(exchange: Exchange, form: BatchForm): Promise<void> {
 }
 
 /** How a batch stands now; as it stood, where its provider does not say. */
-async function refreshed({ gateway, batches, request }: Exchange, form: BatchForm, batch: KnownBatch): Promise<unknown> {
+async function refreshed({ gateway, batches, request }: Exchange, form: BatchForm, batch: BatchSummary): Promise<unknown> {
   if (batch.state === "ended") return batch.last;
   const path = `${form.path}/${encodeURIComponent(batch.providerId ?? "")}`;
   const answer = await readWhole(gateway.upstream, batchRequest(gateway, batch, withoutBody(request), { path }), ID_BYTES_MOST);
   if (answer.kind === "failed" || answer.status >= 300) return batch.last;
   await batches.observe(batch.id, jsonOf(answer.bytes.toString("utf8")));
-  return batches.current(batch).last;
+  return (await batches.current(batch.id))?.last ?? batch.last;
 }
 
 /** Where the calls of a file go, and whose they are. */

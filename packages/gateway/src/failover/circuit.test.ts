@@ -77,3 +77,36 @@ test("what answers again is forgotten, and whoever counts is told when circuits 
   assert.equal(circuits.isPassedOver(other, 0), false);
   assert.deepEqual(told, ["azure opened", "azure opened", "azure closed", "azure closed"]);
 });
+
+test("what one process passes over, another one that is told of it does too, until either finds that it answers again", () => {
+  const others: Circuits[] = [];
+  const told: string[] = [];
+  const open = () => {
+    const circuits: Circuits = new Circuits(
+      (provider, change) => told.push(`${provider} ${change}`),
+      (event) => {
+        for (const other of others) if (other !== circuits) other.hear(event);
+      },
+    );
+    others.push(circuits);
+    return circuits;
+  };
+  const [one, other] = [open(), open()];
+  const place = { provider: { name: "p" }, sentAs: "m/large" };
+  for (let i = 1; i < FAILURES_MOST; i++) one.failed(place, 0, undefined);
+  assert.equal(other.find(place), undefined, "what is counted is not told");
+  one.failed(place, 0, undefined);
+  assert.ok(other.isPassedOver(place, OPEN_FIRST_MS - 1) && !other.isPassedOver(place, OPEN_FIRST_MS));
+  assert.deepEqual(told, ["p opened", "p opened"]);
+  // The one that finds out does so for both, and for longer where it fails again.
+  other.tried(place, OPEN_FIRST_MS);
+  assert.ok(one.isPassedOver(place, OPEN_FIRST_MS));
+  other.failed(place, OPEN_FIRST_MS, undefined);
+  assert.ok(one.isPassedOver(place, 3 * OPEN_FIRST_MS - 1) && !one.isPassedOver(place, 3 * OPEN_FIRST_MS));
+  one.tried(place, 3 * OPEN_FIRST_MS);
+  one.answered(place);
+  assert.deepEqual([one.find(place), other.find(place)], [undefined, undefined]);
+  assert.deepEqual(told, ["p opened", "p opened", "p closed", "p closed"]);
+  other.failed(place, 0, 20_000);
+  assert.ok(one.isPassedOver(place, 19_999), "who asks to be left alone is left alone by both");
+});

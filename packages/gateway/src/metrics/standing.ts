@@ -4,7 +4,7 @@ import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, mode
 import type { CapturedState } from "../alerts/captured.ts";
 import type { CommitmentStanding } from "../commitments/standing.ts";
 import { type Handover, statusOf } from "../handovers/handover.ts";
-import type { QueuedCall } from "../queue/queue-folder.ts";
+import type { QueuePort } from "../queue/queue.ts";
 import type { AuditState } from "./audits.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
 import { gauge } from "./tables.ts";
@@ -19,14 +19,14 @@ export interface StandingParts {
   readonly lag?: () => Promise<Lag>;
   /** How many notices wait to be delivered. */
   readonly noticesWaiting: () => Promise<number>;
-  /** The calls that wait for their budgets, and those that did. */
-  readonly queued: () => readonly Pick<QueuedCall, "state" | "at">[];
+  /** The calls that wait for their budgets. */
+  readonly queue: Pick<QueuePort, "waiting">;
   /** Conversations that people go on with, and those that were given back. */
   readonly handovers: () => readonly Handover[];
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
-  readonly bills: () => readonly CapturedState[];
+  readonly bills: () => Promise<readonly CapturedState[]>;
   /** How commitments stood when they were last looked at. */
   readonly commitments: () => readonly CommitmentStanding[];
   readonly onError: (error: unknown) => void;
@@ -48,13 +48,14 @@ export class Standing {
   }
 
   async families(): Promise<readonly Family[]> {
-    const { store, noticesWaiting, queued, handovers, switchedOff, bills, commitments, lag } = this.#parts;
-    const waits = queued().filter(({ state }) => state === "queued" || state === "running");
-    const [budgets, last, behind, waiting] = await Promise.all([
+    const { store, noticesWaiting, queue, handovers, switchedOff, bills, commitments, lag } = this.#parts;
+    const [budgets, last, behind, waiting, queued, billed] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
       lag?.().catch(() => undefined),
       noticesWaiting().catch(() => undefined),
+      queue.waiting().catch(() => undefined),
+      bills().catch(() => []),
     ]);
     const [entry] = last ?? [];
     return [
@@ -85,23 +86,23 @@ export class Standing {
         "Notices that are still to be delivered to a channel.",
         waiting === undefined ? [] : [{ value: waiting }],
       ),
-      gauge("purser_queued_calls", "Calls that wait for their budgets to reset.", [{ value: waits.length }]),
+      gauge("purser_queued_calls", "Calls that wait for their budgets to reset.", queued ? [{ value: queued.calls }] : []),
       gauge(
         "purser_queued_calls_oldest_timestamp_seconds",
         "When the oldest of these came.",
-        waits.length === 0 ? [] : [{ value: Math.min(...waits.map(({ at }) => at)) / 1_000 }],
+        queued?.oldestAt === undefined ? [] : [{ value: queued.oldestAt / 1_000 }],
       ),
       ...handoverFamilies(handovers()),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
       gauge(
         "purser_bill_captured_ratio",
         "How much of what a provider billed lately is in the ledger, over the days that are complete.",
-        bills().flatMap(({ provider, captured }) => (captured === undefined ? [] : [{ labels: { provider }, value: captured }])),
+        billed.flatMap(({ provider, captured }) => (captured === undefined ? [] : [{ labels: { provider }, value: captured }])),
       ),
       gauge(
         "purser_bill_timestamp_seconds",
         "When a provider last said what it billed.",
-        bills().map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
+        billed.map(({ provider, at }) => ({ labels: { provider }, value: at / 1_000 })),
       ),
       ...commitmentFamilies(commitments().filter(({ state }) => state === "running")),
     ];

@@ -3,7 +3,6 @@ import { type Balance, type DenialReason, PurserError, type Rung } from "@purser
 import { deliver } from "../alerts/delivery.ts";
 import type { Notice } from "../alerts/notice.ts";
 import { budgetedCall } from "../budgeted-call.ts";
-import type { Caller } from "../callers/identify.ts";
 import type { Keys } from "../callers/key.ts";
 import type { ModelCall } from "../dialects/dialect.ts";
 import { editBody, type JsonBody, readJsonBody } from "../dialects/json-body.ts";
@@ -29,6 +28,14 @@ export interface ToQueue {
   /** The balance that it waits for. */
   readonly balance: Balance | undefined;
 }
+
+/** The same as it is kept: it may come from another process. */
+export interface NewQueuedCall extends Pick<QueuedCall, "runAt" | "key" | "subject" | "url" | "headers" | "rung" | "channel"> {
+  readonly body: Buffer;
+}
+
+/** What calls and people do with those that wait, in whichever process they are kept. */
+export type QueuePort = Pick<Queue, "add" | "find" | "read" | "remove" | "list" | "waiting" | "callOff" | "runNow">;
 
 export interface QueueOptions {
   readonly directory: string;
@@ -65,15 +72,39 @@ const PUSHES_MOST = 10;
 const PUSH_AGAIN_MS = 5_000;
 
 /** Where no call waits. */
-export const NO_QUEUE: Gateway["queue"] = {
+export const NO_QUEUE: QueuePort = {
   add: async () => undefined,
-  find: () => undefined,
+  find: async () => undefined,
   read: async () => undefined,
   remove: async () => false,
-  list: () => [],
+  list: async () => [],
+  waiting: async () => ({ calls: 0, oldestAt: undefined }),
   callOff: async () => undefined,
-  runNow: () => undefined,
+  runNow: async () => undefined,
 };
+
+/** What is kept of a call that can wait for its budget; nothing of one that cannot. */
+export function queueable({ call, request, rung, text, balance }: ToQueue, now: number): NewQueuedCall | undefined {
+  const { caller, subject } = call;
+  const { body } = call.call;
+  const runAt = balance?.resetsAt;
+  // A form is kept by nobody.
+  if (body.form) return undefined;
+  // A secret of the caller's is not stored, so nobody could make the call later.
+  const needsSecret = call.provider.apiKey === undefined && caller.providerKey !== undefined;
+  if (runAt === undefined || runAt - now > rung.waitMs || needsSecret) return undefined;
+  const { provider: _, model: _m, endpoint: _e, ...who } = subject;
+  return {
+    runAt,
+    key: caller.key?.id,
+    subject: who,
+    url: withoutKey(request.url ?? ""),
+    headers: forwardedHeaders(request.rawHeaders, headerLines({})),
+    rung: text,
+    channel: rung.channel,
+    body: body.bytes,
+  };
+}
 
 /** Calls that wait on disk until their budget resets, run then, at most once, and keep their answers for a while. */
 export class Queue {
@@ -120,32 +151,16 @@ export class Queue {
       if (call.state === "queued" && !this.#busy.has(call.id)) this.#calls.set(call.id, { ...call, runAt: Math.min(call.runAt, now) });
   }
 
-  /** Takes a call that can wait for its budget, and resolves when it is on disk. Nothing where it cannot: then it is refused as usual. */
-  async add({ call, request, rung, text, balance }: ToQueue): Promise<QueuedCall | undefined> {
-    const { caller, subject } = call;
-    const { bytes } = call.call.body;
-    const now = this.#now();
-    const runAt = balance?.resetsAt;
-    // A secret of the caller's is not stored, so nobody could make the call later.
-    // A form is kept by nobody.
-    if (call.call.body.form) return undefined;
-    const needsSecret = call.provider.apiKey === undefined && caller.providerKey !== undefined;
-    if (runAt === undefined || runAt - now > rung.waitMs || needsSecret || this.#isClosed) return undefined;
-    if (this.#calls.size >= CALLS_MOST || this.#bytes + bytes.length > BYTES_MOST) return undefined;
-    const { provider: _, model: _m, endpoint: _e, ...who } = subject;
+  /** Takes a call, and resolves when it is on disk. Nothing where there is no room for it: then it is refused as usual. */
+  async add({ body: bytes, ...call }: NewQueuedCall): Promise<QueuedCall | undefined> {
+    if (this.#isClosed || this.#calls.size >= CALLS_MOST || this.#bytes + bytes.length > BYTES_MOST) return undefined;
     const queued: QueuedCall = {
       id: `queued_${randomBytes(18).toString("base64url")}`,
       state: "queued",
-      at: now,
-      runAt,
-      giveUpAt: runAt + LATE_MOST_MS,
-      keptUntil: runAt + LATE_MOST_MS + KEPT_MS,
-      key: caller.key?.id,
-      subject: who,
-      url: withoutKey(request.url ?? ""),
-      headers: forwardedHeaders(request.rawHeaders, headerLines({})),
-      rung: text,
-      channel: rung.channel,
+      at: this.#now(),
+      giveUpAt: call.runAt + LATE_MOST_MS,
+      keptUntil: call.runAt + LATE_MOST_MS + KEPT_MS,
+      ...call,
     };
     this.#calls.set(queued.id, queued);
     this.#bytes += bytes.length;
@@ -160,10 +175,10 @@ export class Queue {
     return queued;
   }
 
-  /** A call of this caller. Nothing where there is none, or it is another one's. */
-  find(id: string, { key }: Caller): QueuedCall | undefined {
+  /** A call of the holder of a key, or of the owner. Nothing where there is none, or it is another one's. */
+  async find(id: string, key: string | undefined): Promise<QueuedCall | undefined> {
     const call = this.#calls.get(id);
-    return call && call.key === key?.id ? call : undefined;
+    return call?.key === key ? call : undefined;
   }
 
   /** The answer to a call; nothing where somebody has just fetched it. */
@@ -185,8 +200,14 @@ export class Queue {
   }
 
   /** All calls that are kept, the next one to be made first, and those that have ended behind them. */
-  list(): readonly QueuedCall[] {
+  async list(): Promise<readonly QueuedCall[]> {
     return [...this.#calls.values()].sort((a, b) => Number(hasEnded(a)) - Number(hasEnded(b)) || a.runAt - b.runAt || a.at - b.at);
+  }
+
+  /** How many wait or are being made, and when the oldest of them came. */
+  async waiting(): Promise<{ readonly calls: number; readonly oldestAt: number | undefined }> {
+    const waiting = [...this.#calls.values()].filter((call) => !hasEnded(call));
+    return { calls: waiting.length, oldestAt: waiting.length === 0 ? undefined : Math.min(...waiting.map(({ at }) => at)) };
   }
 
   /**
@@ -207,7 +228,7 @@ export class Queue {
   }
 
   /** Lets a call that waits ask its budget now, and not when that resets. Returns how it stands; nothing where there is none. */
-  runNow(id: string): QueuedCall | undefined {
+  async runNow(id: string): Promise<QueuedCall | undefined> {
     const call = this.#calls.get(id);
     if (call?.state !== "queued" || this.#busy.has(id)) return call;
     const due = { ...call, runAt: Math.min(call.runAt, this.#now()) };

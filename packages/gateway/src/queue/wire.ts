@@ -46,7 +46,7 @@ export function queuedHeaders({ id, runAt }: QueuedCall, now: number): Record<st
 export async function serveQueue(gateway: Gateway, request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  const call = gateway.queue.find(id, identified.caller);
+  const call = await gateway.queue.find(id, identified.caller.key?.id);
   if (!call) throw unknownCall();
   if (request.method === "DELETE") {
     if (!(await gateway.queue.remove(id))) return end(response, 409, queuedHeaders(call, Date.now()), json(queuedJson(call)));

@@ -1,6 +1,6 @@
 const FREE = 5;
 /** Of one name: so many that nobody is kept out by whoever guesses a little, and few for whoever guesses at length. */
-export const FREE_OF_NAME = 20;
+const FREE_OF_NAME = 20;
 const FIRST_PAUSE_MS = 1_000;
 const PAUSE_MOST_MS = 60_000;
 const FORGOTTEN_AFTER_MS = 15 * 60_000;
@@ -44,5 +44,29 @@ export class Attempts {
       if (now - at < FORGOTTEN_AFTER_MS && this.#wrong.size < ADDRESSES_MOST) break;
       this.#wrong.delete(address);
     }
+  }
+}
+
+/** Wrong attempts to sign in, by address and by name: an attacker can have many addresses. */
+export class SignInAttempts {
+  readonly #addresses = new Attempts();
+  readonly #names = new Attempts(Date.now, FREE_OF_NAME);
+
+  /**
+   * How long whoever tries has to wait; 0 where they need not. Then the attempt is noted as a wrong one before it is known, so that many at once
+   * are no more than one after the other.
+   */
+  async begin(address: string, name: string | undefined): Promise<number> {
+    const waitMs = Math.max(this.#addresses.waitMs(address), name === undefined ? 0 : this.#names.waitMs(name));
+    if (waitMs > 0) return waitMs;
+    this.#addresses.failed(address);
+    if (name !== undefined) this.#names.failed(name);
+    return 0;
+  }
+
+  /** It was a right one. */
+  async succeeded(address: string, name: string | undefined): Promise<void> {
+    this.#addresses.succeeded(address);
+    if (name !== undefined) this.#names.succeeded(name);
   }
 }

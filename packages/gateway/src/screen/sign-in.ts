@@ -8,7 +8,7 @@ import { sendLinkPage } from "../link-page.ts";
 import { NotSignedIn, type Oidc } from "../people/oidc.ts";
 import { isPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
-import type { Attempts } from "./attempts.ts";
+import type { SignInAttempts } from "./attempts.ts";
 import { isSame, type Sessions, type Visitor } from "./sessions.ts";
 
 /** Who looks at the screen, and what the screen needs to know of it. */
@@ -34,10 +34,7 @@ export interface SignInWays {
 
 export interface SignInParts {
   readonly sessions: Sessions;
-  /** Wrong attempts, by address. */
-  readonly attempts: Attempts;
-  /** Wrong attempts, by name: an attacker can have many addresses. */
-  readonly names: Attempts;
+  readonly attempts: Pick<SignInAttempts, "begin" | "succeeded">;
   readonly people: Pick<People, "find" | "list">;
   readonly oidc: Pick<Oidc, "begin" | "finish" | "forget">;
   readonly log: Pick<AuditLog, "refused" | "write">;
@@ -79,22 +76,19 @@ function waysOf({ people, provider }: SignInParts): SignInWays {
 }
 
 async function signIn(parts: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { attempts, names, log } = parts;
+  const { log } = parts;
   const shown = await readCredentials(request);
   const address = request.socket.remoteAddress ?? "";
   const name = "name" in shown ? shown.name : undefined;
-  const waitMs = Math.max(attempts.waitMs(address), name === undefined ? 0 : names.waitMs(name));
   const isBusy = name !== undefined && checks >= CHECKS_MOST;
-  if (waitMs > 0 || isBusy) {
-    const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
+  const tried: Tried = isBusy ? { waitMs: 0 } : await tryIn(parts, shown, address);
+  if ("waitMs" in tried) {
+    const seconds = Math.max(1, Math.ceil(tried.waitMs / 1_000));
     response.setHeader("retry-after", seconds);
-    const why = waitMs > 0 ? "Too many wrong attempts came from this address or for this name." : "Too many sign in at the moment.";
+    const why = tried.waitMs > 0 ? "Too many wrong attempts came from this address or for this name." : "Too many sign in at the moment.";
     return problem(response, 429, "sign_in_slowed", `${why} Try again in ${seconds} s.`);
   }
-  // Noted before it is known, so that many at once are no more than one after the other.
-  attempts.failed(address);
-  if (name !== undefined) names.failed(name);
-  const cookie = await cookieFor(parts, shown);
+  const { cookie } = tried;
   if (cookie === undefined) {
     // What is no name here may be a password in the wrong field.
     const by = name !== undefined && parts.people.find(name) ? name : "nobody known";
@@ -102,8 +96,7 @@ async function signIn(parts: SignInParts, request: IncomingMessage, response: Se
     if (name === undefined) return problem(response, 401, "key_invalid", "This is neither the owner's token nor a key that is valid here.");
     return problem(response, 401, "sign_in_refused", "This name and this password do not go together here.");
   }
-  attempts.succeeded(address);
-  if (name !== undefined) names.succeeded(name);
+  await parts.attempts.succeeded(address, name);
   const visitor = visitorOf(parts, cookie);
   await log.write({
     by: nameOf(visitor.caller),
@@ -120,12 +113,20 @@ function visitorOf({ sessions }: SignInParts, cookie: string): Visitor {
   return sessions.find({ cookie: cookie.split(";", 1)[0] ?? "" }) as Visitor;
 }
 
-async function cookieFor({ sessions, people }: SignInParts, shown: Credentials): Promise<string | undefined> {
-  if ("token" in shown) return sessions.open(shown.token);
-  const person = people.find(shown.name);
+/** The cookie of whoever was let in, none for whoever was not; or how long they have to wait. */
+type Tried = { readonly cookie: string | undefined } | { readonly waitMs: number };
+
+async function tryIn({ sessions, people, attempts }: SignInParts, shown: Credentials, address: string): Promise<Tried> {
+  if ("token" in shown) {
+    const waitMs = await attempts.begin(address, undefined);
+    return waitMs > 0 ? { waitMs } : { cookie: sessions.open(shown.token) };
+  }
   checks++;
   try {
-    return (await isPassword(shown.password, person?.password)) && person ? sessions.openFor(person) : undefined;
+    const waitMs = await attempts.begin(address, shown.name);
+    if (waitMs > 0) return { waitMs };
+    const person = people.find(shown.name);
+    return { cookie: (await isPassword(shown.password, person?.password)) && person ? sessions.openFor(person) : undefined };
   } finally {
     checks--;
   }

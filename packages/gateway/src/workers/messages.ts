@@ -1,4 +1,5 @@
 import type { ErrorCode } from "@purser/core";
+import type { CircuitEvent } from "../failover/circuits.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
 import type { Snapshot } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
@@ -11,7 +12,7 @@ export interface ConfigSource {
   readonly cwd: string;
 }
 
-/** What a worker asks of the process that has the store. */
+/** What a worker asks of the process that started it. */
 export interface Question {
   readonly id: number;
   readonly verb: string;
@@ -36,6 +37,8 @@ export type ToWorker =
   | { readonly kind: "counted"; readonly counted: Counted }
   /** What guards of other workers tripped on, and let go of. */
   | { readonly kind: "guards"; readonly events: readonly GuardEvent[] }
+  /** Which models fail at which providers, or answer again, as others found out. */
+  | { readonly kind: "circuits"; readonly events: readonly CircuitEvent[] }
   | { readonly kind: "close" };
 
 export type FromWorker =
@@ -50,6 +53,8 @@ export type FromWorker =
   | { readonly kind: "counted"; readonly snapshot: Snapshot; readonly asks: boolean }
   /** What its guards tripped on or let go of, for all other workers. */
   | { readonly kind: "guard"; readonly event: GuardEvent }
+  /** Which model fails at which provider, or answers again, for all others. */
+  | { readonly kind: "circuit"; readonly event: CircuitEvent }
   | { readonly kind: "notice"; readonly notice: string };
 
 /** Gathers what is sent within one turn of the event loop: a message costs as much as what is in many. */

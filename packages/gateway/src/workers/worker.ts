@@ -3,11 +3,13 @@ import { type RunningGateway, type StartOptions, startGateway } from "../app.ts"
 import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
+import { Circuits } from "../failover/circuits.ts";
 import { Figures } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
+import { Questions } from "./asking.ts";
 import type { ConfigSource, FromWorker, ToWorker } from "./messages.ts";
 import { createRemoteStore } from "./remote-store.ts";
-import { failureOf } from "./served-store.ts";
+import { failureOf, remoteDecisions, remoteOnce } from "./served.ts";
 import { ToldTrips } from "./told-trips.ts";
 
 /** What a worker that dies has counted since then is missing from the figures; the ledger has it. */
@@ -15,22 +17,27 @@ const COUNTED_EVERY_MS = 1_000;
 
 /** One of several gateways on one port: a process whose store is that of the process which started it. */
 class WorkerGateway {
-  readonly #remote = createRemoteStore((questions) => tell({ kind: "questions", questions }));
+  readonly #questions = new Questions((questions) => tell({ kind: "questions", questions }));
   #store: LeasedStore | undefined;
   #source: ConfigSource | undefined;
   #config: Config | undefined;
   #gateway: RunningGateway | undefined;
   readonly #figures = new Figures();
+  readonly #circuits = new Circuits(
+    (provider, change) => this.#figures.circuit(provider, change),
+    (event) => tell({ kind: "circuit", event }),
+  );
   readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }));
   /** Those who wait to be told what all workers have counted. */
   readonly #readers: ((counted: Counted) => void)[] = [];
   #adopted: { readonly resolve: () => void; readonly reject: (error: PurserError) => void } | undefined;
 
   take(message: ToWorker): void {
-    if (message.kind === "answers") this.#remote.take(message.answers);
+    if (message.kind === "answers") this.#questions.take(message.answers);
     else if (message.kind === "start") void this.#start(message.source);
     else if (message.kind === "configure") void this.#configure(message.text);
     else if (message.kind === "guards") this.#trips.take(message.events);
+    else if (message.kind === "circuits") for (const event of message.events) this.#circuits.hear(event);
     else if (message.kind === "adopted") this.#goOn(message.failure);
     else if (message.kind === "counted") for (const resolve of this.#readers.splice(0)) resolve(message.counted);
     else void this.#close();
@@ -41,7 +48,8 @@ class WorkerGateway {
       this.#source = source;
       this.#config = read(source);
       const counting = { figures: this.#figures, read: () => this.#readCounted() };
-      this.#gateway = await startGateway({ config: this.#config, onNotice: notice, counting, ...this.#sharedParts(this.#config) });
+      const own = { config: this.#config, onNotice: notice, counting, circuits: this.#circuits };
+      this.#gateway = await startGateway({ ...own, ...this.#sharedParts(this.#config) });
       setInterval(() => this.#tellCounted(false), COUNTED_EVERY_MS).unref();
       const { url, host, port } = this.#gateway;
       tell({ kind: "listening", url, host, port });
@@ -51,10 +59,13 @@ class WorkerGateway {
   }
 
   /** A store that several machines share is opened by each gateway for itself. */
-  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared" | "trips"> {
-    if (store.redis) return {};
-    this.#store = createLeasedStore(this.#remote, { onError: (error) => notice(failureOf(error).message) });
-    return { store: this.#store, trips: this.#trips, shared: { untilAdopted: () => this.#untilAdopted(), decide: this.#remote.decide } };
+  #sharedParts({ store }: Config): Pick<StartOptions, "store" | "shared" | "trips" | "once"> {
+    const { ask } = this.#questions;
+    const once = remoteOnce(ask);
+    if (store.redis) return { once };
+    this.#store = createLeasedStore(createRemoteStore(ask), { onError: (error) => notice(failureOf(error).message) });
+    const shared = { untilAdopted: () => this.#untilAdopted(), decide: remoteDecisions(ask) };
+    return { once, store: this.#store, trips: this.#trips, shared };
   }
 
   #tellCounted(asks: boolean): void {

@@ -1,23 +1,19 @@
 import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { PurserError } from "@purser/core";
-import { AuditLog } from "../audit-log/audit-log.ts";
-import { budgetChanges, startDetails } from "../audit-log/config-deeds.ts";
-import { SEAL_EVERY_MS, Sealer } from "../audit-log/sealer.ts";
-import { ledgerName } from "../audit-log/seals.ts";
-import { both } from "../call-events.ts";
-import { readOrCreateAdminToken } from "../callers/admin-token.ts";
+import { type FirstGateway, startFirst } from "../app.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
+import { type CircuitEvent, Circuits } from "../failover/circuits.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
-import { openRecords, type Records } from "../records.ts";
-import { openTelemetry, type RunningTelemetry } from "../telemetry/open.ts";
-import { Central } from "./central.ts";
-import { type Answer, type ConfigSource, type FromWorker, Outbox, type ToWorker } from "./messages.ts";
-import { KeptTrips } from "./told-trips.ts";
+import type { DoneOnce } from "./done-once.ts";
+import { type Answer, type ConfigSource, type FromWorker, Outbox, type Question, type ToWorker } from "./messages.ts";
+import { answerBy, decisionVerbs, leasingStore, onceVerbs, storeVerbs, type Verbs } from "./served.ts";
+import { KeptTrips, ToldTrips } from "./told-trips.ts";
 
 export interface StartWorkersOptions {
   readonly config: Config;
@@ -43,109 +39,86 @@ const RESTART_AFTER_MS = 1_000;
 const RELOAD_MOST_MS = 60_000;
 
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
-  const { config, onNotice } = options;
-  refuseOneProcessParts(config);
-  const onError = (error: unknown) => onNotice(error instanceof Error ? error.message : String(error));
-  const records = await openRecords(config, { onNotice, onError });
-  try {
-    await readOrCreateAdminToken(config.dataDir);
-    const figures = new Figures();
-    const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
-    const events = telemetry ? both(figures, telemetry.events, onError) : figures;
-    const log = new AuditLog(config.dataDir, { onError });
-    await log.write({ by: "purser", what: "gateway.started", details: { ...startDetails(config), workers: options.count } });
-    const workers = new Workers({
-      ...options,
-      onError,
-      records,
-      log,
-      sealer: new Sealer({ store: records.store, log, ledger: ledgerName(config), onError }),
-      figures,
-      telemetry,
-      central: config.store.redis ? undefined : new Central(config, records, events, onError),
-    });
-    const url = await workers.start();
-    return { url, keys: records.keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
-  } catch (error) {
-    await records.close();
-    throw error;
-  }
+  refuseOneProcessParts(options.config);
+  const workers = new Workers(options);
+  const { url, keys } = await workers.start();
+  return { url, keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
 }
 
-/** Whether somebody was told is known to one process only, and so is which calls wait: several would tell and make the same several times. */
-function refuseOneProcessParts({ channels, budgets }: Config): void {
+/** What was handed over is known to one process only. */
+function refuseOneProcessParts({ budgets }: Config): void {
   const rungs = budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
   if (rungs.some(({ kind }) => kind === "handover"))
     throw new PurserError(
       "config_invalid",
-      "Several workers cannot hand conversations over to people, or tell people, yet: leave out hand over and channels in purser.yaml, or --workers.",
-    );
-  if (channels.length > 0)
-    throw new PurserError("config_invalid", "Several workers cannot tell people yet: leave out channels in purser.yaml, or --workers.");
-  if (rungs.some(({ kind }) => kind === "queue"))
-    throw new PurserError(
-      "config_invalid",
-      "Several workers cannot let calls wait on disk yet: leave out queue in purser.yaml, or --workers.",
+      "Several workers cannot hand conversations over to people yet: leave out hand over in purser.yaml, or --workers.",
     );
 }
 
-interface WorkersParts extends StartWorkersOptions {
-  readonly records: Records;
-  readonly log: AuditLog;
-  readonly sealer: Sealer;
-  /** Where the store is in this process; else each worker opens the one that it shares with other machines. */
-  readonly central: Central | undefined;
-  /** What is counted in this process. */
-  readonly figures: Figures;
-  readonly telemetry: RunningTelemetry | undefined;
-  readonly onError: (error: unknown) => void;
+/** What runs in this process. */
+interface Started {
+  readonly first: FirstGateway;
+  readonly verbs: Verbs;
 }
 
 /** One worker as this process sees it. */
 interface One {
   readonly worker: Worker;
   readonly answers: Outbox<Answer>;
+  /** The batches that it is sending. */
+  readonly batches: Set<string>;
   isListening: boolean;
   /** Told what the worker says to a change of the configuration, or that it has died. */
   onStep: ((step: "paused" | { readonly failure: string | undefined }) => void) | undefined;
 }
 
 class Workers {
-  readonly #parts: WorkersParts;
+  readonly #options: StartWorkersOptions;
   readonly #all = new Set<One>();
-  readonly #gathered: GatheredFigures;
-  readonly #trips = new KeptTrips();
-  readonly #sealing: NodeJS.Timeout;
+  /** Those that do not listen yet. */
+  readonly #starting = new Set<Promise<unknown>>();
+  readonly #kept = new KeptTrips();
+  readonly #figures = new Figures();
+  readonly #gathered = new GatheredFigures(this.#figures);
+  /** What is passed over, for a worker that starts. */
+  readonly #failing = new Map<string, CircuitEvent>();
+  readonly #circuits = new Circuits(
+    (provider, change) => this.#figures.circuit(provider, change),
+    (event) => this.#tellCircuit(undefined, event),
+  );
+  readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event));
+  readonly #onError: (error: unknown) => void;
+  #started: Started | undefined;
   #source: ConfigSource;
-  #budgets: Config["budgets"];
   #isClosing = false;
   #reloading: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: WorkersParts) {
-    this.#parts = parts;
-    this.#source = parts.source;
-    this.#budgets = parts.config.budgets;
-    this.#gathered = new GatheredFigures(parts.figures);
-    const { sealer, onError } = parts;
-    this.#sealing = setInterval(() => sealer.seal().catch(onError), SEAL_EVERY_MS).unref();
+  constructor(options: StartWorkersOptions) {
+    this.#options = options;
+    this.#source = options.source;
+    this.#onError = (error) => options.onNotice(error instanceof Error ? error.message : String(error));
     cluster.setupPrimary({ exec: fileURLToPath(new URL("./worker.js", import.meta.url)), args: [], serialization: "advanced" });
   }
 
   /** Puts the limits in force, and starts the workers: the first one takes the port, or says why it cannot. */
-  async start(): Promise<string> {
-    const { central, count, sealer } = this.#parts;
-    await sealer.open();
-    await central?.start();
-    sealer.begin().catch(this.#parts.onError);
+  async start(): Promise<{ readonly url: string; readonly keys: Keys }> {
+    const { config, count: workers, onNotice } = this.#options;
+    const counted = () => this.#gathered.snapshot();
+    const trips = config.store.redis ? {} : { trips: this.#trips };
+    const first = await startFirst({ config, onNotice, workers, figures: this.#figures, circuits: this.#circuits, counted, ...trips });
     try {
+      this.#started = { first, verbs: verbsOf(config, first) };
+      // Whoever takes the place of another one takes its port, also where the system had given it.
+      const { host, port } = config.server;
+      if (port === 0) this.#source = { ...this.#source, flags: { ...this.#source.flags, port: String(await freePort(host)) } };
       const { url } = await this.#startOne();
-      await Promise.all(Array.from({ length: count - 1 }, () => this.#startOne()));
-      return url;
+      first.reachedAt(url);
+      await Promise.all(Array.from({ length: workers - 1 }, () => this.#startOne()));
+      return { url, keys: first.keys };
     } catch (error) {
       this.#isClosing = true;
       for (const { worker } of this.#all) worker.process.kill("SIGKILL");
-      clearInterval(this.#sealing);
-      await central?.close();
+      await first.close();
       throw error;
     }
   }
@@ -157,48 +130,58 @@ class Workers {
   }
 
   async close(): Promise<void> {
-    const { config, central, records, log, sealer, telemetry, onError } = this.#parts;
+    const { config } = this.#options;
     this.#isClosing = true;
-    central?.drain();
+    this.#started?.first.drain();
     await this.#reloading;
-    const ended = [...this.#all].map(async ({ worker }) => {
+    const ended = [...this.#all].map(async ({ worker, isListening }) => {
+      // One that only starts has no calls, and may not hear what it is told.
+      if (!isListening) worker.process.kill("SIGKILL");
       const timer = setTimeout(() => worker.process.kill("SIGKILL"), config.server.drainMs + CLOSE_MORE_MS);
       send(worker, { kind: "close" });
       if (!worker.isDead()) await once(worker, "exit");
       clearTimeout(timer);
     });
     await Promise.all(ended);
-    await central?.close();
-    clearInterval(this.#sealing);
-    await sealer.end().catch(onError);
-    await log.write({ by: "purser", what: "gateway.stopped" }).catch(onError);
-    await telemetry?.close();
-    await records.close();
+    await this.#started?.first.close();
   }
 
   /** Starts a worker, and another one in its place whenever it dies. */
   #startOne(): Promise<{ readonly url: string }> {
+    const starting = this.#fork().finally(() => this.#starting.delete(starting));
+    this.#starting.add(starting);
+    return starting;
+  }
+
+  #fork(): Promise<{ readonly url: string }> {
     return new Promise((resolve, reject) => {
       const worker = cluster.fork();
       const answers = new Outbox<Answer>((items) => send(worker, { kind: "answers", answers: items }));
-      const one: One = { worker, answers, isListening: false, onStep: undefined };
+      const one: One = { worker, answers, batches: new Set(), isListening: false, onStep: undefined };
       this.#all.add(one);
       worker.on("message", (message: FromWorker) => {
         if (message.kind === "ready") {
           send(worker, { kind: "start", source: this.#source });
-          const events = this.#trips.standing(Date.now());
+          const events = this.#kept.standing(Date.now());
           if (events.length > 0) send(worker, { kind: "guards", events });
+          if (this.#failing.size > 0) send(worker, { kind: "circuits", events: [...this.#failing.values()] });
         } else if (message.kind === "listening") {
           one.isListening = true;
           resolve(message);
         } else if (message.kind === "failed") {
+          worker.process.kill("SIGKILL");
           reject(new PurserError(message.failure.code, message.failure.message));
         } else this.#take(one, message);
       });
-      worker.on("error", this.#parts.onError);
+      worker.on("error", this.#onError);
+      // Only now nothing more of it can come.
+      worker.on("disconnect", () => {
+        for (const id of one.batches) this.#started?.first.abandonBatch(id);
+      });
       worker.on("exit", (code, signal) => {
         this.#all.delete(one);
         this.#gathered.ended(worker.id);
+        if (!this.#isClosing) this.#started?.first.lookBack();
         one.onStep?.({ failure: undefined });
         reject(new PurserError("internal", `A worker ended before it listened (${signal ?? `exit code ${code}`}).`));
         if (one.isListening) this.#replace(signal ?? `exit code ${code}`);
@@ -209,32 +192,56 @@ class Workers {
   /** What a worker that died had admitted is charged when its leases run out. */
   #replace(why: string): void {
     if (this.#isClosing) return;
-    this.#parts.onNotice(`A worker has died (${why}). Another one takes its place.`);
-    this.#startOne().catch((error) => {
-      this.#parts.onError(error);
-      setTimeout(() => this.#replace("it could not start"), RESTART_AFTER_MS);
-    });
+    this.#options.onNotice(`A worker has died (${why}). Another one takes its place.`);
+    // One that started amid a change of the configuration would have the old one.
+    this.#reloading
+      .then(() => (this.#isClosing ? undefined : this.#startOne()))
+      .catch((error) => {
+        if (this.#isClosing) return;
+        this.#onError(error);
+        setTimeout(() => this.#replace("it could not start"), RESTART_AFTER_MS);
+      });
   }
 
   #take(one: One, message: FromWorker): void {
-    if (message.kind === "questions")
-      for (const question of message.questions) void this.#parts.central?.answer(question).then((answer) => one.answers.add(answer));
+    if (message.kind === "questions") for (const question of message.questions) this.#answer(one, question);
     else if (message.kind === "counted") this.#count(one, message);
     else if (message.kind === "guard") this.#tellOthers(one, message.event);
-    else if (message.kind === "notice") this.#parts.onNotice(message.notice);
+    else if (message.kind === "circuit") this.#tellCircuit(one, message.event);
+    else if (message.kind === "notice") this.#options.onNotice(message.notice);
     else if (message.kind === "paused") one.onStep?.("paused");
     else if (message.kind === "configured") one.onStep?.({ failure: message.failure });
   }
 
-  #tellOthers(one: One, event: GuardEvent): void {
-    this.#trips.add(event, Date.now());
+  #answer(one: One, question: Question): void {
+    const { verbs = {} } = this.#started ?? {};
+    const sent = sentBatch(question);
+    if (sent?.isSent === false) one.batches.add(sent.id);
+    void answerBy(verbs, question).then((answer) => {
+      if (sent?.isSent) one.batches.delete(sent.id);
+      one.answers.add(answer);
+    });
+  }
+
+  /** Tells what a guard tripped on or let go of: one of a worker, or of this process. */
+  #tellOthers(one: One | undefined, event: GuardEvent): void {
+    this.#kept.add(event, Date.now());
+    if (one) this.#trips.take([event]);
     for (const other of this.#all) if (other !== one) send(other.worker, { kind: "guards", events: [event] });
+  }
+
+  /** Tells what a worker, or this process, found out about a provider. */
+  #tellCircuit(one: One | undefined, event: CircuitEvent): void {
+    if (event.circuit) this.#failing.set(event.key, event);
+    else this.#failing.delete(event.key);
+    if (one) this.#circuits.hear(event);
+    for (const other of this.#all) if (other !== one) send(other.worker, { kind: "circuits", events: [event] });
   }
 
   #count({ worker }: One, { snapshot, asks }: FromWorker & { kind: "counted" }): void {
     this.#gathered.take(worker.id, snapshot);
     if (!asks) return;
-    const counted = { counted: this.#gathered.snapshot(), audit: this.#parts.central?.audit, startedAt: performance.timeOrigin };
+    const counted = { counted: this.#gathered.snapshot(), audit: this.#started?.first.audit(), startedAt: performance.timeOrigin };
     send(worker, { kind: "counted", counted });
   }
 
@@ -243,17 +250,18 @@ class Workers {
    * the others on the old ones.
    */
   async #reload(config: Config, text: string): Promise<void> {
-    if (this.#isClosing) return;
     refuseOneProcessParts(config);
+    if (this.#isClosing) return;
+    await Promise.allSettled(this.#starting);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {
       const paused = await Promise.all(changes.map(({ paused }) => paused));
       failure = paused.find((one) => one !== undefined);
       if (failure === undefined) {
-        await this.#parts.log.write({ by: "purser", what: "config.changed", details: budgetChanges(this.#budgets, config.budgets) });
-        this.#budgets = config.budgets;
-        await this.#parts.central?.configure(config);
+        await this.#started?.first.reload(config);
+        // Every worker begins anew.
+        this.#failing.clear();
         this.#source = { ...this.#source, text };
       }
     } catch (error) {
@@ -293,6 +301,33 @@ class Change {
     one.onStep = (step) => (step === "paused" ? setPaused(undefined) : finish(step.failure));
     send(one.worker, { kind: "configure", text });
   }
+}
+
+/** What is served to the workers. A store that several machines share each opens for itself. */
+function verbsOf({ store: { redis } }: Config, { store, once, decide }: FirstGateway): Verbs {
+  if (redis) return onceVerbs(once);
+  return { ...storeVerbs(leasingStore(store)), ...decisionVerbs(decide), ...onceVerbs(once) };
+}
+
+/** The batch that a worker begins to send with a question, or has sent. */
+function sentBatch({ verb, argument }: Question): { readonly id: string; readonly isSent: boolean } | undefined {
+  if (verb === "batches.add") {
+    const [{ id }] = argument as Parameters<DoneOnce["batches"]["add"]>;
+    return { id, isSent: false };
+  }
+  if (verb !== "batches.taken" && verb !== "batches.returned" && verb !== "batches.lost") return undefined;
+  const [id] = argument as readonly [string];
+  return { id, isSent: true };
+}
+
+/** A port that is free now; 0 where there is none, which is said when it is listened on. */
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  const isFound = await new Promise<boolean>((resolve) => server.once("error", () => resolve(false)).listen(0, host, () => resolve(true)));
+  if (!isFound) return 0;
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function send(worker: Worker, message: ToWorker): void {
