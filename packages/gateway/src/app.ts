@@ -34,6 +34,7 @@ import { type BudgetFile, fixedBudgets } from "./config/change-budgets.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { type Counting, openCounting } from "./counting.ts";
 import { Circuits } from "./failover/circuits.ts";
 import { Guards } from "./guards/guards.ts";
 import { openTripBook } from "./guards/open-trip-book.ts";
@@ -131,17 +132,24 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const { config, onNotice = () => undefined, store, shared } = options;
   const { tell, tellOnce } = noticesTo(onNotice);
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
-  const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
+  const counting = await openCounting(config);
   try {
-    return await startWith(records, onError, options);
+    const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
+    try {
+      return await startWith(records, counting, onError, options);
+    } catch (error) {
+      await records.close();
+      throw error;
+    }
   } catch (error) {
-    await records.close();
+    counting.close();
     throw error;
   }
 }
 
 async function startWith(
   records: Records,
+  models: Counting,
   onError: (error: unknown) => void,
   { config, store: given, shared, trips, counting, budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() }: StartOptions,
 ): Promise<RunningGateway> {
@@ -363,6 +371,8 @@ async function startWith(
     store,
     keys,
     async reload(next) {
+      // What cannot be counted is told before anything is changed.
+      const counted = await models.read(next);
       await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
@@ -382,6 +392,7 @@ async function startWith(
         await rollups.close();
         rollups = await openSums(next.timezone);
       }
+      models.use(counted);
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
@@ -407,6 +418,7 @@ async function startWith(
       await telemetry?.close();
       await alerts.close();
       await records.close();
+      models.close();
     },
   };
 }

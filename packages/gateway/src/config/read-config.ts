@@ -7,6 +7,7 @@ import { configuredAnswers, warnOfUnasked } from "./answers.ts";
 import { configuredAllowances, configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
+import { configuredModels } from "./counted-models.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
@@ -62,7 +63,7 @@ export function acceptedConfig({ config, problems, warnings }: Reading, onWarnin
 }
 
 /** All problems of a configuration, one a line under a headline. */
-function problemsText(problems: readonly Problem[]): string {
+export function problemsText(problems: readonly Problem[]): string {
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   return [`The configuration has ${count}:`, ...problems.map((problem) => `  ${problemText(problem)}`)].join("\n");
 }
@@ -89,6 +90,8 @@ export function examineConfig(input: ConfigInput): Reading {
     now: input.now ?? Date.now(),
   });
   warnOfUnasked(fields.answers, budgets);
+  const models = configuredModels(fields.models ?? [], { file, cwd });
+  const otherFiles = [...answers.files, ...models.flatMap(({ vocabulary }) => vocabulary?.path ?? [])];
   const server = readServer(fields, settings);
   const config: Config = {
     file,
@@ -103,13 +106,14 @@ export function examineConfig(input: ConfigInput): Reading {
     },
     providers,
     routes: configuredRoutes(fields.routes ?? [], providers),
+    models,
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
     watched: configuredWatches(fields.budgets ?? [], budgets, fields.channels),
     ...configuredProviderWatches(fields, source.root),
     channels,
     answers: answers.lists,
-    otherFiles: answers.files,
+    otherFiles,
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
@@ -124,7 +128,7 @@ export function examineConfig(input: ConfigInput): Reading {
   };
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition), ...answers.problems.toSorted(byPosition)];
   const warnings = source.warnings.toSorted(byPosition);
-  const found = { warnings, otherFiles: answers.files };
+  const found = { warnings, otherFiles };
   return problems.length === 0 ? { ...found, config, problems: [] } : { ...found, config: undefined, problems };
 }
 

@@ -6,6 +6,7 @@ import type { KnownTerms } from "../budgeted-call.ts";
 import type { CallEvents } from "../call-events.ts";
 import type { Config } from "../config/config.ts";
 import { priceBookOf } from "../config/price-book.ts";
+import { Counting } from "../counting.ts";
 import { type AuditState, Audits } from "../metrics/audits.ts";
 import type { Records } from "../records.ts";
 import { openSwitches } from "../switches/switches.ts";
@@ -33,6 +34,7 @@ export class Central {
   readonly #records: Records;
   readonly #timers: readonly NodeJS.Timeout[];
   readonly #audits: Audits;
+  readonly #counting = new Counting();
   #prices: PriceSource;
   #config: Config;
   #isClosing = false;
@@ -71,15 +73,23 @@ export class Central {
   }
 
   async start(): Promise<void> {
+    this.#counting.use(await this.#counting.read(this.#config));
     await this.#budgets.adopt();
     this.#records.archiving?.start();
+  }
+
+  /** Reads what changed limits need, while calls go on. */
+  async prepare(config: Config): Promise<void> {
+    await this.#counting.read(config);
   }
 
   /** Puts changed limits in force. No worker may admit calls meanwhile. */
   async configure(config: Config): Promise<void> {
     const { budgets, allowances } = config;
     const prices = priceBookOf(config);
+    const counted = await this.#counting.read(config);
     await this.#budgets.configure({ budgets, prices, allowances });
+    this.#counting.use(counted);
     this.#prices = prices;
     this.#config = config;
   }
@@ -98,6 +108,7 @@ export class Central {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#audits.close();
     await this.#budgets.close();
+    this.#counting.close();
   }
 }
 

@@ -239,6 +239,7 @@ class Workers {
   async #reload(config: Config, text: string): Promise<void> {
     if (this.#isClosing) return;
     refuseOneProcessParts(config);
+    await this.#parts.central?.prepare(config);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {
