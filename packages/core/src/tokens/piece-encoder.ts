@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
-import { mergedToken, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
+import { mergedToken, type PairTable, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { ROOT_SLOT } from "./vocabulary.ts";
 
@@ -21,9 +21,9 @@ const STEPS_MAX = 600_000;
 
 const REMEMBERED_BITS = 15;
 
-export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
+export function createPieceEncoder(vocabulary: Vocabulary, pairs: PairTable = pairTable(vocabulary)): PieceEncoder {
   const { trie, tokenAt, length, shorter, left, right, reachable } = vocabulary;
-  const { entries, shift } = pairTable(vocabulary);
+  const { entries, shift } = pairs;
   const entryMask = entries.length / 2 - 1;
   /** Answers about pairs, by a hash of the pair: the left token, then the right one and the answer in its lowest bit. */
   const remembered = new Int32Array(2 << REMEMBERED_BITS).fill(-1);

@@ -339,7 +339,7 @@ export const LISTED_ANSWERS = list(located(listedAnswer), { most: ANSWERS_MOST }
 
 /** What holds for all budgets, and is looked for in one. */
 const AT_THE_TOP = [
-  ...["server", "data", "store", "providers", "routes", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
+  ...["server", "data", "store", "providers", "routes", "models", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
   ...["answers", "allowances", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
 ];
 

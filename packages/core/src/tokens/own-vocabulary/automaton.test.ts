@@ -9,7 +9,7 @@ import { createPatternSplitter } from "./pattern-splitter.ts";
 import { PATTERNS } from "./tiktoken-file.ts";
 
 /** No letters and marks to tokenizers, whatever this Node.js knows. */
-const ADDED_IN_UNICODE_17 = /[\u088f\u0c5c\u0cdc\u1acf-\u1add\u1ae0-\u1aeb\ua7ce\ua7cf\ua7d2\ua7d4\ua7f1]/u;
+const ADDED_IN_UNICODE_17 = /\u088f|\u0c5c|\u0cdc|[\u1acf-\u1add]|[\u1ae0-\u1aeb]|[\ua7ce\ua7cf\ua7d2\ua7d4\ua7f1]/u;
 const splitters = new Map<string, Splitter>();
 
 function splitterOf(patterns: readonly string[]): Splitter {

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction.
-import { pairHash, TOKENS_MOST } from "../pair-table.ts";
+import { pairHash, pairTable, TOKENS_MOST } from "../pair-table.ts";
 import { readVocabulary, type Vocabulary } from "../vocabulary.ts";
 import type { EncoderParts } from "./parts.ts";
 import { Uncountable } from "./uncountable.ts";
@@ -31,9 +31,15 @@ const FREE = -1;
 export function encoderOf(merges: Merges): EncoderParts {
   const { tokens, atoms, wholes } = merges;
   const table = mergeTable(merges.merges);
-  const vocabulary = vocabularyOf(merges, table);
-  if (vocabulary) return { kind: "tables", vocabulary };
-  return { kind: "merges", atoms: tokens.slice(0, atoms), table, wholes: wholes.filter((token) => token.length > 1) };
+  const made = madeTokens(merges, table);
+  const known = new Set([...tokens.slice(0, atoms), ...made.map(({ token }) => tokens[token]!)]);
+  const unmade = [...new Set(wholes)].filter((token) => !known.has(token));
+  const long = [...known, ...unmade].find((token) => token.length > BYTES_MOST);
+  if (long !== undefined) throw new Uncountable(`it has a token of ${long.length} bytes, and ${BYTES_MOST} are the most`);
+  const vocabulary = vocabularyOf(merges, made, unmade);
+  return vocabulary
+    ? { kind: "tables", vocabulary, pairs: pairTable(vocabulary) }
+    : { kind: "merges", atoms: tokens.slice(0, atoms), table, wholes: unmade };
 }
 
 /** The entry of two tokens; -1 where they are not merged. */
@@ -71,18 +77,22 @@ interface Made {
   readonly right: number;
 }
 
-/**
- * The tables that count without merging. The order in which tokens are made names them: whatever stands around it, a token is made by the merge that
- * makes it of its own text, since merges across its ends would have kept it from being made, and all others are the same as there. That holds where each token
- * is made later than its parts; nothing where one is not.
- */
-function vocabularyOf({ tokens, atoms, atomsOf, wholes }: Merges, table: MergeTable): Vocabulary | undefined {
+/** All tokens that merges make of their own text, in the order in which they are made. */
+function madeTokens({ tokens, atoms, atomsOf }: Merges, table: MergeTable): readonly Made[] {
   const made: Made[] = [];
   for (let token = atoms; token < tokens.length; token++) {
     const last = lastMerge(atomsOf(tokens[token]!), table);
     if (last) made.push({ token, ...last });
   }
-  made.sort((a, b) => a.rank - b.rank);
+  return made.sort((a, b) => a.rank - b.rank);
+}
+
+/**
+ * The tables that count without merging. The order in which tokens are made names them: whatever stands around it, a token is made by the merge that
+ * makes it of its own text, since merges across its ends would have kept it from being made, and all others are the same as there. That holds where each token
+ * is made later than its parts; nothing where one is not.
+ */
+function vocabularyOf({ tokens, atoms }: Merges, made: readonly Made[], wholes: readonly string[]): Vocabulary | undefined {
   const isMade = new Uint8Array(tokens.length).fill(1, 0, atoms);
   const entries: Entry[] = tokens.slice(0, atoms).map((token, number) => ({ token, number, left: 0 }));
   for (const { token, left, right } of made) {
@@ -92,10 +102,7 @@ function vocabularyOf({ tokens, atoms, atomsOf, wholes }: Merges, table: MergeTa
   }
   const reachable = entries.length;
   if (reachable > TOKENS_MOST) return undefined;
-  const known = new Set(entries.map(({ token }) => token));
-  for (const token of new Set(wholes)) if (!known.has(token)) entries.push({ token, number: entries.length, left: 0 });
-  const long = entries.find(({ token }) => token.length > BYTES_MOST);
-  if (long) throw new Uncountable(`it has a token of ${long.token.length} bytes, and ${BYTES_MOST} are the most`);
+  for (const token of wholes) entries.push({ token, number: entries.length, left: 0 });
   return readVocabulary(packed(entries), reachable);
 }
 

@@ -59,7 +59,7 @@ function opened(name: string, { tokens, encoder, cuts, added, blanks, form, ends
         .map((part) => part.normalize(form))
         .join("");
     });
-  const counter = createCounter(encoder.kind === "tables" ? createPieceEncoder(encoder.vocabulary) : createMergingEncoder(encoder), split, {
+  const counter = createCounter(encoder.kind === "tables" ? createPieceEncoder(encoder.vocabulary, encoder.pairs) : createMergingEncoder(encoder), split, {
     prepare: preparation(added, blanks),
     inForm,
     endsWords,

@@ -1,4 +1,5 @@
 import type { Form } from "../counter.ts";
+import type { PairTable } from "../pair-table.ts";
 import type { Vocabulary } from "../vocabulary.ts";
 import type { Automaton } from "./automaton.ts";
 import type { MergeTable } from "./merges.ts";
@@ -19,14 +20,14 @@ export interface VocabularyParts {
 }
 
 export type EncoderParts =
-  | { readonly kind: "tables"; readonly vocabulary: Vocabulary }
+  | { readonly kind: "tables"; readonly vocabulary: Vocabulary; readonly pairs: PairTable }
   /** Of a vocabulary whose tokens are not all made later than their parts. */
   | {
       readonly kind: "merges";
       /** What is never taken apart, as strings of one character a byte; their places are their numbers. */
       readonly atoms: readonly string[];
       readonly table: MergeTable;
-      /** Tokens that count as one where they are all of a piece. */
+      /** Tokens that no merge makes, and that count as one where they are all of a piece. */
       readonly wholes: readonly string[];
     };
 
