@@ -74,10 +74,7 @@ test("a model is counted as another one, also as one that has a file, and the fi
   - { model: "*", count_as: qwen3 }`;
   const { held } = await startScene(context, models, { "tokenizer.json": tokenizerJson() });
   assert.equal(await held(), withMargin(TOKENS) + 10 + 5);
-  assert.equal(
-    await held(BODY.replace(MODEL, "somebody-else")),
-    await countTokens("qwen-max", { texts: ["user", TEXT], messages: 1 }),
-  );
+  assert.equal(await held(BODY.replace(MODEL, "somebody-else")), await countTokens("qwen-max", { texts: ["user", TEXT], messages: 1 }));
 });
 
 test("a vocabulary that changed is taken over with the configuration, and one that is wrong changes nothing", async (context) => {
@@ -123,7 +120,8 @@ test("calls that are counted while their vocabulary is read again are all counte
 test("a gateway does not start with a vocabulary that cannot be counted, and says where it is named", async (context) => {
   await assert.rejects(startScene(context, OWN, { "tokenizer.json": tokenizerJson({ model: { type: "Unigram" } }) }), {
     code: "config_invalid",
-    message: /^The configuration has a problem:\n {2}models\[0\]\.vocabulary: tokenizer\.json cannot be counted exactly: its model is Unigram/,
+    message:
+      /^The configuration has a problem:\n {2}models\[0\]\.vocabulary: tokenizer\.json cannot be counted exactly: its model is Unigram/,
   });
   await assert.rejects(startScene(context, OWN), /tokenizer\.json cannot be counted exactly: it cannot be read \(ENOENT\)/);
   assert.equal(encodingOf(MODEL).countedAs, undefined);

@@ -59,11 +59,15 @@ function opened(name: string, { tokens, encoder, cuts, added, blanks, form, ends
         .map((part) => part.normalize(form))
         .join("");
     });
-  const counter = createCounter(encoder.kind === "tables" ? createPieceEncoder(encoder.vocabulary, encoder.pairs) : createMergingEncoder(encoder), split, {
-    prepare: preparation(added, blanks),
-    inForm,
-    endsWords,
-  });
+  const counter = createCounter(
+    encoder.kind === "tables" ? createPieceEncoder(encoder.vocabulary, encoder.pairs) : createMergingEncoder(encoder),
+    split,
+    {
+      prepare: preparation(added, blanks),
+      inForm,
+      endsWords,
+    },
+  );
   return {
     encoding: { name, ...counter },
     // A blank that is put before a text or a part of one, which has at least a byte, is one token more.

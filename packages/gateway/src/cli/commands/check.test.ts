@@ -174,5 +174,8 @@ test("a model that is counted as nobody knows is told with the nearest name, and
   });
   assert.equal(wrong.exit, 1);
   assert.match(wrong.text, /^purser\.yaml:2:29 {2}models\[0\]\.vocabulary: x\.json cannot be counted exactly: its model is WordPiece, /m);
-  assert.match(wrong.text, /^purser\.yaml:3:29 {2}models\[1\]\.vocabulary: none\.json cannot be counted exactly: it cannot be read \(ENOENT\)\./m);
+  assert.match(
+    wrong.text,
+    /^purser\.yaml:3:29 {2}models\[1\]\.vocabulary: none\.json cannot be counted exactly: it cannot be read \(ENOENT\)\./m,
+  );
 });

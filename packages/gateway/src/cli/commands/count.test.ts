@@ -55,9 +55,15 @@ test("a model of one's own is counted by its file or as another one, and the out
   mkdirSync(join(cwd, "acme"));
   writeFileSync(join(cwd, "acme/tokenizer.json"), tokenizerJson());
   const own = await count(["a.txt", "--model", "local/acme-v3"], { environment: {}, cwd });
-  assert.match(own.text, /counted with acme\/tokenizer\.json, the vocabulary of local\/acme-v3\n {2}as purser\.yaml says: acme\/tokenizer\.json/);
+  assert.match(
+    own.text,
+    /counted with acme\/tokenizer\.json, the vocabulary of local\/acme-v3\n {2}as purser\.yaml says: acme\/tokenizer\.json/,
+  );
   const { tokens, exact, encoding, counted_as } = own.json as Record<string, unknown>;
   assert.deepEqual([tokens, exact, encoding, counted_as], [3, true, "acme/tokenizer.json", "acme/tokenizer.json"]);
   const other = await count(["a.txt", "--model", "support"], { environment: {}, cwd });
-  assert.match(other.text, /counted with o200k, which stands in for the vocabulary of support: an estimate\n {2}as purser\.yaml says: claude/);
+  assert.match(
+    other.text,
+    /counted with o200k, which stands in for the vocabulary of support: an estimate\n {2}as purser\.yaml says: claude/,
+  );
 });
