@@ -397,3 +397,34 @@ test("no input makes counting slow, and counting stops at its limit", async () =
     assert.equal(encoding.count(LANGUAGES.french!, exact), exact);
   }
 });
+
+test("a token that no merge makes is a whole piece, and never a part of one", async () => {
+  const tokens = [...ranked("cl100k_base", 256), ...["ah", "oyx", "ahoy", "<"].map((token) => Buffer.from(token).toString("base64"))];
+  const json = byteLevelJson(tokens, PATTERNS.cl100k!);
+  assert.deepEqual(
+    json.model.merges.map((merge) => merge.join("")),
+    ["ah"],
+  );
+  const { encoding } = await read("wholes.json", json);
+  assert.deepEqual(
+    ["ahoy", "ahoyx", " ahoy", "oyx", "ahoy-oyx"].map((text) => encoding.count(text)),
+    [1, 4, 4, 1, 1 + 4],
+  );
+  const parts = await read("parts.json", { ...json, model: { ...json.model, ignore_merges: false } });
+  assert.deepEqual(
+    ["ahoy", "oyx"].map((text) => parts.encoding.count(text)),
+    [3, 3],
+  );
+});
+
+test("what is given up counts as a token a byte to its end, where a word does not end a piece", async () => {
+  const tokens = ranked("cl100k_base", 4_000);
+  const lines = await read("lines.json", byteLevelJson(tokens, "[^\\n]+|\\n"));
+  const line = `${"a".repeat(70_000)} word after word`;
+  assert.equal(lines.encoding.count(line), line.length);
+  const words = await read("words.json", byteLevelJson(tokens, PATTERNS.cl100k!));
+  assert.equal(words.encoding.count(line), 70_000 + words.encoding.count(" word after word"));
+  const slow = await read("given-up.json", byteLevelJson(tokens, "\\p{L}*!|\\p{L}|[^\\p{L}]"));
+  const text = `${"a".repeat(60_000)} the end`;
+  assert.equal(slow.encoding.count(text), text.length);
+});
