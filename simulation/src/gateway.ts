@@ -254,6 +254,7 @@ export class SimulatedGateway {
       dataDir: DATA_DIR,
       providers: routes.length > 0 ? [...PROVIDERS, ...OTHER_PROVIDERS] : PROVIDERS,
       routes,
+      models: [],
       budgets: configuration.budgets,
       prices: [],
       defaultPrice: undefined,

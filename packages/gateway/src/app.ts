@@ -48,6 +48,7 @@ import { type BudgetFile, fixedBudgets } from "./config/change-budgets.ts";
 import type { Config } from "./config/config.ts";
 import { isLoopback } from "./config/loopback.ts";
 import { priceBookOf } from "./config/price-book.ts";
+import { type Counting, openCounting } from "./counting.ts";
 import { Circuits } from "./failover/circuits.ts";
 import type { CallInFlight, Gateway } from "./gateway.ts";
 import { Guards } from "./guards/guards.ts";
@@ -141,6 +142,8 @@ export interface FirstGateway extends Omit<RunningGateway, "url" | "host" | "por
   readonly decide: Admin;
   /** What the last audit of the store found. */
   audit(): AuditState | undefined;
+  /** Reads what a changed configuration needs, while calls go on. */
+  prepare(config: Config): Promise<void>;
   /** Says where the others are reached. */
   reachedAt(url: string): void;
   /** Takes nothing new, and lets what runs end. */
@@ -168,7 +171,7 @@ const NOTHING_AGREED = { allowanceUsed: [], ending: [] };
 
 /** Starts a gateway: opens the books, the store and the keys, and listens. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
-  return withRecords(options, (records, onError) => startWith(records, onError, options, {}));
+  return withBooks(options, (books, onError) => startWith(books, onError, options, {}));
 }
 
 interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips" | "circuits"> {
@@ -182,26 +185,39 @@ interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "
 
 /** Starts a gateway for others, which are processes with a port. */
 export async function startFirst(options: StartFirstOptions): Promise<FirstGateway> {
-  return withRecords(options, (records, onError) => startWith(records, onError, options, options));
+  return withBooks(options, (books, onError) => startWith(books, onError, options, options));
 }
 
-async function withRecords<Started>(
+/** What is opened before all else. */
+interface Books {
+  readonly records: Records;
+  /** How models are counted. */
+  readonly models: Counting;
+}
+
+async function withBooks<Started>(
   { config, onNotice = () => undefined, store, shared }: StartOptions,
-  start: (records: Records, onError: (error: unknown) => void) => Promise<Started>,
+  start: (books: Books, onError: (error: unknown) => void) => Promise<Started>,
 ): Promise<Started> {
   const { tell, tellOnce } = noticesTo(onNotice);
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
-  const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
+  const models = await openCounting(config);
   try {
-    return await start(records, onError);
+    const records = await openRecords(config, { store, isArchivedElsewhere: shared !== undefined, onNotice: tell, onError });
+    try {
+      return await start({ records, models }, onError);
+    } catch (error) {
+      await records.close();
+      throw error;
+    }
   } catch (error) {
-    await records.close();
+    models.close();
     throw error;
   }
 }
 
 async function startWith(
-  records: Records,
+  { records, models }: Books,
   onError: (error: unknown) => void,
   { config, store: given, shared, once, trips, circuits: told, counting, ...options }: StartOptions,
   { workers, figures = counting?.figures ?? new Figures(), counted }: Partial<StartFirstOptions>,
@@ -476,11 +492,14 @@ async function startWith(
     abandonBatch: (id) => doer?.batches.abandon(id),
     lookBack: () => void hindsight.lookBack(Date.now() - UNSEEN_MS).catch(onError),
     audit: () => audits.state,
+    prepare: async (next) => void (await models.read(next)),
     reachedAt: (url) => {
       ownUrl = url;
     },
     drain: () => void drainOnce().catch(onError),
     async reload(next) {
+      // What cannot be counted is told before anything is changed.
+      const counted = await models.read(next);
       await note("config.changed", budgetChanges(gateway.config.budgets, next.budgets));
       const nextPrices = priceBookOf(next);
       const configuration = { budgets: next.budgets, prices: nextPrices, allowances: next.allowances };
@@ -502,6 +521,7 @@ async function startWith(
         await rollups.close();
         rollups = await openSums(next.timezone);
       }
+      models.use(counted);
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
@@ -528,6 +548,7 @@ async function startWith(
       await telemetry?.close();
       await alerts.close();
       await records.close();
+      models.close();
     },
   };
 }

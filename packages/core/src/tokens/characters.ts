@@ -42,13 +42,17 @@ export function readCharacters(packed: Uint8Array): Characters {
 
 /** The class of the character at `at`, whose first byte is not ASCII and not the end mark. */
 export function classOfSeveral(characters: Characters, bytes: Uint8Array, at: number): number {
+  const code = codeAt(bytes, at);
+  return characters.blocks[(characters.blockOf[code >> BLOCK_BITS]! << BLOCK_BITS) | (code & BLOCK_MASK)]!;
+}
+
+/** The code point at `at`, whose first byte is not ASCII. */
+export function codeAt(bytes: Uint8Array, at: number): number {
   const first = bytes[at]!;
   const second = bytes[at + 1]! & 63;
-  let code: number;
-  if (first < 0xe0) code = ((first & 31) << 6) | second;
-  else if (first < 0xf0) code = ((first & 15) << 12) | (second << 6) | (bytes[at + 2]! & 63);
-  else code = ((first & 7) << 18) | (second << 12) | ((bytes[at + 2]! & 63) << 6) | (bytes[at + 3]! & 63);
-  return characters.blocks[(characters.blockOf[code >> BLOCK_BITS]! << BLOCK_BITS) | (code & BLOCK_MASK)]!;
+  if (first < 0xe0) return ((first & 31) << 6) | second;
+  if (first < 0xf0) return ((first & 15) << 12) | (second << 6) | (bytes[at + 2]! & 63);
+  return ((first & 7) << 18) | (second << 12) | ((bytes[at + 2]! & 63) << 6) | (bytes[at + 3]! & 63);
 }
 
 /** How many bytes the character has that begins with this byte. */

@@ -1,10 +1,10 @@
+import { encodingOf } from "./counted-models.ts";
 import type { Encoding } from "./encoding.ts";
 import { loadEncoding, loadedEncoding } from "./encoding.ts";
 import type { ImageInput } from "./images.ts";
 import { imageTokens, imageTokensMax } from "./images.ts";
 import type { Margin } from "./margin.ts";
-import type { ModelEncoding } from "./models.ts";
-import { encodingOf } from "./models.ts";
+import { CALL_TOKENS, type ModelEncoding } from "./models.ts";
 
 /** What of a call has to be counted, in a shape that all dialects share. */
 export interface Countable {
@@ -21,9 +21,6 @@ export interface Countable {
   readonly opaqueTokens?: number;
 }
 
-/** The framing of a call and of each message, the larger of what is documented and what was measured. */
-const CALL_TOKENS = 3;
-const MESSAGE_TOKENS = 4;
 const NAME_TOKENS = 1;
 /** How long counting may keep the event loop; a chunk takes a millisecond or two more. */
 const TURN_MS = 2;
@@ -43,7 +40,7 @@ export function boundTokens(
       ? images * imageTokensMax(rules.image)
       : images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0);
   // Every message may carry a name: the shape does not say.
-  const messageTokens = shape.messages * (MESSAGE_TOKENS + NAME_TOKENS);
+  const messageTokens = shape.messages * (rules.messageTokens + NAME_TOKENS);
   return shape.textBytes * rules.growth + framing(rules, tools) + messageTokens + imagesTokens;
 }
 
@@ -109,7 +106,7 @@ const NO_MARGIN: Margin = { marginPermille: 0, marginOtherPermille: 0 };
 function overhead(rules: ModelEncoding, { messages, names = 0, tools = [], images = [], opaqueTokens = 0 }: Countable): number {
   return (
     framing(rules, tools.length) +
-    messages * MESSAGE_TOKENS +
+    messages * rules.messageTokens +
     names * NAME_TOKENS +
     images.reduce((sum, image) => sum + imageTokens(rules.image, image), 0) +
     opaqueTokens

@@ -1,8 +1,7 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
 import { END_BYTE } from "./characters.ts";
-import { createPieceEncoder } from "./piece-encoder.ts";
-import type { Splitter } from "./splitter.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import type { PieceEncoder } from "./piece-encoder.ts";
+import { LOST, type Splitter } from "./splitter.ts";
 
 /** Counts a text chunk by chunk; what it keeps between texts has a fixed size. */
 export interface Counter {
@@ -48,8 +47,20 @@ const FAR_BITS = 14;
 const FAR_BYTES = 28;
 const PADDING = 32;
 
-export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "NFC"): Counter {
-  const encoder = createPieceEncoder(vocabulary);
+/** A form of Unicode. */
+export type Form = "NFC" | "NFD" | "NFKC" | "NFKD";
+
+/** What a tokenizer does with text before it is cut into pieces. */
+export interface Preparation {
+  /** What is done first, to the whole text. */
+  readonly prepare?: ((text: string) => string) | undefined;
+  /** Brings a text into the form in which it is encoded. */
+  readonly inForm?: ((text: string) => string) | undefined;
+  /** Whether pieces end where a blank follows a letter or a number, and neither a form nor what stands before it changes what follows. */
+  readonly endsWords: boolean;
+}
+
+export function createCounter(encoder: PieceEncoder, split: Splitter, { prepare, inForm, endsWords }: Preparation): Counter {
   const encodeText = new TextEncoder();
   const near = new Int32Array(4 << NEAR_BITS);
   const far = new Int32Array(8 << FAR_BITS);
@@ -137,7 +148,7 @@ export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "N
   function advance(progress: Progress, limit: number): void {
     if (progress.endless) charge(progress);
     else countChunk(progress, limit);
-    if (progress.at === progress.text.length && progress.rest !== "") bringIntoForm(progress, progress.rest);
+    if (inForm && progress.at === progress.text.length && progress.rest !== "") bringIntoForm(progress, progress.rest, inForm);
   }
 
   function countChunk(progress: Progress, limit: number): void {
@@ -150,6 +161,11 @@ export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "N
       bytesRead += written;
       bytes[written] = END_BYTE;
       const pieces = split(bytes, written, last, ends);
+      if (pieces === LOST) {
+        progress.endless = true;
+        charge(progress);
+        return;
+      }
       if (pieces > 0) {
         progress.tokens += countPieces(pieces, limit - progress.tokens);
         const settled = ends[pieces - 1]!;
@@ -164,27 +180,28 @@ export function createCounter(vocabulary: Vocabulary, split: Splitter, form?: "N
     }
   }
 
-  /** Passes over a piece without an end in sight, to where one begins whatever stands around it: a blank after a word. */
+  /** Passes over a piece without an end in sight, to where one begins whatever stands around it: a blank after a word; or to the end. */
   function charge(progress: Progress): void {
     const text = progress.text.slice(progress.at, chunkEnd(progress.text, progress.at, CHARGED));
-    const word = WORD_END.exec(text);
+    const word = endsWords ? WORD_END.exec(text) : null;
     if (word) progress.endless = false;
-    const passed = word ? text.slice(0, word.index + 1) : text;
+    const passed = word ? text.slice(0, word.index + word[0].length - 1) : text;
     progress.tokens += Buffer.byteLength(passed);
     progress.at += passed.length;
   }
 
   function begin(text: string): Progress {
-    const progress = { text, at: 0, tokens: 0, endless: false, rest: "" };
-    if (form) bringIntoForm(progress, text);
+    const prepared = prepare ? prepare(text) : text;
+    const progress = { text: prepared, at: 0, tokens: 0, endless: false, rest: "" };
+    if (inForm) bringIntoForm(progress, prepared, inForm);
     return progress;
   }
 
   /** Takes the next words of a text as what is counted next, in the form of the vocabulary; all of it where no word ends soon. */
-  function bringIntoForm(progress: Progress, text: string): void {
+  function bringIntoForm(progress: Progress, text: string, formed: (text: string) => string): void {
     let end = text.length > WINDOW ? text.lastIndexOf(" ", WINDOW) : 0;
     while (end > 0 && !LETTER.test(text.charAt(end - 1))) end = text.lastIndexOf(" ", end - 1);
-    progress.text = (end > 0 ? text.slice(0, end) : text).normalize(form);
+    progress.text = formed(end > 0 ? text.slice(0, end) : text);
     progress.at = 0;
     progress.rest = end > 0 ? text.slice(end) : "";
   }

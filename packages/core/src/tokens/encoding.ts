@@ -4,10 +4,11 @@ import { brotliDecompress } from "node:zlib";
 import { PurserError } from "../errors.ts";
 import type { Characters } from "./characters.ts";
 import { readCharacters } from "./characters.ts";
-import type { Counter } from "./counter.ts";
+import type { Counter, Form } from "./counter.ts";
 import { createCounter } from "./counter.ts";
 import { createDeepseekSplitter } from "./deepseek-splitter.ts";
 import { createGptSplitter } from "./gpt-splitter.ts";
+import { createPieceEncoder } from "./piece-encoder.ts";
 import type { Splitter } from "./splitter.ts";
 import { readVocabulary } from "./vocabulary.ts";
 
@@ -16,14 +17,14 @@ export type EncodingName = "o200k" | "cl100k" | "qwen" | "deepseek" | "tekken";
 
 /** One vocabulary, ready to count. */
 export interface Encoding extends Counter {
-  readonly name: EncodingName;
+  readonly name: string;
 }
 
 interface Recipe {
   readonly file: string;
   readonly splitter: (characters: Characters) => Splitter;
   /** The tokenizer brings text into this form of Unicode first. */
-  readonly form?: "NFC";
+  readonly form?: Form;
 }
 
 const RECIPES: Readonly<Record<EncodingName, Recipe>> = {
@@ -51,8 +52,9 @@ const loading = new Map<EncodingName, Promise<Encoding>>();
 const loaded = new Map<EncodingName, Encoding>();
 let characters: Promise<Characters> | undefined;
 
-/** The counter of one vocabulary; read from disk at its first use, once, however many ask for it at the same time. */
-export function loadEncoding(name: EncodingName): Promise<Encoding> {
+/** The counter of one vocabulary; read from disk at its first use, once, however many ask for it at the same time. One that was read already is itself. */
+export function loadEncoding(name: EncodingName | Encoding): Promise<Encoding> {
+  if (typeof name !== "string") return Promise.resolve(name);
   let encoding = loading.get(name);
   if (!encoding) {
     encoding = readEncoding(name);
@@ -67,8 +69,8 @@ export function loadEncoding(name: EncodingName): Promise<Encoding> {
 }
 
 /** The counter of a vocabulary that was read; nothing where it was not yet. */
-export function loadedEncoding(name: EncodingName): Encoding | undefined {
-  return loaded.get(name);
+export function loadedEncoding(name: EncodingName | Encoding): Encoding | undefined {
+  return typeof name === "string" ? loaded.get(name) : name;
 }
 
 async function readEncoding(name: EncodingName): Promise<Encoding> {
@@ -78,7 +80,8 @@ async function readEncoding(name: EncodingName): Promise<Encoding> {
     characters = undefined;
   });
   const [packed, classes] = await Promise.all([unpack(file), characters]);
-  return { name, ...createCounter(readVocabulary(packed), splitter(classes), form) };
+  const inForm = form && ((text: string) => text.normalize(form));
+  return { name, ...createCounter(createPieceEncoder(readVocabulary(packed)), splitter(classes), { inForm, endsWords: true }) };
 }
 
 async function unpack(file: string): Promise<Uint8Array> {

@@ -1,5 +1,7 @@
 export type { Countable, Measured, OutputCounter } from "./count.ts";
 export { boundTokens, countTokens, createOutputCounter, measureTokens } from "./count.ts";
+export type { CountedModel, CountedModels, Overhead } from "./counted-models.ts";
+export { countModels, encodingOf } from "./counted-models.ts";
 export type { Encoding, EncodingName } from "./encoding.ts";
 export { loadEncoding } from "./encoding.ts";
 export type { ImageInput } from "./images.ts";
@@ -7,4 +9,6 @@ export { imageSize } from "./images.ts";
 export type { CountError, CountErrors, Margin } from "./margin.ts";
 export { COMPARED_FROM_TOKENS, countErrorOf, learnedMargin, summariseErrors } from "./margin.ts";
 export type { ModelEncoding } from "./models.ts";
-export { encodingOf } from "./models.ts";
+export { COUNTED_NAMES, isShipped, OWN_MARGIN } from "./models.ts";
+export type { OwnVocabulary } from "./own-vocabulary/own-vocabulary.ts";
+export { readOwnVocabulary } from "./own-vocabulary/own-vocabulary.ts";

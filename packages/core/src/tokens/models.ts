@@ -1,14 +1,19 @@
-import type { EncodingName } from "./encoding.ts";
+import type { Encoding, EncodingName } from "./encoding.ts";
 import type { ImageRule } from "./images.ts";
 import type { Margin } from "./margin.ts";
 
 /** How the tokens of a model are counted. Its margin covers the provider's own framing of the call, too, where the encoding is exact. */
 export interface ModelEncoding extends Margin {
-  readonly encoding: EncodingName;
+  /** A vocabulary that is shipped, by its name, or one that was read from a file. */
+  readonly encoding: EncodingName | Encoding;
   /** The encoding is the model's own. */
   readonly exact: boolean;
+  /** What somebody said that it is counted as: another model, or a file with its vocabulary. */
+  readonly countedAs?: string;
   /** Added once to every call. */
   readonly callTokens: number;
+  /** Added for each message. */
+  readonly messageTokens: number;
   /** Added once to a call that has tools, and for each of them. */
   readonly toolsTokens: number;
   readonly toolTokens: number;
@@ -182,21 +187,61 @@ const UNKNOWN: Row = { model: /^/, encoding: "cl100k", margin: [400, 400], call:
 /** For models whose images nobody described: more than any known model takes, but for gpt-4o-mini. */
 const ANY_IMAGE: ImageRule = { kind: "fixed", low: 16_386, high: 16_386, most: 16_386 };
 
-const known = new Map<string, ModelEncoding>();
-const KNOWN_MAX = 1_000;
+/** What the framing of a call and of each message takes, the larger of what is documented and what was measured. */
+export const CALL_TOKENS = 3;
+const MESSAGE_TOKENS = 4;
 
-/** Which vocabulary counts for a model, and how far to trust it. */
-export function encodingOf(model: string): ModelEncoding {
-  let found = known.get(model);
-  if (!found) {
-    found = look(model.toLowerCase());
-    if (known.size < KNOWN_MAX) known.set(model, found);
-  }
-  return found;
+/** Names of families and vocabularies for somebody who looks for the right one; many more are known. */
+export const COUNTED_NAMES = [
+  ...["gpt-4o", "gpt-4", "gpt-5", "gpt-oss", "claude", "gemini", "gemma", "llama-3", "llama-4", "qwen", "qwen3", "deepseek"],
+  ...["mistral", "mixtral", "o200k", "cl100k", "tekken"],
+];
+
+/** What a model takes that somebody serves: the most of what the templates of open models add. */
+const SERVED = { call: 40, message: 5, tools: [245, 71] } as const;
+
+/** What is added to a count by a vocabulary from a file. The text is exact, and where it meets its template a token more is possible. */
+export const OWN_MARGIN = { marginPermille: 10, marginOtherPermille: 10, exact: true } as const;
+
+/** The shipped vocabularies that no model is named after. */
+const BY_VOCABULARY: Readonly<Record<string, Row>> = Object.fromEntries(
+  (["o200k", "cl100k", "tekken"] as const).map((encoding) => [
+    encoding,
+    { model: /^/, encoding, margin: [30, 30], exact: true, call: 20, tools: SERVED.tools },
+  ]),
+);
+
+/** Which shipped vocabulary counts for a model, and how far to trust it. */
+export function shippedEncodingOf(model: string): ModelEncoding {
+  return encodingOfRow(rowOf(model) ?? UNKNOWN);
 }
 
-function look(model: string): ModelEncoding {
-  const row = ROWS.find((candidate) => candidate.model.test(model)) ?? UNKNOWN;
+/** Whether a name is one of a model, a family or a vocabulary that is known. */
+export function isShipped(name: string): boolean {
+  return rowOf(name) !== undefined;
+}
+
+/** How a model is counted whose vocabulary is at hand. */
+export function ownEncodingOf({ encoding, growth }: { readonly encoding: Encoding; readonly growth: number }): ModelEncoding {
+  return {
+    encoding,
+    ...OWN_MARGIN,
+    countedAs: encoding.name,
+    callTokens: SERVED.call - CALL_TOKENS,
+    messageTokens: SERVED.message,
+    toolsTokens: SERVED.tools[0],
+    toolTokens: SERVED.tools[1],
+    image: ANY_IMAGE,
+    growth,
+  };
+}
+
+function rowOf(name: string): Row | undefined {
+  const model = name.toLowerCase();
+  return ROWS.find((candidate) => candidate.model.test(model)) ?? (Object.hasOwn(BY_VOCABULARY, model) ? BY_VOCABULARY[model] : undefined);
+}
+
+function encodingOfRow(row: Row): ModelEncoding {
   const [toolsTokens, toolTokens] = row.tools ?? OPENAI_TOOLS;
   return {
     encoding: row.encoding,
@@ -204,6 +249,7 @@ function look(model: string): ModelEncoding {
     marginOtherPermille: row.margin[1],
     exact: row.exact ?? false,
     callTokens: row.call ?? 0,
+    messageTokens: MESSAGE_TOKENS,
     toolsTokens,
     toolTokens,
     image: row.image ?? ANY_IMAGE,

@@ -12,6 +12,7 @@ export interface PairTable {
 }
 
 const TOKEN_BITS = 18;
+export const TOKENS_MOST = 1 << TOKEN_BITS;
 export const TOKEN_MASK = (1 << TOKEN_BITS) - 1;
 const HALF_BITS = 32 - TOKEN_BITS;
 const HALF_MASK = (1 << HALF_BITS) - 1;
@@ -19,12 +20,12 @@ const HALF_MASK = (1 << HALF_BITS) - 1;
 const LEFT_FACTOR = 0x9e3779b1;
 const RIGHT_FACTOR = 0x85ebca6b;
 
-export function pairTable({ left, right }: Vocabulary): PairTable {
-  const bits = Math.ceil(Math.log2(left.length * 1.6));
+export function pairTable({ left, right, reachable }: Vocabulary): PairTable {
+  const bits = Math.max(1, Math.ceil(Math.log2(reachable * 1.6)));
   const shift = 32 - bits;
   const mask = (1 << bits) - 1;
   const entries = new Int32Array(2 << bits).fill(-1);
-  for (let token = 0; token < left.length; token++) {
+  for (let token = 0; token < reachable; token++) {
     const first = left[token]!;
     if (first === token) continue;
     const second = right[token]!;

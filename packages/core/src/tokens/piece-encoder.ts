@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
-import { mergedToken, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
+import { mergedToken, type PairTable, pairHash, pairTable, TOKEN_MASK } from "./pair-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { ROOT_SLOT } from "./vocabulary.ts";
 
@@ -21,9 +21,9 @@ const STEPS_MAX = 600_000;
 
 const REMEMBERED_BITS = 15;
 
-export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
-  const { trie, tokenAt, length, shorter, left, right } = vocabulary;
-  const { entries, shift } = pairTable(vocabulary);
+export function createPieceEncoder(vocabulary: Vocabulary, pairs: PairTable = pairTable(vocabulary)): PieceEncoder {
+  const { trie, tokenAt, length, shorter, left, right, reachable } = vocabulary;
+  const { entries, shift } = pairs;
   const entryMask = entries.length / 2 - 1;
   /** Answers about pairs, by a hash of the pair: the left token, then the right one and the answer in its lowest bit. */
   const remembered = new Int32Array(2 << REMEMBERED_BITS).fill(-1);
@@ -93,11 +93,19 @@ export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
     return tokenAt[found]!;
   }
 
+  /** The longest that can be a part of a piece. */
+  function longestPart(token: number): number {
+    return token < reachable ? token : shorter[token]!;
+  }
+
   return {
     count(bytes, start, end) {
       const size = end - start;
       let next = longest(bytes, start, end);
+      // A character that no token has, which then is a piece of its own.
+      if (next < 0) return size;
       if (length[next] === size) return 1;
+      next = longestPart(next);
       if (size >= barred.length) {
         chosen = new Int32Array(2 * size);
         barred = new Uint8Array(2 * size + 1);
@@ -119,7 +127,7 @@ export function createPieceEncoder(vocabulary: Vocabulary): PieceEncoder {
           if (reached === size) break;
           before = next;
           at = reached;
-          next = longest(bytes, start + at, end);
+          next = longestPart(longest(bytes, start + at, end));
         } else if (shorter[next]! >= 0) next = shorter[next]!;
         else {
           barred[at] = 1;

@@ -7,3 +7,6 @@ export type Splitter = (bytes: Uint8Array, length: number, last: boolean, ends: 
 
 /** How far behind its end the shape of a piece can depend on: an apostrophe and two letters, or one character. */
 export const LOOKAHEAD = 4;
+
+/** Instead of a number of pieces: where the next piece ends could not be found in a time that grows with the text alone. */
+export const LOST = -1;

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
-/** A byte-level BPE vocabulary as tables: a double-array trie over all tokens, and how each token was merged. */
+/** A BPE vocabulary as tables: a double-array trie over all tokens, and how each token was merged. */
 export interface Vocabulary {
   /** Two integers a slot: `base << 1 | isToken`, and the slot of the parent. The child by byte `b` is at `base + b` if its parent is this slot. */
   readonly trie: Int32Array;
@@ -8,9 +8,11 @@ export interface Vocabulary {
   readonly length: Uint8Array;
   /** The longest token that is a proper prefix of a token, or -1. */
   readonly shorter: Int32Array;
-  /** The two tokens of a token's last merge; a token of one byte is its own left and right. */
+  /** The two tokens of a token's last merge; a token that was not merged, such as one of one byte, is its own left and right. */
   readonly left: Int32Array;
   readonly right: Int32Array;
+  /** Tokens from here on are made by no merge: a piece that is one of them counts as one, and a part of a piece never is. */
+  readonly reachable: number;
 }
 
 const HEAD_BYTES = 12;
@@ -18,12 +20,14 @@ const PLANES = 6;
 const NONE = -1;
 /** How many places are tried for a node with several children before it goes to the free end. */
 const TRIES = 6;
+const BYTES = 256;
 /** Where walks of the trie begin. */
 export const ROOT_SLOT = 1;
 
 /** Reads what `scripts/pack-vocabularies.mjs` writes; the format is described there. */
-export function readVocabulary(packed: Uint8Array): Vocabulary {
+export function readVocabulary(packed: Uint8Array, reachableMost: number = Number.POSITIVE_INFINITY): Vocabulary {
   const n = new DataView(packed.buffer, packed.byteOffset).getUint32(8, true);
+  const reachable = Math.min(n, reachableMost);
   const plane = (i: number) => packed.subarray(HEAD_BYTES + i * n, HEAD_BYTES + (i + 1) * n);
   const shared = plane(0);
   const added = plane(1);
@@ -71,7 +75,7 @@ export function readVocabulary(packed: Uint8Array): Vocabulary {
     tokenOfNode[node] = token;
     length[token] = depth;
     shorter[token] = tokenAtDepth[depth]!;
-    tokenAtDepth[depth] = token;
+    if (token < reachable) tokenAtDepth[depth] = token;
     const split = leftBytes[i]!;
     left[token] = split === 0 ? token : tokenOfNode[nodeAtDepth[split]!]!;
     rightBytesAt[token] = rightAt;
@@ -92,7 +96,7 @@ export function readVocabulary(packed: Uint8Array): Vocabulary {
     for (let at = from; at < end; at++) slot = (trie[2 * slot]! >> 1) + rightBytes[at]!;
     right[token] = tokenAt[slot]!;
   }
-  return { trie, tokenAt, length, shorter, left, right };
+  return { trie, tokenAt, length, shorter, left, right, reachable };
 }
 
 function tokenBytes(shared: Uint8Array, added: Uint8Array): number {
@@ -106,16 +110,22 @@ function tokenBytes(shared: Uint8Array, added: Uint8Array): number {
  * no parent, which is why the slots begin at 1.
  */
 function placeNodes(nodes: number, label: Uint8Array, isLeaf: Uint8Array, sibling: Int32Array, tokenOfNode: Int32Array) {
-  const slots = nodes + (nodes >> 4) + 1024;
-  const trie = new Int32Array(2 * slots);
-  const tokenAt = new Int32Array(slots);
+  let slots = nodes + (nodes >> 4) + 1024;
+  let trie = new Int32Array(2 * slots);
+  let tokenAt = new Int32Array(slots);
   const slotOf = new Int32Array(nodes);
   slotOf[0] = ROOT_SLOT;
   trie[2 * ROOT_SLOT + 1] = ROOT_SLOT;
+  tokenAt[ROOT_SLOT] = NONE;
   let firstFree = ROOT_SLOT + 1; // every slot below is taken
   let top = firstFree; // every slot from here is free
   let wideFrom = firstFree; // where to look for room for several children; the gaps left below are for only children
   for (let node = 0; node < nodes; node++) {
+    if (top + 2 * BYTES > slots) {
+      slots = 2 * (top + BYTES);
+      trie = grown(trie, 2 * slots);
+      tokenAt = grown(tokenAt, slots);
+    }
     const slot = slotOf[node]!;
     const token = tokenOfNode[node]!;
     const isToken = token >= 0 ? 1 : 0;
@@ -159,4 +169,11 @@ function placeNodes(nodes: number, label: Uint8Array, isLeaf: Uint8Array, siblin
     }
   }
   return { trie, tokenAt };
+}
+
+/** A table with more room. Few vocabularies have children so far apart that they need it. */
+function grown(table: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(length);
+  larger.set(table);
+  return larger;
 }

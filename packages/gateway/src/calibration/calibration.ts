@@ -10,7 +10,7 @@ import {
 } from "@purser/core/tokens";
 import type { BudgetedCall } from "../budgeted-call.ts";
 import type { Provider } from "../providers/provider.ts";
-import { readCounts, writeCounts } from "./counts-file.ts";
+import { countedOf, keyOf, readCounts, writeCounts } from "./counts-file.ts";
 
 /** So many errors are kept of a model: those seen last. */
 const ERRORS_MOST = 256;
@@ -60,7 +60,7 @@ export class Calibration {
 
   /** What to add to a count for a model at a provider, where that was learned. */
   marginOf(provider: string, model: string): Margin | undefined {
-    return this.#known.get(keyOf(provider, model))?.margin;
+    return this.#known.get(countedKey(provider, model))?.margin;
   }
 
   /** Looks at what an answer reports. Counts some calls in the background, one at a time. */
@@ -111,8 +111,7 @@ export class Calibration {
     this.#learn(known, [...known.errors, error]);
   }
 
-  #find(provider: string, model: string): Known | undefined {
-    const key = keyOf(provider, model);
+  #find(provider: string, model: string, key = countedKey(provider, model)): Known | undefined {
     const found = this.#known.get(key);
     if (found || this.#known.size >= MODELS_MOST) return found;
     const known: Known = { model, errors: [], unsaved: [], margin: undefined, compared: 0, comparedAt: Number.NEGATIVE_INFINITY };
@@ -122,8 +121,9 @@ export class Calibration {
 
   #adopt(counts: ReadonlyMap<string, readonly CountError[]>): void {
     for (const [key, errors] of counts) {
-      const at = key.indexOf("/");
-      const known = this.#find(key.slice(0, at), key.slice(at + 1));
+      const { provider, model, countedAs } = countedOf(key);
+      // What was seen of another way of counting says nothing about this one.
+      const known = countedAs === encodingOf(model).countedAs ? this.#find(provider, model, key) : undefined;
       if (!known) continue;
       this.#learn(known, errors);
       known.compared = Math.max(known.compared, known.errors.length);
@@ -139,9 +139,9 @@ export class Calibration {
   }
 }
 
-/** Names of providers have no slash in them. */
-function keyOf(provider: string, model: string): string {
-  return `${provider}/${model}`;
+/** What is learned of a model is about the way in which it is counted. */
+function countedKey(provider: string, model: string): string {
+  return keyOf({ provider, model, countedAs: encodingOf(model).countedAs });
 }
 
 function latest(errors: readonly CountError[]): readonly CountError[] {

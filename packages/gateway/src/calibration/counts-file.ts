@@ -4,7 +4,27 @@ import { readLearned } from "../learned-file.ts";
 
 const FILE = "counts.json";
 
-/** The errors of our counts by `PROVIDER/MODEL`, oldest first, each in thousandths: `{ "latin": [12, -4], "other": [] }`. */
+/** A model at a provider, and what it was counted as, where the configuration said that. */
+interface Counted {
+  readonly provider: string;
+  readonly model: string;
+  readonly countedAs: string | undefined;
+}
+
+const COUNTED_AS = " counted as ";
+
+/** `local/acme-support counted as qwen3`. Names of providers have no slash in them. */
+export function keyOf({ provider, model, countedAs }: Counted): string {
+  return `${provider}/${model}${countedAs === undefined ? "" : COUNTED_AS + countedAs}`;
+}
+
+export function countedOf(key: string): Counted {
+  const slash = key.indexOf("/");
+  const [model = "", countedAs] = key.slice(slash + 1).split(COUNTED_AS);
+  return { provider: key.slice(0, slash), model, countedAs };
+}
+
+/** The errors of our counts by model, oldest first, each in thousandths: `{ "latin": [12, -4], "other": [] }`. */
 type Counts = ReadonlyMap<string, readonly CountError[]>;
 
 interface Stored {

@@ -9,6 +9,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { ConfiguredRoute } from "../providers/routing.ts";
 import type { AnswerList } from "../rungs/answer-list.ts";
 import type { ConfiguredAllowance } from "./allowances.ts";
+import type { ConfiguredModel } from "./counted-models.ts";
 
 /** Everything the gateway was told, read once, checked and completed. Nothing else reads files or the environment. */
 export interface Config {
@@ -23,6 +24,8 @@ export interface Config {
   readonly providers: readonly Provider[];
   /** Which providers serve which models, in order, before the providers' own patterns. */
   readonly routes: readonly ConfiguredRoute[];
+  /** How models are counted, where that is said. */
+  readonly models: readonly ConfiguredModel[];
   readonly budgets: readonly Budget[];
   /** Which budgets watch over their calls, and for what. */
   readonly guards: readonly GuardedBudget[];

@@ -287,6 +287,41 @@ const exception = object(
   { required: ["for", "limits"] },
 );
 
+const overheadTokens = () => count({ least: 0, most: 100_000, what: "a number of tokens" });
+
+const countedModel = object(
+  {
+    model: described("The models: a name, or several; * stands for anything.", pattern(), { examples: ["acme-*"] }),
+    count_as: described(
+      "The model that they are counted as: the name of one, of a family or of a vocabulary, such as qwen3, llama-3, gpt-4o, claude or cl100k; or of one that has a vocabulary here.",
+      located(text({ most: 200 })),
+      { examples: ["qwen3"] },
+    ),
+    vocabulary: described(
+      "Their own vocabulary: the path of a tokenizer.json of Hugging Face or of a file of tiktoken, from the folder of this file.",
+      located(text()),
+      { examples: ["acme/tokenizer.json"] },
+    ),
+    pattern: described(
+      "How text is cut before it is counted, for a file of tiktoken, which does not say it: a regular expression, or gpt2, cl100k or o200k.",
+      text(),
+      { examples: ["cl100k"] },
+    ),
+    overhead: described(
+      "What is added to the tokens of the text, where it is known better than by default.",
+      object({
+        call: described("For every call.", overheadTokens()),
+        message: described("For each message.", overheadTokens()),
+        tools: described("For a call that has tools.", overheadTokens()),
+        tool: described("For each tool, besides its definition.", overheadTokens()),
+        image: described("The most that an image takes.", overheadTokens()),
+      }),
+      { examples: [{ call: 3, message: 5 }] },
+    ),
+  },
+  { required: ["model"] },
+);
+
 /** More is a collection of documents rather than a list of answers. */
 export const ANSWERS_MOST = 2_000;
 const WORDINGS_MOST = 50;
@@ -308,7 +343,7 @@ export const LISTED_ANSWERS = list(located(listedAnswer), { most: ANSWERS_MOST }
 
 /** What holds for all budgets, and is looked for in one. */
 const AT_THE_TOP = [
-  ...["server", "data", "store", "providers", "routes", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
+  ...["server", "data", "store", "providers", "routes", "models", "budgets", "channels", "login", "telemetry", "prices", "default_price"],
   ...["answers", "allowances", "commitments", "default_max_output", "unseen_input", "holds", "on_disconnect", "expose"],
 ];
 
@@ -706,6 +741,10 @@ export const CONFIGURATION = object({
     "Which provider serves which models, before the providers' own patterns; or which providers, one after the other. The first that matches counts.",
     list(located(route), { most: MOST.routes }),
   ),
+  models: described(
+    "How the tokens of models are counted that are your own or have names of their own. The first that matches counts.",
+    list(located(countedModel), { most: MOST.models }),
+  ),
   budgets: described("The budgets. All that select a call hold at the same time.", list(located(budget), { most: MOST.budgets })),
   answers: described(
     "Questions whose answers are ready, by the names that ladders use: `lookup faq`. A list, or the path of a YAML, JSON or CSV file from the folder of this one.",
@@ -1038,6 +1077,7 @@ export type ProviderFields = ValueOf<typeof provider>;
 export type ChannelFields = ValueOf<typeof channel>;
 export type BudgetFields = ValueOf<typeof budget>;
 export type RouteFields = ValueOf<typeof route>;
+export type CountedModelFields = ValueOf<typeof countedModel>;
 export type AnswerFields = ValueOf<typeof listedAnswer>;
 export type ExceptionFields = ValueOf<typeof exception>;
 export type PriceFields = ValueOf<typeof price>;

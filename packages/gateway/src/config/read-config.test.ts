@@ -93,6 +93,7 @@ test("budgets are read as they are written", () => {
     store: { redis: undefined, namespace: "purser", postgres: undefined },
     timezone: "UTC",
     routes: [],
+    models: [],
     prices: [],
     defaultPrice: undefined,
     allowances: [],

@@ -9,6 +9,7 @@ import { configuredBudgets } from "./budgets.ts";
 import { configuredChannels } from "./channels.ts";
 import { configuredCommitments } from "./commitments.ts";
 import type { Config, ServerConfig, TelemetryConfig } from "./config.ts";
+import { configuredModels } from "./counted-models.ts";
 import { CONFIGURATION, type ConfigurationFields, DEFAULTS } from "./description.ts";
 import type { Located } from "./field.ts";
 import { configuredGuards } from "./guards.ts";
@@ -64,7 +65,7 @@ export function acceptedConfig({ config, problems, warnings }: Reading, onWarnin
 }
 
 /** All problems of a configuration, one a line under a headline. */
-function problemsText(problems: readonly Problem[]): string {
+export function problemsText(problems: readonly Problem[]): string {
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   return [`The configuration has ${count}:`, ...problems.map((problem) => `  ${problemText(problem)}`)].join("\n");
 }
@@ -92,6 +93,8 @@ export function examineConfig(input: ConfigInput): Reading {
     now,
   });
   warnOfUnasked(fields.answers, budgets);
+  const models = configuredModels(fields.models ?? [], { file, cwd });
+  const otherFiles = [...answers.files, ...models.flatMap(({ vocabulary }) => vocabulary?.path ?? [])];
   if (isOver(fields, now))
     source.root.field("mode").warning("the trial is over, and budgets without a mode of their own refuse calls. Take it out.");
   const watched = configuredWatches(fields, source.root, budgets);
@@ -110,13 +113,14 @@ export function examineConfig(input: ConfigInput): Reading {
     },
     providers,
     routes: configuredRoutes(fields.routes ?? [], providers),
+    models,
     budgets,
     guards: configuredGuards(fields.budgets ?? [], budgets, fields.channels),
     watched,
     ...configuredProviderWatches(fields, source.root),
     channels,
     answers: answers.lists,
-    otherFiles: answers.files,
+    otherFiles,
     timezone: fields.timezone ?? "UTC",
     prices: configuredPrices(fields.prices ?? []),
     defaultPrice: fields.default_price && configuredDefaultPrice(fields.default_price),
@@ -132,7 +136,7 @@ export function examineConfig(input: ConfigInput): Reading {
   };
   const problems = [...settings.problems, ...source.problems.toSorted(byPosition), ...answers.problems.toSorted(byPosition)];
   const warnings = source.warnings.toSorted(byPosition);
-  const found = { warnings, otherFiles: answers.files };
+  const found = { warnings, otherFiles };
   return problems.length === 0 ? { ...found, config, problems: [] } : { ...found, config: undefined, problems };
 }
 

@@ -35,6 +35,8 @@ export interface Place {
   /** Notes what is wrong. Returns nothing, so that `return place.problem(…)` reads as what it does. */
   problem(message: string): undefined;
   warning(message: string): undefined;
+  /** What is wrong, for what is found out later. */
+  problemHere(message: string): Problem;
 }
 
 export interface Entry {
@@ -75,10 +77,12 @@ export function openSource({ file, text, environment }: SourceInput): Source {
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   const lines = new LineCounter();
-  const note = (list: Problem[], offset: number, path: string, message: string): undefined => {
+  const problemAt = (offset: number, path: string, message: string): Problem => {
     const { line, col } = lines.linePos(offset);
-    list.push({ file, line, column: col, path, message });
+    return { file, line, column: col, path, message };
   };
+  const note = (list: Problem[], offset: number, path: string, message: string): undefined =>
+    void list.push(problemAt(offset, path, message));
   const isTooLarge = text.length > TEXT_MOST;
   const document = parsedText(isTooLarge ? "" : text, lines);
   if (isTooLarge) problems.push({ file, line: 1, column: 1, path: "", message: `the file is larger than 1 MiB. Is it the right one?` });
@@ -124,6 +128,7 @@ export function openSource({ file, text, environment }: SourceInput): Source {
       },
       problem: (message) => note(problems, offset, path, message),
       warning: (message) => note(warnings, offset, path, message),
+      problemHere: (message) => problemAt(offset, path, message),
     };
   }
 

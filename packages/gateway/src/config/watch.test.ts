@@ -90,3 +90,12 @@ test("a file of answers is followed too, and one that was wrong is read again wh
   writeFileSync(answers, "question,answer\nWhy?,Because.\n");
   assert.equal(answerOf(await next()), "Because.");
 });
+
+test("a vocabulary that changes is taken over, and one that is written anew with the same content is not", async (t) => {
+  const { folder, next } = watched(t, "models: [{ model: a, vocabulary: v.json }]\n");
+  writeFileSync(join(folder, "v.json"), "{}");
+  assert.equal(changed(await next()).config.models[0]?.vocabulary?.path, join(folder, "v.json"));
+  writeFileSync(join(folder, "v.json"), "{}");
+  writeFileSync(join(folder, "v.json"), "{ }");
+  changed(await next());
+});

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type FSWatcher, readFileSync, statSync, watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { PurserError } from "@purser/core";
@@ -37,7 +38,7 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
   const path = resolve(cwd, file);
   let config = current;
   let files = [path, ...current.otherFiles];
-  let seen = textsOf(files);
+  let seen = contentsOf(files);
   let stamp = stampOf(files);
   let settling: NodeJS.Timeout | undefined;
   let isClosed = false;
@@ -53,12 +54,12 @@ export function watchConfig(file: string, onChange: (change: ConfigChange) => vo
       if (isClosed) return;
       if (stampOf(files) !== changed) return settle(stampOf(files));
       stamp = changed;
-      const texts = textsOf(files);
-      const text = texts[0];
+      const contents = contentsOf(files);
+      const text = textOf(path);
       // A file that is being replaced is gone for a moment; what it was stays in use until it is back.
-      if (text === undefined || texts.every((one, i) => one === seen[i])) return;
+      if (text === undefined || contents.every((one, i) => one === seen[i])) return;
       read(text);
-      seen = textsOf(files);
+      seen = contentsOf(files);
       stamp = stampOf(files);
     }, SETTLED_MS).unref();
   }
@@ -125,8 +126,15 @@ function stampOf(paths: readonly string[]): string {
   return stats.map((stat) => (stat ? `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}` : "")).join("\n");
 }
 
-function textsOf(paths: readonly string[]): readonly (string | undefined)[] {
-  return paths.map(textOf);
+/** What each file has, by a hash: a vocabulary has many megabytes. */
+function contentsOf(paths: readonly string[]): readonly (string | undefined)[] {
+  return paths.map((path) => {
+    try {
+      return createHash("sha256").update(readFileSync(path)).digest("base64");
+    } catch {
+      return undefined;
+    }
+  });
 }
 
 function textOf(path: string): string | undefined {

@@ -28,6 +28,7 @@ export function demoConfig({ url }: { readonly url: string }, server: ServerConf
       },
     ],
     routes: [],
+    models: [],
     channels: [],
     answers: new Map(),
     guards: [],

@@ -4,6 +4,7 @@ import { priceBookOf } from "../config/price-book.ts";
 import { CONFIG_FILE, readConfig } from "../config/read-config.ts";
 import { problemText } from "../config/source.ts";
 import { type ConfigChange, watchConfig } from "../config/watch.ts";
+import { type Counting, openCounting } from "../counting.ts";
 import { noticesTo } from "../notices.ts";
 import { createRouter, type Router } from "../providers/routing.ts";
 import { openRecords, type Records } from "../records.ts";
@@ -42,9 +43,24 @@ export async function openPurser(options: OpenOptions = {}): Promise<OpenedPurse
   const onError = (error: unknown) => tellOnce(error instanceof Error ? error.message : String(error));
   const source = { file, environment, onWarning: (warning: Parameters<typeof problemText>[0]) => tell(problemText(warning)) };
   const config = readConfig(source);
+  const counting = await openCounting(config);
+  try {
+    return await opened(config, counting, { file, source, tell, onError });
+  } catch (error) {
+    counting.close();
+    throw error;
+  }
+}
+
+interface Opening extends Told {
+  readonly file: string;
+  readonly source: Parameters<typeof readConfig>[0];
+}
+
+async function opened(config: Config, counting: Counting, { file, source, tell, onError }: Opening): Promise<OpenedPurser> {
   const records = await openShareable(config, { onNotice: tell, onError });
   try {
-    const program = new Program(config, records, { tell, onError });
+    const program = new Program(config, records, counting, { tell, onError });
     await program.start();
     const unwatch = watchConfig(file, (change) => program.reload(change), {
       ...source,
@@ -74,6 +90,7 @@ interface Told {
 class Program {
   readonly budgets: Budgets;
   readonly #records: Records;
+  readonly #counting: Counting;
   readonly #told: Told;
   readonly #rungs: Rungs;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -81,10 +98,11 @@ class Program {
   #route: Router;
   #isClosed = false;
 
-  constructor(config: Config, records: Records, told: Told) {
+  constructor(config: Config, records: Records, counting: Counting, told: Told) {
     const { onError } = told;
     this.#config = config;
     this.#records = records;
+    this.#counting = counting;
     this.#told = told;
     this.#route = createRouter(config);
     const { budgets, allowances } = config;
@@ -127,11 +145,8 @@ class Program {
 
   reload({ config, needsRestart }: ConfigChange): void {
     const { tell } = this.#told;
-    const { budgets, allowances } = config;
-    this.budgets.configure({ budgets, allowances, prices: priceBookOf(config) }).then(
+    this.#takeOver(config).then(
       () => {
-        this.#config = config;
-        this.#route = createRouter(config);
         this.#tellLeftOut();
         if (needsRestart.length > 0) tell(`${config.file} is taken over. A restart is needed for ${needsRestart.join(", ")}.`);
       },
@@ -139,11 +154,22 @@ class Program {
     );
   }
 
+  async #takeOver(config: Config): Promise<void> {
+    const { budgets, allowances } = config;
+    // What cannot be counted is told before anything is changed.
+    const counted = await this.#counting.read(config);
+    await this.budgets.configure({ budgets, allowances, prices: priceBookOf(config) });
+    if (!this.#isClosed) this.#counting.use(counted);
+    this.#config = config;
+    this.#route = createRouter(config);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.budgets.close();
     await this.#records.close();
+    this.#counting.close();
   }
 
   #every(intervalMs: number, work: () => Promise<unknown>): void {

@@ -253,6 +253,7 @@ class Workers {
     refuseOneProcessParts(config);
     if (this.#isClosing) return;
     await Promise.allSettled(this.#starting);
+    await this.#started?.first.prepare(config);
     const changes = [...this.#all].map((one) => new Change(one, text));
     let failure: string | undefined;
     try {

@@ -1,5 +1,5 @@
-import { type CountError, encodingOf, learnedMargin, summariseErrors } from "@purser/core/tokens";
-import { readCounts } from "../../calibration/counts-file.ts";
+import { type CountError, encodingOf, isShipped, learnedMargin, OWN_MARGIN, summariseErrors } from "@purser/core/tokens";
+import { countedOf, keyOf, readCounts } from "../../calibration/counts-file.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, dataFolder } from "../admin-access.ts";
 import type { Command } from "../command.ts";
 import { table } from "../table.ts";
@@ -21,8 +21,8 @@ export const calibrate: Command = {
     const counts = [...(await readCounts(dataFolder(input, context)))].filter(([key]) => key.includes(wanted));
     const models = counts.flatMap(([key, errors]) => SCRIPTS.flatMap((script) => scriptRow(key, errors, script) ?? [])).sort(byName);
     if (models.length === 0) return { exit: 0, text: NOTHING_YET, json: [] };
-    const rows = models.map(({ model, provider, text, compared, error, margin }) => [
-      `${provider}/${model}`,
+    const rows = models.map(({ model, provider, counted_as: countedAs, text, compared, error, margin }) => [
+      keyOf({ provider, model, countedAs }),
       text,
       compared.toLocaleString("en-US"),
       percent(error.median),
@@ -44,6 +44,8 @@ const EXPLAINED =
 interface ModelJson {
   readonly provider: string;
   readonly model: string;
+  /** Where the configuration said it. */
+  readonly counted_as?: string;
   readonly text: "Latin, code" | "other scripts";
   readonly compared: number;
   readonly error: { readonly median: number; readonly most: number };
@@ -53,13 +55,13 @@ interface ModelJson {
 function scriptRow(key: string, errors: readonly CountError[], script: CountError["script"]): ModelJson | undefined {
   const { count, medianPermille, mostPermille } = summariseErrors(errors.filter((error) => error.script === script));
   if (count === 0) return undefined;
-  const at = key.indexOf("/");
-  const model = key.slice(at + 1);
-  const given = encodingOf(model);
+  const { provider, model, countedAs } = countedOf(key);
+  const given = countedAs === undefined || isShipped(countedAs) ? encodingOf(countedAs ?? model) : OWN_MARGIN;
   const name = script === "latin" ? "marginPermille" : "marginOtherPermille";
   return {
-    provider: key.slice(0, at),
+    provider,
     model,
+    ...(countedAs !== undefined && { counted_as: countedAs }),
     text: script === "latin" ? "Latin, code" : "other scripts",
     compared: count,
     error: { median: medianPermille / 1_000, most: mostPermille / 1_000 },

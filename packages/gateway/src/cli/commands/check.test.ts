@@ -3,16 +3,23 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { tokenizerJson } from "../../conformance/tokenizer.ts";
 import { check } from "./check.ts";
 
 /** Runs `purser check` in a folder of its own, with this purser.yaml where one is given. */
 async function checked(
   t: TestContext,
-  { text, args = [], environment = {} }: { text?: string; args?: string[]; environment?: NodeJS.ProcessEnv },
+  {
+    text,
+    files = {},
+    args = [],
+    environment = {},
+  }: { text?: string; files?: Readonly<Record<string, string>>; args?: string[]; environment?: NodeJS.ProcessEnv },
 ) {
   const cwd = mkdtempSync(join(tmpdir(), "purser-check-"));
   t.after(() => rmSync(cwd, { recursive: true }));
   if (text !== undefined) writeFileSync(join(cwd, "purser.yaml"), text);
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(cwd, name), content);
   return await check(args, { environment, cwd });
 }
 
@@ -186,4 +193,52 @@ test("the schema for editors is printed on demand", async (t) => {
   const { exit, text } = await checked(t, { args: ["--schema"] });
   assert.equal(exit, 0);
   assert.equal(JSON.parse(text).title, "purser.yaml");
+});
+
+test("how models are counted is told back, with what their vocabularies take", async (t) => {
+  const text = 'models:\n  - { model: ["acme-*", nightly], vocabulary: tokenizer.json }\n  - { model: support, count_as: qwen3 }\n';
+  const { text: said, json } = await checked(t, { text, files: { "tokenizer.json": tokenizerJson() } });
+  assert.match(said, /^ {2}acme-\*, nightly: counted with tokenizer\.json$/m);
+  assert.match(said, /^ {2}support: counted as qwen3$/m);
+  assert.match(said, /^ {2}tokenizer\.json: 259 tokens, \d+\.\d MB in memory, read in \d+\.\d s$/m);
+  assert.deepEqual((json as { models: unknown }).models, [
+    { model: ["acme-*", "nightly"], vocabulary: "tokenizer.json" },
+    { model: ["support"], count_as: "qwen3" },
+  ]);
+});
+
+test("a model that is counted as nobody knows is told with the nearest name, and a wrong vocabulary where it is named", async (t) => {
+  const text = `models:
+  - { model: a, count_as: qwn3 }
+  - { model: b, count_as: gpt4o }
+  - { model: c, count_as: acme-bse }
+  - { model: acme-base }
+  - { model: d, count_as: qwen, vocabulary: x.json }
+  - { model: e, count_as: qwen, pattern: cl100k }
+  - { modle: f, count_as: qwen }
+  - { model: acme-base, vocabulary: x.json, overhead: { call: -1 } }
+`;
+  assert.deepEqual((await checked(t, { text })).text.split("\n"), [
+    'purser.yaml:2:27  models[0].count_as: "qwn3" is no model that is known. Did you mean "qwen3"?',
+    'purser.yaml:3:27  models[1].count_as: "gpt4o" is no model that is known. Did you mean "gpt-4o"?',
+    'purser.yaml:4:27  models[2].count_as: "acme-bse" is no model that is known. Did you mean "acme-base"?',
+    "purser.yaml:5:5  models[3]: count_as or vocabulary is missing: the name of a model that is counted like it, or the path of its tokenizer.json.",
+    "purser.yaml:6:27  models[4].count_as: stands beside vocabulary. Keep one of them.",
+    "purser.yaml:7:42  models[5].pattern: is for a vocabulary. Add vocabulary: with the path of its file.",
+    "purser.yaml:8:5  models[6]: model is missing.",
+    'purser.yaml:8:7  models[6].modle: unknown field. Did you mean "model"?',
+    'purser.yaml:9:63  models[7].overhead.call: "-1" is not a number of tokens. Write a whole number from 0 to 100,000.',
+    "",
+    "9 problems.",
+  ]);
+  const wrong = await checked(t, {
+    text: "models:\n  - { model: a, vocabulary: x.json }\n  - { model: b, vocabulary: none.json }\n",
+    files: { "x.json": tokenizerJson({ model: { type: "WordPiece" } }) },
+  });
+  assert.equal(wrong.exit, 1);
+  assert.match(wrong.text, /^purser\.yaml:2:29 {2}models\[0\]\.vocabulary: x\.json cannot be counted exactly: its model is WordPiece, /m);
+  assert.match(
+    wrong.text,
+    /^purser\.yaml:3:29 {2}models\[1\]\.vocabulary: none\.json cannot be counted exactly: it cannot be read \(ENOENT\)\./m,
+  );
 });

@@ -8,6 +8,7 @@ import { budgetSentence, guardSentence, watchSentence } from "../../config/sente
 import { problemText } from "../../config/source.ts";
 import { unownedBudgets } from "../../config/unowned.ts";
 import { type UnpricedModel, unpricedModels } from "../../config/unpriced.ts";
+import { Counting, countedSentence, type ModelsReading, type ReadVocabulary } from "../../counting.ts";
 import { promptsSchema, promptsSchemaText } from "../../prompts/description.ts";
 import { checkPrompts, unreadable } from "./check-prompts.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
@@ -44,10 +45,19 @@ export async function check(args: string[], io: CommandIo): Promise<CommandOutco
         : schemaOutcome(promptsSchemaText(), promptsSchema());
     const file = values.config ?? positionals[0];
     const reading = examineConfig({ file, environment: io.environment, cwd: io.cwd });
-    if (!reading.config) return prompts === undefined ? refused(reading) : unreadable(reading, { markdown });
-    return prompts === undefined
-      ? accepted(reading.config, reading)
-      : checkPrompts({ file: prompts, config: reading.config, against, markdown }, io);
+    const counting = new Counting();
+    try {
+      const counted = await counting.examine(reading.config ?? { models: [] });
+      const problems = [...reading.problems, ...counted.problems];
+      const wrong = { problems, warnings: reading.warnings };
+      if (!reading.config || problems.length > 0) return prompts === undefined ? refused(wrong) : unreadable(wrong, { markdown });
+      counting.use(counted);
+      return prompts === undefined
+        ? accepted(reading.config, reading, counted)
+        : await checkPrompts({ file: prompts, config: reading.config, against, markdown }, io);
+    } finally {
+      counting.close();
+    }
   });
 }
 
@@ -55,7 +65,7 @@ function schemaOutcome(text: string, json: unknown): CommandOutcome {
   return { exit: 0, text: text.trimEnd(), json };
 }
 
-function refused({ problems, warnings }: Reading): CommandOutcome {
+function refused({ problems, warnings }: Pick<Reading, "problems" | "warnings">): CommandOutcome {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   return {
     exit: 1,
@@ -64,7 +74,7 @@ function refused({ problems, warnings }: Reading): CommandOutcome {
   };
 }
 
-function accepted(config: Config, { warnings }: Reading): CommandOutcome {
+function accepted(config: Config, { warnings }: Reading, { vocabularies }: ModelsReading): CommandOutcome {
   const unpriced = unpricedModels(config, priceBookOf(config), Date.now());
   const unowned = unownedBudgets(config).map(({ name }) => name);
   const budgets = config.budgets.map((budget) => ({
@@ -83,6 +93,11 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
       sentence: routeSentence(route),
       notes: [...keyNotes(route, config.providers), ...formatNotes(route, config.providers)],
     }));
+  const models = config.models.map(({ models: names, countAs, vocabulary }) => ({
+    model: names,
+    ...(countAs !== undefined && { count_as: countAs }),
+    ...(vocabulary && { vocabulary: vocabulary.name }),
+  }));
   const answers = [...config.answers.values()].map(({ name, size }) => ({ name, questions: size }));
   const withKey = providers.filter(({ hasKey }) => hasKey).map(({ name }) => name);
   const without = providers.filter(({ hasKey }) => !hasKey).map(({ name }) => name);
@@ -100,6 +115,7 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
         "Answers that are ready",
         answers.map(({ name, questions }) => `${name}: ${questions} question${questions === 1 ? "" : "s"}`),
       ),
+      ...section("Models that are counted as the file says", [...config.models.map(countedSentence), ...vocabularies.map(vocabularyText)]),
       ...section("Holds", config.holds === "learned" ? [LEARNED] : []),
       ...section("Providers", [
         ...(withKey.length > 0 ? [`with a key: ${withKey.join(", ")}`] : []),
@@ -113,7 +129,19 @@ function accepted(config: Config, { warnings }: Reading): CommandOutcome {
       ...section("Budgets without an owner, who would be told and asked for more", unowned.length > 0 ? [unowned.join(", ")] : []),
       ...section("Warnings", warnings.map(problemText)),
     ]),
-    json: { ok: true, file: config.file ?? null, holds: config.holds, answers, budgets, providers, routes, unpriced, unowned, warnings },
+    json: {
+      ok: true,
+      file: config.file ?? null,
+      holds: config.holds,
+      answers,
+      models,
+      budgets,
+      providers,
+      routes,
+      unpriced,
+      unowned,
+      warnings,
+    },
   };
 }
 
@@ -125,6 +153,12 @@ function guardsOf({ guards, watched }: Config, name: string): readonly string[] 
     ...guards.filter(({ budget }) => budget.name === name).map(({ guard }) => guardSentence(guard)),
     ...watched.filter(({ budget }) => budget.name === name).flatMap(({ watches }) => watches.map(watchSentence)),
   ];
+}
+
+/** `acme/tokenizer.json: 151,643 tokens, 6.3 MB in memory, read in 0.9 s` */
+function vocabularyText({ name, tokens, bytes, ms }: ReadVocabulary): string {
+  const size = `${tokens.toLocaleString("en-US")} tokens, ${(bytes / 1e6).toFixed(1)} MB in memory`;
+  return `${name}: ${size}, read in ${(ms / 1_000).toFixed(1)} s`;
 }
 
 function unpricedText({ provider, model }: UnpricedModel): string {

@@ -2,12 +2,14 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { costOf, formatDollars, PurserError } from "@purser/core";
-import { encodingOf, loadEncoding } from "@purser/core/tokens";
+import { type Encoding, encodingOf, loadEncoding, type ModelEncoding } from "@purser/core/tokens";
+import type { Config } from "../../config/config.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { readConfig } from "../../config/read-config.ts";
+import { openCounting } from "../../counting.ts";
 import { lookedAt } from "../demo-folder.ts";
 import { type CommandIo, type CommandOutcome, lines, UsageError, withUsage } from "./outcome.ts";
-import { modelAtProvider } from "./price.ts";
+import { type ModelAtProvider, modelAtProvider } from "./price.ts";
 
 const USAGE = "purser count [--model MODEL] [--provider NAME] [--config FILE] [--json] [FILE|-]";
 const DEFAULT_MODEL = "gpt-4o";
@@ -29,34 +31,48 @@ export async function count(args: string[], io: CountIo): Promise<CommandOutcome
     const bytes = await readInput(positionals[0] ?? "-", io);
     const text = decoded(bytes);
     const model = values.model ?? DEFAULT_MODEL;
-    const rules = encodingOf(model);
-    const tokens = (await loadEncoding(rules.encoding)).count(text);
-    const cost = inputCost(io, { model, provider: values.provider, file: values.config }, tokens);
+    const config = lookedAt(readConfig({ file: values.config, environment: io.environment, cwd: io.cwd }));
+    const named = values.provider === undefined ? modelAtProvider(config, model) : { provider: values.provider, model };
+    const { rules, encoding } = await countedBy(config, named?.model ?? model);
+    const tokens = encoding.count(text);
+    const cost = inputCost(config, named, tokens);
     const how = rules.exact
-      ? `${rules.encoding}, the vocabulary of ${model}`
-      : `${rules.encoding}, which stands in for the vocabulary of ${model}: an estimate`;
+      ? `${encoding.name}, the vocabulary of ${model}`
+      : `${encoding.name}, which stands in for the vocabulary of ${model}: an estimate`;
     return {
       exit: 0,
       text: lines([
         `${tokens.toLocaleString("en-US")} tokens in ${bytes.length.toLocaleString("en-US")} bytes`,
         `  counted with ${how}`,
+        ...(rules.countedAs === undefined ? [] : [`  as ${config.file} says: ${rules.countedAs}`]),
         cost === undefined ? `  ${model} has no price` : `  ${formatDollars(cost)} as input of ${model}`,
       ]),
-      json: { model, tokens, bytes: bytes.length, encoding: rules.encoding, exact: rules.exact, cost_nanodollars: cost ?? null },
+      json: {
+        model,
+        tokens,
+        bytes: bytes.length,
+        encoding: encoding.name,
+        exact: rules.exact,
+        ...(rules.countedAs !== undefined && { counted_as: rules.countedAs }),
+        cost_nanodollars: cost ?? null,
+      },
     };
   });
 }
 
-interface Asked {
-  readonly model: string;
-  readonly provider: string | undefined;
-  readonly file: string | undefined;
+/** How the configuration counts a model. */
+async function countedBy(config: Config, model: string): Promise<{ readonly rules: ModelEncoding; readonly encoding: Encoding }> {
+  const counting = await openCounting(config);
+  try {
+    const rules = encodingOf(model);
+    return { rules, encoding: await loadEncoding(rules.encoding) };
+  } finally {
+    counting.close();
+  }
 }
 
 /** What so many tokens cost as input. Nothing where the model has no price or nobody serves it: the count is still right. */
-function inputCost(io: CommandIo, { model, provider, file }: Asked, tokens: number): number | undefined {
-  const config = lookedAt(readConfig({ file, environment: io.environment, cwd: io.cwd }));
-  const named = provider === undefined ? modelAtProvider(config, model) : { provider, model };
+function inputCost(config: Config, named: ModelAtProvider | undefined, tokens: number): number | undefined {
   const card = named && priceBookOf(config).card(named.provider, named.model, Date.now());
   return card && costOf(card, { inputTokens: tokens });
 }
