@@ -10,9 +10,7 @@ export function createAddedSplitter(split: Splitter, added: Vocabulary | undefin
   const { trie, length: lengths } = added;
   const longest = lengths.reduce((most, one) => Math.max(most, one), 0);
   const base = trie[2 * ROOT_SLOT]! >> 1;
-  const isFirst = Uint8Array.from({ length: 256 }, (_, byte) =>
-    trie[2 * (base + byte) + 1] === ROOT_SLOT && base + byte !== ROOT_SLOT ? 1 : 0,
-  );
+  const isFirst = Uint8Array.from({ length: 256 }, (_, byte) => (trie[2 * (base + byte) + 1] === ROOT_SLOT ? 1 : 0));
 
   function endOfToken(bytes: Uint8Array, start: number, length: number): number {
     let end = -1;
