@@ -115,7 +115,7 @@ function placeNodes(nodes: number, label: Uint8Array, isLeaf: Uint8Array, siblin
   let tokenAt = new Int32Array(slots);
   const slotOf = new Int32Array(nodes);
   slotOf[0] = ROOT_SLOT;
-  trie[2 * ROOT_SLOT + 1] = ROOT_SLOT;
+  trie[2 * ROOT_SLOT + 1] = NONE;
   tokenAt[ROOT_SLOT] = NONE;
   let firstFree = ROOT_SLOT + 1; // every slot below is taken
   let top = firstFree; // every slot from here is free

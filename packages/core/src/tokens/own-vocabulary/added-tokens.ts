@@ -1,38 +1,28 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices into typed arrays are in range by construction, and are read for every byte.
 import { END_BYTE } from "../characters.ts";
 import { LOST, type Splitter } from "../splitter.ts";
+import { ROOT_SLOT, type Vocabulary } from "../vocabulary.ts";
 import type { AddedToken, Blanks } from "./parts.ts";
 
-interface Node {
-  readonly next: Map<number, Node>;
-  isToken: boolean;
-}
-
 /** Makes a piece of each added token, the first and the longest where several are possible, and cuts what is between them as if it stood alone. */
-export function createAddedSplitter(split: Splitter, added: readonly AddedToken[]): Splitter {
-  if (added.length === 0) return split;
-  const root: Node = { next: new Map(), isToken: false };
-  const isFirst = new Uint8Array(256);
-  let longest = 0;
-  for (const { text } of added) {
-    const bytes = Buffer.from(text);
-    longest = Math.max(longest, bytes.length);
-    isFirst[bytes[0]!] = 1;
-    let node = root;
-    for (const byte of bytes) {
-      const next: Node = node.next.get(byte) ?? { next: new Map(), isToken: false };
-      node.next.set(byte, next);
-      node = next;
-    }
-    node.isToken = true;
-  }
+export function createAddedSplitter(split: Splitter, added: Vocabulary | undefined): Splitter {
+  if (!added) return split;
+  const { trie, length: lengths } = added;
+  const longest = lengths.reduce((most, one) => Math.max(most, one), 0);
+  const base = trie[2 * ROOT_SLOT]! >> 1;
+  const isFirst = Uint8Array.from({ length: 256 }, (_, byte) => (trie[2 * (base + byte) + 1] === ROOT_SLOT ? 1 : 0));
 
   function endOfToken(bytes: Uint8Array, start: number, length: number): number {
     let end = -1;
-    let node = root.next.get(bytes[start]!);
-    for (let at = start + 1; node; at++) {
-      if (node.isToken) end = at;
-      node = at < length ? node.next.get(bytes[at]!) : undefined;
+    let slot = ROOT_SLOT;
+    let link = trie[2 * ROOT_SLOT]!;
+    for (let at = start; at < length; ) {
+      const next = (link >> 1) + bytes[at]!;
+      if (trie[2 * next + 1] !== slot) break;
+      at++;
+      slot = next;
+      link = trie[2 * slot]!;
+      if ((link & 1) === 1) end = at;
     }
     return end;
   }

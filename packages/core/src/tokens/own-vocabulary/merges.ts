@@ -39,7 +39,13 @@ export function encoderOf(merges: Merges): EncoderParts {
   const vocabulary = vocabularyOf(merges, made, unmade);
   return vocabulary
     ? { kind: "tables", vocabulary, pairs: pairTable(vocabulary) }
-    : { kind: "merges", atoms: tokens.slice(0, atoms), table, wholes: unmade };
+    : { kind: "merges", ...atomCodes(tokens.slice(0, atoms)), table, wholes: unmade };
+}
+
+function atomCodes(atoms: readonly string[]): { readonly atoms: Int32Array; readonly ofBytes: boolean } {
+  const ofBytes = atoms.every((atom) => atom.length === 1);
+  const codeOf = (atom: string) => (ofBytes ? atom.charCodeAt(0) : Buffer.from(atom, "latin1").toString("utf8").codePointAt(0)!);
+  return { atoms: Int32Array.from(atoms, codeOf), ofBytes };
 }
 
 /** The entry of two tokens; -1 where they are not merged. */
@@ -131,6 +137,13 @@ interface Entry {
   readonly number: number;
   /** The bytes of the left part of its last merge; 0 where it was not merged. */
   readonly left: number;
+}
+
+/** A trie of some texts, to find the longest that stands at a place. */
+export function trieOf(texts: readonly string[]): Vocabulary {
+  return readVocabulary(
+    packed([...new Set(texts)].map((text, number) => ({ token: Buffer.from(text).toString("latin1"), number, left: 0 }))),
+  );
 }
 
 /** As `scripts/pack-vocabularies.mjs` packs what is shipped. */

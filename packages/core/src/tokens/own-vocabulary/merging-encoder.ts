@@ -9,11 +9,11 @@ const PIECE_MOST = 8_192;
 const NONE = -1;
 
 /** Counts the tokens of a piece by making its merges in their order, which any vocabulary allows. */
-export function createMergingEncoder({ atoms, table, wholes }: EncoderParts & { kind: "merges" }): PieceEncoder {
+export function createMergingEncoder({ atoms, ofBytes, table, wholes }: EncoderParts & { kind: "merges" }): PieceEncoder {
   const { entries } = table;
   const whole = new Set(wholes);
-  const atomOf = new Map(atoms.map((atom, number) => [codeOf(Buffer.from(atom, "latin1")), number]));
-  const isOfBytes = atoms.every((atom) => atom.length === 1);
+  const atomOf = new Map<number, number>();
+  for (const [number, code] of atoms.entries()) atomOf.set(code, number);
   let steps = 0;
   let symbol = new Int32Array(256);
   let next = new Int32Array(256);
@@ -35,11 +35,11 @@ export function createMergingEncoder({ atoms, table, wholes }: EncoderParts & { 
     let count = 0;
     for (let at = start; at < end; ) {
       const first = bytes[at]!;
-      const code = isOfBytes || first < 0x80 ? first : codeAt(bytes, at);
+      const code = ofBytes || first < 0x80 ? first : codeAt(bytes, at);
       const atom = atomOf.get(code);
       if (atom === undefined) return NONE;
       symbol[count++] = atom;
-      at += isOfBytes ? 1 : widthOf(first);
+      at += ofBytes ? 1 : widthOf(first);
     }
     return count;
   }
@@ -85,10 +85,6 @@ export function createMergingEncoder({ atoms, table, wholes }: EncoderParts & { 
     },
     steps: () => steps,
   };
-}
-
-function codeOf(bytes: Uint8Array): number {
-  return bytes.length === 1 ? bytes[0]! : codeAt(bytes, 0);
 }
 
 function push(heap: number[], value: number): void {

@@ -45,8 +45,8 @@ function readInThread(file: VocabularyFile): Promise<FileReading> {
   });
 }
 
-function opened(name: string, { tokens, encoder, cuts, added, blanks, form, endsWords }: VocabularyParts): OwnVocabulary {
-  const split = createAddedSplitter(cuts.kind === "patterns" ? createPatternSplitter(cuts.automata) : createJointSplitter(cuts), added);
+function opened(name: string, { tokens, encoder, cuts, added, addedTrie, blanks, form, endsWords }: VocabularyParts): OwnVocabulary {
+  const split = createAddedSplitter(cuts.kind === "patterns" ? createPatternSplitter(cuts.automata) : createJointSplitter(cuts), addedTrie);
   const between = addedTokensIn(added);
   const inForm =
     form &&
@@ -73,7 +73,7 @@ function opened(name: string, { tokens, encoder, cuts, added, blanks, form, ends
     // A blank that is put before a text or a part of one, which has at least a byte, is one token more.
     growth: (form ? GROWTH[form] : 1) + (blanks.before === "nothing" ? 0 : 1),
     tokens,
-    bytes: bytesOf([encoder, cuts]),
+    bytes: bytesOf([encoder, cuts, addedTrie]),
   };
 }
 

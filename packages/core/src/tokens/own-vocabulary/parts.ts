@@ -12,6 +12,8 @@ export interface VocabularyParts {
   readonly cuts: Cuts;
   /** What is taken out of a text before anything else looks at it, and counts as one token each. */
   readonly added: readonly AddedToken[];
+  /** Their texts as a trie; none where there are none. */
+  readonly addedTrie?: Vocabulary | undefined;
   readonly blanks: Blanks;
   /** The form of Unicode into which a text is brought. */
   readonly form?: Form | undefined;
@@ -24,8 +26,9 @@ export type EncoderParts =
   /** Of a vocabulary whose tokens are not all made later than their parts. */
   | {
       readonly kind: "merges";
-      /** What is never taken apart, as strings of one character a byte; their places are their numbers. */
-      readonly atoms: readonly string[];
+      /** What is never taken apart: bytes, or the code points of characters; their places are their numbers. */
+      readonly atoms: Int32Array;
+      readonly ofBytes: boolean;
       readonly table: MergeTable;
       /** Tokens that no merge makes, and that count as one where they are all of a piece. */
       readonly wholes: readonly string[];

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/style/noNonNullAssertion: indices are in range by construction.
 import type { Form } from "../counter.ts";
 import { compilePattern } from "./automaton.ts";
-import { encoderOf } from "./merges.ts";
+import { encoderOf, trieOf } from "./merges.ts";
 import { type AddedToken, type Blanks, type Cuts, JOINT_BITS, jointOf, type VocabularyParts } from "./parts.ts";
 import { PATTERNS } from "./tiktoken-file.ts";
 import { Uncountable } from "./uncountable.ts";
@@ -57,9 +57,9 @@ export function readTokenizerJson(text: string): VocabularyParts {
   const normalizers = flattened(json.normalizer, "normalizers");
   const preTokenizers = flattened(json.pre_tokenizer, "pretokenizers");
   const added = addedTokens(json.added_tokens ?? []);
-  return preTokenizers.some(({ type }) => type === "ByteLevel")
-    ? ofBytes(model, { normalizers, preTokenizers, added })
-    : ofCharacters(model, { normalizers, preTokenizers, added });
+  const read = preTokenizers.some(({ type }) => type === "ByteLevel") ? ofBytes : ofCharacters;
+  const parts = read(model, { normalizers, preTokenizers, added });
+  return added.length === 0 ? parts : { ...parts, addedTrie: trieOf(added.map(({ text: one }) => one)) };
 }
 
 interface Around {
