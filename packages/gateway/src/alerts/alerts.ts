@@ -430,12 +430,12 @@ function isAnswerable(notice: Notice): boolean {
   return isAlert(notice) && notice.severity !== "info";
 }
 
-/** Says that nobody has acknowledged what a channel was told, to another one. */
 /** What an amount is a share of is known with the balance. */
 function lowestOf(tells: readonly Tell[]): number {
   return Math.min(...tells.map(({ step }) => (step.amount === undefined ? step.from : 0)));
 }
 
+/** Says that nobody has acknowledged what a channel was told, to another one. */
 function escalated(notice: Notice, from: string, to: string, notBefore: number, afterMs: number): Notice {
   return {
     ...notice,

@@ -15,7 +15,7 @@ export interface Once {
 
 /** Says that a balance will be used up before it resets, if it goes on as before; nothing where it lasts, or is used up already. */
 export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour, now: number): Once | undefined {
-  const { unit, weights, window, subject, limit, left, resetsAt, timezone } = balance;
+  const { unit, weights, window, limit, left, resetsAt, timezone } = balance;
   if (isMoving(balance)) return movingForecast(balance, budget, spent, now);
   if (resetsAt === undefined || left === 0 || !isLong(balance)) return undefined;
   const { goneAt, expected = 0 } = outlookOf(balance, budget, spent, now) ?? {};
@@ -24,26 +24,18 @@ export function forecastOf(balance: Balance, budget: Budget, spent: SpentByHour,
   const text = (amount: number) => formatAmount(amount, unit, weights);
   const amounts = [text(balance.spent), text(limit), text(Math.round(expected))];
   const once = onceForecast(balance);
-  const notice: Notice = {
-    id: alertId(once),
-    kind: "budget.forecast",
-    about: JSON.stringify(["forecast", balance.budget, subject, unit, window]),
-    at: now,
-    severity: "warning",
+  const notice = forecastNotice(balance, budget, now, {
+    once,
     title: `${nameOf(balance)} will be gone by ${gone} at this pace`,
     text: `${amounts[0]} of ${amounts[1]}${windowPhrase(window)} are used; by the reset ${resets} it would be ${amounts[2]}.`,
     facts: [
-      ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
       ["Used", `${amounts[0]} of ${amounts[1]}`],
       ["Gone", gone],
       ["Resets", resets],
       ["Expected", amounts[2] ?? ""],
-      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
     ],
-    data: { ...balanceJson(balance), gone_at: instantJson(goneAt), expected: Math.round(expected) },
-    owner: budget.owner,
-    timeZone: timezone,
-  };
+    data: { gone_at: instantJson(goneAt), expected: Math.round(expected) },
+  });
   return { once, until: resetsAt, notice };
 }
 
@@ -55,25 +47,46 @@ function movingForecast(balance: Balance, budget: Budget, spent: SpentByHour, no
   const full = formatInstant(goneAt, timezone);
   const used = `${formatAmount(balance.spent, unit, weights)} of ${formatAmount(limit, unit, weights)}${windowPhrase(window)}`;
   const once = JSON.stringify(["forecast", balance.budget, subject, unit, window, dayOf(now), limit]);
-  const notice: Notice = {
-    id: alertId(once),
-    kind: "budget.forecast",
-    about: JSON.stringify(["forecast", balance.budget, subject, unit, window]),
-    at: now,
-    severity: "warning",
+  const notice = forecastNotice(balance, budget, now, {
+    once,
     title: `${nameOf(balance)} will be full by ${full} at this pace`,
     text: `${used} are used, and more comes than ${window.startsWith("rolling ") ? "leaves the window" : "drains"}.`,
     facts: [
-      ["Budget", subject === "" ? balance.budget : `${balance.budget} (${subject})`],
       ["Used", used],
       ["Full", full],
-      ...(budget.owner === undefined ? [] : ([["Owner", budget.owner]] as const)),
     ],
-    data: { ...balanceJson(balance), gone_at: instantJson(goneAt) },
-    owner: budget.owner,
+    data: { gone_at: instantJson(goneAt) },
+  });
+  return { once, until: (dayOf(now) + 1) * DAY_MS, notice };
+}
+
+interface Told extends Pick<Notice, "title" | "text" | "facts"> {
+  /** What it is told once for. */
+  readonly once: string;
+  /** Beside the balance. */
+  readonly data: object;
+}
+
+/** The same of every forecast, around what it says. */
+function forecastNotice(balance: Balance, { owner }: Budget, now: number, { once, title, text, facts, data }: Told): Notice {
+  const { budget, unit, window, subject, timezone } = balance;
+  return {
+    id: alertId(once),
+    kind: "budget.forecast",
+    about: JSON.stringify(["forecast", budget, subject, unit, window]),
+    at: now,
+    severity: "warning",
+    title,
+    text,
+    facts: [
+      ["Budget", subject === "" ? budget : `${budget} (${subject})`],
+      ...facts,
+      ...(owner === undefined ? [] : ([["Owner", owner]] as const)),
+    ],
+    data: { ...balanceJson(balance), ...data },
+    owner,
     timeZone: timezone,
   };
-  return { once, until: (dayOf(now) + 1) * DAY_MS, notice };
 }
 
 const DAY_MS = 86_400_000;
