@@ -5,10 +5,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { prepare, ROOT } from "./prepare.mjs";
+
+/** Many tests wait for a server or a browser, so that even one core has time for two files. More than Node.js would begin on two, and as many on more. */
+const FILES_AT_ONCE = Math.max(2, availableParallelism() - 1);
 
 prepare();
 const args = process.argv.slice(2);
@@ -51,10 +54,8 @@ function runTests(files, options) {
     [pathToFileURL(fileURLToPath(new URL("./not-run-reporter.mjs", import.meta.url))).href, notRunFile],
   ].flatMap(([reporter, destination]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${destination}`]);
   try {
-    const { status } = spawnSync(process.execPath, ["--test", "--test-timeout=600000", ...reporters, ...options, ...files], {
-      cwd: ROOT,
-      stdio: "inherit",
-    });
+    const settings = ["--test-timeout=600000", `--test-concurrency=${FILES_AT_ONCE}`, ...reporters, ...options];
+    const { status } = spawnSync(process.execPath, ["--test", ...settings, ...files], { cwd: ROOT, stdio: "inherit" });
     const isAccepted = reportNotRun(existsSync(notRunFile) ? readFileSync(notRunFile, "utf8") : "");
     return status === 0 && isAccepted ? 0 : 1;
   } finally {
