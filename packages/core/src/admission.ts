@@ -3,13 +3,14 @@ import { type Budget, minOutputOf, type RequestLimits } from "./domain/budget.ts
 import { type Asks, amountOf, type BoundLimit, isEnforced, type OutputRange, type ReserveResult, type Standing } from "./domain/command.ts";
 import { type Balance, type Decision, type Denial, type DenialReason, describeRefusal } from "./domain/decision.ts";
 import { describeEnded, ONE_LAST_ANSWER } from "./domain/finish.ts";
+import { grouped } from "./domain/grouped.ts";
 import type { CallDetail } from "./domain/ledger.ts";
 import { observes } from "./domain/mode.ts";
 import { giverOf } from "./domain/owner.ts";
 import { isFree, type RateCard, type ServiceTier } from "./domain/price.ts";
 import { asksOf } from "./domain/quote.ts";
 import type { Reservation } from "./domain/reservation.ts";
-import { refusedUntil } from "./domain/reserve.ts";
+import { type Changeable, refusedUntil } from "./domain/reserve.ts";
 import type { Subject } from "./domain/subject.ts";
 import { askOn } from "./domain/weights.ts";
 import { PurserError } from "./errors.ts";
@@ -105,6 +106,9 @@ interface InputSize {
   /** Where counting stopped because the call is too large anyway. */
   readonly moreThan?: number;
 }
+
+/** What the ledger says of a refusal beside its reason. */
+type RefusedHow = { readonly [name in "readyText" | "refusedBy"]?: CallDetail[name] | undefined };
 
 /** The limit that refused a call, and until when it does: 0 at any moment, `Infinity` never. */
 export interface LimitRefusal {
@@ -264,9 +268,7 @@ export class Admission {
     const allowed = inputTokensAllowed(this.#enforced);
     if (this.#inputLeast() <= allowed) return undefined;
     const name = this.#enforced.find(({ request }) => request.maxInput === allowed || request.maxTotal === allowed)?.name;
-    return this.#tooLarge(
-      `budget "${name}" allows ${allowed.toLocaleString("en-US")} in one call. Shorten the conversation or the pasted text.`,
-    );
+    return this.#tooLarge(`budget "${name}" allows ${grouped(allowed)} in one call. Shorten the conversation or the pasted text.`);
   }
 
   /** The output cap of one answer: the caller's, or what the request limits leave of it. */
@@ -285,8 +287,8 @@ export class Admission {
     const least = Math.min(wanted, Math.max(needed, useful));
     if (most >= least) return { least, most };
     const tight = this.#enforced.find(({ request }) => outputTokensAllowed(request, inputTokens) < least * this.#copies);
-    const answer = `an answer that needs ${(least * this.#copies).toLocaleString("en-US")}`;
-    const allowed = (tokens: number) => `budget "${tight?.name}" allows ${tokens.toLocaleString("en-US")}`;
+    const answer = `an answer that needs ${grouped(least * this.#copies)}`;
+    const allowed = (tokens: number) => `budget "${tight?.name}" allows ${grouped(tokens)}`;
     const { maxOutput = Infinity, maxTotal = Infinity } = tight?.request ?? {};
     return maxOutput < least * this.#copies
       ? this.#tooLarge(`${allowed(maxOutput)} output tokens in one call: too few for ${answer}. Ask for fewer or shorter answers.`)
@@ -460,10 +462,10 @@ export class Admission {
 
   #sizeText(): string {
     const { inputTokens, moreThan } = this.#size;
-    if (moreThan === undefined) return `${inputTokens.toLocaleString("en-US")} tokens`;
+    if (moreThan === undefined) return `${grouped(inputTokens)} tokens`;
     const about = Math.ceil(inputTokens / BYTES_PER_TOKEN);
-    const bySize = about > moreThan ? ` (by its size about ${about.toLocaleString("en-US")})` : "";
-    return `more than ${moreThan.toLocaleString("en-US")} tokens${bySize}`;
+    const bySize = about > moreThan ? ` (by its size about ${grouped(about)})` : "";
+    return `more than ${grouped(moreThan)} tokens${bySize}`;
   }
 
   /** Counting beyond what a call may have, or beyond what could fit were nothing spent, cannot change the decision. */
@@ -483,8 +485,8 @@ export class Admission {
     return most;
   }
 
-  /** The call as far as it is known, for the ledger. */
-  detail(): CallDetail {
+  /** The call as far as it is known, for the ledger; and how it was refused, where it was. */
+  detail({ readyText, refusedBy }: RefusedHow = {}): CallDetail {
     const { subject, pricedAs, output, rungs = [], insteadOf, tried = [], guardedBy = [], batch } = this.#call;
     const { inputTokens, isCounted } = this.#size;
     const { model = "" } = subject;
@@ -492,24 +494,21 @@ export class Admission {
     const refusing = this.#terms.budgets.filter(
       (budget) => observes(budget, now) && (inputTokens > inputTokensAllowed([budget]) || !budget.allowsModel(model)),
     );
-    const { chargedTo } = this.#terms;
-    return {
-      subject,
-      ...(chargedTo && { chargedTo }),
-      inputTokens,
-      outputTokens: output.most * this.#copies,
-      cost: undefined,
-      counted: isCounted,
-      price: this.#terms.card?.source,
-      ...(pricedAs !== undefined && pricedAs !== model && { pricedAs }),
-      ...(refusing.length > 0 && { wouldRefuse: refusing.map(({ name }) => name) }),
-      ...(rungs.length > 0 && { rungs }),
-      ...(insteadOf && { insteadOf }),
-      ...(tried.length > 0 && { tried }),
-      ...(guardedBy.length > 0 && { guardedBy }),
-      ...(batch !== undefined && { batch }),
-      ...(output.isCapped !== undefined && { isCapped: output.isCapped }),
-    };
+    const { chargedTo, card } = this.#terms;
+    const outputTokens = output.most * this.#copies;
+    const detail: Changeable<CallDetail> = { subject, inputTokens, outputTokens, cost: undefined, counted: isCounted, price: card?.source };
+    if (chargedTo) detail.chargedTo = chargedTo;
+    if (pricedAs !== undefined && pricedAs !== model) detail.pricedAs = pricedAs;
+    if (refusing.length > 0) detail.wouldRefuse = refusing.map(({ name }) => name);
+    if (rungs.length > 0) detail.rungs = rungs;
+    if (insteadOf) detail.insteadOf = insteadOf;
+    if (tried.length > 0) detail.tried = tried;
+    if (guardedBy.length > 0) detail.guardedBy = guardedBy;
+    if (batch !== undefined) detail.batch = batch;
+    if (readyText !== undefined) detail.readyText = readyText;
+    if (refusedBy) detail.refusedBy = refusedBy;
+    if (output.isCapped !== undefined) detail.isCapped = output.isCapped;
+    return detail;
   }
 }
 

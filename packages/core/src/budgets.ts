@@ -636,9 +636,7 @@ export class Budgets implements PriceSource {
     // Who can make it the last call of its task asks again.
     if (call.mayFinish && denial.lastOf !== undefined) return;
     const { reason, message } = denial;
-    const readyText = call.readyText?.(denial);
-    const refusedBy = refusingLimit(denial);
-    const detail = { ...admission.detail(), ...(readyText !== undefined && { readyText }), ...(refusedBy && { refusedBy }) };
+    const detail = admission.detail({ readyText: call.readyText?.(denial), refusedBy: refusingLimit(denial) });
     const entry = { kind: "denied", reservation: call.id, postings: [], reason, message, detail } as const;
     this.#onDenial(call.subject, denial, call.id);
     this.#unpaid.add([reason, denial.balance?.budget], entry, this.#now());

@@ -24,8 +24,8 @@ export class UnpaidCalls {
   }
 
   /** `what` tells kinds apart, beside the key of the caller. What else a call says about itself a caller may be free to choose, anew for each call. */
-  add(what: readonly unknown[], entry: UnpaidEntry, now: number): void {
-    const name = JSON.stringify([entry.kind, ...what, entry.detail.subject.key]);
+  add(what: readonly (string | undefined)[], entry: UnpaidEntry, now: number): void {
+    const name = `${entry.kind}\0${what.join("\0")}\0${entry.detail.subject.key ?? ""}`;
     let kind = this.#kinds.get(name);
     if (!kind || now - kind.since >= SECOND_MS || now < kind.since) {
       if (kind?.waiting) this.#write(kind.waiting);

@@ -91,7 +91,8 @@ export function writeRefusal({ id, response, dialect }: Exchange, code: Refusal[
 
 export function endWith(response: ServerResponse, status: number, headers: Record<string, string>, body: string): void {
   if (response.headersSent || response.destroyed) return;
-  const lines = Object.entries(headers).flat();
+  const lines: string[] = [];
+  for (const name in headers) lines.push(name, headers[name] as string);
   lines.push("content-length", String(Buffer.byteLength(body)));
   // As a text it goes out in one piece with its head.
   response.writeHead(status, lines).end(body);

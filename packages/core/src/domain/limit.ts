@@ -1,5 +1,6 @@
 import { PurserError } from "../errors.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
+import { grouped } from "./grouped.ts";
 import { formatDollars } from "./money.ts";
 import { type Weights, weighedWindow } from "./weights.ts";
 import { BUCKET_PERIODS, type BucketPeriod, CALENDAR_PERIODS, startingOn, type Window, windowName, windowText } from "./window.ts";
@@ -235,13 +236,10 @@ export function limitStartingOn(limit: Limit, start: WindowStart): Limit | undef
   return window && { ...limit, window };
 }
 
-/** Made once: asked for by every refusal. */
-const NUMBERS = new Intl.NumberFormat("en-US");
-
 /** An amount of a unit for people: `$12.50`, `60,000 tokens`, `10 requests`; `60,000 weighted tokens` where kinds of them count by weights. */
 export function formatAmount(amount: number, unit: Unit, weights?: object): string {
   if (unit === "nanodollars") return formatDollars(amount);
-  const number = NUMBERS.format(amount);
+  const number = grouped(amount);
   if (unit === "concurrent") return `${number} at once`;
   const name = `${weights === undefined ? "" : "weighted "}${unit.replace("_", " ")}`;
   return `${number} ${amount === 1 ? name.slice(0, -1) : name}`;

@@ -1,4 +1,5 @@
 import { PurserError } from "../errors.ts";
+import { grouped } from "./grouped.ts";
 
 /** Money is an integer of nano-dollars (1e-9 US dollars). One counter holds at most 2^53 - 1 of them: 9.007 million dollars. */
 export type Nanodollars = number;
@@ -38,7 +39,7 @@ export function formatDollars(amount: Nanodollars): string {
   const whole = Math.floor(Math.abs(amount) / NANODOLLARS_PER_DOLLAR);
   const fraction = String(Math.abs(amount) % NANODOLLARS_PER_DOLLAR).padStart(9, "0");
   const shown = fraction.replace(/0+$/, "").padEnd(2, "0");
-  return `${sign}$${whole.toLocaleString("en-US")}.${shown}`;
+  return `${sign}$${grouped(whole)}.${shown}`;
 }
 
 /** `12.500000000` for programs: dollars with nine places, exactly. */

@@ -216,4 +216,4 @@ export function heldDetail(
 }
 
 /** Made up field by field: an object that begins with the fields of another gets a shape of its own each time, which costs more than the call. */
-type Changeable<Value> = { -readonly [name in keyof Value]: Value[name] };
+export type Changeable<Value> = { -readonly [name in keyof Value]: Value[name] };
