@@ -1,4 +1,4 @@
-import type { Usage } from "@purser/core";
+import type { Subject, Usage } from "@purser/core";
 import type { ModelCall } from "../dialects/dialect.ts";
 import { askerOf } from "./answers.ts";
 import type { RoutedCall } from "./climb.ts";
@@ -63,6 +63,14 @@ function lately(seen: Seen | undefined, now: number): Seen | undefined {
   return seen && now - seen.at <= KEPT_MS ? seen : undefined;
 }
 
+/** By the subjects of callers that call more than once: to put it together anew for each call costs more than to look it up. */
+const keys = new WeakMap<Subject, string>();
+
 function keyOf(call: RoutedCall): string {
-  return JSON.stringify([call.provider.name, call.model, askerOf(call), call.subject.session]);
+  const { provider, model, subject, caller } = call;
+  const known = caller.providerKey === undefined ? keys.get(subject) : undefined;
+  if (known !== undefined) return known;
+  const key = JSON.stringify([provider.name, model, askerOf(call), subject.session]);
+  if (caller.providerKey === undefined && Object.isFrozen(subject)) keys.set(subject, key);
+  return key;
 }

@@ -177,7 +177,10 @@ export class RollupSums {
     const { seq, at, postings } = entry;
     const booked = bookedAmounts(entry);
     const hour = this.#calendar.startOf("hour", at);
-    if (booked && "detail" in entry) for (const { amounts } of this.#sumsOf(entry.detail, hour, at)) addTo(amounts, booked, REPORT_AMOUNTS);
+    if (booked && "detail" in entry) {
+      const added = REPORT_AMOUNTS.map((name) => booked[name]);
+      for (const { amounts } of this.#sumsOf(entry.detail, hour, at)) addTo(amounts, added);
+    }
     if (entry.kind === "denied" && entry.detail.refusedBy) {
       const { budget, unit, window } = entry.detail.refusedBy;
       this.#addRefused(budget, `${unit}/${window}`, hour, entry.times ?? 1);
@@ -186,7 +189,10 @@ export class RollupSums {
     if (entry.kind === "settled" || entry.kind === "expired") this.#addObserved(entry);
     for (const { counter, spent } of postings) if (spent !== 0) this.#spentOf(counter, hour).spent += spent;
     this.#addBalances(postings, at);
-    for (const row of bookedSavings(entry)) addTo(this.#savingsOf(row, hour), row, SAVING_AMOUNTS);
+    for (const row of bookedSavings(entry)) {
+      const added = SAVING_AMOUNTS.map((name) => row[name]);
+      addTo(this.#savingsOf(row, hour), added);
+    }
     this.#last = { seq, at };
   }
 
@@ -290,6 +296,6 @@ function callerOf({ user, key }: Subject): string {
   return key === undefined ? "" : `key=${key}`;
 }
 
-function addTo<Name extends string>(amounts: number[], booked: Readonly<Record<Name, number>>, names: readonly Name[]): void {
-  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] as number) + booked[names[i] as Name];
+function addTo(amounts: number[], added: readonly number[]): void {
+  for (let i = 0; i < amounts.length; i++) amounts[i] = (amounts[i] as number) + (added[i] as number);
 }
