@@ -149,6 +149,23 @@ describe("a limit that follows what is used", () => {
     assert.equal((await store.entries({ kinds: ["granted"] })).length, 2);
   });
 
+  test("has what the file says before the first call comes by it, also where the file changed while nobody ran", async () => {
+    const lower = { ...SUPPORT, limits: ["800 tokens / day"] };
+    const without = { name: "support", limits: ["800 tokens / day"] };
+    for (const input of [lower, without]) {
+      for (const isRunning of [false, true]) {
+        const { clock, budgets, another, see, amount, endOfWeek } = startScene();
+        see({ needed: 2_000 });
+        await endOfWeek();
+        clock.advance(60_000);
+        const after = isRunning ? budgets : another(input);
+        if (isRunning) await after.configure({ budgets: [defineBudget(input)], prices: PRICES });
+        else await after.adopt();
+        assert.equal(await amount(after), 800, JSON.stringify({ input, isRunning }));
+      }
+    }
+  });
+
   test("has what the file says at once when that changes, and begins anew from there", async () => {
     const { clock, budgets, another, see, read, amount, endOfWeek } = startScene();
     see({ needed: 2_000 });

@@ -83,7 +83,7 @@ interface Decision {
  */
 export class Adjustments {
   readonly #options: AdjustmentsOptions;
-  /** Whether it was looked for what other rules decided than those that are configured now. */
+  /** Whether it was looked for what other rules decided than those that are configured now: a process that has the old ones may decide late. */
   #isTidy = false;
   /** Whether there may be what other rules decided: before the first look, and wherever there was a rule. The whole ledger is not read for nothing. */
   #mayHaveDecided = true;
@@ -100,9 +100,9 @@ export class Adjustments {
   /** Decides what is due. Returns what stands for this period and the next one, and what rules that only propose would do. */
   async adjust(budgets: readonly Budget[], read: ReadEvidence): Promise<AdjustedNow> {
     const now = await this.#options.time();
-    const hasRules = adjustedLimits(budgets).length > 0;
-    if (!this.#isTidy && (this.#mayHaveDecided || hasRules)) await this.#tidy(budgets, now);
-    this.#mayHaveDecided = hasRules;
+    if (!this.#isTidy) await this.end(await this.outdated(budgets, now));
+    this.#isTidy = true;
+    this.#mayHaveDecided = adjustedLimits(budgets).length > 0;
     const adjusted: Adjusted[] = [];
     const proposed: Proposed[] = [];
     for (const one of adjustedLimits(budgets)) {
@@ -225,17 +225,23 @@ export class Adjustments {
     return own ? own.standing.spent + own.standing.held : 0;
   }
 
-  /** Ends what was decided by rules that are not configured any more, or from another amount: what the file says holds. */
-  async #tidy(budgets: readonly Budget[], now: number): Promise<void> {
-    const { store } = this.#options;
-    const rules = adjustedLimits(budgets).filter(({ rule }) => rule.mode === "apply");
-    for (const grant of await this.#givenLately(now)) {
+  /** What was decided by rules that are not configured any more, or from another amount, and has not ended. */
+  async outdated(budgets: readonly Budget[], now: number): Promise<readonly AdjustingGrant[]> {
+    const adjusted = adjustedLimits(budgets);
+    if (adjusted.length === 0 && !this.#mayHaveDecided) return [];
+    const rules = adjusted.filter(({ rule }) => rule.mode === "apply");
+    return (await this.#givenLately(now)).filter((grant) => {
       const one = rules.find(({ budget, limit }) => budget.name === grant.budget && limitId(limit) === grant.limit);
-      if (one && isOf({ grant }, one) && isSpan(grant, spanAt(one, grant.from))) continue;
+      return !one || !isOf({ grant }, one) || !isSpan(grant, spanAt(one, grant.from));
+    });
+  }
+
+  /** Ends what was decided by rules: what the file says holds. */
+  async end(grants: readonly AdjustingGrant[]): Promise<void> {
+    for (const grant of grants) {
       const [giver, why] = [giverOf({ name: grant.budget }), "The budget was changed."];
-      await store.record({ kind: "revoked", reservation: grant.id, postings: [], grant, giver, why });
+      await this.#options.store.record({ kind: "revoked", reservation: grant.id, postings: [], grant, giver, why });
     }
-    this.#isTidy = true;
   }
 
   /** The grants of rules that have not ended. */

@@ -165,7 +165,10 @@ export class Budgets implements PriceSource {
     const adoption = new Adoption(this.#store, budgets, this.#isDoubtful);
     this.#isDoubtful = true;
     await adoption.read(await this.#time());
+    const outdated = await this.#adjustments.outdated(budgets, await this.#time());
     await close();
+    // What rules had decided ends with them: no call comes by the new limits and the old decision.
+    await this.#adjustments.end(outdated);
     await adoption.finish(await this.#time());
     this.#isDoubtful = false;
   }
