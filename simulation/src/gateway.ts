@@ -1,4 +1,4 @@
-import { Budgets, type Call, type Decision, PurserError, type Store } from "../../packages/core/dist/index.js";
+import { Budgets, type Call, type Decision, type Evidence, PurserError, type Store } from "../../packages/core/dist/index.js";
 import { Decisions } from "../../packages/gateway/dist/admin/decisions.js";
 import { BodyRoom } from "../../packages/gateway/dist/body-room.js";
 import type { Config } from "../../packages/gateway/dist/config/config.js";
@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly expireEveryMs: number;
   /** 0: nobody looks whether something unused is to be moved. */
   readonly shareEveryMs: number;
+  /** 0: no limit follows what is used of it. */
+  readonly adjustEveryMs: number;
   readonly onDisconnect: Config["onDisconnect"];
   /** The body of an attempt as its client sent it; none for calls of programs. */
   bodyOf(id: string): PreparedBody | undefined;
@@ -41,6 +43,8 @@ export interface GatewayOptions {
   storeNow(): number;
   /** Opens the store as a process that starts does. */
   open(): Promise<Store>;
+  /** What is seen of a limit of so much that follows its use. */
+  seen(amount: number): Evidence | undefined;
   /** Holds what a law says against the simulation. */
   check(law: () => void): void;
   onError(error: unknown): void;
@@ -100,7 +104,7 @@ export class SimulatedGateway {
 
   /** Opens the store, takes its budgets into force, and begins to take calls: in the order of the real one. */
   async start(): Promise<void> {
-    const { time, process, laws, configuration, expireEveryMs, shareEveryMs, onError } = this.#options;
+    const { time, process, laws, configuration, expireEveryMs, shareEveryMs, adjustEveryMs, onError } = this.#options;
     const store = notedStore(await this.#options.open(), {
       laws,
       judgedBy: () => this.#judgedBy,
@@ -120,6 +124,10 @@ export class SimulatedGateway {
     this.#running = { budgets, decisions, gateway };
     time.every(process, expireEveryMs, () => void budgets.expire().catch(onError));
     if (shareEveryMs > 0) time.every(process, shareEveryMs, () => void this.#share(budgets).catch(onError));
+    if (adjustEveryMs > 0) {
+      void this.#adjust(budgets).catch(onError);
+      time.every(process, adjustEveryMs, () => void this.#adjust(budgets).catch(onError));
+    }
     time.every(process, RENEW_EVERY_MS, () => void renewLeases(budgets, this.#inFlight, this.now).catch(onError));
   }
 
@@ -164,6 +172,7 @@ export class SimulatedGateway {
     const { laws, time } = this.#options;
     this.inForce = configuration;
     laws.reached(Math.max(time.now, this.now));
+    laws.adjusting.reached(configuration, laws.books.seq);
   }
 
   /** Moves what is unused. What is moved must be by one of the configurations that may be in force now. */
@@ -181,6 +190,15 @@ export class SimulatedGateway {
     for (const one of looking) laws.sharing.ends(one);
   }
 
+  /** Lets limits follow what is used of them, by one of the configurations that may be in force now. */
+  async #adjust(budgets: Budgets): Promise<void> {
+    const { laws, seen } = this.#options;
+    const deciding = [this.inForce, this.#taking].flatMap((configuration) => configuration ?? []);
+    for (const one of deciding) laws.adjusting.begins(one);
+    await budgets.adjust(async ({ limit }) => seen(limit.amount));
+    for (const one of deciding) laws.adjusting.ends(one);
+  }
+
   /** Takes a changed configuration over, as when its file was changed. */
   async reload(configuration: Configuration): Promise<void> {
     const running = this.#running;
@@ -190,6 +208,7 @@ export class SimulatedGateway {
     this.#circuits.forget();
     running.gateway = this.#gateway(running.budgets, configuration);
     this.#reached(configuration);
+    if (this.#options.adjustEveryMs > 0) await this.#adjust(running.budgets).catch(this.#options.onError);
   }
 
   /** `kill -9`: nothing that it waits for will ever come. */

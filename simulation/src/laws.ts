@@ -8,6 +8,7 @@ import {
   type Posting,
   windowSpan,
 } from "../../packages/core/dist/index.js";
+import { AdjustingLaw } from "./adjusting-law.js";
 import { Books, type Kept, type Sum } from "./books.js";
 import { isWindowAt } from "./calendar.js";
 import { checkDenial, isPlausible, isUnclear } from "./denial-law.js";
@@ -74,6 +75,7 @@ export class Laws {
   readonly books = new Books();
   readonly attempts = new Map<string, Attempt>();
   readonly sharing = new SharingLaw(this.books);
+  readonly adjusting = new AdjustingLaw();
   readonly lastAnswers = new LastAnswerLaw(this.books);
   readonly #options: LawsOptions;
   /** How many times a law was held against something. */
@@ -132,6 +134,7 @@ export class Laws {
     if (entry.kind === "reserved") this.#admitted(entry);
     const kept = entry.kind === "reserved" ? undefined : books.reservations.get(entry.reservation);
     this.sharing.entered(entry);
+    this.adjusting.entered(entry);
     this.#followsItsHold(entry, kept);
     books.seq = entry.seq;
     this.#latest = Math.max(this.#latest, entry.at);
@@ -187,6 +190,7 @@ export class Laws {
       const [amount, used] = [roomFor(this.books, limit, counter, entry.at, isLast), usedOf(this.books, limit, counter, entry.at)];
       hold(1, used + held <= amount, () => `${counter.key}: ${used} used + ${held} more of ${amount} for ${reservation}.`);
       this.sharing.admitted(counter, asked.configuration, entry.at);
+      this.adjusting.admitted(counter, asked.configuration, entry.at);
     }
     const missing = applying(asked.configuration, detail.subject).find(({ name }) =>
       postings.every(({ counter }) => nameOf(counter) !== name),

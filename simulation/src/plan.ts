@@ -9,6 +9,7 @@ import {
 } from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
 import { canFinish, finishInput, keptOf } from "./finishing.js";
+import { adjustedLimit, adjustInput, type PlannedAdjust } from "./plan-adjusting.js";
 import { canShare, type PlannedShare, shareInput } from "./plan-sharing.js";
 import { type PlannedWeights, planWeights, weightsInput, weightsText } from "./weighing.js";
 
@@ -51,6 +52,7 @@ export interface PlannedBudget {
   readonly maxOutput: number | undefined;
   readonly models: readonly string[] | undefined;
   readonly share?: PlannedShare;
+  readonly adjust?: PlannedAdjust;
   /** Up to when it only observes, where it is enforced in the end; to the second. */
   readonly observedUntil?: number;
   readonly weights?: PlannedWeights;
@@ -174,8 +176,13 @@ export function planFavour(plan: readonly PlannedBudget[], dice: Dice): Favour |
 /** Reads a plan as the product reads its configuration. */
 export function configurationOf(number: number, plan: readonly PlannedBudget[]): Configuration {
   const planned = plan.map((budget) => {
-    const { share, finishAt, ...alone } = budget;
-    return { ...alone, ...(canShare(budget, plan) && { share }), ...(canFinish(budget) && { finishAt }) };
+    const { share, adjust, finishAt, ...alone } = budget;
+    return {
+      ...alone,
+      ...(canShare(budget, plan) && { share }),
+      ...(adjust && adjustedLimit(budget) && { adjust }),
+      ...(canFinish(budget) && { finishAt }),
+    };
   });
   const budgets = planned.map((budget) => defineBudget(inputOf(budget)));
   const limits = planned.flatMap((budget, i) =>
@@ -241,7 +248,7 @@ function scaled({ amount, unit }: PlannedLimit, dice: Dice): number {
 }
 
 function inputOf(budget: PlannedBudget): BudgetInput {
-  const { name, selects, per, limits, timezone, isOpen, minOutput, share, maxInput, maxOutput, models } = budget;
+  const { name, selects, per, limits, timezone, isOpen, minOutput, share, adjust, maxInput, maxOutput, models } = budget;
   return {
     name,
     for: selects,
@@ -254,6 +261,7 @@ function inputOf(budget: PlannedBudget): BudgetInput {
     minOutput,
     onStoreFailure: isOpen ? "open" : "closed",
     ...(share && { share: shareInput(share) }),
+    ...(adjust && { adjust: adjustInput(adjust) }),
     ...(budget.finishAt !== undefined && { ladder: finishInput(budget) }),
   };
 }
@@ -273,7 +281,7 @@ function limitText({ unit, amount, window, moving = { kind: "rolling", lengthMs:
 }
 
 /** An amount that stands alone, in its unit. */
-function amountText(amount: number, unit: Unit): string {
+export function amountText(amount: number, unit: Unit): string {
   if (unit !== "nanodollars") return String(amount);
   const digits = String(amount).padStart(10, "0");
   return `$${digits.slice(0, -9)}.${digits.slice(-9)}`;

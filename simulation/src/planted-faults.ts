@@ -1,5 +1,5 @@
 import type { ReserveCommand } from "../../packages/core/dist/domain/command.js";
-import type { Grant, Store } from "../../packages/core/dist/index.js";
+import type { AdjustingGrant, Grant, Store } from "../../packages/core/dist/index.js";
 import type { Journal } from "../../packages/core/dist/stores/sqlite/journal.js";
 import type { Recovered } from "../../packages/core/dist/stores/sqlite/recovery.js";
 import type { Gateway } from "../../packages/gateway/dist/gateway.js";
@@ -53,6 +53,26 @@ const SHARING: Partial<Scenario> = {
   favourRate: 0,
   leapRate: 0,
   startsAt: Date.UTC(2026, 5, 1, 12, 48),
+};
+
+/** A limit by the day that follows its use, as a day ends. */
+const ADJUSTING: Partial<Scenario> = {
+  plan: [
+    {
+      ...{ name: "company", selects: {}, per: [], timezone: "UTC", isEnforced: true, isOpen: false, minOutput: 1 },
+      limits: [{ unit: "requests", window: "day", amount: 300 }],
+      adjust: { unit: "requests", window: "day", least: 100, most: 900, every: "day", step: 20 },
+      ...{ maxInput: undefined, maxOutput: undefined, models: undefined },
+    },
+  ],
+  adjustEveryMs: 5_000,
+  callRate: 40,
+  programShare: 0,
+  neighbourShare: 0,
+  changeRate: 0,
+  favourRate: 0,
+  leapRate: 0,
+  startsAt: Date.UTC(2026, 5, 1, 23, 56),
 };
 
 /** Of each task half is kept for its last answer. */
@@ -373,7 +393,57 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     scenario: { ...EMBEDDED, ...SHARING },
     client: (store) => moving(store, ({ grant, isGiven }) => [{ isGiven, grant: { ...grant, until: grant.until + DAY_MS } }]),
   },
+  {
+    fault: "lets a limit follow its use beyond its bounds",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...ADJUSTING },
+    client: (store) =>
+      deciding(store, (grant, { configured }) => ({
+        ...grant,
+        amount: 5 * configured,
+        adjustment: { ...grant.adjustment, amount: 6 * configured },
+      })),
+  },
+  {
+    fault: "lets a limit follow its use at once",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...ADJUSTING },
+    client: (store) =>
+      deciding(store, (grant, { configured, before, amount }) =>
+        amount === before ? grant : { ...grant, amount: configured, adjustment: { ...grant.adjustment, amount: 2 * configured } },
+      ),
+  },
+  {
+    fault: "adds what another one decided to what it decided itself",
+    laws: [1],
+    scenario: { ...REMOTE, ...ADJUSTING },
+    client: (store) => {
+      const name = String(Math.floor(1e6 * Math.random()));
+      return deciding(store, (grant) => ({ ...grant, id: `${grant.id}:${name}` }));
+    },
+  },
+  {
+    fault: "lets what a rule decided go on after it",
+    laws: [1],
+    scenario: { ...EMBEDDED, ...ADJUSTING, changeRate: 4, minutes: 30 },
+    client: (store) => ({
+      ...verbsOf(store),
+      record: async (entry) => (entry.kind === "revoked" && entry.grant.adjustment ? { outcome: "recorded" } : store.record(entry)),
+    }),
+  },
 ];
+
+/** `what`: what becomes of a grant that a rule decided. */
+function deciding(store: Store, what: (grant: AdjustingGrant, adjustment: AdjustingGrant["adjustment"]) => Grant): Store {
+  return {
+    ...verbsOf(store),
+    record: async (entry) => {
+      if (entry.kind !== "granted" || !entry.grant.adjustment) return store.record(entry);
+      const grant = what(entry.grant as AdjustingGrant, entry.grant.adjustment);
+      return store.record({ ...entry, reservation: grant.id, grant });
+    },
+  };
+}
 
 /** `what`: what becomes of a grant that moves something. */
 function moving(store: Store, what: (moved: Moved) => readonly Moved[] | Promise<readonly Moved[]>): Store {

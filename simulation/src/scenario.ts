@@ -3,6 +3,7 @@ import type { Dice } from "./dice.js";
 import { finishingPlan } from "./finishing.js";
 import type { NetworkFaults } from "./network.js";
 import { enlarged, firstPlan, type PlannedBudget, planOnTrial } from "./plan.js";
+import { adjustingPlan } from "./plan-adjusting.js";
 import { sharingPlan } from "./plan-sharing.js";
 import { drawRoutes } from "./routes.js";
 import { weighedPlan } from "./weighing.js";
@@ -35,6 +36,8 @@ export interface Scenario {
   readonly outageRate: number;
   /** How often gateways look whether something unused is to be moved; 0 where no budget shares. */
   readonly shareEveryMs: number;
+  /** How often they look whether limits are to follow what was used of them; 0 where none does. */
+  readonly adjustEveryMs: number;
   readonly network: NetworkFaults;
   readonly storeTimeoutMs: number;
   readonly storeTries: number;
@@ -98,6 +101,7 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
     routes: [],
     outageRate: 0,
     shareEveryMs: 0,
+    adjustEveryMs: 0,
     network: {
       lossChance: sometimes(0.4, 0.01, 0.2),
       duplicateChance: sometimes(0.4, 0.01, 0.3),
@@ -120,7 +124,19 @@ export function drawScenario(dice: Dice, more: Dice, minutes: number): Scenario 
   const shared = more.chance(0.4) ? withSharing(routed, more) : routed;
   const weighed = more.chance(0.4) ? { ...shared, plan: weighedPlan(shared.plan, more), hasWeights: true } : shared;
   const tried = more.chance(0.4) ? { ...weighed, plan: planOnTrial(weighed.plan, weighed.startsAt, minutes, more) } : weighed;
-  return more.chance(0.3) ? withLastAnswers(tried, more) : tried;
+  const ending = more.chance(0.3) ? withLastAnswers(tried, more) : tried;
+  return more.chance(0.4) ? withAdjusting(ending, more) : ending;
+}
+
+/** Days and longer periods end in the middle of more simulations: only then something is decided. */
+function withAdjusting(scenario: Scenario, dice: Dice): Scenario {
+  const { plan, leapRate } = scenario;
+  return {
+    ...scenario,
+    plan: adjustingPlan(plan, dice),
+    adjustEveryMs: dice.pick([5_000, 30_000, 60_000]),
+    leapRate: Math.max(leapRate, dice.chance(0.7) ? 0.3 : 0),
+  };
 }
 
 function withSharing(scenario: Scenario, dice: Dice): Scenario {

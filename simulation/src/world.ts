@@ -13,6 +13,7 @@ import { MODELS, type Model, OTHER_PROVIDERS, PROVIDERS } from "./models.js";
 import { Neighbour } from "./neighbour.js";
 import { Network } from "./network.js";
 import { type Configuration, changedPlan, configurationOf, planFavour, TASKS, TEAMS, USERS } from "./plan.js";
+import { seenOf } from "./plan-adjusting.js";
 import type { Breakable } from "./planted-faults.js";
 import { Program } from "./program.js";
 import { Providers } from "./providers.js";
@@ -82,12 +83,14 @@ export class World {
   #recovering = 0;
   #requests = 0;
   #numbers = 0;
+  readonly #adjustingDice: Dice;
   #isOver = false;
   #calmFrom = 0;
   #failure: unknown;
 
   constructor({ seed, minutes, bodies, scenario: given = {}, broken = {} }: WorldOptions) {
     this.#seed = seed;
+    this.#adjustingDice = new Dice(seed + 2 ** 34);
     this.#broken = broken;
     this.#bodies = bodies;
     const dice = new Dice(seed);
@@ -240,7 +243,7 @@ export class World {
 
   #start(process: Process): void {
     const { time, laws } = { time: this.#time, laws: this.#laws };
-    const { expireEveryMs, shareEveryMs, drains, routes } = this.#scenario;
+    const { expireEveryMs, shareEveryMs, adjustEveryMs, drains, routes } = this.#scenario;
     const upstream = this.#providers.connectionsOf(process);
     const gateway = new SimulatedGateway({
       time,
@@ -251,6 +254,8 @@ export class World {
       routes,
       expireEveryMs,
       shareEveryMs,
+      adjustEveryMs,
+      seen: (amount) => seenOf(amount, this.#adjustingDice),
       onDisconnect: drains ? "drain" : "abort",
       storeNow: () => time.now + (this.#server ? this.#storeProcess : process).skewMs,
       onShared: (what, details) => this.#history.add(time.now, what, process.name, details),
