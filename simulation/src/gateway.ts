@@ -228,7 +228,7 @@ export class SimulatedGateway {
   }
 
   #watch(): Watch {
-    const { laws, check, onDecision } = this.#options;
+    const { laws, check, onDecision, storeNow } = this.#options;
     return {
       begins: (call) => {
         this.#undecided.add(call.id);
@@ -238,10 +238,12 @@ export class SimulatedGateway {
       ends: ({ id }) => this.#undecided.delete(id),
       decided: (call, decision, since) => {
         onDecision(call.id, decision);
-        // Which of two configurations decided is not known where both could.
         const now = this.now;
-        const isOne = since.configuration === this.#judgedBy && trialsOver(this.#judgedBy, since.at) === trialsOver(this.#judgedBy, now);
-        if (isOne || decision.outcome === "allowed") check(() => laws.decided(call, decision, this.#judgedBy, now));
+        const judgedBy = this.#judgedBy;
+        // Which of two configurations decided is not known where both could. Where the store does not answer, it may still have told its own time.
+        const times = decision.outcome === "uncounted" ? [since.at, storeNow()] : [since.at];
+        const isOne = since.configuration === judgedBy && times.every((at) => trialsOver(judgedBy, at) === trialsOver(judgedBy, now));
+        if (isOne || decision.outcome === "allowed") check(() => laws.decided(call, decision, judgedBy, now));
         else if (decision.outcome === "uncounted") laws.attempt(call.id, 0).isUncounted = true;
       },
       failed: (call) => {

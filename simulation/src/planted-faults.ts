@@ -288,6 +288,11 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     scenario: { ...EMBEDDED, ...FAILOVER },
     client: (store) => {
       const ends = new Map<string, () => Promise<unknown>>();
+      const later = (id: string, end: () => Promise<unknown>) => {
+        ends.set(requestOf(id), end);
+        setTimeout(() => void end().catch(() => undefined), 20_000);
+        return { outcome: "duplicate" } as const;
+      };
       return {
         ...verbsOf(store),
         reserve: async (command) => {
@@ -295,14 +300,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
           await ends.get(requestOf(command.id))?.();
           return result;
         },
-        settle: async (command) => {
-          ends.set(requestOf(command.id), () => store.settle(command));
-          return { outcome: "duplicate" };
-        },
-        release: async (command) => {
-          ends.set(requestOf(command.id), () => store.release(command));
-          return { outcome: "duplicate" };
-        },
+        settle: async (command) => later(command.id, () => store.settle(command)),
+        release: async (command) => later(command.id, () => store.release(command)),
       };
     },
   },
