@@ -33,7 +33,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await sendFree(gateway, exchange, routed);
     const handed = gateway.handovers.of(routed);
-    if (handed && gateway.budgets.switchedOff(routed.subject) === undefined) return await goOn(gateway, exchange, routed, handed);
+    const isOff = handed && gateway.budgets.switchedOff(routed.subject) !== undefined;
+    if (handed && !isOff && (await goOn(gateway, exchange, routed, handed))) return;
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, guardedCall(routed, tripped).call, "guard_tripped", blocked.message);

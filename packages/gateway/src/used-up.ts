@@ -6,6 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway.ts";
 import { handOver, writtenBy } from "./handovers/hand-over.ts";
 import { handoverRung } from "./handovers/handover.ts";
+import { isTaken } from "./handovers/wire.ts";
 import { headerText } from "./headers.ts";
 import { queueable, type ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
@@ -66,12 +67,16 @@ export async function refuseUsedUp(gateway: Gateway, exchange: Exchange, { route
   const after = listed ? undefined : rungAfter(denial, gateway.config.budgets, "handover");
   const cannot = after && gateway.handovers.cannot(routed, after.budget);
   if (after && cannot === undefined) {
-    const { id, text, rung } = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
-    if (!isUndecided(gateway, exchange, denial)) return refuseDenied(exchange, call, decision, { text, rung, handover: id });
-    // Its refusal stands in the books as one.
-    const next = { ...exchange, id: gateway.newId() };
-    gateway.events.continued(exchange.id, next.id);
-    return give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+    const turn = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
+    const { handover: id, text } = turn;
+    const rung = handoverRung(after.budget.name);
+    if (isUndecided(gateway, exchange, denial)) {
+      // Its refusal stands in the books as one.
+      const next = { ...exchange, id: gateway.newId() };
+      gateway.events.continued(exchange.id, next.id);
+      await give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+    } else refuseDenied(exchange, call, decision, { text, rung, handover: id });
+    return gateway.handovers.ended(turn, () => isTaken(exchange.response));
   }
   if (asked) return refuseDenied(exchange, call, withoutPerson(withAsked(decision, asked), cannot), undefined);
   const ready = listed ?? readyTextAfter(gateway, dialect, call, denial);

@@ -28,7 +28,7 @@ import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
-import type { Handovers } from "../handovers/handovers.ts";
+import type { HandoverBookPort } from "../handovers/handover-book.ts";
 import { hashPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
@@ -131,7 +131,7 @@ export interface RunningParts {
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   readonly queue: Pick<QueuePort, "list" | "callOff" | "runNow">;
-  readonly handovers: Pick<Handovers, "list" | "read" | "take" | "answer" | "giveBack">;
+  readonly handovers: Pick<HandoverBookPort, "list" | "read" | "take" | "answer" | "giveBack">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -773,9 +773,9 @@ const HANDOVERS_MOST = 1_000;
 
 async function listHandovers(parts: Parts, { query }: AdminRequest): Promise<AdminResponse> {
   checkParameters(query, ["all"]);
-  const all = runningOf(parts).handovers.list();
-  const shown = query.get("all") === "true" ? all : all.filter(({ returned }) => !returned);
-  return ok({ data: shown.slice(0, HANDOVERS_MOST).map(handoverJson), total: shown.length });
+  const hasReturned = query.get("all") === "true";
+  const { handovers, total } = await runningOf(parts).handovers.list({ hasReturned, most: HANDOVERS_MOST });
+  return ok({ data: handovers.map(handoverJson), total });
 }
 
 async function showHandover(parts: Parts, { by = "the owner", from }: AdminRequest, id: string): Promise<AdminResponse> {

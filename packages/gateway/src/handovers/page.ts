@@ -4,8 +4,8 @@ import { readBytes } from "../body.ts";
 import type { Gateway } from "../gateway.ts";
 import { escaped, sendLinkPage } from "../link-page.ts";
 import { ANSWER_MOST, type Handover } from "./handover.ts";
+import type { ReadHandover } from "./handover-book.ts";
 import { whoIn } from "./handover-notice.ts";
-import type { ReadHandover } from "./handovers.ts";
 
 const FORM_MOST = 128 * 1024;
 const NAME_MOST = 100;
@@ -22,7 +22,7 @@ export async function serveHandoverPage(gateway: Gateway, request: IncomingMessa
     ? new URL(url, "http://purser.invalid").searchParams
     : new URLSearchParams((await readBytes(request, FORM_MOST)).toString("utf8"));
   const token = given.get("token") ?? "";
-  const handover = gateway.handovers.look(token);
+  const handover = await gateway.handovers.book.look(token);
   if (!handover) return sendLinkPage(response, 403, NOT_RIGHT);
   const { id } = handover;
   const by = (given.get("name") ?? "").trim().slice(0, NAME_MOST) || (handover.taken?.by ?? "whoever has the link");
@@ -35,7 +35,7 @@ export async function serveHandoverPage(gateway: Gateway, request: IncomingMessa
           what: given.get("do") ?? "",
           had: given.get("had") ?? "",
         });
-    const read = await gateway.handovers.read(id);
+    const read = await gateway.handovers.book.read(id);
     // Who reads what people wrote is written down too.
     if (read.said && request.method === "GET")
       await gateway.log.write({
@@ -62,25 +62,29 @@ interface Answering {
 }
 
 /** Does what a button says, and says what was done. */
-async function answered({ handovers, log }: Gateway, { id, taken }: Handover, { by, text, what, had }: Answering): Promise<string> {
+async function answered(
+  { handovers: { book }, log }: Gateway,
+  { id, taken }: Handover,
+  { by, text, what, had }: Answering,
+): Promise<string> {
   const note = (deed: string) => log.write({ by: `${by}, by a signed link`, what: deed, details: { handover: id } });
   if (what === "Take") {
     await note("handover.taken");
-    await handovers.take(id, by, taken !== undefined && taken.by === had);
+    await book.take(id, by, taken !== undefined && taken.by === had);
     return `It is with ${by} now.`;
   }
   if (what === "Give back") {
     await note("handover.returned");
-    await handovers.giveBack(id, by);
+    await book.giveBack(id, by);
     return "Given back: its calls go on as before.";
   }
   if (text === "" || text.length > ANSWER_MOST)
     throw new PurserError("body_invalid", `An answer has 1 to ${ANSWER_MOST.toLocaleString("en-US")} characters. Go back and write one.`);
   await note("handover.answered");
-  await handovers.answer(id, by, text);
+  await book.answer(id, by, text);
   if (what !== "Answer and give back") return "Answered: the next call of the conversation gets it.";
   await note("handover.returned");
-  await handovers.giveBack(id, by);
+  await book.giveBack(id, by);
   return "Answered and given back: the next call gets the answer, and those after it go on as before.";
 }
 
