@@ -36,6 +36,12 @@ export interface HandoverJson {
   readonly kept_until: string | null;
 }
 
+/** The first of those that are asked for, and how many there are. */
+export interface HandoverListJson {
+  readonly data: readonly HandoverJson[];
+  readonly total: number;
+}
+
 /** The same with what was said, where that is kept. */
 export interface WholeHandoverJson extends HandoverJson {
   readonly conversation: readonly Said[] | null;

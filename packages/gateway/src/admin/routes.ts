@@ -61,7 +61,7 @@ import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { guardJson } from "./guard-json.ts";
-import { handoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-json.ts";
+import { type HandoverListJson, handoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
@@ -775,7 +775,7 @@ async function listHandovers(parts: Parts, { query }: AdminRequest): Promise<Adm
   checkParameters(query, ["all"]);
   const hasReturned = query.get("all") === "true";
   const { handovers, total } = await runningOf(parts).handovers.list({ hasReturned, most: HANDOVERS_MOST });
-  return ok({ data: handovers.map(handoverJson), total });
+  return ok({ data: handovers.map(handoverJson), total } satisfies HandoverListJson);
 }
 
 async function showHandover(parts: Parts, { by = "the owner", from }: AdminRequest, id: string): Promise<AdminResponse> {

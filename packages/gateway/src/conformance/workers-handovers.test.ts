@@ -115,7 +115,11 @@ test("no conversation and no answer is lost when workers are killed, all at once
   assert.equal(await say(site, "bob"), TEXT);
   assert.equal(await say(site, "ann"), TEXT);
   await until("Lee to be told that Bob wrote again", () => receiver.posted.length > told || undefined);
-  assert.equal(receiver.posted.filter(({ body }) => body.type === "handover.opened").length, 2, "nobody is told again of what began before");
+  assert.equal(
+    receiver.posted.filter(({ body }) => body.type === "handover.opened").length,
+    2,
+    "nobody is told again of what began before",
+  );
   await desk(site, "POST", `/${ann}/return`, { by: "Kim" });
   for (let i = 0; i < WORKERS; i++) assert.equal(await say(site, "ann"), "One.");
   await site.stop();
