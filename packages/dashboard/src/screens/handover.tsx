@@ -1,5 +1,5 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
+import { Link, useParams } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { HandoverJson, WholeHandoverJson } from "../../../gateway/src/admin/handover-json.ts";
 import { api } from "../api.ts";
@@ -154,7 +154,7 @@ function Said({ who, text, isOurs, isByPerson = false, note }: SaidProps) {
 }
 
 /** What is written stays until it was sent, also while others write. */
-function AnswerForm({ handover: { id, taken_by } }: { handover: HandoverJson }) {
+function AnswerForm({ handover: { id, taken_by, budget, hands_over_again } }: { handover: WholeHandoverJson }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
   const client = useQueryClient();
@@ -199,6 +199,15 @@ function AnswerForm({ handover: { id, taken_by } }: { handover: HandoverJson }) 
       {deed.error && (
         <p role="alert" className="rounded-md bg-over-wash px-3 py-2 text-sm [overflow-wrap:anywhere]">
           {deed.error.message}
+        </p>
+      )}
+      {hands_over_again && (
+        <p className="text-sm text-soft">
+          Given back now, its next call would be handed over anew: its budget has nothing for it. To let a model go on, give more of{" "}
+          <Link to="/budgets/$name" params={{ name: budget }} className="link">
+            {budget}
+          </Link>{" "}
+          first.
         </p>
       )}
       <div className="flex flex-wrap gap-2">

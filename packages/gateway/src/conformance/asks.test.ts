@@ -225,6 +225,9 @@ describe("an owner is asked before", () => {
     const late = await startScene(context, "", { limit: "4 requests", ladder: `{ 50%: 'answer "${LATER}"', 75%: ask }` });
     for (let i = 0; i < 3; i++) await late.call();
     assert.deepEqual([late.provider.received.length, late.receiver.posted.length], [2, 0]);
+    const other = await startScene(context, "", { limit: "$500 / month, 1 requests", ladder: `{ $400: ask, 100%: 'answer "${LATER}"' }` });
+    for (let i = 0; i < 2; i++) await other.call();
+    assert.match(await other.link(), /asks/, "what is used up is asked for, wherever it stands");
   });
 
   test("a step that blocks, and a call is refused with whom to wait for", async (context) => {

@@ -651,6 +651,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await log.getByText("What is a purser?").waitFor();
     await page.getByRole("button", { name: "Take" }).click();
     await page.getByText("with the owner").waitFor();
+    await page.getByText("Given back now, its next call would be handed over anew").waitFor();
     const [otto] = (await ask(scene, "/api/handovers")).data.filter(({ subject }: Json) => subject.user === "otto");
     const answer = page.getByLabel("The answer to the next call");
     await answer.fill("Whoever keeps\nthe accounts of a ship.");

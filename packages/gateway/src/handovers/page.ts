@@ -3,7 +3,7 @@ import { PurserError } from "@purser/core";
 import { readBytes } from "../body.ts";
 import type { Gateway } from "../gateway.ts";
 import { escaped, sendLinkPage } from "../link-page.ts";
-import { ANSWER_MOST, type Handover } from "./handover.ts";
+import { ANSWER_MOST, type Handover, handsOverAgain } from "./handover.ts";
 import type { ReadHandover } from "./handover-book.ts";
 import { whoIn } from "./handover-notice.ts";
 
@@ -44,13 +44,20 @@ export async function serveHandoverPage(gateway: Gateway, request: IncomingMessa
         from: request.socket.remoteAddress,
         details: { handover: id },
       });
-    return sendLinkPage(response, 200, { title: titleOf(read.handover), text: note || handover.why, form: formOf(read, token, by) });
+    const isAgain = await handsOverAgain(read.handover, gateway.budgets);
+    return sendLinkPage(response, 200, {
+      title: titleOf(read.handover),
+      text: note || handover.why,
+      form: formOf(read, { token, by, isAgain }),
+    });
   } catch (error) {
     if (!(error instanceof PurserError) || !/^(handover_conflict|body_invalid)$/.test(error.code)) throw error;
     return sendLinkPage(response, 409, { title: titleOf(handover), text: error.message, form: "" });
   }
 }
 
+const AGAIN =
+  "Given back now, its next call would be handed over anew: its budget has nothing for it. To let a model go on, give more first.";
 const NOT_RIGHT = { title: "This link is not right", text: "It was not made here, or its time is over.", form: "" };
 
 interface Answering {
@@ -93,7 +100,14 @@ function titleOf(handover: Handover): string {
   return handover.taken ? `${whoIn(handover)} is with ${handover.taken.by}` : `${whoIn(handover)} waits for a person`;
 }
 
-function formOf({ handover, said }: ReadHandover, token: string, by: string): string {
+interface FormTerms {
+  readonly token: string;
+  readonly by: string;
+  /** Whether its next call would be handed over anew, were it given back. */
+  readonly isAgain: boolean;
+}
+
+function formOf({ handover, said }: ReadHandover, { token, by, isAgain }: FormTerms): string {
   const turns = (said ?? []).map((one) => quoted(one.by, one.text));
   const answers = handover.answers.map(({ by: who, text, givenAt }) =>
     quoted(`${who}${givenAt === undefined ? ", not read yet" : ""}`, text ?? "(not kept)"),
@@ -106,6 +120,7 @@ function formOf({ handover, said }: ReadHandover, token: string, by: string): st
     `<input type="hidden" name="had" value="${escaped(handover.taken?.by ?? "")}">`,
     `<p><label>Your name<br><input name="name" maxlength="${NAME_MOST}" value="${by === "whoever has the link" ? "" : escaped(by)}"></label></p>`,
     '<p><label>Your answer<br><textarea name="text" rows="6" style="width:100%"></textarea></label></p>',
+    ...(isAgain ? [`<p>${AGAIN}</p>`] : []),
     ...["Answer", "Answer and give back", "Take", "Give back"].map((word) => `<button name="do" value="${word}">${word}</button>`),
   ];
   return `${all}\n<form method="post" action="/handovers">${fields.join("")}</form>`;
