@@ -129,10 +129,10 @@ class Workers {
     this.#started?.first.drain();
     await this.#reloading;
     const ended = [...this.#all].map(async ({ worker, isListening }) => {
-      // One that only starts has no calls, and may not hear what it is told.
-      if (!isListening) worker.process.kill("SIGKILL");
       const timer = setTimeout(() => worker.process.kill("SIGKILL"), config.server.drainMs + CLOSE_MORE_MS);
-      send(worker, { kind: "close" });
+      // One that only starts has no calls, and may not hear what it is told.
+      if (isListening) send(worker, { kind: "close" });
+      else worker.process.kill("SIGKILL");
       if (!worker.isDead()) await once(worker, "exit");
       clearTimeout(timer);
     });
