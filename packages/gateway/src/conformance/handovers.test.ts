@@ -290,6 +290,18 @@ describe("a call that cannot carry a text", () => {
     assert.equal(saidBy(await call()), "Use the pump.", "none of them took the answer");
     await stand.checkBooks();
   });
+
+  test("goes on as any other once the conversation was given back, and leaves the answer that waits to a call that can carry it", async (context) => {
+    const { stand, call, admin, handedOver } = await startScene(context);
+    const id = await handedOver();
+    await admin("POST", `/${id}/answer`, { text: "Bye.", return: true });
+    const grant = { budget: "chat", for: { user: "ann" }, amount: "9 requests / day", until: "1h", why: "she waited" };
+    assert.equal((await post(`${stand.url}/api/grants`, grant)).status, 201);
+    const json = await call({ response_format: { type: "json_object" } });
+    assert.deepEqual([json.status, saidBy(json)], [200, "Aye."]);
+    assert.equal(saidBy(await call()), "Bye.");
+    assert.equal(saidBy(await call()), "Aye.");
+  });
 });
 
 describe("what a ladder says beside it", () => {
