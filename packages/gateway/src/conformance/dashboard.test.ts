@@ -848,6 +848,12 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       assert.equal(await look.getByRole("alert").count(), 0, `${path} says that something is wrong`);
       for (const name of CHANGES) assert.equal(await look.getByRole("button", { name }).count(), 0, `${path} has a button "${name}"`);
     }
+    await visit(look, "/conversations", "Handovers");
+    await look.getByRole("listitem").filter({ hasText: "otto" }).waitFor();
+    assert.equal(await look.getByRole("main").getByRole("link").count(), 0, "what was said is not for viewers");
+    await visit(look, (await ask(scene, "/api/handovers")).data.map(({ id }: Json) => `/conversations/${id}`)[0], "Handover");
+    await look.getByRole("alert").waitFor();
+    assert.equal(await look.getByText("What is a purser?").count(), 0);
     await look.goto("/budgets/chatbot");
     await look.getByText("something to revoke").waitFor();
     assert.equal(await look.getByRole("button", { name: "Revoke" }).count(), 0);
