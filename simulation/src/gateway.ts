@@ -5,7 +5,9 @@ import type { Config } from "../../packages/gateway/dist/config/config.js";
 import { Circuits } from "../../packages/gateway/dist/failover/circuits.js";
 import type { CallInFlight, Gateway } from "../../packages/gateway/dist/gateway.js";
 import { Guards } from "../../packages/gateway/dist/guards/guards.js";
-import { NO_HANDOVERS } from "../../packages/gateway/dist/handovers/handovers.js";
+import { NO_HANDOVERS } from "../../packages/gateway/dist/handovers/handover-book.js";
+import { Handovers } from "../../packages/gateway/dist/handovers/handovers.js";
+import { OpenHandovers } from "../../packages/gateway/dist/handovers/open-handovers.js";
 import { RENEW_EVERY_MS, renewLeases } from "../../packages/gateway/dist/leases.js";
 import { Figures } from "../../packages/gateway/dist/metrics/figures.js";
 import { serveCall } from "../../packages/gateway/dist/pipeline.js";
@@ -319,7 +321,7 @@ export class SimulatedGateway {
       log: { refused: () => undefined, write: async () => 0 },
       asks: NOBODY_IS_ASKED,
       queue: NO_QUEUE,
-      handovers: NO_HANDOVERS,
+      handovers: new Handovers({ book: NO_HANDOVERS, open: new OpenHandovers(), budgets: [] }),
       batches: NO_BATCHES,
       inFlight: this.#inFlight,
       identify: () => ({ ok: true, caller: { key: undefined, subject: this.#next?.subject ?? {} } }),

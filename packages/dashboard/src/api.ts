@@ -9,6 +9,7 @@ import type { CallReport } from "../../gateway/src/admin/call-report.ts";
 import type { ChannelJson, DeliveryJson } from "../../gateway/src/admin/channel-json.ts";
 import type { GrantJson } from "../../gateway/src/admin/grant-json.ts";
 import type { GuardJson } from "../../gateway/src/admin/guard-json.ts";
+import type { HandoverJson, HandoverListJson, WholeHandoverJson } from "../../gateway/src/admin/handover-json.ts";
 import type { KeyJson } from "../../gateway/src/admin/key-json.ts";
 import type { MinutesBy, MinutesJson } from "../../gateway/src/admin/minutes.ts";
 import type { OverviewJson } from "../../gateway/src/admin/overview.ts";
@@ -128,6 +129,11 @@ export const api = {
   deliveries: () => ask<List<DeliveryJson>>("GET", "/api/deliveries").then(data),
   asks: () => ask<List<AskJson>>("GET", "/api/asks").then(data),
   answerAsk: (id: string, answer: "give" | "decline") => ask("POST", `/api/asks/${part(id)}`, { answer }),
+  handovers: (isAll: boolean) => ask<HandoverListJson>("GET", `/api/handovers${isAll ? "?all=true" : ""}`),
+  handover: (id: string) => ask<WholeHandoverJson>("GET", `/api/handovers/${part(id)}`),
+  takeHandover: (id: string, body: object) => ask<HandoverJson>("POST", `/api/handovers/${part(id)}/take`, body),
+  answerHandover: (id: string, body: object) => ask<HandoverJson>("POST", `/api/handovers/${part(id)}/answer`, body),
+  returnHandover: (id: string, body: object) => ask<HandoverJson>("POST", `/api/handovers/${part(id)}/return`, body),
   prices: () => ask<PriceListJson>("GET", "/api/prices"),
   settings: () => ask<SettingsJson>("GET", "/api/settings"),
   deeds: (query: string) => ask<List<AuditLine> & { readonly has_more: boolean }>("GET", `/api/audit?${query}`),

@@ -13,7 +13,7 @@ export interface LiveState {
 const KEPT = 200;
 /** Balances and sums are asked for again so often at most while calls come in. */
 const REFRESH_EVERY_MS = 4_000;
-const FOLLOWS = ["overview", "minutes", "budgets", "budget", "allowances", "myBudget", "asks"];
+const FOLLOWS = ["overview", "minutes", "budgets", "budget", "allowances", "myBudget", "asks", "handovers"];
 
 let state: LiveState = { calls: [], leftOut: 0, isConnected: false };
 const listeners = new Set<() => void>();

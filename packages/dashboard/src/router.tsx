@@ -66,6 +66,16 @@ const requests = createRoute({
   path: "/requests",
   component: lazyRouteComponent(() => import("./screens/requests.tsx"), "Requests"),
 });
+const handovers = createRoute({
+  getParentRoute: () => root,
+  path: "/conversations",
+  component: lazyRouteComponent(() => import("./screens/handovers.tsx"), "Handovers"),
+});
+const handover = createRoute({
+  getParentRoute: () => root,
+  path: "/conversations/$id",
+  component: lazyRouteComponent(() => import("./screens/handover.tsx"), "HandoverDetail"),
+});
 const keys = createRoute({
   getParentRoute: () => root,
   path: "/keys",
@@ -104,6 +114,8 @@ export const router = createRouter({
     usage,
     alerts,
     requests,
+    handovers,
+    handover,
     keys,
     people,
     prices,

@@ -54,7 +54,9 @@ import type { CallInFlight, Gateway } from "./gateway.ts";
 import { Guards } from "./guards/guards.ts";
 import { openTripBook } from "./guards/open-trip-book.ts";
 import type { TripBook } from "./guards/trip-book.ts";
-import { Handovers, NO_HANDOVERS } from "./handovers/handovers.ts";
+import { HandoverBook } from "./handovers/handover-book.ts";
+import { Handovers } from "./handovers/handovers.ts";
+import { OpenHandovers } from "./handovers/open-handovers.ts";
 import { UsualAnswers } from "./holds/usual-answers.ts";
 import { RENEW_EVERY_MS, renewLeases } from "./leases.ts";
 import { type AuditState, Audits } from "./metrics/audits.ts";
@@ -101,6 +103,8 @@ export interface StartOptions {
   readonly trips?: TripBook;
   /** Which providers failed lately, where others tell of it; what this process sees of it where it is left out. */
   readonly circuits?: Circuits;
+  /** Which conversations people go on with, where others tell or are told of it. */
+  readonly openHandovers?: OpenHandovers;
   /** Where several processes count together: what this one counts, and what all have counted. */
   readonly counting?: { readonly figures: Figures; read(): Promise<Counted> };
   /** How long a client may take to send its request. A minute where it is left out. */
@@ -174,7 +178,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   return withBooks(options, (books, onError) => startWith(books, onError, options, {}));
 }
 
-interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips" | "circuits"> {
+interface StartFirstOptions extends Pick<StartOptions, "config" | "onNotice" | "trips" | "circuits" | "openHandovers"> {
   /** How many others have a port in the place of this one. */
   readonly workers: number;
   /** What is counted in this process. */
@@ -222,7 +226,7 @@ async function startWith(
   { config, store: given, shared, once, trips, circuits: told, counting, ...options }: StartOptions,
   { workers, figures = counting?.figures ?? new Figures(), counted }: Partial<StartFirstOptions>,
 ): Promise<RunningGateway & FirstGateway> {
-  const { budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom() } = options;
+  const { budgetFile = NO_FILE, requestTimeoutMs, bodies = new BodyRoom(), openHandovers = new OpenHandovers() } = options;
   const circuits = told ?? new Circuits((provider, change) => figures.circuit(provider, change));
   const { store, keys, archive, archiving } = records;
   const adminToken = await readOrCreateAdminToken(config.dataDir);
@@ -282,15 +286,22 @@ async function startWith(
   const bills = { found: async () => captured.state };
   // Of several that share a folder each would make all calls that wait there.
   const here = { directory: config.dataDir, keys, gateway: () => gateway, alertBook, asks: askBook, bills, onError };
-  const doer = once ? undefined : await OwnOnce.open(here);
+  const keepHandovers = () =>
+    HandoverBook.open({
+      directory: config.dataDir,
+      budgets: config.budgets,
+      open: openHandovers,
+      alerts,
+      log,
+      adminToken,
+      baseUrl,
+      onError,
+    });
+  const doer = once ? undefined : await OwnOnce.open({ ...here, handovers: await keepHandovers() });
   const done = (once ?? doer) as DoneOnce;
   const { queue, batches, attempts } = done;
   const asks = new Asks({ book: done.asks, budgets, onError });
-  // What one of several handed over the others would not know.
-  const handovers =
-    shared || workers !== undefined
-      ? undefined
-      : await Handovers.open({ directory: config.dataDir, budgets: config.budgets, alerts, log, adminToken, baseUrl, onError });
+  const handovers = new Handovers({ book: done.handovers, open: openHandovers, budgets: config.budgets });
   let gateway: Gateway = {
     config,
     budgets,
@@ -302,7 +313,7 @@ async function startWith(
     guards,
     asks,
     queue,
-    handovers: handovers ?? NO_HANDOVERS,
+    handovers,
     batches,
     log,
     events,
@@ -345,7 +356,7 @@ async function startWith(
     asks,
     guards,
     queue,
-    handovers: handovers ?? NO_HANDOVERS,
+    handovers: handovers.book,
     budgetFile,
     onError,
   };
@@ -402,7 +413,7 @@ async function startWith(
     ...(archiving && { lag: () => archiving.lag() }),
     noticesWaiting: () => alerts.waitingInAll(),
     queue,
-    handovers: () => handovers?.list() ?? [],
+    handovers: handovers.book,
     switchedOff: () => switches.list().filter((one) => isInForce(one, Date.now())).length,
     bills: () => done.bills.found(),
     commitments: () => unused.standings,
@@ -438,11 +449,11 @@ async function startWith(
   const { port } = server ? (server.address() as AddressInfo) : config.server;
   const host = config.server.host;
   ownUrl = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-  handovers?.start();
+  // Where others have the port, it is not known yet what links lead to.
+  if (server) doer?.handovers.start();
   archiving?.start();
   if (server) loadVocabularies(config).catch(onError);
   captured.look().catch(onError);
-  // Where others have the port, it is not known yet what links lead to.
   if (server) agreed.look().catch(onError);
   // From here on what is added up is what is told: calls that come before would have to be read.
   sums().catch(onError);
@@ -462,7 +473,7 @@ async function startWith(
     every(RENEW_EVERY_MS, async () => summaries.forget(Date.now() - KEPT_MOST_MS), onError),
     every(TICK_EVERY_MS, () => alerts.tick(), onError),
     every(TICK_EVERY_MS, async () => doer?.queue.tick(), onError),
-    every(TICK_EVERY_MS, async () => handovers?.tick(), onError),
+    every(TICK_EVERY_MS, async () => doer?.handovers.tick(), onError),
     every(TICK_EVERY_MS, async () => doer?.batches.tick(), onError),
     every(LOOK_EVERY_MS, async () => switches.look(), onError),
     every(TAKE_OVER_EVERY_MS, () => guards.takeOver(Date.now()), onError),
@@ -495,6 +506,7 @@ async function startWith(
     prepare: async (next) => void (await models.read(next)),
     reachedAt: (url) => {
       ownUrl = url;
+      doer?.handovers.start();
     },
     drain: () => void drainOnce().catch(onError),
     async reload(next) {
@@ -525,13 +537,14 @@ async function startWith(
       prices = nextPrices;
       circuits.forget();
       gateway = { ...gateway, config: next, prices: nextPrices, route: createRouter(next) };
-      handovers?.configure(next.budgets);
+      handovers.configure(next.budgets);
+      doer?.handovers.configure(next.budgets);
       // What another rule had decided ends with it.
       await adjust().catch(onError);
     },
     async close() {
       await drainOnce();
-      await handovers?.close();
+      await doer?.handovers.close();
       for (const timer of timers) clearInterval(timer);
       await calibration.flush().catch(onError);
       await usualAnswers.flush().catch(onError);

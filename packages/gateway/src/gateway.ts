@@ -12,7 +12,7 @@ import type { Config } from "./config/config.ts";
 import type { Refusal } from "./dialects/dialect.ts";
 import type { Circuits } from "./failover/circuits.ts";
 import type { Guards } from "./guards/guards.ts";
-import type { NO_HANDOVERS } from "./handovers/handovers.ts";
+import type { Handovers } from "./handovers/handovers.ts";
 import type { UsualAnswers } from "./holds/usual-answers.ts";
 import type { Router } from "./providers/routing.ts";
 import type { QueuePort } from "./queue/queue.ts";
@@ -38,7 +38,7 @@ export interface Gateway {
   readonly batches: BatchesPort;
   readonly asks: Pick<Asks, "ask" | "wait" | "look" | "answer">;
   /** Conversations that people go on with. */
-  readonly handovers: typeof NO_HANDOVERS;
+  readonly handovers: Pick<Handovers, "of" | "cannot" | "begin" | "goOn" | "ended" | "book">;
   readonly log: Pick<AuditLog, "refused" | "write">;
   /** Told what becomes of every call. */
   readonly events: CallEvents;

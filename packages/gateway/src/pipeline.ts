@@ -22,7 +22,7 @@ import { knownAnswer } from "./rungs/known-answers.ts";
 import { reserveOrFinish } from "./rungs/reserve-or-finish.ts";
 import type { Summariser } from "./rungs/summarise.ts";
 import { send } from "./sending.ts";
-import { askOwner, endedAtStep, queued, queuedAfter, readyInstead, refuseUsedUp } from "./used-up.ts";
+import { askOwner, endedAtStep, queued, queuedAfter, readyInstead, refusedAtStep, refuseUsedUp } from "./used-up.ts";
 
 /** The life of one call: read, identify, route, degrade, reserve, send, meter, settle. */
 export async function serveCall(gateway: Gateway, request: IncomingMessage, response: ServerResponse, found: FoundCall): Promise<void> {
@@ -33,7 +33,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const routed = await readRouted(gateway, exchange);
     if (dialect.isFree) return await sendFree(gateway, exchange, routed);
     const handed = gateway.handovers.of(routed);
-    if (handed && gateway.budgets.switchedOff(routed.subject) === undefined) return await goOn(gateway, exchange, routed, handed);
+    const isOff = handed && gateway.budgets.switchedOff(routed.subject) !== undefined;
+    if (handed && !isOff && (await goOn(gateway, exchange, routed, handed))) return;
     const tripped = gateway.guards.look(routed, Date.now());
     const blocked = blocking(tripped);
     if (blocked) return refuseAs(gateway, exchange, guardedCall(routed, tripped).call, "guard_tripped", blocked.message);
@@ -49,7 +50,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const known = knownAnswer(gateway, { id: exchange.id, dialect, call, lookups, cache, name }, Date.now());
     if (known) return await give(gateway, exchange, call, known);
     if (queue && (await queued(gateway, exchange, routed, queue))) return;
-    if (await endedAtStep(gateway, exchange, { routed, call, end, handover })) return;
+    const refused = refusedAtStep(gateway, exchange, { call, end, handover });
+    if (!refused && (await endedAtStep(gateway, exchange, { routed, call, end, handover }))) return;
     const waitMs = Math.max(ladderMs, guardMs);
     if (waitMs > 0) await wait(waitMs, undefined, { signal: callerGone(response) });
     const gone = () => callerGone(response);
@@ -58,7 +60,7 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
         const readyText = (denial: Denial) => readyInstead(gateway, exchange, { routed, call: asking, denial })?.rung;
         return reserveCall(gateway.budgets, exchange.id, asking, gone, { mayFinish, readyText });
       });
-    const first = await reserve();
+    const first = refused ? { call, decision: refused } : await reserve();
     call = first.call;
     gateway.alerts.decided(first.decision);
     const asked = first.decision.outcome === "denied" ? await askOwner(gateway, call, first.decision.denial, gone) : undefined;
@@ -71,7 +73,8 @@ export async function serveCall(gateway: Gateway, request: IncomingMessage, resp
     const { decision, call: admitted } = asked?.isGiven ? await reserve() : first;
     call = admitted;
     if (decision.outcome === "denied" && (await queuedAfter(gateway, exchange, routed, decision.denial))) return;
-    if (decision.outcome === "denied") return await refuseUsedUp(gateway, exchange, { routed, call, decision, asked });
+    const step = decision === refused ? { end, handover } : undefined;
+    if (decision.outcome === "denied") return await refuseUsedUp(gateway, exchange, { routed, call, decision, asked, step });
     await send(gateway, exchange, { attempts, first: { id: exchange.id, call, decision }, name });
   } catch (error) {
     refuseError(gateway, exchange, error);

@@ -1,4 +1,4 @@
-import { type Budget, type Decision, type Denial, type LadderStep, shownOwner, stepText } from "@purser/core";
+import { type ActiveRung, type Budget, beyondStep, type Decision, type Denial, type LadderStep, shownOwner, stepText } from "@purser/core";
 import { endWith, give, refuseDenied } from "./answering.ts";
 import type { Ask } from "./asks/ask.ts";
 import { callOf } from "./budgeted-call.ts";
@@ -6,10 +6,11 @@ import type { Exchange } from "./exchange.ts";
 import type { Gateway } from "./gateway.ts";
 import { handOver, writtenBy } from "./handovers/hand-over.ts";
 import { handoverRung } from "./handovers/handover.ts";
+import { isTaken } from "./handovers/wire.ts";
 import { headerText } from "./headers.ts";
 import { queueable, type ToQueue } from "./queue/queue.ts";
 import { prefersAsync, queuedHeaders, queuedJson } from "./queue/wire.ts";
-import { type Active, type Climbed, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
+import { type Climbed, type RoutedCall, rungAfter, textOf } from "./rungs/climb.ts";
 import { listedTextAfter, type ReadyText, readyRung, readyTextAfter } from "./rungs/known-answers.ts";
 
 /** A call at a step of a ladder: as it came, and as the ladder left it. */
@@ -20,18 +21,22 @@ interface AtStep extends Pick<Climbed, "end" | "handover"> {
 
 /** Whether a call ends at a step of a ladder: a person goes on with its conversation, or it gets a text, or its refusal. */
 export async function endedAtStep(gateway: Gateway, exchange: Exchange, { routed, call, end, handover }: AtStep): Promise<boolean> {
-  if (handover && asksFirst(handover)) return false;
   const cannot = handover && gateway.handovers.cannot(routed, handover.budget);
   if (handover && cannot === undefined) {
     await handOver(gateway, exchange, { routed, call, handover });
     return true;
   }
   if (!end) return false;
-  const text = exchange.dialect.writeAnswer && textOf(end.rung);
-  const ready = text === undefined ? undefined : { text, rung: readyRung(end.budget.name) };
+  const ready = readyAt(exchange, { end });
   const blocked = gateway.budgets.block(callOf(exchange.id, call, undefined, ready && (() => ready.rung)), end);
   refuseDenied(exchange, call, ready ? blocked : withoutPerson(blocked, cannot), ready);
   return true;
+}
+
+/** What a call is refused by that would end at a step, where the owner of the budget is asked for more before it does. */
+export function refusedAtStep({ budgets }: Gateway, { id }: Exchange, { call, end, handover }: Omit<AtStep, "routed">) {
+  const ends = handover ?? end;
+  return ends && asksFirst(ends) ? budgets.block(callOf(id, call), ends) : undefined;
 }
 
 /** What the owner of a budget was asked for, and whether it was given while the call waited. */
@@ -56,26 +61,54 @@ interface UsedUp {
   readonly call: RoutedCall;
   readonly decision: Decision & { outcome: "denied" };
   readonly asked: Asked | undefined;
+  /** The step at which it ends; none where its budget has no room for it. */
+  readonly step: Pick<AtStep, "end" | "handover"> | undefined;
 }
 
 /** What a refused call gets: an answer that stands ready, a person who goes on with its conversation, a text, or its refusal. */
-export async function refuseUsedUp(gateway: Gateway, exchange: Exchange, { routed, call, decision, asked }: UsedUp): Promise<void> {
+export async function refuseUsedUp(gateway: Gateway, exchange: Exchange, { routed, call, decision, asked, step }: UsedUp): Promise<void> {
   const { denial } = decision;
   const { dialect } = exchange;
-  const listed = asked ? undefined : listedTextAfter(gateway, dialect, call, denial);
-  const after = listed ? undefined : rungAfter(denial, gateway.config.budgets, "handover");
+  const listed = listedTextAfter(gateway, dialect, call, denial);
+  const after = listed ? undefined : (step?.handover ?? rungAfter(denial, gateway.config.budgets, "handover"));
   const cannot = after && gateway.handovers.cannot(routed, after.budget);
+  // Where somebody was asked first, or it could have waited, its refusal stands in the books as one.
+  const isRefused = isUndecided(gateway, exchange, denial);
   if (after && cannot === undefined) {
-    const { id, text, rung } = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
-    if (!isUndecided(gateway, exchange, denial)) return refuseDenied(exchange, call, decision, { text, rung, handover: id });
-    // Its refusal stands in the books as one.
-    const next = { ...exchange, id: gateway.newId() };
-    gateway.events.continued(exchange.id, next.id);
-    return give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+    const turn = await gateway.handovers.begin({ call: routed, ...after, why: denial.message });
+    const { handover: id, text } = turn;
+    const rung = handoverRung(after.budget.name);
+    if (isRefused) {
+      const next = continued(gateway, exchange);
+      await give(gateway, next, routed, writtenBy(next, routed, { id, rung, budget: after.budget.name }, text));
+    } else refuseDenied(exchange, call, decision, { text, rung, handover: id });
+    return gateway.handovers.ended(turn, () => isTaken(exchange.response));
   }
-  if (asked) return refuseDenied(exchange, call, withoutPerson(withAsked(decision, asked), cannot), undefined);
-  const ready = listed ?? readyTextAfter(gateway, dialect, call, denial);
-  refuseDenied(exchange, call, ready ? decision : withoutPerson(decision, cannot), ready);
+  const ready = listed ?? (step ? readyAt(exchange, step) : readyTextAfter(gateway, dialect, call, denial));
+  if (!ready) return refuseDenied(exchange, call, withoutPerson(asked ? withAsked(decision, asked) : decision, cannot), undefined);
+  if (!isRefused) return refuseDenied(exchange, call, decision, ready);
+  const next = continued(gateway, exchange);
+  const { reason, message, balance } = denial;
+  const again = gateway.budgets.refuse(
+    callOf(next.id, call, undefined, () => ready.rung),
+    reason,
+    message,
+    balance,
+  );
+  refuseDenied(next, call, again, ready);
+}
+
+/** The same request, from here on as another call in the books. */
+function continued(gateway: Gateway, exchange: Exchange): Exchange {
+  const next = { ...exchange, id: gateway.newId() };
+  gateway.events.continued(exchange.id, next.id);
+  return next;
+}
+
+/** The text of the rung that ends a call at a step. */
+function readyAt({ dialect }: Exchange, { end }: Pick<AtStep, "end">): ReadyText | undefined {
+  const text = end && dialect.writeAnswer && textOf(end.rung);
+  return text === undefined ? undefined : { text, rung: readyRung(end?.budget.name ?? "") };
 }
 
 /** A refusal with why no person goes on with the conversation, where the ladder asks for one. */
@@ -85,9 +118,10 @@ function withoutPerson(decision: Decision & { outcome: "denied" }, cannot: strin
   return { ...decision, denial: { ...denial, message: `${denial.message} Its conversation is handed over to nobody: ${cannot}.` } };
 }
 
-/** Whether the owner of a budget that is used up is asked for more before a person goes on. */
-function asksFirst({ budget, balance }: Active<"handover">): boolean {
-  return balance.left === 0 && budget.ladder.some(({ rungs }) => rungs.some(({ kind }) => kind === "ask"));
+/** Whether the owner of a budget is asked for more before a call ends at a step: where its ladder has got so far, or the budget is used up. */
+function asksFirst({ budget, balance }: ActiveRung): boolean {
+  const hasCome = (step: LadderStep) => balance.left === 0 || beyondStep(step, balance, balance.limit) >= 0;
+  return budget.ladder.some((step) => step.rungs.some(({ kind }) => kind === "ask") && hasCome(step));
 }
 
 function withAsked(decision: Decision & { outcome: "denied" }, { ask, budget }: Asked): Decision & { outcome: "denied" } {

@@ -98,6 +98,15 @@ export function LinesField({ label, hint, problems, value, ...props }: FieldProp
   );
 }
 
+/** A text for people, of as many lines as it takes. */
+export function ProseField({ label, hint, problems, ...props }: FieldProps & ComponentProps<"textarea">) {
+  return (
+    <Field label={label} hint={hint} problems={problems}>
+      {(described) => <textarea {...described} className={`${INPUT} resize-y`} {...props} />}
+    </Field>
+  );
+}
+
 export function SelectField({
   label,
   options,

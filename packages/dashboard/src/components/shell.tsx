@@ -19,6 +19,8 @@ const PLACES = [
   ["/usage", "Usage"],
   ["/alerts", "Alerts"],
   ["/requests", "Requests"],
+  // What begins with /handovers is the gateway's own: the page behind a link, and what programs ask.
+  ["/conversations", "Handovers"],
   ["/keys", "Keys"],
   ["/people", "People"],
   ["/prices", "Prices"],

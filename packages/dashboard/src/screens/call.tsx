@@ -133,7 +133,13 @@ function KnownAnswer({ known: { from, entry, handover, nearness, times } }: { kn
           No provider was asked: its question is {nearness === null ? "the same as" : `${percent(nearness)} like`} that of {source}.
         </>
       ) : (
-        `No provider was asked: a person goes on with its conversation (${handover}).`
+        <>
+          No provider was asked: a person goes on with{" "}
+          <Link to="/conversations/$id" params={{ id: handover }} className="link">
+            its conversation
+          </Link>
+          .
+        </>
       )}
       {times > 1 && ` This entry stands for ${count(times)} calls within a second.`}
     </li>

@@ -11,7 +11,7 @@ import { openFileBook } from "../alerts/file-book.ts";
 import { openKeys } from "../callers/keys.ts";
 import { type BudgetChange, fixedBudgets } from "../config/change-budgets.ts";
 import { readConfig } from "../config/read-config.ts";
-import { NO_HANDOVERS } from "../handovers/handovers.ts";
+import { NO_HANDOVERS } from "../handovers/handover-book.ts";
 import { People } from "../people/people.ts";
 import { NO_QUEUE } from "../queue/queue.ts";
 import { openSwitches } from "../switches/switches.ts";

@@ -1,6 +1,7 @@
-import { PurserError, type Subject } from "@purser/core";
+import { type Budgets, PurserError, type Subject } from "@purser/core";
 import type { Said } from "../handovers/conversation.ts";
-import { ANSWER_MOST, type Handover, type HandoverStatus, statusOf, waitingAnswers } from "../handovers/handover.ts";
+import { ANSWER_MOST, type Handover, type HandoverStatus, handsOverAgain, statusOf, waitingAnswers } from "../handovers/handover.ts";
+import type { ReadHandover } from "../handovers/handover-book.ts";
 import type { AdminRequest } from "./admin.ts";
 import { instantJson } from "./balances.ts";
 import { checkFields, checkText, readObject } from "./decision-json.ts";
@@ -36,8 +37,20 @@ export interface HandoverJson {
   readonly kept_until: string | null;
 }
 
+/** The first of those that are asked for, and how many there are. */
+export interface HandoverListJson {
+  readonly data: readonly HandoverJson[];
+  readonly total: number;
+}
+
+/** The same with what giving it back leads to. */
+export interface OneHandoverJson extends HandoverJson {
+  /** Whether its next call would be handed over anew, were it with nobody: its budget stands where the ladder says so. */
+  readonly hands_over_again: boolean;
+}
+
 /** The same with what was said, where that is kept. */
-export interface WholeHandoverJson extends HandoverJson {
+export interface WholeHandoverJson extends OneHandoverJson {
   readonly conversation: readonly Said[] | null;
   readonly answers: readonly {
     readonly by: string;
@@ -72,14 +85,18 @@ export function handoverJson(handover: Handover): HandoverJson {
   };
 }
 
-export function wholeHandoverJson(handover: Handover, said: readonly Said[] | undefined): WholeHandoverJson {
+export async function oneHandoverJson(handover: Handover, budgets: Pick<Budgets, "ladder">): Promise<OneHandoverJson> {
+  return { ...handoverJson(handover), hands_over_again: await handsOverAgain(handover, budgets) };
+}
+
+export async function wholeHandoverJson({ handover, said }: ReadHandover, budgets: Pick<Budgets, "ladder">): Promise<WholeHandoverJson> {
   const answers = handover.answers.map(({ by, at, text, givenAt }) => ({
     by,
     answered_at: instantJson(at),
     given_at: givenAt === undefined ? null : instantJson(givenAt),
     text: text ?? null,
   }));
-  return { ...handoverJson(handover), conversation: said ?? null, answers };
+  return { ...(await oneHandoverJson(handover, budgets)), conversation: said ?? null, answers };
 }
 
 /** What somebody does about a handover. */

@@ -37,7 +37,7 @@ export const HANDOVER_PATHS = {
       summary: "Somebody goes on with a conversation.",
       parameters: [id()],
       requestBody: body({ by: BY, over: { type: "boolean", description: "Takes it over from whoever has it." } }),
-      responses: answers("How it stands.", ref("Handover")),
+      responses: answers("How it stands.", ref("OneHandover")),
     },
   },
   "/api/handovers/{id}/answer": {
@@ -49,7 +49,7 @@ export const HANDOVER_PATHS = {
         { by: BY, text: { type: "string", maxLength: 20_000 }, return: { type: "boolean", description: "Gives it back at once." } },
         ["text"],
       ),
-      responses: answers("How it stands.", ref("Handover")),
+      responses: answers("How it stands.", ref("OneHandover")),
     },
   },
   "/api/handovers/{id}/return": {
@@ -58,7 +58,7 @@ export const HANDOVER_PATHS = {
       summary: "Gives a conversation back: its calls go on as before, in whatever state its budget is.",
       parameters: [id()],
       requestBody: body({ by: BY }),
-      responses: answers("How it stands.", ref("Handover")),
+      responses: answers("How it stands.", ref("OneHandover")),
     },
   },
 } as const;
@@ -102,9 +102,25 @@ const ANSWER = {
 
 export const HANDOVER_SCHEMAS = {
   Handover: { type: "object", required: Object.keys(HANDOVER), properties: HANDOVER },
-  WholeHandover: {
+  OneHandover: {
     allOf: [
       ref("Handover"),
+      {
+        type: "object",
+        required: ["hands_over_again"],
+        properties: {
+          hands_over_again: {
+            type: "boolean",
+            description:
+              "Whether its next call would be handed over anew, were it with nobody: its budget stands where the ladder says so.",
+          },
+        },
+      },
+    ],
+  },
+  WholeHandover: {
+    allOf: [
+      ref("OneHandover"),
       {
         type: "object",
         required: ["conversation", "answers"],

@@ -28,7 +28,7 @@ import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
 import { suggestion } from "../config/nearest-name.ts";
 import type { Guards } from "../guards/guards.ts";
-import type { Handovers } from "../handovers/handovers.ts";
+import type { HandoverBookPort } from "../handovers/handover-book.ts";
 import { hashPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
@@ -61,7 +61,7 @@ import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
 import { grantJson, readNewGrant, readReset, readRevocation } from "./grant-json.ts";
 import { guardJson } from "./guard-json.ts";
-import { handoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-json.ts";
+import { type HandoverListJson, handoverJson, oneHandoverJson, readHandoverDeed, wholeHandoverJson } from "./handover-json.ts";
 import { Kept } from "./kept.ts";
 import { keyJson, readNewKey } from "./key-json.ts";
 import type { Live } from "./live.ts";
@@ -88,7 +88,7 @@ import { errorAnswer, writtenDown } from "./written-down.ts";
 export interface AdminOptions {
   readonly budgets: Pick<
     Budgets,
-    "balances" | "configured" | "allowances" | "grant" | "grants" | "revoke" | "reset" | "adjusting" | "adjusted"
+    "balances" | "configured" | "allowances" | "grant" | "grants" | "ladder" | "revoke" | "reset" | "adjusting" | "adjusted"
   >;
   readonly store: Pick<Store, "entries">;
   readonly keys: Keys;
@@ -131,7 +131,7 @@ export interface RunningParts {
   readonly asks: Pick<Asks, "list" | "answerById">;
   readonly guards: Pick<Guards, "takeOver" | "standing" | "end">;
   readonly queue: Pick<QueuePort, "list" | "callOff" | "runNow">;
-  readonly handovers: Pick<Handovers, "list" | "read" | "take" | "answer" | "giveBack">;
+  readonly handovers: Pick<HandoverBookPort, "list" | "read" | "take" | "answer" | "giveBack">;
   /** The budgets in the file of the gateway. */
   readonly budgetFile: BudgetFile;
   onError(error: unknown): void;
@@ -773,33 +773,33 @@ const HANDOVERS_MOST = 1_000;
 
 async function listHandovers(parts: Parts, { query }: AdminRequest): Promise<AdminResponse> {
   checkParameters(query, ["all"]);
-  const all = runningOf(parts).handovers.list();
-  const shown = query.get("all") === "true" ? all : all.filter(({ returned }) => !returned);
-  return ok({ data: shown.slice(0, HANDOVERS_MOST).map(handoverJson), total: shown.length });
+  const hasReturned = query.get("all") === "true";
+  const { handovers, total } = await runningOf(parts).handovers.list({ hasReturned, most: HANDOVERS_MOST });
+  return ok({ data: handovers.map(handoverJson), total } satisfies HandoverListJson);
 }
 
 async function showHandover(parts: Parts, { by = "the owner", from }: AdminRequest, id: string): Promise<AdminResponse> {
   const { handover, said } = await runningOf(parts).handovers.read(id);
   // Who reads what people wrote is written down too.
   if (said) await parts.log?.write({ by, what: "handover.read", from, details: { handover: id } });
-  return ok(wholeHandoverJson(handover, said));
+  return ok(await wholeHandoverJson({ handover, said }, parts.budgets));
 }
 
 async function takeHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const { by, over } = readHandoverDeed(request, ["over"]);
-  return ok(handoverJson(await runningOf(parts).handovers.take(id, by, over)));
+  return ok(await oneHandoverJson(await runningOf(parts).handovers.take(id, by, over), parts.budgets));
 }
 
 async function answerHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const { handovers } = runningOf(parts);
   const { by, text = "", isReturned } = readHandoverDeed(request, ["text", "return"]);
   const answered = await handovers.answer(id, by, text);
-  return ok(handoverJson(isReturned ? await handovers.giveBack(id, by) : answered));
+  return ok(await oneHandoverJson(isReturned ? await handovers.giveBack(id, by) : answered, parts.budgets));
 }
 
 async function returnHandover(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   const { by } = readHandoverDeed(request, []);
-  return ok(handoverJson(await runningOf(parts).handovers.giveBack(id, by)));
+  return ok(await oneHandoverJson(await runningOf(parts).handovers.giveBack(id, by), parts.budgets));
 }
 
 async function listSwitches({ switches, now }: Parts, { query }: AdminRequest): Promise<AdminResponse> {

@@ -590,7 +590,12 @@ export type Handover = {
   readonly kept_until: string | null;
 };
 
-export type WholeHandover = Handover & {
+export type OneHandover = Handover & {
+  /** Whether its next call would be handed over anew, were it with nobody: its budget stands where the ladder says so. */
+  readonly hands_over_again: boolean;
+};
+
+export type WholeHandover = OneHandover & {
   /** Null where it is not kept. */
   readonly conversation: readonly ({
     readonly by: "user" | "assistant";
@@ -1474,7 +1479,7 @@ export interface Operations {
       readonly by?: string;
       /** Takes it over from whoever has it. */
       readonly over?: boolean;
-    } }; readonly answer: Handover };
+    } }; readonly answer: OneHandover };
   /** What the next call of the conversation gets. The audit log has that it was answered, and not the text. */
   readonly answerHandover: { readonly input: { readonly path: { readonly id: string }; readonly body: {
       /** Who does it; the key, or the person who signed in, where it is left out. */
@@ -1482,12 +1487,12 @@ export interface Operations {
       readonly text: string;
       /** Gives it back at once. */
       readonly return?: boolean;
-    } }; readonly answer: Handover };
+    } }; readonly answer: OneHandover };
   /** Gives a conversation back: its calls go on as before, in whatever state its budget is. */
   readonly returnHandover: { readonly input: { readonly path: { readonly id: string }; readonly body?: {
       /** Who does it; the key, or the person who signed in, where it is left out. */
       readonly by?: string;
-    } }; readonly answer: Handover };
+    } }; readonly answer: OneHandover };
   /** Every balance as it stands: one for each limit, and for each subject that used it in its window. */
   readonly listBudgets: { readonly input: { readonly query?: { readonly budget?: string; readonly most?: number; readonly owners?: boolean } }; readonly answer: {
     readonly data: readonly (Balance)[];

@@ -3,7 +3,7 @@ import { describe, type TestContext, test } from "node:test";
 import { type Ask, readAsk } from "../asks/ask.ts";
 import { readAdminToken } from "../callers/admin-token.ts";
 import { linkKey, signLink } from "../signed-link.ts";
-import { type Answered, type Json, post } from "./calls.ts";
+import { type Answered, type Json, post, readAnswer } from "./calls.ts";
 import { type RawProvider, startRawProvider } from "./raw-provider.ts";
 import { type Receiver, startReceiver } from "./receivers.ts";
 import { eventually, PRICES, providersAt, type Stand, startStand } from "./stand.ts";
@@ -19,10 +19,10 @@ interface Scene {
   link(count?: number): Promise<string>;
 }
 
-/** Each user may make one call a day. */
-async function startScene(context: TestContext, ask: string): Promise<Scene> {
+/** Each user may make one call a day, or so many. */
+async function startScene(context: TestContext, ask: string, { limit = "1 requests", ladder = `{ 100%: ${ask} }` } = {}): Promise<Scene> {
   const [provider, receiver] = [await startRawProvider(context), await startReceiver(context)];
-  const budget = `{ name: users, per: user, owner: kim@example.com, limits: [1 requests / day], ladder: { 100%: ${ask} } }`;
+  const budget = `{ name: users, per: user, owner: kim@example.com, limits: [${limit} / day], ladder: ${ladder} }`;
   const stand = await startStand(context, {
     config: `${providersAt(provider.url)}\n${PRICES}\nchannels: { hook: { kind: webhook, url: "${receiver.url}" } }\nbudgets:\n  - ${budget}`,
   });
@@ -173,5 +173,97 @@ describe("an owner who is asked", () => {
     for (let i = 0; i < 2; i++) await post(`${stand.url}/v1/chat/completions`, CALL);
     assert.equal(receiver.posted.length, 0);
     assert.equal((await fetch(`${stand.url}/asks`, { method: "PUT" })).status, 404);
+  });
+});
+
+describe("an owner is asked before", () => {
+  const LATER = "Later, please.";
+  const said = ({ json }: Answered): string => json.choices[0].message.content;
+
+  test("a text of the same step, which the call gets when they say no or nothing", async (context) => {
+    const scene = await startScene(context, `[ask 60s, 'answer "${LATER}"']`);
+    const { stand, provider, call, link, receiver } = scene;
+    await call();
+    const waiting = call();
+    await answer(await link(), "decline");
+    const declined = await waiting;
+    assert.deepEqual([declined.status, said(declined), declined.headers.get("x-purser-rung")], [200, LATER, "answer (users)"]);
+    assert.equal(said(await call()), LATER, "at once: nobody will answer");
+    assert.deepEqual([receiver.posted.length, provider.received.length], [1, 1]);
+    const id = declined.headers.get("x-purser-request-id") ?? "";
+    const { json } = await readAnswer(await fetch(`${stand.url}/api/requests/${id}`));
+    assert.equal(json.outcome, "ready text");
+    const denied = await stand.ledger("denied");
+    const texts = denied.map((entry) => (entry.kind === "denied" ? entry.detail.readyText : undefined));
+    assert.deepEqual(
+      texts,
+      [undefined, "answer (users)", undefined, "answer (users)"],
+      "what was refused first stays refused in the books",
+    );
+    await stand.checkBooks();
+  });
+
+  test("a text of the same step, which no call gets whose owner gives more", async (context) => {
+    const scene = await startScene(context, `[ask 60s +100%, 'answer "${LATER}"']`);
+    const { stand, provider, call, link } = scene;
+    await call();
+    const waiting = call();
+    await answer(await link(), "give");
+    assert.equal(said(await waiting), "Aye.");
+    assert.equal(provider.received.length, 2);
+    await stand.checkBooks();
+  });
+
+  test("a text of a step that comes before the end, and not where it is asked for later only", async (context) => {
+    const early = await startScene(context, "", {
+      limit: "4 requests",
+      ladder: `{ 25%: ask, 50%: 'answer "${LATER}"', 100%: 'answer "Never."' }`,
+    });
+    for (let i = 0; i < 2; i++) assert.equal(said(await early.call()), "Aye.");
+    assert.equal(said(await early.call()), LATER, "the text of the step where it is");
+    assert.match(await early.link(), /asks/);
+    const late = await startScene(context, "", { limit: "4 requests", ladder: `{ 50%: 'answer "${LATER}"', 75%: ask }` });
+    for (let i = 0; i < 3; i++) await late.call();
+    assert.deepEqual([late.provider.received.length, late.receiver.posted.length], [2, 0]);
+    const other = await startScene(context, "", { limit: "$500 / month, 1 requests", ladder: `{ $400: ask, 100%: 'answer "${LATER}"' }` });
+    for (let i = 0; i < 2; i++) await other.call();
+    assert.match(await other.link(), /asks/, "what is used up is asked for, wherever it stands");
+  });
+
+  test("a step that blocks, and a call is refused with whom to wait for", async (context) => {
+    const { call, link, provider } = await startScene(context, "", { limit: "2 requests", ladder: "{ 50%: [ask +100%, block] }" });
+    await call();
+    const refused = await call();
+    assert.equal(refused.status, 402);
+    assert.match(refused.json.error.message, /takes no calls from 50% on.* kim@example\.com was asked for 2 requests more/);
+    await answer(await link(), "give");
+    assert.equal(said(await call()), "Aye.");
+    assert.equal(provider.received.length, 2);
+  });
+
+  test("a person takes a conversation at a step before the end", async (context) => {
+    const { call, link, stand, receiver } = await startScene(context, "", { limit: "4 requests", ladder: "{ 50%: [ask 60s, hand over] }" });
+    for (let i = 0; i < 2; i++) await call();
+    const waiting = call();
+    const url = await link();
+    assert.equal(receiver.posted[0]?.body.type, "budget.asked");
+    await answer(url, "decline");
+    assert.match(said(await waiting), /^A person will go on with this conversation/);
+    await stand.checkBooks();
+  });
+
+  test("an answer that stands in a list comes before, and after where a call has no room and the ladder has not got so far", async (context) => {
+    const ladder = `{ 100%: [ask, lookup faq, 'answer "${LATER}"'] }, min_output: 100 }\nanswers: { faq: [{ question: Ahoy, answer: Ahoy to you. }]`;
+    const used = await startScene(context, "", { ladder });
+    await used.call();
+    assert.equal(said(await used.call()), "Ahoy to you.");
+    assert.deepEqual([used.provider.received.length, used.receiver.posted.length], [1, 0]);
+    const full = await startScene(context, "", { limit: "140 tokens", ladder });
+    await full.call();
+    const listed = await full.call();
+    assert.equal(listed.status, 200, listed.text);
+    assert.equal(said(listed), "Ahoy to you.");
+    assert.match(await full.link(), /asks/);
+    await full.stand.checkBooks();
   });
 });

@@ -45,6 +45,8 @@ const CHANGES = [
   /^Remove/,
   /^Invite/,
   /^New password/,
+  /^Answer/,
+  /^Take/,
 ];
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 390, height: 844 };
@@ -628,6 +630,50 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await page.getByText("Nobody asks for more.").waitFor();
   });
 
+  await context.test("a conversation that is handed over is read, taken, answered and given back, and moves by itself", async () => {
+    const budget = "{ name: desk, for: { feature: desk }, per: user, limits: [1 requests / day], ladder: { 100%: hand over keep 2d } }";
+    appendFileSync(join(scene.directory, "purser.yaml"), `  - ${budget}\n`);
+    await eventually(
+      "the desk",
+      async () => (await ask(scene, "/api/budget-tree")).data.some(({ name }: Json) => name === "desk") || undefined,
+    );
+    const chat = async (user: string) => {
+      const json: Json = await (await call(scene, secret, { "x-purser-feature": "desk", "x-purser-user": user })).json();
+      return json.choices[0].message.content;
+    };
+    for (const user of ["nora", "nora", "otto", "otto"]) await chat(user);
+    await visit(page, "/conversations", "Handovers");
+    const row = page.getByRole("listitem").filter({ hasText: "nora" });
+    await row.getByText("with nobody").waitFor();
+    await row.getByRole("link", { name: "nora" }).click();
+    await page.getByRole("heading", { level: 1, name: "nora" }).waitFor();
+    const log = page.getByRole("log", { name: "What was said" });
+    await log.getByText("What is a purser?").waitFor();
+    await page.getByRole("button", { name: "Take" }).click();
+    await page.getByText("with the owner").waitFor();
+    await page.getByText("Given back now, its next call would be handed over anew").waitFor();
+    const [otto] = (await ask(scene, "/api/handovers")).data.filter(({ subject }: Json) => subject.user === "otto");
+    const answer = page.getByLabel("The answer to the next call");
+    await answer.fill("Whoever keeps\nthe accounts of a ship.");
+    await page.getByRole("button", { name: "Answer", exact: true }).click();
+    await page.getByRole("status").getByText("Answered.").waitFor();
+    await log.getByText("not read yet").waitFor();
+    assert.equal(await answer.inputValue(), "");
+    await picture(page, "handover");
+    await answer.fill("And");
+    const reads = async () => (await ask(scene, "/api/audit?limit=200")).data.filter(({ what }: Json) => what === "handover.read").length;
+    const before = await reads();
+    assert.equal(await chat("nora"), "Whoever keeps\nthe accounts of a ship.");
+    await log.getByText("just now, read").waitFor({ timeout: 15_000 });
+    assert.equal(await answer.inputValue(), "And", "what somebody writes stays while others do something");
+    assert.ok((await reads()) - before <= 3, "it is read again when something has changed, not each time that it is looked for");
+    await page.getByRole("button", { name: "Answer and give back" }).click();
+    await page.getByText("given back", { exact: true }).waitFor();
+    assert.equal(await answer.count(), 0);
+    assert.equal(await chat("nora"), "And");
+    assert.equal((await ask(scene, "/api/handovers")).data[0].id, otto.id);
+  });
+
   await context.test("a key is made, shown once with what to paste, and revoked", async () => {
     await visit(page, "/keys", "Keys");
     await page.getByRole("button", { name: "New key" }).click();
@@ -793,7 +839,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     await look.getByText("Live", { exact: true }).waitFor();
     const links = "[...document.querySelectorAll('nav a')].map(({ pathname }) => pathname)";
     const places = (await look.evaluate(links)) as string[];
-    assert.equal(places.length, 12);
+    assert.equal(places.length, 13);
     const { id } = (await ask(scene, "/api/requests?limit=1")).data[0];
     for (const path of [...places, "/budgets/chatbot", `/calls/${id}`]) {
       await look.goto(path);
@@ -802,6 +848,12 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
       assert.equal(await look.getByRole("alert").count(), 0, `${path} says that something is wrong`);
       for (const name of CHANGES) assert.equal(await look.getByRole("button", { name }).count(), 0, `${path} has a button "${name}"`);
     }
+    await visit(look, "/conversations", "Handovers");
+    await look.getByRole("listitem").filter({ hasText: "otto" }).waitFor();
+    assert.equal(await look.getByRole("main").getByRole("link").count(), 0, "what was said is not for viewers");
+    await visit(look, (await ask(scene, "/api/handovers")).data.map(({ id }: Json) => `/conversations/${id}`)[0], "Handover");
+    await look.getByRole("alert").waitFor();
+    assert.equal(await look.getByText("What is a purser?").count(), 0);
     await look.goto("/budgets/chatbot");
     await look.getByText("something to revoke").waitFor();
     assert.equal(await look.getByRole("button", { name: "Revoke" }).count(), 0);
@@ -825,6 +877,7 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
   });
 
   const { id } = (await ask(scene, "/api/requests?outcome=allowed&limit=1")).data[0];
+  const conversation = `/conversations/${(await ask(scene, "/api/handovers")).data[0].id}`;
   const session = `/sessions/session/${(await dearestSession(scene)).values.session}`;
   const screens = [
     "/",
@@ -838,6 +891,8 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     "/usage",
     "/alerts",
     "/requests",
+    "/conversations",
+    conversation,
     "/keys",
     "/people",
     "/prices",

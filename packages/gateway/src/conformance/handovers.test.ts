@@ -290,6 +290,18 @@ describe("a call that cannot carry a text", () => {
     assert.equal(saidBy(await call()), "Use the pump.", "none of them took the answer");
     await stand.checkBooks();
   });
+
+  test("goes on as any other once the conversation was given back, and leaves the answer that waits to a call that can carry it", async (context) => {
+    const { stand, call, admin, handedOver } = await startScene(context);
+    const id = await handedOver();
+    await admin("POST", `/${id}/answer`, { text: "Bye.", return: true });
+    const grant = { budget: "chat", for: { user: "ann" }, amount: "9 requests / day", until: "1h", why: "she waited" };
+    assert.equal((await post(`${stand.url}/api/grants`, grant)).status, 201);
+    const json = await call({ response_format: { type: "json_object" } });
+    assert.deepEqual([json.status, saidBy(json)], [200, "Aye."]);
+    assert.equal(saidBy(await call()), "Bye.");
+    assert.equal(saidBy(await call()), "Aye.");
+  });
 });
 
 describe("what a ladder says beside it", () => {
@@ -458,6 +470,20 @@ describe("what is kept", () => {
 });
 
 describe("a person", () => {
+  test("is told before they give it back that its next call would be handed over anew, unless more is given", async (context) => {
+    const { stand, call, handedOver, told, admin } = await startScene(context, "{ 100%: hand over }");
+    const id = await handedOver();
+    const page = async () => (await fetch((await told(1)).data.link)).text();
+    assert.equal((await admin("GET", `/${id}`)).json.hands_over_again, true);
+    assert.match(await page(), /its next call would be handed over anew/);
+    const grant = { budget: "chat", for: { user: "ann" }, amount: "5 requests / day", until: "1h", why: "she waited" };
+    assert.equal((await post(`${stand.url}/api/grants`, grant)).status, 201);
+    assert.equal((await admin("POST", `/${id}/take`, {})).json.hands_over_again, false);
+    assert.ok(!(await page()).includes("handed over anew"));
+    assert.equal((await admin("POST", `/${id}/return`, {})).json.hands_over_again, false);
+    assert.equal(saidBy(await call()), "Aye.");
+  });
+
   test("reads, takes and answers on the page behind the link, which looking at does not change", async (context) => {
     const { stand, call, handedOver, told, admin } = await startScene(context, "{ 100%: hand over keep 2d }");
     const id = await handedOver();

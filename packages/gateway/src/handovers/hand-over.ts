@@ -4,7 +4,8 @@ import type { Exchange } from "../exchange.ts";
 import type { Gateway } from "../gateway.ts";
 import type { Active, RoutedCall } from "../rungs/climb.ts";
 import type { GivenAnswer } from "../rungs/known-answers.ts";
-import { cannotCarry, type Handover, handoverRung } from "./handover.ts";
+import { cannotCarry, handoverRung } from "./handover.ts";
+import type { OpenHandover } from "./open-handovers.ts";
 import { isTaken } from "./wire.ts";
 
 interface ToPerson {
@@ -21,31 +22,41 @@ export async function handOver(gateway: Gateway, exchange: Exchange, { routed, c
     callOf(exchange.id, call, undefined, () => name),
     handover,
   );
-  const { id } = await gateway.handovers.begin({ call: routed, budget, rung, why: blocked.denial.message });
-  refuseDenied(exchange, call, blocked, { text: rung.text, rung: name, handover: id });
+  const turn = await gateway.handovers.begin({ call: routed, budget, rung, why: blocked.denial.message });
+  refuseDenied(exchange, call, blocked, { text: turn.text, rung: name, handover: turn.handover });
+  await gateway.handovers.ended(turn, () => isTaken(exchange.response));
 }
 
-/** A call of a conversation that a person goes on with: it gets what they wrote since, or the text again. No provider is asked. */
-export async function goOn(gateway: Gateway, exchange: Exchange, routed: RoutedCall, handed: Handover): Promise<void> {
+/**
+ * A call of a conversation that a person goes on with: it gets what they wrote since, or the text again. No provider is asked. False where the
+ * call goes on as any other, because the conversation was given back meanwhile.
+ */
+export async function goOn(gateway: Gateway, exchange: Exchange, routed: RoutedCall, open: OpenHandover): Promise<boolean> {
   const cannot = cannotCarry(exchange.dialect, routed);
-  if (cannot !== undefined)
-    return refuseAs(
+  // What was written before it was given back waits for a call that can carry it.
+  if (cannot !== undefined && open.isReturned) return false;
+  if (cannot !== undefined) {
+    refuseAs(
       gateway,
       exchange,
       routed,
       "handed_over",
-      `A person goes on with this conversation (${handed.id}), and ${cannot}. It can be made again when they have given it back.`,
+      `A person goes on with this conversation (${open.id}), and ${cannot}. It can be made again when they have given it back.`,
     );
-  const { text, answers } = await gateway.handovers.goOn(handed.id, routed);
-  await give(gateway, exchange, routed, writtenBy(exchange, routed, handed, text));
-  if (await isTaken(exchange.response)) await gateway.handovers.given(handed.id, answers);
+    return true;
+  }
+  const turn = await gateway.handovers.goOn(open, routed);
+  if (!turn) return false;
+  await give(gateway, exchange, routed, writtenBy(exchange, routed, open, turn.text));
+  await gateway.handovers.ended(turn, () => isTaken(exchange.response));
+  return true;
 }
 
 /** What a person wrote, in the form in which a call wants its answer. */
 export function writtenBy(
   { id, dialect }: Exchange,
   { call }: RoutedCall,
-  { id: handover, rung, budget }: Pick<Handover, "id" | "rung" | "budget">,
+  { id: handover, rung, budget }: Pick<OpenHandover, "id" | "rung" | "budget">,
   text: string,
 ): GivenAnswer {
   if (!dialect.writeAnswer) throw new Error("A call that cannot carry a text got one.");

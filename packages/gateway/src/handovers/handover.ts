@@ -1,4 +1,4 @@
-import { type Budget, type Subject, type SubjectPath, subjectLabel, subjectValue } from "@purser/core";
+import { type Budget, type Budgets, type Subject, type SubjectPath, subjectLabel, subjectValue } from "@purser/core";
 import { holderOf } from "../callers/identify.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import type { RoutedCall } from "../rungs/climb.ts";
@@ -71,6 +71,12 @@ export function waitingAnswers({ answers }: Handover): readonly HumanAnswer[] {
 /** `hand over (chatbot)` */
 export function handoverRung(budget: string): string {
   return `hand over (${budget})`;
+}
+
+/** Whether the next call of a conversation would be handed over anew, were it with nobody: its budget stands where the ladder says so. */
+export async function handsOverAgain({ budget: name, subject }: Handover, budgets: Pick<Budgets, "ladder">): Promise<boolean> {
+  const { rungs = [] } = (await budgets.ladder(subject)) ?? {};
+  return rungs.some(({ rung, budget }) => rung.kind === "handover" && budget.name === name);
 }
 
 /** Attributes of which a value stands for many people and conversations, whatever budgets multiply by. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { finished } from "node:stream/promises";
 import { PurserError } from "@purser/core";
+import { holderOf } from "../callers/identify.ts";
 import type { Gateway } from "../gateway.ts";
 import { statusOf, waitingAnswers } from "./handover.ts";
 
@@ -18,10 +19,11 @@ export function handoverId(path: string): string | undefined {
 export async function serveHandover(gateway: Gateway, request: IncomingMessage, response: ServerResponse, id: string): Promise<void> {
   const identified = gateway.identify(request);
   if (!identified.ok) throw new PurserError(identified.code, identified.message);
-  const handover = gateway.handovers.find(id, identified.caller);
-  if (!handover)
+  const { book } = gateway.handovers;
+  const collected = await book.collect(id, holderOf(identified.caller));
+  if (!collected)
     throw new PurserError("handover_unknown", "There is no such handover of yours here. One that was given back is kept for 30 days.");
-  const answers = waitingAnswers(handover);
+  const { handover, turn } = collected;
   const body = Buffer.from(
     JSON.stringify({
       object: "handover",
@@ -29,11 +31,11 @@ export async function serveHandover(gateway: Gateway, request: IncomingMessage, 
       status: statusOf(handover),
       url: `/handovers/${id}`,
       opened_at: new Date(handover.at).toISOString(),
-      answers: answers.map(({ at, text }) => ({ text: text ?? "", answered_at: new Date(at).toISOString() })),
+      answers: waitingAnswers(handover).map(({ at, text }) => ({ text: text ?? "", answered_at: new Date(at).toISOString() })),
     }),
   );
   response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store", "content-length": body.length }).end(body);
-  if (request.method !== "HEAD" && (await isTaken(response))) await gateway.handovers.given(id, answers);
+  await book.ended(turn, request.method !== "HEAD" && (await isTaken(response)));
 }
 
 /** Whether an answer went out whole. Whoever broke off may come again. */

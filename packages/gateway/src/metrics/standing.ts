@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Balance, type Budget, type Budgets, decimalDollars, type Lag, modeAt, type Store, type Unit } from "@purser/core";
 import type { CapturedState } from "../alerts/captured.ts";
 import type { CommitmentStanding } from "../commitments/standing.ts";
-import { type Handover, statusOf } from "../handovers/handover.ts";
+import type { HandoverBookPort, HandoverCounts } from "../handovers/handover-book.ts";
 import type { QueuePort } from "../queue/queue.ts";
 import type { AuditState } from "./audits.ts";
 import type { Family, Labels, Sample } from "./exposition.ts";
@@ -21,8 +21,8 @@ export interface StandingParts {
   readonly noticesWaiting: () => Promise<number>;
   /** The calls that wait for their budgets. */
   readonly queue: Pick<QueuePort, "waiting">;
-  /** Conversations that people go on with, and those that were given back. */
-  readonly handovers: () => readonly Handover[];
+  /** Conversations that people go on with. */
+  readonly handovers: Pick<HandoverBookPort, "counts">;
   /** How many switches are in force. */
   readonly switchedOff: () => number;
   /** What was last found of the bills of providers. */
@@ -49,12 +49,13 @@ export class Standing {
 
   async families(): Promise<readonly Family[]> {
     const { store, noticesWaiting, queue, handovers, switchedOff, bills, commitments, lag } = this.#parts;
-    const [budgets, last, behind, waiting, queued, billed] = await Promise.all([
+    const [budgets, last, behind, waiting, queued, handedOver, billed] = await Promise.all([
       this.#readBudgets().catch(this.#parts.onError),
       store.entries({ newest: true, most: 1 }).catch(() => undefined),
       lag?.().catch(() => undefined),
       noticesWaiting().catch(() => undefined),
       queue.waiting().catch(() => undefined),
+      handovers.counts().catch(() => undefined),
       bills().catch(() => []),
     ]);
     const [entry] = last ?? [];
@@ -92,7 +93,7 @@ export class Standing {
         "When the oldest of these came.",
         queued?.oldestAt === undefined ? [] : [{ value: queued.oldestAt / 1_000 }],
       ),
-      ...handoverFamilies(handovers()),
+      ...(handedOver ? handoverFamilies(handedOver) : []),
       gauge("purser_switches_in_force", "What is switched off.", [{ value: switchedOff() }]),
       gauge(
         "purser_bill_captured_ratio",
@@ -127,23 +128,19 @@ export class Standing {
 }
 
 /** How many conversations are with people, and for how long whoever waits longest has had no answer. */
-function handoverFamilies(all: readonly Handover[]): readonly Family[] {
-  const open = (["waiting", "taken"] as const).map((status) => ({
-    labels: { status },
-    value: all.filter((one) => statusOf(one) === status).length,
-  }));
-  const since = all.flatMap(({ waitingSince }) => waitingSince ?? []);
+function handoverFamilies({ waiting, taken, unanswered, oldestAt }: HandoverCounts): readonly Family[] {
+  const open = Object.entries({ waiting, taken }).map(([status, value]) => ({ labels: { status }, value }));
   return [
     gauge(
       "purser_handovers_open",
       "Conversations that people go on with: those that nobody has taken yet, and those that somebody has.",
       open,
     ),
-    gauge("purser_handovers_unanswered", "Those of them whose last call nobody has answered yet.", [{ value: since.length }]),
+    gauge("purser_handovers_unanswered", "Those of them whose last call nobody has answered yet.", [{ value: unanswered }]),
     gauge(
       "purser_handovers_oldest_unanswered_timestamp_seconds",
       "Since when the one has waited that has waited longest.",
-      since.length === 0 ? [] : [{ value: Math.min(...since) / 1_000 }],
+      oldestAt === undefined ? [] : [{ value: oldestAt / 1_000 }],
     ),
   ];
 }

@@ -3,6 +3,7 @@ import type { CapturedState } from "../alerts/captured.ts";
 import { type AlertBookPort, portOf } from "../alerts/remote-book.ts";
 import type { AskBook, AskBookPort } from "../asks/ask-book.ts";
 import { Batches, type BatchesOptions, type BatchesPort } from "../batches/batches.ts";
+import type { HandoverBook, HandoverBookPort } from "../handovers/handover-book.ts";
 import { Queue, type QueueOptions, type QueuePort } from "../queue/queue.ts";
 import { SignInAttempts } from "../screen/attempts.ts";
 
@@ -13,6 +14,8 @@ export interface DoneOnce {
   /** Who was told what. */
   readonly alertBook: AlertBookPort;
   readonly asks: AskBookPort;
+  /** Conversations that people go on with. */
+  readonly handovers: HandoverBookPort;
   /** What providers billed. */
   readonly bills: { found(): Promise<readonly CapturedState[]> };
   /** Wrong attempts to sign in, whichever process they come to. */
@@ -22,6 +25,7 @@ export interface DoneOnce {
 interface OwnOnceOptions extends QueueOptions, BatchesOptions, Pick<DoneOnce, "bills"> {
   readonly alertBook: AlertBook;
   readonly asks: AskBook;
+  readonly handovers: HandoverBook;
 }
 
 /** All of it, in this process. */
@@ -30,6 +34,7 @@ export class OwnOnce implements DoneOnce {
   readonly batches: Batches;
   readonly alertBook: AlertBookPort;
   readonly asks: AskBook;
+  readonly handovers: HandoverBook;
   readonly bills: DoneOnce["bills"];
   readonly attempts = new SignInAttempts();
 
@@ -37,11 +42,12 @@ export class OwnOnce implements DoneOnce {
     return new OwnOnce(await Queue.open(options), await Batches.open(options), options);
   }
 
-  private constructor(queue: Queue, batches: Batches, { alertBook, asks, bills }: Pick<OwnOnceOptions, "alertBook" | "asks" | "bills">) {
+  private constructor(queue: Queue, batches: Batches, { alertBook, asks, handovers, bills }: OwnOnceOptions) {
     this.queue = queue;
     this.batches = batches;
     this.alertBook = portOf(alertBook);
     this.asks = asks;
+    this.handovers = handovers;
     this.bills = bills;
   }
 

@@ -1,6 +1,7 @@
 import type { ErrorCode } from "@purser/core";
 import type { CircuitEvent } from "../failover/circuits.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
+import type { OpenHandoverEvent } from "../handovers/open-handovers.ts";
 import type { Snapshot } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
 
@@ -39,6 +40,8 @@ export type ToWorker =
   | { readonly kind: "guards"; readonly events: readonly GuardEvent[] }
   /** Which models fail at which providers, or answer again, as others found out. */
   | { readonly kind: "circuits"; readonly events: readonly CircuitEvent[] }
+  /** Which conversations people go on with, or do not any more. */
+  | { readonly kind: "handovers"; readonly events: readonly OpenHandoverEvent[] }
   | { readonly kind: "close" };
 
 export type FromWorker =

@@ -69,6 +69,7 @@ const PARTS: { readonly [Part in keyof DoneOnce]: readonly (keyof DoneOnce[Part]
   ],
   alertBook: ["claim", "record", "end", "deliveries", "alerts", "answer", "waiting", "opened"],
   asks: ["ask", "isDeclined", "look", "answer", "list", "answerById"],
+  handovers: ["begin", "goOn", "collect", "ended", "list", "counts", "read", "look", "take", "answer", "giveBack"],
   bills: ["found"],
   attempts: ["begin", "succeeded"],
 };

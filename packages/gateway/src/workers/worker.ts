@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { readConfig } from "../config/read-config.ts";
 import { keepWhatHoldsFromStart } from "../config/watch.ts";
 import { Circuits } from "../failover/circuits.ts";
+import { OpenHandovers } from "../handovers/open-handovers.ts";
 import { Figures } from "../metrics/figures.ts";
 import type { Counted } from "../metrics/metrics.ts";
 import { Questions } from "./asking.ts";
@@ -28,6 +29,7 @@ class WorkerGateway {
     (event) => tell({ kind: "circuit", event }),
   );
   readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }));
+  readonly #openHandovers = new OpenHandovers();
   /** Those who wait to be told what all workers have counted. */
   readonly #readers: ((counted: Counted) => void)[] = [];
   #adopted: { readonly resolve: () => void; readonly reject: (error: PurserError) => void } | undefined;
@@ -38,6 +40,7 @@ class WorkerGateway {
     else if (message.kind === "configure") void this.#configure(message.text);
     else if (message.kind === "guards") this.#trips.take(message.events);
     else if (message.kind === "circuits") for (const event of message.events) this.#circuits.hear(event);
+    else if (message.kind === "handovers") for (const event of message.events) this.#openHandovers.hear(event);
     else if (message.kind === "adopted") this.#goOn(message.failure);
     else if (message.kind === "counted") for (const resolve of this.#readers.splice(0)) resolve(message.counted);
     else void this.#close();
@@ -48,7 +51,7 @@ class WorkerGateway {
       this.#source = source;
       this.#config = read(source);
       const counting = { figures: this.#figures, read: () => this.#readCounted() };
-      const own = { config: this.#config, onNotice: notice, counting, circuits: this.#circuits };
+      const own = { config: this.#config, onNotice: notice, counting, circuits: this.#circuits, openHandovers: this.#openHandovers };
       this.#gateway = await startGateway({ ...own, ...this.#sharedParts(this.#config) });
       setInterval(() => this.#tellCounted(false), COUNTED_EVERY_MS).unref();
       const { url, host, port } = this.#gateway;

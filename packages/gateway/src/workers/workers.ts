@@ -8,6 +8,7 @@ import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
 import { type CircuitEvent, Circuits } from "../failover/circuits.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
+import { OpenHandovers } from "../handovers/open-handovers.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import type { DoneOnce } from "./done-once.ts";
@@ -39,20 +40,9 @@ const RESTART_AFTER_MS = 1_000;
 const RELOAD_MOST_MS = 60_000;
 
 export async function startWorkers(options: StartWorkersOptions): Promise<RunningWorkers> {
-  refuseOneProcessParts(options.config);
   const workers = new Workers(options);
   const { url, keys } = await workers.start();
   return { url, keys, reload: (next, text) => workers.reload(next, text), close: () => workers.close() };
-}
-
-/** What was handed over is known to one process only. */
-function refuseOneProcessParts({ budgets }: Config): void {
-  const rungs = budgets.flatMap(({ ladder }) => ladder.flatMap((step) => step.rungs));
-  if (rungs.some(({ kind }) => kind === "handover"))
-    throw new PurserError(
-      "config_invalid",
-      "Several workers cannot hand conversations over to people yet: leave out hand over in purser.yaml, or --workers.",
-    );
 }
 
 /** What runs in this process. */
@@ -86,6 +76,9 @@ class Workers {
     (provider, change) => this.#figures.circuit(provider, change),
     (event) => this.#tellCircuit(undefined, event),
   );
+  readonly #openHandovers = new OpenHandovers((event) => {
+    for (const { worker } of this.#all) send(worker, { kind: "handovers", events: [event] });
+  });
   readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event));
   readonly #onError: (error: unknown) => void;
   #started: Started | undefined;
@@ -105,7 +98,8 @@ class Workers {
     const { config, count: workers, onNotice } = this.#options;
     const counted = () => this.#gathered.snapshot();
     const trips = config.store.redis ? {} : { trips: this.#trips };
-    const first = await startFirst({ config, onNotice, workers, figures: this.#figures, circuits: this.#circuits, counted, ...trips });
+    const shared = { figures: this.#figures, circuits: this.#circuits, openHandovers: this.#openHandovers, ...trips };
+    const first = await startFirst({ config, onNotice, workers, counted, ...shared });
     try {
       this.#started = { first, verbs: verbsOf(config, first) };
       // Whoever takes the place of another one takes its port, also where the system had given it.
@@ -135,10 +129,10 @@ class Workers {
     this.#started?.first.drain();
     await this.#reloading;
     const ended = [...this.#all].map(async ({ worker, isListening }) => {
-      // One that only starts has no calls, and may not hear what it is told.
-      if (!isListening) worker.process.kill("SIGKILL");
       const timer = setTimeout(() => worker.process.kill("SIGKILL"), config.server.drainMs + CLOSE_MORE_MS);
-      send(worker, { kind: "close" });
+      // One that only starts has no calls, and may not hear what it is told.
+      if (isListening) send(worker, { kind: "close" });
+      else worker.process.kill("SIGKILL");
       if (!worker.isDead()) await once(worker, "exit");
       clearTimeout(timer);
     });
@@ -164,6 +158,7 @@ class Workers {
           send(worker, { kind: "start", source: this.#source });
           const events = this.#kept.standing(Date.now());
           if (events.length > 0) send(worker, { kind: "guards", events });
+          if (this.#openHandovers.size > 0) send(worker, { kind: "handovers", events: this.#openHandovers.all() });
           if (this.#failing.size > 0) send(worker, { kind: "circuits", events: [...this.#failing.values()] });
         } else if (message.kind === "listening") {
           one.isListening = true;
@@ -250,7 +245,6 @@ class Workers {
    * the others on the old ones.
    */
   async #reload(config: Config, text: string): Promise<void> {
-    refuseOneProcessParts(config);
     if (this.#isClosing) return;
     await Promise.allSettled(this.#starting);
     await this.#started?.first.prepare(config);

@@ -1,4 +1,4 @@
-import type { HandoverJson, WholeHandoverJson } from "../../admin/handover-json.ts";
+import type { HandoverJson, HandoverListJson, OneHandoverJson, WholeHandoverJson } from "../../admin/handover-json.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, type AdminAccess, openAdminAccess } from "../admin-access.ts";
 import type { Command, CommandInput, CommandResult } from "../command.ts";
 import { shortInstant } from "../instants.ts";
@@ -6,11 +6,6 @@ import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { userName } from "../user-name.ts";
 import { UsageError } from "./outcome.ts";
-
-interface HandoversJson {
-  readonly data: readonly HandoverJson[];
-  readonly total: number;
-}
 
 const VERBS = ["show", "take", "answer", "return"] as const;
 type Verb = (typeof VERBS)[number];
@@ -46,11 +41,11 @@ export const handovers: Command = {
     try {
       if (verb === undefined || id === undefined) {
         const query = input.options.all === true ? "?all=true" : "";
-        return listed((await access.ask("GET", `/api/handovers${query}`)) as HandoversJson, context.style);
+        return listed((await access.ask("GET", `/api/handovers${query}`)) as HandoverListJson, context.style);
       }
       const path = `/api/handovers/${encodeURIComponent(id)}`;
       if (verb === "show") return shown((await access.ask("GET", path)) as WholeHandoverJson, context.style);
-      return done((await change(access, { verb, path, text: words.join(" ") }, input)) as HandoverJson);
+      return done((await change(access, { verb, path, text: words.join(" ") }, input)) as OneHandoverJson);
     } finally {
       await access.close();
     }
@@ -75,11 +70,16 @@ function change({ ask }: AdminAccess, { verb, path, text }: Change, { options }:
     : ask("POST", `${path}/return`, { by });
 }
 
-function done(handover: HandoverJson): CommandResult {
-  return { exit: 0, text: `${handover.id}: ${standing(handover)}`, json: handover };
+function done(handover: OneHandoverJson): CommandResult {
+  const { id, status, budget, hands_over_again } = handover;
+  const again =
+    status === "returned" && hands_over_again
+      ? `\nIts budget has nothing for it yet: its next call is handed over anew. To let a model go on, give more of "${budget}" (purser grant).`
+      : "";
+  return { exit: 0, text: `${id}: ${standing(handover)}${again}`, json: handover };
 }
 
-function listed(all: HandoversJson, style: Style): CommandResult {
+function listed(all: HandoverListJson, style: Style): CommandResult {
   const { data, total } = all;
   if (total === 0) return { exit: 0, text: "No conversation is with a person.", json: all };
   const rows = data.map((one) => [one.id, style.bold(whose(one)), one.budget, shortInstant(one.opened_at), standing(one)]);
