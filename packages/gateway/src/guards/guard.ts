@@ -161,6 +161,11 @@ function sawLateSpend(watch: Watch, amount: number, minute: number): void {
   watch.usual.dearest = Math.max(watch.usual.dearest, isBefore ? watch.spentBefore : amount);
 }
 
+/** What a call that repeats was stopped by last. */
+export function repeatsTrip({ calls }: Watch, fingerprint: string): Trip | undefined {
+  return calls.find((one) => one.fingerprint === fingerprint)?.trip;
+}
+
 /** What stands against calls of a subject now. */
 export function tripsInForce({ trip, loops, calls }: Watch, now: number): readonly Trip[] {
   return [trip, ...[...loops, ...calls].map((one) => one.trip)].filter((one): one is Trip => one !== undefined && now < one.until);

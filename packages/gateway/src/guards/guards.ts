@@ -9,6 +9,7 @@ import {
   learnRepeats,
   learnUsual,
   letGo,
+  repeatsTrip,
   type SeenCall,
   sameTrip,
   sawCall,
@@ -214,13 +215,15 @@ export class Guards {
    */
   #lookTogether(watched: Watched, guard: Guard, seen: SeenCall, now: number): Trip | undefined {
     const { watch } = watched;
-    const before = tripsInForce(watch, now);
+    const { fingerprint, size } = seen;
+    const before = repeatsTrip(watch, fingerprint);
     const trip = sawCall(watch, { ...guard, growth: undefined }, seen, now);
-    const repeated = tripsInForce(watch, now).find((one) => one.trigger === "repeats" && one.fingerprint === seen.fingerprint);
+    const repeated = repeatsTrip(watch, fingerprint);
     const counted = guard.repeats === undefined && guard.growth === undefined ? undefined : this.#counts?.of(watched);
     if (!counted) return trip;
-    if (guard.repeats !== undefined && !(repeated && before.includes(repeated))) countCall(counted, seen.fingerprint, repeated, now);
-    if (guard.growth !== undefined) countSize(counted, seen.size, now);
+    // What was stopped before has been counted.
+    if (guard.repeats !== undefined && !(repeated && repeated === before)) countCall(counted, fingerprint, repeated, now);
+    if (guard.growth !== undefined) countSize(counted, size, now);
     return trip;
   }
 

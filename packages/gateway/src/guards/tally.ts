@@ -86,7 +86,7 @@ export interface CountAnswer {
 const MINUTES_MOST = 3;
 const MINUTE_MS = 60_000;
 /** Whoever counts tells it within less. Until then calls of others may have come between. */
-export const SETTLES_MS = 250;
+const SETTLES_MS = 250;
 
 export function createCounted(): Counted {
   return { calls: [], row: undefined, spends: [], ended: [] };
