@@ -34,10 +34,12 @@ return 1`;
 export class RedisCountBook implements CountBook {
   readonly #connection: GuardConnection;
   readonly #namespace: string;
+  readonly #now: () => number;
 
-  constructor(connection: GuardConnection, namespace: string) {
+  constructor(connection: GuardConnection, namespace: string, now: () => number = Date.now) {
     this.#connection = connection;
     this.#namespace = namespace;
+    this.#now = now;
   }
 
   async count(batch: CountBatch): Promise<readonly CountAnswer[]> {
@@ -45,12 +47,12 @@ export class RedisCountBook implements CountBook {
     const keys = [`{${this.#namespace}}:guards:told:${by}`, ...items.map((item) => this.#keyOf(item))];
     for (let i = 0; i < TRIES_MOST; i++) {
       if (i > 0) await wait(Math.random() * i * WAIT_MS);
-      const askedAt = Date.now();
+      const askedAt = this.#now();
       const read = await this.#run(READ, keys, []);
       const [seconds, microseconds, [told, ...texts]] = read as [string, string, (string | null)[]];
       const now = Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
       // The server's clock was read between the question and its answer.
-      const shift = { least: now - Date.now(), most: now - askedAt };
+      const shift = { least: now - this.#now(), most: now - askedAt };
       const tallies = texts.map(readTally);
       if (Number(told ?? 0) >= number) return tallies.map((tally, at) => local(answerOf(tally, countedOf(items, at), now), shift));
       const answers = tallies.map((tally, at) => addCounted(tally, shifted(items[at] as CountItem, shift), by, now));

@@ -8,6 +8,8 @@ export interface RedisTripBookOptions {
   /** Gateways with the same namespace on the same Redis tell each other. */
   readonly namespace: string;
   readonly onError: (error: unknown) => void;
+  /** The clock of the process. */
+  readonly now?: () => number;
 }
 
 /** So many events are kept, and read at a time. A loop is one event, whatever it makes. */
@@ -33,7 +35,7 @@ export class RedisTripBook implements TripBook {
     this.#options = options;
     this.#key = `{${options.namespace}}:guards`;
     this.#connection = new GuardConnection(options.connect);
-    this.counts = new RedisCountBook(this.#connection, options.namespace);
+    this.counts = new RedisCountBook(this.#connection, options.namespace, options.now);
   }
 
   tell(event: GuardEvent): void {

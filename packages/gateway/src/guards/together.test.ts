@@ -260,6 +260,52 @@ describe("processes that count together", () => {
     );
   });
 
+  test("know what a minute cost also where one of them tells it after the minute", async () => {
+    const fleet = new Fleet({ surge: 10 }, 2);
+    for (let minute = 0; minute < 40; minute++) {
+      const now = NOW + minute * MINUTE_MS;
+      fleet.now = now + 59_900;
+      for (const process of [0, 1]) fleet.spend(process, minute === 39 ? 1_000 : 100);
+      await fleet.guards[0]?.countTogether();
+      fleet.now = now + MINUTE_MS + 10;
+      fleet.spend(0, 1);
+      await fleet.guards[0]?.countTogether();
+      await fleet.guards[1]?.countTogether();
+    }
+    fleet.spend(0, 15_000);
+    await fleet.told();
+    assert.deepEqual(fleet.standing().flat(), [], "the minute before cost 2,000");
+  });
+
+  test("do not count what was told more than ten minutes after it came, nor longer than ten minutes together", async () => {
+    const fleet = new Fleet({ repeats: 4 }, 2);
+    for (let i = 0; i < 3; i++) fleet.call(0, "loop");
+    fleet.now += 6 * MINUTE_MS;
+    for (let i = 0; i < 2; i++) {
+      assert.equal(fleet.call(1, "loop"), undefined);
+      await fleet.guards[1]?.countTogether();
+      fleet.now += 5 * MINUTE_MS;
+    }
+    await fleet.told();
+    assert.deepEqual(fleet.standing(), [[], []]);
+  });
+
+  test("guard against a minute that is dear also while they cannot tell each other, by what was usual for all", async () => {
+    const fleet = new Fleet({ surge: 10 }, 2);
+    for (let minute = 0; minute < 40; minute++) {
+      fleet.spend(0, 1_000);
+      fleet.spend(1, 10);
+      await fleet.told();
+      fleet.now += MINUTE_MS;
+    }
+    fleet.isCut = true;
+    fleet.spend(1, 1_000);
+    await assert.rejects(fleet.told(), /cut/);
+    assert.deepEqual(fleet.standing().flat(), []);
+    fleet.spend(1, 10_000);
+    assert.equal(fleet.standing()[1]?.length, 1);
+  });
+
   test("are not told of calls one by one, nor of subjects that are not theirs, however many there are", async () => {
     const fleet = new Fleet({ repeats: 1_000_000, growth: 1_000, surge: 10 }, 2);
     for (let i = 0; i < 20_000; i++) {
@@ -280,14 +326,14 @@ describe("processes that count together", () => {
 });
 
 /** Several gateways with guards on one server. */
-async function startOnRedis(context: TestContext, guard: Partial<Guard>, count: number) {
+async function startOnRedis(context: TestContext, guard: Partial<Guard>, clocks: readonly (() => number)[]) {
   const server = await startTestRedis();
   if (typeof server === "string") return server;
   context.after(() => server.close());
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
-  const guards = Array.from({ length: count }, () => {
-    const book = new RedisTripBook({ namespace: "acme", onError, connect: () => openRedis([server.url], { commandTimeout: 1_000 }) });
+  const guards = clocks.map((now) => {
+    const book = new RedisTripBook({ namespace: "acme", onError, now, connect: () => openRedis([server.url], { commandTimeout: 1_000 }) });
     const one = new Guards([{ budget: BUDGET, guard: { ...NONE, ...guard } }], QUIET, { book, onError });
     context.after(() => one.close());
     return one;
@@ -296,7 +342,7 @@ async function startOnRedis(context: TestContext, guard: Partial<Guard>, count: 
 }
 
 test("over Redis calls of several gateways at the same moment are all counted, each once, and it keeps what was usual", async (context) => {
-  const started = await startOnRedis(context, { repeats: 1_000, surge: 10 }, 4);
+  const started = await startOnRedis(context, { repeats: 1_000, surge: 10 }, Array(4).fill(Date.now));
   if (typeof started === "string") return context.skip(`not run: ${started}`);
   const { server, guards, errors } = started;
   const now = Date.now();
@@ -326,8 +372,23 @@ test("over Redis calls of several gateways at the same moment are all counted, e
   redis.disconnect();
 });
 
+test("clocks of gateways that differ count nothing too often, and forget nothing", async (context) => {
+  const [early, late] = [() => Date.now() - 20 * MINUTE_MS, () => Date.now() + 20 * MINUTE_MS];
+  const started = await startOnRedis(context, { repeats: 6, growth: 3, lastsMs: 60 * MINUTE_MS }, [early, late]);
+  if (typeof started === "string") return context.skip(`not run: ${started}`);
+  const [a, b] = started.guards as [Guards, Guards];
+  const tripped = () => [...a.standing(early()), ...b.standing(late())].map(({ trip }) => trip.trigger);
+  for (let i = 0; i < 6; i++) {
+    assert.deepEqual(tripped(), []);
+    const [gateway, now] = i % 2 === 0 ? ([a, early] as const) : ([b, late] as const);
+    callTo(gateway, "loop", "s", now());
+    await gateway.countTogether();
+  }
+  assert.deepEqual(tripped(), ["repeats"]);
+});
+
 test("what was being told when the connection was cut is counted once, and no call waits or fails meanwhile", async (context) => {
-  const started = await startOnRedis(context, { repeats: 60 }, 2);
+  const started = await startOnRedis(context, { repeats: 60 }, [Date.now, Date.now]);
   if (typeof started === "string") return context.skip(`not run: ${started}`);
   const { server, guards, errors } = started;
   const [a, b] = guards as [Guards, Guards];
@@ -359,7 +420,7 @@ test("what was being told when the connection was cut is counted once, and no ca
 });
 
 test("what is no count, or one of another version, is counted anew", async (context) => {
-  const started = await startOnRedis(context, { repeats: 3 }, 2);
+  const started = await startOnRedis(context, { repeats: 3 }, [Date.now, Date.now]);
   if (typeof started === "string") return context.skip(`not run: ${started}`);
   const { server, guards, errors } = started;
   const [a, b] = guards as [Guards, Guards];
