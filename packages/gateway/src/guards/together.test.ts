@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { type Charge, defineBudget, type PurserError } from "@purser/core";
 import { startTestRedis } from "@purser/core/testing";
+import { urlsOf } from "../conformance/several-gateways.ts";
 import { eventually } from "../conformance/stand.ts";
 import { openRedis } from "../redis-client.ts";
 import { type CountBatch, type CountBook, OwnCounts } from "./count-book.ts";
@@ -437,18 +438,14 @@ test("over Redis calls of several gateways at the same moment are all counted, e
   redis.disconnect();
 });
 
-test("over Redis what was told twice is counted once", async (context) => {
-  const server = await startTestRedis();
-  if (typeof server === "string") return context.skip(`not run: ${server}`);
-  context.after(() => server.close());
-  const book = new RedisTripBook({
-    namespace: "acme",
-    onError: (error) => assert.fail(String(error)),
-    connect: () => openRedis([server.url]),
+for (const kind of ["one server", "a cluster"] as const)
+  test(`over Redis, ${kind}, what was told twice is counted once`, async (context) => {
+    const urls = await urlsOf(context, kind);
+    if (typeof urls === "string") return context.skip(`not run: ${urls}`);
+    const book = new RedisTripBook({ namespace: "acme", onError: (error) => assert.fail(String(error)), connect: () => openRedis(urls) });
+    context.after(() => book.close());
+    await checkToldTwice(book.counts, Date.now());
   });
-  context.after(() => book.close());
-  await checkToldTwice(book.counts, Date.now());
-});
 
 test("clocks of gateways that differ count nothing too often, and forget nothing", async (context) => {
   let behind = 20 * MINUTE_MS;
