@@ -254,7 +254,7 @@ async function startWith(
   await calibration.open();
   const usualAnswers = new UsualAnswers(config.dataDir, onError);
   await usualAnswers.open();
-  const guards = new Guards(config.guards, alerts, trips ?? openTripBook(config, onError));
+  const guards = new Guards(config.guards, alerts, { book: trips ?? openTripBook(config, onError), onError });
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, (what, count) => figures.lost(what, count)));
   const events = telemetry ? both(figures, telemetry.events, onError) : figures;
   const onCharge = (id: string, subject: Subject, charge: Charge, takenBack?: Charge) => {

@@ -133,7 +133,7 @@ describe("what the dashboard is made of", () => {
             return id === ask.id ? { kind: isGiven ? "given" : "declined", ask } : undefined;
           },
         },
-        guards: { takeOver: async () => undefined, standing: () => [], end: () => undefined },
+        guards: { takeOver: async () => undefined, standing: () => [], end: async () => undefined },
         queue: NO_QUEUE,
         handovers: NO_HANDOVERS,
         onError: (error) => assert.fail(String(error)),

@@ -725,7 +725,8 @@ async function guardsOf(parts: Parts): Promise<RunningParts["guards"]> {
 async function endGuard(parts: Parts, request: AdminRequest, id: string): Promise<AdminResponse> {
   // Who does it, and why, is written down with the request.
   readEnding(request.query, doerOf(request));
-  const ended = (await guardsOf(parts)).end(id, parts.now());
+  const guards = await guardsOf(parts);
+  const ended = await guards.end(id, parts.now());
   if (ended) return ok(guardJson(ended));
   return problem(
     404,

@@ -35,9 +35,9 @@ export interface Trip {
 }
 
 const MINUTE_MS = 60_000;
-const REPEATS_MS = 10 * MINUTE_MS;
+export const REPEATS_MS = 10 * MINUTE_MS;
 /** Of one subject so many different calls are remembered: a loop goes through few. As many loops are. */
-const CALLS_MOST = 8;
+export const CALLS_MOST = 8;
 /** What is usual is known after so many minutes with calls. */
 const USUAL_AFTER = 30;
 /** Half of what was dear is forgotten in as long. */
@@ -45,9 +45,34 @@ const USUAL_KEPT = 0.98;
 
 interface RepeatedCall {
   readonly fingerprint: string;
-  readonly since: number;
+  since: number;
   count: number;
   trip: Trip | undefined;
+}
+
+/** Calls of one subject in the order in which they came: how large they were, and how many in a row grew. */
+export interface Row {
+  /** Of the first call. */
+  readonly first: number;
+  /** Of the call since which each carried more than the one before. */
+  from: number;
+  /** Of the last call. */
+  size: number;
+  /** How many in a row carried more than the one before. */
+  grew: number;
+  /** No call carried less than the one before. */
+  isWhole: boolean;
+}
+
+export function rowOf(size: number): Row {
+  return { first: size, from: size, size, grew: 0, isWhole: true };
+}
+
+/** One more call. */
+export function extendRow(row: Row, size: number): void {
+  if (size > row.size) row.grew++;
+  else Object.assign(row, { from: size, grew: 0, isWhole: false });
+  row.size = size;
 }
 
 interface ToolTrip {
@@ -68,6 +93,8 @@ export interface Watch {
   grew: number;
   minute: number;
   spent: number;
+  /** What the minute before cost. */
+  spentBefore: number;
   /** What minutes cost. */
   readonly usual: Usual;
   trip: Trip | undefined;
@@ -82,6 +109,7 @@ export function createWatch(): Watch {
     grew: 0,
     minute: 0,
     spent: 0,
+    spentBefore: 0,
     usual: createUsual(),
     trip: undefined,
   };
@@ -101,24 +129,41 @@ export interface SeenCall {
  */
 export function sawCall(watch: Watch, guard: Guard, call: SeenCall, now: number): Trip | undefined {
   const looped = call.loop && sawLoop(watch, guard, call.loop, now);
-  const repeated = guard.repeats === undefined ? undefined : sawRepeat(watch, guard, guard.repeats, call.fingerprint, now);
-  if (guard.growth !== undefined) sawSize(watch, guard, guard.growth, call.size, now);
+  const repeated = sawRepeats(watch, guard, { fingerprint: call.fingerprint, since: now, times: 1 }, now);
+  if (sawRow(watch, guard, rowOf(call.size))) grewTooLong(watch, guard, now);
   if (watch.trip && now >= watch.trip.until) watch.trip = undefined;
   return watch.trip ?? looped ?? repeated;
 }
 
 /** Looks at what a call was charged. */
-export function sawSpend(watch: Watch, guard: Guard, amount: number, now: number): void {
+export function sawSpend(watch: Watch, guard: Pick<Guard, "surge" | "lastsMs">, amount: number, now: number): void {
   if (guard.surge === undefined) return;
   const minute = Math.floor(now / MINUTE_MS);
+  if (minute < watch.minute) {
+    sawLateSpend(watch, amount, minute);
+    return;
+  }
   if (minute !== watch.minute) {
     if (watch.minute !== 0) spanEnded(watch.usual, watch.spent, USUAL_KEPT);
+    watch.spentBefore = minute === watch.minute + 1 ? watch.spent : 0;
     watch.minute = minute;
     watch.spent = 0;
   }
   watch.spent += amount;
   const times = timesUsual(watch.usual, watch.spent, USUAL_AFTER);
   if (times !== undefined && times > guard.surge) trip(watch, guard, "surge", Math.floor(times), now);
+}
+
+/** Of a minute that was over when this was told: it was dearer than was known. */
+function sawLateSpend(watch: Watch, amount: number, minute: number): void {
+  const isBefore = minute === watch.minute - 1;
+  if (isBefore) watch.spentBefore += amount;
+  watch.usual.dearest = Math.max(watch.usual.dearest, isBefore ? watch.spentBefore : amount);
+}
+
+/** What a call that repeats was stopped by last. */
+export function repeatsTrip({ calls }: Watch, fingerprint: string): Trip | undefined {
+  return calls.find((one) => one.fingerprint === fingerprint)?.trip;
 }
 
 /** What stands against calls of a subject now. */
@@ -150,6 +195,18 @@ function comesBefore(one: Trip, other: Trip): boolean {
   return one.at < other.at || (one.at === other.at && one.trigger < other.trigger);
 }
 
+/** Takes over how often a call came at all processes together, where that is more than is known. */
+export function learnRepeats(watch: Watch, { fingerprint, since, times }: Repeats): void {
+  const call = watch.calls.find((one) => one.fingerprint === fingerprint);
+  if (call && times >= call.count) Object.assign(call, { since, count: times });
+}
+
+/** Takes over what is usual for all processes together: that is not less than what one of them knows. */
+export function learnUsual({ usual }: Watch, { dearest, spans }: Usual): void {
+  usual.dearest = Math.max(usual.dearest, dearest);
+  usual.spans = Math.max(usual.spans, spans);
+}
+
 /** What stands here against the same as a trip of another process does, which may have come a moment before or after. */
 export function sameTrip(watch: Watch, { trigger, fingerprint }: Trip, now: number): Trip | undefined {
   return tripsInForce(watch, now).find((one) => one.trigger === trigger && one.fingerprint === fingerprint);
@@ -168,16 +225,31 @@ export function letGo(watch: Watch, trip: Trip, now: number): void {
   watch.spent = 0;
 }
 
-function sawRepeat(watch: Watch, guard: Guard, most: number, fingerprint: string, now: number): Trip | undefined {
+/** The same call, so many times since then. */
+export interface Repeats {
+  readonly fingerprint: string;
+  readonly since: number;
+  readonly times: number;
+  /** What whoever counted them tripped on. */
+  readonly trip?: Trip | undefined;
+}
+
+/** Looks at calls that are the same. Returns what stands against them. */
+export function sawRepeats(watch: Watch, guard: Pick<Guard, "repeats" | "lastsMs">, seen: Repeats, now: number): Trip | undefined {
+  const { fingerprint, since, times } = seen;
+  if (guard.repeats === undefined) return undefined;
   watch.calls = watch.calls.filter(({ since, trip }) => (trip ? now < trip.until : now - since < REPEATS_MS));
   let call = watch.calls.find((one) => one.fingerprint === fingerprint);
   if (!call) {
-    call = { fingerprint, since: now, count: 0, trip: undefined };
+    call = { fingerprint, since, count: 0, trip: undefined };
     watch.calls.push(call);
     if (watch.calls.length > CALLS_MOST) watch.calls.splice(leastOf(watch.calls), 1);
   }
-  call.count++;
-  if (call.count >= most) call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count, fingerprint };
+  call.count += times;
+  call.since = Math.min(call.since, since);
+  call.trip ??= seen.trip;
+  if (call.count >= guard.repeats)
+    call.trip ??= { trigger: "repeats", at: now, until: now + guard.lastsMs, measured: call.count, fingerprint };
   return call.trip;
 }
 
@@ -199,18 +271,26 @@ function leastOf(calls: readonly RepeatedCall[]): number {
   return least;
 }
 
-function sawSize(watch: Watch, guard: Guard, most: number, size: number, now: number): void {
-  watch.grew = size > watch.size ? watch.grew + 1 : 0;
-  if (watch.grew === 0) watch.firstSize = size;
-  watch.size = size;
-  if (watch.grew < most || size < 2 * watch.firstSize) return;
-  trip(watch, guard, "growth", watch.grew, now);
-  // What goes on after the guard let go has to grow as long again.
-  watch.grew = 0;
-  watch.firstSize = size;
+/** Looks at calls that came after those before. Returns whether as many in a row grew as a guard allows, and twice as much in the end. */
+export function sawRow(watch: Watch, guard: Pick<Guard, "growth">, row: Row): boolean {
+  if (guard.growth === undefined) return false;
+  if (row.isWhole && row.first > watch.size) watch.grew += 1 + row.grew;
+  else {
+    watch.grew = row.grew;
+    watch.firstSize = row.from;
+  }
+  watch.size = row.size;
+  return watch.grew >= guard.growth && watch.size >= 2 * watch.firstSize;
 }
 
-function trip(watch: Watch, guard: Guard, trigger: Trigger, measured: number, now: number): void {
+/** What goes on after the guard let go has to grow as long again. */
+export function grewTooLong(watch: Watch, guard: Pick<Guard, "lastsMs">, now: number): void {
+  trip(watch, guard, "growth", watch.grew, now);
+  watch.grew = 0;
+  watch.firstSize = watch.size;
+}
+
+function trip(watch: Watch, guard: Pick<Guard, "lastsMs">, trigger: Trigger, measured: number, now: number): void {
   if (watch.trip && now < watch.trip.until) return;
   watch.trip = { trigger, at: now, until: now + guard.lastsMs, measured };
 }

@@ -36,6 +36,7 @@ function startBooks(): () => TripBook & { readonly told: readonly GuardEvent[] }
         read = told.length;
         return events;
       },
+      counts: undefined,
       close: () => undefined,
     };
   };
@@ -58,12 +59,16 @@ function shown(guards: Guards, now: number) {
 describe("what a guard of one process trips on", () => {
   test("stands in all of them, under one id, and is let go of in all of them, whoever is asked", async () => {
     const open = startBooks();
-    const [a, b, c] = [0, 1, 2].map(() => new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, open())) as [Guards, Guards, Guards];
+    const [a, b, c] = [0, 1, 2].map(() => new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: open() })) as [
+      Guards,
+      Guards,
+      Guards,
+    ];
     surge(a, NOW);
     for (const one of [b, c]) await one.takeOver(NOW);
     const [standing = assert.fail()] = shown(a, NOW);
     for (const one of [b, c]) assert.deepEqual(shown(one, NOW), [standing]);
-    assert.ok(b.end(String(standing[0]), NOW + 1_000));
+    assert.ok(await b.end(String(standing[0]), NOW + 1_000));
     for (const one of [a, c]) {
       await one.takeOver(NOW + 1_000);
       assert.deepEqual(shown(one, NOW + 1_000), []);
@@ -74,13 +79,13 @@ describe("what a guard of one process trips on", () => {
 
   test("is the first one where several trip on the same in the same moment, and one release ends it everywhere", async () => {
     const open = startBooks();
-    const [a, b] = [0, 1].map(() => new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, open())) as [Guards, Guards];
+    const [a, b] = [0, 1].map(() => new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: open() })) as [Guards, Guards];
     surge(b, NOW + 20);
     surge(a, NOW);
     for (const one of [a, b]) await one.takeOver(NOW + 30);
     assert.deepEqual(shown(b, NOW + 30), shown(a, NOW + 30));
     assert.equal(shown(a, NOW + 30)[0]?.[3], NOW);
-    a.end(String(shown(a, NOW + 30)[0]?.[0]), NOW + 40);
+    await a.end(String(shown(a, NOW + 30)[0]?.[0]), NOW + 40);
     await b.takeOver(NOW + 50);
     assert.deepEqual(shown(b, NOW + 50), []);
   });
@@ -89,15 +94,15 @@ describe("what a guard of one process trips on", () => {
     const open = startBooks();
     const book = open();
     const [a, b] = [
-      new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, book),
-      new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, open()),
+      new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book }),
+      new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: open() }),
     ];
     surge(a, NOW);
     for (let i = 0; i < 5; i++) a.spent(ANN, charge(5_000), NOW + i);
     await b.takeOver(NOW);
     b.spent(ANN, charge(1), NOW + 1);
     assert.equal(book.told.length, 1);
-    a.end(String(shown(a, NOW)[0]?.[0]), NOW + 1_000);
+    await a.end(String(shown(a, NOW)[0]?.[0]), NOW + 1_000);
     surge(b, NOW + 40 * MINUTE_MS, 200_000);
     await b.takeOver(NOW + 40 * MINUTE_MS);
     assert.equal(shown(b, NOW + 40 * MINUTE_MS).length, 1);
@@ -105,10 +110,10 @@ describe("what a guard of one process trips on", () => {
 
   test("concerns nobody whose configuration has no such guard, or other balances", async () => {
     const open = startBooks();
-    surge(new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, open()), NOW);
+    surge(new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: open() }), NOW);
     const others = [defineBudget({ name: "agents", per: "team" }), defineBudget({ name: "other", per: "user" })];
     for (const budget of others) {
-      const guards = new Guards([{ budget, guard: GUARD }], QUIET, open());
+      const guards = new Guards([{ budget, guard: GUARD }], QUIET, { book: open() });
       await guards.takeOver(NOW);
       assert.deepEqual(shown(guards, NOW), []);
     }
@@ -220,8 +225,8 @@ test("what is tripped on while Redis is away is told when it is back, and says o
   if (typeof books === "string") return context.skip(`not run: ${books}`);
   const { server, open, errors } = books;
   const [a, b] = [open(), open()];
-  const guards = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, a);
-  const other = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, b);
+  const guards = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: a });
+  const other = new Guards([{ budget: BUDGET, guard: GUARD }], QUIET, { book: b });
   const now = Date.now();
   await Promise.all([guards.takeOver(now), other.takeOver(now)]);
   await server.kill();

@@ -6,7 +6,10 @@ import {
   createWatch,
   type Guard,
   type GuardRung,
+  learnRepeats,
+  learnUsual,
   letGo,
+  repeatsTrip,
   type SeenCall,
   sameTrip,
   sawCall,
@@ -16,6 +19,8 @@ import {
   tripsInForce,
   type Watch,
 } from "./guard.ts";
+import { type CountAnswer, type Counted, type CountItem, countCall, countEnd, countSize, countSpend } from "./tally.ts";
+import { ToldCounts } from "./told-counts.ts";
 import { findToolLoop, roundsFor } from "./tool-loop.ts";
 import { type ToolRound, toolRounds } from "./tool-rounds.ts";
 import { NO_TRIP_BOOK, type TripBook } from "./trip-book.ts";
@@ -46,6 +51,14 @@ interface Watched {
   readonly budget: string;
   readonly label: string;
   readonly watch: Watch;
+  /** Something is known of what other processes counted. */
+  isShared: boolean;
+}
+
+interface GuardsOptions {
+  readonly book?: TripBook | undefined;
+  /** Told what could not be told to other processes. */
+  readonly onError?: (error: unknown) => void;
 }
 
 /** So many subjects are watched; of more, those that called last. */
@@ -59,15 +72,30 @@ export class Guards {
   /** In the order in which their subjects called last. */
   #watches = new Map<string, Watched>();
   readonly #book: TripBook;
+  readonly #onError: (error: unknown) => void;
   #takingOver: Promise<void> | undefined;
   /** What it is called among other processes. */
   readonly #instance = randomBytes(9).toString("base64url");
   /** What the other processes know too. */
   readonly #shared = new WeakSet<Trip>();
+  /** What this process counted, for those that it counts together with. */
+  readonly #counts: ToldCounts<Watched> | undefined;
 
-  constructor(guarded: readonly GuardedBudget[], alerts: Pick<Alerts, "tell">, book = NO_TRIP_BOOK) {
+  constructor(
+    guarded: readonly GuardedBudget[],
+    alerts: Pick<Alerts, "tell">,
+    { book = NO_TRIP_BOOK, onError = () => undefined }: GuardsOptions = {},
+  ) {
     this.#alerts = alerts;
     this.#book = book;
+    this.#onError = onError;
+    this.#counts =
+      book.counts &&
+      new ToldCounts(book.counts, this.#instance, {
+        itemOf: (watched, counted) => this.#itemOf(watched, counted),
+        learnt: (watched, answer, since) => this.#learn(watched, answer, since),
+        onError,
+      });
     this.configure(guarded);
   }
 
@@ -89,8 +117,11 @@ export class Guards {
       seen ??= { fingerprint: fingerprintOf(call), size: call.call.body.bytes.length };
       if (guard.sameTool !== undefined) rounds ??= toolRounds(call, roundsFor(this.#sameToolMost));
       const loop = guard.sameTool === undefined ? undefined : findToolLoop(rounds ?? [], guard.sameTool);
-      const { watch, label } = this.#watched(budget, subjectLabel(budget, subject));
-      const trip = sawCall(watch, guard, { ...seen, loop }, now);
+      const watched = this.#watched(budget, subjectLabel(budget, subject));
+      const { watch, label } = watched;
+      const trip = this.#counts
+        ? this.#lookTogether(watched, guard, { ...seen, loop }, now)
+        : sawCall(watch, guard, { ...seen, loop }, now);
       if (!trip) continue;
       this.#share(budget, label, trip);
       const one = { budget, guard, trip, message: describeTrip(budget, label, trip) };
@@ -104,8 +135,13 @@ export class Guards {
   spent(subject: Subject, { cost, usage }: Charge, now: number): void {
     for (const { budget, guard } of this.#guarded) {
       if (!budget.selects(subject)) continue;
-      const { watch, label } = this.#watched(budget, subjectLabel(budget, subject));
-      sawSpend(watch, guard, cost ?? totalTokens(usage), now);
+      const watched = this.#watched(budget, subjectLabel(budget, subject));
+      const { watch, label } = watched;
+      const amount = cost ?? totalTokens(usage);
+      // What is dear for one process may be usual for all: where they can be asked, it is theirs to say.
+      const isAlone = !this.#counts || this.#counts.isAway || !watched.isShared;
+      sawSpend(watch, isAlone ? guard : { ...guard, surge: guard.surge && Number.POSITIVE_INFINITY }, amount, now);
+      if (this.#counts && guard.surge !== undefined) countSpend(this.#counts.of(watched), amount, now);
       if (watch.trip && now < watch.trip.until) this.#share(budget, label, watch.trip);
     }
   }
@@ -136,7 +172,13 @@ export class Guards {
     }
   }
 
+  /** Tells what was counted here, and learns what others counted. It is done by itself, in the background. */
+  async countTogether(): Promise<void> {
+    await this.#counts?.tell();
+  }
+
   close(): void {
+    this.#counts?.close();
     this.#book.close();
   }
 
@@ -145,13 +187,13 @@ export class Guards {
     return [...this.#watches.values()].flatMap((watched) => this.#standing(watched, now)).sort((a, b) => b.trip.at - a.trip.at);
   }
 
-  /** Lets calls pass before the time. Nothing where nothing stands under this id. */
-  end(id: string, now: number): StandingGuard | undefined {
+  /** Lets calls pass before the time, here at once, and at other processes when they are told. Nothing where nothing stands under this id. */
+  async end(id: string, now: number): Promise<StandingGuard | undefined> {
     for (const watched of this.#watches.values()) {
       const found = this.#standing(watched, now).find((one) => one.id === id);
       if (!found) continue;
       letGo(watched.watch, found.trip, now);
-      this.#book.tell({ kind: "let go", by: this.#instance, at: now, budget: watched.budget, label: watched.label, trip: found.trip });
+      await this.#letGoOf(watched, found.trip, now);
       return found;
     }
     return undefined;
@@ -167,6 +209,59 @@ export class Guards {
     });
   }
 
+  /**
+   * Repeats are counted here on top of what others are known to have counted, which is never too many. Whether calls grow in a row, or cost
+   * more than usual, only those know who count together.
+   */
+  #lookTogether(watched: Watched, guard: Guard, seen: SeenCall, now: number): Trip | undefined {
+    const { watch } = watched;
+    const { fingerprint, size } = seen;
+    const before = repeatsTrip(watch, fingerprint);
+    const trip = sawCall(watch, { ...guard, growth: undefined }, seen, now);
+    const repeated = repeatsTrip(watch, fingerprint);
+    const counted = guard.repeats === undefined && guard.growth === undefined ? undefined : this.#counts?.of(watched);
+    if (!counted) return trip;
+    // What was stopped before has been counted.
+    if (guard.repeats !== undefined && !(repeated && repeated === before)) countCall(counted, fingerprint, repeated, now);
+    if (guard.growth !== undefined) countSize(counted, size, now);
+    return trip;
+  }
+
+  #itemOf({ budget, label }: Watched, counted: Counted): CountItem | undefined {
+    const guarded = this.#guarded.find((one) => one.budget.name === budget);
+    if (!guarded) return undefined;
+    const { repeats, growth, surge, lastsMs } = guarded.guard;
+    return { budget, label, limits: { repeats, growth, surge, lastsMs }, counted };
+  }
+
+  /** What all have counted by now, without what was counted here since. */
+  #learn(watched: Watched, { at, calls, trips, usual }: CountAnswer, since: Counted | undefined): void {
+    const { watch, label } = watched;
+    watched.isShared = true;
+    learnUsual(watch, usual);
+    for (const { fingerprint, since: began, count } of calls) {
+      const more = since?.calls.find((one) => one.fingerprint === fingerprint)?.times ?? 0;
+      learnRepeats(watch, { fingerprint, since: began, times: count + more });
+    }
+    const guarded = this.#guarded.find(({ budget }) => budget.name === watched.budget);
+    if (!guarded) return;
+    for (const { trip, isNew } of trips) {
+      sawTrip(watch, trip, at);
+      if (isNew) this.#share(guarded.budget, label, trip);
+      else this.#shared.add(trip);
+    }
+  }
+
+  /** Those who count together are told first, where they can be: from them it would come back. */
+  async #letGoOf(watched: Watched, trip: Trip, now: number): Promise<void> {
+    const { budget, label } = watched;
+    if (this.#counts) {
+      countEnd(this.#counts.of(watched), trip, now);
+      await this.#counts.tell().catch(this.#onError);
+    }
+    this.#book.tell({ kind: "let go", by: this.#instance, at: now, budget, label, trip });
+  }
+
   #share(budget: Budget, label: string, trip: Trip): void {
     if (this.#shared.has(trip)) return;
     this.#shared.add(trip);
@@ -175,11 +270,18 @@ export class Guards {
 
   #watched(budget: Budget, label: string): Watched {
     const key = `${budget.name}|${label}`;
-    const watched = this.#watches.get(key) ?? { budget: budget.name, label, watch: createWatch() };
+    const watched = this.#watches.get(key) ?? { budget: budget.name, label, watch: createWatch(), isShared: false };
     this.#watches.delete(key);
     this.#watches.set(key, watched);
-    if (this.#watches.size > SUBJECTS_MOST) this.#watches.delete(this.#watches.keys().next().value as string);
+    if (this.#watches.size > SUBJECTS_MOST) this.#forgetOldest();
     return watched;
+  }
+
+  #forgetOldest(): void {
+    const [[key, watched] = []] = this.#watches;
+    if (key === undefined) return;
+    this.#watches.delete(key);
+    if (watched) this.#counts?.forget(watched);
   }
 
   #tell({ budget, guard, trip, message }: Tripped, label: string): void {

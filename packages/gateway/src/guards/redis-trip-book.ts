@@ -1,13 +1,15 @@
-import { PurserError } from "@purser/core";
-import type { RedisClient } from "@purser/core/stores/redis";
+import { type GuardClient, GuardConnection } from "./guard-connection.ts";
+import { RedisCountBook } from "./redis-count-book.ts";
 import { type GuardEvent, readGuardEvent, STANDS_MOST_MS, type TripBook } from "./trip-book.ts";
 
 export interface RedisTripBookOptions {
   /** Connects, when it is needed first. */
-  readonly connect: () => Promise<RedisClient & { disconnect(): void }>;
+  readonly connect: () => Promise<GuardClient>;
   /** Gateways with the same namespace on the same Redis tell each other. */
   readonly namespace: string;
   readonly onError: (error: unknown) => void;
+  /** The clock of the process. */
+  readonly now?: () => number;
 }
 
 /** So many events are kept, and read at a time. A loop is one event, whatever it makes. */
@@ -22,7 +24,8 @@ const OWED_MOST = 1_000;
 export class RedisTripBook implements TripBook {
   readonly #options: RedisTripBookOptions;
   readonly #key: string;
-  #client: Promise<RedisClient & { disconnect(): void }> | undefined;
+  readonly #connection: GuardConnection;
+  readonly counts: RedisCountBook;
   /** The last event that was read; none before the first look. */
   #last: string | undefined;
   #owed: GuardEvent[] = [];
@@ -31,6 +34,8 @@ export class RedisTripBook implements TripBook {
   constructor(options: RedisTripBookOptions) {
     this.#options = options;
     this.#key = `{${options.namespace}}:guards`;
+    this.#connection = new GuardConnection(options.connect);
+    this.counts = new RedisCountBook(this.#connection, options.namespace, options.now);
   }
 
   tell(event: GuardEvent): void {
@@ -56,7 +61,7 @@ export class RedisTripBook implements TripBook {
   }
 
   close(): void {
-    this.#client?.then((client) => client.disconnect()).catch(() => undefined);
+    this.#connection.close();
   }
 
   /** What could not be told is told at the next look. One that was told and of which nobody learnt may be told twice: it is the same. */
@@ -72,23 +77,7 @@ export class RedisTripBook implements TripBook {
     return told;
   }
 
-  async #send(command: string, ...args: readonly string[]): Promise<unknown> {
-    try {
-      return await (await this.#connected()).call(command, ...args);
-    } catch (cause) {
-      if (cause instanceof PurserError) throw cause;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new PurserError("store_unavailable", `Guards cannot tell other gateways what they trip on: ${message}. It is tried again.`, {
-        cause,
-      });
-    }
-  }
-
-  #connected(): Promise<RedisClient & { disconnect(): void }> {
-    this.#client ??= this.#options.connect().catch((error) => {
-      this.#client = undefined;
-      throw error;
-    });
-    return this.#client;
+  #send(command: string, ...args: readonly string[]): Promise<unknown> {
+    return this.#connection.send("tell other gateways what they trip on", command, ...args);
   }
 }

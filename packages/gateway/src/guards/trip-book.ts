@@ -1,3 +1,4 @@
+import type { CountBook } from "./count-book.ts";
 import type { Trigger, Trip } from "./guard.ts";
 
 /** What one of several processes tells the others of its guards. */
@@ -19,11 +20,13 @@ export interface TripBook {
   tell(event: GuardEvent): void;
   /** What was told since the last look, in the order in which it was; at first all that may still stand. What this process told may be there too. */
   look(): Promise<readonly GuardEvent[]>;
+  /** Where they count together. A process that is alone counts by itself. */
+  readonly counts: CountBook | undefined;
   close(): void;
 }
 
 /** Of a process that is alone. */
-export const NO_TRIP_BOOK: TripBook = { tell: () => undefined, look: async () => [], close: () => undefined };
+export const NO_TRIP_BOOK: TripBook = { tell: () => undefined, look: async () => [], counts: undefined, close: () => undefined };
 
 /** No guard stands for longer. */
 export const STANDS_MOST_MS = 24 * 3_600_000;
@@ -44,7 +47,7 @@ export function readGuardEvent(text: string): GuardEvent | undefined {
   return value as GuardEvent;
 }
 
-function isTrip(value: unknown): value is Trip {
+export function isTrip(value: unknown): value is Trip {
   const { trigger, at, until, measured, fingerprint, loop } = (value ?? {}) as Partial<Trip>;
   if (!TRIGGERS.has(trigger) || ![at, until, measured].every(Number.isSafeInteger)) return false;
   if ((until as number) - (at as number) > STANDS_MOST_MS) return false;

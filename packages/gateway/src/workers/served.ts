@@ -1,5 +1,6 @@
 import { type LeasingStore, PurserError, type Store } from "@purser/core";
 import type { Admin, AdminRequest } from "../admin/admin.ts";
+import type { CountBatch, CountBook } from "../guards/count-book.ts";
 import type { Ask } from "./asking.ts";
 import type { DoneOnce } from "./done-once.ts";
 import type { Answer, Failure, Question } from "./messages.ts";
@@ -34,6 +35,16 @@ export function borrowed(store: Store): Store {
 export function leasingStore(store: Store): LeasingStore {
   if ("lease" in store) return store as LeasingStore;
   throw new PurserError("leases_unsupported", "This store cannot be shared by workers. Leave out --workers.");
+}
+
+/** What guards of several processes count together, in this one. */
+export function countVerbs(counts: CountBook): Verbs {
+  return { "guards.count": (batch: CountBatch) => counts.count(batch) };
+}
+
+/** The other end of `countVerbs`. */
+export function remoteCounts(ask: Ask): CountBook {
+  return { count: (batch) => ask("guards.count", batch) };
 }
 
 /** Decisions about calls that other gateways send. */

@@ -1,12 +1,15 @@
+import type { CountBook } from "../guards/count-book.ts";
 import type { GuardEvent, TripBook } from "../guards/trip-book.ts";
 
-/** Tells the other workers of a port by way of the process that started them. */
+/** Tells the other workers of a port by way of the process that started them, which counts for all. */
 export class ToldTrips implements TripBook {
   readonly #send: (event: GuardEvent) => void;
+  readonly counts: CountBook;
   #told: GuardEvent[] = [];
 
-  constructor(send: (event: GuardEvent) => void) {
+  constructor(send: (event: GuardEvent) => void, counts: CountBook) {
     this.#send = send;
+    this.counts = counts;
   }
 
   tell(event: GuardEvent): void {

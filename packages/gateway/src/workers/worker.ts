@@ -10,7 +10,7 @@ import type { Counted } from "../metrics/metrics.ts";
 import { Questions } from "./asking.ts";
 import type { ConfigSource, FromWorker, ToWorker } from "./messages.ts";
 import { createRemoteStore } from "./remote-store.ts";
-import { failureOf, remoteDecisions, remoteOnce } from "./served.ts";
+import { failureOf, remoteCounts, remoteDecisions, remoteOnce } from "./served.ts";
 import { ToldTrips } from "./told-trips.ts";
 
 /** What a worker that dies has counted since then is missing from the figures; the ledger has it. */
@@ -28,7 +28,7 @@ class WorkerGateway {
     (provider, change) => this.#figures.circuit(provider, change),
     (event) => tell({ kind: "circuit", event }),
   );
-  readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }));
+  readonly #trips = new ToldTrips((event) => tell({ kind: "guard", event }), remoteCounts(this.#questions.ask));
   readonly #openHandovers = new OpenHandovers();
   /** Those who wait to be told what all workers have counted. */
   readonly #readers: ((counted: Counted) => void)[] = [];

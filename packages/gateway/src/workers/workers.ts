@@ -7,13 +7,14 @@ import { type FirstGateway, startFirst } from "../app.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Config } from "../config/config.ts";
 import { type CircuitEvent, Circuits } from "../failover/circuits.ts";
+import { type CountBook, OwnCounts } from "../guards/count-book.ts";
 import type { GuardEvent } from "../guards/trip-book.ts";
 import { OpenHandovers } from "../handovers/open-handovers.ts";
 import { Figures } from "../metrics/figures.ts";
 import { GatheredFigures } from "../metrics/metrics.ts";
 import type { DoneOnce } from "./done-once.ts";
 import { type Answer, type ConfigSource, type FromWorker, Outbox, type Question, type ToWorker } from "./messages.ts";
-import { answerBy, decisionVerbs, leasingStore, onceVerbs, storeVerbs, type Verbs } from "./served.ts";
+import { answerBy, countVerbs, decisionVerbs, leasingStore, onceVerbs, storeVerbs, type Verbs } from "./served.ts";
 import { KeptTrips, ToldTrips } from "./told-trips.ts";
 
 export interface StartWorkersOptions {
@@ -79,7 +80,8 @@ class Workers {
   readonly #openHandovers = new OpenHandovers((event) => {
     for (const { worker } of this.#all) send(worker, { kind: "handovers", events: [event] });
   });
-  readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event));
+  readonly #counts = new OwnCounts();
+  readonly #trips = new ToldTrips((event) => this.#tellOthers(undefined, event), this.#counts);
   readonly #onError: (error: unknown) => void;
   #started: Started | undefined;
   #source: ConfigSource;
@@ -101,7 +103,7 @@ class Workers {
     const shared = { figures: this.#figures, circuits: this.#circuits, openHandovers: this.#openHandovers, ...trips };
     const first = await startFirst({ config, onNotice, workers, counted, ...shared });
     try {
-      this.#started = { first, verbs: verbsOf(config, first) };
+      this.#started = { first, verbs: verbsOf(config, first, this.#counts) };
       // Whoever takes the place of another one takes its port, also where the system had given it.
       const { host, port } = config.server;
       if (port === 0) this.#source = { ...this.#source, flags: { ...this.#source.flags, port: String(await freePort(host)) } };
@@ -299,9 +301,9 @@ class Change {
 }
 
 /** What is served to the workers. A store that several machines share each opens for itself. */
-function verbsOf({ store: { redis } }: Config, { store, once, decide }: FirstGateway): Verbs {
+function verbsOf({ store: { redis } }: Config, { store, once, decide }: FirstGateway, counts: CountBook): Verbs {
   if (redis) return onceVerbs(once);
-  return { ...storeVerbs(leasingStore(store)), ...decisionVerbs(decide), ...onceVerbs(once) };
+  return { ...storeVerbs(leasingStore(store)), ...decisionVerbs(decide), ...countVerbs(counts), ...onceVerbs(once) };
 }
 
 /** The batch that a worker begins to send with a question, or has sent. */
