@@ -22,7 +22,9 @@ import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
 import type { Commitment } from "../commitments/commitment.ts";
-import { readAdvice, readCommitments } from "../commitments/uses.ts";
+import { HOUR_MS } from "../commitments/commitment.ts";
+import { shareRows } from "../commitments/shares.ts";
+import { readAdvice, readCommitments, readCoverages } from "../commitments/uses.ts";
 import type { ConfiguredAllowance } from "../config/allowances.ts";
 import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
@@ -73,7 +75,7 @@ import { priceList } from "./price-list.ts";
 import { waitingCallJson } from "./queue-json.ts";
 import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
-import { focusCsv } from "./reports/focus.ts";
+import { FOCUS_ATTRIBUTES, type FocusReport, focusCsv } from "./reports/focus.ts";
 import { readSavedQuery, savedJson } from "./reports/saved.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
 import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
@@ -590,10 +592,34 @@ function budgetOf(parts: Parts, name: string): Budget {
 async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const { query: asked, format, isCompared } = readReport(request.query, termsOf(parts));
   const query = { ...asked, filter: { ...asked.filter, ...ownCalls(request) } };
+  if (format === "focus") return file("text/csv", "focus.csv", focusCsv(await focusReport(parts, query), query));
   const now = await reportOf(parts, query);
   const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
-  if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
-  return format === "focus" ? file("text/csv", "focus.csv", focusCsv(json)) : ok(json);
+  return format === "csv" ? file("text/csv", "report.csv", reportCsv(json)) : ok(json);
+}
+
+/** What is nobody's calls is told only where all calls are asked for. */
+async function focusReport(parts: Parts, query: ReportQuery): Promise<FocusReport> {
+  const isOfAll = Object.keys(query.filter ?? {}).length === 0;
+  const rows = await parts.figures.report(query);
+  const { commitments, source, terms } = committedOf(parts, query);
+  const coverages = await readCoverages(commitments, source, terms);
+  const { filter, ...ofAll } = query;
+  const whole = isOfAll || coverages.length === 0 ? rows : await parts.figures.report({ ...ofAll, by: FOCUS_ATTRIBUTES });
+  const shared = shareRows(rows, { coverages, whole, periodMs: terms.periodMs, at: { provider: 0, model: 1 } });
+  const committed = coverages.flatMap(({ commitment, charges }) => charges.map((charge) => ({ ...charge, commitment })));
+  return { rows: shared, committed: isOfAll ? committed : [] };
+}
+
+function committedOf(
+  { commitments, figures, timeZone, now }: Parts,
+  { since, until, step }: Pick<ReportQuery, "since" | "until" | "step">,
+) {
+  return {
+    commitments: commitments(),
+    source: { figures, timeZone: timeZone() },
+    terms: { span: { startsAt: since, endsAt: until }, periodMs: step === "hour" ? HOUR_MS : DAY_MS, now: now() },
+  };
 }
 
 async function reportOf({ figures }: Parts, query: ReportQuery): Promise<ReportJson> {
