@@ -69,6 +69,14 @@ export const OPENAPI = {
         },
       },
     },
+    "/api/commitments/billed": {
+      get: {
+        operationId: "listCommittedBills",
+        summary: "What commitments make of what providers bill, day by day of UTC, for comparing it with the ledger.",
+        parameters: [reportParameter("since", "As for a report; whole days of UTC."), reportParameter("until", "As for a report.")],
+        responses: { 200: json("Every commitment that is in force then.", list("CommittedBill")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/budgets/{name}/reset": {
       post: {
         operationId: "resetBudget",
@@ -699,6 +707,47 @@ export const OPENAPI = {
             required: ["used", "unused", "unused_nanodollars"],
             properties: { used: amount(), unused: amount(), unused_nanodollars: amount() },
             description: "Where the window leads at this pace; null while it is too early to say, and where none runs.",
+          },
+        },
+      },
+      CommittedBill: {
+        type: "object",
+        additionalProperties: false,
+        required: ["name", "kind", "providers", "less", "charges"],
+        properties: {
+          name: { type: "string" },
+          kind: { enum: ["money", "capacity"] },
+          providers: strings("Names, in which `*` stands for anything."),
+          less: {
+            type: "array",
+            description: "By how much less is billed for the calls of a model than the ledger has.",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["from", "to", "provider", "model", "nanodollars"],
+              properties: {
+                from: { type: "string", format: "date-time" },
+                to: { type: "string", format: "date-time" },
+                provider: { type: "string" },
+                model: { type: "string" },
+                nanodollars: amount(),
+              },
+            },
+          },
+          charges: {
+            type: "array",
+            description:
+              "What is billed beside calls: capacity as it is bought, or money that was promised and not used, on the day on which it lapsed.",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["from", "to", "nanodollars"],
+              properties: {
+                from: { type: "string", format: "date-time" },
+                to: { type: "string", format: "date-time" },
+                nanodollars: amount(),
+              },
+            },
           },
         },
       },

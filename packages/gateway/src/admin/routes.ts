@@ -35,6 +35,8 @@ import { hashPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
 import type { QueuePort } from "../queue/queue.ts";
+import { daysOf } from "../reconciliation/bill.ts";
+import { readCommittedLines } from "../reconciliation/ledger-lines.ts";
 import type { Switches } from "../switches/switches.ts";
 import { guardedBudgets, trialOf } from "../trials/trial.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
@@ -57,7 +59,7 @@ import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
-import { adviceJson, commitmentJson, readAdviceQuery } from "./commitment-json.ts";
+import { adviceJson, commitmentJson, committedBillJson, readAdviceQuery } from "./commitment-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readSettlement } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
@@ -73,7 +75,7 @@ import { readOverview } from "./overview.ts";
 import { makePassword, personJson, readNewPassword, readNewPerson } from "./person-json.ts";
 import { priceList } from "./price-list.ts";
 import { waitingCallJson } from "./queue-json.ts";
-import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
+import { comparedJson, type ReportJson, readFilter, readReport, readReportQuery, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
 import { FOCUS_ATTRIBUTES, type FocusReport, focusCsv } from "./reports/focus.ts";
 import { readSavedQuery, savedJson } from "./reports/saved.ts";
@@ -177,6 +179,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/allowances", run: listAllowances },
   { method: "GET", path: "/api/commitments", run: listCommitments },
   { method: "GET", path: "/api/commitments/advice", run: adviseCommitments },
+  { method: "GET", path: "/api/commitments/billed", run: listCommittedBills },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
@@ -400,6 +403,14 @@ async function adviseCommitments(parts: Parts, { query }: AdminRequest): Promise
   checkParameters(query, ["since", "until", "provider", "model", "discount", "offer"]);
   const asked = readAdviceQuery(query, termsOf(parts));
   return ok(adviceJson(await readAdvice({ figures: parts.figures, timeZone: parts.timeZone() }, asked), asked));
+}
+
+async function listCommittedBills({ commitments, figures, now, timeZone }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["since", "until"]);
+  const { since, until } = readReportQuery(query, { now: now(), timeZone: "UTC" });
+  const { from, to } = daysOf(since, until);
+  const lines = await readCommittedLines(commitments(), { figures, timeZone: timeZone() }, { from, to, now: now() });
+  return ok({ data: lines.map(committedBillJson) });
 }
 
 async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
