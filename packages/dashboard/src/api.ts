@@ -80,6 +80,7 @@ async function session(method: string, body?: unknown): Promise<SessionJson> {
 export const api = {
   session: () => session("GET"),
   signIn: (shown: { token: string } | { name: string; password: string }) => session("POST", shown),
+  changePassword: (body: { current: string; next: string }) => session("PUT", body),
   signOut: () => session("DELETE"),
   overview: () => ask<OverviewJson>("GET", "/api/overview"),
   minutes: (by: MinutesBy) => ask<MinutesJson>("GET", `/api/minutes?by=${by}`),

@@ -426,6 +426,7 @@ async function startWith(
       files: readScreenFiles(),
       sessions,
       people,
+      isConfigured: (name) => gateway.config.login.people.some((one) => one.name === name),
       oidc,
       provider: oidcConfig,
       attempts,
