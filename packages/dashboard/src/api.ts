@@ -110,6 +110,7 @@ export const api = {
   report: (query: string) => ask<ReportJson>("GET", `/api/report?${query}`),
   savings: (query: string) => ask<SavedJson>("GET", `/api/savings?${query}`),
   keys: () => ask<List<KeyJson>>("GET", "/api/keys").then(data),
+  keyNames: () => ask<List<{ id: string; name: string; revoked: boolean }>>("GET", "/api/key-names").then(data),
   createKey: (body: object) => ask<KeyJson & { secret: string }>("POST", "/api/keys", body),
   revokeKey: (id: string) => ask("DELETE", `/api/keys/${part(id)}`),
   people: () => ask<List<PersonJson>>("GET", "/api/people").then(data),

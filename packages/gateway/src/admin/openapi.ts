@@ -349,6 +349,30 @@ export const OPENAPI = {
         responses: { 200: json("Money is rounded to nano-dollars.", ref("schemas", "Economics")), default: ref("responses", "Problem") },
       },
     },
+    "/api/key-names": {
+      get: {
+        operationId: "listKeyNames",
+        summary: "What keys are called, those that were revoked too: reports have their ids.",
+        responses: {
+          200: json("Their names.", {
+            type: "object",
+            required: ["data"],
+            properties: {
+              data: {
+                type: "array",
+                items: {
+                  type: "object",
+                  additionalProperties: false,
+                  required: ["id", "name", "revoked"],
+                  properties: { id: { type: "string" }, name: { type: "string" }, revoked: { type: "boolean" } },
+                },
+              },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
+      },
+    },
     "/api/keys": {
       get: {
         operationId: "listKeys",

@@ -21,6 +21,7 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import { keyNames } from "../callers/key-names.ts";
 import type { Commitment } from "../commitments/commitment.ts";
 import { HOUR_MS } from "../commitments/commitment.ts";
 import { shareRows } from "../commitments/shares.ts";
@@ -80,7 +81,7 @@ import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/e
 import { FOCUS_ATTRIBUTES, type FocusReport, focusCsv } from "./reports/focus.ts";
 import { readSavedQuery, savedJson } from "./reports/saved.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
-import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
+import { readStatementQuery, type StatementsJson, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
 import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
@@ -209,6 +210,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/waste", run: showWaste },
   { method: "GET", path: "/api/savings", run: showSavings },
   { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
+  { method: "GET", path: "/api/key-names", run: listKeyNames },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -649,7 +651,7 @@ async function showStatements(parts: Parts, request: AdminRequest): Promise<Admi
   const json = statementsJson({ query, now: parts.now(), rows: now?.data ?? [], before: before?.data ?? [], budgets });
   const format = request.query.get("format") ?? "json";
   if (format === "csv") return file("text/csv", `statements-${json.month}.csv`, statementsCsv(json));
-  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(json));
+  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(await named(parts, json)));
   if (format === "json") return ok(json);
   throw new PurserError("body_invalid", '"format" is json, csv or html.');
 }
@@ -672,6 +674,20 @@ async function showSavings(parts: Parts, request: AdminRequest): Promise<AdminRe
 async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {
   const query = readEconomicsQuery(body, termsOf(parts));
   return ok(economicsJson(query, await Promise.all(economicsReports(query).map((one) => reportOf(parts, one)))));
+}
+
+/** Statements for people: keys are called by their names. */
+async function named({ keys }: Parts, json: StatementsJson): Promise<StatementsJson> {
+  if (json.by !== "key") return json;
+  const names = keyNames([...keys.list(), ...(await keys.revoked())]);
+  return { ...json, data: json.data.map((one) => ({ ...one, value: names.get(one.value ?? "") ?? one.value })) };
+}
+
+/** Reports have ids of keys, also of those that are no more: here is what they are called. */
+async function listKeyNames({ keys }: Parts): Promise<AdminResponse> {
+  const known = keys.list().map(({ id, name }) => ({ id, name, revoked: false }));
+  const revoked = (await keys.revoked()).map(({ id, name }) => ({ id, name, revoked: true }));
+  return ok({ data: [...known, ...revoked] });
 }
 
 async function createKey({ keys, now }: Parts, { body, role }: AdminRequest): Promise<AdminResponse> {

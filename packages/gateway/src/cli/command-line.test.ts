@@ -120,6 +120,31 @@ budgets:
     }
   });
 
+  test("people see keys by name, also one that was revoked, and programs by id", async () => {
+    const gateway = await serve();
+    const made = JSON.parse((await purser(["keys", "create", "--name", "courier", "--json"])).out);
+    assert.equal((await ask(gateway.url, { authorization: `Bearer ${made.secret}` })).status, 200);
+    const shows = async () => {
+      for (const args of [
+        ["report", "--by", "key,model"],
+        ["top", "--by", "key"],
+        ["statement", "--by", "key"],
+        ["statement", "--by", "key", "--html"],
+      ]) {
+        const { out } = await purser(args);
+        assert.match(out, /\bcourier\b/, args.join(" "));
+        assert.ok(!out.includes(made.id), args.join(" "));
+      }
+      assert.ok((await purser(["report", "--by", "key", "--csv"])).out.includes(made.id));
+      assert.equal(JSON.parse((await purser(["report", "--by", "key", "--json"])).out).data[0].values.key, made.id);
+    };
+    await shows();
+    assert.equal((await purser(["keys", "revoke", made.id])).exit, 0);
+    await shows();
+    await gateway.stop();
+    await shows();
+  });
+
   test("finance gets statements, FOCUS and unit costs, and a status line says what is left, whoever runs and whoever does not", async () => {
     const gateway = await serve();
     for (const user of ["ann", "bob"])

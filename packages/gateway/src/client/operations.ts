@@ -1614,6 +1614,14 @@ export interface Operations {
   readonly showSavings: { readonly input: { readonly query?: { readonly budget?: string; readonly since?: string; readonly until?: string; readonly time_zone?: string } }; readonly answer: Savings };
   /** What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing. */
   readonly economics: { readonly input: { readonly body: EconomicsQuestion }; readonly answer: Economics };
+  /** What keys are called, those that were revoked too: reports have their ids. */
+  readonly listKeyNames: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly ({
+      readonly id: string;
+      readonly name: string;
+      readonly revoked: boolean;
+    })[];
+  } };
   /** Every key, without its secret. */
   readonly listKeys: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Key)[];
@@ -1746,6 +1754,7 @@ export const OPERATIONS = {
   showWaste: ["GET", "/api/waste"],
   showSavings: ["GET", "/api/savings"],
   economics: ["POST", "/api/economics"],
+  listKeyNames: ["GET", "/api/key-names"],
   listKeys: ["GET", "/api/keys"],
   createKey: ["POST", "/api/keys"],
   revokeKey: ["DELETE", "/api/keys/{id}"],
