@@ -81,6 +81,7 @@ async function session(method: string, body?: unknown): Promise<SessionJson> {
 export const api = {
   session: () => session("GET"),
   signIn: (shown: { token: string } | { name: string; password: string }) => session("POST", shown),
+  changePassword: (body: { current: string; next: string }) => session("PUT", body),
   signOut: () => session("DELETE"),
   overview: () => ask<OverviewJson>("GET", "/api/overview"),
   minutes: (by: MinutesBy) => ask<MinutesJson>("GET", `/api/minutes?by=${by}`),
@@ -110,6 +111,7 @@ export const api = {
   report: (query: string) => ask<ReportJson>("GET", `/api/report?${query}`),
   savings: (query: string) => ask<SavedJson>("GET", `/api/savings?${query}`),
   keys: () => ask<List<KeyJson>>("GET", "/api/keys").then(data),
+  keyNames: () => ask<List<{ id: string; name: string; revoked: boolean }>>("GET", "/api/key-names").then(data),
   createKey: (body: object) => ask<KeyJson & { secret: string }>("POST", "/api/keys", body),
   revokeKey: (id: string) => ask("DELETE", `/api/keys/${part(id)}`),
   people: () => ask<List<PersonJson>>("GET", "/api/people").then(data),

@@ -68,7 +68,7 @@ import { Oidc } from "./people/oidc.ts";
 import { People } from "./people/people.ts";
 import { createRouter } from "./providers/routing.ts";
 import { askableProviders, fetchBill } from "./reconciliation/fetch-bill.ts";
-import { readLedgerLines } from "./reconciliation/ledger-lines.ts";
+import { readCommittedLines, readLedgerLines } from "./reconciliation/ledger-lines.ts";
 import { openRecords, type Records } from "./records.ts";
 import { Answers } from "./rungs/answers.ts";
 import { PromptCaches } from "./rungs/prompt-caches.ts";
@@ -384,6 +384,8 @@ async function startWith(
     providers: () => askableProviders(gateway.config),
     bill: (provider, days) => fetchBill({ provider, days, config: gateway.config }),
     ledger: (days) => readLedgerLines(reported, days),
+    committed: (days) =>
+      readCommittedLines(gateway.config.commitments, { figures: reported, timeZone: timeZone() }, { ...days, now: Date.now() }),
     prices: () => prices,
   });
   captured.configure(doer ? config.captured : []);
@@ -435,6 +437,7 @@ async function startWith(
       files: readScreenFiles(),
       sessions,
       people,
+      isConfigured: (name) => gateway.config.login.people.some((one) => one.name === name),
       oidc,
       provider: oidcConfig,
       attempts,

@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import type { SessionJson } from "../../../gateway/src/screen/sign-in.ts";
 import { api } from "../api.ts";
 import { useLive, useLiveConnection } from "../live.ts";
+import { OwnPassword } from "../screens/own-password.tsx";
 import { SignIn } from "../screens/sign-in.tsx";
 import { seesAll, useSession } from "../session.ts";
 import { takeLinkedToken } from "../sign-in-link.ts";
@@ -108,6 +109,7 @@ function Inside({ session, role }: { session: SessionJson; role: NonNullable<Ses
           <div className="mt-auto grid gap-1 text-sm">
             {hasAll && <Connection />}
             <ThemeButton />
+            {session.can_change_password && <OwnPassword />}
             {session.can_sign_out && <SignOut name={session.name} />}
           </div>
         </div>

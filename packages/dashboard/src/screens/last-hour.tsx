@@ -6,6 +6,7 @@ import { Chart, filled, type Series } from "../components/chart.tsx";
 import { Choice } from "../components/controls.tsx";
 import { COLOURS, Legend } from "../components/legend.tsx";
 import { Answer, Empty } from "../components/panel.tsx";
+import { useKeyNames } from "../key-names.ts";
 import { MEASURES, type Measure, measureName, measureOf, measureText } from "./measure.ts";
 import { MINUTES_BY, type OverviewQuestion } from "./overview-question.ts";
 
@@ -60,12 +61,11 @@ export function LastHour({
 }
 
 function Stacked({ hour, show, timeZone }: { hour: MinutesJson; show: Measure; timeZone: string }) {
-  const keys = useQuery({ queryKey: ["keys"], queryFn: api.keys, enabled: hour.by === "key" });
+  const nameIn = useKeyNames(hour.by === "key");
   const { times, series } = useMemo(() => {
-    const nameOf = (value: string | null) =>
-      value === null ? `no ${hour.by}` : (hour.by === "key" && keys.data?.find(({ id }) => id === value)?.name) || value;
+    const nameOf = (value: string | null) => (value === null ? `no ${hour.by}` : nameIn(hour.by, value));
     return seriesOf(hour, show, nameOf);
-  }, [hour, show, keys.data]);
+  }, [hour, show, nameIn]);
   const format = useMemo(() => (value: number) => measureText(value, show), [show]);
   const legend = series.map((one) => ({ ...one, note: format(one.values.reduce<number>((sum, value) => sum + (value ?? 0), 0)) }));
   return (

@@ -9,6 +9,7 @@ import { Chart, filled } from "../components/chart.tsx";
 import { Choice } from "../components/controls.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { amount, count, exactMoney, money, observing, percent, short } from "../format.ts";
+import { useKeyNames } from "../key-names.ts";
 import { useLive } from "../live.ts";
 import { Allowances } from "./allowances.tsx";
 import { CallLine } from "./call-line.tsx";
@@ -222,8 +223,8 @@ function rank(balance: BudgetJson["balances"][number]): number {
 
 function TopSpenders({ top }: { top: readonly TopJson[] }) {
   const [by, setBy] = useState(top[0]?.by ?? "team");
-  const keys = useQuery({ queryKey: ["keys"], queryFn: api.keys, enabled: by === "key" });
-  const nameOf = (value: string) => (by === "key" && keys.data?.find(({ id }) => id === value)?.name) || value;
+  const nameIn = useKeyNames(by === "key");
+  const nameOf = (value: string) => nameIn(by, value);
   const chosen = top.find((one) => one.by === by);
   if (!chosen) return null;
   const { rows, values, half } = chosen;

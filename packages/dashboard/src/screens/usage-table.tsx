@@ -4,6 +4,7 @@ import type { ReportJson, ReportRowJson } from "../../../gateway/src/admin/repor
 import { Button } from "../components/controls.tsx";
 import { Table } from "../components/table.tsx";
 import { count, exactMoney, money, percent, short } from "../format.ts";
+import { useKeyNames } from "../key-names.ts";
 import { type Measure, measureOf } from "./measure.ts";
 import { nameOf } from "./usage.tsx";
 
@@ -72,12 +73,18 @@ export function UsageTable({ report, show, filter }: { report: ReportJson; show:
 }
 
 function RowLink({ row, filter }: { row: ReportRowJson; filter: string }) {
+  const nameIn = useKeyNames("key" in row.values);
   const known = Object.entries(row.values).filter((pair): pair is [string, string] => pair[1] !== null);
-  if (known.length === 0) return <span className="text-soft">{nameOf(row)}</span>;
+  if (known.length === 0) return <span className="text-soft">{nameOf(row, nameIn)}</span>;
   const own = known.map(([path, value]) => `${path}=${value}`);
   return (
-    <Link to="/calls" search={{ filter: [...(filter === "" ? [] : [filter]), ...own].join(", ") }} className="link">
-      {nameOf(row)}
+    <Link
+      to="/calls"
+      search={{ filter: [...(filter === "" ? [] : [filter]), ...own].join(", ") }}
+      className="link"
+      title={row.values.key ?? undefined}
+    >
+      {nameOf(row, nameIn)}
     </Link>
   );
 }

@@ -8,6 +8,7 @@ import { buttonClass, Choice, SelectField } from "../components/controls.tsx";
 import { COLOURS, Legend } from "../components/legend.tsx";
 import { Answer, Card, Empty, Figure, Page } from "../components/panel.tsx";
 import { count, exactMoney, money, percent, short } from "../format.ts";
+import { useKeyNames } from "../key-names.ts";
 import { FilterBar, filterParts } from "./calls.tsx";
 import { MEASURES, type Measure, measureName, measureOf, measureText } from "./measure.ts";
 import { Savings } from "./savings.tsx";
@@ -155,7 +156,11 @@ function Totals({ rows }: { rows: readonly ReportRowJson[] }) {
 }
 
 function OverTime({ report, totals, show }: { report: ReportJson; totals: ReportJson; show: Measure }) {
-  const { times, series } = useMemo(() => seriesOf(report, totals, show), [report, totals, show]);
+  const nameIn = useKeyNames(report.by.includes("key"));
+  const { times, series } = useMemo(() => {
+    const nameOfRow = (row: ReportRowJson) => nameOf(row, nameIn);
+    return seriesOf(report, totals, show, nameOfRow);
+  }, [report, totals, show, nameIn]);
   const format = useMemo(() => (value: number) => measureText(value, show), [show]);
   return (
     <>
@@ -187,16 +192,21 @@ function stepsOf({ since, until, step, time_zone, data }: ReportJson): { times: 
 }
 
 /** The largest few each for itself, and the others together. */
-function seriesOf(report: ReportJson, totals: ReportJson, show: Measure): { times: number[]; series: Series[] } {
+function seriesOf(
+  report: ReportJson,
+  totals: ReportJson,
+  show: Measure,
+  nameOfRow: (row: ReportRowJson) => string,
+): { times: number[]; series: Series[] } {
   const { times, placeOf } = stepsOf(report);
   const largest = totals.data
     .toSorted((a, b) => measureOf(b, show) - measureOf(a, show))
     .slice(0, COLOURS.length - (totals.data.length > COLOURS.length ? 1 : 0))
-    .map(nameOf);
+    .map(nameOfRow);
   const names = [...largest, ...(totals.data.length > largest.length ? ["others"] : [])];
   const values = new Map(names.map((name) => [name, times.map(() => 0)]));
   for (const row of report.data) {
-    const own = values.get(nameOf(row)) ?? values.get("others");
+    const own = values.get(nameOfRow(row)) ?? values.get("others");
     const place = placeOf(row.from);
     if (own) own[place] = (own[place] ?? 0) + measureOf(row, show);
   }
@@ -206,8 +216,8 @@ function seriesOf(report: ReportJson, totals: ReportJson, show: Measure): { time
   };
 }
 
-export function nameOf({ values }: ReportRowJson): string {
+export function nameOf({ values }: ReportRowJson, nameIn: (path: string, value: string) => string): string {
   return Object.entries(values)
-    .map(([path, value]) => value ?? `no ${path}`)
+    .map(([path, value]) => (value === null ? `no ${path}` : nameIn(path, value)))
     .join(" · ");
 }

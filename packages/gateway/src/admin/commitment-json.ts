@@ -4,6 +4,8 @@ import type { Commitment } from "../commitments/commitment.ts";
 import type { CommitmentStanding } from "../commitments/standing.ts";
 import { parseDiscount, parseOffer } from "../commitments/terms.ts";
 import type { AdviceQuery } from "../commitments/uses.ts";
+import type { Days } from "../reconciliation/bill.ts";
+import type { CommittedLines } from "../reconciliation/committed.ts";
 import { instantJson } from "./balances.ts";
 import { readInstant } from "./report.ts";
 
@@ -199,4 +201,41 @@ function read<Value>(parse: () => Value): Value {
 
 function invalid(message: string): PurserError {
   return new PurserError("body_invalid", message);
+}
+
+/** What commitments make of what providers bill, day by day of UTC. Money is in nano-dollars. */
+export interface CommittedBillJson {
+  readonly name: string;
+  readonly kind: "money" | "capacity";
+  readonly providers: readonly string[];
+  readonly less: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly provider: string;
+    readonly model: string;
+    readonly nanodollars: number;
+  }[];
+  readonly charges: readonly { readonly from: string; readonly to: string; readonly nanodollars: number }[];
+}
+
+export function committedBillJson({ name, kind, providers, less, charges }: CommittedLines): CommittedBillJson {
+  const days = ({ from, to }: Days) => ({ from: instantJson(from), to: instantJson(to) });
+  return {
+    name,
+    kind,
+    providers,
+    less: less.map(({ provider, model, cost, ...span }) => ({ ...days(span), provider, model, nanodollars: cost })),
+    charges: charges.map(({ cost, ...span }) => ({ ...days(span), nanodollars: cost })),
+  };
+}
+
+export function committedLinesOf({ name, kind, providers, less, charges }: CommittedBillJson): CommittedLines {
+  const days = ({ from, to }: { readonly from: string; readonly to: string }) => ({ from: Date.parse(from), to: Date.parse(to) });
+  return {
+    name,
+    kind,
+    providers,
+    less: less.map(({ provider, model, nanodollars: cost, ...span }) => ({ ...days(span), provider, model, cost })),
+    charges: charges.map(({ nanodollars: cost, ...span }) => ({ ...days(span), cost })),
+  };
 }

@@ -69,6 +69,14 @@ export const OPENAPI = {
         },
       },
     },
+    "/api/commitments/billed": {
+      get: {
+        operationId: "listCommittedBills",
+        summary: "What commitments make of what providers bill, day by day of UTC, for comparing it with the ledger.",
+        parameters: [reportParameter("since", "As for a report; whole days of UTC."), reportParameter("until", "As for a report.")],
+        responses: { 200: json("Every commitment that is in force then.", list("CommittedBill")), default: ref("responses", "Problem") },
+      },
+    },
     "/api/budgets/{name}/reset": {
       post: {
         operationId: "resetBudget",
@@ -339,6 +347,30 @@ export const OPENAPI = {
         summary: "What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing.",
         requestBody: body("EconomicsQuestion"),
         responses: { 200: json("Money is rounded to nano-dollars.", ref("schemas", "Economics")), default: ref("responses", "Problem") },
+      },
+    },
+    "/api/key-names": {
+      get: {
+        operationId: "listKeyNames",
+        summary: "What keys are called, those that were revoked too: reports have their ids.",
+        responses: {
+          200: json("Their names.", {
+            type: "object",
+            required: ["data"],
+            properties: {
+              data: {
+                type: "array",
+                items: {
+                  type: "object",
+                  additionalProperties: false,
+                  required: ["id", "name", "revoked"],
+                  properties: { id: { type: "string" }, name: { type: "string" }, revoked: { type: "boolean" } },
+                },
+              },
+            },
+          }),
+          default: ref("responses", "Problem"),
+        },
       },
     },
     "/api/keys": {
@@ -699,6 +731,47 @@ export const OPENAPI = {
             required: ["used", "unused", "unused_nanodollars"],
             properties: { used: amount(), unused: amount(), unused_nanodollars: amount() },
             description: "Where the window leads at this pace; null while it is too early to say, and where none runs.",
+          },
+        },
+      },
+      CommittedBill: {
+        type: "object",
+        additionalProperties: false,
+        required: ["name", "kind", "providers", "less", "charges"],
+        properties: {
+          name: { type: "string" },
+          kind: { enum: ["money", "capacity"] },
+          providers: strings("Names, in which `*` stands for anything."),
+          less: {
+            type: "array",
+            description: "By how much less is billed for the calls of a model than the ledger has.",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["from", "to", "provider", "model", "nanodollars"],
+              properties: {
+                from: { type: "string", format: "date-time" },
+                to: { type: "string", format: "date-time" },
+                provider: { type: "string" },
+                model: { type: "string" },
+                nanodollars: amount(),
+              },
+            },
+          },
+          charges: {
+            type: "array",
+            description:
+              "What is billed beside calls: capacity as it is bought, or money that was promised and not used, on the day on which it lapsed.",
+            items: {
+              type: "object",
+              additionalProperties: false,
+              required: ["from", "to", "nanodollars"],
+              properties: {
+                from: { type: "string", format: "date-time" },
+                to: { type: "string", format: "date-time" },
+                nanodollars: amount(),
+              },
+            },
           },
         },
       },

@@ -21,8 +21,11 @@ import type { Alerts } from "../alerts/alerts.ts";
 import type { Asks } from "../asks/asks.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import type { Keys } from "../callers/key.ts";
+import { keyNames } from "../callers/key-names.ts";
 import type { Commitment } from "../commitments/commitment.ts";
-import { readAdvice, readCommitments } from "../commitments/uses.ts";
+import { HOUR_MS } from "../commitments/commitment.ts";
+import { shareRows } from "../commitments/shares.ts";
+import { readAdvice, readCommitments, readCoverages } from "../commitments/uses.ts";
 import type { ConfiguredAllowance } from "../config/allowances.ts";
 import type { BudgetChange, BudgetFile } from "../config/change-budgets.ts";
 import type { Config } from "../config/config.ts";
@@ -33,6 +36,8 @@ import { hashPassword } from "../people/password.ts";
 import type { People } from "../people/people.ts";
 import type { StoredPerson } from "../people/person.ts";
 import type { QueuePort } from "../queue/queue.ts";
+import { daysOf } from "../reconciliation/bill.ts";
+import { readCommittedLines } from "../reconciliation/ledger-lines.ts";
 import type { Switches } from "../switches/switches.ts";
 import { guardedBudgets, trialOf } from "../trials/trial.ts";
 import { adjustmentJson, callAdjustmentJson } from "./adjustment-json.ts";
@@ -55,7 +60,7 @@ import { readBudgetTree, readHistory } from "./budget-tree.ts";
 import { BEGINNINGS, listCalls, unknownRequest } from "./call-list.ts";
 import { reportCall } from "./call-report.ts";
 import { channelsJson, deliveryJson } from "./channel-json.ts";
-import { adviceJson, commitmentJson, readAdviceQuery } from "./commitment-json.ts";
+import { adviceJson, commitmentJson, committedBillJson, readAdviceQuery } from "./commitment-json.ts";
 import { readAskedCall, readAuthorization, readExtension, readRelease, readSettlement } from "./decision-json.ts";
 import { authorizationAnswer, type Decisions } from "./decisions.ts";
 import { createFigures, type Figures } from "./figures.ts";
@@ -71,12 +76,12 @@ import { readOverview } from "./overview.ts";
 import { makePassword, personJson, readNewPassword, readNewPerson } from "./person-json.ts";
 import { priceList } from "./price-list.ts";
 import { waitingCallJson } from "./queue-json.ts";
-import { comparedJson, type ReportJson, readFilter, readReport, reportCsv, reportJson } from "./report.ts";
+import { comparedJson, type ReportJson, readFilter, readReport, readReportQuery, reportCsv, reportJson } from "./report.ts";
 import { economicsJson, economicsReports, readEconomicsQuery } from "./reports/economics.ts";
-import { focusCsv } from "./reports/focus.ts";
+import { FOCUS_ATTRIBUTES, type FocusReport, focusCsv } from "./reports/focus.ts";
 import { readSavedQuery, savedJson } from "./reports/saved.ts";
 import { readSpendersQuery, spendersJson } from "./reports/spenders.ts";
-import { readStatementQuery, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
+import { readStatementQuery, type StatementsJson, statementReports, statementsCsv, statementsJson } from "./reports/statement.ts";
 import { statementsPage } from "./reports/statement-page.ts";
 import { readWaste, readWasteQuery } from "./reports/waste.ts";
 import { settingsJson } from "./settings.ts";
@@ -175,6 +180,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/allowances", run: listAllowances },
   { method: "GET", path: "/api/commitments", run: listCommitments },
   { method: "GET", path: "/api/commitments/advice", run: adviseCommitments },
+  { method: "GET", path: "/api/commitments/billed", run: listCommittedBills },
   { method: "POST", path: "/api/budgets/{name}/reset", run: resetBudget },
   { method: "POST", path: "/api/budgets/{name}/limit", run: changeLimit },
   { method: "GET", path: "/api/budgets/{name}/history", run: showHistory },
@@ -204,6 +210,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   { method: "GET", path: "/api/waste", run: showWaste },
   { method: "GET", path: "/api/savings", run: showSavings },
   { method: "POST", path: "/api/economics", isQuestion: true, run: reckonEconomics },
+  { method: "GET", path: "/api/key-names", run: listKeyNames },
   { method: "GET", path: "/api/keys", run: async ({ keys }) => ok({ data: keys.list().map(keyJson) }) },
   { method: "POST", path: "/api/keys", run: createKey },
   { method: "DELETE", path: "/api/keys/{id}", run: revokeKey },
@@ -400,6 +407,14 @@ async function adviseCommitments(parts: Parts, { query }: AdminRequest): Promise
   return ok(adviceJson(await readAdvice({ figures: parts.figures, timeZone: parts.timeZone() }, asked), asked));
 }
 
+async function listCommittedBills({ commitments, figures, now, timeZone }: Parts, { query }: AdminRequest): Promise<AdminResponse> {
+  checkParameters(query, ["since", "until"]);
+  const { since, until } = readReportQuery(query, { now: now(), timeZone: "UTC" });
+  const { from, to } = daysOf(since, until);
+  const lines = await readCommittedLines(commitments(), { figures, timeZone: timeZone() }, { from, to, now: now() });
+  return ok({ data: lines.map(committedBillJson) });
+}
+
 async function resetBudget({ budgets }: Parts, request: AdminRequest, name: string): Promise<AdminResponse> {
   const balances = await budgets.reset(readReset(request, name));
   return ok({ data: balances.map(balanceJson) });
@@ -590,10 +605,34 @@ function budgetOf(parts: Parts, name: string): Budget {
 async function report(parts: Parts, request: AdminRequest): Promise<AdminResponse> {
   const { query: asked, format, isCompared } = readReport(request.query, termsOf(parts));
   const query = { ...asked, filter: { ...asked.filter, ...ownCalls(request) } };
+  if (format === "focus") return file("text/csv", "focus.csv", focusCsv(await focusReport(parts, query), query));
   const now = await reportOf(parts, query);
   const json = isCompared ? comparedJson(now, await reportOf(parts, { ...query, ...periodBefore(query) })) : now;
-  if (format === "csv") return file("text/csv", "report.csv", reportCsv(json));
-  return format === "focus" ? file("text/csv", "focus.csv", focusCsv(json)) : ok(json);
+  return format === "csv" ? file("text/csv", "report.csv", reportCsv(json)) : ok(json);
+}
+
+/** What is nobody's calls is told only where all calls are asked for. */
+async function focusReport(parts: Parts, query: ReportQuery): Promise<FocusReport> {
+  const isOfAll = Object.keys(query.filter ?? {}).length === 0;
+  const rows = await parts.figures.report(query);
+  const { commitments, source, terms } = committedOf(parts, query);
+  const coverages = await readCoverages(commitments, source, terms);
+  const { filter, ...ofAll } = query;
+  const whole = isOfAll || coverages.length === 0 ? rows : await parts.figures.report({ ...ofAll, by: FOCUS_ATTRIBUTES });
+  const shared = shareRows(rows, { coverages, whole, periodMs: terms.periodMs, at: { provider: 0, model: 1 } });
+  const committed = coverages.flatMap(({ commitment, charges }) => charges.map((charge) => ({ ...charge, commitment })));
+  return { rows: shared, committed: isOfAll ? committed : [] };
+}
+
+function committedOf(
+  { commitments, figures, timeZone, now }: Parts,
+  { since, until, step }: Pick<ReportQuery, "since" | "until" | "step">,
+) {
+  return {
+    commitments: commitments(),
+    source: { figures, timeZone: timeZone() },
+    terms: { span: { startsAt: since, endsAt: until }, periodMs: step === "hour" ? HOUR_MS : DAY_MS, now: now() },
+  };
 }
 
 async function reportOf({ figures }: Parts, query: ReportQuery): Promise<ReportJson> {
@@ -612,7 +651,7 @@ async function showStatements(parts: Parts, request: AdminRequest): Promise<Admi
   const json = statementsJson({ query, now: parts.now(), rows: now?.data ?? [], before: before?.data ?? [], budgets });
   const format = request.query.get("format") ?? "json";
   if (format === "csv") return file("text/csv", `statements-${json.month}.csv`, statementsCsv(json));
-  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(json));
+  if (format === "html") return file("text/html", `statements-${json.month}.html`, statementsPage(await named(parts, json)));
   if (format === "json") return ok(json);
   throw new PurserError("body_invalid", '"format" is json, csv or html.');
 }
@@ -635,6 +674,20 @@ async function showSavings(parts: Parts, request: AdminRequest): Promise<AdminRe
 async function reckonEconomics(parts: Parts, { body }: AdminRequest): Promise<AdminResponse> {
   const query = readEconomicsQuery(body, termsOf(parts));
   return ok(economicsJson(query, await Promise.all(economicsReports(query).map((one) => reportOf(parts, one)))));
+}
+
+/** Statements for people: keys are called by their names. */
+async function named({ keys }: Parts, json: StatementsJson): Promise<StatementsJson> {
+  if (json.by !== "key") return json;
+  const names = keyNames([...keys.list(), ...(await keys.revoked())]);
+  return { ...json, data: json.data.map((one) => ({ ...one, value: names.get(one.value ?? "") ?? one.value })) };
+}
+
+/** Reports have ids of keys, also of those that are no more: here is what they are called. */
+async function listKeyNames({ keys }: Parts): Promise<AdminResponse> {
+  const known = keys.list().map(({ id, name }) => ({ id, name, revoked: false }));
+  const revoked = (await keys.revoked()).map(({ id, name }) => ({ id, name, revoked: true }));
+  return ok({ data: [...known, ...revoked] });
 }
 
 async function createKey({ keys, now }: Parts, { body, role }: AdminRequest): Promise<AdminResponse> {

@@ -1,5 +1,6 @@
 import type { PriceBook } from "@purser/core/prices";
 import { type Bill, DAY_MS, type Days } from "../reconciliation/bill.ts";
+import type { CommittedLines } from "../reconciliation/committed.ts";
 import { type ComparedDays, type LedgerLine, type Reconciliation, reconcile } from "../reconciliation/reconcile.ts";
 import { alarmJson, daysText } from "../reconciliation/reconciliation-json.ts";
 import type { Alerts } from "./alerts.ts";
@@ -13,6 +14,8 @@ export interface CapturedOptions {
   readonly providers: () => readonly string[];
   readonly bill: (provider: string, days: Days) => Promise<Bill>;
   readonly ledger: (days: Days) => Promise<readonly LedgerLine[]>;
+  /** What commitments make of bills for these days. */
+  readonly committed?: (days: Days) => Promise<readonly CommittedLines[]>;
   readonly prices: () => PriceBook;
   /** Epoch milliseconds; `Date.now` where it is left out. */
   readonly now?: () => number;
@@ -70,11 +73,24 @@ export class Captured {
   async #compare(provider: string, now: number): Promise<void> {
     const today = Math.floor(now / DAY_MS) * DAY_MS;
     const days = { from: today - DAYS * DAY_MS, to: today };
-    const [bill, ledger] = await Promise.all([this.#options.bill(provider, days), this.#options.ledger(days)]);
+    const { committed: readCommitted } = this.#options;
+    const [bill, ledger, committed] = await Promise.all([
+      this.#options.bill(provider, days),
+      this.#options.ledger(days),
+      readCommitted?.(days),
+    ]);
     this.#notBefore.set(provider, today + DAY_MS);
     for (const { share, channels } of this.#watches) {
       const least = share / 10_000;
-      const [found] = reconcile({ bill, ledger, names: new Map(), prices: this.#options.prices(), least, now });
+      const [found] = reconcile({
+        bill,
+        ledger,
+        ...(committed && { committed }),
+        names: new Map(),
+        prices: this.#options.prices(),
+        least,
+        now,
+      });
       this.#found.set(provider, { provider, at: now, captured: found?.total?.captured });
       for (const day of found?.days ?? []) {
         if (!day.alarm) continue;

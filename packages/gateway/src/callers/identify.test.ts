@@ -21,6 +21,7 @@ const KEYS: Keys = {
   create: () => Promise.reject(new Error("not asked for")),
   signing: () => undefined,
   list: () => [ANN, OPEN],
+  revoked: async () => [],
   revoke: async () => false,
   close: () => undefined,
 };

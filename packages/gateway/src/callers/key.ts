@@ -23,6 +23,9 @@ export interface Key {
   readonly expiresAt: number | undefined;
 }
 
+/** What a key is called. */
+export type KeyName = Pick<Key, "id" | "name">;
+
 export interface NewKey {
   readonly name: string;
   readonly attributes?: Subject;
@@ -42,6 +45,8 @@ export interface Keys {
   /** The key with this id, if it is valid now, and what signs that which is made from it: a secret that its holder does not know. */
   signing(id: string, now: number): { readonly key: Key; seal(): Buffer } | undefined;
   list(): readonly Key[];
+  /** Those that were revoked, as far as they are still known: what they used is still in reports. */
+  revoked(): Promise<readonly KeyName[]>;
   /** Whether there was such a key. */
   revoke(id: string): Promise<boolean>;
   close(): void;

@@ -87,6 +87,23 @@ describe("keys", () => {
   );
 
   test(
+    "a revoked key keeps its name, and what stands in the file beside is no name",
+    inFolder(async (directory) => {
+      const keys = await openKeys(directory, { freshMs: 0 });
+      const { key } = await keys.create({ name: "gone" });
+      await keys.create({ name: "here" });
+      await keys.revoke(key.id);
+      await keys.create({ name: "later" });
+      assert.deepEqual(await keys.revoked(), [{ id: key.id, name: "gone" }]);
+      const file = join(directory, "keys.json");
+      const document = JSON.parse(readFileSync(file, "utf8"));
+      writeFileSync(file, JSON.stringify({ ...document, revoked: [null, 5, { id: "key_x" }, { id: "key_y", name: "old" }] }));
+      assert.deepEqual(await keys.revoked(), [{ id: "key_y", name: "old" }]);
+      assert.equal(keys.list().length, 2);
+    }),
+  );
+
+  test(
     "a new key works at once even while the last look at the file is good",
     inFolder(async (directory) => {
       const server = await openKeys(directory, { freshMs: 3_600_000 });

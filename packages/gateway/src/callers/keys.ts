@@ -4,7 +4,7 @@ import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isSubjectPath, PurserError } from "@purser/core";
 import { locked } from "../file-lock.ts";
-import { KEY_ROLES, type Key, type Keys, type NewKey } from "./key.ts";
+import { KEY_ROLES, type Key, type KeyName, type Keys, type NewKey } from "./key.ts";
 import { KeyRing, keyOf, makeKey, type StoredKey, validAt } from "./stored-key.ts";
 
 export interface KeysOptions {
@@ -29,7 +29,12 @@ export async function openKeys(directory: string, options: KeysOptions = {}): Pr
 interface Document {
   readonly version: 1;
   readonly keys: readonly StoredKey[];
+  /** The names of keys that are no more, the latest last. */
+  readonly revoked?: readonly KeyName[];
 }
+
+/** So many names of revoked keys are kept. */
+const REVOKED_MOST = 10_000;
 
 const FRESH_MS = 100;
 
@@ -45,7 +50,7 @@ export async function moveKeys(directory: string, take: (keys: readonly StoredKe
     if (!document || document.keys.length === 0) return;
     await take(document.keys);
     await writeDocument(`${file}.moved`, document);
-    await writeDocument(file, { version: 1, keys: [] });
+    await writeDocument(file, { ...document, keys: [] });
   });
 }
 
@@ -84,7 +89,7 @@ class KeysFile implements Keys {
 
   async create(key: NewKey) {
     const { stored, secret } = makeKey(key);
-    await this.#change((others) => [...others, stored]);
+    await this.#change((document) => ({ ...document, keys: [...document.keys, stored] }));
     return { key: keyOf(stored), secret };
   }
 
@@ -100,11 +105,18 @@ class KeysFile implements Keys {
 
   async revoke(id: string): Promise<boolean> {
     let found = false;
-    await this.#change((stored) => {
-      found = stored.some((key) => key.id === id);
-      return found ? stored.filter((key) => key.id !== id) : undefined;
+    await this.#change((document) => {
+      const ended = document.keys.find((key) => key.id === id);
+      found = ended !== undefined;
+      if (!ended) return undefined;
+      const revoked = [...(document.revoked ?? []), { id, name: ended.name }].slice(-REVOKED_MOST);
+      return { ...document, keys: document.keys.filter((key) => key.id !== id), revoked };
     });
     return found;
+  }
+
+  async revoked(): Promise<readonly KeyName[]> {
+    return (readDocument(this.#file)?.revoked ?? []).filter(isKeyName);
   }
 
   close(): void {}
@@ -136,13 +148,13 @@ class KeysFile implements Keys {
   }
 
   /** Changes within this process follow each other; a lock file keeps other processes apart. */
-  #change(change: (stored: readonly StoredKey[]) => readonly StoredKey[] | undefined): Promise<void> {
+  #change(change: (document: Document) => Document | undefined): Promise<void> {
     const run = async () => {
       // Made when it is needed: who only looks leaves no folder behind.
       await mkdir(dirname(this.#file), { recursive: true, mode: 0o700 });
       await locked(`${this.#file}.lock`, "the keys", async () => {
-        const changed = change(readDocument(this.#file)?.keys ?? []);
-        if (changed) await writeDocument(this.#file, { version: 1, keys: changed });
+        const changed = change(readDocument(this.#file) ?? { version: 1, keys: [] });
+        if (changed) await writeDocument(this.#file, changed);
       });
       this.#look(true);
     };
@@ -188,6 +200,11 @@ function isStoredKey(value: unknown): value is StoredKey {
     key.maySet.every((path) => typeof path === "string" && isSubjectPath(path)) &&
     KEY_ROLES.some((role) => role === key.role)
   );
+}
+
+function isKeyName(value: unknown): value is KeyName {
+  const { id, name } = (value ?? {}) as Partial<KeyName>;
+  return typeof id === "string" && typeof name === "string";
 }
 
 /** Written beside it, flushed, then renamed: a crash leaves the old list or the new one. */

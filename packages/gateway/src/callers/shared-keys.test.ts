@@ -56,6 +56,7 @@ test("a key that is made or revoked on one gateway counts on the others", async 
   assert.equal(two.find(made.secret, NOW), undefined);
   await eventually("the key to be refused", () => one.find(made.secret, NOW) === undefined || undefined);
   assert.equal(await one.revoke(made.key.id), false);
+  assert.deepEqual(await one.revoked(), [{ id: made.key.id, name: "a" }], "what it used is still in reports");
   assert.equal(one.isEmpty, false, "revoking the last key opens nothing");
   assert.equal((await open()).isEmpty, false);
 });

@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import type { Database } from "@purser/core/stores/postgres";
-import type { Key, Keys, NewKey } from "./key.ts";
+import type { Key, KeyName, Keys, NewKey } from "./key.ts";
 import { moveKeys } from "./keys.ts";
 import { KeyRing, keyOf, makeKey, type StoredKey, validAt } from "./stored-key.ts";
 
@@ -61,6 +61,11 @@ class SharedKeys implements Keys {
 
   list(): readonly Key[] {
     return this.#ring.list();
+  }
+
+  async revoked(): Promise<readonly KeyName[]> {
+    const { rows } = await this.#options.database.query(REVOKED);
+    return (rows as readonly Pick<KeyRow, "id" | "body">[]).map(({ id, body: { name } }) => ({ id, name }));
   }
 
   async revoke(id: string): Promise<boolean> {
@@ -134,6 +139,8 @@ const READ = `
     (SELECT json_agg(json_build_object('id', id, 'secret_sha256', secret_sha256, 'created_at', created_at, 'expires_at', expires_at, 'body', body)
        ORDER BY created_at, id) FROM purser.key WHERE revoked_at IS NULL) AS keys
   FROM purser.key_change`;
+
+const REVOKED = `SELECT id, body FROM purser.key WHERE revoked_at IS NOT NULL ORDER BY revoked_at, id`;
 
 const ADD = `
   WITH added AS (

@@ -120,6 +120,33 @@ budgets:
     }
   });
 
+  test("people see keys by name, also one that was revoked, and programs by id", async () => {
+    // A key ends the open minute, which the other tests live in.
+    const gateway = await serve(["--data", "keyed"]);
+    const inKeyed = (args: readonly string[]) => purser([...args, "--data", "keyed"]);
+    const made = JSON.parse((await inKeyed(["keys", "create", "--name", "courier", "--json"])).out);
+    assert.equal((await ask(gateway.url, { authorization: `Bearer ${made.secret}` })).status, 200);
+    const shows = async () => {
+      for (const args of [
+        ["report", "--by", "key,model"],
+        ["top", "--by", "key"],
+        ["statement", "--by", "key"],
+        ["statement", "--by", "key", "--html"],
+      ]) {
+        const { out } = await inKeyed(args);
+        assert.match(out, /\bcourier\b/, args.join(" "));
+        assert.ok(!out.includes(made.id), args.join(" "));
+      }
+      assert.ok((await inKeyed(["report", "--by", "key", "--csv"])).out.includes(made.id));
+      assert.equal(JSON.parse((await inKeyed(["report", "--by", "key", "--json"])).out).data[0].values.key, made.id);
+    };
+    await shows();
+    assert.equal((await inKeyed(["keys", "revoke", made.id])).exit, 0);
+    await shows();
+    await gateway.stop();
+    await shows();
+  });
+
   test("finance gets statements, FOCUS and unit costs, and a status line says what is left, whoever runs and whoever does not", async () => {
     const gateway = await serve();
     for (const user of ["ann", "bob"])

@@ -1,7 +1,8 @@
 import { formatDollars } from "@purser/core";
 import { type BilledTokens, TOKEN_KINDS, type TokenKind } from "../reconciliation/bill.ts";
+import type { CommittedCharge } from "../reconciliation/committed.ts";
 import type { BilledRate, Difference } from "../reconciliation/differences.ts";
-import type { Compared, ComparedModel, Reconciliation } from "../reconciliation/reconcile.ts";
+import type { CommittedDiscount, Compared, ComparedModel, Reconciliation } from "../reconciliation/reconcile.ts";
 import { daysText, percentText, type ReconciliationJson } from "../reconciliation/reconciliation-json.ts";
 import { shortDollars } from "./amounts.ts";
 import type { Style } from "./style.ts";
@@ -28,12 +29,28 @@ function conclusion(providers: readonly Reconciliation[]): string {
 function sectionsOf(one: Reconciliation, style: Style): readonly string[] {
   const { models } = one;
   const differences = models.flatMap((model) => model.differences.map((difference) => `- ${model.model}: ${differenceText(difference)}`));
+  const committed = [...one.discounts.map(discountText), ...one.charges.map(chargeText)].map((text) => `- ${text}`);
   return [
     daysTable(one, style),
     ...(models.length > 0 ? [modelsTable(one, style)] : []),
     ...(models.some(({ billed }) => billed.tokens) ? [tokensTable(models, style)] : []),
+    ...(committed.length > 0 ? [["By commitments:", ...committed].join("\n")] : []),
     ...(differences.length > 0 ? [["Where they differ:", ...differences].join("\n")] : []),
   ];
+}
+
+function discountText({ name, kind, less }: CommittedDiscount): string {
+  const amount = shortDollars(less);
+  if (kind === "capacity") return `${name}: calls of ${amount} by the ledger ran on what was bought ahead, and are not billed one by one.`;
+  return `${name}: ${amount} less than the ledger has, by its discount.`;
+}
+
+function chargeText({ name, kind, expected, billed, item }: CommittedCharge): string {
+  const what = kind === "capacity" ? "was bought" : "was promised and not used";
+  if (billed === undefined)
+    return `${name}: ${shortDollars(expected)} ${what} in these days, and no line of this bill is of that amount. It may be billed apart, or later.`;
+  const where = item === undefined ? "which is among what was billed" : `billed as "${item}" for ${shortDollars(billed)}`;
+  return `${name}: ${shortDollars(expected)} ${what}, ${where}.`;
 }
 
 function daysTable({ provider, days, total }: Reconciliation, style: Style): string {
@@ -67,7 +84,11 @@ const COLUMNS: readonly Column[] = [
   { title: "Ledger", show: ({ ledger }) => shortDollars(ledger.cost), isAlways: true },
   { title: "of it estimated", show: ({ ledger }) => some(ledger.estimated) },
   { title: "unconfirmed", show: ({ ledger }) => some(ledger.unconfirmed) },
-  { title: "Difference", show: ({ billed: { cost }, ledger }) => (cost === undefined ? "" : shortDollars(ledger.cost - cost)) },
+  { title: "Commitments", show: ({ committed }) => some(committed) },
+  {
+    title: "Difference",
+    show: ({ billed: { cost }, ledger, committed }) => (cost === undefined ? "" : shortDollars(ledger.cost + committed - cost)),
+  },
   { title: "Captured", show: ({ captured }) => (captured === undefined ? "" : percentText(captured)), isAlways: true },
 ];
 

@@ -716,6 +716,27 @@ export type Commitment = {
   } | null;
 };
 
+export type CommittedBill = {
+  readonly name: string;
+  readonly kind: "money" | "capacity";
+  /** Names, in which `*` stands for anything. */
+  readonly providers: readonly (string)[];
+  /** By how much less is billed for the calls of a model than the ledger has. */
+  readonly less: readonly ({
+    readonly from: string;
+    readonly to: string;
+    readonly provider: string;
+    readonly model: string;
+    readonly nanodollars: number;
+  })[];
+  /** What is billed beside calls: capacity as it is bought, or money that was promised and not used, on the day on which it lapsed. */
+  readonly charges: readonly ({
+    readonly from: string;
+    readonly to: string;
+    readonly nanodollars: number;
+  })[];
+};
+
 export type CommitmentAdvice = {
   readonly since: string;
   readonly until: string;
@@ -1513,6 +1534,10 @@ export interface Operations {
   } };
   /** What might be committed to at each provider, by what was used there, and what offers would have come to. */
   readonly adviseCommitments: { readonly input: { readonly query?: { readonly since?: string; readonly until?: string; readonly provider?: readonly (string)[]; readonly model?: readonly (string)[]; readonly discount?: string; readonly offer?: readonly (string)[] } }; readonly answer: CommitmentAdvice };
+  /** What commitments make of what providers bill, day by day of UTC, for comparing it with the ledger. */
+  readonly listCommittedBills: { readonly input: { readonly query?: { readonly since?: string; readonly until?: string } }; readonly answer: {
+    readonly data: readonly (CommittedBill)[];
+  } };
   /** Lets a balance begin again at nothing. Calls in flight keep what they hold, and every charge stays in the ledger. */
   readonly resetBudget: { readonly input: { readonly path: { readonly name: string }; readonly body: Reset }; readonly answer: {
     readonly data: readonly (Balance)[];
@@ -1594,6 +1619,14 @@ export interface Operations {
   readonly showSavings: { readonly input: { readonly query?: { readonly budget?: string; readonly since?: string; readonly until?: string; readonly time_zone?: string } }; readonly answer: Savings };
   /** What a call, a user and a session cost; against revenue, and what an amount pays for. Changes nothing. */
   readonly economics: { readonly input: { readonly body: EconomicsQuestion }; readonly answer: Economics };
+  /** What keys are called, those that were revoked too: reports have their ids. */
+  readonly listKeyNames: { readonly input: Readonly<Record<string, never>>; readonly answer: {
+    readonly data: readonly ({
+      readonly id: string;
+      readonly name: string;
+      readonly revoked: boolean;
+    })[];
+  } };
   /** Every key, without its secret. */
   readonly listKeys: { readonly input: Readonly<Record<string, never>>; readonly answer: {
     readonly data: readonly (Key)[];
@@ -1713,6 +1746,7 @@ export const OPERATIONS = {
   listAllowances: ["GET", "/api/allowances"],
   listCommitments: ["GET", "/api/commitments"],
   adviseCommitments: ["GET", "/api/commitments/advice"],
+  listCommittedBills: ["GET", "/api/commitments/billed"],
   resetBudget: ["POST", "/api/budgets/{name}/reset"],
   listGrants: ["GET", "/api/grants"],
   createGrant: ["POST", "/api/grants"],
@@ -1725,6 +1759,7 @@ export const OPERATIONS = {
   showWaste: ["GET", "/api/waste"],
   showSavings: ["GET", "/api/savings"],
   economics: ["POST", "/api/economics"],
+  listKeyNames: ["GET", "/api/key-names"],
   listKeys: ["GET", "/api/keys"],
   createKey: ["POST", "/api/keys"],
   revokeKey: ["DELETE", "/api/keys/{id}"],

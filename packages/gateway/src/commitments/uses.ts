@@ -3,6 +3,7 @@ import type { Figures } from "../admin/figures.ts";
 import { KNOWN_MS } from "../admin/outlook.ts";
 import { type Advice, adviseOn } from "./advice.ts";
 import { type Commitment, HOUR_MS, type Span, spanAt } from "./commitment.ts";
+import { type Coverage, type CoverageTerms, coverageOf, spanOfLots } from "./coverage.ts";
 import { type CommitmentStanding, standingOf } from "./standing.ts";
 
 export interface UsesSource {
@@ -52,6 +53,22 @@ export async function readCommitments(
     standings.push(standingOf(commitment, { hours, firstCallAt, now }));
   }
   return standings;
+}
+
+/** What commitments pay for in a time, in the order in which they are configured. Those that are not in force in it are left out. */
+export async function readCoverages(
+  commitments: readonly Commitment[],
+  source: UsesSource,
+  terms: Omit<CoverageTerms, "hours">,
+): Promise<readonly Coverage[]> {
+  const coverages: Coverage[] = [];
+  for (const commitment of commitments) {
+    const span = spanOfLots(commitment, terms);
+    if (!span) continue;
+    const hours = await readHours(source, span, { filter: { provider: commitment.providers, model: commitment.models } });
+    coverages.push(coverageOf(commitment, { ...terms, hours }));
+  }
+  return coverages;
 }
 
 export interface AdviceQuery {

@@ -722,8 +722,27 @@ test("the dashboard, in a browser", { skip: executable === undefined && "not run
     page.once("dialog", (confirmation) => void confirmation.accept());
     await page.getByRole("button", { name: "New password for rosa" }).click();
     await eventually("another password", async () => ((await passwordIn()) === first ? undefined : true));
-    await signIn(await passwordIn());
+    const second = await passwordIn();
+    await signIn(second);
+    await own.getByRole("button", { name: "Change password" }).click();
+    const ownDialog = own.getByRole("dialog", { name: "Change your password" });
+    const change = async (current: string, next: string, again = next) => {
+      await ownDialog.getByLabel("Current password").fill(current);
+      await ownDialog.getByLabel("New password", { exact: true }).fill(next);
+      await ownDialog.getByLabel("New password again").fill(again);
+      await ownDialog.getByRole("button", { name: "Change it" }).click();
+    };
+    await change(second, "eight bells and a wet deck", "eight bells and a wet dock");
+    await ownDialog.getByText("typed in two ways").waitFor();
+    await change(first, "eight bells and a wet deck");
+    await ownDialog.getByText("This is not your current password.").waitFor();
+    assert.deepEqual(await seriousFaults(own), []);
+    await change(second, "eight bells and a wet deck");
+    await ownDialog.getByText("Your password is changed.").waitFor();
+    await ownDialog.getByRole("button", { name: "Done" }).click();
+    await visit(own, "/me", "My budget");
     await visit(page, "/people", "People");
+    await page.getByRole("region", { name: "Who came" }).getByText("Set another password").first().waitFor();
     await page.getByRole("region", { name: "Who came" }).getByText("Signed in").first().waitFor();
     assert.equal(await page.getByText(first).count(), 0, "a password is shown once");
     await picture(page, "people");

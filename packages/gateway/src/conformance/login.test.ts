@@ -182,6 +182,90 @@ test("who is removed, or gets another password, is signed out at once", async (c
   assert.ok(stand.notices.some((notice) => notice.includes("people.json is not a list of people")));
 });
 
+test("somebody changes their own password: their other sessions end, wrong ones count as sign-ins, and it is written down", async (context) => {
+  const stand = await startPeople(context);
+  const people = new People(stand.directory);
+  await people.put({ name: "ned", role: "member", attributes: {}, password: HASH });
+  const [here, elsewhere] = [await signIn(stand, "ned"), await signIn(stand, "ned")];
+  const change = async ({ cookie, csrf }: Browser, body: object, headers: Record<string, string> = {}) => {
+    const asked = { cookie, "x-purser-csrf": csrf, ...headers };
+    const response = await fetch(`${stand.url}/session`, { method: "PUT", headers: asked, body: JSON.stringify(body) });
+    // biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
+    return { response, status: response.status, body: (await response.json()) as any };
+  };
+  const status = async ({ cookie }: Pick<Browser, "cookie">) => (await fetch(`${stand.url}/api/report`, { headers: { cookie } })).status;
+  const next = "eight bells and a wet deck";
+  for (const [body, why] of [
+    [{}, /"current": "…", "next": "…"/],
+    [{ current: PASSWORD }, /Send both/],
+    [{ current: PASSWORD, next: "short" }, /fewer than 10/],
+    [{ current: PASSWORD, next: PASSWORD }, /the one that you have/],
+    ["5", /Send both/],
+  ] as const) {
+    const refused = await change(here, body as object);
+    assert.deepEqual([refused.status, refused.body.error.code], [400, "body_invalid"]);
+    assert.match(refused.body.error.message, why);
+  }
+  assert.equal((await change(here, { current: PASSWORD, next }, { "x-purser-csrf": "" })).status, 401, "another page cannot do it");
+  assert.equal((await change(here, { current: PASSWORD, next }, { origin: "https://evil.example" })).status, 403);
+  assert.equal((await change({ cookie: "", csrf: "" }, { current: PASSWORD, next })).status, 401);
+  const vic = await change(await signIn(stand, "vic"), { current: PASSWORD, next });
+  assert.deepEqual([vic.status, vic.body.code], [409, "config_fixed"], "who stands in the file is changed there");
+  const wrong = await change(here, { current: "the wrong password", next });
+  assert.deepEqual([wrong.status, wrong.body.code], [401, "sign_in_refused"]);
+  assert.deepEqual([await status(here), await status(elsewhere)], [200, 200], "a wrong one changes nothing");
+
+  const done = await change(here, { current: PASSWORD, next });
+  assert.deepEqual([done.status, done.body.name, done.body.can_change_password], [200, "ned", true]);
+  const renewed = { cookie: cookiesOf(done.response), csrf: done.body.csrf };
+  assert.deepEqual([await status(renewed), await status(here), await status(elsewhere)], [200, 401, 401]);
+  assert.equal((await post(stand, { name: "ned", password: PASSWORD })).status, 401);
+  await signIn(stand, "ned", next);
+
+  const lines = await eventually("the lines", async () => {
+    const all = await new AuditLog(stand.directory).lines();
+    return all.some(({ details }) => (details as { for?: string } | undefined)?.for !== undefined) ? all : undefined;
+  });
+  const changed = lines.filter(({ what }) => what === "person.password_changed");
+  assert.deepEqual(
+    changed.map(({ by, details }) => [by, details]),
+    [
+      ["person_ned (ned)", { name: "ned" }],
+      ["person_ned (ned)", { status: 200 }],
+    ],
+  );
+  assert.equal(changed[1]?.of, changed[0]?.n);
+  assert.ok(![PASSWORD, next, "the wrong password"].some((password) => JSON.stringify(lines).includes(password)));
+
+  for (let i = 0; i < 5; i++) await change(renewed, { current: `wrong guess ${i}`, next: PASSWORD });
+  const slowed = await change(renewed, { current: next, next: PASSWORD });
+  assert.deepEqual([slowed.status, slowed.body.code], [429, "sign_in_slowed"]);
+  assert.equal((await post(stand, { name: "ned", password: next })).status, 429, "they are the same attempts");
+});
+
+test("of two changes at once the first one holds, and whoever has no password here has none to change", async (context) => {
+  const stand = await startPeople(context);
+  const people = new People(stand.directory);
+  const person = { name: "ned", role: "viewer", attributes: {}, password: HASH } as const;
+  await people.put(person);
+  const [first = "", second = ""] = await Promise.all(["the first password", "the second password"].map((one) => hashPassword(one, CHEAP)));
+  const both = await Promise.all([people.replacePassword(person, first), people.replacePassword(person, second)]);
+  assert.equal(both.filter((changed) => changed !== undefined).length, 1);
+  assert.equal(people.find("ned")?.password, both.find((changed) => changed !== undefined)?.password);
+  const token = readFileSync(join(stand.directory, "admin.token"), "utf8").trim();
+  const opened = await post(stand, { token });
+  const { csrf, can_change_password: canChange } = (await opened.json()) as { csrf: string; can_change_password: boolean };
+  assert.equal(canChange, false);
+  const headers = { cookie: cookiesOf(opened), "x-purser-csrf": csrf };
+  const refused = await fetch(`${stand.url}/session`, {
+    method: "PUT",
+    headers,
+    body: JSON.stringify({ current: token, next: "a password for it" }),
+  });
+  assert.equal(refused.status, 400);
+  assert.match(await refused.text(), /no password here/);
+});
+
 test("the owner looks after who signs in, an admin after those who are none, and no password is written down", async (context) => {
   const stand = await startPeople(context);
   const token = readFileSync(join(stand.directory, "admin.token"), "utf8").trim();

@@ -53,6 +53,19 @@ export class People {
     return this.#change((others) => [...others.filter(({ name }) => name !== person.name), person]);
   }
 
+  /** Puts a hash in the place of another one; not where somebody else has done so meanwhile. */
+  async replacePassword({ name, password }: StoredPerson, next: string): Promise<StoredPerson | undefined> {
+    let changed: StoredPerson | undefined;
+    await this.#change((stored) =>
+      stored.map((person) => {
+        if (person.name !== name || person.password !== password) return person;
+        changed = { ...person, password: next };
+        return changed;
+      }),
+    );
+    return changed;
+  }
+
   /** Whether there was such a person in the folder. */
   async remove(name: string): Promise<boolean> {
     let found = false;

@@ -1,7 +1,11 @@
 import type { ReportQuery } from "@purser/core";
 import type { Figures } from "../admin/figures.ts";
 import { type ReportJson, reportJson } from "../admin/report.ts";
-import type { Days } from "./bill.ts";
+import type { Commitment } from "../commitments/commitment.ts";
+import { shareRows } from "../commitments/shares.ts";
+import { readCoverages, type UsesSource } from "../commitments/uses.ts";
+import { DAY_MS, type Days } from "./bill.ts";
+import { type CommittedLines, committedLines } from "./committed.ts";
 import type { LedgerLine } from "./reconcile.ts";
 
 /** What the ledger has of some days, read where it is. */
@@ -10,7 +14,21 @@ export async function readLedgerLines(figures: Pick<Figures, "report">, { from, 
   return ledgerLines(reportJson(await figures.report(query), query));
 }
 
-/** The same as a question to the admin API. The days of bills are those of UTC. */
+/** What commitments make of bills for some days. */
+export async function readCommittedLines(
+  commitments: readonly Commitment[],
+  source: UsesSource,
+  { from, to, now }: Days & { readonly now: number },
+): Promise<readonly CommittedLines[]> {
+  const coverages = await readCoverages(commitments, source, { span: { startsAt: from, endsAt: to }, periodMs: DAY_MS, now });
+  if (coverages.length === 0) return [];
+  const query: ReportQuery = { since: from, until: to, by: ["provider", "model"], step: "day", timeZone: "UTC" };
+  const whole = await source.figures.report(query);
+  const rows = shareRows(whole, { coverages, periodMs: DAY_MS, whole, at: { provider: 0, model: 1 } });
+  return committedLines(coverages, rows);
+}
+
+/** The ledger as a question to the admin API. The days of bills are those of UTC. */
 export function ledgerQuery({ from, to }: Days): URLSearchParams {
   const instant = (at: number) => new Date(at).toISOString();
   return new URLSearchParams({ since: instant(from), until: instant(to), by: "provider,model", step: "day", time_zone: "UTC" });

@@ -12,6 +12,7 @@ import {
   NO_TOKENS,
   type TokenKind,
 } from "./bill.ts";
+import { type CommittedCharge, type CommittedLines, committedCharges, isCommittedTo, itemOf, type LessLine } from "./committed.ts";
 import { type Difference, differencesOf } from "./differences.ts";
 
 /** What the ledger has of one model on one day, by UTC. */
@@ -44,7 +45,9 @@ export interface BilledAmounts {
 export interface Compared {
   readonly billed: BilledAmounts;
   readonly ledger: LedgerAmounts;
-  /** The ledger as a share of the bill: in money, or in tokens where the bill has no money. None where nothing was billed. */
+  /** What commitments make of it: below 0 where less is billed than the ledger has. */
+  readonly committed: Nanodollars;
+  /** The ledger, with that, as a share of the bill: in money, or in tokens where the bill has no money. None where nothing was billed. */
   readonly captured: number | undefined;
 }
 
@@ -75,6 +78,16 @@ export interface Reconciliation {
   readonly models: readonly ComparedModel[];
   /** What was billed for no model. */
   readonly items: readonly { readonly item: string; readonly cost: Nanodollars }[];
+  /** What commitments took off what was billed for calls, in the days that are complete. */
+  readonly discounts: readonly CommittedDiscount[];
+  /** What they cost by themselves. Lines of the bill that are that are in nothing else here. */
+  readonly charges: readonly CommittedCharge[];
+}
+
+export interface CommittedDiscount {
+  readonly name: string;
+  readonly kind: CommittedLines["kind"];
+  readonly less: Nanodollars;
 }
 
 export interface ReconcileOptions {
@@ -83,6 +96,8 @@ export interface ReconcileOptions {
   /** The names in the ledger of what is one provider in the bill: those of the configuration. */
   readonly names: ReadonlyMap<string, readonly string[]>;
   readonly prices: PriceBook;
+  /** What is known of commitments in these days. */
+  readonly committed?: readonly CommittedLines[];
   /** The share that must be captured: 0.97. */
   readonly least: number;
   readonly now: number;
@@ -99,29 +114,59 @@ const LAG_MS = DAY_MS;
 /** Invoices are rounded to cents, so what differs by less says nothing. */
 const CENT: Nanodollars = 10_000_000;
 
-function reconcileProvider(provider: string, { bill, ledger, names, prices, least, now }: ReconcileOptions): Reconciliation {
+function reconcileProvider(provider: string, options: ReconcileOptions): Reconciliation {
+  const { bill, ledger, names, prices, least, now } = options;
   const periods = periodsOf(bill.spans.filter((span) => span.provider === provider));
-  const billed = bill.lines.filter((line) => line.provider === provider);
-  const isIts = providerTest(names.get(provider) ?? [provider]);
-  const booked = ledger.filter((line) => isIts(line.provider) && periods.some((period) => contains(period, line)));
-  const days = periods.map((period): ComparedDays => {
-    const compared = compare(within(period, billed), within(period, booked));
-    const isComplete = period.to + LAG_MS <= Math.floor(now / DAY_MS) * DAY_MS;
-    return { ...period, ...compared, isComplete, alarm: isComplete ? alarmOf(compared, least) : undefined };
-  });
-  const complete = days.filter(({ isComplete }) => isComplete);
+  const itsNames = names.get(provider) ?? [provider];
+  const isIts = providerTest(itsNames);
+  const isWithin = (line: Days) => periods.some((period) => contains(period, line));
+  const isComplete = ({ to }: Days) => to + LAG_MS <= Math.floor(now / DAY_MS) * DAY_MS;
+  const complete = periods.filter(isComplete);
   const isCounted = (line: Days) => complete.some((period) => contains(period, line));
+  const booked = ledger.filter((line) => isIts(line.provider) && isWithin(line));
+  const its = (options.committed ?? []).filter((one) => isCommittedTo(one, itsNames)).map((one) => lessOf(one, isIts, isWithin));
+  const all = bill.lines.filter((line) => line.provider === provider);
+  const less = its.flatMap((one) => one.less);
+  const expected = costOf(booked.filter(isCounted)) - sumOf(less.filter(isCounted));
+  const charges = committedCharges(its, { billed: all.filter(isCounted), expected, isCounted });
+  const billed = all.filter((line) => line.model !== undefined || !charges.some(({ item }) => item === itemOf(line)));
+  const among = its.filter(({ name }) => charges.some((one) => one.name === name && one.billed !== undefined && one.item === undefined));
+  const known = [...less.map((line) => ({ ...line, cost: -line.cost })), ...among.flatMap((one) => one.charges)];
+  const compareIn = (isOf: (line: Days) => boolean) => compare(billed.filter(isOf), booked.filter(isOf), known.filter(isOf));
+  const days = periods.map((period): ComparedDays => {
+    const compared = compareIn((line) => contains(period, line));
+    const isOver = isComplete(period);
+    return { ...period, ...compared, isComplete: isOver, alarm: isOver ? alarmOf(compared, least) : undefined };
+  });
   const [first, last] = [complete[0], complete.at(-1)];
-  const total = compare(billed.filter(isCounted), booked.filter(isCounted));
+  const total = compareIn(isCounted);
   // Tokens of some days beside the money of all would look like a price.
-  const hasAllTokens = complete.every((period) => period.billed.tokens !== undefined || !period.billed.cost);
+  const hasAllTokens = days.every((period) => !period.isComplete || period.billed.tokens !== undefined || !period.billed.cost);
+  const terms = { prices, hasAllTokens, at: last?.from ?? now, less: less.filter(isCounted) };
   return {
     provider,
     days,
     total: first && last && { from: first.from, to: last.to, ...total, alarm: alarmOf(total, least) },
-    models: modelsOf(provider, billed.filter(isCounted), booked.filter(isCounted), { prices, hasAllTokens, at: last?.from ?? now }),
+    models: modelsOf(provider, billed.filter(isCounted), booked.filter(isCounted), terms),
     items: itemsOf(billed.filter(isCounted)),
+    discounts: its.flatMap(({ name, kind, less: lines }) => {
+      const taken = sumOf(lines.filter(isCounted));
+      return taken === 0 ? [] : [{ name, kind, less: taken }];
+    }),
+    charges,
   };
+}
+
+function lessOf(one: CommittedLines, isIts: (name: string) => boolean, isWithin: (line: Days) => boolean): CommittedLines {
+  return { ...one, less: one.less.filter((line) => isIts(line.provider) && isWithin(line)), charges: one.charges.filter(isWithin) };
+}
+
+function sumOf(lines: readonly { readonly cost: Nanodollars }[]): Nanodollars {
+  return lines.reduce((sum, { cost }) => sum + cost, 0);
+}
+
+function costOf(booked: readonly LedgerLine[]): Nanodollars {
+  return sumOf(booked.map(({ amounts }) => amounts));
 }
 
 /** Spans that overlap are one: a bill by the month has no days. */
@@ -139,26 +184,23 @@ function contains(period: Days, { from, to }: Days): boolean {
   return period.from <= from && to <= period.to;
 }
 
-function within<Line extends Days>(period: Days, lines: readonly Line[]): readonly Line[] {
-  return lines.filter((line) => contains(period, line));
-}
-
 function providerTest(names: readonly string[]): (name: string) => boolean {
   const known = new Set(names.map(canonicalProvider));
   return (name) => known.has(canonicalProvider(name));
 }
 
-function compare(billed: readonly BilledLine[], booked: readonly LedgerLine[]): Compared {
+function compare(billed: readonly BilledLine[], booked: readonly LedgerLine[], known: readonly { readonly cost: Nanodollars }[]): Compared {
   const tokens = billed.reduce<BilledTokens | undefined>((sum, line) => addedTokens(sum, line.tokens), undefined);
   const costs = billed.flatMap(({ cost }) => cost ?? []);
   // Where nothing at all was billed, that is no money; where only tokens were, the money is not known.
   const cost = costs.length > 0 || !tokens ? costs.reduce((sum, one) => sum + one, 0) : undefined;
   const ledger = booked.reduce((sum, { amounts }) => addedAmounts(sum, amounts), NO_AMOUNTS);
-  return { billed: { cost, tokens }, ledger, captured: capturedOf({ cost, tokens }, ledger) };
+  const committed = sumOf(known);
+  return { billed: { cost, tokens }, ledger, committed, captured: capturedOf({ cost, tokens }, ledger, committed) };
 }
 
-function capturedOf({ cost, tokens }: BilledAmounts, ledger: LedgerAmounts): number | undefined {
-  if (cost !== undefined) return cost > 0 ? ledger.cost / cost : undefined;
+function capturedOf({ cost, tokens }: BilledAmounts, ledger: LedgerAmounts, committed: Nanodollars): number | undefined {
+  if (cost !== undefined) return cost > 0 ? (ledger.cost + committed) / cost : undefined;
   const all = tokens ? allTokens(tokens) : 0;
   return all > 0 ? allTokens(ledger.tokens) / all : undefined;
 }
@@ -177,8 +219,8 @@ function addedAmounts(a: LedgerAmounts, b: LedgerAmounts): LedgerAmounts {
 }
 
 /** Too little is in the ledger, or by as much too much. */
-function alarmOf({ billed: { cost }, ledger, captured }: Compared, least: number): Alarm | undefined {
-  if (cost !== undefined && Math.abs(cost - ledger.cost) < CENT) return undefined;
+function alarmOf({ billed: { cost }, ledger, committed, captured }: Compared, least: number): Alarm | undefined {
+  if (cost !== undefined && Math.abs(cost - ledger.cost - committed) < CENT) return undefined;
   if (captured === undefined) return cost === undefined ? undefined : "above";
   if (captured < least) return "below";
   return captured > 2 - least ? "above" : undefined;
@@ -190,6 +232,8 @@ interface ModelTerms {
   readonly hasAllTokens: boolean;
   /** A day of which prices are asked. */
   readonly at: number;
+  /** By how much less was billed, for commitments. */
+  readonly less: readonly LessLine[];
 }
 
 /** Nothing where the bill knows no models. */
@@ -197,7 +241,7 @@ function modelsOf(
   provider: string,
   billed: readonly BilledLine[],
   booked: readonly LedgerLine[],
-  { prices, hasAllTokens, at }: ModelTerms,
+  { prices, hasAllTokens, at, less }: ModelTerms,
 ): readonly ComparedModel[] {
   if (billed.every(({ model }) => model === undefined)) return [];
   const groups = new Map<string, { readonly billed: BilledLine[]; readonly booked: LedgerLine[] }>();
@@ -209,15 +253,25 @@ function modelsOf(
   };
   for (const line of billed) if (line.model !== undefined) groupOf(line.model).billed.push(line);
   for (const line of booked) groupOf(line.model).booked.push(line);
-  const models = [...groups.values()].map((group): ComparedModel => {
+  const models = [...groups].map(([key, group]): ComparedModel => {
     const known = group.booked.length > 0 ? group.booked.map(({ model }) => model) : group.billed.flatMap(({ model }) => model ?? []);
     const names = [...new Set(known)].sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
-    const compared = compare(group.billed, group.booked);
+    const its = less.filter((line) => commonName(provider, line.model) === key);
+    const taken = sumOf(its);
+    const compared = compare(group.billed, group.booked, taken === 0 ? [] : [{ cost: -taken }]);
     const model = names[0] ?? "";
     const { tokens } = compared.billed;
-    const judged = { ...compared, billed: { ...compared.billed, tokens: hasAllTokens ? tokens : undefined } };
+    const { cost } = compared.billed;
+    // Prices and calls are compared as if there were no commitment: what it takes off is named by itself.
+    const atList = cost === undefined ? undefined : cost + taken;
+    const judged = { ...compared, billed: { cost: atList, tokens: hasAllTokens && its.length === 0 ? tokens : undefined } };
     const card = prices.card(group.booked[0]?.provider ?? provider, model, at);
-    const details = { names, provider: group.booked[0]?.provider ?? provider, card, costs: costsByKind(group.billed) };
+    const details = {
+      names,
+      provider: group.booked[0]?.provider ?? provider,
+      card,
+      costs: its.length === 0 ? costsByKind(group.billed) : undefined,
+    };
     return { ...compared, model, names, differences: differencesOf(judged, details) };
   });
   const size = ({ billed: { cost }, ledger }: Compared) => Math.max(cost ?? 0, ledger.cost);
@@ -244,7 +298,9 @@ export type CostsByKind = { readonly [kind in TokenKind]?: Nanodollars } | "spec
 
 function itemsOf(lines: readonly BilledLine[]): Reconciliation["items"] {
   const items = new Map<string, Nanodollars>();
-  for (const { model, item = "not told by model", cost } of lines)
-    if (model === undefined && cost !== undefined) items.set(item, (items.get(item) ?? 0) + cost);
+  for (const line of lines) {
+    const { model, cost } = line;
+    if (model === undefined && cost !== undefined) items.set(itemOf(line), (items.get(itemOf(line)) ?? 0) + cost);
+  }
   return [...items].map(([item, cost]) => ({ item, cost })).filter(({ cost }) => cost !== 0);
 }

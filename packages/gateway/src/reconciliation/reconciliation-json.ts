@@ -26,6 +26,22 @@ interface ProviderJson {
   readonly total: unknown;
   readonly models: readonly unknown[];
   readonly items: readonly unknown[];
+  readonly commitments: readonly CommittedJson[];
+}
+
+/** What a commitment has to do with a bill. */
+export interface CommittedJson {
+  readonly name: string;
+  readonly kind: "money" | "capacity";
+  /** By how much less was billed for calls than the ledger has. */
+  readonly less_nanodollars: number;
+  /** What it costs beside calls: what was bought, or what was promised and not used. */
+  readonly charge: {
+    readonly expected_nanodollars: number;
+    /** Null where no line of the bill is it. */
+    readonly billed_nanodollars: number | null;
+    readonly item: string | null;
+  } | null;
 }
 
 export interface ReconciliationResult {
@@ -71,7 +87,7 @@ export function alarmJson(provider: string, days: string | null, { captured }: C
   return { provider, days, kind, message };
 }
 
-function providerJson({ provider, days, total, models, items }: Reconciliation): ProviderJson {
+function providerJson({ provider, days, total, models, items, ...committed }: Reconciliation): ProviderJson {
   return {
     provider,
     days: days.map((one) => ({ ...spanJson(one), complete: one.isComplete, ...comparedJson(one), alarm: one.alarm ?? null })),
@@ -83,17 +99,37 @@ function providerJson({ provider, days, total, models, items }: Reconciliation):
       differences: differences.map(differenceJson),
     })),
     items: items.map(({ item, cost }) => ({ item, cost_nanodollars: cost })),
+    commitments: committedJson(committed),
   };
+}
+
+function committedJson({ discounts, charges }: Pick<Reconciliation, "discounts" | "charges">): readonly CommittedJson[] {
+  const names = [...new Set([...discounts, ...charges].map(({ name }) => name))];
+  return names.flatMap((name) => {
+    const discount = discounts.find((one) => one.name === name);
+    const charge = charges.find((one) => one.name === name);
+    const kind = (discount ?? charge)?.kind;
+    if (!kind) return [];
+    return {
+      name,
+      kind,
+      less_nanodollars: discount?.less ?? 0,
+      charge: charge
+        ? { expected_nanodollars: charge.expected, billed_nanodollars: charge.billed ?? null, item: charge.item ?? null }
+        : null,
+    };
+  });
 }
 
 function spanJson({ from, to }: Days) {
   return { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
 }
 
-function comparedJson({ billed, ledger, captured }: Compared) {
+function comparedJson({ billed, ledger, committed, captured }: Compared) {
   return {
     billed: { cost_nanodollars: billed.cost ?? null, tokens: billed.tokens ? tokensJson(billed.tokens) : null },
     ledger: ledgerJson(ledger),
+    committed_nanodollars: committed,
     captured: captured === undefined ? null : Math.round(captured * 1e6) / 1e6,
   };
 }

@@ -94,15 +94,56 @@ function readFocusRow(row: Row, sums: BillSums, { provider }: TableOptions, fail
   checkCurrency(value(row, "BillingCurrency") ?? "USD", fail);
   const service = serviceOf(row);
   const category = value(row, "ChargeCategory") ?? "Usage";
-  if (service === undefined || category !== "Usage") {
+  const isCommitted = category === "Purchase" && value(row, "CommitmentDiscountId") !== undefined;
+  if (service === undefined || (category !== "Usage" && !isCommitted)) {
     sums.leaveOut(service === undefined ? "other services" : `${category.toLowerCase()} of ${service}`, cost);
     return;
   }
   const days = periodOf(value(row, "ChargePeriodStart"), value(row, "ChargePeriodEnd"), fail);
+  const committed = committedRow(row, { days, cost, fail });
+  if (committed?.leftOut !== undefined) {
+    sums.leaveOut(committed.leftOut, cost);
+    return;
+  }
+  if (committed?.item !== undefined) {
+    const { item, cost: charge, ...its } = committed;
+    sums.add({ ...its, provider: provider ?? service, model: undefined, item, cost: charge });
+    return;
+  }
   const model = MODEL_COLUMNS.flatMap((name) => nameIn(value(row, name))).find(
     (name) => CATALOGUE.card(service, name, days.from) !== undefined,
   );
-  sums.add({ ...days, provider: provider ?? service, model, cost });
+  sums.add({ ...days, provider: provider ?? service, model, cost: committed?.cost ?? cost });
+}
+
+interface CommittedRow {
+  readonly leftOut?: string;
+  readonly item?: string;
+  readonly cost: Nanodollars;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * What a row of a commitment is on an invoice. Money is billed where it is used, and what of it is not used on the day on which it lapses; capacity
+ * where it is bought. The other rows of each tell the same once more.
+ */
+function committedRow(row: Row, { days, cost, fail }: { days: Days; cost: Nanodollars; fail: Fail }): CommittedRow | undefined {
+  const name = value(row, "CommitmentDiscountName") ?? value(row, "CommitmentDiscountId");
+  if (name === undefined || value(row, "CommitmentDiscountId") === undefined) return undefined;
+  const isSpend = value(row, "CommitmentDiscountCategory") === "Spend";
+  const isUnused = value(row, "CommitmentDiscountStatus") === "Unused";
+  const isPurchase = value(row, "ChargeCategory") === "Purchase";
+  const effective = amountOf(row, "EffectiveCost", fail) ?? cost;
+  if (isPurchase) {
+    if (isSpend) return { ...days, cost, leftOut: `${name} as it was promised: it is compared where it was used` };
+    return { ...daysOf(days.from, days.from + 1), cost, item: name };
+  }
+  if (isUnused)
+    return isSpend
+      ? { ...daysOf(days.to - 1, days.to), cost: effective, item: `${name}, unused` }
+      : { ...days, cost, leftOut: `${name}, unused` };
+  return { ...days, cost: isSpend ? effective : cost };
 }
 
 /** Names of models are told from others by whether somebody knows their price. */

@@ -25,6 +25,8 @@ export interface Visitor {
   readonly caller: Caller;
   /** Says that a request comes from the screen itself: pages of other sites cannot read it. */
   readonly csrf: string;
+  /** The name of whoever came with a password of their own. */
+  readonly person?: string;
 }
 
 const COOKIE = "purser_session";
@@ -86,7 +88,8 @@ export class Sessions {
     const now = this.#now();
     if (session.ends <= now) return undefined;
     const caller = this.#callerOf(session, now);
-    return caller && { caller, csrf: this.#sign(`csrf ${content}`) };
+    if (!caller) return undefined;
+    return { caller, csrf: this.#sign(`csrf ${content}`), ...("person" in session && { person: session.person }) };
   }
 
   #callerOf(session: Session, now: number): Caller | undefined {

@@ -3,11 +3,12 @@ import { PurserError } from "@purser/core";
 import type { Role } from "../admin/admin.ts";
 import type { AuditLog } from "../audit-log/audit-log.ts";
 import { readBytes } from "../body.ts";
-import { type Caller, type Identified, nameOf, roleOf } from "../callers/identify.ts";
+import { type Identified, nameOf, roleOf } from "../callers/identify.ts";
 import { sendLinkPage } from "../link-page.ts";
 import { NotSignedIn, type Oidc } from "../people/oidc.ts";
-import { isPassword } from "../people/password.ts";
+import { hashPassword, isPassword, passwordProblem } from "../people/password.ts";
 import type { People } from "../people/people.ts";
+import type { StoredPerson } from "../people/person.ts";
 import type { SignInAttempts } from "./attempts.ts";
 import { isSame, type Sessions, type Visitor } from "./sessions.ts";
 
@@ -21,6 +22,8 @@ export interface SessionJson {
   readonly csrf: string | null;
   /** Whether it can be signed out: no session is needed while every program on this machine is the owner. */
   readonly can_sign_out: boolean;
+  /** Whether it was opened with a password that can be changed here. */
+  readonly can_change_password: boolean;
   readonly ways: SignInWays;
 }
 
@@ -35,7 +38,9 @@ export interface SignInWays {
 export interface SignInParts {
   readonly sessions: Sessions;
   readonly attempts: Pick<SignInAttempts, "begin" | "succeeded">;
-  readonly people: Pick<People, "find" | "list">;
+  readonly people: Pick<People, "find" | "list" | "replacePassword">;
+  /** Whether a person stands in `purser.yaml`, where their password is changed. */
+  isConfigured(name: string): boolean;
   readonly oidc: Pick<Oidc, "begin" | "finish" | "forget">;
   readonly log: Pick<AuditLog, "refused" | "write">;
   /** The provider of identities that is asked; none where it is not. */
@@ -49,12 +54,14 @@ const CSRF_HEADER = "x-purser-csrf";
 const CHECKS_MOST = 4;
 let checks = 0;
 
-/** `/session`: says who is signed in, signs in with a name, a token or a key, and signs out. */
+/** `/session`: says who is signed in, signs in with a name, a token or a key, changes the password of whoever did so by name, and signs out. */
 export async function serveSession(parts: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { sessions, log } = parts;
   if (request.method === "GET" || request.method === "HEAD") return answer(response, 200, sessionJson(parts, request));
   if (request.method === "POST") return signIn(parts, request, response);
-  if (request.method !== "DELETE") throw new PurserError("route_unknown", `/session answers GET, POST and DELETE, not ${request.method}.`);
+  if (request.method === "PUT") return changePassword(parts, request, response);
+  if (request.method !== "DELETE")
+    throw new PurserError("route_unknown", `/session answers GET, POST, PUT and DELETE, not ${request.method}.`);
   const visitor = sessions.find(request.headers);
   if (visitor && !isFromScreen(visitor, request)) throw new PurserError("key_invalid", `Send the ${CSRF_HEADER} that GET /session says.`);
   response.setHeader("set-cookie", sessions.close());
@@ -62,7 +69,7 @@ export async function serveSession(parts: SignInParts, request: IncomingMessage,
   answer(response, 200, { ...NOBODY, ways: waysOf(parts) } satisfies SessionJson);
 }
 
-const NOBODY = { role: null, name: null, csrf: null, can_sign_out: false } as const;
+const NOBODY = { role: null, name: null, csrf: null, can_sign_out: false, can_change_password: false } as const;
 
 function sessionJson(parts: SignInParts, request: IncomingMessage): SessionJson {
   const visitor = parts.sessions.find(request.headers);
@@ -80,14 +87,8 @@ async function signIn(parts: SignInParts, request: IncomingMessage, response: Se
   const shown = await readCredentials(request);
   const address = request.socket.remoteAddress ?? "";
   const name = "name" in shown ? shown.name : undefined;
-  const isBusy = name !== undefined && checks >= CHECKS_MOST;
-  const tried: Tried = isBusy ? { waitMs: 0 } : await tryIn(parts, shown, address);
-  if ("waitMs" in tried) {
-    const seconds = Math.max(1, Math.ceil(tried.waitMs / 1_000));
-    response.setHeader("retry-after", seconds);
-    const why = tried.waitMs > 0 ? "Too many wrong attempts came from this address or for this name." : "Too many sign in at the moment.";
-    return problem(response, 429, "sign_in_slowed", `${why} Try again in ${seconds} s.`);
-  }
+  const tried = await tryIn(parts, shown, address);
+  if ("waitMs" in tried) return slowDown(response, tried.waitMs);
   const { cookie } = tried;
   if (cookie === undefined) {
     // What is no name here may be a password in the wrong field.
@@ -108,6 +109,48 @@ async function signIn(parts: SignInParts, request: IncomingMessage, response: Se
   answer(response, 200, signedIn(parts, visitor));
 }
 
+/** Somebody who signed in by name takes another password. Every session that began with the old one ends, and this one goes on with the new one. */
+async function changePassword(parts: SignInParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { sessions, people, attempts, log } = parts;
+  const visitor = sessions.find(request.headers);
+  if (!visitor) return problem(response, 401, "key_invalid", "Nobody is signed in here. Sign in with your name and your password first.");
+  if (!isFromScreen(visitor, request)) throw new PurserError("key_invalid", `Send the ${CSRF_HEADER} that GET /session says.`);
+  const { current, next } = await readNewPassword(request);
+  const name = visitor.person;
+  const person = name === undefined ? undefined : people.find(name);
+  if (!person) throw new PurserError("body_invalid", "Whoever signed in with a token, a key or an account elsewhere has no password here.");
+  if (parts.isConfigured(person.name))
+    return problem(response, 409, "config_fixed", `${person.name} stands in login.people of purser.yaml: the password is changed there.`);
+  const address = request.socket.remoteAddress ?? "";
+  const checked = await checkPassword(parts, { name: person.name, password: current }, address);
+  if ("waitMs" in checked) return slowDown(response, checked.waitMs);
+  const by = nameOf(visitor.caller);
+  const what = "person.password_changed";
+  if (!checked.person) return refusePassword(parts, response, { by, address });
+  await attempts.succeeded(address, person.name);
+  const password = await hashPassword(next);
+  const of = await log.write({ by, what, from: address, details: { name: person.name } });
+  const changed = await people.replacePassword(checked.person, password);
+  await log.write({ by, what, from: address, of, details: { status: changed ? 200 : 401 } });
+  if (!changed) return refusePassword(parts, response, { by, address });
+  const cookie = sessions.openFor(changed);
+  response.setHeader("set-cookie", cookie);
+  answer(response, 200, signedIn(parts, visitorOf(parts, cookie)));
+}
+
+/** Whoever sits at the screen of somebody else guesses no more than one who signs in. */
+function refusePassword({ log }: SignInParts, response: ServerResponse, { by, address }: { by: string; address: string }): void {
+  log.refused({ by, what: "session.refused", from: address, details: { with: "password", for: "another password" } });
+  problem(response, 401, "sign_in_refused", "This is not your current password.");
+}
+
+function slowDown(response: ServerResponse, waitMs: number): void {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
+  response.setHeader("retry-after", seconds);
+  const why = waitMs > 0 ? "Too many wrong attempts came from this address or for this name." : "Too many sign in at the moment.";
+  problem(response, 429, "sign_in_slowed", `${why} Try again in ${seconds} s.`);
+}
+
 /** What was signed in with a moment ago is what the next request brings. */
 function visitorOf({ sessions }: SignInParts, cookie: string): Visitor {
   return sessions.find({ cookie: cookie.split(";", 1)[0] ?? "" }) as Visitor;
@@ -116,24 +159,43 @@ function visitorOf({ sessions }: SignInParts, cookie: string): Visitor {
 /** The cookie of whoever was let in, none for whoever was not; or how long they have to wait. */
 type Tried = { readonly cookie: string | undefined } | { readonly waitMs: number };
 
-async function tryIn({ sessions, people, attempts }: SignInParts, shown: Credentials, address: string): Promise<Tried> {
+async function tryIn(parts: SignInParts, shown: Credentials, address: string): Promise<Tried> {
+  const { sessions, attempts } = parts;
   if ("token" in shown) {
     const waitMs = await attempts.begin(address, undefined);
     return waitMs > 0 ? { waitMs } : { cookie: sessions.open(shown.token) };
   }
+  const checked = await checkPassword(parts, shown, address);
+  if ("waitMs" in checked) return checked;
+  return { cookie: checked.person && sessions.openFor(checked.person) };
+}
+
+/** Whose name and password these are, where they go together; or how long they have to wait, 0 where too many are checked at the moment. */
+type Checked = { readonly person: StoredPerson | undefined } | { readonly waitMs: number };
+
+async function checkPassword({ people, attempts }: SignInParts, { name, password }: ByName, address: string): Promise<Checked> {
+  if (checks >= CHECKS_MOST) return { waitMs: 0 };
   checks++;
   try {
-    const waitMs = await attempts.begin(address, shown.name);
+    const waitMs = await attempts.begin(address, name);
     if (waitMs > 0) return { waitMs };
-    const person = people.find(shown.name);
-    return { cookie: (await isPassword(shown.password, person?.password)) && person ? sessions.openFor(person) : undefined };
+    const person = people.find(name);
+    return { person: (await isPassword(password, person?.password)) ? person : undefined };
   } finally {
     checks--;
   }
 }
 
-function signedIn(parts: SignInParts, { caller, csrf }: { readonly caller: Caller; readonly csrf: string }): SessionJson {
-  return { role: roleOf(caller), name: caller.key?.name ?? null, csrf, can_sign_out: true, ways: waysOf(parts) };
+function signedIn(parts: SignInParts, { caller, csrf, person }: Visitor): SessionJson {
+  const canChange = person !== undefined && !parts.isConfigured(person);
+  return {
+    role: roleOf(caller),
+    name: caller.key?.name ?? null,
+    csrf,
+    can_sign_out: true,
+    can_change_password: canChange,
+    ways: waysOf(parts),
+  };
 }
 
 /** Sends a browser to the provider of identities. */
@@ -189,18 +251,33 @@ function redirect(response: ServerResponse, location: string, cookies: readonly 
   response.end();
 }
 
-type Credentials = { readonly token: string } | { readonly name: string; readonly password: string };
+type ByName = { readonly name: string; readonly password: string };
+type Credentials = { readonly token: string } | ByName;
 
 async function readCredentials(request: IncomingMessage): Promise<Credentials> {
   const bytes = await readBytes(request, BODY_MOST);
-  try {
-    const { token, name, password } = JSON.parse(bytes.toString("utf8")) as { readonly [field: string]: unknown };
-    if (typeof token === "string") return { token: token.trim() };
-    if (typeof name === "string" && typeof password === "string") return { name: name.trim(), password };
-  } catch {
-    // Said below.
-  }
+  const { token, name, password } = readFields(bytes);
+  if (typeof token === "string") return { token: token.trim() };
+  if (typeof name === "string" && typeof password === "string") return { name: name.trim(), password };
   throw new PurserError("body_invalid", 'Send the token as JSON, { "token": "pa-…" }, or { "name": "ann", "password": "…" }.');
+}
+
+async function readNewPassword(request: IncomingMessage): Promise<{ readonly current: string; readonly next: string }> {
+  const bytes = await readBytes(request, BODY_MOST);
+  const { current, next } = readFields(bytes);
+  if (typeof current !== "string" || typeof next !== "string")
+    throw new PurserError("body_invalid", 'Send both passwords as JSON: { "current": "…", "next": "…" }.');
+  const wrong = current === next ? "It is the one that you have." : passwordProblem(next);
+  if (wrong !== undefined) throw new PurserError("body_invalid", `This password will not do. ${wrong}`);
+  return { current, next };
+}
+
+function readFields(bytes: Buffer): { readonly [field: string]: unknown } {
+  try {
+    return (JSON.parse(bytes.toString("utf8")) ?? {}) as { readonly [field: string]: unknown };
+  } catch {
+    return {};
+  }
 }
 
 /** Whether a request of a signed-in browser comes from the screen: other pages cannot know what stands in the header. */

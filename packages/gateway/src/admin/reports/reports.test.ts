@@ -7,6 +7,7 @@ import { Budgets, createMemoryStore, defineBudget, type RateCard, type Subject }
 import { Alerts } from "../../alerts/alerts.ts";
 import { openFileBook } from "../../alerts/file-book.ts";
 import { openKeys } from "../../callers/keys.ts";
+import type { Commitment } from "../../commitments/commitment.ts";
 import { openSwitches } from "../../switches/switches.ts";
 import type { Admin } from "../admin.ts";
 import { createAdmin } from "../routes.ts";
@@ -24,6 +25,7 @@ const CARD: RateCard = {
 let directory: string;
 let admin: Admin;
 let calls = 0;
+let committed: readonly Commitment[] = [];
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON from outside has no type.
 async function ask(method: string, target: string, body?: unknown): Promise<{ status: number; body: any; textType?: string }> {
@@ -66,6 +68,7 @@ describe("reports of what was charged", () => {
       alerts: new Alerts({ book: await openFileBook(directory), channels: [], budgets: [] }),
       now: () => NOVEMBER + 1,
       configured: () => configured,
+      commitments: () => committed,
     });
   });
   after(() => rmSync(directory, { recursive: true }));
@@ -203,7 +206,66 @@ describe("reports of what was charged", () => {
     const total = rows.reduce((sum, row) => sum + BigInt((row[heading.indexOf("BilledCost")] ?? "").replace(".", "")), 0n);
     assert.equal(total, 5_700_006_000n);
   });
+
+  test("FOCUS says what a commitment paid for, what of it was unused, and what calls cost then", async () => {
+    const terms = { providers: ["p"], models: ["*"], timeZone: "UTC", from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY };
+    const promised = { ...terms, name: "2026", unit: "nanodollars", amount: 2_000_000_000, period: "month", discount: 1_000 } as const;
+    const bought = { ...terms, name: "ahead", unit: "input_tokens", amount: 1_000_000, period: "day", discount: 0 } as const;
+    const capacity = { ...bought, price: { amount: 500_000_000, period: "day" }, from: NOVEMBER - DAY_MS } as const;
+    committed = [capacity, promised];
+    const { body } = await ask("GET", "/api/report?by=team&since=2026-10&until=2026-12&format=focus");
+    const filtered = await ask("GET", "/api/report?by=team&since=2026-10&until=2026-12&filter=team=search&format=focus");
+    committed = [];
+    const charges = chargesIn(body);
+    for (const charge of charges) assertFocusRules(charge);
+    const nano = (text = "") => BigInt(text.replace(".", ""));
+    const sumOf = (column: string, of: Readonly<Record<string, string>>) =>
+      charges
+        .filter((charge) => Object.entries(of).every(([name, value]) => charge[name] === value))
+        .reduce((sum, charge) => sum + nano(charge[column]), 0n);
+    // October is over: of $1.50 at list prices $1.35 were billed, and $0.65 of $2.00 were for nothing.
+    const october = { CommitmentDiscountId: "2026", BillingPeriodStart: "2026-10-01T00:00:00Z" };
+    assert.equal(sumOf("BilledCost", { ...october, ChargeCategory: "Purchase" }), 2_000_000_000n);
+    assert.equal(sumOf("EffectiveCost", { ...october, CommitmentDiscountStatus: "Used" }), 1_350_000_000n);
+    assert.equal(sumOf("EffectiveCost", { ...october, CommitmentDiscountStatus: "Unused" }), 650_000_000n);
+    // The day of November is not over. Of 3,200,000 input tokens the first million are on what was bought; the money pays for the rest, up to $2.
+    const used = { CommitmentDiscountId: "ahead", CommitmentDiscountStatus: "Used" };
+    assert.equal(sumOf("EffectiveCost", used), 500_000_000n);
+    assert.equal(sumOf("CommitmentDiscountQuantity", used), 10_000_000n, "a million, with a decimal");
+    const all = { ChargeCategory: "Usage" };
+    assert.equal(sumOf("ListCost", all), 5_700_006_000n, "at list prices it is what the ledger has");
+    assert.equal(sumOf("ConsumedQuantity", all), 52_000_030n, "5,200,003 tokens, with a decimal");
+    const theirs = chargesIn(filtered.body);
+    assert.ok(theirs.every(({ SubAccountId }) => SubAccountId === "search"));
+    const ofSearch = (one: Readonly<Record<string, string>>) => one.SubAccountId === "search";
+    const billed = (some: typeof charges) => some.reduce((sum, { EffectiveCost }) => sum + nano(EffectiveCost), 0n);
+    const difference = billed(theirs) - billed(charges.filter(ofSearch));
+    assert.ok(difference ** 2n <= 4n, `a filter changes nothing of what is left but roundings: ${difference}`);
+  });
 });
+
+const DAY_MS = 86_400_000;
+
+function chargesIn(text: string): readonly Readonly<Record<string, string>>[] {
+  const [heading = [], ...rows] = parseCsv(text);
+  return rows.map((row) => Object.fromEntries(heading.map((column, i) => [column, row[i] ?? ""])));
+}
+
+/** What FOCUS 1.2 says of columns that depend on others. */
+function assertFocusRules(charge: Readonly<Record<string, string>>): void {
+  for (const [column, value] of Object.entries(charge)) assert.match(value, FOCUS_RULES[column] ?? /^-?\d+(\.\d+)?$/, column);
+  const { ChargeCategory, CommitmentDiscountStatus: status, PricingCategory } = charge;
+  const isOfCommitment = charge.CommitmentDiscountId !== "";
+  for (const column of ["Category", "Name", "Type", "Quantity", "Unit"])
+    assert.equal(charge[`CommitmentDiscount${column}`] !== "", isOfCommitment, column);
+  assert.equal(status !== "", isOfCommitment && ChargeCategory === "Usage");
+  assert.equal(PricingCategory === "Committed", status !== "");
+  assert.equal(charge.ConsumedQuantity === "", ChargeCategory === "Purchase" || status === "Unused");
+  assert.equal(charge.ConsumedUnit === "", charge.ConsumedQuantity === "");
+  assert.equal(charge.ChargeFrequency, ChargeCategory === "Purchase" ? "Recurring" : "Usage-Based");
+  if (ChargeCategory === "Purchase") assert.match(charge.EffectiveCost ?? "", /^0\.0+$/);
+  if (status !== "") assert.match(charge.BilledCost ?? "", /^0\.0+$/);
+}
 
 interface Amounts {
   readonly cost_nanodollars: number;
@@ -239,9 +301,15 @@ const FOCUS_RULES: Readonly<Record<string, RegExp>> = {
   ChargeFrequency: /^(One-Time|Recurring|Usage-Based)$/,
   ChargePeriodEnd: INSTANT,
   ChargePeriodStart: INSTANT,
-  CommitmentDiscountStatus: NULL,
-  ConsumedQuantity: DECIMAL,
-  ConsumedUnit: TEXT,
+  CommitmentDiscountCategory: /^(Spend|Usage)?$/,
+  CommitmentDiscountId: TEXT_OR_NULL,
+  CommitmentDiscountName: TEXT_OR_NULL,
+  CommitmentDiscountQuantity: /^(-?\d+\.\d+)?$/,
+  CommitmentDiscountStatus: /^(Used|Unused)?$/,
+  CommitmentDiscountType: TEXT_OR_NULL,
+  CommitmentDiscountUnit: TEXT_OR_NULL,
+  ConsumedQuantity: /^(-?\d+\.\d+)?$/,
+  ConsumedUnit: TEXT_OR_NULL,
   ContractedCost: DECIMAL,
   EffectiveCost: DECIMAL,
   InvoiceId: NULL,

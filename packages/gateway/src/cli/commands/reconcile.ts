@@ -1,9 +1,11 @@
 import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { type CommittedBillJson, committedLinesOf } from "../../admin/commitment-json.ts";
 import type { ReportJson } from "../../admin/report.ts";
 import { priceBookOf } from "../../config/price-book.ts";
 import { type Bill, DAY_MS, type Days, joinedBills } from "../../reconciliation/bill.ts";
+import type { CommittedLines } from "../../reconciliation/committed.ts";
 import { askableProviders, fetchBill } from "../../reconciliation/fetch-bill.ts";
 import { ledgerLines, ledgerQuery } from "../../reconciliation/ledger-lines.ts";
 import { type Page, parsePages, readPages } from "../../reconciliation/pages.ts";
@@ -53,8 +55,9 @@ export const reconcile: Command = {
       const bill = withinAsked(whole, asked);
       const span = spanOf(bill);
       const ledger = span ? ledgerLines((await access.ask("GET", `/api/report?${ledgerQuery(span)}`)) as ReportJson) : [];
+      const committed = span ? await askCommitted(access, span) : [];
       const { names, least } = asked;
-      const providers = reconcileBill({ bill, ledger, names, prices, least, now: context.now() });
+      const providers = reconcileBill({ bill, ledger, committed, names, prices, least, now: context.now() });
       const notes = [...bill.notes, ...strangers(providers, ledger)];
       const json = reconciliationJson({ providers, leftOut: bill.leftOut, notes, least });
       return { exit: json.alarms.length > 0 ? 1 : 0, text: reconciliationText(providers, json, context.style), json };
@@ -63,6 +66,12 @@ export const reconcile: Command = {
     }
   },
 };
+
+async function askCommitted(access: AdminAccess, { from, to }: Days): Promise<readonly CommittedLines[]> {
+  const days = new URLSearchParams({ since: new Date(from).toISOString(), until: new Date(to).toISOString() });
+  const { data } = (await access.ask("GET", `/api/commitments/billed?${days}`)) as { readonly data: readonly CommittedBillJson[] };
+  return data.map(committedLinesOf);
+}
 
 interface Asked {
   readonly files: readonly string[];

@@ -3,6 +3,7 @@ import { type AmountField, type AmountsJson, type ReportJson, sumOfAmounts } fro
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command, CommandInput } from "../command.ts";
+import { askNames, type NameOf } from "../key-names.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 import { UsageError } from "./outcome.ts";
@@ -63,7 +64,8 @@ export const report: Command = {
       if (format !== undefined && isJson !== true) query.set("format", format);
       const answer = await access.ask("GET", `/api/report?${query}`);
       if (typeof answer === "string") return { exit: 0, text: answer, json: undefined };
-      return { exit: 0, text: reportText(answer as ReportJson, context.style), json: answer };
+      const json = answer as ReportJson;
+      return { exit: 0, text: reportText(json, context.style, await askNames(access, json.by)), json };
     } finally {
       await access.close();
     }
@@ -94,7 +96,7 @@ export function timeOption(option: string, text: string, now: number): string {
   );
 }
 
-function reportText(json: ReportJson, style: Style): string {
+function reportText(json: ReportJson, style: Style, nameOf: NameOf): string {
   const { data, by, step, time_zone } = json;
   const spanText = (one: { since: string; until: string }) => `${timeText(one.since, time_zone)} to ${timeText(one.until, time_zone)}`;
   const span = `From ${spanText(json)} (${time_zone})${json.compared ? `, compared with ${spanText(json.compared)}` : ""}.`;
@@ -112,7 +114,7 @@ function reportText(json: ReportJson, style: Style): string {
     .slice(0, ROWS_SHOWN)
     .map((row) => [
       ...(step === null ? [] : [stepText(row.from, step, time_zone)]),
-      ...by.map((path) => row.values[path] ?? style.dim("none")),
+      ...by.map((path) => valueText(path, row.values[path], { style, nameOf })),
       ...cells(row, row.before),
     ]);
   const before = by.length + (step === null ? 0 : 1);
@@ -127,6 +129,10 @@ function reportText(json: ReportJson, style: Style): string {
   const more =
     data.length > ROWS_SHOWN ? `${style.dim(`… and ${count(data.length - ROWS_SHOWN)} rows more: --csv and --json have them.`)}\n` : "";
   return `${table(heading.map(style.dim), [...rows, ...sums], right)}\n${more}\n${style.dim(span)}`;
+}
+
+function valueText(path: string, value: string | null | undefined, { style, nameOf }: { style: Style; nameOf: NameOf }): string {
+  return value === null || value === undefined ? style.dim("none") : nameOf(path, value);
 }
 
 /** More is not read on a terminal. */

@@ -2,6 +2,7 @@ import type { StatementsJson } from "../../admin/reports/statement.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command } from "../command.ts";
+import { askNames, type NameOf } from "../key-names.ts";
 import type { Style } from "../style.ts";
 import { table } from "../table.ts";
 
@@ -40,19 +41,21 @@ export const statement: Command = {
     try {
       const answer = await access.ask("GET", `/api/statements?${query}`);
       if (typeof answer === "string") return { exit: 0, text: answer, json: undefined };
-      return { exit: 0, text: statementsText(answer as StatementsJson, context.style), json: answer };
+      const json = answer as StatementsJson;
+      return { exit: 0, text: statementsText(json, context.style, await askNames(access, [json.by])), json };
     } finally {
       await access.close();
     }
   },
 };
 
-function statementsText({ month, by, is_final, time_zone, total, before, data }: StatementsJson, style: Style): string {
+function statementsText(json: StatementsJson, style: Style, nameOf: NameOf): string {
+  const { month, by, is_final, time_zone, total, before, data } = json;
   if (data.length === 0) return `Nothing was charged in ${month}.`;
   const heading = [by, "Owner", "Calls", "Tokens", "Cost", "Share", "Month before"];
   const count = (amount: number) => amount.toLocaleString("en-US");
   const rows = data.map((one) => [
-    one.value ?? style.dim("none"),
+    one.value === null ? style.dim("none") : nameOf(by, one.value),
     one.owner ?? style.dim("nobody"),
     count(one.total.calls),
     count(one.total.input_tokens + one.total.output_tokens),

@@ -3,6 +3,7 @@ import type { SpendersJson } from "../../admin/reports/spenders.ts";
 import { ACCESS_HELP, ACCESS_OPTIONS, openAdminAccess } from "../admin-access.ts";
 import { shortDollars } from "../amounts.ts";
 import type { Command } from "../command.ts";
+import { askNames, type NameOf } from "../key-names.ts";
 import type { Style } from "../style.ts";
 import { bar, table } from "../table.ts";
 import { reportQuery, sinceText, TIME_HELP, TIME_OPTIONS } from "./report.ts";
@@ -28,6 +29,7 @@ export const top: Command = {
   async run(input, context) {
     const { most, watch } = input.options;
     const access = await openAdminAccess(input, context, { books: "all" });
+    const text = async (json: SpendersJson) => spendersText(json, context.style, await askNames(access, [json.by]));
     const ask = async () => {
       const query = reportQuery(input, context.now());
       if (most !== undefined) query.set("most", String(most));
@@ -35,24 +37,24 @@ export const top: Command = {
     };
     try {
       while (watch === true) {
-        context.print(`${CLEAR}${spendersText(await ask(), context.style)}`);
+        context.print(`${CLEAR}${await text(await ask())}`);
         await sleep(EVERY_MS);
       }
       const json = await ask();
-      return { exit: 0, text: spendersText(json, context.style), json };
+      return { exit: 0, text: await text(json), json };
     } finally {
       await access.close();
     }
   },
 };
 
-function spendersText(json: SpendersJson, style: Style): string {
+function spendersText(json: SpendersJson, style: Style, nameOf: NameOf): string {
   const { by, spenders, data, total, concentration } = json;
   const since = sinceText(json);
   if (data.length === 0) return `Nothing was spent since ${since}.`;
   const count = (amount: number) => amount.toLocaleString("en-US");
   const rows = data.map(({ value, calls, input_tokens, output_tokens, cost_nanodollars, share }) => [
-    value ?? style.dim("none"),
+    value === null ? style.dim("none") : nameOf(by, value),
     bar(share),
     `${(share * 100).toFixed(1)} %`,
     count(calls),
