@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { reportLedger } from "@purser/core";
+import { REPORT_AMOUNTS, reportLedger } from "@purser/core";
 import { readConfig } from "../config/read-config.ts";
 import type { Commitment } from "./commitment.ts";
-import type { Coverage } from "./coverage.ts";
+import { type Coverage, coverageOf } from "./coverage.ts";
 import { startRecording } from "./recorded.test-setup.ts";
 import { type SharedRow, shareRows } from "./shares.ts";
 import { readCoverages } from "./uses.ts";
@@ -70,6 +70,30 @@ describe("what a commitment to money pays for", () => {
     const parts = rows.flatMap(({ covered, rest }) => [...covered.map(({ row }) => row), rest]);
     assert.equal(sumOf(parts.map(({ cost }) => cost)), ledger);
     assert.equal(sumOf(parts.map(({ inputTokens }) => inputTokens)), 150 * DOLLARS + 10);
+  });
+
+  test("is shared by the models of a day so that the shares are the whole, to the nano-dollar", async () => {
+    const recording = startRecording();
+    for (const model of ["a", "b", "c"]) await recording.call(NOVEMBER, 50 * DOLLARS, { provider: "openai", model });
+    const { rows } = await covered(recording, commitmentsOf(MONTHLY));
+    assert.equal(rows.length, 3);
+    assert.deepEqual([sumOf(paidFor(rows)), sumOf(rows.map(({ covered }) => covered[0]?.quantity ?? 0))], [100 * DOLLAR, 100 * DOLLAR]);
+    assert.ok(paidFor(rows).every((cost) => Math.abs(cost - (100 * DOLLAR) / 3) <= 1));
+  });
+
+  test("is not more unused than was bought where corrections take back more than was used", () => {
+    const [commitment] = commitmentsOf(MONTHLY) as readonly [Commitment];
+    const nothing = Object.fromEntries(REPORT_AMOUNTS.map((name) => [name, 0])) as Record<(typeof REPORT_AMOUNTS)[number], number>;
+    const hours = [{ ...nothing, from: NOVEMBER, to: NOVEMBER + HOUR_MS, values: [], cost: -5 * DOLLAR }];
+    const span = { startsAt: NOVEMBER, endsAt: DECEMBER };
+    const { charges } = coverageOf(commitment, { span, periodMs: DAY_MS, hours, now: DECEMBER });
+    assert.deepEqual(
+      charges.map(({ kind, quantity }) => [kind, quantity]),
+      [
+        ["bought", 100 * DOLLAR],
+        ["unused", 100 * DOLLAR],
+      ],
+    );
   });
 
   test("counts what was used of its month before the time that is asked for, and is told unused once, where the month is over", async () => {

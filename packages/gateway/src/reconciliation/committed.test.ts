@@ -12,7 +12,8 @@ import { startRecording } from "../commitments/recorded.test-setup.ts";
 import { shareRows } from "../commitments/shares.ts";
 import { readCoverages } from "../commitments/uses.ts";
 import { readConfig } from "../config/read-config.ts";
-import { type BilledLine, DAY_MS } from "./bill.ts";
+import { type BilledLine, DAY_MS, type Days } from "./bill.ts";
+import { type ChargeTerms, type CommittedLines, committedCharges } from "./committed.ts";
 import { readCommittedLines, readLedgerLines } from "./ledger-lines.ts";
 import { type Reconciliation, reconcile } from "./reconcile.ts";
 import { reconciliationJson } from "./reconciliation-json.ts";
@@ -161,6 +162,48 @@ describe("a bill with capacity that was bought ahead", () => {
       everyDay(30, (day) => billed(day, 0.12)),
     );
     assert.deepEqual([found.charges, found.discounts, alarmsOf(found)], [[], [], []]);
+  });
+});
+
+describe("what a commitment costs is found on a bill", () => {
+  const bought = (name: string, ...dollars: readonly number[]): CommittedLines => ({
+    name,
+    providers: ["openai"],
+    kind: "capacity",
+    less: [],
+    charges: dollars.map((cost, day) => ({ ...dayAt(day), cost: cost * DOLLAR })),
+  });
+  const found = (committed: readonly CommittedLines[], lines: readonly BilledLine[], terms: Partial<ChargeTerms> = {}) =>
+    committedCharges(committed, { billed: lines, expected: 5 * DOLLAR, isCounted: () => true, ...terms }).map((charge) => [
+      charge.name,
+      charge.expected / DOLLAR,
+      charge.billed === undefined ? undefined : charge.billed / DOLLAR,
+      charge.item,
+    ]);
+  const calls = billed(0, 5);
+  const fixed = (cost: number) => billed(0, cost, { model: undefined, item: "Reserved" });
+
+  test("as a line of its amount, to three in a hundred", () => {
+    assert.deepEqual(found([bought("c", 360)], [calls, fixed(370)]), [["c", 360, 370, "Reserved"]]);
+    assert.deepEqual(found([bought("c", 360)], [calls, fixed(380)]), [["c", 360, undefined, undefined]]);
+  });
+
+  test("once: a line is not taken for two of them", () => {
+    assert.deepEqual(found([bought("a", 360), bought("b", 360)], [calls, fixed(360)]), [
+      ["a", 360, 360, "Reserved"],
+      ["b", 360, undefined, undefined],
+    ]);
+  });
+
+  test("for the days of the bill that are complete", () => {
+    const isCounted = ({ from }: Days) => from === NOVEMBER;
+    assert.deepEqual(found([bought("c", 10, 360)], [calls, fixed(10)], { isCounted }), [["c", 10, 10, "Reserved"]]);
+  });
+
+  test("among the rest of a bill that names no models only where that comes nearer to it", () => {
+    const one = (cost: number) => [billed(0, cost, { model: undefined })];
+    assert.deepEqual(found([bought("c", 10)], one(15)), [["c", 10, 10, undefined]]);
+    assert.deepEqual(found([bought("c", 10)], one(6)), [["c", 10, undefined, undefined]]);
   });
 });
 
