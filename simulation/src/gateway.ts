@@ -243,7 +243,7 @@ export class SimulatedGateway {
         const now = this.now;
         const judgedBy = this.#judgedBy;
         // Which of two configurations decided is not known where both could. Where the store does not answer, it may still have told its own time.
-        const times = decision.outcome === "uncounted" ? [since.at, storeNow()] : [since.at];
+        const times = lacksStore(decision) ? [since.at, storeNow()] : [since.at];
         const isOne = since.configuration === judgedBy && times.every((at) => trialsOver(judgedBy, at) === trialsOver(judgedBy, now));
         if (isOne || decision.outcome === "allowed") check(() => laws.decided(call, decision, judgedBy, now));
         else if (decision.outcome === "uncounted") laws.attempt(call.id, 0).isUncounted = true;
@@ -329,6 +329,11 @@ export class SimulatedGateway {
       onError,
     };
   }
+}
+
+/** Whether a call was decided without the store. */
+function lacksStore(decision: Decision): boolean {
+  return decision.outcome === "uncounted" || (decision.outcome === "denied" && decision.denial.reason === "store_unavailable");
 }
 
 interface Watch {
