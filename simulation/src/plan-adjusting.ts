@@ -2,6 +2,7 @@ import type { AdjustingInput } from "../../packages/core/dist/domain/adjusting.j
 import type { Evidence, Unit } from "../../packages/core/dist/index.js";
 import type { Dice } from "./dice.js";
 import { amountText, limitName, type PlannedBudget, type PlannedLimit } from "./plan.js";
+import { CALLS_WORTH, limitsBeside } from "./plan-sharing.js";
 
 /** How a limit of a budget of a simulation follows what is used of it. */
 export interface PlannedAdjust {
@@ -25,31 +26,19 @@ const EVERY: Readonly<Record<AdjustedWindow, readonly AdjustedWindow[]>> = {
   quarter: ["quarter"],
 };
 const WINDOWS = ["day", "day", "day", "week", "month", "quarter"] as const;
-const UNITS: readonly Pick<PlannedLimit, "unit" | "amount">[] = [
-  { unit: "nanodollars", amount: 3_000_000 },
-  { unit: "tokens", amount: 900 },
-  { unit: "output_tokens", amount: 500 },
-  { unit: "requests", amount: 1 },
-];
-
 /** The same budgets, of which those that have one balance have a limit that follows its use. */
 export function adjustingPlan(plan: readonly PlannedBudget[], dice: Dice): readonly PlannedBudget[] {
   return plan.map((budget) => {
     if (budget.per.length > 0 || budget.share) return budget;
-    const { unit, amount: size } = dice.pick(UNITS);
+    const { unit, amount: size } = dice.pick(CALLS_WORTH);
     const window = dice.pick(WINDOWS);
     const amount = size * dice.magnitude(5, 200);
     const limit = { unit, window, amount };
     const least = Math.max(1, Math.floor((amount * dice.pick([20, 60, 95])) / 100));
     const most = amount + Math.max(1, Math.floor((amount * dice.pick([10, 50, 300])) / 100));
     const adjust = { unit, window, least, most, every: dice.pick(EVERY[window]), step: dice.pick([20, 50, 100]) };
-    return { ...budget, isEnforced: true, limits: [limit, ...others(budget, limit)], adjust };
+    return { ...budget, isEnforced: true, limits: [limit, ...limitsBeside(budget, limit)], adjust };
   });
-}
-
-/** Limits that stay beside another one: no two are of the same unit and window. */
-function others({ limits }: PlannedBudget, { unit, window }: PlannedLimit): readonly PlannedLimit[] {
-  return limits.filter((limit) => limit.unit !== unit || limit.window !== window).slice(0, 1);
 }
 
 /** The limit that a budget adjusts; none where what was changed meanwhile left nothing to be adjusted. */

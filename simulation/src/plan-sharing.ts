@@ -14,8 +14,8 @@ export interface PlannedShare {
 
 const PERIODS = ["minute", "hour", "day"] as const;
 const WINDOWS = ["hour", "day", "week"] as const;
-/** So few calls are in a limit that is shared that some need more soon, and others do not. */
-const UNITS: readonly Pick<PlannedLimit, "unit" | "amount">[] = [
+/** About a call each: so few calls are in a limit that is shared, or follows its use, that some need more soon, and others do not. */
+export const CALLS_WORTH: readonly Pick<PlannedLimit, "unit" | "amount">[] = [
   { unit: "nanodollars", amount: 3_000_000 },
   { unit: "tokens", amount: 900 },
   { unit: "output_tokens", amount: 500 },
@@ -24,7 +24,7 @@ const UNITS: readonly Pick<PlannedLimit, "unit" | "amount">[] = [
 
 /** The same budgets, of which some share: what has several balances by itself, and the two teams with each other. */
 export function sharingPlan(plan: readonly PlannedBudget[], dice: Dice): readonly PlannedBudget[] {
-  const { unit, amount } = dice.pick(UNITS);
+  const { unit, amount } = dice.pick(CALLS_WORTH);
   const window = dice.pick(WINDOWS);
   const timezone = dice.pick(["UTC", "Australia/Lord_Howe"]);
   const share = (among: readonly string[]): PlannedShare => ({
@@ -36,7 +36,7 @@ export function sharingPlan(plan: readonly PlannedBudget[], dice: Dice): readonl
   });
   const sharing = plan.map((budget): PlannedBudget => {
     const limit = { unit, window, amount: amount * dice.magnitude(2, 40) };
-    if (budget.per.length > 0) return { ...budget, isEnforced: true, limits: [limit, ...others(budget, limit)], share: share([]) };
+    if (budget.per.length > 0) return { ...budget, isEnforced: true, limits: [limit, ...limitsBeside(budget, limit)], share: share([]) };
     return budget.selects.team === undefined ? budget : { ...budget, isEnforced: true, timezone, limits: [limit] };
   });
   const teams = sharing.filter(({ selects }) => selects.team !== undefined).map(({ name }) => name);
@@ -44,7 +44,7 @@ export function sharingPlan(plan: readonly PlannedBudget[], dice: Dice): readonl
 }
 
 /** Limits that stay beside another one: no two are of the same unit and window. */
-function others({ limits }: PlannedBudget, { unit, window }: PlannedLimit): readonly PlannedLimit[] {
+export function limitsBeside({ limits }: PlannedBudget, { unit, window }: PlannedLimit): readonly PlannedLimit[] {
   return limits.filter((limit) => limit.unit !== unit || limit.window !== window).slice(0, 1);
 }
 
