@@ -88,6 +88,16 @@ class Fleet {
   }
 }
 
+/** Of two processes one has nearly all calls, for as long as it takes to know what is usual. */
+async function usualMinutes(fleet: Fleet): Promise<void> {
+  for (let minute = 0; minute < 40; minute++) {
+    fleet.spend(0, 1_000);
+    fleet.spend(1, 10);
+    await fleet.told();
+    fleet.now += MINUTE_MS;
+  }
+}
+
 function callTo(guards: Guards, text: string, session: string, now: number, length = 0): string | undefined {
   const bytes = Buffer.from(text.padEnd(length));
   const call = { subject: { session }, dialect: {}, call: { body: { bytes, members: new Map() } } };
@@ -269,12 +279,7 @@ describe("processes that count together", () => {
 
   test("take a minute for dear only where it is for all of them: not where calls moved from one to another", async () => {
     const fleet = new Fleet({ surge: 10 }, 2);
-    for (let minute = 0; minute < 40; minute++) {
-      fleet.spend(0, 1_000);
-      fleet.spend(1, 10);
-      await fleet.told();
-      fleet.now += MINUTE_MS;
-    }
+    await usualMinutes(fleet);
     fleet.spend(1, 1_000);
     await fleet.told();
     assert.deepEqual(fleet.standing(), [[], []]);
@@ -345,12 +350,7 @@ describe("processes that count together", () => {
 
   test("guard against a minute that is dear also while they cannot tell each other, by what was usual for all", async () => {
     const fleet = new Fleet({ surge: 10 }, 2);
-    for (let minute = 0; minute < 40; minute++) {
-      fleet.spend(0, 1_000);
-      fleet.spend(1, 10);
-      await fleet.told();
-      fleet.now += MINUTE_MS;
-    }
+    await usualMinutes(fleet);
     fleet.isCut = true;
     fleet.spend(1, 1);
     await assert.rejects(fleet.told(), /cut/);
